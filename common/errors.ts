@@ -1,0 +1,75 @@
+/**
+ * The errors that callers can meet, one code each. Code, status and advice live together, so that an
+ * answer can be made from the error alone; nothing in the system matches on a message's text.
+ */
+
+/** Slugs of DESIGN's table, sent as `SlimFaas-Reason` and `error`. */
+export type ReasonCode =
+  | 'unknown-function'
+  | 'bad-request'
+  | 'body-too-large'
+  | 'queue-full'
+  | 'upstream-failed'
+  | 'queue-unavailable'
+  | 'cold-start-timeout'
+  | 'function-timeout'
+  | 'shutting-down';
+
+const STATUS: Record<ReasonCode, number> = {
+  'unknown-function': 404,
+  'bad-request': 400,
+  'body-too-large': 413,
+  'queue-full': 429,
+  'upstream-failed': 502,
+  'queue-unavailable': 503,
+  'shutting-down': 503,
+  'cold-start-timeout': 504,
+  'function-timeout': 504,
+};
+
+/** An answer of the system itself. `retryAfterSeconds` becomes `Retry-After`. */
+export class ReasonError extends Error {
+  readonly code: ReasonCode;
+  readonly status: number;
+  readonly retryAfterSeconds: number | undefined;
+
+  constructor(
+    code: ReasonCode,
+    message: string,
+    options: { cause?: unknown; retryAfterSeconds?: number } = {},
+  ) {
+    super(message, { cause: options.cause });
+    this.name = 'ReasonError';
+    this.code = code;
+    this.status = STATUS[code];
+    this.retryAfterSeconds = options.retryAfterSeconds;
+  }
+}
+
+/** A flag, environment variable or manifest that cannot be used; `main` prints it and exits 2. */
+export class UsageError extends Error {
+  readonly code = 'usage';
+
+  constructor(message: string, options: { cause?: unknown } = {}) {
+    super(message, options);
+    this.name = 'UsageError';
+  }
+}
+
+/** A message on a subject that is not what the contract says; it is counted and dropped. */
+export class MessageError extends Error {
+  readonly code = 'bad-message';
+
+  constructor(message: string, options: { cause?: unknown } = {}) {
+    super(message, options);
+    this.name = 'MessageError';
+  }
+}
+
+/** The text of anything thrown, with its causes: `connect failed: ECONNREFUSED 127.0.0.1:8080`. */
+export function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const code = (error as { code?: unknown }).code;
+  const text = error.message || (typeof code === 'string' ? code : error.name);
+  return error.cause === undefined ? text : `${text}: ${describeError(error.cause)}`;
+}

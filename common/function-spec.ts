@@ -1,0 +1,128 @@
+/**
+ * What a function is, once its annotations have been read: complete, frozen, every default filled in.
+ * `annotations.ts` makes it; everything behind that edge can rely on it without a check.
+ */
+import type { FunctionId } from './subjects.ts';
+
+export type Visibility = 'Public' | 'Private';
+export type WorkloadKind = 'Deployment' | 'StatefulSet';
+
+/** How one kind of call is tried: seconds as users write them, one entry of `timeoutRetries` a retry. */
+export interface CallPolicy {
+  readonly httpTimeoutSeconds: number;
+  readonly timeoutRetriesSeconds: readonly number[];
+  readonly httpStatusRetries: readonly number[];
+  /** True where the annotation itself set TimeoutRetries: then POST and PATCH are retried too. */
+  readonly retriesSetByUser: boolean;
+}
+
+export interface PathRule {
+  readonly visibility: Visibility;
+  readonly prefix: string;
+}
+
+export interface EventSubscription {
+  readonly visibility: Visibility;
+  readonly event: string;
+}
+
+/** Minutes of the local day (0–1439) at which the function is woken. */
+export interface ScheduleDay {
+  readonly wakeUpMinutes: readonly number[];
+  readonly scaleDownTimeouts: readonly { readonly minute: number; readonly seconds: number }[];
+}
+
+export interface ScheduleSpec {
+  readonly timeZone: string;
+  readonly default: ScheduleDay;
+  /** Optional days that replace `default`: 0 is Sunday. */
+  readonly weekdays: Readonly<Partial<Record<0 | 1 | 2 | 3 | 4 | 5 | 6, ScheduleDay>>>;
+}
+
+export interface ScaleTrigger {
+  readonly metricType: 'AverageValue' | 'Value';
+  readonly metricName: string;
+  readonly query: string;
+  readonly threshold: number;
+}
+
+export interface ScalePolicy {
+  readonly type: 'Percent' | 'Pods';
+  readonly value: number;
+  readonly periodSeconds: number;
+}
+
+export interface ScaleDirection {
+  readonly stabilizationWindowSeconds: number;
+  readonly selectPolicy: 'Max' | 'Min' | 'Disabled';
+  readonly policies: readonly ScalePolicy[];
+}
+
+export interface ScaleSpec {
+  /** undefined: no limit of its own. */
+  readonly replicaMax: number | undefined;
+  readonly scrapeIntervalMs: number;
+  readonly triggers: readonly ScaleTrigger[];
+  readonly scaleUp: ScaleDirection;
+  readonly scaleDown: ScaleDirection;
+}
+
+/** A bad annotation value: what was written, where, what is allowed, what is in force instead. */
+export interface AnnotationFault {
+  readonly annotation: string;
+  readonly value: string;
+  readonly problem: string;
+  readonly inForce: string;
+}
+
+export interface FunctionSpec {
+  readonly replicasMin: number;
+  readonly replicasAtStart: number;
+  /** SlimFaas/ReplicasStartAsSoonAsOneFunctionRetrieveARequest. */
+  readonly wakesWithAny: boolean;
+  readonly idleTimeoutSeconds: number;
+  /** undefined: as many as the pods allow. */
+  readonly parallelLimit: number | undefined;
+  readonly parallelPerPod: number;
+  /** True where the annotation was given: it changes which triggers apply by default. */
+  readonly parallelPerPodSetByUser: boolean;
+  readonly dependsOn: readonly string[];
+  readonly subscribeEvents: readonly EventSubscription[];
+  readonly defaultVisibility: Visibility;
+  readonly pathVisibility: readonly PathRule[];
+  readonly trusted: boolean;
+  readonly sync: CallPolicy;
+  readonly async: CallPolicy;
+  readonly publish: CallPolicy;
+  readonly schedule: ScheduleSpec | undefined;
+  readonly scale: ScaleSpec | undefined;
+  readonly inject: boolean;
+  /** slimfaas.dev/port, if given; {@link FunctionInfo.port} is the resolved one. */
+  readonly port: number | undefined;
+  readonly queueLimit: number | undefined;
+  readonly coldStartTimeoutSeconds: number | undefined;
+  readonly sidecarImage: string | undefined;
+  readonly sidecarResources: SidecarResources | undefined;
+  /** slimfaas.dev/paused "true": the scaler leaves the workload alone. */
+  readonly paused: boolean;
+  /** slimfaas.dev/ordered "true": jobs run one at a time, in order. */
+  readonly ordered: boolean;
+}
+
+export interface SidecarResources {
+  readonly requests?: Readonly<Record<string, string>>;
+  readonly limits?: Readonly<Record<string, string>>;
+}
+
+/** One annotated workload. */
+export interface FunctionInfo {
+  readonly id: FunctionId;
+  readonly kind: WorkloadKind;
+  readonly uid: string;
+  readonly spec: FunctionSpec;
+  readonly faults: readonly AnnotationFault[];
+  /** The user's HTTP port; undefined when neither annotation nor container names one. */
+  readonly port: number | undefined;
+  readonly replicas: number;
+  readonly createdAtMs: number;
+}

@@ -1,0 +1,38 @@
+/**
+ * From a workload as Kubernetes has it to a {@link FunctionInfo}: the edge at which annotations are read,
+ * once, for every part that watches workloads.
+ */
+import { parseAnnotations } from '../annotations.ts';
+import type { FunctionInfo, WorkloadKind } from '../function-spec.ts';
+import type { V1Deployment, V1PodSpec, V1StatefulSet } from './client.ts';
+import { SIDECAR_CONTAINER } from '../names.ts';
+
+/** Undefined for a workload that has not opted in. */
+export function functionOfWorkload(
+  kind: WorkloadKind,
+  workload: V1Deployment | V1StatefulSet,
+): FunctionInfo | undefined {
+  const meta = workload.metadata;
+  const template = workload.spec?.template;
+  const parsed = parseAnnotations(template?.metadata?.annotations ?? {});
+  if (!parsed.isFunction || !meta?.name || !meta.namespace) return undefined;
+  return Object.freeze({
+    id: Object.freeze({ namespace: meta.namespace, name: meta.name }),
+    kind,
+    uid: meta.uid ?? '',
+    spec: parsed.spec,
+    faults: parsed.faults,
+    port: parsed.spec.port ?? firstContainerPort(template?.spec),
+    replicas: workload.spec?.replicas ?? 1,
+    createdAtMs: meta.creationTimestamp ? new Date(meta.creationTimestamp).getTime() : 0,
+  });
+}
+
+/** The first containerPort that the user's own containers declare. */
+export function firstContainerPort(spec: V1PodSpec | undefined): number | undefined {
+  for (const container of spec?.containers ?? []) {
+    const port = container.name === SIDECAR_CONTAINER ? undefined : container.ports?.[0]?.containerPort;
+    if (port !== undefined) return port;
+  }
+  return undefined;
+}

@@ -1,0 +1,33 @@
+/**
+ * Every name that two parts, a manifest or a user must agree on: annotations, labels, headers, ports.
+ * One place, so that a rename is one edit and a typo is a type error.
+ */
+
+/** Labels and annotations that this system writes on pods. */
+export const FUNCTION_LABEL = 'slimfaas.dev/function';
+/** `{"version","hash"}` of the injection: present exactly on pods that carry our sidecar. */
+export const INJECT_STATUS_ANNOTATION = 'slimfaas.dev/status';
+export const SIDECAR_CONTAINER = 'slimfaas-sidecar';
+
+/** Sidecar ports, in the pod's network. */
+export const SIDECAR_DATA_PORT = 15080;
+export const SIDECAR_ADMIN_PORT = 15081;
+export const PROXY_PORT = 5000;
+
+/** Headers, spelled as they are sent; compare lower-cased. */
+export const HEADER = {
+  /** On every answer that the system itself gave. */
+  reason: 'SlimFaas-Reason',
+  /** Sidecar to proxy: the user's container has seen nothing; `full` or `draining`. */
+  refused: 'slimfaas-refused',
+  /** Sidecar to proxy, on every answer: `running/limit`. */
+  load: 'slimfaas-load',
+  /** Proxy to sidecar: `none` asks for a refusal instead of a place in the sidecar's queue. */
+  queue: 'slimfaas-queue',
+  elementId: 'SlimFaas-Element-Id',
+  tryNumber: 'SlimFaas-Try-Number',
+  lastTry: 'SlimFaas-Last-Try',
+} as const;
+
+/** Why the sidecar sent a request back untouched. */
+export type RefusalReason = 'full' | 'draining';

@@ -1,0 +1,169 @@
+/**
+ * The one place that loads the NATS client. A link is there from the first moment, connected or not: parts
+ * start without NATS, run on without it, and take up again by themselves, for ever. Core messages published
+ * while it is down are dropped and counted, never queued: a wake or an activity report of a minute ago says
+ * nothing true.
+ */
+import { connect, Events, type NatsConnection } from 'nats';
+import { createBackoff } from './backoff.ts';
+import { describeError } from './errors.ts';
+import { sleep, type Running } from './lifecycle.ts';
+import type { Log } from './log.ts';
+
+export type { NatsConnection };
+
+export interface NatsLink extends Running {
+  readonly isConnected: boolean;
+  /** The live connection, for JetStream; undefined while there is none. */
+  readonly connection: NatsConnection | undefined;
+  /** False when the link is down and the message was dropped. */
+  publish(subject: string, data: Uint8Array): boolean;
+  /** Holds across reconnects, and from before the first connection. Returns its own release. */
+  subscribe(subject: string, onMessage: (subject: string, data: Uint8Array) => void): () => void;
+  /** Called on every change, with what it is now. Returns its own release. */
+  onStatus(listener: (isConnected: boolean) => void): () => void;
+}
+
+export interface NatsLinkOptions {
+  /** `nats://host:4222`, several separated by commas. */
+  readonly servers: string;
+  /** Shown by the server's monitoring: part and pod. */
+  readonly name: string;
+  readonly log: Log;
+}
+
+/** Starts connecting and returns at once. */
+export function openNatsLink(options: NatsLinkOptions): NatsLink {
+  return new Link(options);
+}
+
+interface Subscription {
+  readonly subject: string;
+  readonly onMessage: (subject: string, data: Uint8Array) => void;
+  live: { unsubscribe(): void } | undefined;
+}
+
+class Link implements NatsLink {
+  readonly #options: NatsLinkOptions;
+  readonly #subscriptions = new Set<Subscription>();
+  readonly #listeners = new Set<(isConnected: boolean) => void>();
+  readonly #stopping = new AbortController();
+  #connection: NatsConnection | undefined;
+  #isConnected = false;
+
+  constructor(options: NatsLinkOptions) {
+    this.#options = options;
+    void this.#keepConnected();
+  }
+
+  get isConnected(): boolean {
+    return this.#isConnected;
+  }
+
+  get connection(): NatsConnection | undefined {
+    return this.#isConnected ? this.#connection : undefined;
+  }
+
+  publish(subject: string, data: Uint8Array): boolean {
+    if (!this.#isConnected) return false;
+    try {
+      this.#connection?.publish(subject, data);
+      return true;
+    } catch {
+      return false; // the connection closed between its last event and now
+    }
+  }
+
+  subscribe(subject: string, onMessage: (subject: string, data: Uint8Array) => void): () => void {
+    const subscription: Subscription = { subject, onMessage, live: undefined };
+    this.#subscriptions.add(subscription);
+    this.#attach(subscription);
+    return () => {
+      this.#subscriptions.delete(subscription);
+      subscription.live?.unsubscribe();
+      subscription.live = undefined;
+    };
+  }
+
+  onStatus(listener: (isConnected: boolean) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    const connection = this.#connection;
+    if (!connection) return;
+    // A drain flushes what was published last (the final activity report); a dead server must not hold us.
+    await Promise.race([connection.drain().catch(() => undefined), sleep(1_000)]);
+    await connection.close();
+  }
+
+  /** nats.js reconnects by itself; this loop is for the first connection and for a closed one. */
+  async #keepConnected(): Promise<void> {
+    const backoff = createBackoff({ minMs: 50, maxMs: 2_000 });
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      try {
+        const connection = await this.#dial();
+        backoff.reset();
+        if (signal.aborted) return await connection.close();
+        this.#adopt(connection);
+        await connection.closed();
+      } catch (error) {
+        this.#options.log.warn(
+          { servers: this.#options.servers, error: describeError(error) },
+          'no NATS server; trying again',
+        );
+      }
+      this.#setConnected(false);
+      this.#connection = undefined;
+      await sleep(backoff.next(), signal);
+    }
+  }
+
+  #dial(): Promise<NatsConnection> {
+    return connect({
+      servers: this.#options.servers.split(','),
+      name: this.#options.name,
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 250,
+      reconnectJitter: 250,
+      pingInterval: 5_000,
+      maxPingOut: 2,
+      timeout: 2_000,
+      ignoreClusterUpdates: true,
+    });
+  }
+
+  #adopt(connection: NatsConnection): void {
+    this.#connection = connection;
+    for (const subscription of this.#subscriptions) this.#attach(subscription);
+    this.#setConnected(true);
+    void this.#followStatus(connection);
+  }
+
+  async #followStatus(connection: NatsConnection): Promise<void> {
+    for await (const status of connection.status()) {
+      if (connection !== this.#connection) return;
+      if (status.type === Events.Disconnect) this.#setConnected(false);
+      if (status.type === Events.Reconnect) this.#setConnected(true);
+    }
+  }
+
+  #attach(subscription: Subscription): void {
+    if (!this.#connection || this.#connection.isClosed()) return;
+    subscription.live = this.#connection.subscribe(subscription.subject, {
+      callback: (error, message) => {
+        if (!error) subscription.onMessage(message.subject, message.data);
+      },
+    });
+  }
+
+  #setConnected(isConnected: boolean): void {
+    if (this.#isConnected === isConnected) return;
+    this.#isConnected = isConnected;
+    this.#options.log.info({ servers: this.#options.servers }, isConnected ? 'NATS connected' : 'NATS lost');
+    for (const listener of this.#listeners) listener(isConnected);
+  }
+}

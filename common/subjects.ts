@@ -1,0 +1,65 @@
+/**
+ * NATS subjects, made and parsed here and nowhere else. Namespaces hold no dots, function and event names
+ * may: a dot is written `%2E` (and `%` as `%25`), so that a name is always one token of a subject.
+ */
+
+export interface FunctionId {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+export type FunctionSubjectKind = 'wake' | 'activity' | 'ready' | 'share' | 'job' | 'dead';
+
+const PREFIX = 'slimfaas';
+
+/** `slimfaas.<kind>.<ns>.<fn>`; subscribe to all with {@link everyFunction}. */
+export function functionSubject(kind: FunctionSubjectKind, id: FunctionId): string {
+  return `${PREFIX}.${kind}.${escapeToken(id.namespace)}.${escapeToken(id.name)}`;
+}
+
+export function everyFunction(kind: FunctionSubjectKind): string {
+  return `${PREFIX}.${kind}.*.*`;
+}
+
+export function eventSubject(namespace: string, event: string): string {
+  return `${PREFIX}.event.${escapeToken(namespace)}.${escapeToken(event)}`;
+}
+
+/** The function that a subject of {@link functionSubject} names; undefined for any other subject. */
+export function parseFunctionSubject(
+  subject: string,
+): { kind: FunctionSubjectKind; id: FunctionId } | undefined {
+  const [prefix, kind, namespace, name, ...rest] = subject.split('.');
+  if (prefix !== PREFIX || !isKind(kind) || !namespace || !name || rest.length > 0) return undefined;
+  return { kind, id: { namespace: unescapeToken(namespace), name: unescapeToken(name) } };
+}
+
+/** `namespace/name`: the identity of a function as a map key and in logs. */
+export function functionKey(id: FunctionId): string {
+  return `${id.namespace}/${id.name}`;
+}
+
+function isKind(kind: string | undefined): kind is FunctionSubjectKind {
+  return (
+    kind === 'wake' ||
+    kind === 'activity' ||
+    kind === 'ready' ||
+    kind === 'share' ||
+    kind === 'job' ||
+    kind === 'dead'
+  );
+}
+
+/** Beside the dot, NATS reserves white space and the wildcards. */
+function escapeToken(token: string): string {
+  return token.replaceAll(
+    /[%.*>\s]/g,
+    (c) => `%${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`,
+  );
+}
+
+function unescapeToken(token: string): string {
+  return token.replaceAll(/%([0-9A-F]{2})/g, (_, hex: string) =>
+    String.fromCharCode(Number.parseInt(hex, 16)),
+  );
+}
