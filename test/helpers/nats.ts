@@ -1,0 +1,99 @@
+/**
+ * A real nats-server with JetStream for a test: its own temp folder, a port that it picks itself, and the same
+ * port and folder again after `restart()`, so that streams outlive a kill as they do in production.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import { createConnection } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { waitFor } from './wait.ts';
+
+export interface TestNats extends AsyncDisposable {
+  readonly url: string;
+  readonly port: number;
+  /** Of the process that runs now; undefined while it is down. */
+  readonly pid: number | undefined;
+  /** SIGKILL; data stay. */
+  kill(): Promise<void>;
+  /** Starts it again on the same port with the same data; ends a running one first. */
+  restart(): Promise<void>;
+  /** Ends it and removes its folder. */
+  stop(): Promise<void>;
+}
+
+export async function startNats(): Promise<TestNats> {
+  const dir = await mkdtemp(join(tmpdir(), 'slimfaas-nats-'));
+  // Port -1: the server picks a free one and writes it to a file, so two tests never race for a number.
+  let child: ChildProcess | undefined = launch(dir, -1);
+  const port = await portOf(dir, child).catch(async (error: unknown) => {
+    await end(child);
+    await rm(dir, { recursive: true, force: true });
+    throw error;
+  });
+  const stop = async () => {
+    await end(child);
+    child = undefined;
+    await rm(dir, { recursive: true, force: true });
+  };
+  return {
+    url: `nats://127.0.0.1:${port}`,
+    port,
+    get pid() {
+      return child?.pid;
+    },
+    async kill() {
+      await end(child);
+      child = undefined;
+    },
+    async restart() {
+      await end(child);
+      child = launch(dir, port);
+      await waitFor(() => canConnect(port), { what: `nats-server answers on ${port} again` });
+    },
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+function launch(dir: string, port: number): ChildProcess {
+  const args = ['-a', '127.0.0.1', '-p', String(port), '-js', '-sd', join(dir, 'data')];
+  const child = spawn('nats-server', [...args, '--ports_file_dir', dir], { stdio: 'ignore' });
+  const killOnExit = () => child.kill('SIGKILL');
+  process.once('exit', killOnExit);
+  child.once('exit', () => process.removeListener('exit', killOnExit));
+  child.once('error', () => undefined); // reported by portOf: the process has no pid
+  return child;
+}
+
+async function portOf(dir: string, child: ChildProcess): Promise<number> {
+  return waitFor(
+    async () => {
+      const file = (await readdir(dir)).find((name) => name.endsWith('.ports'));
+      if (!file) return undefined;
+      const { nats } = JSON.parse(await readFile(join(dir, file), 'utf8')) as { nats: string[] };
+      const port = Number(new URL(nats[0] ?? '').port);
+      return (await canConnect(port)) ? port : undefined;
+    },
+    { what: `nats-server (pid ${child.pid}) is up; is it installed? apt-get install nats-server` },
+  );
+}
+
+function canConnect(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection({ host: '127.0.0.1', port });
+    socket.once('data', () => resolve(true)); // INFO: it speaks NATS, it is not just a listening socket
+    socket.once('error', () => resolve(false));
+    socket.once('close', () => resolve(false));
+    socket.once('data', () => socket.destroy());
+  });
+}
+
+/** SIGKILL: what a test expects of its server it must expect after a crash too. */
+async function end(child: ChildProcess | undefined): Promise<void> {
+  if (!child?.pid || child.exitCode !== null || child.signalCode !== null) return;
+  const gone = once(child, 'exit');
+  child.kill('SIGKILL');
+  await gone;
+}
