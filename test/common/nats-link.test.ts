@@ -1,0 +1,62 @@
+/** The NATS link against a real server that is absent, comes, goes and comes back. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { silentLog } from '../../common/log.ts';
+import { openNatsLink } from '../../common/nats.ts';
+import { startNats } from '../helpers/nats.ts';
+import { waitFor } from '../helpers/wait.ts';
+
+const hello = new TextEncoder().encode('hello');
+
+test('a link opens without a server, delivers once there is one, and again after a restart', async (t) => {
+  const server = await startNats();
+  t.after(() => server.stop());
+  const sender = openNatsLink({ servers: server.url, name: 'sender', log: silentLog });
+  const receiver = openNatsLink({ servers: server.url, name: 'receiver', log: silentLog });
+  t.after(() => Promise.all([sender.stop(), receiver.stop()]));
+
+  const heard: string[] = [];
+  const changes: boolean[] = [];
+  receiver.subscribe('greeting', (_, data) => heard.push(new TextDecoder().decode(data)));
+  receiver.onStatus((isConnected) => changes.push(isConnected));
+  assert.equal(sender.publish('greeting', hello), false, 'nothing is queued before the first connection');
+
+  await waitFor(() => sender.isConnected && receiver.isConnected, {
+    timeoutMs: 10_000,
+    what: 'both connected',
+  });
+  await receiver.connection?.flush();
+  assert.equal(sender.publish('greeting', hello), true);
+  await waitFor(() => heard.length === 1, { timeoutMs: 5_000, what: 'the message' });
+
+  await server.kill();
+  await waitFor(() => !sender.isConnected && !receiver.isConnected, {
+    timeoutMs: 10_000,
+    what: 'the loss noticed',
+  });
+  assert.equal(sender.publish('greeting', hello), false);
+  assert.equal(sender.connection, undefined);
+  await server.restart();
+  await waitFor(() => sender.isConnected && receiver.isConnected, { timeoutMs: 15_000, what: 'reconnected' });
+  await receiver.connection?.flush();
+  sender.publish('greeting', hello);
+  await waitFor(() => heard.length === 2, { timeoutMs: 5_000, what: 'the message after the restart' });
+  assert.deepEqual(changes, [true, false, true]);
+});
+
+test('a released subscription hears nothing more', async (t) => {
+  const server = await startNats();
+  t.after(() => server.stop());
+  const link = openNatsLink({ servers: server.url, name: 'one', log: silentLog });
+  t.after(() => link.stop());
+  let first = 0;
+  let second = 0;
+  const release = link.subscribe('x', () => first++);
+  link.subscribe('x', () => second++);
+  await waitFor(() => link.isConnected, { timeoutMs: 10_000, what: 'connected' });
+  release();
+  release();
+  link.publish('x', hello);
+  await waitFor(() => second === 1, { timeoutMs: 5_000, what: 'the other subscription' });
+  assert.equal(first, 0);
+});
