@@ -9,6 +9,7 @@ export type ReasonCode =
   | 'bad-request'
   | 'body-too-large'
   | 'queue-full'
+  | 'queue-timeout'
   | 'upstream-failed'
   | 'queue-unavailable'
   | 'cold-start-timeout'
@@ -20,6 +21,7 @@ const STATUS: Record<ReasonCode, number> = {
   'bad-request': 400,
   'body-too-large': 413,
   'queue-full': 429,
+  'queue-timeout': 503,
   'upstream-failed': 502,
   'queue-unavailable': 503,
   'shutting-down': 503,

@@ -18,7 +18,7 @@ export const PROXY_PORT = 5000;
 export const HEADER = {
   /** On every answer that the system itself gave. */
   reason: 'SlimFaas-Reason',
-  /** Sidecar to proxy: the user's container has seen nothing; `full` or `draining`. */
+  /** Sidecar to proxy: the user's container has seen nothing; `full`, `draining` or `starting`. */
   refused: 'slimfaas-refused',
   /** Sidecar to proxy, on every answer: `running/limit`. */
   load: 'slimfaas-load',
@@ -29,5 +29,8 @@ export const HEADER = {
   lastTry: 'SlimFaas-Last-Try',
 } as const;
 
-/** Why the sidecar sent a request back untouched. */
-export type RefusalReason = 'full' | 'draining';
+/**
+ * Why the sidecar sent a request back untouched. `starting`: the app has not passed its probe yet; no place
+ * coming free will change that, only a `ready` message or time.
+ */
+export type RefusalReason = 'full' | 'draining' | 'starting';

@@ -1,0 +1,111 @@
+/**
+ * The sidecar's flags. Nobody types them: the webhook sets each as `SLIMFAAS_<FLAG>` on the container that it
+ * injects (docs/architecture.md, "The sidecar's environment"); by hand they serve for trying and for tests.
+ */
+import type { FlagTable } from '../common/flags.ts';
+import { LOG_LEVEL_FLAG } from '../common/log.ts';
+import { SIDECAR_ADMIN_PORT, SIDECAR_DATA_PORT } from '../common/names.ts';
+
+const IDENTITY = 'Identity';
+const LISTENING = 'Listening';
+const APP = 'The user’s container';
+const LIMITS = 'Limits';
+const RETRIES = 'Retries';
+const MESSAGING = 'Messaging';
+
+export const sidecarFlags = {
+  function: { type: 'string', default: '', group: IDENTITY, describe: 'name of the function' },
+  namespace: { type: 'string', default: 'default', group: IDENTITY, describe: 'its namespace' },
+  'pod-name': { type: 'string', default: '', group: IDENTITY, describe: 'metadata.name of this pod' },
+  'pod-ip': { type: 'string', default: '127.0.0.1', group: IDENTITY, describe: 'status.podIP of this pod' },
+
+  host: { type: 'string', default: '0.0.0.0', group: LISTENING, describe: 'address to listen on' },
+  port: {
+    type: 'int',
+    default: SIDECAR_DATA_PORT,
+    min: 0,
+    max: 65_535,
+    group: LISTENING,
+    describe: 'port for calls',
+  },
+  'admin-port': {
+    type: 'int',
+    default: SIDECAR_ADMIN_PORT,
+    min: 0,
+    max: 65_535,
+    group: LISTENING,
+    describe: 'port for health, readiness, drain and metrics',
+  },
+
+  'app-host': { type: 'string', default: '127.0.0.1', group: APP, describe: 'where the app listens' },
+  'app-port': {
+    type: 'int',
+    default: 0,
+    min: 0,
+    max: 65_535,
+    group: APP,
+    describe: 'the app’s HTTP port; 0: it speaks no HTTP',
+  },
+  'readiness-probe': {
+    type: 'string',
+    default: '',
+    group: APP,
+    describe: 'JSON of the container’s readinessProbe; empty: a TCP connect',
+  },
+  'drain-seconds': {
+    type: 'number',
+    default: 28,
+    min: 0,
+    group: APP,
+    describe: 'how long a drain may take: grace period less 2',
+  },
+
+  'parallel-per-pod': {
+    type: 'int',
+    default: 10,
+    min: 1,
+    group: LIMITS,
+    describe: 'calls running at once in this pod',
+  },
+  'parallel-limit': {
+    type: 'int',
+    default: 0,
+    min: 0,
+    group: LIMITS,
+    describe: 'calls running at once over all pods; 0: no such limit',
+  },
+  'queue-limit': {
+    type: 'int',
+    default: 1_000,
+    min: 0,
+    group: LIMITS,
+    describe: 'direct callers that may wait here',
+  },
+  'queue-timeout-seconds': {
+    type: 'number',
+    default: 60,
+    min: 0,
+    group: LIMITS,
+    describe: 'how long a direct caller may wait',
+  },
+
+  'sync-policy': { type: 'string', default: '', group: RETRIES, describe: 'CallPolicy of calls, as JSON' },
+  'async-policy': { type: 'string', default: '', group: RETRIES, describe: 'CallPolicy of jobs, as JSON' },
+  'publish-policy': {
+    type: 'string',
+    default: '',
+    group: RETRIES,
+    describe: 'CallPolicy of events, as JSON',
+  },
+
+  nats: { type: 'string', default: 'nats://127.0.0.1:4222', group: MESSAGING, describe: 'NATS servers' },
+  'subscribe-events': {
+    type: 'list',
+    default: [],
+    group: MESSAGING,
+    describe: 'events that the app receives',
+  },
+  ordered: { type: 'boolean', default: false, group: MESSAGING, describe: 'jobs one at a time, in order' },
+
+  'log-level': LOG_LEVEL_FLAG,
+} as const satisfies FlagTable;
