@@ -25,6 +25,21 @@ export function eventSubject(namespace: string, event: string): string {
   return `${PREFIX}.event.${escapeToken(namespace)}.${escapeToken(event)}`;
 }
 
+/** Where a job's state and result are kept: the job's own sequence on SLIMFAAS_JOBS is its last token. */
+export function resultSubject(id: FunctionId, sequence: number): string {
+  return `${PREFIX}.result.${escapeToken(id.namespace)}.${escapeToken(id.name)}.${sequence}`;
+}
+
+/** Core request to the sidecars of a function: who holds this job? Carries `JobQuestion`. */
+export function jobQuestionSubject(id: FunctionId): string {
+  return `${PREFIX}.job-question.${escapeToken(id.namespace)}.${escapeToken(id.name)}`;
+}
+
+/** The durable consumer of a function; a consumer's name may hold neither dots nor white space. */
+export function consumerName(id: FunctionId): string {
+  return `${escapeToken(id.namespace)}%2F${escapeToken(id.name)}`;
+}
+
 /** The function that a subject of {@link functionSubject} names; undefined for any other subject. */
 export function parseFunctionSubject(
   subject: string,
