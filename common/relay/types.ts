@@ -6,6 +6,7 @@
  */
 
 export interface Target {
+  /** An IP address on the hot path; a name costs a lookup a connection. */
   readonly host: string;
   readonly port: number;
 }
@@ -17,31 +18,109 @@ export interface RequestHead {
   readonly method: string;
   /** Origin-form target, byte for byte: path and query. */
   readonly path: string;
-  /** Hop-by-hop headers already removed; framing headers (content-length, transfer-encoding) still there. */
+  /**
+   * Hop-by-hop headers already removed; framing headers (content-length, transfer-encoding) still there.
+   * Where they are missing and the body needs one, the relay adds it; a missing Host too.
+   */
   readonly headers: RawHeaders;
 }
 
 export interface ResponseHead {
   readonly status: number;
   readonly statusText: string;
-  /** End-to-end headers only. */
+  /** End-to-end headers, and the framing header (content-length or transfer-encoding) at its place. */
   readonly headers: RawHeaders;
 }
 
-/** Where the answer goes. Calls come in the order informational* head data* (end | abort). */
+/** What a source or sink may ask of the exchange that it belongs to. */
+export interface ExchangeControl {
+  /** The sink has drained: read the answer on. */
+  resume(): void;
+  /** Our caller left: cut the upstream. Harmless when done. */
+  cancel(): void;
+}
+
+/**
+ * Where the answer goes. Calls come in the order attach informational* head data* (end | abort), with a
+ * `flush` after each read from the upstream that did not end the answer.
+ */
 export interface ResponseSink {
+  /** Called once an exchange starts to use the sink (again for a retry): keep it for resume and cancel. */
+  attach?(control: ExchangeControl): void;
   /** A 1xx other than 101. 100 comes here only when the request carried `Expect: 100-continue`. */
   informational(head: ResponseHead): void;
   head(head: ResponseHead): void;
-  /** Returns false when the sink wants a pause; `onDrain` of {@link ExchangeOptions} resumes. */
+  /**
+   * Returns false when the sink wants a pause until it calls {@link ExchangeControl.resume}.
+   * The memory is the relay's: after true it is reused once the read is over (copy what you keep); after
+   * false, from this call or from `flush`, it is the sink's for good.
+   */
   data(chunk: Buffer): boolean;
+  /** Everything of one read was given: write it out now. False as in `data`. */
+  flush?(): boolean;
   end(trailers: RawHeaders): void;
   /** The answer had begun and cannot be completed: the sink must break its connection, never end cleanly. */
   abort(error: Error): void;
 }
 
+/** Who takes a body: the exchange, while it sends. */
+export interface BodyConsumer {
+  /** Returns false to ask for a pause; the chunk is the consumer's for good. */
+  data(chunk: Buffer): boolean;
+  end(trailers: RawHeaders): void;
+  /** The body broke off: its sender left or sent nonsense. */
+  fail(error: Error): void;
+}
+
+/** Where a request's body comes from. Nothing is read before `start`. */
+export interface BodySource {
+  /** Bytes in all; undefined: unknown, sent chunked. 0: no body, `start` is never called. */
+  readonly length: number | undefined;
+  /** The whole body where it is in memory already: sent with the head in one write, `start` is never called. */
+  readonly bytes?: Buffer | undefined;
+  /** True while `start` will give the body from its first byte (again). */
+  readonly canStart: boolean;
+  start(consumer: BodyConsumer): void;
+  pause(): void;
+  resume(): void;
+  /** The consumer takes no more; may be started again if `canStart`. */
+  stop(): void;
+}
+
 /** What `decide` wants done with an answer whose head has arrived and of which nothing was forwarded. */
 export type HeadVerdict = 'forward' | 'discard';
+
+/** Milliseconds, each its own outcome; 0: no limit. Kept by a coarse clock: up to 60 ms late. */
+export interface Timeouts {
+  /** To get a connection (a place in the pool and TCP): fails in phase `connect`. */
+  readonly connectMs: number;
+  /** From the start of the exchange to the answer's head (HttpTimeout): phase `head`. */
+  readonly headMs: number;
+  /** Without a byte in either direction once the answer has begun: phase `body`. */
+  readonly idleMs: number;
+  /** From the start to the end: phase `head` or `body`, wherever it was. */
+  readonly totalMs?: number;
+}
+
+export interface ExchangeRequest {
+  readonly target: Target;
+  readonly head: RequestHead;
+  readonly body: BodySource;
+  readonly sink: ResponseSink;
+  readonly timeouts: Timeouts;
+  /** Asked once, at the final head; without it every answer is forwarded. */
+  readonly decide?: ((head: ResponseHead) => HeadVerdict) | undefined;
+  /**
+   * Whether the upstream may see the request twice, when a kept-alive connection dies under it before a byte
+   * of the answer. Default: GET, HEAD, OPTIONS, TRACE, PUT, DELETE. Retries by policy are the caller's.
+   */
+  readonly mayRepeat?: boolean | undefined;
+}
+
+export interface Exchange extends ExchangeControl {
+  /** Never rejects. Made on first use; the callback of `exchange()` is the cheaper way. */
+  readonly done: Promise<Outcome>;
+}
 
 export type FailurePhase = 'connect' | 'send' | 'head' | 'body';
 
@@ -49,9 +128,10 @@ export type FailurePhase = 'connect' | 'send' | 'head' | 'body';
  * How an exchange ended.
  * - `answered`: forwarded whole. - `discarded`: `decide` said so; the body was drained or cut.
  * - `failed`: `sentBytes` is 0 when the upstream cannot have seen any of the request.
- * - `timeout`: the connect, head (HttpTimeout) or idle clock ran out.
+ *   `callerFailed`: it was the request's body that broke off, not the upstream.
+ * - `timeout`: the connect, head (HttpTimeout), idle or total clock ran out; `sentBytes` as above.
  * - `cancelled`: our caller left.
- * `headForwarded` tells whether the sink has seen a head: if so nothing may be retried.
+ * `headForwarded` tells whether the sink has seen a head: if so nothing may be retried, and the sink was aborted.
  */
 export type Outcome =
   | { readonly kind: 'answered'; readonly status: number }
@@ -62,6 +142,43 @@ export type Outcome =
       readonly error: Error;
       readonly sentBytes: number;
       readonly headForwarded: boolean;
+      readonly callerFailed?: boolean;
     }
-  | { readonly kind: 'timeout'; readonly phase: FailurePhase; readonly headForwarded: boolean }
+  | {
+      readonly kind: 'timeout';
+      readonly phase: FailurePhase;
+      readonly sentBytes: number;
+      readonly headForwarded: boolean;
+    }
   | { readonly kind: 'cancelled'; readonly headForwarded: boolean };
+
+export interface RelayOptions {
+  /** Connections to one target, busy and idle; more exchanges wait their turn. Default 4096. */
+  readonly maxConnections?: number;
+  /** Idle connections kept a target. Default 256. */
+  readonly maxIdle?: number;
+  /** A connection idle for so long is closed. Default 30,000. `Keep-Alive: timeout` of the upstream shortens it. */
+  readonly idleMs?: number;
+  /** Largest answer head, and largest trailer section. Default 65,536. */
+  readonly maxHeadBytes?: number;
+}
+
+export interface RelayStats {
+  readonly active: number;
+  readonly idle: number;
+  readonly connecting: number;
+  readonly waiting: number;
+  /** Connections opened since the start, and exchanges sent again on a fresh one after a stale one. */
+  readonly opened: number;
+  readonly staleRetries: number;
+}
+
+export interface Relay {
+  /** Starts at once. `onDone` is called exactly once, never before `exchange` has returned. */
+  exchange(request: ExchangeRequest, onDone?: (outcome: Outcome) => void): Exchange;
+  /** Closes the idle connections of a target that is gone; running exchanges end by themselves. */
+  forget(target: Target): void;
+  readonly stats: RelayStats;
+  /** Closes idle connections now and busy ones after their exchange; a new exchange fails. Twice is harmless. */
+  close(): void;
+}
