@@ -18,21 +18,14 @@ export interface ReasonAnswer {
 /** The answer to send for `error`; `extraHeaders` (name, value …) go last. */
 export function reasonAnswer(error: ReasonError, extraHeaders: readonly string[] = []): ReasonAnswer {
   const body = `${JSON.stringify({ error: error.code, message: error.message })}\n`;
-  const retryAfter =
-    error.retryAfterSeconds === undefined
-      ? []
-      : ['Retry-After', String(Math.max(1, Math.ceil(error.retryAfterSeconds)))];
-  return {
-    status: error.status,
-    headers: [
-      ...[HEADER.reason, error.code],
-      ...['Content-Type', 'application/json; charset=utf-8'],
-      ...['Content-Length', String(Buffer.byteLength(body))],
-      ...retryAfter,
-      ...extraHeaders,
-    ],
-    body,
-  };
+  const headers = [HEADER.reason, error.code, 'Content-Type', 'application/json; charset=utf-8'];
+  headers.push('Content-Length', String(Buffer.byteLength(body)));
+  if (error.retryAfterSeconds !== undefined) {
+    // Whole seconds, at least 1: `Retry-After: 0` invites the storm that it is to prevent.
+    headers.push('Retry-After', String(Math.max(1, Math.ceil(error.retryAfterSeconds))));
+  }
+  headers.push(...extraHeaders);
+  return { status: error.status, headers, body };
 }
 
 /**
