@@ -1,0 +1,55 @@
+/**
+ * Stable and panic windows, as Knative's: the load averaged over 60 s decides, unless the last 6 s ask for
+ * twice the pods that are ready. Then they decide, and nothing goes down until a stable window has passed
+ * without such a demand. Pure: the state goes in and comes out.
+ */
+
+export const STABLE_WINDOW_MS = 60_000;
+export const PANIC_WINDOW_MS = 6_000;
+/** Panic when the short window wants at least this many times the ready pods. */
+export const PANIC_THRESHOLD = 2;
+
+export type PanicState =
+  | { readonly isPanicking: false }
+  | {
+      readonly isPanicking: true;
+      /** When the short window last asked for twice the ready pods. */
+      readonly lastOverMs: number;
+      /** The most that was wanted since panic began; nothing below it until it ends. */
+      readonly peakReplicas: number;
+    };
+
+export const CALM: PanicState = Object.freeze({ isPanicking: false });
+
+export interface PanicInput {
+  /** Wanted by the 60 s average; undefined without data. */
+  readonly stableReplicas: number | undefined;
+  /** Wanted by the 6 s average; undefined without data. */
+  readonly panicReplicas: number | undefined;
+  readonly readyReplicas: number;
+}
+
+export interface PanicResult {
+  /** undefined when neither window has data and there is no panic. */
+  readonly replicas: number | undefined;
+  readonly state: PanicState;
+}
+
+export function panicStep(state: PanicState, input: PanicInput, nowMs: number): PanicResult {
+  const next = nextState(state, input, nowMs);
+  // Outside panic the short window has no say, but for a start at which the long one has no data yet.
+  if (!next.isPanicking) return { replicas: input.stableReplicas ?? input.panicReplicas, state: next };
+  return { replicas: next.peakReplicas, state: next };
+}
+
+function nextState(state: PanicState, input: PanicInput, nowMs: number): PanicState {
+  const ready = Math.max(1, input.readyReplicas);
+  const isOver = (input.panicReplicas ?? 0) / ready >= PANIC_THRESHOLD;
+  if (!isOver && !state.isPanicking) return CALM;
+  const lastOverMs = isOver || !state.isPanicking ? nowMs : state.lastOverMs;
+  // A clock that jumped back by more than the window must not make a panic that lasts until it is caught up.
+  if (nowMs - lastOverMs >= STABLE_WINDOW_MS || lastOverMs - nowMs > STABLE_WINDOW_MS) return CALM;
+  const wanted = Math.max(input.panicReplicas ?? 0, input.stableReplicas ?? 0);
+  const peak = state.isPanicking ? state.peakReplicas : 0;
+  return { isPanicking: true, lastOverMs, peakReplicas: Math.max(peak, wanted) };
+}
