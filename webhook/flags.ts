@@ -1,0 +1,108 @@
+/** Flags of `slimfaas webhook`; the defaults are those of `manifests/install.yaml`. */
+import type { FlagTable } from '../common/flags.ts';
+import { LOG_LEVEL_FLAG } from '../common/log.ts';
+
+export const webhookFlags = {
+  host: { type: 'string', default: '0.0.0.0', group: 'Listening', describe: 'address to listen on' },
+  port: {
+    type: 'int',
+    default: 8443,
+    min: 0,
+    max: 65_535,
+    group: 'Listening',
+    describe: 'TLS port of /mutate, which the API server calls',
+  },
+  'admin-port': {
+    type: 'int',
+    default: 5002,
+    min: 0,
+    max: 65_535,
+    group: 'Listening',
+    describe: 'port of /health, /ready and /metrics',
+  },
+  'stop-delay-seconds': {
+    type: 'number',
+    default: 3,
+    min: 0,
+    max: 60,
+    group: 'Listening',
+    describe: 'seconds to go on answering after SIGTERM, until no API server sends reviews here any more',
+  },
+  namespace: {
+    type: 'string',
+    default: 'slimfaas',
+    group: 'Kubernetes',
+    describe: "the webhook's own namespace: of its Service and of the Secret",
+  },
+  'pod-name': { type: 'string', default: '', group: 'Kubernetes', describe: 'this pod, for the log' },
+  'service-name': {
+    type: 'string',
+    default: 'slimfaas-webhook',
+    group: 'Kubernetes',
+    describe: 'the Service that the webhook configuration points at; the certificate is for its name',
+  },
+  'webhook-configuration': {
+    type: 'string',
+    default: 'slimfaas',
+    group: 'Kubernetes',
+    describe: 'MutatingWebhookConfiguration whose caBundle is kept up to date',
+  },
+  'sidecar-image': {
+    type: 'string',
+    default: 'slimfaas/slimfaas:0.1.0',
+    group: 'Injection',
+    describe: 'image of the injected sidecar; slimfaas.dev/sidecar-image overrides it for one workload',
+  },
+  'sidecar-nats': {
+    type: 'string',
+    default: 'nats://slimfaas-nats.slimfaas.svc:4222',
+    group: 'Injection',
+    describe: 'NATS servers as injected sidecars reach them, from any namespace; several by commas',
+  },
+  'cert-dir': {
+    type: 'string',
+    default: '',
+    group: 'Certificates',
+    describe:
+      "folder with tls.crt and tls.key from somebody else (cert-manager); caBundle is then somebody else's too",
+  },
+  'secret-name': {
+    type: 'string',
+    default: 'slimfaas-webhook-tls',
+    group: 'Certificates',
+    describe: 'Secret that the replicas share: CA and server certificate; made when absent',
+  },
+  'ca-days': {
+    type: 'number',
+    default: 365,
+    min: 0.0001,
+    max: 36_500,
+    group: 'Certificates',
+    describe: 'validity of the own CA; replaced when a third of it is left',
+  },
+  'certificate-days': {
+    type: 'number',
+    default: 90,
+    min: 0.0001,
+    max: 36_500,
+    group: 'Certificates',
+    describe: 'validity of the server certificate; replaced when a third of it is left',
+  },
+  'certificate-check-seconds': {
+    type: 'number',
+    default: 30,
+    min: 0.05,
+    max: 86_400,
+    group: 'Certificates',
+    describe: 'how often Secret or cert-dir, caBundle and expiry are looked at',
+  },
+  'certificate-settle-seconds': {
+    type: 'number',
+    default: 120,
+    min: 0,
+    max: 86_400,
+    group: 'Certificates',
+    describe: 'how long a new CA is in caBundle before a certificate of it is served',
+  },
+  'log-level': LOG_LEVEL_FLAG,
+} as const satisfies FlagTable;

@@ -1,0 +1,97 @@
+/**
+ * A pod as it should be: the pure heart of the webhook, and of `slimfaas inject`. It adds the sidecar, a
+ * preStop where there is none, the label and the status annotation; the user's probes, ports, environment and
+ * volumes are never touched.
+ */
+import { createHash } from 'node:crypto';
+import type { ParsedAnnotations } from '../common/annotations.ts';
+import type { FunctionSpec } from '../common/function-spec.ts';
+import type { V1Container, V1Pod } from '../common/kube/client.ts';
+import type { PodOwner } from '../common/kube/ownership.ts';
+import { FUNCTION_LABEL, INJECT_STATUS_ANNOTATION } from '../common/names.ts';
+import { functionLabelValue } from './function-label.ts';
+import { drainBeforeStop, sidecarContainer, type SidecarDefaults } from './sidecar-container.ts';
+import { appPort, appReadinessProbe } from './user-containers.ts';
+
+export interface InjectOptions extends SidecarDefaults {
+  /** Written into the status annotation. */
+  readonly version: string;
+}
+
+export interface Injection {
+  readonly pod: V1Pod;
+  readonly warnings: readonly string[];
+}
+
+/** What Kubernetes fills in where the pod does not say. */
+const DEFAULT_GRACE_SECONDS = 30;
+/** Left for the sidecar to send its last report and exit after the drain. */
+const AFTER_DRAIN_SECONDS = 2;
+
+/** The given pod is not changed. Call only when `matchPod` says `inject`. */
+export function injectPod(
+  pod: V1Pod,
+  owner: PodOwner,
+  parsed: ParsedAnnotations,
+  options: InjectOptions,
+): Injection {
+  const { spec } = parsed;
+  const port = appPort(pod, spec.port);
+  const app = appReadinessProbe(pod, port);
+  const limits = limitsFor(owner, spec);
+  const grace = pod.spec?.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS;
+  const sidecar = sidecarContainer(
+    {
+      id: owner.id,
+      spec,
+      port,
+      probe: app.probe,
+      parallelLimit: limits.overPods,
+      parallelPerPod: limits.perPod,
+      drainSeconds: Math.max(1, grace - AFTER_DRAIN_SECONDS),
+    },
+    options,
+  );
+  return {
+    pod: withSidecar(pod, owner, sidecar, options.version),
+    warnings: [app.warning, limits.warning].filter((warning) => warning !== undefined),
+  };
+}
+
+function withSidecar(pod: V1Pod, owner: PodOwner, sidecar: V1Container, version: string): V1Pod {
+  const desired = structuredClone(pod);
+  const meta = (desired.metadata ??= {});
+  meta.labels = { ...meta.labels, [FUNCTION_LABEL]: functionLabelValue(owner.id.name) };
+  meta.annotations = {
+    ...meta.annotations,
+    [INJECT_STATUS_ANNOTATION]: JSON.stringify({ version, hash: hashOf(sidecar) }),
+  };
+  const spec = (desired.spec ??= { containers: [] });
+  spec.initContainers = [sidecar, ...(spec.initContainers ?? [])];
+  for (const container of spec.containers)
+    if (!container.lifecycle?.preStop) container.lifecycle = { ...container.lifecycle, ...drainBeforeStop() };
+  return desired;
+}
+
+/**
+ * Shares are handed out by the scaler, which knows Deployments and StatefulSets only. A pod of anything else
+ * would wait for its share for ever, so there the limit over pods becomes one more limit of the pod.
+ */
+function limitsFor(
+  owner: PodOwner,
+  spec: FunctionSpec,
+): { overPods: number; perPod: number; warning?: string } {
+  if (spec.parallelLimit === undefined) return { overPods: 0, perPod: spec.parallelPerPod };
+  if (owner.kind !== 'Other') return { overPods: spec.parallelLimit, perPod: spec.parallelPerPod };
+  return {
+    overPods: 0,
+    perPod: Math.min(spec.parallelPerPod, spec.parallelLimit),
+    warning:
+      'SlimFaas/NumberParallelRequest holds over all pods only for Deployments and StatefulSets; here it limits each pod',
+  };
+}
+
+/** Tells two injections apart: 12 hex digits of what was added. */
+function hashOf(sidecar: V1Container): string {
+  return createHash('sha256').update(JSON.stringify(sidecar)).digest('hex').slice(0, 12);
+}

@@ -1,0 +1,121 @@
+/**
+ * The TLS server that the API server calls: one route, `POST /mutate`. Everything it needs to answer is in
+ * memory. It outlives its certificates: `setCertificate` changes what new connections see, and running ones go
+ * on undisturbed.
+ */
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:https';
+import type { IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import Koa from 'koa';
+import Router from 'koa-router';
+import { describeError } from '../common/errors.ts';
+import { sleep } from '../common/lifecycle.ts';
+import type { Log } from '../common/log.ts';
+import type { InjectOptions } from './inject.ts';
+import type { WebhookMetrics } from './metrics.ts';
+import { ReviewError, reviewPod } from './review.ts';
+import type { KeyPair } from './x509.ts';
+
+export interface ReviewServerOptions {
+  readonly inject: InjectOptions;
+  readonly log: Log;
+  readonly metrics: WebhookMetrics;
+}
+
+export interface ReviewServer {
+  listen(host: string, port: number): Promise<void>;
+  /** The port it listens on. */
+  readonly port: number;
+  setCertificate(pair: KeyPair): void;
+  /** Goes on answering for `delayMs`, then ends with the last review that is being answered. */
+  stop(delayMs: number): Promise<void>;
+}
+
+/** etcd takes 1.5 MiB, so a pod never comes near this; a review carries it once. */
+const MAX_BODY_BYTES = 4 * 1024 * 1024;
+/**
+ * Longer than the API server keeps an idle connection (90 s in Go's default transport), so that it is the one to
+ * close: a server that closes first may do so in the moment that the next review is sent.
+ */
+const KEEP_ALIVE_MS = 180_000;
+
+export function createReviewServer(pair: KeyPair, options: ReviewServerOptions): ReviewServer {
+  let isStopping = false;
+  const app = new Koa();
+  const router = new Router();
+  router.post('/mutate', async (ctx) => {
+    // Told so, clients open their next connection elsewhere: to a replica that stays.
+    if (isStopping) ctx.set('Connection', 'close');
+    const { status, body } = await answer(ctx.req, options);
+    ctx.status = status;
+    ctx.body = body;
+  });
+  app.use(router.routes()).use(router.allowedMethods());
+  app.on('error', (error) => options.log.warn({ error: describeError(error) }, 'answering failed'));
+  const server = createServer({ ...tlsOptions(pair), requestTimeout: 10_000 }, app.callback());
+  server.keepAliveTimeout = KEEP_ALIVE_MS;
+  return {
+    async listen(host, port) {
+      server.listen(port, host);
+      await once(server, 'listening');
+    },
+    get port() {
+      return (server.address() as AddressInfo).port;
+    },
+    setCertificate: (next) => server.setSecureContext(tlsOptions(next)),
+    async stop(delayMs) {
+      isStopping = true;
+      await sleep(delayMs);
+      await closed(server);
+    },
+  };
+}
+
+function tlsOptions(pair: KeyPair): { key: string; cert: string; minVersion: 'TLSv1.2' } {
+  return { key: pair.key, cert: pair.certificate, minVersion: 'TLSv1.2' };
+}
+
+/** `close` waits for requests that run, and ends connections that are idle. */
+async function closed(server: Server): Promise<void> {
+  if (!server.listening) return;
+  await new Promise((resolve) => server.close(resolve));
+}
+
+interface Answer {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+async function answer(
+  request: IncomingMessage,
+  { inject, log, metrics }: ReviewServerOptions,
+): Promise<Answer> {
+  const startedAt = performance.now();
+  try {
+    const text = await readBody(request);
+    const { review, outcome, subject } = reviewPod(text, inject);
+    metrics.review(outcome, (performance.now() - startedAt) / 1_000);
+    const { warnings, status } = review.response;
+    if (outcome !== 'not-annotated')
+      log.info({ pod: subject, outcome, warnings, refusal: status?.message }, 'reviewed');
+    return { status: 200, body: review };
+  } catch (error) {
+    if (!(error instanceof ReviewError)) throw error;
+    metrics.review('bad-review', (performance.now() - startedAt) / 1_000);
+    log.warn({ error: describeError(error) }, 'not a review');
+    return { status: error.status, body: { error: error.code, message: describeError(error) } };
+  }
+}
+
+async function readBody(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > MAX_BODY_BYTES)
+      throw new ReviewError(`the body has more than ${MAX_BODY_BYTES} bytes`, { status: 413 });
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}

@@ -1,0 +1,116 @@
+/**
+ * The injected container, from what is known of the function and its pod. Pure. The environment is the contract
+ * of docs/architecture.md, "The sidecar's environment"; what is not set there has its default in the sidecar.
+ */
+import type { FunctionSpec } from '../common/function-spec.ts';
+import type { V1Container, V1Probe } from '../common/kube/client.ts';
+import { SIDECAR_ADMIN_PORT, SIDECAR_CONTAINER, SIDECAR_DATA_PORT } from '../common/names.ts';
+import type { FunctionId } from '../common/subjects.ts';
+import { sidecarResources } from './sidecar-resources.ts';
+
+export interface SidecarFacts {
+  readonly id: FunctionId;
+  readonly spec: FunctionSpec;
+  /** 0: speaks no HTTP. */
+  readonly port: number;
+  readonly probe: V1Probe | undefined;
+  /** The limit over all pods; 0 where nobody hands out shares of it. */
+  readonly parallelLimit: number;
+  readonly parallelPerPod: number;
+  readonly drainSeconds: number;
+}
+
+export interface SidecarDefaults {
+  readonly image: string;
+  readonly nats: string;
+}
+
+export function sidecarContainer(facts: SidecarFacts, defaults: SidecarDefaults): V1Container {
+  return {
+    name: SIDECAR_CONTAINER,
+    image: facts.spec.sidecarImage ?? defaults.image,
+    args: ['sidecar'],
+    // Native sidecar: started before the user's containers, ended after them, restarted whatever they do.
+    restartPolicy: 'Always',
+    env: environment(facts, defaults),
+    ports: [
+      { name: 'slimfaas-data', containerPort: SIDECAR_DATA_PORT, protocol: 'TCP' },
+      { name: 'slimfaas-admin', containerPort: SIDECAR_ADMIN_PORT, protocol: 'TCP' },
+    ],
+    ...probes(facts.port),
+    lifecycle: drainBeforeStop(),
+    resources: sidecarResources(facts.spec.sidecarResources),
+    securityContext: {
+      allowPrivilegeEscalation: false,
+      capabilities: { drop: ['ALL'] },
+      readOnlyRootFilesystem: true,
+      runAsNonRoot: true,
+      runAsUser: 65_532,
+      seccompProfile: { type: 'RuntimeDefault' },
+    },
+  };
+}
+
+function adminGet(path: string): Pick<V1Probe, 'httpGet'> {
+  return { httpGet: { path, port: SIDECAR_ADMIN_PORT, scheme: 'HTTP' } };
+}
+
+/** What makes the kubelet hold a container's SIGTERM back until the sidecar has let every call finish. */
+export function drainBeforeStop(): NonNullable<V1Container['lifecycle']> {
+  return { preStop: adminGet('/drain') };
+}
+
+/**
+ * No startupProbe: it would hold back the user's containers until the sidecar listens.
+ * The readinessProbe is there for HTTP workloads only. /ready is true once the user's own probe (or a TCP
+ * connect) has passed, so that Kubernetes does not take a pod without a probe for ready before it listens, which
+ * would let a rollout end the old pod too soon. Calls do not wait for it: they go by the `ready` message. For a
+ * database it would add nothing but a way for the sidecar to take it out of its Service.
+ * The livenessProbe is slow on purpose (60 s): restarting a sidecar breaks the calls running through it.
+ */
+function probes(port: number): Pick<V1Container, 'readinessProbe' | 'livenessProbe'> {
+  const livenessProbe = { ...adminGet('/health'), periodSeconds: 10, timeoutSeconds: 3, failureThreshold: 6 };
+  if (port === 0) return { livenessProbe };
+  return {
+    readinessProbe: { ...adminGet('/ready'), periodSeconds: 1, timeoutSeconds: 1, failureThreshold: 3 },
+    livenessProbe,
+  };
+}
+
+function environment(facts: SidecarFacts, defaults: SidecarDefaults): NonNullable<V1Container['env']> {
+  const { id, spec } = facts;
+  const values: Record<string, string | undefined> = {
+    FUNCTION: id.name,
+    NAMESPACE: id.namespace,
+    NATS: defaults.nats,
+    // Named although they are the defaults: beside a Service called `slimfaas` or `slimfaas-admin` Kubernetes
+    // would put SLIMFAAS_PORT=tcp://… into the container, and only its own env comes before that.
+    PORT: String(SIDECAR_DATA_PORT),
+    ADMIN_PORT: String(SIDECAR_ADMIN_PORT),
+    APP_PORT: String(facts.port),
+    PARALLEL_PER_POD: String(facts.parallelPerPod),
+    PARALLEL_LIMIT: String(facts.parallelLimit),
+    QUEUE_LIMIT: spec.queueLimit?.toString(),
+    READINESS_PROBE: facts.probe && JSON.stringify(facts.probe),
+    SYNC_POLICY: JSON.stringify(spec.sync),
+    ASYNC_POLICY: JSON.stringify(spec.async),
+    PUBLISH_POLICY: JSON.stringify(spec.publish),
+    SUBSCRIBE_EVENTS: spec.subscribeEvents.map(({ event }) => event).join(',') || undefined,
+    ORDERED: spec.ordered ? 'true' : undefined,
+    DRAIN_SECONDS: String(facts.drainSeconds),
+  };
+  const plain = Object.entries(values).flatMap(([name, value]) =>
+    value === undefined ? [] : [{ name: `SLIMFAAS_${name}`, value: literal(value) }],
+  );
+  return [field('SLIMFAAS_POD_NAME', 'metadata.name'), field('SLIMFAAS_POD_IP', 'status.podIP'), ...plain];
+}
+
+/** The kubelet expands `$(NAME)` in values; `$$(` is how it writes a plain `$(`. */
+function literal(value: string): string {
+  return value.replaceAll('$(', '$$$$(');
+}
+
+/** With apiVersion, which the API server would add: then the pod reads back as it was injected. */
+function field(name: string, fieldPath: string): NonNullable<V1Container['env']>[number] {
+  return { name, valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath } } };
+}

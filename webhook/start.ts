@@ -1,0 +1,113 @@
+/**
+ * The webhook as a whole: certificates, the TLS server, health and metrics. It is ready when a certificate is
+ * loaded and caBundle carries its CA, for only then can the API server reach it.
+ */
+import type { FlagValues } from '../common/flags.ts';
+import type { KubeClients } from '../common/kube/client.ts';
+import { StopStack, type Running } from '../common/lifecycle.ts';
+import type { Log } from '../common/log.ts';
+import type { Registry } from '../common/metrics.ts';
+import { VERSION } from '../common/version.ts';
+import { startAdmin } from './admin.ts';
+import { keepCertificate } from './certificates.ts';
+import { fileCertificates } from './file-certificates.ts';
+import type { webhookFlags } from './flags.ts';
+import { certificateCluster } from './kube.ts';
+import { createWebhookMetrics } from './metrics.ts';
+import { ownCertificates, type CertificateSource } from './own-certificates.ts';
+import type { RotationPolicy } from './rotation.ts';
+import { createReviewServer, type ReviewServer } from './server.ts';
+import { expiryOf, type KeyPair } from './x509.ts';
+
+export type WebhookConfig = FlagValues<typeof webhookFlags>;
+
+export interface WebhookDeps {
+  readonly log: Log;
+  readonly kube: KubeClients;
+  readonly registry: Registry;
+  readonly now?: () => number;
+}
+
+export interface RunningWebhook extends Running {
+  readonly adminPort: number;
+  /** undefined until the first certificate. */
+  readonly port: number | undefined;
+}
+
+const DAY_MS = 86_400_000;
+
+/** Resolves when health and metrics answer; readiness follows by itself, and is retried for ever. */
+export async function startWebhook(config: WebhookConfig, deps: WebhookDeps): Promise<RunningWebhook> {
+  const { log, registry } = deps;
+  const stops = new StopStack(log);
+  const metrics = createWebhookMetrics(registry);
+  let server: ReviewServer | undefined;
+  let isStopping = false;
+
+  const admin = await startAdmin({
+    host: config.host,
+    port: config['admin-port'],
+    registry,
+    notReadyBecause: () => (isStopping ? 'stopping' : server ? undefined : 'no certificate yet'),
+  });
+  stops.add('admin server', () => admin.stop());
+
+  const onCertificate = async (pair: KeyPair) => {
+    metrics.certificateExpires(expiryOf(pair.certificate));
+    if (server) return server.setCertificate(pair);
+    const created = createReviewServer(pair, { inject: injectOptions(config), log, metrics });
+    await created.listen(config.host, config.port);
+    server = created;
+    log.info({ port: created.port }, 'ready for reviews');
+  };
+  stops.add('review server', () => server?.stop(config['stop-delay-seconds'] * 1_000));
+  const keeper = keepCertificate({
+    source: certificateSource(config, deps),
+    checkMs: config['certificate-check-seconds'] * 1_000,
+    log,
+    onCertificate,
+  });
+  stops.add('certificates', () => keeper.stop());
+
+  return {
+    adminPort: admin.port,
+    get port() {
+      return server?.port;
+    },
+    stop() {
+      isStopping = true;
+      return stops.stop();
+    },
+  };
+}
+
+function injectOptions(config: WebhookConfig): { image: string; nats: string; version: string } {
+  return { image: config['sidecar-image'], nats: config['sidecar-nats'], version: VERSION };
+}
+
+function certificateSource(config: WebhookConfig, deps: WebhookDeps): CertificateSource {
+  if (config['cert-dir'] !== '') return fileCertificates(config['cert-dir']);
+  const names = {
+    namespace: config.namespace,
+    secret: config['secret-name'],
+    service: config['service-name'],
+    configuration: config['webhook-configuration'],
+  };
+  return ownCertificates({
+    cluster: certificateCluster(deps.kube, names),
+    policy: rotationPolicy(config),
+    now: deps.now ?? Date.now,
+    log: deps.log,
+  });
+}
+
+/** API servers dial `<service>.<namespace>.svc` and check the certificate for that name. */
+function rotationPolicy(config: WebhookConfig): RotationPolicy {
+  const host = `${config['service-name']}.${config.namespace}.svc`;
+  return {
+    dnsNames: [host, `${host}.cluster.local`, `${config['service-name']}.${config.namespace}`],
+    authorityValidMs: config['ca-days'] * DAY_MS,
+    certificateValidMs: config['certificate-days'] * DAY_MS,
+    settleMs: config['certificate-settle-seconds'] * 1_000,
+  };
+}

@@ -1,0 +1,57 @@
+/**
+ * What the sidecar must know of the user's containers, read from the pod: the port that speaks HTTP and the
+ * probe that says when it is up. Pure, and read-only: the user's containers stay as they are.
+ */
+import type { V1Container, V1Pod, V1Probe } from '../common/kube/client.ts';
+
+/** 0 for a workload that speaks no HTTP as far as its manifest says. */
+export function appPort(pod: V1Pod, annotated: number | undefined): number {
+  if (annotated !== undefined) return annotated;
+  for (const container of pod.spec?.containers ?? []) {
+    const port = container.ports?.[0]?.containerPort;
+    if (port !== undefined) return port;
+  }
+  return 0;
+}
+
+export interface AppProbe {
+  /** undefined: no readiness probe, or one that only the kubelet can run with what it knows. */
+  readonly probe: V1Probe | undefined;
+  readonly warning?: string;
+}
+
+/**
+ * The readiness probe of the container that declares the function's port, else of the first probed one: with
+ * another system's sidecar in front (a mesh's proxy, say), the first probe is not the user's. Named ports are
+ * resolved here, because the sidecar does not see the other containers.
+ */
+export function appReadinessProbe(pod: V1Pod, port: number): AppProbe {
+  const probed = (pod.spec?.containers ?? []).filter((container) => container.readinessProbe);
+  const container = probed.find((candidate) => declares(candidate, port)) ?? probed[0];
+  if (!container?.readinessProbe) return { probe: undefined };
+  return resolveNamedPort(container, structuredClone(container.readinessProbe));
+}
+
+function resolveNamedPort(container: V1Container, probe: V1Probe): AppProbe {
+  const action = probe.httpGet ?? probe.tcpSocket;
+  if (!action || typeof action.port === 'number') return { probe };
+  const name = action.port;
+  const number =
+    container.ports?.find((port) => port.name === name)?.containerPort ?? numberOrUndefined(name);
+  if (number === undefined)
+    return {
+      probe: undefined,
+      warning: `container ${container.name}: its readinessProbe names port ${JSON.stringify(name)}, which it does not declare`,
+    };
+  action.port = number;
+  return { probe };
+}
+
+function declares(container: V1Container, port: number): boolean {
+  return container.ports?.some(({ containerPort }) => containerPort === port) ?? false;
+}
+
+/** YAML authors quote numbers: `port: "8080"` is an int-or-string that means 8080. */
+function numberOrUndefined(text: string): number | undefined {
+  return /^\d+$/.test(text) ? Number(text) : undefined;
+}
