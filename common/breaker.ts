@@ -55,7 +55,6 @@ export class Breaker {
   readonly #line = new WaitingLine();
   readonly #queueLimit: number;
   readonly #running: TimeAverage;
-  readonly #idleListeners: (() => void)[] = [];
   #limit: number;
   #arrivals = 0;
 
@@ -113,16 +112,6 @@ export class Breaker {
     this.#serveLine();
   }
 
-  /** Resolves when nothing runs and nothing waits; at once if so already. */
-  idle(): Promise<void> {
-    if (this.#isIdle) return Promise.resolve();
-    return new Promise((resolve) => this.#idleListeners.push(resolve));
-  }
-
-  get #isIdle(): boolean {
-    return this.running === 0 && this.waiting === 0;
-  }
-
   #wait(arrival: number, { timeoutMs, signal }: AcquireOptions): Promise<Place> {
     return new Promise((resolve, reject) => {
       const settle = (): void => {
@@ -139,7 +128,6 @@ export class Breaker {
       const refuse = (code: BreakerRefusal): void => {
         settle();
         leave();
-        this.#tellIdle();
         reject(new BreakerError(code));
       };
       const abandon = (): void => refuse('abandoned');
@@ -161,7 +149,6 @@ export class Breaker {
         isOut = false;
         this.#running.set(this.running - 1);
         this.#serveLine();
-        this.#tellIdle();
       },
     };
   }
@@ -173,11 +160,6 @@ export class Breaker {
       if (!waiter) return;
       waiter.serve();
     }
-  }
-
-  #tellIdle(): void {
-    if (!this.#isIdle) return;
-    for (const listener of this.#idleListeners.splice(0)) listener();
   }
 }
 

@@ -1,0 +1,48 @@
+/**
+ * The admin server's routes (port 15081), for the kubelet and Prometheus: Koa and its router, because nothing
+ * here is hot. Loaded with the first request (see admin-server.ts), when the app has long been starting.
+ */
+import Koa from 'koa';
+import Router from 'koa-router';
+import type { Registry } from '../common/metrics.ts';
+import type { Drain } from './drain.ts';
+import { registerSidecarMetrics, type MetricsSource } from './metrics.ts';
+
+export interface AdminContext extends MetricsSource {
+  readonly registry: Registry;
+  readonly drain: Drain;
+}
+
+export type AdminHandler = (
+  req: import('node:http').IncomingMessage,
+  res: import('node:http').ServerResponse,
+) => void;
+
+/** Answers at any time: full, starting or draining. None of it is counted as a call. */
+export function createAdminHandler(context: AdminContext): AdminHandler {
+  const { registry, drain } = context;
+  registerSidecarMetrics(registry, context);
+  const router = new Router();
+  router.get('/health', (ctx) => {
+    ctx.body = { status: 'ok' };
+  });
+  // About the sidecar, not the app: a native sidecar that waited for the app would keep it from starting.
+  router.get('/ready', (ctx) => {
+    ctx.status = drain.isDraining ? 503 : 200;
+    ctx.body = { status: drain.isDraining ? 'draining' : 'ok' };
+  });
+  // GET is what the kubelet's preStop sends. The answer is what it waits for.
+  router.all('/drain', async (ctx) => {
+    await drain.run();
+    ctx.body = { status: 'drained' };
+  });
+  router.get('/metrics', async (ctx) => {
+    ctx.type = registry.contentType;
+    ctx.body = await registry.metrics();
+  });
+  const app = new Koa();
+  app.use(router.routes());
+  app.use(router.allowedMethods());
+  const handle = app.callback();
+  return (req, res) => void handle(req, res);
+}

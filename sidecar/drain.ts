@@ -1,0 +1,79 @@
+/**
+ * The end of a pod, without a lost call. It begins with the kubelet's preStop call to `/drain` or, where a
+ * container has a preStop of its own, with SIGTERM, whichever is first; both wait for the same drain.
+ *   1. Say so (`draining` on NATS) and refuse what proxies send: they have, or get, another pod.
+ *   2. Serve on what runs and waits, and direct callers who arrive still: Kubernetes removes this pod from
+ *      its Services only now, concurrently. Open WebSockets get a close frame, so their clients come back.
+ *   3. Over when nothing is left, but not before SETTLE_MS; in any case when the grace period is.
+ */
+import { sleep } from '../common/lifecycle.ts';
+import type { Log } from '../common/log.ts';
+import type { Admission } from './admission.ts';
+import type { InFlight } from './in-flight.ts';
+import type { Stats } from './stats.ts';
+
+/**
+ * How long even an idle pod stays: a proxy that had chosen it has sent its call by then (NATS delivers in
+ * 1–5 ms, a connect within the cluster takes 1 ms, a busy event loop 50 ms), and an idle pod may take 2 s to
+ * end, of which the user's process needs its part.
+ */
+const SETTLE_MS = 300;
+
+export interface DrainOptions {
+  readonly admission: Admission;
+  readonly inFlight: InFlight;
+  readonly stats: Stats;
+  readonly drainMs: number;
+  readonly log: Log;
+  /** Publishes `draining`, closes tunnels: whoever must know, once, when the drain begins. */
+  readonly onBegin: () => void;
+}
+
+export class Drain {
+  readonly #options: DrainOptions;
+  #running: Promise<void> | undefined;
+  #deadline = Infinity;
+
+  constructor(options: DrainOptions) {
+    this.#options = options;
+  }
+
+  get isDraining(): boolean {
+    return this.#running !== undefined;
+  }
+
+  /** Milliseconds until the end; undefined before the drain. */
+  get leftMs(): number | undefined {
+    return this.isDraining ? Math.max(0, this.#deadline - performance.now()) : undefined;
+  }
+
+  /** Begins the drain, or joins the one under way; resolves when it is over. */
+  run(): Promise<void> {
+    this.#running ??= this.#drain();
+    return this.#running;
+  }
+
+  async #drain(): Promise<void> {
+    const { admission, inFlight, stats, drainMs, log, onBegin } = this.#options;
+    const begun = performance.now();
+    this.#deadline = begun + drainMs;
+    stats.drainSeconds = 0;
+    log.info({ open: inFlight.count }, 'draining');
+    admission.beginDrain();
+    onBegin();
+    const isOver = new AbortController();
+    const deadline = sleep(drainMs, isOver.signal).then(() => 'deadline' as const);
+    const done = this.#allDone(isOver.signal).then(() => 'done' as const);
+    const how = await Promise.race([done, deadline]);
+    isOver.abort();
+    admission.close();
+    stats.drainSeconds = (performance.now() - begun) / 1_000;
+    log.info({ how, seconds: stats.drainSeconds, open: inFlight.count }, 'drained');
+  }
+
+  /** Nothing left at the end of the settling time, and at no moment of waiting for what came during it. */
+  async #allDone(signal: AbortSignal): Promise<void> {
+    await sleep(SETTLE_MS, signal);
+    await this.#options.inFlight.idle();
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * The sidecar's Prometheus metrics, made from the plain counts of `stats.ts` when somebody scrapes. Loaded
+ * with the first scrape. Labels are namespace and function only, plus small closed sets.
+ */
+import type { Breaker } from '../common/breaker.ts';
+import { Counter, Gauge, Histogram, LATENCY_BUCKETS, type Registry } from '../common/metrics.ts';
+import type { FunctionId } from '../common/subjects.ts';
+import { LATENCY_BUCKETS_SECONDS, type Stats } from './stats.ts';
+
+export interface MetricsSource {
+  readonly id: FunctionId;
+  readonly breaker: Breaker;
+  readonly stats: Stats;
+}
+
+type Labels = Record<string, string>;
+
+/** Registers everything once; the values are read at each scrape. */
+export function registerSidecarMetrics(registry: Registry, source: MetricsSource): void {
+  const { breaker, stats } = source;
+  const base: Labels = { namespace: source.id.namespace, function: source.id.name };
+  counter(registry, 'requests_total', 'Calls that ended, by class of their answer', 'code_class', () =>
+    labelled(stats.requests, base, 'code_class'),
+  );
+  counter(registry, 'refusals_total', 'Calls turned away untouched, by reason', 'reason', () =>
+    labelled(stats.refusals, base, 'reason'),
+  );
+  counter(registry, 'retries_total', 'Calls tried again on the spot', undefined, () => [
+    [base, stats.retries],
+  ]);
+  gauge(registry, 'running', 'Calls running in the user’s container', base, () => breaker.running);
+  gauge(registry, 'waiting', 'Direct callers waiting for a place', base, () => breaker.waiting);
+  gauge(registry, 'limit', 'Calls that may run at once', base, () => breaker.limit);
+  gauge(
+    registry,
+    'drain_seconds',
+    'Length of the drain so far; 0 before it',
+    base,
+    () => stats.drainSeconds ?? 0,
+  );
+  registry.registerMetric(durationHistogram(base, stats));
+}
+
+type Samples = readonly (readonly [Labels, number])[];
+
+function counter(
+  registry: Registry,
+  name: string,
+  help: string,
+  extraLabel: string | undefined,
+  read: () => Samples,
+): void {
+  new Counter({
+    name: `slimfaas_sidecar_${name}`,
+    help,
+    labelNames: ['namespace', 'function', ...(extraLabel === undefined ? [] : [extraLabel])],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [labels, value] of read()) this.inc(labels, value);
+    },
+  });
+}
+
+function gauge(registry: Registry, name: string, help: string, labels: Labels, read: () => number): void {
+  new Gauge({
+    name: `slimfaas_sidecar_${name}`,
+    help,
+    labelNames: ['namespace', 'function'],
+    registers: [registry],
+    collect() {
+      this.set(labels, read());
+    },
+  });
+}
+
+function labelled(counts: Readonly<Record<string, number>>, base: Labels, label: string): Samples {
+  return Object.entries(counts).map(([key, value]) => [{ ...base, [label]: key }, value] as const);
+}
+
+/** A Histogram whose values are given instead of observed. */
+function durationHistogram(base: Labels, stats: Stats): Histogram {
+  const name = 'slimfaas_sidecar_request_duration_seconds';
+  const histogram = new Histogram({
+    name,
+    help: 'From the first byte of a call to its end, waiting and retries included',
+    labelNames: ['namespace', 'function'],
+    buckets: LATENCY_BUCKETS,
+    registers: [],
+  });
+  const known = histogram.get.bind(histogram);
+  const get = async () => ({ ...(await known()), values: histogramValues(name, base, stats) });
+  // getForPromString is prom-client's shortcut past get(), over a store that is empty here.
+  return Object.assign(histogram, { get, getForPromString: undefined });
+}
+
+type HistogramValues = Awaited<ReturnType<Histogram['get']>>['values'];
+
+function histogramValues(name: string, labels: Labels, stats: Stats): HistogramValues {
+  let total = 0;
+  const values: HistogramValues = [];
+  for (const [i, count] of stats.durationCounts.entries()) {
+    total += count; // Prometheus' buckets are cumulative
+    const le = LATENCY_BUCKETS_SECONDS[i] ?? '+Inf';
+    values.push({ metricName: `${name}_bucket`, labels: { ...labels, le }, value: total });
+  }
+  values.push({ metricName: `${name}_sum`, labels, value: stats.durationSumSeconds });
+  values.push({ metricName: `${name}_count`, labels, value: total });
+  return values;
+}

@@ -1,0 +1,92 @@
+/**
+ * Tells the scaler what this pod is doing: each second while anything runs, waits or happened, every 10 s when
+ * idle (so that silence means missing data and never idleness), and at once where the splitting of shares
+ * waits for it: when our limit changes, and when running falls to a limit that was lowered under it.
+ */
+import type { Breaker } from '../common/breaker.ts';
+import { encodeMessage, type ActivityMessage } from '../common/messages.ts';
+import type { NatsLink } from '../common/nats.ts';
+import type { Stats } from './stats.ts';
+
+const TICK_MS = 1_000;
+const IDLE_TICKS = 10;
+
+export interface ReportOptions {
+  readonly pod: string;
+  readonly subject: string;
+  readonly nats: NatsLink;
+  readonly breaker: Breaker;
+  readonly stats: Stats;
+}
+
+export class Reporter {
+  readonly #options: ReportOptions;
+  readonly #timer: NodeJS.Timeout;
+  readonly #unwatch: () => void;
+  #idleTicks = 0;
+  /** True from the moment the limit was lowered below running until running has fallen to it. */
+  #isAboveLimit = false;
+
+  constructor(options: ReportOptions) {
+    this.#options = options;
+    this.#timer = setInterval(() => this.#tick(), TICK_MS);
+    this.#unwatch = options.nats.onStatus((isConnected) => {
+      if (isConnected) this.send();
+    });
+  }
+
+  /** Call after every change of the limit. */
+  limitChanged(): void {
+    const { breaker } = this.#options;
+    this.#isAboveLimit = breaker.running > breaker.limit;
+    this.send();
+  }
+
+  /** Call after every release: cheap, and says so when the overhang of a lowered limit is gone. */
+  released(): void {
+    if (!this.#isAboveLimit) return;
+    const { breaker } = this.#options;
+    if (breaker.running > breaker.limit) return;
+    this.#isAboveLimit = false;
+    this.send();
+  }
+
+  send(): void {
+    if (!this.#options.nats.isConnected) return; // the counts of this window go into the next report
+    this.#publish(this.#read());
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#unwatch();
+    this.send();
+  }
+
+  #tick(): void {
+    if (!this.#options.nats.isConnected) return;
+    const message = this.#read();
+    const isBusy =
+      message.running + message.runningNow + message.waiting + message.started + message.finished > 0;
+    this.#idleTicks = isBusy ? 0 : this.#idleTicks + 1;
+    if (isBusy || this.#idleTicks % IDLE_TICKS === 0) this.#publish(message);
+  }
+
+  #read(): ActivityMessage {
+    const { pod, breaker, stats } = this.#options;
+    const { average, windowMs } = breaker.readWindow();
+    return {
+      source: 'sidecar',
+      pod,
+      running: average,
+      runningNow: breaker.running,
+      waiting: breaker.waiting,
+      ...stats.readWindow(),
+      windowMs,
+      limit: breaker.limit,
+    };
+  }
+
+  #publish(message: ActivityMessage): void {
+    this.#options.nats.publish(this.#options.subject, encodeMessage(message));
+  }
+}

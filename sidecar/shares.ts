@@ -1,0 +1,61 @@
+/**
+ * This pod's share of NumberParallelRequest, a limit over pods that no pod can see. The scaler splits it; we
+ * hold what we heard last, also when NATS or the scaler are gone, because shares sum to the limit only as
+ * long as each pod keeps to its own.
+ */
+import { describeError } from '../common/errors.ts';
+import type { Log } from '../common/log.ts';
+import { decodeShare } from '../common/messages.ts';
+
+export interface ShareOptions {
+  readonly pod: string;
+  readonly parallelPerPod: number;
+  /** 0: no limit over pods, so no share to wait for. */
+  readonly parallelLimit: number;
+  readonly log: Log;
+}
+
+export class Shares {
+  readonly #options: ShareOptions;
+  readonly #onLimit: (limit: number) => void;
+  #limit: number;
+  #isKnown: boolean;
+
+  constructor(options: ShareOptions, onLimit: (limit: number) => void) {
+    this.#options = options;
+    this.#onLimit = onLimit;
+    this.#isKnown = options.parallelLimit === 0;
+    // One call may run before the scaler has been heard, or the first caller would wait for a round trip;
+    // that exceeds the limit by one at most, while this pod is new. Jobs wait (see isKnown).
+    this.#limit = this.#isKnown ? options.parallelPerPod : 1;
+  }
+
+  get limit(): number {
+    return this.#limit;
+  }
+
+  /** False: no jobs yet, a new pod's share of them is zero. */
+  get isKnown(): boolean {
+    return this.#isKnown;
+  }
+
+  /** A message of the share subject. */
+  hear(data: Uint8Array): void {
+    const { pod, parallelLimit, parallelPerPod, log } = this.#options;
+    if (parallelLimit === 0) return;
+    try {
+      const share = decodeShare(data).shares[pod];
+      if (share === undefined) return; // a pod that is not listed keeps what it has
+      this.#isKnown = true;
+      this.#set(Math.min(parallelPerPod, Math.floor(share)));
+    } catch (error) {
+      log.warn({ error: describeError(error) }, 'share not understood; the last one stays');
+    }
+  }
+
+  #set(limit: number): void {
+    if (limit === this.#limit) return;
+    this.#limit = limit;
+    this.#onLimit(limit);
+  }
+}
