@@ -81,7 +81,6 @@ function environment(facts: SidecarFacts, defaults: SidecarDefaults): NonNullabl
   const { id, spec } = facts;
   const values: Record<string, string | undefined> = {
     FUNCTION: id.name,
-    NAMESPACE: id.namespace,
     NATS: defaults.nats,
     // Named although they are the defaults: beside a Service called `slimfaas` or `slimfaas-admin` Kubernetes
     // would put SLIMFAAS_PORT=tcp://… into the container, and only its own env comes before that.
@@ -102,7 +101,13 @@ function environment(facts: SidecarFacts, defaults: SidecarDefaults): NonNullabl
   const plain = Object.entries(values).flatMap(([name, value]) =>
     value === undefined ? [] : [{ name: `SLIMFAAS_${name}`, value: literal(value) }],
   );
-  return [field('SLIMFAAS_POD_NAME', 'metadata.name'), field('SLIMFAAS_POD_IP', 'status.podIP'), ...plain];
+  return [
+    // From the pod, not from the review: `slimfaas inject` writes it before the namespace is known.
+    field('SLIMFAAS_NAMESPACE', 'metadata.namespace'),
+    field('SLIMFAAS_POD_NAME', 'metadata.name'),
+    field('SLIMFAAS_POD_IP', 'status.podIP'),
+    ...plain,
+  ];
 }
 
 /** The kubelet expands `$(NAME)` in values; `$$(` is how it writes a plain `$(`. */

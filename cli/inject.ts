@@ -1,0 +1,105 @@
+/**
+ * `slimfaas inject`: manifests in, the same manifests out as the webhook would leave their pods. It needs no
+ * cluster, and finds bad annotations before one does: `kubectl apply` shows an admission's warnings for bare pods
+ * only, not for Deployments.
+ */
+import { readFile } from 'node:fs/promises';
+import { text } from 'node:stream/consumers';
+import type { Argv } from 'yargs';
+import { checkFlag } from '../common/flags.ts';
+import { UsageError } from '../common/errors.ts';
+import { VERSION } from '../common/version.ts';
+import { webhookFlags } from '../webhook/flags.ts';
+import { injectManifests, type Finding, type ManifestReport } from './inject-manifests.ts';
+
+/** What the command needs of the world; tests hand in their own. */
+export interface InjectIo {
+  readonly stdin: NodeJS.ReadableStream;
+  write(text: string): void;
+  complain(text: string): void;
+  exit(code: number): void;
+}
+
+export interface InjectArguments {
+  readonly file: string;
+  readonly check: boolean;
+  readonly image: string;
+  readonly nats: string;
+}
+
+export async function runInject(args: InjectArguments, io: InjectIo): Promise<void> {
+  const source = args.file === '-' ? 'stdin' : args.file;
+  const input = await readInput(args.file, io);
+  const report = injectManifests(source, input, { image: args.image, nats: args.nats, version: VERSION });
+  if (!args.check) io.write(report.output);
+  for (const line of complaints(report)) io.complain(line);
+  const has = (severity: Finding['severity']) => report.findings.some((found) => found.severity === severity);
+  // A fault leaves a default in force, so the manifest is still good to apply; a refusal does not.
+  const isBad = has('refusal') || (args.check && has('fault'));
+  if (args.check && !isBad) io.write(`${source}: ${report.functions} functions, no faults\n`);
+  if (isBad) io.exit(1);
+}
+
+async function readInput(file: string, io: InjectIo): Promise<string> {
+  if (file === '-') return text(io.stdin);
+  try {
+    return await readFile(file, 'utf8');
+  } catch (cause) {
+    throw new UsageError(`--filename: cannot read ${file}`, { cause });
+  }
+}
+
+/** `app.yaml:12: document 2 (Deployment web): SlimFaas/ReplicasMin "many": not allowed; …` */
+function complaints(report: ManifestReport): string[] {
+  return report.findings.map(
+    ({ line, document, subject, message }) =>
+      `${report.source}:${line}: document ${document} (${subject}): ${message}\n`,
+  );
+}
+
+export const injectCommand = {
+  command: 'inject',
+  describe: 'print manifests as the webhook would leave their pods; --check only looks for bad annotations',
+  builder: (yargs: Argv) =>
+    yargs
+      .option('filename', {
+        alias: 'f',
+        type: 'string',
+        requiresArg: true,
+        default: '-',
+        describe: 'manifest to read, YAML or JSON, any number of documents; - is stdin',
+      })
+      .option('check', {
+        type: 'boolean',
+        default: false,
+        describe: 'print no manifests, only what is wrong with their annotations; exit 1 if anything is',
+      })
+      .option('sidecar-image', { type: 'string', requiresArg: true, describe: 'image of the sidecar' })
+      .option('sidecar-nats', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'NATS servers for the sidecar',
+      }),
+  handler: async (argv: Readonly<Record<string, unknown>>): Promise<void> => {
+    await runInject(
+      {
+        file: String(argv['filename']),
+        check: argv['check'] === true,
+        image: flag('sidecar-image', argv),
+        nats: flag('sidecar-nats', argv),
+      },
+      {
+        stdin: process.stdin,
+        write: (output) => void process.stdout.write(output),
+        complain: (output) => void process.stderr.write(output),
+        exit: (code) => void (process.exitCode = code),
+      },
+    );
+  },
+};
+
+function flag(name: 'sidecar-image' | 'sidecar-nats', argv: Readonly<Record<string, unknown>>): string {
+  const given = argv[name];
+  const table = webhookFlags[name];
+  return given === undefined ? table.default : String(checkFlag(`--${name}`, table, String(given)));
+}
