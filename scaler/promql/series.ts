@@ -1,0 +1,243 @@
+/**
+ * The samples that queries can see: 30 minutes, and only of series that some query asks for, so that scraping
+ * a chatty pod costs nothing that nobody wants. Bounded in series and in samples; what does not fit is counted.
+ * Samples lie in plain arrays (16 bytes each: 2,000,000 are 32 MB).
+ */
+import { labelsKey, METRIC_NAME, type Labels } from './labels.ts';
+import { matchesAll, type Matcher } from './matcher.ts';
+import type { RangeSeries, SeriesSource, TimedSample } from './values.ts';
+
+export interface SeriesStoreOptions {
+  readonly retentionMs?: number;
+  readonly maxSeries?: number;
+  readonly maxSamples?: number;
+}
+
+export interface SeriesStats {
+  readonly series: number;
+  readonly samples: number;
+  /** Samples turned away for want of room, since the start. */
+  readonly dropped: number;
+}
+
+export interface ScrapedSample {
+  readonly labels: Labels;
+  readonly value: number;
+}
+
+export interface SeriesStore extends SeriesSource {
+  /** Replaces what is wanted, one list of matchers a selector; series that nothing wants any more go. */
+  setWanted(selectors: readonly (readonly Matcher[])[]): void;
+  /** Whether a series of this name could be wanted: lets a scrape skip most lines unparsed. */
+  wantsName(name: string): boolean;
+  /** One sample; false when nothing wants it or there is no room. */
+  append(labels: Labels, value: number, timeMs: number): boolean;
+  /** All samples of a target at one time; series that were there the last time and are not now go stale. */
+  scrape(target: string, samples: Iterable<ScrapedSample>, timeMs: number): void;
+  /** The target is gone (or did not answer): all its series go stale. */
+  forget(target: string, timeMs: number): void;
+  /** Drops what is too old; call it about once a minute. */
+  sweep(nowMs: number): void;
+  readonly stats: SeriesStats;
+}
+
+export const RETENTION_MS = 1_800_000;
+
+/**
+ * Marks the end of a series among its values. Prometheus uses a particular NaN, which JavaScript cannot tell
+ * from another; the number nearest below zero is one that nobody measures.
+ */
+const STALE = -Number.MIN_VALUE;
+
+interface Series {
+  readonly key: string;
+  readonly labels: Labels;
+  times: number[];
+  values: number[];
+}
+
+export function createSeriesStore(options: SeriesStoreOptions = {}): SeriesStore {
+  return new Store(options);
+}
+
+class Store implements SeriesStore {
+  readonly #retentionMs: number;
+  readonly #maxSeries: number;
+  readonly #maxSamples: number;
+  readonly #byKey = new Map<string, Series>();
+  readonly #byName = new Map<string, Set<Series>>();
+  readonly #byTarget = new Map<string, Map<string, Series>>();
+  /** By the metric's name; `undefined` for selectors that do not fix it. */
+  #wanted = new Map<string | undefined, (readonly Matcher[])[]>();
+  #samples = 0;
+  #dropped = 0;
+
+  constructor(options: SeriesStoreOptions) {
+    this.#retentionMs = options.retentionMs ?? RETENTION_MS;
+    this.#maxSeries = options.maxSeries ?? 20_000;
+    this.#maxSamples = options.maxSamples ?? 2_000_000;
+  }
+
+  get stats(): SeriesStats {
+    return { series: this.#byKey.size, samples: this.#samples, dropped: this.#dropped };
+  }
+
+  setWanted(selectors: readonly (readonly Matcher[])[]): void {
+    this.#wanted = new Map();
+    for (const matchers of selectors) {
+      const name = fixedName(matchers);
+      const list = this.#wanted.get(name);
+      if (list) list.push(matchers);
+      else this.#wanted.set(name, [matchers]);
+    }
+    for (const series of this.#byKey.values()) if (!this.#isWanted(series.labels)) this.#remove(series);
+  }
+
+  wantsName(name: string): boolean {
+    return this.#wanted.has(name) || this.#wanted.has(undefined);
+  }
+
+  #isWanted(labels: Labels): boolean {
+    const matches = (list: readonly (readonly Matcher[])[] | undefined) =>
+      list?.some((matchers) => matchesAll(matchers, labels)) ?? false;
+    return matches(this.#wanted.get(labels.get(METRIC_NAME))) || matches(this.#wanted.get(undefined));
+  }
+
+  append(labels: Labels, value: number, timeMs: number): boolean {
+    return this.#append(labels, value, timeMs) !== undefined;
+  }
+
+  #append(labels: Labels, value: number, timeMs: number): Series | undefined {
+    if (!this.#isWanted(labels)) return undefined;
+    const key = labelsKey(labels);
+    const series = this.#byKey.get(key) ?? this.#create(key, labels, timeMs);
+    if (series && this.#push(series, value, timeMs)) return series;
+    this.#dropped += 1;
+    return undefined;
+  }
+
+  #create(key: string, labels: Labels, timeMs: number): Series | undefined {
+    if (this.#byKey.size >= this.#maxSeries) this.sweep(timeMs);
+    if (this.#byKey.size >= this.#maxSeries) return undefined;
+    const series: Series = { key, labels, times: [], values: [] };
+    this.#byKey.set(key, series);
+    const name = labels.get(METRIC_NAME) ?? '';
+    const named = this.#byName.get(name);
+    if (named) named.add(series);
+    else this.#byName.set(name, new Set([series]));
+    return series;
+  }
+
+  /** Times only rise; a clock that jumped back takes the samples of the future with it. */
+  #push(series: Series, value: number, timeMs: number): boolean {
+    const { times, values } = series;
+    while (times.length > 0 && (times.at(-1) as number) >= timeMs) {
+      times.pop();
+      values.pop();
+      this.#samples -= 1;
+    }
+    if (this.#samples >= this.#maxSamples) this.#trim(series, timeMs);
+    if (this.#samples >= this.#maxSamples) return false;
+    times.push(timeMs);
+    values.push(value);
+    this.#samples += 1;
+    // Moving an array's head costs its length, so only once a quarter of it is too old.
+    if ((times[times.length >> 2] as number) <= timeMs - this.#retentionMs) this.#trim(series, timeMs);
+    return true;
+  }
+
+  #trim(series: Series, nowMs: number): void {
+    const old = countUpTo(series.times, nowMs - this.#retentionMs);
+    if (old === 0) return;
+    series.times = series.times.slice(old);
+    series.values = series.values.slice(old);
+    this.#samples -= old;
+  }
+
+  scrape(target: string, samples: Iterable<ScrapedSample>, timeMs: number): void {
+    const before = this.#byTarget.get(target);
+    const now = new Map<string, Series>();
+    for (const { labels, value } of samples) {
+      const series = this.#append(labels, value, timeMs);
+      if (series) now.set(series.key, series);
+    }
+    for (const [key, series] of before ?? []) if (!now.has(key)) this.#end(series, timeMs);
+    if (now.size > 0) this.#byTarget.set(target, now);
+    else this.#byTarget.delete(target);
+  }
+
+  forget(target: string, timeMs: number): void {
+    this.scrape(target, [], timeMs);
+  }
+
+  #end(series: Series, timeMs: number): void {
+    if (this.#byKey.has(series.key)) this.#push(series, STALE, timeMs);
+  }
+
+  sweep(nowMs: number): void {
+    for (const series of this.#byKey.values()) {
+      this.#trim(series, nowMs);
+      if (series.times.length === 0) this.#remove(series);
+    }
+  }
+
+  #remove(series: Series): void {
+    this.#samples -= series.times.length;
+    this.#byKey.delete(series.key);
+    const name = series.labels.get(METRIC_NAME) ?? '';
+    const named = this.#byName.get(name);
+    named?.delete(series);
+    if (named?.size === 0) this.#byName.delete(name);
+  }
+
+  #select(matchers: readonly Matcher[]): Iterable<Series> {
+    const name = fixedName(matchers);
+    const candidates = name === undefined ? this.#byKey.values() : (this.#byName.get(name) ?? []);
+    return [...candidates].filter((series) => matchesAll(matchers, series.labels));
+  }
+
+  latest(matchers: readonly Matcher[], fromMs: number, toMs: number): readonly TimedSample[] {
+    const found: TimedSample[] = [];
+    for (const { labels, times, values } of this.#select(matchers)) {
+      const i = countUpTo(times, toMs) - 1;
+      const [timeMs, value] = [times[i], values[i]];
+      if (timeMs === undefined || value === undefined || timeMs <= fromMs || value === STALE) continue;
+      found.push({ labels, value, timeMs });
+    }
+    return found;
+  }
+
+  range(matchers: readonly Matcher[], fromMs: number, toMs: number): readonly RangeSeries[] {
+    const found: RangeSeries[] = [];
+    for (const series of this.#select(matchers)) {
+      const [from, to] = [countUpTo(series.times, fromMs), countUpTo(series.times, toMs)];
+      const cut = withoutStale(series.times.slice(from, to), series.values.slice(from, to));
+      if (cut.times.length > 0) found.push({ labels: series.labels, ...cut });
+    }
+    return found;
+  }
+}
+
+function withoutStale(times: number[], values: number[]): { times: number[]; values: number[] } {
+  if (!values.includes(STALE)) return { times, values };
+  return {
+    times: times.filter((_, i) => values[i] !== STALE),
+    values: values.filter((value) => value !== STALE),
+  };
+}
+
+/** The metric's name, where a selector fixes it. */
+function fixedName(matchers: readonly Matcher[]): string | undefined {
+  return matchers.find((matcher) => matcher.label === METRIC_NAME && matcher.op === '=')?.value;
+}
+
+/** How many of the rising `times` are not above `limitMs`. */
+function countUpTo(times: readonly number[], limitMs: number): number {
+  let [low, high] = [0, times.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((times[middle] as number) <= limitMs) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
