@@ -94,7 +94,9 @@ function readDirection(part: JsonPart | undefined, fallback: ScaleDirection): Sc
 function readPolicy(part: JsonPart): ScalePolicy | undefined {
   const f = fields(part, ['Type', 'Value', 'PeriodSeconds'], 'policy ignored');
   const value =
-    f.Value === undefined ? 100 : numberOr(f.Value, { min: 1, max: MAX_INT, isWhole: true }, undefined, 'policy ignored');
+    f.Value === undefined
+      ? 100
+      : numberOr(f.Value, { min: 1, max: MAX_INT, isWhole: true }, undefined, 'policy ignored');
   if (value === undefined) return undefined;
   return {
     type: wordOr(f.Type, ['Percent', 'Pods'], 'Percent'),
