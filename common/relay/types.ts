@@ -52,13 +52,14 @@ export interface ResponseSink {
   head(head: ResponseHead): void;
   /**
    * Returns false when the sink wants a pause until it calls {@link ExchangeControl.resume}.
-   * The memory is the relay's: after true it is reused once the read is over (copy what you keep); after
-   * false, from this call or from `flush`, it is the sink's for good.
+   * The memory is the relay's and used again for the next read: a sink either copies what it keeps, or says
+   * false (here, from `flush` or from `end`) and has the memory until it calls resume.
    */
   data(chunk: Buffer): boolean;
   /** Everything of one read was given: write it out now. False as in `data`. */
   flush?(): boolean;
-  end(trailers: RawHeaders): void;
+  /** False as in `data`: some of the last read is still to be written. */
+  end(trailers: RawHeaders): boolean;
   /** The answer had begun and cannot be completed: the sink must break its connection, never end cleanly. */
   abort(error: Error): void;
 }
@@ -90,13 +91,16 @@ export interface BodySource {
 /** What `decide` wants done with an answer whose head has arrived and of which nothing was forwarded. */
 export type HeadVerdict = 'forward' | 'discard';
 
-/** Milliseconds, each its own outcome; 0: no limit. Kept by a coarse clock: up to 60 ms late. */
+/** Milliseconds, each its own outcome; 0: no limit. Kept by a coarse clock: up to 60 ms late, never early. */
 export interface Timeouts {
   /** To get a connection (a place in the pool and TCP): fails in phase `connect`. */
   readonly connectMs: number;
   /** From the start of the exchange to the answer's head (HttpTimeout): phase `head`. */
   readonly headMs: number;
-  /** Without a byte in either direction once the answer has begun: phase `body`. */
+  /**
+   * Without a byte in either direction once the answer has begun, a caller who does not read included: phase
+   * `body`. Before that, a caller who does not send the body that the upstream waits for: phase `send`.
+   */
   readonly idleMs: number;
   /** From the start to the end: phase `head` or `body`, wherever it was. */
   readonly totalMs?: number;
@@ -128,7 +132,7 @@ export type FailurePhase = 'connect' | 'send' | 'head' | 'body';
  * How an exchange ended.
  * - `answered`: forwarded whole. - `discarded`: `decide` said so; the body was drained or cut.
  * - `failed`: `sentBytes` is 0 when the upstream cannot have seen any of the request.
- *   `callerFailed`: it was the request's body that broke off, not the upstream.
+ *   `callerFailed`: it was the source of the request's body that broke, not the upstream.
  * - `timeout`: the connect, head (HttpTimeout), idle or total clock ran out; `sentBytes` as above.
  * - `cancelled`: our caller left.
  * `headForwarded` tells whether the sink has seen a head: if so nothing may be retried, and the sink was aborted.
