@@ -60,6 +60,11 @@ export function isWorkloadName(text: string): boolean {
   return text.length <= 253 && /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(text);
 }
 
+/** One segment of `/publish-event/{event}/…`. */
+export function isEventName(text: string): boolean {
+  return /^[^\s/?#\p{Cc}]+$/u.test(text);
+}
+
 export interface VisibleItem {
   readonly visibility: Visibility;
   readonly text: string;

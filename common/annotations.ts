@@ -13,6 +13,7 @@ import {
   commaItems,
   image,
   int,
+  isEventName,
   isWorkloadName,
   listItems,
   visibleItem,
@@ -107,11 +108,16 @@ class Source {
     found.report(found.text, `not allowed; allowed: ${result.allowed}`, inForce);
     return fallback;
   }
+
+  /** Whether a valid value was written, be it the default's. */
+  isSet<T>(name: string, reader: Reader<T>): boolean {
+    const found = this.find(name);
+    return found !== undefined && 'value' in reader(found.text);
+  }
 }
 
 function readSpec(source: Source): FunctionSpec {
   const replicasMin = source.read(ANNOTATION.replicasMin, int(0), 0);
-  const perPod = source.read(ANNOTATION.parallelPerPod, int(1), undefined);
   const defaultVisibility = source.read(ANNOTATION.defaultVisibility, word('Public', 'Private'), 'Public');
   const trust = [ANNOTATION.defaultTrust, ANNOTATION.defaultTrustAlias];
   return {
@@ -120,8 +126,8 @@ function readSpec(source: Source): FunctionSpec {
     wakesWithAny: source.read(ANNOTATION.wakesWithAny, bool, false),
     idleTimeoutSeconds: source.read(ANNOTATION.idleTimeout, int(0), 300),
     parallelLimit: source.read(ANNOTATION.parallelLimit, int(1), undefined),
-    parallelPerPod: perPod ?? DEFAULT_PARALLEL_PER_POD,
-    parallelPerPodSetByUser: perPod !== undefined,
+    parallelPerPod: source.read(ANNOTATION.parallelPerPod, int(1), DEFAULT_PARALLEL_PER_POD),
+    parallelPerPodSetByUser: source.isSet(ANNOTATION.parallelPerPod, int(1)),
     dependsOn: readDependsOn(source),
     subscribeEvents: readEvents(source, defaultVisibility),
     defaultVisibility,
@@ -196,10 +202,14 @@ function readDependsOn(source: Source): readonly string[] {
 
 /** An event without a prefix has the function's own visibility, as in SlimFaas. */
 function readEvents(source: Source, fallback: Visibility): readonly EventSubscription[] {
-  return readVisible(source, [ANNOTATION.subscribeEvents], fallback).map(({ visibility, text }) => ({
-    visibility,
-    event: text,
-  }));
+  const items = readVisible(source, [ANNOTATION.subscribeEvents], fallback);
+  const problem = 'not allowed; allowed: event names without "/" and white space';
+  for (const { text } of items.filter(({ text }) => !isEventName(text))) {
+    source.list.of(ANNOTATION.subscribeEvents)(text, problem, 'ignored');
+  }
+  return items
+    .filter(({ text }) => isEventName(text))
+    .map(({ visibility, text }) => ({ visibility, event: text }));
 }
 
 /** A path without a prefix is Public: with DefaultVisibility Private that is how a path is opened. */
