@@ -4,14 +4,30 @@
  */
 import type { V1Container, V1Pod, V1Probe } from '../common/kube/client.ts';
 
+/** Names the container that a person means; service meshes set it to the user's when they add their own. */
+const DEFAULT_CONTAINER_ANNOTATION = 'kubectl.kubernetes.io/default-container';
+/** What meshes put into `containers`, by the names that they document. */
+const MESH_PROXIES = new Set(['istio-proxy', 'linkerd-proxy', 'consul-dataplane', 'kuma-sidecar']);
+
 /** 0 for a workload that speaks no HTTP as far as its manifest says. */
 export function appPort(pod: V1Pod, annotated: number | undefined): number {
   if (annotated !== undefined) return annotated;
-  for (const container of pod.spec?.containers ?? []) {
+  for (const container of userContainers(pod)) {
     const port = container.ports?.[0]?.containerPort;
     if (port !== undefined) return port;
   }
   return 0;
+}
+
+/**
+ * In the order of the manifest, but for two cases: the default container comes first, and a mesh's proxy last.
+ * Other webhooks run before this one (their configurations' names decide), so `containers[0]` may well be theirs,
+ * with a port and a probe that say nothing about the function.
+ */
+function userContainers(pod: V1Pod): V1Container[] {
+  const preferred = pod.metadata?.annotations?.[DEFAULT_CONTAINER_ANNOTATION];
+  const rank = ({ name }: V1Container) => (name === preferred ? 0 : MESH_PROXIES.has(name) ? 2 : 1);
+  return (pod.spec?.containers ?? []).toSorted((a, b) => rank(a) - rank(b));
 }
 
 export interface AppProbe {
@@ -21,12 +37,11 @@ export interface AppProbe {
 }
 
 /**
- * The readiness probe of the container that declares the function's port, else of the first probed one: with
- * another system's sidecar in front (a mesh's proxy, say), the first probe is not the user's. Named ports are
- * resolved here, because the sidecar does not see the other containers.
+ * The readiness probe of the container that declares the function's port, else of the first probed one. Named
+ * ports are resolved here, because the sidecar does not see the other containers.
  */
 export function appReadinessProbe(pod: V1Pod, port: number): AppProbe {
-  const probed = (pod.spec?.containers ?? []).filter((container) => container.readinessProbe);
+  const probed = userContainers(pod).filter((container) => container.readinessProbe);
   const container = probed.find((candidate) => declares(candidate, port)) ?? probed[0];
   if (!container?.readinessProbe) return { probe: undefined };
   return resolveNamedPort(container, structuredClone(container.readinessProbe));

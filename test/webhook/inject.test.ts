@@ -1,0 +1,292 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { parseAnnotations } from '../../common/annotations.ts';
+import { readFlags } from '../../common/flags.ts';
+import type { CallPolicy } from '../../common/function-spec.ts';
+import type { V1Pod, V1Probe } from '../../common/kube/client.ts';
+import { ownerOfPod } from '../../common/kube/ownership.ts';
+import { sidecarFlags } from '../../sidecar/flags.ts';
+import { functionLabelValue } from '../../webhook/function-label.ts';
+import { injectPod, type Injection } from '../../webhook/inject.ts';
+import { quantity, sidecarResources } from '../../webhook/sidecar-resources.ts';
+import { brokenRestrictedRules } from './pod-rules.ts';
+import { fixture, FIXTURES, OPTIONS, review, sidecarEnv, sidecarOf } from './reviews.ts';
+
+/** A Deployment's pod with these annotations and spec. */
+function inject(
+  annotations: Record<string, string> = {},
+  spec: Partial<V1Pod['spec'] & object> = {},
+): Injection {
+  const pod: V1Pod = {
+    metadata: {
+      annotations: { 'SlimFaas/Function': 'true', ...annotations },
+      labels: { 'pod-template-hash': 'abc' },
+      ownerReferences: [
+        { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'web-abc', uid: 'u', controller: true },
+      ],
+    },
+    spec: { containers: [{ name: 'app', ports: [{ containerPort: 8080 }] }], ...spec },
+  };
+  const owner = ownerOfPod(pod, 'shop');
+  assert.ok(owner);
+  return injectPod(pod, owner, parseAnnotations(pod.metadata?.annotations ?? {}), OPTIONS);
+}
+
+function probeOf(injection: Injection): V1Probe | undefined {
+  const text = sidecarEnv(injection.pod)['SLIMFAAS_READINESS_PROBE'];
+  return text === undefined ? undefined : (JSON.parse(text) as V1Probe);
+}
+
+describe('the sidecar container', () => {
+  it('is a native sidecar, first in the list', () => {
+    const { after } = review(fixture('mesh'));
+    const [first, ...others] = after.spec?.initContainers ?? [];
+    assert.equal(first?.name, 'slimfaas-sidecar');
+    assert.equal(first?.restartPolicy, 'Always');
+    assert.deepEqual(first?.args, ['sidecar']);
+    assert.deepEqual(
+      others.map(({ name }) => name),
+      ['istio-init', 'vault-agent', 'migrate'],
+    );
+  });
+
+  it('holds to Pod Security restricted, with a read-only root', () => {
+    const sidecar = sidecarOf(inject().pod);
+    assert.deepEqual(brokenRestrictedRules(sidecar ?? { name: 'none' }), []);
+    assert.equal(sidecar?.securityContext?.readOnlyRootFilesystem, true);
+    assert.equal(sidecar?.volumeMounts, undefined);
+  });
+
+  it('has requests and a memory limit, and no CPU limit', () => {
+    const { requests, limits } = sidecarOf(inject().pod)?.resources ?? {};
+    assert.deepEqual(requests, { cpu: '25m', memory: '64Mi' });
+    assert.deepEqual(limits, { memory: '256Mi' });
+  });
+
+  it('has no startupProbe, which would delay the app', () => {
+    assert.equal(sidecarOf(inject().pod)?.startupProbe, undefined);
+  });
+
+  it('gates readiness for HTTP workloads only', () => {
+    assert.equal(sidecarOf(inject().pod)?.readinessProbe?.httpGet?.path, '/ready');
+    const noPort = inject({}, { containers: [{ name: 'app' }] });
+    assert.equal(sidecarOf(noPort.pod)?.readinessProbe, undefined);
+    assert.equal(sidecarOf(noPort.pod)?.livenessProbe?.httpGet?.path, '/health');
+  });
+
+  it('is drained by its own preStop as well, for pods whose containers all have their own', () => {
+    assert.equal(sidecarOf(inject().pod)?.lifecycle?.preStop?.httpGet?.path, '/drain');
+  });
+
+  it('comes from slimfaas.dev/sidecar-image where that is given', () => {
+    const { pod } = inject({ 'slimfaas.dev/sidecar-image': 'mirror.example/slimfaas:2' });
+    assert.equal(sidecarOf(pod)?.image, 'mirror.example/slimfaas:2');
+    assert.equal(sidecarOf(inject().pod)?.image, OPTIONS.image);
+  });
+});
+
+describe('the environment of the sidecar', () => {
+  const injected = FIXTURES.filter((name) => sidecarOf(review(fixture(name)).after));
+  for (const name of injected)
+    it(`${name}: every variable is one that the sidecar reads, with a value that it accepts`, () => {
+      const { after } = review(fixture(name));
+      const env = { ...sidecarEnv(after), SLIMFAAS_POD_IP: '10.0.0.1', SLIMFAAS_POD_NAME: 'p' };
+      const known = new Set(
+        Object.keys(sidecarFlags).map((flag) => `SLIMFAAS_${flag.toUpperCase().replaceAll('-', '_')}`),
+      );
+      assert.deepEqual(
+        Object.keys(env).filter((key) => !known.has(key)),
+        [],
+      );
+      const config = readFlags(sidecarFlags, [], env);
+      assert.equal(config.nats, OPTIONS.nats);
+      const sync = JSON.parse(config['sync-policy']) as CallPolicy;
+      assert.equal(sync.httpTimeoutSeconds, 120);
+    });
+
+  it('carries identity, limits, policies and port', () => {
+    const env = sidecarEnv(review(fixture('deployment')).after);
+    assert.equal(env['SLIMFAAS_FUNCTION'], 'web');
+    assert.equal(env['SLIMFAAS_NAMESPACE'], 'field:metadata.namespace');
+    assert.equal(env['SLIMFAAS_POD_NAME'], 'field:metadata.name');
+    assert.equal(env['SLIMFAAS_POD_IP'], 'field:status.podIP');
+    assert.equal(env['SLIMFAAS_PARALLEL_LIMIT'], '10');
+    assert.equal(env['SLIMFAAS_PARALLEL_PER_POD'], '2');
+    assert.equal(env['SLIMFAAS_APP_PORT'], '9090', 'the first declared port, as documented');
+    assert.equal(env['SLIMFAAS_DRAIN_SECONDS'], '28');
+    assert.equal(env['SLIMFAAS_QUEUE_LIMIT'], undefined, 'the sidecar has its own default');
+  });
+
+  it('carries what the rarer annotations say', () => {
+    const env = sidecarEnv(review(fixture('restricted')).after);
+    assert.equal(env['SLIMFAAS_QUEUE_LIMIT'], '7');
+    assert.equal(env['SLIMFAAS_ORDERED'], 'true');
+    assert.equal(env['SLIMFAAS_SUBSCRIBE_EVENTS'], 'paid,refund');
+  });
+
+  it('names its ports, so that a Service called slimfaas does not set SLIMFAAS_PORT=tcp://…', () => {
+    const env = sidecarEnv(inject().pod);
+    assert.equal(env['SLIMFAAS_PORT'], '15080');
+    assert.equal(env['SLIMFAAS_ADMIN_PORT'], '15081');
+  });
+
+  it('keeps a $( in a value from being expanded by the kubelet', () => {
+    const probe = { httpGet: { path: '/$(HOME)', port: 8080 } };
+    const { pod } = inject({}, { containers: [{ name: 'app', readinessProbe: probe }] });
+    assert.match(sidecarEnv(pod)['SLIMFAAS_READINESS_PROBE'] ?? '', /\/\$\$\(HOME\)/);
+  });
+
+  it('gives a drain the grace period less two seconds, and at least one', () => {
+    const drain = (seconds: number) =>
+      sidecarEnv(inject({}, { terminationGracePeriodSeconds: seconds }).pod)['SLIMFAAS_DRAIN_SECONDS'];
+    assert.equal(drain(60), '58');
+    assert.equal(drain(1), '1');
+    assert.equal(drain(0), '1');
+    assert.equal(sidecarEnv(inject().pod)['SLIMFAAS_DRAIN_SECONDS'], '28');
+  });
+});
+
+describe('port and probe of the app', () => {
+  it('takes slimfaas.dev/port before any declared port', () => {
+    assert.equal(sidecarEnv(review(fixture('own-prestop')).after)['SLIMFAAS_APP_PORT'], '8081');
+  });
+
+  it('is port 0 where nothing is declared', () => {
+    const { pod } = inject({}, { containers: [{ name: 'app' }, { name: 'other', ports: [] }] });
+    assert.equal(sidecarEnv(pod)['SLIMFAAS_APP_PORT'], '0');
+  });
+
+  it('resolves a named port in the probe, and keeps path, scheme and headers', () => {
+    const env = sidecarEnv(review(fixture('deployment')).after);
+    const probe = JSON.parse(env['SLIMFAAS_READINESS_PROBE'] ?? '{}') as V1Probe;
+    assert.deepEqual(probe.httpGet, {
+      path: '/ready',
+      port: 8080,
+      scheme: 'HTTP',
+      httpHeaders: [{ name: 'X-Probe', value: '1' }],
+    });
+  });
+
+  it("takes port and probe of the user's container, not of a mesh's proxy in front of it", () => {
+    const env = sidecarEnv(review(fixture('mesh')).after);
+    assert.equal(env['SLIMFAAS_APP_PORT'], '8080');
+    const probe = JSON.parse(env['SLIMFAAS_READINESS_PROBE'] ?? '{}') as V1Probe;
+    assert.deepEqual(probe.tcpSocket, { port: 8080 });
+  });
+
+  it('takes those of the default container, where an annotation names one', () => {
+    const containers = [
+      {
+        name: 'unknown-proxy',
+        ports: [{ containerPort: 9901 }],
+        readinessProbe: { tcpSocket: { port: 9901 } },
+      },
+      { name: 'app', ports: [{ containerPort: 8080 }], readinessProbe: { tcpSocket: { port: 8080 } } },
+    ];
+    const injection = inject({ 'kubectl.kubernetes.io/default-container': 'app' }, { containers });
+    assert.equal(sidecarEnv(injection.pod)['SLIMFAAS_APP_PORT'], '8080');
+    assert.deepEqual(probeOf(injection)?.tcpSocket, { port: 8080 });
+  });
+
+  it('prefers the probe of the container that declares the port in slimfaas.dev/port', () => {
+    const containers = [
+      { name: 'front', ports: [{ containerPort: 80 }], readinessProbe: { tcpSocket: { port: 80 } } },
+      { name: 'app', ports: [{ containerPort: 8080 }], readinessProbe: { tcpSocket: { port: 8080 } } },
+    ];
+    assert.deepEqual(probeOf(inject({ 'slimfaas.dev/port': '8080' }, { containers }))?.tcpSocket, {
+      port: 8080,
+    });
+  });
+
+  it('passes grpc and exec probes on as they are', () => {
+    const grpc = sidecarEnv(review(fixture('restricted')).after)['SLIMFAAS_READINESS_PROBE'];
+    assert.equal((JSON.parse(grpc ?? '{}') as V1Probe).grpc?.port, 50051);
+    const exec = sidecarEnv(review(fixture('own-prestop')).after)['SLIMFAAS_READINESS_PROBE'];
+    assert.deepEqual((JSON.parse(exec ?? '{}') as V1Probe).exec?.command, ['cat', '/tmp/ready']);
+  });
+
+  it('understands a port number written as text', () => {
+    const probe = { tcpSocket: { port: '8080' } };
+    assert.equal(
+      probeOf(inject({}, { containers: [{ name: 'app', readinessProbe: probe }] }))?.tcpSocket?.port,
+      8080,
+    );
+  });
+
+  it('warns of a port name that the container does not declare, and connects instead', () => {
+    const injection = inject(
+      {},
+      { containers: [{ name: 'app', readinessProbe: { httpGet: { port: 'htpp' } } }] },
+    );
+    assert.equal(probeOf(injection), undefined);
+    assert.match(injection.warnings.join(), /container app.*"htpp"/);
+  });
+
+  it('sends no probe where there is none', () => {
+    assert.equal(probeOf(inject()), undefined);
+  });
+});
+
+describe('who gets shares of NumberParallelRequest', () => {
+  it('a pod that nobody scales is limited by the smaller of the two limits, and says so', () => {
+    const { after, response } = review(fixture('bare-pod'));
+    const env = sidecarEnv(after);
+    assert.equal(env['SLIMFAAS_FUNCTION'], 'lonely');
+    assert.equal(env['SLIMFAAS_PARALLEL_LIMIT'], '0', 'no share would ever come');
+    assert.equal(env['SLIMFAAS_PARALLEL_PER_POD'], '4');
+    assert.match(response.warnings?.join() ?? '', /NumberParallelRequest/);
+  });
+
+  it("a DaemonSet's pod is routable under the DaemonSet's name", () => {
+    const { after } = review(fixture('daemonset'));
+    assert.equal(sidecarEnv(after)['SLIMFAAS_FUNCTION'], 'agent');
+    assert.equal(after.metadata?.labels?.['slimfaas.dev/function'], 'agent');
+  });
+});
+
+describe('the label', () => {
+  it('is the name as it is, up to 63 characters', () => {
+    assert.equal(functionLabelValue('web.v2'), 'web.v2');
+    assert.equal(functionLabelValue('a'.repeat(63)), 'a'.repeat(63));
+  });
+
+  it('of longer names is cut and hashed: 63 characters, different for different names', () => {
+    const [one, two] = ['x', 'y'].map((end) => functionLabelValue('n'.repeat(200) + end));
+    assert.equal(one?.length, 63);
+    assert.notEqual(one, two);
+    assert.match(one ?? '', /^n{54}-[0-9a-f]{8}$/);
+  });
+});
+
+describe('resources of the sidecar', () => {
+  const cases: [string, Parameters<typeof sidecarResources>[0], Record<string, unknown>][] = [
+    ['nothing given', undefined, { requests: { cpu: '25m', memory: '64Mi' }, limits: { memory: '256Mi' } }],
+    [
+      'a request above our limit raises the limit',
+      { requests: { memory: '512Mi' } },
+      { requests: { cpu: '25m', memory: '512Mi' }, limits: { memory: '512Mi' } },
+    ],
+    [
+      'a limit below our request lowers the request',
+      { limits: { memory: '32Mi', cpu: '10m' } },
+      { requests: { cpu: '10m', memory: '32Mi' }, limits: { memory: '32Mi', cpu: '10m' } },
+    ],
+    [
+      'a limit above our request leaves it',
+      { limits: { cpu: '1' } },
+      { requests: { cpu: '25m', memory: '64Mi' }, limits: { cpu: '1', memory: '256Mi' } },
+    ],
+    [
+      'a contradiction of the user stays theirs',
+      { requests: { memory: '2Gi' }, limits: { memory: '1Gi' } },
+      { requests: { cpu: '25m', memory: '2Gi' }, limits: { memory: '1Gi' } },
+    ],
+  ];
+  for (const [name, given, expected] of cases)
+    it(name, () => assert.deepEqual(sidecarResources(given), expected));
+
+  it('reads quantities of every notation', () => {
+    const values = ['100m', '1', '1.5', '64Mi', '1k', '1e3', '2E', '1Ei'].map(quantity);
+    assert.deepEqual(values, [0.1, 1, 1.5, 67_108_864, 1_000, 1_000, 2e18, 2 ** 60]);
+  });
+});

@@ -1,0 +1,209 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { V1Container } from '../../common/kube/client.ts';
+import { ReviewError, reviewPod } from '../../webhook/review.ts';
+import { brokenRestrictedRules, brokenRules } from './pod-rules.ts';
+import { fixture, FIXTURES, OPTIONS, review, sidecarOf } from './reviews.ts';
+
+describe('behaviour 39: admission called twice, the second patch is empty', () => {
+  for (const name of FIXTURES)
+    it(name, () => {
+      const given = fixture(name);
+      const first = review(given);
+      const second = review({ ...given, request: { ...given.request, object: first.after } });
+      assert.deepEqual(second.patch, []);
+      assert.equal(second.response.patch, undefined);
+      assert.equal(second.response.patchType, undefined);
+      assert.deepEqual(second.after, first.after);
+    });
+
+  it('also after another webhook added a container in between', () => {
+    const given = fixture('deployment');
+    const { after } = review(given);
+    after.spec?.containers.push({ name: 'late-proxy', image: 'example/late:1' });
+    after.spec?.initContainers?.unshift({ name: 'late-init', image: 'example/late:1' });
+    assert.deepEqual(review({ ...given, request: { ...given.request, object: after } }).patch, []);
+  });
+});
+
+describe("behaviour 40: valid pods, the user's parts untouched", () => {
+  for (const name of FIXTURES)
+    it(`${name}: the pod stays valid`, () => {
+      assert.deepEqual(brokenRules(review(fixture(name)).after), []);
+    });
+
+  for (const name of FIXTURES)
+    it(`${name}: probes, ports, environment, volumes and own preStop are as they were`, () => {
+      const { before, after } = review(fixture(name));
+      const withoutOurs = structuredClone(after);
+      const { spec, metadata } = withoutOurs;
+      if (spec?.initContainers) {
+        spec.initContainers = spec.initContainers.filter((c) => c.name !== 'slimfaas-sidecar');
+        if (!before.spec?.initContainers) delete spec.initContainers;
+      }
+      for (const [index, container] of (spec?.containers ?? []).entries())
+        removeOurPreStop(container, before.spec?.containers[index]);
+      delete metadata?.annotations?.['slimfaas.dev/status'];
+      delete metadata?.labels?.['slimfaas.dev/function'];
+      if (!before.metadata?.labels) delete metadata?.labels;
+      assert.deepEqual(withoutOurs, before);
+    });
+
+  it('gives a preStop to each user container that has none, beside an own postStart', () => {
+    const { after } = review(fixture('mesh'));
+    const [proxy, app] = after.spec?.containers ?? [];
+    assert.deepEqual(proxy?.lifecycle?.postStart?.exec?.command, ['pilot-agent', 'wait']);
+    for (const container of [proxy, app])
+      assert.deepEqual(container?.lifecycle?.preStop, {
+        httpGet: { path: '/drain', port: 15081, scheme: 'HTTP' },
+      });
+  });
+
+  it('keeps a preStop of the user, and gives the other container its own', () => {
+    const [app, helper] = review(fixture('own-prestop')).after.spec?.containers ?? [];
+    assert.deepEqual(app?.lifecycle, { preStop: { exec: { command: ['sh', '-c', 'sleep 5'] } } });
+    assert.equal(helper?.lifecycle?.preStop?.httpGet?.path, '/drain');
+  });
+
+  it('gives init containers and other native sidecars no preStop', () => {
+    const others = review(fixture('mesh')).after.spec?.initContainers?.slice(1) ?? [];
+    assert.deepEqual(
+      others.map(({ lifecycle }) => lifecycle),
+      [undefined, undefined, undefined],
+    );
+  });
+
+  it('is admitted where Pod Security restricted is enforced', () => {
+    const { after } = review(fixture('restricted'));
+    const containers = [...(after.spec?.initContainers ?? []), ...(after.spec?.containers ?? [])];
+    assert.equal(containers.length, 2);
+    for (const container of containers) assert.deepEqual(brokenRestrictedRules(container), []);
+  });
+
+  it('marks the pod with label and status', () => {
+    const { metadata } = review(fixture('statefulset')).after;
+    assert.equal(metadata?.labels?.['slimfaas.dev/function'], 'mysql');
+    const status = JSON.parse(metadata?.annotations?.['slimfaas.dev/status'] ?? '{}') as Record<
+      string,
+      string
+    >;
+    assert.equal(status['version'], OPTIONS.version);
+    assert.match(status['hash'] ?? '', /^[0-9a-f]{12}$/);
+  });
+
+  it('marks two different injections with two hashes, and the same with one', () => {
+    assert.equal(statusWith('nats://a'), statusWith('nats://a'));
+    assert.notEqual(statusWith('nats://a'), statusWith('nats://b'));
+  });
+});
+
+function statusWith(nats: string): string | undefined {
+  const { after } = review(fixture('deployment'), { ...OPTIONS, nats });
+  return after.metadata?.annotations?.['slimfaas.dev/status'];
+}
+
+function removeOurPreStop(container: V1Container, before: V1Container | undefined): void {
+  if (before?.lifecycle?.preStop) return;
+  delete container.lifecycle?.preStop;
+  if (!before?.lifecycle) delete container.lifecycle;
+}
+
+describe('the answer', () => {
+  it('repeats the uid and the version of the review', () => {
+    const given = fixture('deployment');
+    const { review: answer } = reviewPod(JSON.stringify(given), OPTIONS);
+    assert.equal(answer.apiVersion, 'admission.k8s.io/v1');
+    assert.equal(answer.kind, 'AdmissionReview');
+    assert.equal(answer.response.uid, given.request.uid);
+    assert.equal(answer.response.patchType, 'JSONPatch');
+  });
+
+  it('refuses a port conflict with a status that kubectl shows', () => {
+    const { response } = review(fixture('port-conflict'));
+    assert.equal(response.allowed, false);
+    assert.equal(response.status?.code, 422);
+    assert.match(response.status?.message ?? '', /slimfaas: container "envoy" declares port 15081/);
+    assert.equal(response.patch, undefined);
+  });
+
+  it('behaviour 37: bad annotations are warnings; the pod is injected with the defaults', () => {
+    const { response, after } = review(fixture('bad-annotations'));
+    assert.equal(response.allowed, true);
+    assert.ok(sidecarOf(after));
+    const text = response.warnings?.join('\n') ?? '';
+    assert.match(text, /SlimFaas\/ReplicasMin "many": .* 0 is in force/);
+    assert.match(text, /SlimFaas\/NumberParallelRequestPerPod "0"/);
+    assert.match(text, /SlimFaas\/Configuration/);
+    assert.match(text, /SlimFaas\/replicasatstart.*did you mean SlimFaas\/ReplicasAtStart/);
+    assert.match(text, /names port "htpp"/);
+  });
+
+  it('keeps warnings within what an API server passes on', () => {
+    const given = fixture('deployment');
+    const annotations = given.request.object.metadata?.annotations ?? {};
+    for (let i = 0; i < 40; i++) annotations[`SlimFaas/Unknown${i}`] = 'x'.repeat(300);
+    const warnings = review(given).response.warnings ?? [];
+    assert.ok(warnings.length > 0);
+    assert.ok(warnings.every((warning) => warning.length <= 256));
+    assert.ok(warnings.join('').length <= 4_096);
+  });
+
+  it('lets through what is not the creation of a pod', () => {
+    for (const change of [
+      { operation: 'UPDATE' },
+      { operation: 'DELETE', object: null },
+      { kind: { kind: 'Node' } },
+    ]) {
+      const given = fixture('deployment');
+      const text = JSON.stringify({ ...given, request: { ...given.request, ...change } });
+      const { response } = reviewPod(text, OPTIONS).review;
+      assert.deepEqual(response, { uid: given.request.uid, allowed: true });
+    }
+  });
+
+  it('takes the namespace from the review where the pod does not say', () => {
+    const given = fixture('deployment');
+    delete given.request.object.metadata?.namespace;
+    const { subject } = reviewPod(JSON.stringify(given), OPTIONS);
+    assert.equal(subject, 'shop/web-7d4b9c6f5d-');
+  });
+});
+
+describe('malformed reviews', () => {
+  const cases: [string, string, RegExp][] = [
+    ['no JSON', '{"kind":', /not JSON/],
+    ['an array', '[]', /the body is not an object/],
+    ['null', 'null', /the body is not an object/],
+    [
+      'another kind',
+      '{"kind":"Pod","apiVersion":"v1"}',
+      /expected kind AdmissionReview .* got "Pod" of "v1"/,
+    ],
+    ['v1beta1', '{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1beta1"}', /v1beta1/],
+    [
+      'no request',
+      '{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1"}',
+      /request is not an object/,
+    ],
+  ];
+  for (const [name, body, message] of cases)
+    it(`${name}: says what is wrong`, () => {
+      assert.throws(
+        () => reviewPod(body, OPTIONS),
+        (error) => error instanceof ReviewError && error.status === 400 && message.test(error.message),
+      );
+    });
+
+  const holes: [string, (request: Record<string, unknown>) => void, RegExp][] = [
+    ['without uid', (request) => delete request['uid'], /request\.uid/],
+    ['without kind', (request) => delete request['kind'], /request\.kind/],
+    ['without object', (request) => (request['object'] = null), /request\.object/],
+    ['with a text for an object', (request) => (request['object'] = 'pod'), /request\.object/],
+  ];
+  for (const [name, damage, message] of holes)
+    it(`a request ${name}: says what is missing`, () => {
+      const given = fixture('deployment');
+      damage(given.request);
+      assert.throws(() => reviewPod(JSON.stringify(given), OPTIONS), message);
+    });
+});
