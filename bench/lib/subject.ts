@@ -1,0 +1,112 @@
+/**
+ * A process under test: started, found listening, its CPU and memory read from /proc, stopped by its own id.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
+
+/** Kernel clock ticks a second; 100 on every Linux that Node runs on. */
+const TICKS_PER_SECOND = 100;
+
+export interface Subject {
+  readonly name: string;
+  readonly port: number;
+  readonly pid: number;
+  /** User and system time since the start, µs, all threads; counted in steps of 10 ms. */
+  cpuMicros(): number;
+  rssBytes(): number;
+  stop(): Promise<void>;
+}
+
+export interface SubjectCommand {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** @param port where it will listen; it is ready when it accepts a connection there */
+export async function startSubject(name: string, port: number, run: SubjectCommand): Promise<Subject> {
+  const child = spawn(run.command, run.args, {
+    env: { ...process.env, ...run.env },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let errors = '';
+  child.stderr?.on('data', (chunk: Buffer) => (errors = (errors + chunk.toString()).slice(-2_000)));
+  const pid = child.pid;
+  if (pid === undefined) throw new Error(`${name}: could not start ${run.command}`);
+  await untilListening(name, port, child, () => errors);
+  return {
+    name,
+    port,
+    pid,
+    cpuMicros: () => cpuMicros(pid),
+    rssBytes: () => rssBytes(pid),
+    stop: () => stopChild(child),
+  };
+}
+
+/** A Node program of this repository, on the Node that runs the bench. */
+export function nodeCommand(file: string, args: readonly (string | number)[]): SubjectCommand {
+  return { command: process.execPath, args: [file, ...args.map(String)] };
+}
+
+async function untilListening(
+  name: string,
+  port: number,
+  child: ChildProcess,
+  errors: () => string,
+): Promise<void> {
+  const deadline = performance.now() + 15_000;
+  while (performance.now() < deadline) {
+    if (child.exitCode !== null) throw new Error(`${name} ended at its start: ${errors()}`);
+    if (await accepts(port)) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  await stopChild(child);
+  throw new Error(`${name} did not listen on port ${port} within 15 s: ${errors()}`);
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}
+
+async function stopChild(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, 'exit');
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), 3_000);
+  await exited;
+  clearTimeout(timer);
+}
+
+/** Fields 14 and 15 of /proc/<pid>/stat, counted behind the name, which may hold spaces. */
+function cpuMicros(pid: number): number {
+  const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return ((Number(fields[11]) + Number(fields[12])) * 1e6) / TICKS_PER_SECOND;
+}
+
+function rssBytes(pid: number): number {
+  const match = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'));
+  return Number(match?.[1] ?? 0) * 1_024;
+}
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const { createServer } = await import('node:net');
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, 'close');
+  return port;
+}

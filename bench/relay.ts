@@ -1,0 +1,158 @@
+/**
+ * What does carrying one request cost? CPU a request (user and system of the subject's process), rate, latency
+ * and memory, of our relay and of what others would use, in one run and alternating, because absolute times
+ * drift on a shared machine and ratios do not.
+ *
+ * Switches: `--subjects=relay,nginx` `--sizes=64,4096` `--connections=16` `--rounds=5` `--ms=1000` `--post`.
+ */
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { median, type Bench, type BenchOptions, type Row } from './lib/bench.ts';
+import type { LoadResult } from './lib/load.ts';
+import { findNginx, startNginx } from './lib/nginx.ts';
+import { freePort, nodeCommand, startSubject, type Subject } from './lib/subject.ts';
+
+const run = promisify(execFile);
+const SUBJECTS = join(import.meta.dirname, 'lib', 'subjects');
+const LOAD = join(import.meta.dirname, 'lib', 'load.ts');
+
+interface Plan {
+  readonly subjects: readonly string[];
+  readonly sizes: readonly number[];
+  readonly connections: readonly number[];
+  readonly rounds: number;
+  readonly milliseconds: number;
+  /** Requests carry the bytes instead of answers. */
+  readonly isPost: boolean;
+}
+
+/** The order is that of the table; the first is direct. */
+const ALL = ['node', 'nginx', 'http-proxy', 'undici', 'relay', 'relay+koa'];
+
+function planOf({ quick, args }: BenchOptions): Plan {
+  const given = (name: string) => args.find((arg) => arg.startsWith(`--${name}=`))?.split('=')[1];
+  const list = (name: string, otherwise: readonly number[]) =>
+    given(name)?.split(',').map(Number) ?? otherwise;
+  return {
+    subjects: given('subjects')?.split(',') ?? ALL,
+    sizes: list('sizes', quick ? [64, 262_144] : [64, 4_096, 262_144, 2_097_152]),
+    connections: list('connections', quick ? [16] : [1, 16, 64]),
+    rounds: Number(given('rounds') ?? (quick ? 2 : 3)),
+    milliseconds: Number(given('ms') ?? (quick ? 800 : 1_000)),
+    isPost: args.includes('--post'),
+  };
+}
+
+interface Sample extends LoadResult {
+  readonly cpuMicros: number;
+  readonly rssBytes: number;
+}
+
+async function measure(subject: Subject, size: number, connections: number, plan: Plan): Promise<Sample> {
+  const before = subject.cpuMicros();
+  const path = plan.isPost ? '/post' : `/bytes/${size}`;
+  const body = plan.isPost ? [size] : [];
+  const args = [LOAD, subject.port, path, connections, plan.milliseconds, 1_000_000, ...body];
+  const { stdout } = await run(process.execPath, args.map(String));
+  const result = JSON.parse(stdout) as LoadResult;
+  if (result.errors > 0 || result.requests === 0)
+    throw new Error(`${subject.name}: ${result.errors} errors in ${result.requests} requests`);
+  return {
+    ...result,
+    cpuMicros: (subject.cpuMicros() - before) / result.requests,
+    rssBytes: subject.rssBytes(),
+  };
+}
+
+async function startAll(plan: Plan, say: (line: string) => void): Promise<Subject[]> {
+  const origin = await freePort();
+  const started = [await startSubject('node', origin, nodeCommand(join(SUBJECTS, 'origin.ts'), [origin]))];
+  const node = async (name: string, file: string, extra: string[] = []) => {
+    const port = await freePort();
+    started.push(await startSubject(name, port, nodeCommand(join(SUBJECTS, file), [port, origin, ...extra])));
+  };
+  for (const name of plan.subjects) {
+    const nginx = name === 'nginx' ? findNginx(say) : undefined;
+    if (nginx) started.push(await startNginx(nginx, await freePort(), origin));
+    else if (name === 'relay+koa') await node(name, 'relay.ts', ['koa']);
+    else if (name !== 'node' && name !== 'nginx') await node(name, `${name}.ts`);
+  }
+  return started;
+}
+
+function sizeText(bytes: number): string {
+  if (bytes < 1_024) return `${bytes} B`;
+  return bytes < 1_048_576 ? `${bytes / 1_024} KiB` : `${bytes / 1_048_576} MiB`;
+}
+
+async function runCase(subjects: Subject[], size: number, connections: number, plan: Plan): Promise<Row[]> {
+  const samples = new Map<string, Sample[]>(subjects.map(({ name }) => [name, []]));
+  for (let round = 0; round < plan.rounds; round++)
+    for (const subject of subjects)
+      samples.get(subject.name)?.push(await measure(subject, size, connections, plan));
+  const name = `${plan.isPost ? 'post ' : ''}${sizeText(size)} × ${connections}`;
+  return rowsOf(name, samples);
+}
+
+function rowsOf(name: string, samples: ReadonlyMap<string, readonly Sample[]>): Row[] {
+  const of = (subject: string, pick: (sample: Sample) => number) =>
+    median((samples.get(subject) ?? []).map(pick));
+  const rows: Row[] = [];
+  for (const subject of samples.keys()) {
+    const add = (metric: string, value: number, unit: string) =>
+      rows.push({ case: name, metric: `${subject} ${metric}`, value, unit });
+    const cpu = of(subject, (sample) => sample.cpuMicros);
+    add('cpu/request', cpu, 'µs');
+    add(
+      'rate',
+      of(subject, (sample) => sample.requests / sample.seconds),
+      '/s',
+    );
+    add(
+      'p50',
+      of(subject, (sample) => sample.p50Micros),
+      'µs',
+    );
+    add(
+      'p99',
+      of(subject, (sample) => sample.p99Micros),
+      'µs',
+    );
+    add('rss', of(subject, (sample) => sample.rssBytes) / 1_048_576, 'MiB');
+    if (subject === 'node') continue;
+    add('cpu to http-proxy', cpu / of('http-proxy', (sample) => sample.cpuMicros), '×');
+    add('cpu to nginx', cpu / of('nginx', (sample) => sample.cpuMicros), '×');
+  }
+  return rows.filter(({ value }) => !Number.isNaN(value));
+}
+
+/** Compiled and connected before anything counts. */
+async function warmUp(subjects: readonly Subject[], plan: Plan): Promise<void> {
+  const short = { ...plan, milliseconds: 500 };
+  for (const subject of subjects) {
+    await measure(subject, plan.sizes[0] ?? 64, 16, short);
+    await measure(subject, plan.sizes.at(-1) ?? 64, 16, short);
+  }
+}
+
+export const bench: Bench = {
+  name: 'relay',
+  describe: 'CPU, rate, latency and memory of carrying a request, beside http-proxy, undici and nginx',
+  async run(options) {
+    const plan = planOf(options);
+    const subjects = await startAll(plan, options.say);
+    const rows: Row[] = [];
+    try {
+      await warmUp(subjects, plan);
+      for (const size of plan.sizes)
+        for (const connections of plan.connections) {
+          options.say(`${sizeText(size)} × ${connections}`);
+          rows.push(...(await runCase(subjects, size, connections, plan)));
+        }
+    } finally {
+      for (const subject of subjects.toReversed()) await subject.stop();
+    }
+    return rows;
+  },
+};
