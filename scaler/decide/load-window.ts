@@ -37,7 +37,7 @@ export function createLoadWindow(spanMs: number): LoadWindow {
       let [total, seen] = [0, 0];
       for (let slot = 0; slot < size; slot++) {
         const second = seconds[slot] as number;
-        if (second < first || second > last) continue;
+        if (second < 0 || second < first || second > last) continue;
         total += (sums[slot] as number) / (counts[slot] as number);
         seen += 1;
       }

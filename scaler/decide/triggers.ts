@@ -59,7 +59,8 @@ export function replicasFor({ trigger, value }: TriggerReading, current: number)
 const ROUNDING = 1e-9;
 
 function ceil(x: number): number {
-  return Math.min(Number.MAX_SAFE_INTEGER, Math.ceil(x - ROUNDING * Math.max(1, x)));
+  const replicas = Math.ceil(x - ROUNDING * Math.max(1, x));
+  return Math.max(0, Math.min(Number.MAX_SAFE_INTEGER, replicas)); // max: no −0
 }
 
 /** What the parts report about one function without any query, summed over its pods. */
