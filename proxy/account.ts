@@ -1,0 +1,87 @@
+/**
+ * The numbers of one function in this proxy: Prometheus children looked up once instead of at each call, and
+ * the counts for the next activity report.
+ */
+import type { ActivityMessage } from '../common/messages.ts';
+import { TimeAverage } from '../common/time-average.ts';
+import type { FunctionId } from '../common/subjects.ts';
+import type { Clock } from './clock.ts';
+import type { FunctionSeries, ProxyMetrics } from './proxy-metrics.ts';
+
+/** How a call ended for its caller. `cancelled`: the caller left. */
+export type CallEnd = { readonly kind: 'status'; readonly status: number } | { readonly kind: 'cancelled' };
+
+export class Account {
+  readonly #metrics: ProxyMetrics;
+  readonly #id: FunctionId;
+  readonly #running: TimeAverage;
+  #series: FunctionSeries | undefined;
+  #runningNow = 0;
+  #started = 0;
+  #finished = 0;
+  #failed = 0;
+  /** Something happened since the last report. */
+  #hasNews = false;
+
+  constructor(id: FunctionId, metrics: ProxyMetrics, clock: Clock) {
+    this.#id = id;
+    this.#metrics = metrics;
+    this.#running = new TimeAverage(() => clock.now());
+  }
+
+  get inFlight(): number {
+    return this.#runningNow;
+  }
+
+  /** Made at the first call: a function that nobody calls costs no series. */
+  get series(): FunctionSeries {
+    return (this.#series ??= this.#metrics.series(this.#id));
+  }
+
+  /** A call got a place. */
+  started(waitedMs: number, wasCold: boolean): void {
+    this.#hasNews = true;
+    this.#started++;
+    this.#running.set(++this.#runningNow);
+    this.series.placed(waitedMs / 1000, wasCold);
+  }
+
+  /** A call that had a place has none any more. */
+  left(): void {
+    this.#hasNews = true;
+    this.#running.set(--this.#runningNow);
+  }
+
+  /** A call is over, whether it ever had a place or not. */
+  ended(end: CallEnd, tookMs: number): void {
+    this.#hasNews = true;
+    if (end.kind === 'status') this.#finished++;
+    if (end.kind === 'status' && end.status >= 500) this.#failed++;
+    this.series.ended(end, tookMs / 1000);
+  }
+
+  /** The window since the last one; undefined when there is nothing to say. */
+  report(pod: string, waiting: number): ActivityMessage | undefined {
+    const { average, windowMs } = this.#running.read();
+    if (!this.#hasNews && this.#runningNow === 0 && waiting === 0) return undefined;
+    const message: ActivityMessage = {
+      source: 'proxy',
+      pod,
+      running: average,
+      runningNow: this.#runningNow,
+      waiting,
+      started: this.#started,
+      finished: this.#finished,
+      failed: this.#failed,
+      windowMs,
+    };
+    this.#started = this.#finished = this.#failed = 0;
+    this.#hasNews = false;
+    return message;
+  }
+
+  close(): void {
+    this.#series?.remove();
+    this.#series = undefined;
+  }
+}

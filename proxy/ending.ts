@@ -1,0 +1,49 @@
+/**
+ * How the proxy goes without anybody noticing. For the lame-duck time it only says so (`/ready` is 503, every
+ * answer asks its client to connect anew) and serves on, because load balancers learn of an ending pod after
+ * it has begun to end. Then it takes no new connection and answers what it holds, for as long as it may.
+ */
+import { sleep } from '../common/lifecycle.ts';
+import type { Log } from '../common/log.ts';
+import type { ActiveCalls } from './active-calls.ts';
+import type { Listener } from './listener.ts';
+import type { OpenUpgrades } from './open-upgrades.ts';
+
+export interface EndingOptions {
+  readonly active: ActiveCalls;
+  readonly upgrades: OpenUpgrades;
+  readonly closeStreams: () => void;
+  readonly lameDuckMs: number;
+  readonly drainMs: number;
+  readonly log: Log;
+}
+
+export class Ending {
+  readonly #options: EndingOptions;
+  #hasBegun = false;
+
+  constructor(options: EndingOptions) {
+    this.#options = options;
+  }
+
+  get hasBegun(): boolean {
+    return this.#hasBegun;
+  }
+
+  async run(listener: Listener): Promise<void> {
+    const { active, upgrades, closeStreams, lameDuckMs, drainMs, log } = this.#options;
+    this.#hasBegun = true;
+    active.closeAfterAnswers();
+    await sleep(lameDuckMs);
+    listener.refuse();
+    closeStreams();
+    upgrades.closeAll();
+    log.info({ calls: active.size }, 'taking no more connections; answering what is left');
+    const timer = new AbortController();
+    await Promise.race([active.idle(), sleep(drainMs, timer.signal)]);
+    timer.abort();
+    if (active.size > 0) log.warn({ calls: active.size }, 'calls were cut: the drain timeout has passed');
+    active.destroyAll();
+    await listener.close();
+  }
+}

@@ -1,0 +1,161 @@
+/**
+ * One pod as a place to send calls to: whether it takes calls, and how many it has room for as far as we
+ * know. The sidecar is the authority on room; what is kept here is a belief that saves refusals, corrected
+ * by every answer, share and report.
+ */
+import type { PodView } from './pod-view.ts';
+
+export type EndpointState =
+  | { readonly kind: 'starting' }
+  | { readonly kind: 'ready'; readonly by: 'sidecar' | 'kubernetes' }
+  | { readonly kind: 'draining' }
+  | { readonly kind: 'gone' };
+
+/** Whether the pod answered when it was last tried. */
+type Health = { readonly kind: 'ok' } | { readonly kind: 'suspect'; readonly why: string };
+
+export class Endpoint {
+  #view: PodView;
+  #wasKubeReady = false;
+  #saidReady = false;
+  #saidDraining = false;
+  #isGone = false;
+  #health: Health = { kind: 'ok' };
+  #isProbe = false;
+  #limit: number;
+  #others = 0;
+  /** Calls that this proxy runs in the pod. */
+  #inFlight = 0;
+
+  constructor(view: PodView) {
+    this.#view = view;
+    this.#wasKubeReady = view.isKubeReady;
+    const perPod = view.spec?.parallelPerPod ?? 1;
+    // A limit over all pods: a sidecar admits one call until it hears its share (docs/architecture.md).
+    this.#limit = view.spec?.parallelLimit !== undefined && view.hasSidecar ? 1 : perPod;
+  }
+
+  get view(): PodView {
+    return this.#view;
+  }
+
+  get host(): string {
+    return this.#view.ip;
+  }
+
+  get port(): number | undefined {
+    return this.#view.port;
+  }
+
+  get hasSidecar(): boolean {
+    return this.#view.hasSidecar;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  get limit(): number {
+    return this.#limit;
+  }
+
+  get state(): EndpointState {
+    if (this.#isGone || this.#view.isEnded) return { kind: 'gone' };
+    if (this.#view.isTerminating || this.#saidDraining) return { kind: 'draining' };
+    if (this.#view.ip === '' || this.#view.port === undefined) return { kind: 'starting' };
+    if (this.#view.isKubeReady) return { kind: 'ready', by: 'kubernetes' };
+    // The sidecar's word bridges the time until Kubernetes has looked once; from then on Kubernetes decides.
+    if (this.#saidReady && !this.#wasKubeReady) return { kind: 'ready', by: 'sidecar' };
+    return { kind: 'starting' };
+  }
+
+  get isReady(): boolean {
+    return this.state.kind === 'ready';
+  }
+
+  /** Why the last try failed, while no later one succeeded. */
+  get suspicion(): string | undefined {
+    return this.#health.kind === 'suspect' ? this.#health.why : undefined;
+  }
+
+  /** Places that we believe to be free. */
+  get free(): number {
+    if (this.#isProbe) return 1;
+    if (this.#health.kind === 'suspect') return 0;
+    return this.#limit - this.#inFlight - this.#others;
+  }
+
+  /** Believed load as a share of the limit: pods with unequal shares fill up evenly. */
+  get load(): number {
+    return (this.#inFlight + this.#others) / Math.max(1, this.#limit);
+  }
+
+  /** Full only because of what others run there, or suspect: trying is the way to know better. */
+  get isWorthProbing(): boolean {
+    if (this.#health.kind === 'suspect') return this.#inFlight === 0;
+    return this.#view.hasSidecar && (this.#others > 0 || this.#limit === 0) && this.free <= 0;
+  }
+
+  /** Lets one call through whatever we believe; the sidecar decides. */
+  probe(): void {
+    this.#isProbe = true;
+  }
+
+  take(): void {
+    this.#isProbe = false;
+    this.#inFlight++;
+  }
+
+  giveBack(): void {
+    if (this.#inFlight === 0) throw new RangeError(`${this.#view.name}: a place was given back twice`);
+    this.#inFlight--;
+  }
+
+  /** The pod's own word on its load, from an answer or a report: `running` includes our calls. */
+  learned(running: number, limit: number): void {
+    this.#limit = limit;
+    this.#others = Math.max(0, running - this.#inFlight);
+    this.#health = { kind: 'ok' };
+  }
+
+  shared(limit: number): void {
+    this.#limit = limit;
+  }
+
+  answered(): void {
+    this.#health = { kind: 'ok' };
+  }
+
+  /** The sidecar sent a call back. To be told after the call's place was given back. */
+  refusedFull(): void {
+    this.#health = { kind: 'ok' };
+    this.#others = Math.max(this.#others, this.#limit - this.#inFlight);
+  }
+
+  failed(why: string): void {
+    this.#health = { kind: 'suspect', why };
+  }
+
+  saidReady(): void {
+    this.#saidReady = true;
+    this.#health = { kind: 'ok' };
+  }
+
+  saidDraining(): void {
+    this.#saidDraining = true;
+  }
+
+  /** The watch brought a newer version of the same pod (same uid). */
+  update(view: PodView): void {
+    const isNewAddress = view.ip !== this.#view.ip;
+    const isNewlyReady = view.isKubeReady && !this.#view.isKubeReady;
+    if (isNewAddress && this.#view.ip !== '') this.#saidReady = false;
+    if (isNewAddress || isNewlyReady) this.#health = { kind: 'ok' };
+    this.#wasKubeReady ||= view.isKubeReady;
+    this.#view = view;
+  }
+
+  gone(): void {
+    this.#isGone = true;
+  }
+}

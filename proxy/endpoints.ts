@@ -1,0 +1,191 @@
+/**
+ * All pods of functions, grouped by the workload that owns them, fed by the watch and by what sidecars say.
+ * Membership comes from owner references alone (common/kube/ownership.ts). The addresses of all pods, function
+ * or not, are kept too: they tell who calls from inside.
+ */
+import type { PodOwner } from '../common/kube/ownership.ts';
+import type { ActivityMessage, ReadyMessage, ShareMessage } from '../common/messages.ts';
+import { functionKey, type FunctionId } from '../common/subjects.ts';
+import type { Clock } from './clock.ts';
+import { Endpoint } from './endpoint.ts';
+import { PodGroup } from './pod-group.ts';
+import type { PodView } from './pod-view.ts';
+
+/** `Deployment:namespace/name`: workloads of two kinds may share a name. */
+export type OwnerKey = string;
+
+export function ownerKey(owner: PodOwner): OwnerKey {
+  return `${owner.kind}:${functionKey(owner.id)}`;
+}
+
+/** How long a `ready` that came before the watch's event is believed (docs/architecture.md). */
+const EARLY_READY_MS = 10_000;
+
+interface EarlyReady {
+  readonly id: FunctionId;
+  readonly ip: string;
+  readonly forget: () => void;
+}
+
+export interface EndpointsOptions {
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** A group got a pod or lost one: groups of bare pods make and end functions. */
+  readonly onGroup: (group: PodGroup) => void;
+  /** A pod is gone: its connections are of no more use. */
+  readonly onGone: (view: PodView) => void;
+}
+
+export class Endpoints {
+  readonly #options: EndpointsOptions;
+  readonly #groups = new Map<OwnerKey, PodGroup>();
+  readonly #byPod = new Map<string, { endpoint: Endpoint; group: PodGroup }>();
+  readonly #early = new Map<string, EarlyReady>();
+  /** Address → pod (key) → its function is Untrusted. Two pods share an address for a moment at a change. */
+  readonly #addresses = new Map<string, Map<string, boolean>>();
+  readonly #addressOf = new Map<string, string>();
+
+  constructor(options: EndpointsOptions) {
+    this.#options = options;
+  }
+
+  /** The group of a workload, made when first asked for. */
+  group(owner: PodOwner): PodGroup {
+    const key = ownerKey(owner);
+    let group = this.#groups.get(key);
+    if (!group) {
+      group = new PodGroup(owner, this.#options.random);
+      this.#groups.set(key, group);
+    }
+    return group;
+  }
+
+  setPod(view: PodView): void {
+    const key = podKey(view.namespace, view.name);
+    this.#setAddress(key, view);
+    if (!view.spec) return this.#removeEndpoint(key);
+    const known = this.#byPod.get(key);
+    // A StatefulSet's pod comes back under its old name: another uid is another pod.
+    if (known && known.endpoint.view.uid === view.uid) {
+      known.endpoint.update(view);
+      this.#useEarly(key, view, known.endpoint);
+      return known.group.refresh();
+    }
+    if (known) this.#removeEndpoint(key);
+    this.#addEndpoint(key, view);
+  }
+
+  deletePod(namespace: string, name: string): void {
+    const key = podKey(namespace, name);
+    this.#setAddress(key, undefined);
+    this.#removeEndpoint(key);
+  }
+
+  /** A sidecar's word; believed only if the watch knows that pod, with that address, as that function's. */
+  heardReady(id: FunctionId, message: ReadyMessage): void {
+    const key = podKey(id.namespace, message.pod);
+    const known = this.#byPod.get(key);
+    if (!known || known.endpoint.view.ip === '') {
+      if (message.state === 'ready') this.#keepEarly(key, id, message.ip);
+      return;
+    }
+    const { endpoint, group } = known;
+    if (group.owner.id.name !== id.name || endpoint.view.ip !== message.ip) return;
+    if (message.state === 'ready') endpoint.saidReady();
+    else endpoint.saidDraining();
+    group.refresh();
+  }
+
+  heardShare(id: FunctionId, message: ShareMessage): void {
+    const changed = new Set<PodGroup>();
+    for (const [pod, share] of Object.entries(message.shares)) {
+      const known = this.#of(id, pod);
+      if (!known) continue;
+      known.endpoint.shared(share);
+      changed.add(known.group);
+    }
+    for (const group of changed) group.changed();
+  }
+
+  /** A sidecar's report tells of places that other proxies' calls have freed. */
+  heardActivity(id: FunctionId, message: ActivityMessage): void {
+    const known = message.source === 'sidecar' ? this.#of(id, message.pod) : undefined;
+    if (!known || message.limit === undefined) return;
+    known.endpoint.learned(message.runningNow, message.limit);
+    known.group.changed();
+  }
+
+  /** Whether an address is that of a pod we watch, and all pods that have it are trusted. */
+  isTrustedAddress(ip: string): boolean {
+    const pods = this.#addresses.get(ip);
+    if (!pods) return false;
+    for (const isUntrusted of pods.values()) if (isUntrusted) return false;
+    return true;
+  }
+
+  #of(id: FunctionId, pod: string): { endpoint: Endpoint; group: PodGroup } | undefined {
+    const known = this.#byPod.get(podKey(id.namespace, pod));
+    return known?.group.owner.id.name === id.name ? known : undefined;
+  }
+
+  #addEndpoint(key: string, view: PodView): void {
+    const endpoint = new Endpoint(view);
+    const group = this.group(view.owner);
+    this.#byPod.set(key, { endpoint, group });
+    group.add(endpoint);
+    this.#useEarly(key, view, endpoint);
+    this.#options.onGroup(group);
+    group.refresh();
+  }
+
+  #removeEndpoint(key: string): void {
+    const known = this.#byPod.get(key);
+    if (!known) return;
+    this.#byPod.delete(key);
+    known.endpoint.gone();
+    known.group.remove(known.endpoint);
+    this.#options.onGroup(known.group);
+    this.#options.onGone(known.endpoint.view);
+    known.group.refresh();
+  }
+
+  #keepEarly(key: string, id: FunctionId, ip: string): void {
+    this.#early.get(key)?.forget();
+    const cancel = this.#options.clock.after(EARLY_READY_MS, () => this.#early.delete(key));
+    const forget = (): void => {
+      cancel();
+      this.#early.delete(key);
+    };
+    this.#early.set(key, { id, ip, forget });
+  }
+
+  /** Also for a pod that is known but had no address yet when its sidecar spoke. */
+  #useEarly(key: string, view: PodView, endpoint: Endpoint): void {
+    const early = this.#early.get(key);
+    if (!early || view.ip === '') return;
+    early.forget();
+    if (early.ip === view.ip && early.id.name === view.owner.id.name) endpoint.saidReady();
+  }
+
+  #setAddress(key: string, view: PodView | undefined): void {
+    const old = this.#addressOf.get(key);
+    const usable = view && view.ip !== '' && !view.isEnded && !view.isHostNetwork;
+    if (old !== undefined && (!usable || old !== view.ip)) this.#dropAddress(key, old);
+    if (!usable) return;
+    const pods = this.#addresses.get(view.ip) ?? new Map<string, boolean>();
+    pods.set(key, view.spec?.trusted === false);
+    this.#addresses.set(view.ip, pods);
+    this.#addressOf.set(key, view.ip);
+  }
+
+  #dropAddress(key: string, ip: string): void {
+    this.#addressOf.delete(key);
+    const pods = this.#addresses.get(ip);
+    pods?.delete(key);
+    if (pods?.size === 0) this.#addresses.delete(ip);
+  }
+}
+
+function podKey(namespace: string, name: string): string {
+  return `${namespace}/${name}`;
+}

@@ -1,0 +1,167 @@
+/**
+ * The proxy's flags. Defaults are for a pod of 512 MiB: what callers can make it hold is the product of the
+ * waiting bounds below, and that product must fit.
+ */
+import type { FlagTable, FlagValues } from '../common/flags.ts';
+import { LOG_LEVEL_FLAG } from '../common/log.ts';
+import { PROXY_PORT } from '../common/names.ts';
+
+export const proxyFlags = {
+  host: {
+    type: 'string',
+    default: '0.0.0.0',
+    group: 'Listening',
+    describe: 'address to listen on',
+  },
+  port: {
+    type: 'int',
+    default: PROXY_PORT,
+    min: 0,
+    max: 65535,
+    group: 'Listening',
+    describe: 'port of all routes; 0 picks a free one',
+  },
+  'metrics-port': {
+    type: 'int',
+    default: 5003,
+    min: 0,
+    max: 65535,
+    group: 'Listening',
+    describe: 'port of /metrics, /health and /ready alone; 0 picks a free one',
+  },
+  namespaces: {
+    type: 'list',
+    default: [],
+    group: 'Cluster',
+    describe: 'namespaces whose functions are served, separated by commas; empty: all',
+  },
+  namespace: {
+    type: 'string',
+    default: 'default',
+    group: 'Cluster',
+    describe: "the proxy's own namespace, in which a function's name needs no namespace",
+  },
+  'pod-name': {
+    type: 'string',
+    default: 'proxy',
+    group: 'Cluster',
+    describe: "the proxy's own pod, in reports and logs",
+  },
+  'pod-ip': { type: 'string', default: '', group: 'Cluster', describe: "the proxy's own address" },
+  nats: {
+    type: 'string',
+    default: 'nats://127.0.0.1:4222',
+    group: 'Cluster',
+    describe: 'NATS servers, separated by commas',
+  },
+  'scaler-url': {
+    type: 'string',
+    default: 'http://slimfaas-scaler:5001',
+    group: 'Cluster',
+    describe: 'where to wake functions while NATS is down',
+  },
+  'queue-limit': {
+    type: 'int',
+    default: 10_000,
+    min: 0,
+    group: 'Waiting',
+    describe: 'calls that may wait for one function; slimfaas.dev/queue-limit overrides it',
+  },
+  'queue-total': {
+    type: 'int',
+    default: 50_000,
+    min: 0,
+    group: 'Waiting',
+    describe: 'calls that may wait in this proxy',
+  },
+  'queue-bytes': {
+    type: 'int',
+    default: 128 * 1024 * 1024,
+    min: 0,
+    group: 'Waiting',
+    describe: 'bytes that waiting calls may hold: their heads, and the start of a body already on its way',
+  },
+  'replay-bytes': {
+    type: 'int',
+    default: 64 * 1024 * 1024,
+    min: 0,
+    group: 'Waiting',
+    describe: 'bytes of bodies kept while they are sent, so that a call that a pod refused can go to another',
+  },
+  'cold-start-timeout': {
+    type: 'number',
+    default: 60,
+    min: 0,
+    max: 86_400,
+    group: 'Waiting',
+    describe: 'seconds to wait while there is no pod; slimfaas.dev/cold-start-timeout overrides it',
+  },
+  'max-connections': {
+    type: 'int',
+    default: 60_000,
+    min: 1,
+    group: 'Clients',
+    describe: 'client connections; further ones are closed at once',
+  },
+  'max-header-bytes': {
+    type: 'int',
+    default: 32 * 1024,
+    min: 1024,
+    group: 'Clients',
+    describe: 'size of all headers of one request; above it 431',
+  },
+  'header-timeout': {
+    type: 'number',
+    default: 10,
+    min: 1,
+    group: 'Clients',
+    describe: 'seconds in which the headers of a request must arrive; after them 408',
+  },
+  'body-idle-timeout': {
+    type: 'number',
+    default: 60,
+    min: 1,
+    group: 'Clients',
+    describe: 'seconds without a byte of a body being sent or an answer being read; after them the call ends',
+  },
+  'keep-alive-timeout': {
+    type: 'number',
+    default: 75,
+    min: 1,
+    group: 'Clients',
+    describe: 'seconds an idle connection stays open',
+  },
+  'requests-per-connection': {
+    type: 'int',
+    default: 0,
+    min: 0,
+    group: 'Clients',
+    describe: 'requests after which a connection is closed; 0: any number',
+  },
+  'show-private': {
+    type: 'boolean',
+    default: false,
+    group: 'Visibility',
+    describe: 'list private functions on the status page and /status-functions to callers from outside too',
+  },
+  'lame-duck': {
+    type: 'number',
+    default: 3,
+    min: 0,
+    max: 600,
+    group: 'Ending',
+    describe:
+      'seconds in which new connections are still accepted after SIGTERM, while load balancers notice',
+  },
+  'drain-timeout': {
+    type: 'number',
+    default: 120,
+    min: 0,
+    max: 86_400,
+    group: 'Ending',
+    describe: 'seconds that calls in the proxy are given to end after SIGTERM',
+  },
+  'log-level': LOG_LEVEL_FLAG,
+} as const satisfies FlagTable;
+
+export type ProxyConfig = FlagValues<typeof proxyFlags>;

@@ -1,0 +1,80 @@
+/** One function while the proxy runs: what it is, its pods, those who wait for it, and its numbers. */
+import { ReasonError } from '../common/errors.ts';
+import { functionKey, type FunctionId } from '../common/subjects.ts';
+import { Account } from './account.ts';
+import { Activator } from './activator.ts';
+import type { Clock } from './clock.ts';
+import { explainNoPod } from './explain.ts';
+import type { FunctionView } from './function-view.ts';
+import type { PodGroup } from './pod-group.ts';
+import type { ProxyMetrics } from './proxy-metrics.ts';
+import { Throttler, type ThrottlerLimits } from './throttler.ts';
+import type { WaitingBudget } from './waiting-budget.ts';
+import type { Wake } from './wake.ts';
+
+export interface EntryDeps {
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly budget: WaitingBudget;
+  readonly metrics: ProxyMetrics;
+  readonly wake: Wake;
+  readonly defaults: { readonly queueLimit: number; readonly coldStartSeconds: number };
+}
+
+export class FunctionEntry {
+  readonly id: FunctionId;
+  readonly pods: PodGroup;
+  readonly throttler: Throttler;
+  readonly account: Account;
+  readonly #deps: EntryDeps;
+  readonly #activator: Activator;
+  readonly #stopListening: () => void;
+  #view: FunctionView;
+
+  constructor(view: FunctionView, pods: PodGroup, deps: EntryDeps) {
+    this.id = view.id;
+    this.pods = pods;
+    this.#view = view;
+    this.#deps = deps;
+    this.account = new Account(view.id, deps.metrics, deps.clock);
+    this.#activator = new Activator(deps.clock, (waiting) => deps.wake(view.id, waiting));
+    this.throttler = new Throttler({
+      pods,
+      budget: deps.budget,
+      clock: deps.clock,
+      random: deps.random,
+      limits: () => this.#limits(),
+      onCold: (waiting) => this.#activator.update(waiting),
+      explainCold: () => explainNoPod(this.#view, pods.all),
+    });
+    this.#stopListening = pods.listen(() => this.throttler.changed());
+  }
+
+  get view(): FunctionView {
+    return this.#view;
+  }
+
+  update(view: FunctionView): void {
+    this.#view = view;
+  }
+
+  /** The function is no more. Running calls end by themselves. */
+  close(): void {
+    this.#stopListening();
+    const message = `${functionKey(this.id)} was deleted while the call waited`;
+    this.throttler.refuseAll(new ReasonError('unknown-function', message));
+    this.#activator.stop();
+    this.account.close();
+  }
+
+  #limits(): ThrottlerLimits {
+    const { spec } = this.#view;
+    const { queueLimit, coldStartSeconds } = this.#deps.defaults;
+    return {
+      maxWaiting: spec.queueLimit ?? queueLimit,
+      coldStartMs: (spec.coldStartTimeoutSeconds ?? coldStartSeconds) * 1000,
+      // Whoever would give a call that long to run gives it as long to begin (two clocks, one setting).
+      placeMs: spec.sync.httpTimeoutSeconds * 1000,
+    };
+  }
+}

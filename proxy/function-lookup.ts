@@ -1,0 +1,59 @@
+/**
+ * From a caller and a name to a function, for every kind of route alike: what a caller may not see answers
+ * exactly as what does not exist.
+ */
+import type { IncomingMessage } from 'node:http';
+import { ReasonError } from '../common/errors.ts';
+import type { FunctionEntry } from './function-entry.ts';
+import type { FunctionTable } from './function-table.ts';
+import type { IsInside } from './trust.ts';
+import { visibilityOf } from './visibility.ts';
+
+export class FunctionLookup {
+  readonly #table: FunctionTable<FunctionEntry>;
+  readonly #isInside: IsInside;
+
+  constructor(table: FunctionTable<FunctionEntry>, isInside: IsInside) {
+    this.#table = table;
+    this.#isInside = isInside;
+  }
+
+  /** @throws ReasonError `unknown-function` */
+  forCall(req: IncomingMessage, name: string, path: string): FunctionEntry {
+    const entry = this.#table.find(name);
+    if (!entry) throw unknown(name);
+    // Trust is looked at last: nearly every call is for a public path.
+    if (visibilityOf(entry.view.spec, path) === 'Private' && !this.#isInside(req)) throw unknown(name);
+    return entry;
+  }
+
+  /**
+   * For routes that concern the function and none of its paths: its default visibility counts.
+   * @throws ReasonError `unknown-function`
+   */
+  forFunction(req: IncomingMessage, name: string): FunctionEntry {
+    const entry = this.#table.find(name);
+    if (!entry || !this.maySee(req, entry)) throw unknown(name);
+    return entry;
+  }
+
+  maySee(req: IncomingMessage, entry: FunctionEntry): boolean {
+    return entry.view.spec.defaultVisibility === 'Public' || this.#isInside(req);
+  }
+
+  everything(): FunctionEntry[] {
+    return [...this.#table.all];
+  }
+
+  visibleTo(req: IncomingMessage): FunctionEntry[] {
+    const isInside = this.#isInside(req);
+    return [...this.#table.all].filter((e) => isInside || e.view.spec.defaultVisibility === 'Public');
+  }
+}
+
+function unknown(name: string): ReasonError {
+  return new ReasonError(
+    'unknown-function',
+    `no function ${JSON.stringify(name)}; GET /status-functions lists those there are`,
+  );
+}

@@ -1,0 +1,29 @@
+/** What the proxy hears over NATS: sidecars that are ready or draining, shares, and freed places. */
+import { describeError } from '../common/errors.ts';
+import type { Log } from '../common/log.ts';
+import { decodeActivity, decodeReady, decodeShare } from '../common/messages.ts';
+import type { NatsLink } from '../common/nats.ts';
+import { everyFunction, parseFunctionSubject, type FunctionId } from '../common/subjects.ts';
+import type { Endpoints } from './endpoints.ts';
+
+/** A message that is not what the contract says is logged and dropped. Returns its release. */
+export function listenToNews(nats: NatsLink, endpoints: Endpoints, log: Log): () => void {
+  const hear = (subject: string, handle: (id: FunctionId, data: Uint8Array) => void) =>
+    nats.subscribe(subject, (actual, data) => {
+      const parsed = parseFunctionSubject(actual);
+      if (!parsed) return;
+      try {
+        handle(parsed.id, data);
+      } catch (error) {
+        log.warn({ subject: actual, error: describeError(error) }, 'a message was not understood');
+      }
+    });
+  const releases = [
+    hear(everyFunction('ready'), (id, data) => endpoints.heardReady(id, decodeReady(data))),
+    hear(everyFunction('share'), (id, data) => endpoints.heardShare(id, decodeShare(data))),
+    hear(everyFunction('activity'), (id, data) => endpoints.heardActivity(id, decodeActivity(data))),
+  ];
+  return () => {
+    for (const release of releases) release();
+  };
+}

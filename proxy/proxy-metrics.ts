@@ -1,0 +1,164 @@
+/**
+ * The proxy's Prometheus metrics. Waiting calls are exported by the proxy that holds them and only by it, so
+ * that a sum over replicas counts none twice. Labels: namespace and function, never a pod or a path.
+ */
+import { Counter, Gauge, Histogram, LATENCY_BUCKETS, type Registry } from '../common/metrics.ts';
+import type { FunctionId } from '../common/subjects.ts';
+import type { CallEnd } from './account.ts';
+
+const FUNCTION = ['namespace', 'function'] as const;
+
+/** One function's children of all metrics. */
+export interface FunctionSeries {
+  placed(waitedSeconds: number, wasCold: boolean): void;
+  ended(end: CallEnd, tookSeconds: number): void;
+  /** The sidecar sent the call back: `full`, `draining`, `starting`. */
+  refused(why: string): void;
+  /** The call was sent again: `connect`, `head`. */
+  retried(why: string): void;
+  /** The proxy answered by itself. */
+  failed(reason: string): void;
+  remove(): void;
+}
+
+export interface ProxyMetrics {
+  series(id: FunctionId): FunctionSeries;
+}
+
+export function createProxyMetrics(registry: Registry): ProxyMetrics {
+  const own = (name: string, help: string, extra: readonly string[]) =>
+    new Counter({ name, help, labelNames: [...FUNCTION, ...extra], registers: [registry] });
+  const seconds = (name: string, help: string) =>
+    new Histogram({ name, help, labelNames: FUNCTION, buckets: LATENCY_BUCKETS, registers: [registry] });
+  const all = {
+    requests: own(
+      'slimfaas_proxy_requests_total',
+      'Calls that ended, by class of status; cancelled: the caller left',
+      ['code'],
+    ),
+    refusals: own('slimfaas_proxy_refusals_total', 'Calls that a sidecar sent back untouched', ['why']),
+    retries: own('slimfaas_proxy_retries_total', 'Calls sent again after a connection failed', ['phase']),
+    errors: own('slimfaas_proxy_errors_total', "Answers of the proxy's own, by reason", ['reason']),
+    coldStarts: own('slimfaas_proxy_cold_starts_total', 'Calls that waited for a first pod and got it', []),
+    duration: seconds(
+      'slimfaas_proxy_request_duration_seconds',
+      "From a call's head to the end of its answer",
+    ),
+    wait: seconds('slimfaas_proxy_wait_seconds', 'From a call to its place in a pod'),
+    coldStart: seconds(
+      'slimfaas_proxy_cold_start_seconds',
+      'From a call to its place, where there was no pod',
+    ),
+  };
+  return { series: (id) => makeSeries(all, id) };
+}
+
+interface AllMetrics {
+  readonly requests: Counter;
+  readonly refusals: Counter;
+  readonly retries: Counter;
+  readonly errors: Counter;
+  readonly coldStarts: Counter;
+  readonly duration: Histogram;
+  readonly wait: Histogram;
+  readonly coldStart: Histogram;
+}
+
+function makeSeries(all: AllMetrics, { namespace, name }: FunctionId): FunctionSeries {
+  const labels = { namespace, function: name };
+  const requests = new Map<string, { inc(): void }>();
+  const duration = all.duration.labels(labels);
+  const wait = all.wait.labels(labels);
+  const endedAs = (code: string): { inc(): void } => {
+    const known = requests.get(code) ?? all.requests.labels({ ...labels, code });
+    requests.set(code, known);
+    return known;
+  };
+  return {
+    placed(waitedSeconds, wasCold) {
+      wait.observe(waitedSeconds);
+      if (!wasCold) return;
+      all.coldStarts.inc(labels);
+      all.coldStart.observe(labels, waitedSeconds);
+    },
+    ended(end, tookSeconds) {
+      endedAs(end.kind === 'status' ? `${Math.floor(end.status / 100)}xx` : 'cancelled').inc();
+      duration.observe(tookSeconds);
+    },
+    refused: (why) => all.refusals.inc({ ...labels, why }),
+    retried: (phase) => all.retries.inc({ ...labels, phase }),
+    failed: (reason) => all.errors.inc({ ...labels, reason }),
+    remove: () => removeSeries(all, labels),
+  };
+}
+
+/** Of a function that is no more; else each one ever made would be kept. */
+function removeSeries(all: AllMetrics, labels: { namespace: string; function: string }): void {
+  for (const histogram of [all.duration, all.wait, all.coldStart]) histogram.remove(labels);
+  const codes = ['1xx', '2xx', '3xx', '4xx', '5xx', 'cancelled'];
+  for (const code of codes) all.requests.remove({ ...labels, code });
+  for (const why of ['full', 'draining', 'starting']) all.refusals.remove({ ...labels, why });
+  for (const phase of ['connect', 'send', 'head']) all.retries.remove({ ...labels, phase });
+  all.coldStarts.remove(labels);
+}
+
+/** What is measured when it is asked for. */
+export interface Gauges {
+  /** Functions with what waits and runs now. */
+  functions(): Iterable<{ id: FunctionId; waiting: number; inFlight: number }>;
+  connections(): Promise<number>;
+  waitingBytes(): number;
+  relayConnections(): { active: number; idle: number };
+  /** Since the start. */
+  slowClients(): number;
+}
+
+export function registerGauges(registry: Registry, gauges: Gauges): void {
+  const gauge = (name: string, help: string, labelNames: readonly string[], read: (g: Gauge) => unknown) =>
+    new Gauge({
+      name,
+      help,
+      labelNames: [...labelNames],
+      registers: [registry],
+      async collect() {
+        this.reset();
+        await read(this);
+      },
+    });
+  const each = (pick: (f: { waiting: number; inFlight: number }) => number) => (g: Gauge) => {
+    for (const fn of gauges.functions())
+      g.set({ namespace: fn.id.namespace, function: fn.id.name }, pick(fn));
+  };
+  gauge(
+    'slimfaas_proxy_waiting_requests',
+    'Calls waiting for a place',
+    FUNCTION,
+    each((f) => f.waiting),
+  );
+  gauge(
+    'slimfaas_proxy_in_flight_requests',
+    'Calls in a pod',
+    FUNCTION,
+    each((f) => f.inFlight),
+  );
+  gauge('slimfaas_proxy_waiting_bytes', 'Bytes held by waiting calls', [], (g) =>
+    g.set(gauges.waitingBytes()),
+  );
+  gauge('slimfaas_proxy_client_connections', 'Open client connections', [], async (g) =>
+    g.set(await gauges.connections()),
+  );
+  gauge('slimfaas_proxy_pod_connections', 'Connections to pods', ['state'], (g) => {
+    const { active, idle } = gauges.relayConnections();
+    g.set({ state: 'active' }, active);
+    g.set({ state: 'idle' }, idle);
+  });
+  new Counter({
+    name: 'slimfaas_proxy_slow_clients_total',
+    help: 'Connections cut because the client neither sent its body nor read its answer',
+    registers: [registry],
+    collect() {
+      this.reset();
+      this.inc(gauges.slowClients());
+    },
+  });
+}

@@ -1,0 +1,84 @@
+/** What the proxy knows, put together: functions, pods, those who wait and those who run. No I/O but the wake. */
+import { createRelay, type Relay } from '../common/relay/index.ts';
+import { ActiveCalls } from './active-calls.ts';
+import type { Clock } from './clock.ts';
+import { Endpoints } from './endpoints.ts';
+import type { ProxyConfig } from './flags.ts';
+import { FunctionEntry } from './function-entry.ts';
+import { FunctionLookup } from './function-lookup.ts';
+import { FunctionTable } from './function-table.ts';
+import { viewBarePods } from './function-view.ts';
+import type { WatchTargets } from './kube-watch.ts';
+import { OpenUpgrades } from './open-upgrades.ts';
+import type { PodGroup } from './pod-group.ts';
+import type { ProxyMetrics } from './proxy-metrics.ts';
+import { createTrust } from './trust.ts';
+import { WaitingBudget } from './waiting-budget.ts';
+import type { Wake } from './wake.ts';
+
+export interface ProxyState {
+  readonly table: FunctionTable<FunctionEntry>;
+  readonly endpoints: Endpoints;
+  readonly lookup: FunctionLookup;
+  readonly budget: WaitingBudget;
+  readonly active: ActiveCalls;
+  readonly upgrades: OpenUpgrades;
+  readonly relay: Relay;
+  /** Where the watch puts what it sees. */
+  readonly targets: WatchTargets;
+}
+
+export interface ProxyStateDeps {
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly metrics: ProxyMetrics;
+  readonly wake: Wake;
+}
+
+export function createProxyState(config: ProxyConfig, deps: ProxyStateDeps): ProxyState {
+  const budget = new WaitingBudget({ maxCalls: config['queue-total'], maxBytes: config['queue-bytes'] });
+  const relay = createRelay();
+  const defaults = {
+    queueLimit: config['queue-limit'],
+    coldStartSeconds: config['cold-start-timeout'],
+  };
+  const table = new FunctionTable(
+    config.namespace,
+    (view) => new FunctionEntry(view, endpoints.group(view.owner), { ...deps, budget, defaults }),
+  );
+  const endpoints = new Endpoints({
+    clock: deps.clock,
+    random: deps.random,
+    onGroup: (group) => syncBarePods(table, group),
+    onGone: (view) => {
+      if (view.ip !== '' && view.port !== undefined) relay.forget({ host: view.ip, port: view.port });
+    },
+  });
+  return {
+    table,
+    endpoints,
+    lookup: new FunctionLookup(table, createTrust(endpoints)),
+    budget,
+    active: new ActiveCalls(),
+    upgrades: new OpenUpgrades(),
+    relay,
+    targets: {
+      setFunction: (view) => table.set(view),
+      removeFunction: (kind, id) => table.remove(kind, id),
+      setPod: (view) => endpoints.setPod(view),
+      deletePod: (namespace, name) => endpoints.deletePod(namespace, name),
+    },
+  };
+}
+
+/** Pods that nobody scales make their own function, for as long as one of them is there. */
+function syncBarePods(table: FunctionTable<FunctionEntry>, group: PodGroup): void {
+  const { owner } = group;
+  if (owner.kind !== 'Other') return;
+  const view = viewBarePods(
+    owner,
+    [...group.all].map((endpoint) => endpoint.view),
+  );
+  if (view) table.set(view);
+  else table.remove('Pod', owner.id);
+}

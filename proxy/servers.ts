@@ -1,0 +1,80 @@
+/** The two ports: all routes on one, health and metrics alone on the other. */
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type Router from 'koa-router';
+import type { Log } from '../common/log.ts';
+import type { Registry } from '../common/metrics.ts';
+import { createEdgeServer } from '../common/relay/index.ts';
+import { createApp } from './app.ts';
+import type { Clock } from './clock.ts';
+import type { Ending } from './ending.ts';
+import type { ProxyConfig } from './flags.ts';
+import { createIds } from './ids.ts';
+import type { ProxyState } from './proxy-state.ts';
+import { ReplayBudget } from './replay-budget.ts';
+import { createFunctionRoute } from './routes/function-route.ts';
+import { addHealthRoutes } from './routes/health-routes.ts';
+import { addPageRoutes } from './routes/page-routes.ts';
+import { addStatusRoutes } from './routes/status-routes.ts';
+import { createUpgradeRoute } from './routes/upgrade-route.ts';
+import { addWakeRoutes } from './routes/wake-routes.ts';
+import type { StatusStream } from './status-stream.ts';
+import type { UpgradeTunnels } from './upgrade-tunnel.ts';
+import type { Wake } from './wake.ts';
+
+export interface ServersDeps {
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly registry: Registry;
+  readonly wake: Wake;
+  readonly tunnels: UpgradeTunnels;
+  readonly stream: StatusStream;
+  readonly ending: Pick<Ending, 'hasBegun'>;
+  /** What is not up. */
+  readonly missing: () => readonly string[];
+}
+
+export function createServers(
+  config: ProxyConfig,
+  state: ProxyState,
+  deps: ServersDeps,
+): { main: Server; metrics: Server } {
+  const ids = createIds();
+  const common = { ...state, ...deps, ids };
+  const replay = new ReplayBudget(config['replay-bytes']);
+  const app = createApp({
+    log: deps.log,
+    functionRoute: createFunctionRoute({ ...common, replay }),
+    addRoutes(router: Router) {
+      addHealthRoutes(router, deps);
+      addStatusRoutes(router, { ...common, showPrivate: config['show-private'] });
+      addWakeRoutes(router, common);
+      addPageRoutes(router);
+    },
+  });
+  const handle = app.callback();
+  const main = createEdgeServer(
+    (req: IncomingMessage, res: ServerResponse) => {
+      if (deps.ending.hasBegun) res.shouldKeepAlive = false;
+      void handle(req, res);
+    },
+    {
+      maxHeaderBytes: config['max-header-bytes'],
+      headersTimeoutMs: config['header-timeout'] * 1000,
+      keepAliveMs: config['keep-alive-timeout'] * 1000,
+      maxRequestsPerConnection: config['requests-per-connection'],
+      maxConnections: config['max-connections'],
+    },
+  );
+  main.on('upgrade', createUpgradeRoute({ ...common, open: state.upgrades }));
+  return { main, metrics: createMetricsServer(deps) };
+}
+
+function createMetricsServer(deps: ServersDeps): Server {
+  const app = createApp({
+    log: deps.log,
+    functionRoute: undefined,
+    addRoutes: (router) => addHealthRoutes(router, deps),
+  });
+  const handle = app.callback();
+  return createEdgeServer((req, res) => void handle(req, res));
+}

@@ -1,0 +1,100 @@
+/**
+ * The proxy, put together: tables fed by the watch and by NATS, the routes over them, and the order in which
+ * it all starts and stops. Everything from outside the process is an argument.
+ */
+import type { Server } from 'node:http';
+import type { KubeClients } from '../common/kube/client.ts';
+import { StopStack, type Running } from '../common/lifecycle.ts';
+import type { Log } from '../common/log.ts';
+import type { Registry } from '../common/metrics.ts';
+import type { NatsLink } from '../common/nats.ts';
+import { watchSlowClients } from './active-calls.ts';
+import { systemClock, type Clock } from './clock.ts';
+import { Ending } from './ending.ts';
+import type { ProxyConfig } from './flags.ts';
+import { watchKube } from './kube-watch.ts';
+import { listen } from './listener.ts';
+import { listenToNews } from './news.ts';
+import { createProxyMetrics, registerGauges } from './proxy-metrics.ts';
+import { createProxyState, type ProxyState } from './proxy-state.ts';
+import { reportActivity } from './report.ts';
+import { createServers } from './servers.ts';
+import { StatusStream } from './status-stream.ts';
+import { UpgradeTunnels } from './upgrade-tunnel.ts';
+import { createWake } from './wake.ts';
+
+export interface ProxyDeps {
+  readonly log: Log;
+  readonly kube: KubeClients;
+  /** Stays the caller's: the proxy does not close it. */
+  readonly nats: NatsLink;
+  readonly registry: Registry;
+  readonly clock?: Clock;
+  readonly random?: () => number;
+}
+
+export interface RunningProxy extends Running {
+  readonly port: number;
+  readonly metricsPort: number;
+}
+
+/** Resolves when it listens; `/ready` tells when it knows its functions. */
+export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<RunningProxy> {
+  const { log, kube, nats, registry, clock = systemClock, random = Math.random } = deps;
+  const stops = new StopStack(log);
+  const podName = config['pod-name'];
+  const wake = createWake({ nats, scalerUrl: config['scaler-url'], podName, log });
+  const state = createProxyState(config, { clock, random, metrics: createProxyMetrics(registry), wake });
+  const tunnels = new UpgradeTunnels();
+  const stream = new StatusStream(clock);
+  const ending = createEnding(config, state, { stream, log });
+  stops.add('connections to pods', () => (tunnels.close(), state.relay.close()));
+  const watch = watchKube({ kube, namespaces: config.namespaces, targets: state.targets, log });
+  stops.add('watch', () => watch.stop());
+  stops.add('news', listenToNews(nats, state.endpoints, log));
+  stops.add('reports', reportActivity({ functions: () => state.table.all, nats, podName, clock }));
+  stops.add('slow clients', watchSlowClients(state.active, clock, config['body-idle-timeout'] * 1000));
+  const missing = (): string[] => [
+    ...(ending.hasBegun ? ['the proxy is ending'] : []),
+    ...(nats.isConnected ? [] : ['NATS']),
+    ...watch.missing,
+  ];
+  const serving = { log, clock, registry, wake, tunnels, stream, ending, missing };
+  const servers = createServers(config, state, serving);
+  registerStateGauges(registry, state, servers.main);
+  const metrics = await listen(servers.metrics, config['metrics-port'], config.host);
+  stops.add('metrics port', () => metrics.close());
+  const main = await listen(servers.main, config.port, config.host);
+  stops.add('calls', () => ending.run(main));
+  log.info({ port: main.port, metricsPort: metrics.port }, 'proxy listens');
+  return { port: main.port, metricsPort: metrics.port, stop: () => stops.stop() };
+}
+
+function createEnding(
+  config: ProxyConfig,
+  { active, upgrades }: ProxyState,
+  { stream, log }: { stream: StatusStream; log: Log },
+): Ending {
+  return new Ending({
+    active,
+    upgrades,
+    closeStreams: () => stream.close(),
+    lameDuckMs: config['lame-duck'] * 1000,
+    drainMs: config['drain-timeout'] * 1000,
+    log,
+  });
+}
+
+function registerStateGauges(registry: Registry, state: ProxyState, server: Server): void {
+  registerGauges(registry, {
+    *functions() {
+      for (const { id, throttler, account } of state.table.all)
+        yield { id, waiting: throttler.waiting, inFlight: account.inFlight };
+    },
+    connections: () =>
+      new Promise((resolve) => server.getConnections((error, count) => resolve(error ? 0 : count))),
+    waitingBytes: () => state.budget.bytes,
+    relayConnections: () => state.relay.stats,
+    slowClients: () => state.active.slowClients,
+  });
+}

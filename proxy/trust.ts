@@ -1,0 +1,23 @@
+/**
+ * Who calls from inside: the peer is a pod that we watch and trust, and so is every address that it says it
+ * forwards for. Anyone can write X-Forwarded-For, so it can only take trust away.
+ */
+import type { IncomingMessage } from 'node:http';
+
+export type IsInside = (req: IncomingMessage) => boolean;
+
+export function createTrust(pods: { isTrustedAddress(ip: string): boolean }): IsInside {
+  return (req) => {
+    const peer = req.socket.remoteAddress;
+    if (peer === undefined || !pods.isTrustedAddress(plainAddress(peer))) return false;
+    const forwarded = req.headers['x-forwarded-for'];
+    if (forwarded === undefined) return true;
+    const list = Array.isArray(forwarded) ? forwarded.join(',') : forwarded;
+    return list.split(',').every((address) => pods.isTrustedAddress(plainAddress(address.trim())));
+  };
+}
+
+/** `::ffff:10.0.0.1`, as a dual-stack socket reports an IPv4 peer, is 10.0.0.1. */
+export function plainAddress(address: string): string {
+  return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
+}
