@@ -4,13 +4,44 @@
  * while it is down are dropped and counted, never queued: a wake or an activity report of a minute ago says
  * nothing true.
  */
-import { connect, Events, type NatsConnection } from 'nats';
+import {
+  connect,
+  Events,
+  NatsError,
+  type JetStreamManager,
+  type MsgRequest,
+  type NatsConnection,
+  type StoredMsg,
+} from 'nats';
 import { createBackoff } from './backoff.ts';
 import { describeError } from './errors.ts';
 import { sleep, type Running } from './lifecycle.ts';
 import type { Log } from './log.ts';
 
 export type { NatsConnection };
+export type {
+  ConsumerConfig,
+  JetStreamClient,
+  JetStreamManager,
+  JsMsg,
+  Msg,
+  StoredMsg,
+  StreamConfig,
+  StreamUpdateConfig,
+} from 'nats';
+export {
+  AckPolicy,
+  DeliverPolicy,
+  DiscardPolicy,
+  ErrorCode,
+  headers as natsHeaders,
+  millis,
+  nanos,
+  NatsError,
+  ReplayPolicy,
+  RetentionPolicy,
+  StorageType,
+} from 'nats';
 
 export interface NatsLink extends Running {
   readonly isConnected: boolean;
@@ -165,5 +196,29 @@ class Link implements NatsLink {
     this.#isConnected = isConnected;
     this.#options.log.info({ servers: this.#options.servers }, isConnected ? 'NATS connected' : 'NATS lost');
     for (const listener of this.#listeners) listener(isConnected);
+  }
+}
+
+/**
+ * One stored message by sequence, or the next one of a subject from a sequence on. Asked of any replica first
+ * (no copy through the leader, no base64), then of the leader, because a replica may be a moment behind.
+ * Undefined when there is none. @throws NatsError when nobody answers
+ */
+export async function getStored(
+  jsm: JetStreamManager,
+  stream: string,
+  query: { readonly seq: number; readonly next_by_subj?: string } | { readonly last_by_subj: string },
+): Promise<StoredMsg | undefined> {
+  // The library has `direct` on its object and not in its interface.
+  const { direct } = jsm as JetStreamManager & {
+    readonly direct: Pick<JetStreamManager['streams'], 'getMessage'>;
+  };
+  try {
+    return await direct.getMessage(stream, query as MsgRequest);
+  } catch {
+    return jsm.streams.getMessage(stream, query as MsgRequest).catch((error: unknown) => {
+      if (error instanceof NatsError && error.api_error?.code === 404) return undefined;
+      throw error;
+    });
   }
 }

@@ -35,9 +35,13 @@ export function jobQuestionSubject(id: FunctionId): string {
   return `${PREFIX}.job-question.${escapeToken(id.namespace)}.${escapeToken(id.name)}`;
 }
 
-/** The durable consumer of a function; a consumer's name may hold neither dots nor white space. */
+/**
+ * The durable consumer of a function: `shop__cart_2Ev2`. No dots, and no `%` either: nats-server 2.9 puts the
+ * name into a format string when it makes the ack subject. Kubernetes names hold no underscore, so two
+ * functions never share one.
+ */
 export function consumerName(id: FunctionId): string {
-  return `${escapeToken(id.namespace)}%2F${escapeToken(id.name)}`;
+  return `${escapeToken(id.namespace)}__${escapeToken(id.name)}`.replaceAll('%', '_');
 }
 
 /** The function that a subject of {@link functionSubject} names; undefined for any other subject. */

@@ -1,0 +1,50 @@
+/** A connected JetStream with the streams of jobs, on a real server of the test's own. */
+import { streamConfigs, type JobSettings } from '../../common/jobs/streams.ts';
+import { silentLog } from '../../common/log.ts';
+import {
+  openNatsLink,
+  type JetStreamClient,
+  type JetStreamManager,
+  type NatsLink,
+} from '../../common/nats.ts';
+import { startNats, type TestNats } from './nats.ts';
+import { waitFor } from './wait.ts';
+
+export const jobSettings: JobSettings = {
+  storage: 'file',
+  replicas: 1,
+  maxJobsPerFunction: 10_000,
+  maxBytes: 0,
+  duplicateWindowMs: 120_000,
+  resultTtlMs: 600_000,
+  deadTtlMs: 600_000,
+  bodyTtlMs: 600_000,
+};
+
+export interface TestJetStream extends AsyncDisposable {
+  readonly server: TestNats;
+  readonly link: NatsLink;
+  readonly js: JetStreamClient;
+  readonly jsm: JetStreamManager;
+}
+
+/** @param settings undefined: no stream is made */
+export async function startJetStream(
+  settings: JobSettings | undefined = jobSettings,
+): Promise<TestJetStream> {
+  const server = await startNats();
+  const link = openNatsLink({ servers: server.url, name: 'test', log: silentLog });
+  const connection = await waitFor(() => link.connection, { what: 'connected to NATS' });
+  const jsm = await connection.jetstreamManager();
+  for (const config of settings ? streamConfigs(settings) : []) await jsm.streams.add(config);
+  return {
+    server,
+    link,
+    js: connection.jetstream(),
+    jsm,
+    async [Symbol.asyncDispose]() {
+      await link.stop();
+      await server.stop();
+    },
+  };
+}

@@ -1,0 +1,98 @@
+/** Streams and consumers as their one owner keeps them, against a real server. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { encodeJob } from '../../../common/jobs/job.ts';
+import { BODIES_STREAM, DEAD_STREAM, JOBS_STREAM, RESULTS_STREAM } from '../../../common/jobs/streams.ts';
+import { silentLog } from '../../../common/log.ts';
+import { NatsError, nanos } from '../../../common/nats.ts';
+import { consumerName, functionSubject } from '../../../common/subjects.ts';
+import { readJobDepths } from '../../../scaler/jobs/depth.ts';
+import { reconcileConsumer, reconcileStreams, removeConsumer } from '../../../scaler/jobs/streams.ts';
+import { jobSettings, startJetStream } from '../../helpers/jetstream.ts';
+
+const cart = { namespace: 'shop', name: 'cart.v2' };
+const fn = { id: cart, isOrdered: false };
+const job = encodeJob(
+  { secret: 'ab'.repeat(16), method: 'GET', path: '/', headers: [], acceptedAtMs: 1 },
+  Buffer.alloc(0),
+);
+
+test('all streams are made, twice without harm, and a changed setting updates what exists', async () => {
+  await using nats = await startJetStream(undefined);
+  await reconcileStreams(nats.jsm, jobSettings, silentLog);
+  await reconcileStreams(nats.jsm, jobSettings, silentLog);
+  const names: string[] = [];
+  for await (const name of nats.jsm.streams.names()) names.push(name);
+  assert.deepEqual(names.toSorted(), [BODIES_STREAM, DEAD_STREAM, JOBS_STREAM, RESULTS_STREAM].toSorted());
+
+  await nats.js.publish(functionSubject('job', cart), job);
+  await reconcileStreams(
+    nats.jsm,
+    { ...jobSettings, maxJobsPerFunction: 7, duplicateWindowMs: 60_000 },
+    silentLog,
+  );
+  const { config, state } = await nats.jsm.streams.info(JOBS_STREAM);
+  assert.equal(config.max_msgs_per_subject, 7);
+  assert.equal(config.duplicate_window, nanos(60_000));
+  assert.equal(state.messages, 1, 'jobs stay');
+});
+
+test('a change that JetStream refuses leaves the stream in use', async () => {
+  await using nats = await startJetStream();
+  await reconcileStreams(nats.jsm, { ...jobSettings, storage: 'memory' }, silentLog);
+  const { config } = await nats.jsm.streams.info(JOBS_STREAM);
+  assert.equal(config.storage, 'file');
+});
+
+test('the bound of one function is its own: its next job is refused, another function accepts', async () => {
+  await using nats = await startJetStream({ ...jobSettings, maxJobsPerFunction: 2 });
+  const subject = functionSubject('job', cart);
+  await nats.js.publish(subject, job);
+  await nats.js.publish(subject, job);
+  await assert.rejects(nats.js.publish(subject, job), NatsError);
+  await nats.js.publish(functionSubject('job', { namespace: 'shop', name: 'other' }), job);
+});
+
+test('a consumer is made once, follows its settings, and goes only after its jobs', async () => {
+  await using nats = await startJetStream();
+  await reconcileConsumer(nats.jsm, fn, jobSettings);
+  await reconcileConsumer(nats.jsm, fn, jobSettings);
+  await reconcileConsumer(nats.jsm, { ...fn, isOrdered: true }, jobSettings);
+  const { config } = await nats.jsm.consumers.info(JOBS_STREAM, consumerName(cart));
+  assert.equal(config.max_ack_pending, 1);
+
+  await nats.js.publish(functionSubject('job', cart), job);
+  assert.equal(await removeConsumer(nats.jsm, cart), false, 'a job is left');
+  const consumer = await nats.js.consumers.get(JOBS_STREAM, consumerName(cart));
+  const message = await consumer.next();
+  assert.equal(await removeConsumer(nats.jsm, cart), false, 'a job is running');
+  await message?.ackAck();
+  assert.equal(await removeConsumer(nats.jsm, cart), true);
+  assert.equal(await removeConsumer(nats.jsm, cart), true, 'twice is harmless');
+});
+
+test('depths count what is ready and what was delivered, a function each', async () => {
+  await using nats = await startJetStream();
+  await reconcileConsumer(nats.jsm, fn, jobSettings);
+  const other = { namespace: 'shop', name: 'other' };
+  for (let i = 0; i < 3; i++) await nats.js.publish(functionSubject('job', cart), job);
+  await nats.js.publish(functionSubject('job', other), job);
+  const consumer = await nats.js.consumers.get(JOBS_STREAM, consumerName(cart));
+  const running = await consumer.next();
+
+  const depths = await readJobDepths(nats.jsm);
+  assert.deepEqual([...depths.keys()].toSorted(), ['shop/cart.v2', 'shop/other']);
+  assert.partialDeepStrictEqual(depths.get('shop/cart.v2'), { id: cart, total: 3, ready: 2, delivered: 1 });
+  assert.partialDeepStrictEqual(
+    depths.get('shop/other'),
+    { total: 1, ready: 1, delivered: 0 },
+    'without a consumer',
+  );
+  running?.nak(60_000);
+  await nats.link.connection?.flush();
+  assert.equal(
+    (await readJobDepths(nats.jsm)).get('shop/cart.v2')?.delivered,
+    1,
+    'a job that waits for its retry',
+  );
+});
