@@ -1,0 +1,87 @@
+/**
+ * A certificate authority of the server's own and a server certificate signed by it (ECDSA P-256), made anew
+ * at each start, valid for a year, and kept in memory only.
+ */
+import { randomBytes, webcrypto } from 'node:crypto';
+
+export interface ServerIdentity {
+  readonly caPem: string;
+  readonly certPem: string;
+  readonly keyPem: string;
+}
+
+const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
+const YEAR_MS = 365 * 24 * 3_600_000;
+/** What a pod of a real cluster may call the API by. */
+const DNS_NAMES = ['localhost', 'kubernetes', 'kubernetes.default', 'kubernetes.default.svc'];
+
+/**
+ * The library's dependency container calls these three functions of the reflect-metadata proposal while it
+ * loads and refuses to load without them; nothing here uses what they would remember.
+ */
+async function loadX509() {
+  const none = {
+    getMetadata: () => undefined,
+    getOwnMetadata: () => undefined,
+    defineMetadata: () => undefined,
+  };
+  for (const [name, value] of Object.entries(none)) {
+    if (!(name in Reflect)) Object.defineProperty(Reflect, name, { value, configurable: true });
+  }
+  return import('@peculiar/x509');
+}
+
+function generateKeys(): Promise<webcrypto.CryptoKeyPair> {
+  return webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
+}
+
+async function toPem(key: webcrypto.CryptoKey): Promise<string> {
+  const der = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', key)).toString('base64');
+  return `-----BEGIN PRIVATE KEY-----\n${der.match(/.{1,64}/g)!.join('\n')}\n-----END PRIVATE KEY-----\n`;
+}
+
+/** 2 hex digits of zero in front: the serial number must be positive. */
+function serialNumber(): string {
+  return `00${randomBytes(15).toString('hex')}`;
+}
+
+export async function createServerIdentity(ipAddresses: readonly string[]): Promise<ServerIdentity> {
+  const x509 = await loadX509();
+  const [caKeys, keys] = await Promise.all([generateKeys(), generateKeys()]);
+  const now = Date.now();
+  // A minute back, for a client whose clock is a little behind.
+  const validity = { notBefore: new Date(now - 60_000), notAfter: new Date(now + YEAR_MS) };
+  const ca = await x509.X509CertificateGenerator.createSelfSigned({
+    ...validity,
+    serialNumber: serialNumber(),
+    name: 'CN=slimfaas-local-ca',
+    signingAlgorithm: ALGORITHM,
+    keys: caKeys,
+    extensions: [
+      new x509.BasicConstraintsExtension(true, undefined, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign, true),
+    ],
+  });
+  const names = [
+    ...DNS_NAMES.map((value) => ({ type: 'dns', value }) as const),
+    ...ipAddresses.map((value) => ({ type: 'ip', value }) as const),
+  ];
+  const certificate = await x509.X509CertificateGenerator.create({
+    ...validity,
+    serialNumber: serialNumber(),
+    subject: 'CN=slimfaas-local-api',
+    issuer: ca.subject,
+    signingAlgorithm: ALGORITHM,
+    publicKey: keys.publicKey,
+    signingKey: caKeys.privateKey,
+    extensions: [
+      new x509.SubjectAlternativeNameExtension(names),
+      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
+    ],
+  });
+  return {
+    caPem: `${ca.toString('pem')}\n`,
+    certPem: certificate.toString('pem'),
+    keyPem: await toPem(keys.privateKey),
+  };
+}

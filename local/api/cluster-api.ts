@@ -1,0 +1,74 @@
+/**
+ * The API as the rooms of this process see it: the same registry as over HTTPS, with the control plane's
+ * rights and without the network, so that faults which cut the network leave controllers and kubelet at work.
+ */
+import { describeError } from '../../common/errors.ts';
+import type { Log } from '../../common/log.ts';
+import { deleteObject } from './deletion.ts';
+import { ApiError } from './fault.ts';
+import { kindOf } from './kinds.ts';
+import { IN_PROCESS } from './registry.ts';
+import type { Registry, Target } from './registry.ts';
+import { objectMatcher } from './selectors.ts';
+import type { ClusterApi, KubeObject } from './types.ts';
+
+/** Namespaced kinds need one; the others ignore it. */
+function target(resource: string, namespace: string | undefined, name: string): Target {
+  const kind = kindOf(resource);
+  return { kind, name, namespace: kind.isNamespaced ? (namespace ?? 'default') : undefined };
+}
+
+type Key = [resource: string, namespace: string | undefined, name: string];
+
+function keyOf(resource: string, namespace: string | undefined, name: string): Key {
+  return [resource, target(resource, namespace, name).namespace, name];
+}
+
+export function createClusterApi(registry: Registry, log: Log): ClusterApi {
+  const { store } = registry;
+  return {
+    get: (resource, namespace, name) => store.get(...keyOf(resource, namespace, name)),
+
+    list(resource, { namespace, labelSelector, fieldSelector } = {}) {
+      const objects = store.list(kindOf(resource).resource, namespace);
+      const matcher = objectMatcher(resource, labelSelector, fieldSelector);
+      return matcher === undefined ? objects : objects.filter(matcher);
+    },
+
+    create: (resource, object) => registry.create(kindOf(resource), object, IN_PROCESS),
+
+    update(resource, object, subresource) {
+      const at = target(resource, object.metadata.namespace, object.metadata.name);
+      return registry.update({ ...at, subresource }, () => structuredClone(object), IN_PROCESS);
+    },
+
+    async modify(resource, namespace, name, change, subresource) {
+      const edit = (draft: KubeObject) => (change(draft) === false ? false : draft);
+      try {
+        return await registry.update({ ...target(resource, namespace, name), subresource }, edit, IN_PROCESS);
+      } catch (error) {
+        if (error instanceof ApiError && error.code === 404) return undefined;
+        throw error;
+      }
+    },
+
+    async delete(resource, namespace, name, { gracePeriodSeconds, uid } = {}) {
+      deleteObject(store, target(resource, namespace, name), {
+        ...(gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds }),
+        ...(uid === undefined ? {} : { preconditions: { uid } }),
+      });
+    },
+
+    watch(resource, listener) {
+      const tell: typeof listener = (type, object, previous) => {
+        try {
+          listener(type, object, previous);
+        } catch (error) {
+          log.error({ resource, error: describeError(error) }, 'a watch listener failed');
+        }
+      };
+      for (const object of store.list(kindOf(resource).resource)) tell('ADDED', object, undefined);
+      return store.subscribe(resource, (event) => tell(event.type, event.object, event.previous));
+    },
+  };
+}

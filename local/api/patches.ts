@@ -1,0 +1,60 @@
+/**
+ * The three patch formats a client may send. JSON patch (RFC 6902) is a library's; merge patch (RFC 7386) is
+ * ten lines; strategic merge patch is in its own file. Server-side apply is refused: it needs field ownership,
+ * which this API does not keep, and a merge that forgets to remove fields would be worse than a refusal.
+ */
+import jsonPatch from 'fast-json-patch';
+import type { Operation } from 'fast-json-patch';
+import { ApiError, badRequest, unsupportedMediaType } from './fault.ts';
+import { isObject } from './json.ts';
+import type { JsonObject } from './json.ts';
+import { strategicMerge } from './strategic-merge.ts';
+
+export const PATCH_TYPES = [
+  'application/json-patch+json',
+  'application/merge-patch+json',
+  'application/strategic-merge-patch+json',
+] as const;
+
+/** RFC 7386: null removes, objects merge, everything else replaces. */
+export function mergePatch(target: unknown, patch: unknown): unknown {
+  if (!isObject(patch)) return patch;
+  const merged: JsonObject = isObject(target) ? { ...target } : {};
+  for (const [key, value] of Object.entries(patch)) {
+    if (value === null) delete merged[key];
+    else merged[key] = mergePatch(merged[key], value);
+  }
+  return merged;
+}
+
+/** Leaves `target` alone. Kubernetes answers 422 to an operation that cannot be applied, a failed test too. */
+export function applyJsonPatch(target: unknown, operations: unknown): unknown {
+  if (!Array.isArray(operations)) throw badRequest('a JSON patch is an array of operations');
+  try {
+    return jsonPatch.applyPatch(target, operations as Operation[], true, false).newDocument;
+  } catch (error) {
+    const why = (error instanceof Error ? error.message : String(error)).split('\n')[0];
+    const text = `the server rejected our request due to an error in our request: ${why}`;
+    throw new ApiError(422, 'Invalid', text);
+  }
+}
+
+/** `contentType` without parameters. */
+export function applyPatch(contentType: string, target: unknown, patch: unknown): unknown {
+  switch (contentType) {
+    case 'application/json-patch+json':
+      return applyJsonPatch(target, patch);
+    case 'application/merge-patch+json':
+    case 'application/strategic-merge-patch+json':
+      if (!isObject(patch)) throw badRequest('a merge patch is an object');
+      if (contentType === 'application/merge-patch+json') return mergePatch(target, patch);
+      return strategicMerge(target as JsonObject, patch);
+    case 'application/apply-patch+yaml':
+      throw unsupportedMediaType(
+        `${contentType}: server-side apply is not served here, use client-side apply`,
+        PATCH_TYPES,
+      );
+    default:
+      throw unsupportedMediaType(contentType || 'no content type', PATCH_TYPES);
+  }
+}

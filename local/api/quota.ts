@@ -1,0 +1,24 @@
+/** ResourceQuota, of which only the number of pods is enforced; it counts pods that have not ended. */
+import { forbidden } from './fault.ts';
+import type { Kind } from './kinds.ts';
+import type { Store } from './store.ts';
+import type { KubeObject } from './types.ts';
+
+export function checkQuota(store: Store, kind: Kind, pod: KubeObject): void {
+  const { namespace, name } = pod.metadata;
+  for (const quota of store.list('resourcequotas', namespace)) {
+    for (const resource of ['pods', 'count/pods']) {
+      const limit = quota.spec?.hard?.[resource] as string | undefined;
+      if (limit === undefined) continue;
+      const used = store.list('pods', namespace).filter((other) => counts(other, resource)).length;
+      if (used + 1 <= Number(limit)) continue;
+      const figures = `requested: ${resource}=1, used: ${resource}=${used}, limited: ${resource}=${limit}`;
+      throw forbidden(kind, name, `exceeded quota: ${quota.metadata.name}, ${figures}`);
+    }
+  }
+}
+
+/** `count/pods` counts objects, `pods` those that still may run. */
+function counts(pod: KubeObject, resource: string): boolean {
+  return resource === 'count/pods' || !/^(Succeeded|Failed)$/.test(pod.status?.phase ?? '');
+}
