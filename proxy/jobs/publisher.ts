@@ -1,0 +1,135 @@
+/**
+ * Publishing a job so that the answer is true: 201 means JetStream has it, 503 means it has not and will not
+ * get it. Between the two lies a publish whose ack did not come. It is settled by its message id: publishing
+ * the same id again either stores the job, or is told `duplicate` with the place of the first. What cannot be
+ * settled before the caller must be answered is handed to the {@link Settler}.
+ */
+import { describeError, ReasonError } from '../../common/errors.ts';
+import { JOBS_STREAM } from '../../common/jobs/streams.ts';
+import { sleep } from '../../common/lifecycle.ts';
+import { ErrorCode, NatsError, natsHeaders, type NatsConnection, type NatsLink } from '../../common/nats.ts';
+import { functionSubject, type FunctionId } from '../../common/subjects.ts';
+import type { Settler } from './settler.ts';
+
+export interface JobPublish {
+  readonly id: FunctionId;
+  readonly payload: Uint8Array;
+  /** Unique to the job, or to the caller's Idempotency-Key. */
+  readonly messageId: string;
+}
+
+export interface Accepted {
+  readonly sequence: number;
+  /** The message id was known: this sequence is the first one's. */
+  readonly isDuplicate: boolean;
+}
+
+export interface PublisherOptions {
+  readonly nats: NatsLink;
+  readonly settler: Settler;
+  readonly maxJobsPerFunction: number;
+  /** How long a caller may wait for JetStream in all. */
+  readonly ackTimeoutMs: number;
+  readonly now?: () => number;
+}
+
+/** JSStreamStoreFailed: the stream is full, or this subject has its maximum. */
+const STORE_FAILED = 10_077;
+/** One try; a second one follows if there is time. */
+const TRY_TIMEOUT_MS = 2_000;
+const RETRY_AFTER_SECONDS = 2;
+
+/** @throws ReasonError `queue-unavailable` when nothing was accepted, `queue-full` at the function's bound */
+export async function publishJob(job: JobPublish, options: PublisherOptions): Promise<Accepted> {
+  const { now = () => performance.now() } = options;
+  const deadline = now() + options.ackTimeoutMs;
+  let isUnsettled = false;
+  let lastError: unknown;
+  for (;;) {
+    const outcome = await tryPublish(job, options.nats, Math.min(TRY_TIMEOUT_MS, deadline - now()));
+    if (outcome.kind === 'accepted') return outcome;
+    lastError = outcome.error;
+    if (outcome.kind === 'refused' && !isUnsettled) throw await refusal(job, outcome, options);
+    isUnsettled ||= outcome.kind === 'unknown';
+    if (!isUnsettled || now() >= deadline) break;
+    await sleep(100);
+  }
+  if (isUnsettled) options.settler.add(job);
+  throw unavailable(lastError);
+}
+
+type Outcome =
+  | ({ readonly kind: 'accepted' } & Accepted)
+  /** JetStream answered: it has not stored it. */
+  | { readonly kind: 'refused'; readonly error: unknown; readonly apiCode: number | undefined }
+  /** Never left this process, or nobody was there to take it. */
+  | { readonly kind: 'not-sent'; readonly error: unknown }
+  | { readonly kind: 'unknown'; readonly error: unknown };
+
+async function tryPublish(job: JobPublish, nats: NatsLink, timeout: number): Promise<Outcome> {
+  const { connection } = nats;
+  if (!connection) return { kind: 'not-sent', error: new Error('not connected to NATS') };
+  if (timeout <= 0) return { kind: 'not-sent', error: new Error('no time left') };
+  try {
+    const ack = await publishOnce(connection, job, timeout);
+    return { kind: 'accepted', sequence: ack.seq, isDuplicate: ack.duplicate === true };
+  } catch (error) {
+    if (!(error instanceof NatsError)) return { kind: 'unknown', error };
+    if (error.api_error) return { kind: 'refused', error, apiCode: error.api_error.err_code };
+    if (error.code === ErrorCode.NoResponders) return { kind: 'not-sent', error };
+    return { kind: 'unknown', error };
+  }
+}
+
+function publishOnce(connection: NatsConnection, { id, payload, messageId }: JobPublish, timeout: number) {
+  return jetstreamOf(connection).publish(functionSubject('job', id), payload, {
+    msgID: messageId,
+    timeout,
+    expect: { streamName: JOBS_STREAM },
+  });
+}
+
+/** A client object costs little, but not nothing, at thousands of jobs a second. */
+const clients = new WeakMap<NatsConnection, ReturnType<NatsConnection['jetstream']>>();
+
+function jetstreamOf(connection: NatsConnection): ReturnType<NatsConnection['jetstream']> {
+  let client = clients.get(connection);
+  if (!client) clients.set(connection, (client = connection.jetstream()));
+  return client;
+}
+
+async function refusal(
+  { id }: JobPublish,
+  { error, apiCode }: { error: unknown; apiCode: number | undefined },
+  { nats, maxJobsPerFunction }: PublisherOptions,
+): Promise<ReasonError> {
+  // One code for both bounds: only a count tells the function's from the stream's.
+  const jobs = apiCode === STORE_FAILED ? await countJobs(nats, id).catch(() => 0) : 0;
+  if (jobs < maxJobsPerFunction) return unavailable(error);
+  const message = `${id.name} has ${jobs} jobs, which is all that it may have; try again when some are done`;
+  return new ReasonError('queue-full', message, { cause: error, retryAfterSeconds: RETRY_AFTER_SECONDS });
+}
+
+async function countJobs(nats: NatsLink, id: FunctionId): Promise<number> {
+  const subject = functionSubject('job', id);
+  const jsm = await nats.connection?.jetstreamManager({ checkAPI: false });
+  const info = await jsm?.streams.info(JOBS_STREAM, { subjects_filter: subject });
+  return info?.state.subjects?.[subject] ?? 0;
+}
+
+function unavailable(cause: unknown): ReasonError {
+  const message = `JetStream did not confirm the job, nothing was accepted (${describeError(cause)}); try again`;
+  return new ReasonError('queue-unavailable', message, { cause, retryAfterSeconds: RETRY_AFTER_SECONDS });
+}
+
+/** The void publish of the settler: same message id, nothing to run. */
+export function publishVoid(connection: NatsConnection, { id, messageId }: JobPublish, header: string) {
+  const headers = natsHeaders();
+  headers.set(header, '1');
+  return jetstreamOf(connection).publish(functionSubject('job', id), new Uint8Array(0), {
+    msgID: messageId,
+    timeout: TRY_TIMEOUT_MS,
+    headers,
+    expect: { streamName: JOBS_STREAM },
+  });
+}
