@@ -10,6 +10,7 @@ import { PromqlError } from './error.ts';
 import { METRIC_NAME } from './labels.ts';
 import { numberOf, unquote } from './literals.ts';
 import { createMatcher, type Matcher, type MatchOp } from './matcher.ts';
+import { isChain, readChain, type ChainReader, type Operand } from './operators.ts';
 
 /** Longer or deeper is no query that a person wrote; the bounds keep recursion far from the stack's end. */
 const MAX_LENGTH = 10_000;
@@ -54,7 +55,7 @@ function syntaxError(text: string, node: SyntaxNode): PromqlError {
   return new PromqlError('syntax', `unexpected ${found}`, { position });
 }
 
-class Reader {
+class Reader implements ChainReader {
   readonly #text: string;
 
   constructor(text: string) {
@@ -62,56 +63,67 @@ class Reader {
   }
 
   read(node: SyntaxNode): Expr {
+    return isChain(node) ? readChain(node, this) : this.operand({ kind: 'operand', node, postfixes: [] });
+  }
+
+  text(node: SyntaxNode): string {
+    return this.#text.slice(node.from, node.to);
+  }
+
+  operand({ node, postfixes }: Operand): Expr {
+    let expr = this.#primary(node);
+    for (const postfix of postfixes) expr = this.#postfix(expr, postfix);
+    return expr;
+  }
+
+  #primary(node: SyntaxNode): Expr {
     const position = node.from;
     switch (node.name) {
-      case 'NumberDurationLiteral':
-        return { kind: 'number', position, value: numberOf(this.#of(node), position) };
+      case 'NumberDurationLiteral': // its sign is an item of the chain
+        return {
+          kind: 'number',
+          position,
+          value: numberOf(this.text(node).replace(/^[-+]\s*/, ''), position),
+        };
       case 'StringLiteral':
-        return { kind: 'string', position, value: unquote(this.#of(node), position) };
+        return { kind: 'string', position, value: unquote(this.text(node), position) };
       case 'ParenExpr':
         return this.read(children(node)[0] as SyntaxNode);
-      case 'UnaryExpr':
-        return this.#unary(node);
       case 'VectorSelector':
         return this.#selector(node);
-      case 'MatrixSelector':
-        return this.#range(node);
-      case 'SubqueryExpr':
-        return this.#subquery(node);
-      case 'OffsetExpr':
-      case 'StepInvariantExpr':
-        return this.#shifted(node);
       case 'FunctionCall':
         return this.#call(node);
       case 'AggregateExpr':
         return this.#aggregate(node);
-      case 'BinaryExpr':
-        return this.#binary(node);
       default:
         throw this.#unsupported(node);
     }
   }
 
-  #of(node: SyntaxNode): string {
-    return this.#text.slice(node.from, node.to);
+  #postfix(expr: Expr, node: SyntaxNode): Expr {
+    switch (node.name) {
+      case 'MatrixSelector':
+        return this.#range(expr, node);
+      case 'SubqueryExpr':
+        return this.#subquery(expr, node);
+      case 'OffsetExpr':
+      case 'StepInvariantExpr':
+        return this.#shifted(expr, node);
+      default:
+        throw this.#unsupported(node);
+    }
   }
 
   #unsupported(node: SyntaxNode): PromqlError {
-    return new PromqlError('unsupported', `${JSON.stringify(this.#of(node))} is not supported`, {
+    return new PromqlError('unsupported', `${JSON.stringify(this.text(node))} is not supported`, {
       position: node.from,
     });
-  }
-
-  #unary(node: SyntaxNode): Expr {
-    const [sign, inner] = children(node) as [SyntaxNode, SyntaxNode];
-    const expr = this.read(inner);
-    return this.#of(sign) === '-' ? { kind: 'negate', position: node.from, expr } : expr;
   }
 
   #selector(node: SyntaxNode): Selector {
     const matchers: Matcher[] = [];
     for (const child of children(node)) {
-      if (child.name === 'Identifier') matchers.push(createMatcher(METRIC_NAME, '=', this.#of(child)));
+      if (child.name === 'Identifier') matchers.push(createMatcher(METRIC_NAME, '=', this.text(child)));
       else for (const matcher of children(child)) matchers.push(this.#matcher(matcher));
     }
     // Prometheus's own rule: something must be asked for, or every series there is would match.
@@ -126,31 +138,30 @@ class Reader {
   #matcher(node: SyntaxNode): Matcher {
     const [name, op, value] = children(node) as [SyntaxNode, SyntaxNode?, SyntaxNode?];
     if (!op || !value) return createMatcher(METRIC_NAME, '=', this.#name(node));
-    const text = unquote(this.#of(value), value.from);
-    return createMatcher(this.#name(name), this.#of(op) as MatchOp, text, value.from);
+    const text = unquote(this.text(value), value.from);
+    return createMatcher(this.#name(name), this.text(op) as MatchOp, text, value.from);
   }
 
   /** A label's name, quoted or not. */
   #name(node: SyntaxNode): string {
-    const text = this.#of(node);
+    const text = this.text(node);
     return /^["'`]/.test(text) ? unquote(text, node.from) : text;
   }
 
-  #range(node: SyntaxNode): Expr {
-    const [inner, duration] = children(node) as [SyntaxNode, SyntaxNode];
-    const selector = this.read(inner);
-    if (inner.name !== 'VectorSelector' || selector.kind !== 'selector') {
+  #range(selector: Expr, node: SyntaxNode): Expr {
+    const duration = node.lastChild as SyntaxNode;
+    if (selector.kind !== 'selector') {
       throw new PromqlError('syntax', 'a range [..] belongs behind a selector', { position: duration.from });
     }
-    return { kind: 'range', position: node.from, selector, rangeMs: this.#positive(duration) };
+    return { kind: 'range', position: selector.position, selector, rangeMs: this.#positive(duration) };
   }
 
-  #subquery(node: SyntaxNode): Expr {
-    const [inner, range, step] = children(node) as [SyntaxNode, SyntaxNode, SyntaxNode?];
+  #subquery(expr: Expr, node: SyntaxNode): Expr {
+    const [range, step] = node.getChildren('DurationExpr') as [SyntaxNode, SyntaxNode?];
     return {
       kind: 'subquery',
-      position: node.from,
-      expr: this.read(inner),
+      position: expr.position,
+      expr,
       rangeMs: this.#positive(range),
       stepMs: step && this.#positive(step),
       offsetMs: 0,
@@ -168,18 +179,16 @@ class Reader {
   #duration(node: SyntaxNode): number {
     const [first, second] = children(node) as [SyntaxNode, SyntaxNode?];
     if (first.name === 'UnaryOp' && second)
-      return (this.#of(first) === '-' ? -1 : 1) * this.#duration(second);
+      return (this.text(first) === '-' ? -1 : 1) * this.#duration(second);
     if (first.name !== 'NumberDurationLiteralInDurationContext' || second) throw this.#unsupported(node);
-    const ms = Math.round(numberOf(this.#of(first), first.from) * 1_000);
+    const ms = Math.round(numberOf(this.text(first), first.from) * 1_000);
     if (!Number.isSafeInteger(ms))
       throw new PromqlError('syntax', 'not a duration', { position: first.from });
     return ms;
   }
 
-  #shifted(node: SyntaxNode): Expr {
-    const parts = children(node);
-    const expr = this.read(parts[0] as SyntaxNode);
-    const last = parts.at(-1) as SyntaxNode;
+  #shifted(expr: Expr, node: SyntaxNode): Expr {
+    const last = children(node).at(-1) as SyntaxNode;
     const change =
       node.name === 'OffsetExpr' ? { offsetMs: this.#duration(last) } : { atMs: this.#instant(last) };
     if (expr.kind === 'selector' || expr.kind === 'subquery') return shift(expr, change);
@@ -189,14 +198,14 @@ class Reader {
 
   #instant(node: SyntaxNode): number | undefined {
     return node.name === 'NumberDurationLiteral'
-      ? Math.round(numberOf(this.#of(node), node.from) * 1_000)
+      ? Math.round(numberOf(this.text(node), node.from) * 1_000)
       : undefined;
   }
 
   #call(node: SyntaxNode): Call {
     const [name, body] = children(node) as [SyntaxNode, SyntaxNode];
     const args = children(body).map((arg) => this.read(arg));
-    return { kind: 'call', position: node.from, name: this.#of(name), args };
+    return { kind: 'call', position: node.from, name: this.text(name), args };
   }
 
   #aggregate(node: SyntaxNode): Expr {
@@ -205,12 +214,12 @@ class Reader {
     const modifier = node.getChild('AggregateModifier');
     const [last, param, ...more] = args.toReversed();
     if (!last || more.length > 0) {
-      throw new PromqlError('syntax', `${this.#of(op)} takes one or two arguments`, { position: node.from });
+      throw new PromqlError('syntax', `${this.text(op)} takes one or two arguments`, { position: node.from });
     }
     return {
       kind: 'aggregate',
       position: node.from,
-      op: this.#of(op),
+      op: this.text(op),
       param: param && this.read(param),
       expr: this.read(last),
       grouping: this.#grouping(modifier?.getChild('GroupingLabels')),
@@ -222,27 +231,19 @@ class Reader {
     return node ? children(node).map((label) => this.#name(label)) : [];
   }
 
-  #binary(node: SyntaxNode): Expr {
-    const parts = children(node);
-    const [left, op] = parts as [SyntaxNode, SyntaxNode];
-    const right = parts.at(-1) as SyntaxNode;
+  binary(node: SyntaxNode, left: Expr, right: Expr): Expr {
+    const op = children(node)[1] as SyntaxNode;
     const fill = node.getChild('FillModifier');
     if (fill || op.name.startsWith('Trim')) throw this.#unsupported(fill ?? op);
-    const expr: Expr = {
+    return {
       kind: 'binary',
-      position: node.from,
-      op: this.#of(op).toLowerCase() as BinaryOp,
-      left: this.read(left),
-      right: this.read(right),
+      position: left.position,
+      op: this.text(op).toLowerCase() as BinaryOp,
+      left,
+      right,
       isBool: node.getChild('BoolModifier') !== null,
       matching: this.#matching(node.getChild('MatchingModifierClause')),
     };
-    // The grammar reads `-1 ^ 2` as (-1) ^ 2; in Prometheus a sign binds less than a power.
-    const { left: base } = expr;
-    if (expr.op !== '^' || left.name !== 'NumberDurationLiteral' || !/^[-+]/.test(this.#of(left)))
-      return expr;
-    if (base.kind !== 'number' || !this.#of(left).startsWith('-')) return expr;
-    return { kind: 'negate', position: node.from, expr: { ...expr, left: { ...base, value: -base.value } } };
   }
 
   #matching(clause: SyntaxNode | null): Matching {
