@@ -44,7 +44,8 @@ export class HeadBuffer {
     this.#append(chunk, at);
     const end = this.#bytes.subarray(0, this.#length).indexOf(TERMINATOR, Math.max(0, before - 3));
     if (end < 0) {
-      if (this.#length > this.#maxBytes) throw badResponse('head too long');
+      // The terminator's own two bytes come on top of the text that the limit is for.
+      if (this.#length > this.#maxBytes + 1) throw badResponse('head too long');
       this.#checkLineEnds(Math.max(1, before));
       return undefined;
     }
