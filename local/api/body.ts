@@ -1,7 +1,8 @@
-/** Reading a request's body: JSON or YAML, bounded. */
+/** Reading a request's body: JSON, YAML or the little protobuf that kubectl insists on; bounded. */
 import type { IncomingMessage } from 'node:http';
 import { parse } from 'yaml';
 import { ApiError, badRequest, unsupportedMediaType } from './fault.ts';
+import { parseProtobuf, PROTOBUF_TYPE } from './protobuf.ts';
 
 /** What etcd lets a real API server store, and what it answers beyond that. */
 const MAX_BODY_BYTES = 3 * 1024 * 1024;
@@ -11,7 +12,7 @@ export function mediaType(request: IncomingMessage): string {
   return (request.headers['content-type'] ?? '').split(';')[0]!.trim().toLowerCase();
 }
 
-async function readText(request: IncomingMessage): Promise<string> {
+async function readBytes(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
@@ -22,14 +23,16 @@ async function readText(request: IncomingMessage): Promise<string> {
     }
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString();
+  return Buffer.concat(chunks);
 }
 
 /** Undefined when there is none. Any `+json` type is JSON: patches have such types. */
 export async function readBody(request: IncomingMessage): Promise<unknown> {
   const type = mediaType(request);
-  const text = await readText(request);
-  if (text === '') return undefined;
+  const bytes = await readBytes(request);
+  if (bytes.length === 0) return undefined;
+  if (type === PROTOBUF_TYPE) return parseProtobuf(bytes);
+  const text = bytes.toString();
   const isYaml = type.endsWith('yaml');
   if (!isYaml && type !== '' && type !== '*/*' && !/^application\/(.*\+)?json$/.test(type)) {
     throw unsupportedMediaType(type, ['application/json', 'application/yaml']);

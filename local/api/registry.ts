@@ -44,6 +44,8 @@ export function timestamp(ms = Date.now()): string {
   return `${new Date(ms).toISOString().slice(0, 19)}Z`;
 }
 
+const MAX_EVENTS = 5_000;
+
 /** No vowels and no digits that look like letters, so that no words come out. */
 const SUFFIX_LETTERS = 'bcdfghjklmnpqrstvwxz2456789';
 
@@ -74,7 +76,18 @@ export class Registry {
       throw alreadyExists(kind, metadata.name);
     }
     if (caller.isDryRun) return object;
+    if (kind.resource === 'events') this.#forgetOldEvents();
     return this.store.put(kind.resource, object);
+  }
+
+  /** A real cluster forgets events after an hour; this one keeps the newest, so that memory is bounded. */
+  #forgetOldEvents(): void {
+    if (this.store.count('events') < MAX_EVENTS) return;
+    const version = ({ metadata }: KubeObject) => Number(metadata.resourceVersion);
+    const oldest = this.store.list('events').toSorted((a, b) => version(a) - version(b));
+    for (const { metadata } of oldest.slice(0, MAX_EVENTS / 10)) {
+      this.store.remove('events', metadata.namespace, metadata.name);
+    }
   }
 
   /**

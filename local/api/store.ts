@@ -60,6 +60,10 @@ export class Store {
     return this.#shelf(resource).objects.get(keyOf(namespace, name));
   }
 
+  count(resource: string): number {
+    return this.#shelf(resource).objects.size;
+  }
+
   /** In order of namespace and name, as etcd's keys are; `namespace` undefined: all of them. */
   list(resource: string, namespace?: string): KubeObject[] {
     const prefix = namespace === undefined ? '' : keyOf(namespace, '');
