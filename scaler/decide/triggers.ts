@@ -55,7 +55,7 @@ export function replicasFor({ trigger, value }: TriggerReading, current: number)
   return Math.abs(ratio - 1) <= VALUE_TOLERANCE + ROUNDING ? current : ceil(current * ratio);
 }
 
-/** 1.1 / 0.1 is 11.000000000000002 in floating point, and not a reason for a twelfth pod. */
+/** 21 / 0.7 is 30.000000000000004 in floating point, and not a reason for a 31st pod. */
 const ROUNDING = 1e-9;
 
 function ceil(x: number): number {

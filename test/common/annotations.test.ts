@@ -197,6 +197,15 @@ test('an event without a prefix has the visibility of the function', () => {
   );
 });
 
+test('a misspelt Private does not open what was meant to be closed', () => {
+  const { spec } = parse({
+    'SlimFaas/PathsStartWithVisibility': 'Privat:/x',
+    'SlimFaas/SubscribeEvents': 'Privat:e',
+  });
+  assert.deepEqual(spec.pathVisibility, [{ visibility: 'Private', prefix: '/x' }]);
+  assert.deepEqual(spec.subscribeEvents, [{ visibility: 'Private', event: 'e' }]);
+});
+
 test('one bad item of a list leaves the others in force', () => {
   const { spec, faults } = parse({ 'SlimFaas/DependsOn': 'good,BAD,fine' });
   assert.deepEqual(spec.dependsOn, ['good', 'fine']);

@@ -94,6 +94,8 @@ test('steps of a subquery lie on multiples of the step, left-open', () => {
   const store = world(1, { t: Array.from({ length: 101 }, (_, i) => i) });
   // (40, 100] by 30: 60, 90.
   expectAnswer(store, 'sum_over_time(t[60s:30s])', 100, { '{}': 150 });
+  // (30, 90] by 30: 60, 90.
+  expectAnswer(store, 'sum_over_time(t[60s:30s])', 90, { '{}': 150 });
 });
 
 test('a rate over a subquery sees its steps as samples', () => {

@@ -33,7 +33,7 @@ const ARITHMETIC: readonly [
   ['AverageValue', 10, 10, 3, 1, 'exactly one pod’s worth'],
   ['AverageValue', 10, 10.5, 1, 2, 'no tolerance: ceil(1.05)'],
   ['AverageValue', 10, 95, 3, 10, 'ceil(9.5), whatever the current count'],
-  ['AverageValue', 0.1, 1.1, 1, 11, 'not 12: 1.1 / 0.1 is 11.000000000000002 in floating point'],
+  ['AverageValue', 0.7, 21, 1, 30, 'not 31: 21 / 0.7 is 30.000000000000004 in floating point'],
   ['AverageValue', 7, 21.000001, 3, 4, 'a real excess counts'],
   ['Value', 100, 200, 4, 8, 'twice the target'],
   ['Value', 100, 50, 4, 2, 'half the target'],
