@@ -9,7 +9,7 @@ import type { Drain } from './drain.ts';
 import { registerSidecarMetrics, type MetricsSource } from './metrics.ts';
 
 export interface AdminContext extends MetricsSource {
-  readonly registry: Registry;
+  readonly registry: Registry | (() => Promise<Registry>);
   readonly drain: Drain;
 }
 
@@ -19,8 +19,9 @@ export type AdminHandler = (
 ) => void;
 
 /** Answers at any time: full, starting or draining. None of it is counted as a call. */
-export function createAdminHandler(context: AdminContext): AdminHandler {
-  const { registry, drain } = context;
+export async function createAdminHandler(context: AdminContext): Promise<AdminHandler> {
+  const { drain } = context;
+  const registry = typeof context.registry === 'function' ? await context.registry() : context.registry;
   registerSidecarMetrics(registry, context);
   const router = new Router();
   router.get('/health', (ctx) => {

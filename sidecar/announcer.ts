@@ -11,12 +11,13 @@ const REPEATS_MS = [50, 200, 1_000, 3_000];
 export class Announcer {
   readonly #nats: NatsLink;
   readonly #subject: string;
-  readonly #pod: Omit<ReadyMessage, 'state'>;
+  readonly #pod: () => Omit<ReadyMessage, 'state'>;
   readonly #unwatch: () => void;
   #state: ReadyMessage['state'] | undefined;
   #timers: NodeJS.Timeout[] = [];
 
-  constructor(nats: NatsLink, subject: string, pod: Omit<ReadyMessage, 'state'>) {
+  /** @param pod asked when there is something to say: a test's port is known only once it listens */
+  constructor(nats: NatsLink, subject: string, pod: () => Omit<ReadyMessage, 'state'>) {
     this.#nats = nats;
     this.#subject = subject;
     this.#pod = pod;
@@ -40,7 +41,7 @@ export class Announcer {
 
   #send(): void {
     if (this.#state === undefined) return;
-    this.#nats.publish(this.#subject, encodeMessage({ ...this.#pod, state: this.#state }));
+    this.#nats.publish(this.#subject, encodeMessage({ ...this.#pod(), state: this.#state }));
   }
 
   #clear(): void {

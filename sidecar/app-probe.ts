@@ -4,6 +4,8 @@
  * own probes decide.
  */
 import { sleep } from '../common/lifecycle.ts';
+import { checkProbe } from './probe-checks.ts';
+import type { ProbeSpec } from './probe-spec.ts';
 
 /** 10 ms, growing by a quarter to 50 ms: short against any start, and 20 checks a second against a slow one. */
 const FIRST_PAUSE_MS = 10;
@@ -27,4 +29,18 @@ export async function waitForApp(probe: AppProbe, signal: AbortSignal): Promise<
     pause = Math.min(LONGEST_PAUSE_MS, pause * PAUSE_GROWTH);
   }
   return false;
+}
+
+/**
+ * - `passed`: the app can take calls, and everyone should hear of it.
+ * - `kubernetes`: not for us to say; who sends us a call has it from Kubernetes that the pod is ready.
+ */
+export type AppReady = 'passed' | 'kubernetes' | 'stopped';
+
+export async function startAppProbe(spec: ProbeSpec, host: string, signal: AbortSignal): Promise<AppReady> {
+  if (spec.kind === 'kubernetes') return 'kubernetes';
+  if (spec.kind === 'none') return 'passed';
+  const check = (): Promise<boolean> => checkProbe(spec, host);
+  const hasPassed = await waitForApp({ check, successThreshold: spec.timing.successThreshold }, signal);
+  return hasPassed ? 'passed' : 'stopped';
 }

@@ -1,0 +1,29 @@
+/** A fresh TCP connection for a tunnel: made first and by itself, so that who was never reached is known. */
+import { connect, type Socket } from 'node:net';
+import type { Target } from '../relay/types.ts';
+
+/** @throws Error of the connect, a timeout's included, or the signal's reason */
+export function connectTo(target: Target, timeoutMs: number, signal: AbortSignal): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
+    const socket = connect({ host: target.host, port: target.port, noDelay: true });
+    const settle = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', abort);
+      socket.off('error', fail);
+    };
+    const fail = (error: Error): void => {
+      settle();
+      socket.destroy();
+      reject(error);
+    };
+    const abort = (): void => fail(signal.reason as Error);
+    const timer = setTimeout(() => fail(new Error(`no connection within ${timeoutMs} ms`)), timeoutMs);
+    signal.addEventListener('abort', abort, { once: true });
+    socket.once('error', fail);
+    socket.once('connect', () => {
+      settle();
+      resolve(socket);
+    });
+  });
+}

@@ -1,0 +1,43 @@
+/**
+ * The stream from a WebSocket server to its client, into which a close frame can be put: at once when it is
+ * between two frames, else after the one under way. What the server says after it is dropped, because nothing
+ * may follow a close frame; the client's answer reaches the server, which so hears of the end in its own way.
+ */
+import { Transform, type TransformCallback } from 'node:stream';
+import { closeFrame, FrameTracker } from './websocket-frames.ts';
+
+type State =
+  | { readonly kind: 'open' }
+  /** Waiting for the frame under way to end. */
+  | { readonly kind: 'closing'; readonly frame: Buffer }
+  | { readonly kind: 'closed' };
+
+export class FrameFilter extends Transform {
+  readonly #tracker = new FrameTracker();
+  #state: State = { kind: 'open' };
+
+  /** Says goodbye to the client; does nothing when either side has said it already. */
+  sayClose(code: number, reason: string): void {
+    if (this.#state.kind !== 'open' || this.#tracker.hasSeenClose || this.writableEnded) return;
+    this.#state = { kind: 'closing', frame: closeFrame(code, reason) };
+    if (this.#tracker.isAtBoundary) this.#putClose();
+  }
+
+  override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
+    if (this.#state.kind === 'open') {
+      this.#tracker.advance(chunk);
+      return done(null, chunk);
+    }
+    if (this.#state.kind === 'closed') return done();
+    this.push(chunk.subarray(0, this.#tracker.advance(chunk, true)));
+    if (this.#tracker.isAtBoundary) this.#putClose();
+    done();
+  }
+
+  #putClose(): void {
+    if (this.#state.kind !== 'closing') return;
+    const { frame } = this.#state;
+    this.#state = { kind: 'closed' };
+    this.push(frame);
+  }
+}

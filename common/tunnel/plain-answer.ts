@@ -1,0 +1,35 @@
+/**
+ * The answer of an upstream that did not upgrade (401, 404, a plain 200), sent on over the client's raw
+ * socket. Its length is told by closing: exact for every framing the upstream may have used, and the
+ * connection is spent anyway.
+ */
+import type { IncomingMessage } from 'node:http';
+import { pipeline, type Duplex } from 'node:stream';
+import type { ResponseHead } from '../relay/types.ts';
+
+const HOP_BY_HOP: ReadonlySet<string> = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'transfer-encoding',
+  'trailer',
+  'upgrade',
+]);
+
+export function endToEnd(res: IncomingMessage): ResponseHead {
+  const headers: string[] = [];
+  for (let i = 0; i + 1 < res.rawHeaders.length; i += 2) {
+    const name = res.rawHeaders[i] as string;
+    if (!HOP_BY_HOP.has(name.toLowerCase())) headers.push(name, res.rawHeaders[i + 1] as string);
+  }
+  return { status: res.statusCode ?? 502, statusText: res.statusMessage ?? '', headers };
+}
+
+export function forwardAnswer(res: IncomingMessage, head: ResponseHead, socket: Duplex): void {
+  let text = `HTTP/1.1 ${head.status} ${head.statusText}\r\n`;
+  for (let i = 0; i + 1 < head.headers.length; i += 2) {
+    text += `${head.headers[i]}: ${head.headers[i + 1]}\r\n`;
+  }
+  socket.write(`${text}Connection: close\r\n\r\n`, 'latin1');
+  pipeline(res, socket, () => socket.destroy());
+}

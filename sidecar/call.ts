@@ -1,0 +1,251 @@
+/**
+ * One synchronous call in the sidecar: it holds a place while a try runs, gives it back between tries, and
+ * ends exactly once, whatever the app or the caller do. Two clocks, never mixed: waiting for a place is
+ * bounded by the queue's timeout, each try by HttpTimeout from the moment it runs.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Place } from '../common/breaker.ts';
+import { describeError, ReasonError } from '../common/errors.ts';
+import { sleep } from '../common/lifecycle.ts';
+import { HEADER } from '../common/names.ts';
+import { asReason, sendReason } from '../common/reason-answer.ts';
+import {
+  headerValue,
+  nodeBody,
+  nodeSink,
+  replayableBody,
+  type BodySource,
+  type HeadVerdict,
+  type Outcome,
+  type RequestHead,
+  type ResponseHead,
+  type ResponseSink,
+} from '../common/relay/index.ts';
+import type { SidecarContext } from './context.ts';
+import { fromTheApp } from './own-headers.ts';
+import {
+  delayAfterReaching,
+  delayAfterStatus,
+  delayAfterUnreached,
+  mayRepeat,
+  parseRetryAfter,
+  type RetryDelay,
+  type TryFacts,
+} from './retry.ts';
+import { codeClassOf, type CodeClass } from './stats.ts';
+
+/** A body is kept for replay up to this size. */
+const REPLAY_BYTES = 1_048_576;
+
+/** A loopback connect that takes longer than this hangs in a full backlog: as good as refused. */
+const CONNECT_MS = 5_000;
+
+/** Neither side moved a byte for so long in the middle of an answer: nobody is there. */
+const IDLE_MS = 600_000;
+
+export class Call {
+  readonly #context: SidecarContext;
+  readonly #req: IncomingMessage;
+  readonly #res: ServerResponse;
+  readonly #head: RequestHead;
+  readonly #mayRepeat: boolean;
+  readonly #body: BodySource;
+  readonly #sink: ResponseSink;
+  readonly #begunAt = performance.now();
+  readonly #endInFlight: () => void;
+  #place: Place | undefined;
+  #retries = 0;
+  #unreached = 0;
+  #unreachedSince = 0;
+  #hasStarted = false;
+  /** What `decide` settled on when it discarded an answer. */
+  #delay: RetryDelay;
+
+  constructor(context: SidecarContext, req: IncomingMessage, res: ServerResponse, head: RequestHead) {
+    this.#context = context;
+    this.#req = req;
+    this.#res = res;
+    this.#head = head;
+    this.#endInFlight = context.inFlight.begin();
+    this.#mayRepeat = mayRepeat(context.policy, head.method, this.#hasIdempotencyKey());
+    const body = nodeBody(req);
+    // Only what may be sent twice is kept: a call that cannot be retried pays nothing for it.
+    const isKept = this.#mayRepeat && body.length !== 0 && context.policy.delaysMs.length > 0;
+    this.#body = isKept ? replayableBody(body, REPLAY_BYTES) : body;
+    this.#sink = nodeSink(res, { mapHead: (answer) => this.#ownHead(answer) });
+  }
+
+  /** With a place in hand. */
+  run(place: Place): void {
+    this.#place = place;
+    this.#hasStarted = true;
+    this.#context.stats.start();
+    this.#try();
+  }
+
+  /** Waits in line first. */
+  async queue(): Promise<void> {
+    const place = await this.#enter(undefined);
+    if (place) this.run(place);
+  }
+
+  #try(): void {
+    const { relay, app, policy } = this.#context;
+    if (this.#context.drain.isDraining) this.#res.shouldKeepAlive = false;
+    relay.exchange(
+      {
+        target: app,
+        head: this.#head,
+        body: this.#body,
+        sink: this.#sink,
+        timeouts: { connectMs: CONNECT_MS, headMs: policy.httpTimeoutMs, idleMs: IDLE_MS },
+        decide: (answer) => this.#decide(answer),
+        mayRepeat: this.#mayRepeat,
+      },
+      (outcome) => this.#ended(outcome),
+    );
+  }
+
+  #decide(answer: ResponseHead): HeadVerdict {
+    if (!this.#context.policy.retryStatuses.has(answer.status)) return 'forward';
+    const retryAfterMs = parseRetryAfter(headerValue(answer.headers, 'retry-after'), Date.now());
+    this.#delay = delayAfterStatus(this.#context.policy, this.#facts(), answer.status, retryAfterMs);
+    return this.#delay === undefined ? 'forward' : 'discard';
+  }
+
+  #ended(outcome: Outcome): void {
+    switch (outcome.kind) {
+      case 'answered':
+        return this.#finish(codeClassOf(outcome.status));
+      case 'cancelled':
+        return this.#finish('cancelled');
+      case 'discarded':
+        this.#retries += 1;
+        return this.#tryAgainAfter(this.#delay ?? 0);
+      case 'timeout':
+        if (outcome.phase === 'connect') return this.#failed(outcome.sentBytes, NO_CONNECTION);
+        return this.#giveUp(timedOut(this.#context.policy.httpTimeoutMs));
+      case 'failed':
+        if (outcome.headForwarded) return this.#finish('5xx'); // the sink has broken the connection
+        if (outcome.callerFailed === true) return this.#finish('cancelled');
+        return this.#failed(outcome.sentBytes, outcome.error);
+    }
+  }
+
+  #failed(sentBytes: number, error: Error): void {
+    const delay = sentBytes === 0 ? this.#delayAfterUnreached() : this.#delayAfterReaching();
+    if (delay === undefined) this.#giveUp(upstreamFailed(error));
+    else this.#tryAgainAfter(delay);
+  }
+
+  #delayAfterUnreached(): RetryDelay {
+    const now = performance.now();
+    if (this.#unreached === 0) this.#unreachedSince = now;
+    this.#unreached += 1;
+    const since = now - this.#unreachedSince;
+    return delayAfterUnreached(this.#context.policy, this.#facts(), this.#unreached, since);
+  }
+
+  #delayAfterReaching(): RetryDelay {
+    const delay = delayAfterReaching(this.#context.policy, this.#facts());
+    this.#retries += 1;
+    return delay;
+  }
+
+  /** Somebody else may run during the delay; we come back before all who arrived after us. */
+  #tryAgainAfter(delayMs: number): void {
+    const arrival = this.#place?.arrival;
+    this.#release();
+    this.#context.stats.retries += 1;
+    this.#sleepAndEnter(delayMs, arrival).catch((error: unknown) => this.#giveUp(asReason(error)));
+  }
+
+  async #sleepAndEnter(delayMs: number, arrival: number | undefined): Promise<void> {
+    const left = this.#callerLeft();
+    await sleep(delayMs, left.signal);
+    left.dispose();
+    this.#place = await this.#enter(arrival);
+    if (this.#place) this.#try();
+  }
+
+  /** A place; undefined: there was none, and the caller, if he is still there, has been told. */
+  async #enter(arrival: number | undefined): Promise<Place | undefined> {
+    const left = this.#callerLeft();
+    try {
+      const place = await this.#context.admission.enter(left.signal, arrival);
+      if (!left.signal.aborted) return place;
+      place.release(); // he left between being served and this line
+    } catch (error) {
+      if (!left.signal.aborted) return void this.#refuse(asReason(error));
+    } finally {
+      left.dispose();
+    }
+    return void this.#finish('cancelled');
+  }
+
+  #callerLeft(): { signal: AbortSignal; dispose: () => void } {
+    const leaving = new AbortController();
+    const abort = (): void => leaving.abort();
+    if (this.#res.closed || this.#res.destroyed) abort();
+    this.#res.once('close', abort);
+    return { signal: leaving.signal, dispose: () => this.#res.off('close', abort) };
+  }
+
+  #refuse(error: ReasonError): void {
+    this.#context.stats.refuse(error.code);
+    this.#giveUp(error);
+  }
+
+  #giveUp(error: ReasonError): void {
+    this.#release(); // before the answer: its load is what is true without us
+    if (this.#context.drain.isDraining) this.#res.shouldKeepAlive = false;
+    sendReason(this.#res, error, [HEADER.load, this.#context.admission.load]);
+    this.#finish(codeClassOf(error.status));
+  }
+
+  #finish(codeClass: CodeClass): void {
+    this.#release();
+    // One who was never let in is a refusal or nothing, not a call that ended.
+    if (this.#hasStarted) this.#context.stats.finish(codeClass, (performance.now() - this.#begunAt) / 1_000);
+    this.#endInFlight();
+  }
+
+  #release(): void {
+    if (!this.#place) return;
+    this.#place.release();
+    this.#place = undefined;
+    this.#context.reporter.released();
+  }
+
+  #ownHead(answer: ResponseHead): ResponseHead {
+    return { ...answer, headers: fromTheApp(answer.headers, this.#context.admission.load) };
+  }
+
+  #hasIdempotencyKey(): boolean {
+    return headerValue(this.#req.rawHeaders, 'idempotency-key') !== undefined;
+  }
+
+  #facts(): TryFacts {
+    return {
+      method: this.#head.method,
+      hasIdempotencyKey: this.#mayRepeat,
+      canReplay: this.#body.length === 0 || this.#body.canStart,
+      retries: this.#retries,
+      drainLeftMs: this.#context.drain.leftMs,
+    };
+  }
+}
+
+const NO_CONNECTION = new Error(`no connection within ${CONNECT_MS / 1_000} s`);
+
+function upstreamFailed(error: Error): ReasonError {
+  const message = `the function's container did not answer: ${describeError(error)}. Look at its log`;
+  return new ReasonError('upstream-failed', message, { cause: error });
+}
+
+function timedOut(httpTimeoutMs: number): ReasonError {
+  const message =
+    `the function did not begin its answer within ${httpTimeoutMs / 1_000} s; make it faster, ` +
+    'call it asynchronously, or raise HttpTimeout in SlimFaas/Configuration';
+  return new ReasonError('function-timeout', message);
+}

@@ -1,0 +1,123 @@
+/**
+ * The data port (15080): decides at the door what a request is, and hands it on. Node's server and the relay
+ * alone, without Koa: its tenth of a hop's cost and its 40 ms of a cold start would buy one `if` here.
+ */
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { Place } from '../common/breaker.ts';
+import { HEADER, type RefusalReason } from '../common/names.ts';
+import { asReason, cutUnreadBody, sendReason, sendReasonOnSocket } from '../common/reason-answer.ts';
+import { createEdgeServer, nodeBody, nodeSink, serveHead, type RequestHead } from '../common/relay/index.ts';
+import { watchEarlyBytes, type EarlyBytes } from '../common/tunnel/early-bytes.ts';
+import { isTunnelRequest } from '../common/tunnel/is-tunnel-request.ts';
+import { Call } from './call.ts';
+import type { SidecarContext } from './context.ts';
+import type { OpenTunnels } from './open-tunnels.ts';
+import { forTheApp, wantsRefusal } from './own-headers.ts';
+
+/** Longer than the 30 s that a proxy keeps an idle connection: so the proxy closes first, and no call is sent into a closing one. */
+const KEEP_ALIVE_MS = 75_000;
+
+/** Kubernetes' own probes are answered with the function's place count untouched, full or not. */
+const PROBE_TIMEOUTS = { connectMs: 1_000, headMs: 30_000, idleMs: 30_000 };
+
+export function createDataServer(context: SidecarContext, tunnels: OpenTunnels): Server {
+  const server = createEdgeServer((req, res) => serve(context, req, res), { keepAliveMs: KEEP_ALIVE_MS });
+  // Everything that offers an upgrade would come to 'upgrade', also what is content with a plain answer.
+  Object.assign(server, { shouldUpgradeCallback: isTunnelRequest });
+  server.on('upgrade', (req, socket, head) => serveUpgrade(context, tunnels, { req, socket, head }));
+  return server;
+}
+
+function serve(context: SidecarContext, req: IncomingMessage, res: ServerResponse): void {
+  const head = readHead(req, res);
+  if (!head) return;
+  if (!wantsRefusal(req.rawHeaders)) {
+    if (isKubeProbe(req)) return passProbe(context, req, res, head);
+    return void new Call(context, req, res, head).queue();
+  }
+  const place = context.admission.tryEnter();
+  if (typeof place === 'string') return refuse(context, res, place);
+  new Call(context, req, res, head).run(place);
+}
+
+function readHead(req: IncomingMessage, res: ServerResponse): RequestHead | undefined {
+  try {
+    const head = serveHead(req);
+    return { ...head, headers: forTheApp(head.headers) };
+  } catch (error) {
+    res.shouldKeepAlive = false;
+    sendReason(res, asReason(error));
+    return undefined;
+  }
+}
+
+/** Sent back untouched: the proxy has a better place for it. The body stays unread. */
+function refuse(context: SidecarContext, res: ServerResponse, reason: RefusalReason): void {
+  context.stats.refuse(reason);
+  res.writeHead(503, [HEADER.refused, reason, HEADER.load, context.admission.load, 'Content-Length', '0']);
+  res.end();
+  cutUnreadBody(res.req);
+}
+
+/** A proxy's calls never get here, so nobody outside can pass for a probe to get round the limit. */
+function isKubeProbe(req: IncomingMessage): boolean {
+  return req.headers['user-agent']?.startsWith('kube-probe/') === true;
+}
+
+function passProbe(
+  context: SidecarContext,
+  req: IncomingMessage,
+  res: ServerResponse,
+  head: RequestHead,
+): void {
+  const request = {
+    target: context.app,
+    head,
+    body: nodeBody(req),
+    sink: nodeSink(res),
+    timeouts: PROBE_TIMEOUTS,
+  };
+  context.relay.exchange(request, (outcome) => {
+    if (outcome.kind === 'failed' || outcome.kind === 'timeout') {
+      sendReason(res, asReason(outcome.kind === 'failed' ? outcome.error : new Error('no answer in time')));
+    }
+  });
+}
+
+interface Upgrade {
+  readonly req: IncomingMessage;
+  readonly socket: Duplex;
+  readonly head: Buffer;
+}
+
+function serveUpgrade(context: SidecarContext, tunnels: OpenTunnels, { req, socket, head }: Upgrade): void {
+  const early = watchEarlyBytes(socket, head);
+  const isProxys = wantsRefusal(req.rawHeaders);
+  const place = isProxys ? context.admission.tryEnter() : undefined;
+  if (typeof place === 'string') return refuseUpgrade(context, socket, place);
+  void startUpgrade(context, tunnels, { req, socket, early, place });
+}
+
+async function startUpgrade(
+  context: SidecarContext,
+  tunnels: OpenTunnels,
+  { req, socket, early, place }: Omit<Upgrade, 'head'> & { early: EarlyBytes; place: Place | undefined },
+): Promise<void> {
+  try {
+    const head = serveHead(req);
+    const { UpgradeCall } = await import('./upgrade-call.ts');
+    const request = { req, socket, early, head: { ...head, headers: forTheApp(head.headers) } };
+    await new UpgradeCall(context, tunnels, request).run(place);
+  } catch (error) {
+    place?.release();
+    sendReasonOnSocket(socket, asReason(error));
+  }
+}
+
+function refuseUpgrade(context: SidecarContext, socket: Duplex, reason: RefusalReason): void {
+  context.stats.refuse(reason);
+  const load = `${HEADER.load}: ${context.admission.load}`;
+  const head = `HTTP/1.1 503 Service Unavailable\r\n${HEADER.refused}: ${reason}\r\n${load}\r\n`;
+  socket.end(`${head}Content-Length: 0\r\nConnection: close\r\n\r\n`, () => socket.destroy());
+}

@@ -1,0 +1,95 @@
+/**
+ * A pull consumer that asks for exactly as many jobs as there are places, and knows how many it has asked for.
+ * The library's `fetch` makes a subscription each time and its `consume` reads ahead; both are wrong for a pod
+ * that may have one place. Here one inbox serves all requests, and each request is a number of credits that
+ * end with a message, with the server's word that the request is over, or with its time.
+ */
+import { createInbox, nanos, toJsMsg, type JsMsg, type Msg, type NatsConnection } from '../../common/nats.ts';
+
+/** Long, because renewing costs the server; the request ends with the connection anyway. */
+const EXPIRES_MS = 20_000;
+
+export interface PullOptions {
+  readonly connection: NatsConnection;
+  readonly stream: string;
+  readonly consumer: string;
+  readonly onJob: (message: JsMsg) => void;
+  /** Credits came back without a message: time to ask again. `isAbsent`: there is no such consumer (yet). */
+  readonly onCredits: (isAbsent: boolean) => void;
+}
+
+interface Request {
+  credits: number;
+  readonly timer: NodeJS.Timeout;
+}
+
+export class PullConsumer {
+  readonly #options: PullOptions;
+  readonly #inbox: string;
+  readonly #subscription: { unsubscribe(): void };
+  readonly #requests = new Map<string, Request>();
+  #sent = 0;
+
+  constructor(options: PullOptions) {
+    this.#options = options;
+    this.#inbox = createInbox();
+    this.#subscription = options.connection.subscribe(`${this.#inbox}.*`, {
+      callback: (error, message) => {
+        if (!error) this.#receive(message);
+      },
+    });
+  }
+
+  /** Jobs asked for and not received. */
+  get credits(): number {
+    let sum = 0;
+    for (const request of this.#requests.values()) sum += request.credits;
+    return sum;
+  }
+
+  ask(jobs: number): void {
+    const { connection, stream, consumer } = this.#options;
+    const reply = `${this.#inbox}.${++this.#sent}`;
+    const timer = setTimeout(() => this.#end(reply, false), EXPIRES_MS + 2_000);
+    this.#requests.set(reply, { credits: jobs, timer });
+    const body = JSON.stringify({ batch: jobs, expires: nanos(EXPIRES_MS) });
+    connection.publish(`$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`, body, { reply });
+  }
+
+  /** The server forgets open requests once nobody listens. */
+  stop(): void {
+    this.#subscription.unsubscribe();
+    for (const { timer } of this.#requests.values()) clearTimeout(timer);
+    this.#requests.clear();
+  }
+
+  #receive(message: Msg): void {
+    if (message.subject.startsWith(this.#inbox)) {
+      // A status: 404 no messages, 408 time is up, 409 refused, 503 nobody serves this consumer.
+      return this.#end(message.subject, message.headers?.code === 503);
+    }
+    this.#spend();
+    this.#options.onJob(toJsMsg(message));
+  }
+
+  /** The server serves requests in order, so a message ends a credit of the oldest one. */
+  #spend(): void {
+    for (const [reply, request] of this.#requests) {
+      request.credits -= 1;
+      if (request.credits === 0) this.#forget(reply, request);
+      return;
+    }
+  }
+
+  #end(reply: string, isAbsent: boolean): void {
+    const request = this.#requests.get(reply);
+    if (!request) return;
+    this.#forget(reply, request);
+    this.#options.onCredits(isAbsent);
+  }
+
+  #forget(reply: string, request: Request): void {
+    clearTimeout(request.timer);
+    this.#requests.delete(reply);
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * What a sidecar writes about jobs, in the order that loses nothing: first the record, confirmed by JetStream,
+ * then the ack or nak. A crash between the two runs the job once more; it never forgets one.
+ */
+import { removeBody } from '../../common/jobs/body-store.ts';
+import type { JobHead } from '../../common/jobs/job.ts';
+import { decodeState, encodeState, type JobState, type Try } from '../../common/jobs/state.ts';
+import { JOBS_STREAM, RESULTS_STREAM } from '../../common/jobs/streams.ts';
+import { deadHeaders } from '../../common/jobs/dead.ts';
+import { getStored, type JetStreamClient, type JetStreamManager, type JsMsg } from '../../common/nats.ts';
+import { functionSubject, resultSubject, type FunctionId } from '../../common/subjects.ts';
+
+export interface JetStream {
+  readonly js: JetStreamClient;
+  readonly jsm: JetStreamManager;
+}
+
+export class Records {
+  readonly #id: FunctionId;
+  readonly #jetstream: JetStream;
+
+  constructor(id: FunctionId, jetstream: JetStream) {
+    this.#id = id;
+    this.#jetstream = jetstream;
+  }
+
+  /** What earlier deliveries left. A first delivery has nothing, and pays nothing for asking. */
+  async before(message: JsMsg): Promise<JobState | undefined> {
+    if (!message.redelivered) return undefined;
+    const subject = resultSubject(this.#id, message.seq);
+    const stored = await getStored(this.#jetstream.jsm, RESULTS_STREAM, { last_by_subj: subject });
+    return stored && decodeState(stored.data);
+  }
+
+  /** @throws NatsError when JetStream does not confirm: the job is then given back untouched */
+  async write(message: JsMsg, state: JobState): Promise<void> {
+    await this.#jetstream.js.publish(resultSubject(this.#id, message.seq), encodeState(state));
+  }
+
+  async finish(message: JsMsg, head: JobHead, state: JobState): Promise<void> {
+    await this.write(message, state);
+    message.ack();
+    if (head.object) await removeBody(this.#jetstream.jsm, head.object.name).catch(() => undefined);
+  }
+
+  async giveBack(message: JsMsg, state: JobState, delayMs: number): Promise<void> {
+    await this.write(message, state);
+    message.nak(Math.ceil(delayMs));
+  }
+
+  /** The request goes to SLIMFAAS_DEAD as it is, with its history; a large body stays for the replay. */
+  async bury(message: JsMsg, state: JobState & { state: 'dead' }): Promise<void> {
+    await this.#jetstream.js.publish(functionSubject('dead', this.#id), message.data, {
+      headers: deadHeaders({ sequence: message.seq, tries: state.tries, why: state.why }),
+      // A crash after this line and before the ack buries it again; the id makes that one letter.
+      msgID: `dead-${JOBS_STREAM}-${message.seq}`,
+    });
+    await this.write(message, state);
+    message.ack();
+  }
+}
+
+export function tryRecord(
+  startedAtMs: number,
+  endedAtMs: number,
+  pod: string,
+  how: Pick<Try, 'status' | 'error'>,
+): Try {
+  return { startedAtMs, endedAtMs, pod, ...how };
+}
