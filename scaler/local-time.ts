@@ -25,19 +25,41 @@ export function localDate(timeZone: string, instantMs: number): LocalDate {
  * twice, the first instant after the gap if they never do.
  */
 export function localToInstant(timeZone: string, date: LocalDate, minute: number): number {
-  const localMs = Date.UTC(date.year, date.month - 1, date.day) + minute * MINUTE_MS;
-  // Offsets lie within −12 h and +14 h, so a day either way is surely before and after the instant.
-  const before = offsetMs(timeZone, localMs - DAY_MS);
-  const after = offsetMs(timeZone, localMs + DAY_MS);
+  const midnightMs = Date.UTC(date.year, date.month - 1, date.day);
+  const localMs = midnightMs + minute * MINUTE_MS;
+  const { before, after } = offsetsAround(timeZone, midnightMs);
   const early = localMs - before;
   if (before === after || offsetMs(timeZone, early) === before) return early;
   const late = localMs - after;
   return offsetMs(timeZone, late) === after ? late : transitionBetween(timeZone, localMs);
 }
 
-/** The change of offset within a day of `localMs`: found by halving, to the second. */
+interface Offsets {
+  readonly before: number;
+  readonly after: number;
+}
+
+/** By zone and day. 10,000 schedules mostly share a zone and the same few days; the rest is arithmetic. */
+const aroundDay = new Map<string, Offsets>();
+const MAX_DAYS_KEPT = 5_000;
+
+/** Offsets that surely hold before and after a local day: those of a day earlier and of two days later. */
+function offsetsAround(timeZone: string, midnightMs: number): Offsets {
+  const key = `${timeZone} ${midnightMs}`;
+  let offsets = aroundDay.get(key);
+  if (!offsets) {
+    // Offsets lie within −12 h and +14 h, so the day itself lies well between these two moments.
+    const before = offsetMs(timeZone, midnightMs - DAY_MS);
+    offsets = { before, after: offsetMs(timeZone, midnightMs + 2 * DAY_MS) };
+    if (aroundDay.size >= MAX_DAYS_KEPT) aroundDay.clear();
+    aroundDay.set(key, offsets);
+  }
+  return offsets;
+}
+
+/** The change of offset within two days of `localMs`: found by halving, to the second. */
 function transitionBetween(timeZone: string, localMs: number): number {
-  let [low, high] = [localMs - DAY_MS, localMs + DAY_MS];
+  let [low, high] = [localMs - 2 * DAY_MS, localMs + 2 * DAY_MS];
   const before = offsetMs(timeZone, low);
   while (high - low > 1_000) {
     const middle = Math.floor((low + high) / 2_000) * 1_000;

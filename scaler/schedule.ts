@@ -22,8 +22,9 @@ export interface ScheduleState {
   readonly nextChangeMs: number;
 }
 
-/** A week back and a week on: beyond that every weekday has been seen. */
-const DAYS_AROUND = 8;
+/** With weekdays a week back and a week on, and a day for zones; else yesterday, tomorrow and the same. */
+const DAYS_AROUND_WEEK = 8;
+const DAYS_AROUND = 2;
 
 export function scheduleAt(spec: ScheduleSpec, nowMs: number): ScheduleState {
   const today = localDate(spec.timeZone, nowMs);
@@ -50,7 +51,8 @@ interface Entry {
 }
 
 function* entriesAround(spec: ScheduleSpec, today: LocalDate): Generator<Entry> {
-  for (let offset = -DAYS_AROUND; offset <= DAYS_AROUND; offset++) {
+  const days = Object.keys(spec.weekdays).length > 0 ? DAYS_AROUND_WEEK : DAYS_AROUND;
+  for (let offset = -days; offset <= days; offset++) {
     const date = addDays(today, offset);
     const day = dayOf(spec, date);
     for (const minute of day.wakeUpMinutes) {
