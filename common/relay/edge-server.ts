@@ -5,6 +5,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { bodyLength } from './node-body.ts';
+import { isRefused } from './serve-head.ts';
 
 /** What a client may cost; every one has a default. */
 export interface EdgeLimits {
@@ -40,6 +41,7 @@ export type EdgeHandler = (req: IncomingMessage, res: ServerResponse) => void;
 export function createEdgeServer(handler: EdgeHandler, limits: Partial<EdgeLimits> = {}): Server {
   const all = { ...EDGE_DEFAULTS, ...limits };
   const handle: EdgeHandler = (req, res) => {
+    if (isRefused(req)) return;
     if (bodyLength(req.rawHeaders) !== 0) res.once('finish', () => readOff(req));
     handler(req, res);
   };

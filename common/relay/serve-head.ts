@@ -10,6 +10,7 @@
  * - no Host, or two (RFC 9112 §3.2).
  */
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import { ReasonError } from '../errors.ts';
 import { connectionListed, fieldKind, hasOption, withoutHeaders } from './fields.ts';
 import { isTargetText, parseLength } from './grammar.ts';
@@ -24,10 +25,29 @@ interface Facts {
 }
 
 /**
+ * Connections on which a request was refused. Node goes on parsing what came behind it, and that may be the
+ * refused request's body dressed as the next request: nothing more of such a connection is looked at.
+ */
+const refused = new WeakSet<Socket>();
+
+export function isRefused(req: IncomingMessage): boolean {
+  return refused.has(req.socket);
+}
+
+/**
  * The request as it goes on: hop-by-hop headers removed, all else untouched.
  * @throws ReasonError bad-request; answer it with `Connection: close`, for where this request ends is unclear
  */
 export function serveHead(req: IncomingMessage): RequestHead {
+  try {
+    return checkedHead(req);
+  } catch (error) {
+    refused.add(req.socket);
+    throw error;
+  }
+}
+
+function checkedHead(req: IncomingMessage): RequestHead {
   const path = req.url as string;
   if (path.charCodeAt(0) !== 0x2f || !isTargetText(path))
     throw refuse('the request target must be a path that begins with "/"');

@@ -46,8 +46,7 @@ export class Wire {
   async until(what: string, condition: (received: string) => boolean): Promise<void> {
     const deadline = AbortSignal.timeout(DEADLINE_MS);
     while (!condition(this.received)) {
-      if (this.ended)
-        throw new Error(`${what}: the connection ended; received ${JSON.stringify(this.received)}`);
+      if (this.ended) throw new Error(`${what}: the connection ended; received ${this.#shown}`);
       await this.#next(deadline, what);
     }
   }
@@ -63,6 +62,10 @@ export class Wire {
     return this.ended;
   }
 
+  get #shown(): string {
+    return JSON.stringify(this.received.slice(0, 500));
+  }
+
   #next(deadline: AbortSignal, what: string): Promise<void> {
     return new Promise((resolve, reject) => {
       const wake = () => {
@@ -72,7 +75,7 @@ export class Wire {
       };
       const fail = () => {
         this.#wakes.delete(wake);
-        reject(new Error(`${what}: nothing within ${DEADLINE_MS} ms; have ${JSON.stringify(this.received)}`));
+        reject(new Error(`${what}: nothing within ${DEADLINE_MS} ms; have ${this.#shown}`));
       };
       this.#wakes.add(wake);
       deadline.addEventListener('abort', fail, { once: true });
