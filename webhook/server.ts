@@ -111,11 +111,12 @@ async function answer(
 async function readBody(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   let length = 0;
+  // A body that is too large is read to its end all the same, or the caller would not see the answer.
   for await (const chunk of request as AsyncIterable<Buffer>) {
     length += chunk.length;
-    if (length > MAX_BODY_BYTES)
-      throw new ReviewError(`the body has more than ${MAX_BODY_BYTES} bytes`, { status: 413 });
-    chunks.push(chunk);
+    if (length <= MAX_BODY_BYTES) chunks.push(chunk);
   }
+  if (length > MAX_BODY_BYTES)
+    throw new ReviewError(`the body has more than ${MAX_BODY_BYTES} bytes`, { status: 413 });
   return Buffer.concat(chunks).toString('utf8');
 }

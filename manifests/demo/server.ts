@@ -9,7 +9,7 @@
  *   GET /health            for probes
  */
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
-import { createServer as createTcpServer } from 'node:net';
+import { createServer as createTcpServer, type AddressInfo, type Server } from 'node:net';
 import { hostname } from 'node:os';
 import { setTimeout as after } from 'node:timers/promises';
 
@@ -27,7 +27,7 @@ const tcpPort = tcpFlag === -1 ? undefined : Number(process.argv[tcpFlag + 1]);
 
 function serveHttp(port: number): void {
   const server = createServer(handle);
-  server.listen(port, host, () => log(`listening on ${host}:${port}`));
+  server.listen(port, host, () => log(`listening on ${addressOf(server)}`));
   // Ends by itself when the last answer is out: idle connections are closed at once.
   process.once('SIGTERM', () => server.close());
   process.once('SIGINT', () => server.close());
@@ -38,7 +38,7 @@ function serveTcp(port: number): void {
     socket.on('error', () => socket.destroy());
     socket.end('slimfaas demo: a database would speak here\n');
   });
-  server.listen(port, host, () => log(`listening on ${host}:${port} (TCP)`));
+  server.listen(port, host, () => log(`listening on ${addressOf(server)} (TCP)`));
   process.once('SIGTERM', () => server.close());
   process.once('SIGINT', () => server.close());
 }
@@ -103,6 +103,12 @@ function decoded(text: string): string {
   } catch {
     return text;
   }
+}
+
+/** Port 0 asks for any free one: what it became is said, not what was asked for. */
+function addressOf(server: Server): string {
+  const { address, port } = server.address() as AddressInfo;
+  return `${address}:${port}`;
 }
 
 function log(message: string): void {
