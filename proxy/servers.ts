@@ -31,6 +31,8 @@ export interface ServersDeps {
   readonly ending: Pick<Ending, 'hasBegun'>;
   /** What is not up. */
   readonly missing: () => readonly string[];
+  /** What keeps it from answering calls. */
+  readonly obstacles: () => readonly string[];
 }
 
 export function createServers(

@@ -54,12 +54,10 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
   stops.add('news', listenToNews(nats, state.endpoints, log));
   stops.add('reports', reportActivity({ functions: () => state.table.all, nats, podName, clock }));
   stops.add('slow clients', watchSlowClients(state.active, clock, config['body-idle-timeout'] * 1000));
-  const missing = (): string[] => [
-    ...(ending.hasBegun ? ['the proxy is ending'] : []),
-    ...(nats.isConnected ? [] : ['NATS']),
-    ...watch.missing,
-  ];
-  const serving = { log, clock, registry, wake, tunnels, stream, ending, missing };
+  const going = (): string[] => (ending.hasBegun ? ['the proxy is ending'] : []);
+  const missing = (): string[] => [...going(), ...(nats.isConnected ? [] : ['NATS']), ...watch.missing];
+  const obstacles = (): string[] => [...going(), ...(watch.wasSynced ? [] : watch.missing)];
+  const serving = { log, clock, registry, wake, tunnels, stream, ending, missing, obstacles };
   const servers = createServers(config, state, serving);
   registerStateGauges(registry, state, servers.main);
   const metrics = await listen(servers.metrics, config['metrics-port'], config.host);

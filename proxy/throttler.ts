@@ -57,8 +57,9 @@ export class Throttler {
   readonly #waiting = new WaitingCalls<Caller>();
   readonly #backoff: Backoff;
   #arrivals = 0;
-  #isCold = false;
-  #modeSinceMs = 0;
+  /** No pod is there; undefined before anybody asked. */
+  #isCold: boolean | undefined;
+  #coldOrNotSinceMs = 0;
   #cancelDeadline: (() => void) | undefined;
   #deadlineMs = Infinity;
   #cancelProbe: (() => void) | undefined;
@@ -100,7 +101,7 @@ export class Throttler {
 
   /** Something about the pods has changed. */
   changed(): void {
-    if (this.#waiting.length === 0) return;
+    if (this.#waiting.length === 0) return this.#noteCold();
     for (let first = this.#waiting.first; first; first = this.#waiting.first) {
       const place = this.#options.pods.take();
       if (!place) break;
@@ -136,14 +137,18 @@ export class Throttler {
 
   /** Brings clocks and the activator in line with what waits now. */
   #settle(): void {
-    const isCold = this.#waiting.length > 0 && !this.#options.pods.isUsable;
-    if (isCold !== this.#isCold || this.#deadlineMs === Infinity) {
-      this.#isCold = isCold;
-      this.#modeSinceMs = this.#options.clock.now();
-    }
+    this.#noteCold();
     this.#armDeadline();
     this.#armProbe();
-    this.#options.onCold(isCold ? this.#waiting.length : 0);
+    this.#options.onCold(this.#isCold ? this.#waiting.length : 0);
+  }
+
+  /** Also while nobody waits: a call that a broken pod sends back must not start its clock anew. */
+  #noteCold(): void {
+    const isCold = !this.#options.pods.isUsable;
+    if (isCold === this.#isCold) return;
+    this.#isCold = isCold;
+    this.#coldOrNotSinceMs = this.#options.clock.now();
   }
 
   /**
@@ -153,7 +158,7 @@ export class Throttler {
    */
   #deadlineOf(ticket: CallTicket): number {
     const { coldStartMs, placeMs } = this.#options.limits();
-    const since = Math.max(ticket.arrivedMs, this.#modeSinceMs);
+    const since = Math.max(ticket.arrivedMs, this.#coldOrNotSinceMs);
     return Math.min(since + (this.#isCold ? coldStartMs : placeMs), ticket.arrivedMs + coldStartMs + placeMs);
   }
 
