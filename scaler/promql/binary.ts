@@ -27,7 +27,7 @@ export function operate(op: BinaryOp, a: number, b: number): number {
     case '%':
       return a % b;
     case '^':
-      return a ** b;
+      return power(a, b);
     case 'atan2':
       return Math.atan2(a, b);
     case '==':
@@ -45,6 +45,12 @@ export function operate(op: BinaryOp, a: number, b: number): number {
     default:
       return Number.NaN; // set operators have no numbers
   }
+}
+
+/** As IEEE 754 and Go have it, where JavaScript has NaN: 1 to any power, and −1 to an infinite one, is 1. */
+function power(a: number, b: number): number {
+  if (a === 1 || (a === -1 && Math.abs(b) === Infinity)) return 1;
+  return a ** b;
 }
 
 /** Each sample with a scalar on the other side. A comparison without bool filters and keeps the sample. */
@@ -85,6 +91,8 @@ export function setOperation(expr: Binary, left: readonly Sample[], right: reado
 /** Arithmetic and comparison between two vectors: pairs with the same signature. */
 export function matchVectors(expr: Binary, left: readonly Sample[], right: readonly Sample[]): Sample[] {
   const { matching } = expr;
+  // Prometheus, too, does not look for duplicates where no pair can be.
+  if (left.length === 0 || right.length === 0) return [];
   const signature = signatureOf(matching);
   const isSwapped = matching.cardinality === 'one-to-many';
   const [many, one] = isSwapped ? [right, left] : [left, right];

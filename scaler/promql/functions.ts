@@ -87,11 +87,12 @@ export function labelReplace(
   });
 }
 
-/** `$1`, `${1}` and `$$`, as Go expands them. */
+/** `$1`, `${1}` and `$$`, as Go expands them: a name is as long as it can be, so `$1y` is the group "1y". */
 function expand(template: string, match: RegExpExecArray): string {
-  return template.replaceAll(/\$(?:\$|(\d+)|\{(\d+)\})/g, (all, plain?: string, braced?: string) => {
+  return template.replaceAll(/\$(?:\$|(\w+)|\{(\w+)\})/g, (_, plain?: string, braced?: string) => {
     const group = plain ?? braced;
-    return group === undefined ? all.slice(1) : (match[Number(group)] ?? '');
+    if (group === undefined) return '$';
+    return /^\d+$/.test(group) ? (match[Number(group)] ?? '') : '';
   });
 }
 

@@ -9,6 +9,8 @@ const SCALARS: readonly [string, number][] = [
   ['-1 ^ 2', -1],
   ['- 2 ^ 2', -4],
   ['2 ^ -1', 0.5],
+  ['1 ^ NaN', 1],
+  ['(0 - 1) ^ Inf', 1],
   ['7 % 4', 3],
   ['-7 % 4', -3],
   ['1 - 2 - 3', -4],
@@ -129,6 +131,8 @@ const VECTORS: readonly [string, Record<string, number>][] = [
   ['sort_desc(cap)', { 'cap{pod="a"}': 10, 'cap{pod="b"}': 4 }],
   ['label_replace(cap{pod="a"}, "p", "x-$1", "pod", "(.*)")', { 'cap{pod="a", p="x-a"}': 10 }],
   ['label_replace(cap{pod="a"}, "p", "x", "pod", "b")', { 'cap{pod="a"}': 10 }],
+  ['label_replace(cap{pod="a"}, "p", "$1y${1}z$$", "pod", "(.*)")', { 'cap{pod="a", p="az$"}': 10 }],
+  ['nothing * on(zone) run', {}],
   ['label_join(cap{pod="a"}, "k", "/", "pod", "pod")', { 'cap{pod="a", k="a/a"}': 10 }],
 ];
 
