@@ -13,7 +13,7 @@ export interface ServerIdentity {
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 const YEAR_MS = 365 * 24 * 3_600_000;
 /** What a pod of a real cluster may call the API by. */
-const DNS_NAMES = ['localhost', 'kubernetes', 'kubernetes.default', 'kubernetes.default.svc'];
+const API_NAMES = ['localhost', 'kubernetes', 'kubernetes.default', 'kubernetes.default.svc'];
 
 /**
  * The library's dependency container calls these three functions of the reflect-metadata proposal while it
@@ -45,7 +45,10 @@ function serialNumber(): string {
   return `00${randomBytes(15).toString('hex')}`;
 }
 
-export async function createServerIdentity(ipAddresses: readonly string[]): Promise<ServerIdentity> {
+export async function createServerIdentity(
+  ipAddresses: readonly string[],
+  dnsNames: readonly string[] = API_NAMES,
+): Promise<ServerIdentity> {
   const x509 = await loadX509();
   const [caKeys, keys] = await Promise.all([generateKeys(), generateKeys()]);
   const now = Date.now();
@@ -54,7 +57,8 @@ export async function createServerIdentity(ipAddresses: readonly string[]): Prom
   const ca = await x509.X509CertificateGenerator.createSelfSigned({
     ...validity,
     serialNumber: serialNumber(),
-    name: 'CN=slimfaas-local-ca',
+    // Unique, since verifiers look for an issuer by name.
+    name: `CN=slimfaas-local-ca-${randomBytes(4).toString('hex')}`,
     signingAlgorithm: ALGORITHM,
     keys: caKeys,
     extensions: [
@@ -63,7 +67,7 @@ export async function createServerIdentity(ipAddresses: readonly string[]): Prom
     ],
   });
   const names = [
-    ...DNS_NAMES.map((value) => ({ type: 'dns', value }) as const),
+    ...dnsNames.map((value) => ({ type: 'dns', value }) as const),
     ...ipAddresses.map((value) => ({ type: 'ip', value }) as const),
   ];
   const certificate = await x509.X509CertificateGenerator.create({
