@@ -75,7 +75,7 @@ export const webhookFlags = {
   'ca-days': {
     type: 'number',
     default: 365,
-    min: 0.0001,
+    min: 0.00001,
     max: 36_500,
     group: 'Certificates',
     describe: 'validity of the own CA; replaced when a third of it is left',
@@ -83,7 +83,7 @@ export const webhookFlags = {
   'certificate-days': {
     type: 'number',
     default: 90,
-    min: 0.0001,
+    min: 0.00001,
     max: 36_500,
     group: 'Certificates',
     describe: 'validity of the server certificate; replaced when a third of it is left',
