@@ -1,0 +1,96 @@
+/**
+ * What sidecars and proxies report, kept per function: when it was last used, what waits, what runs in which
+ * pod. Times are the scaler's own, at receipt: clocks of other machines are never compared. Bounded: one report
+ * a living pod, one number a proxy that has something to say; who fell silent is forgotten.
+ *
+ * Only sidecars' reports are load. A proxy's calls in flight are the same calls that a sidecar counts.
+ */
+import type { ActivityMessage, WakeMessage } from '../common/messages.ts';
+
+/** A proxy repeats itself each second; after three it has nothing to say, or is gone. */
+const PROXY_FRESH_MS = 3_000;
+/** A busy sidecar reports each second: an older report says what ran at its end, but nothing of the time since. */
+const LOAD_FRESH_MS = 1_500;
+
+export interface PodReport {
+  readonly atMs: number;
+  /** Averaged over the report's window. */
+  readonly running: number;
+  readonly runningNow: number;
+  readonly waiting: number;
+  readonly startedPerSecond: number;
+  readonly limit: number | undefined;
+}
+
+/** What runs and what began, over all pods, at this moment. */
+export interface LoadSample {
+  readonly running: number;
+  readonly startedPerSecond: number;
+}
+
+export class FunctionActivity {
+  /** 0: never seen in use by this process. */
+  lastActiveMs = 0;
+  /** When somebody last asked for it to be up, until it is. */
+  wakeAtMs: number | undefined;
+  readonly pods = new Map<string, PodReport>();
+  readonly #proxies = new Map<string, { atMs: number; waiting: number }>();
+
+  onWake(message: WakeMessage, nowMs: number): void {
+    this.lastActiveMs = nowMs;
+    this.wakeAtMs = nowMs;
+    this.#proxies.set(message.from, { atMs: nowMs, waiting: message.waiting });
+  }
+
+  onReport(message: ActivityMessage, nowMs: number): void {
+    const { source, pod, running, runningNow, waiting, started, finished, windowMs } = message;
+    if (running > 0 || runningNow > 0 || waiting > 0 || started > 0 || finished > 0)
+      this.lastActiveMs = nowMs;
+    if (source === 'proxy') {
+      this.#proxies.set(pod, { atMs: nowMs, waiting });
+      return;
+    }
+    const startedPerSecond = windowMs > 0 ? (started * 1_000) / windowMs : 0;
+    const { limit } = message;
+    this.pods.set(pod, { atMs: nowMs, running, runningNow, waiting, startedPerSecond, limit });
+  }
+
+  /** Callers that wait in proxies for a place or for a pod. */
+  waitingInProxies(nowMs: number): number {
+    let sum = 0;
+    for (const [name, { atMs, waiting }] of this.#proxies) {
+      if (nowMs - atMs <= PROXY_FRESH_MS) sum += waiting;
+      else this.#proxies.delete(name);
+    }
+    return sum;
+  }
+
+  waitingInPods(): number {
+    let sum = 0;
+    for (const { waiting } of this.pods.values()) sum += waiting;
+    return sum;
+  }
+
+  runningNow(): number {
+    let sum = 0;
+    for (const { runningNow } of this.pods.values()) sum += runningNow;
+    return sum;
+  }
+
+  /** Undefined when no sidecar has ever reported: not known is not zero. */
+  load(nowMs: number): LoadSample | undefined {
+    if (this.pods.size === 0) return undefined;
+    let running = 0;
+    let startedPerSecond = 0;
+    for (const report of this.pods.values()) {
+      const isFresh = nowMs - report.atMs <= LOAD_FRESH_MS;
+      running += isFresh ? report.running : report.runningNow;
+      if (isFresh) startedPerSecond += report.startedPerSecond;
+    }
+    return { running, startedPerSecond };
+  }
+
+  forgetPod(pod: string): void {
+    this.pods.delete(pod);
+  }
+}

@@ -1,0 +1,28 @@
+/**
+ * The order in which the rules have their say; the first that decides wins. Pure.
+ */
+import { blockGrowth } from './blocked.ts';
+import { awakeRule, idleRule } from './idle.ts';
+import { loadRule } from './load.ts';
+import { minimumRule } from './minimum.ts';
+import { autoscalerRule, pausedRule } from './others.ts';
+import type { Decision, Facts, Rule } from './types.ts';
+import { wakeRule } from './wake.ts';
+
+const RULES: readonly Rule[] = [
+  pausedRule,
+  wakeRule,
+  // Before load: what is idle needs no trigger's consent to sleep ("nor the way to zero when nothing is active").
+  idleRule,
+  autoscalerRule,
+  minimumRule,
+  loadRule,
+];
+
+export function decide(facts: Facts): Decision {
+  for (const rule of RULES) {
+    const decision = rule(facts);
+    if (decision) return blockGrowth(facts, decision);
+  }
+  return awakeRule(facts);
+}

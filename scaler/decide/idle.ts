@@ -1,0 +1,42 @@
+/**
+ * N→ReplicasMin, when nothing ran, waited, was queued or is due for the whole timeout. Missing data never scale
+ * down: not knowing is not idleness. A function stays up while one that depends on it is up, even if its own
+ * timeout is shorter, because a call to the dependent would otherwise find its dependency gone.
+ */
+import type { Decision, Facts } from './types.ts';
+import { hold } from './types.ts';
+
+export function idleRule(facts: Facts): Decision | undefined {
+  const { spec, replicas, running, waiting, jobs, idleTimeoutSeconds } = facts;
+  if (replicas <= floorOf(facts)) return undefined;
+  if (running + waiting + jobs > 0) return undefined;
+  const idleMs = facts.nowMs - facts.idleSinceMs;
+  if (idleMs < idleTimeoutSeconds * 1_000) return undefined;
+  if (facts.awakeDependents.length > 0)
+    return hold(facts, 'dependents', `${facts.awakeDependents.join(', ')} depend on it and are up`);
+  if (facts.blind !== undefined) return hold(facts, 'missing-data', facts.blind);
+  const reason = `idle for ${seconds(idleMs)} s, timeout ${idleTimeoutSeconds} s`;
+  return { kind: 'sleep', wanted: spec.replicasMin, reason };
+}
+
+/** Up and not asleep: says which of the reasons keeps it so. */
+export function awakeRule(facts: Facts): Decision {
+  const { replicas, running, waiting, jobs, idleTimeoutSeconds } = facts;
+  if (running + waiting + jobs > 0)
+    return hold(facts, 'active', `${running} running, ${waiting} waiting, ${jobs} jobs`);
+  if (replicas <= floorOf(facts)) return hold(facts, 'at-minimum', `ReplicasMin is ${floorOf(facts)}`);
+  if (facts.setByOthers !== undefined)
+    return hold(facts, 'set-by-others', `somebody set ${facts.setByOthers} replicas`);
+  const idle = seconds(facts.nowMs - facts.idleSinceMs);
+  return hold(facts, 'idle-clock', `idle for ${idle} of ${idleTimeoutSeconds} s`);
+}
+
+/** Above zero an autoscaler owns the count: only "to zero" is left to us. */
+function floorOf(facts: Facts): number {
+  if (facts.autoscalerMin !== undefined && facts.spec.replicasMin > 0) return Infinity;
+  return facts.spec.replicasMin;
+}
+
+function seconds(ms: number): number {
+  return Math.floor(ms / 1_000);
+}

@@ -1,0 +1,24 @@
+/**
+ * Living with others, who may also set replica counts.
+ *
+ * - `slimfaas.dev/paused: "true"`: the workload is left alone altogether.
+ * - A HorizontalPodAutoscaler: the scaler does 0↔min only. It wakes from zero to the autoscaler's minReplicas
+ *   (which switches the autoscaler on; it ignores a workload at 0) and sleeps to zero; between, it does nothing.
+ * - A human's `kubectl scale`, or any other writer: what they set counts as use, so the idle timeout starts
+ *   anew, and it stands for one idle timeout, during which ReplicasMin is not enforced against it. A call, a job
+ *   or load may raise it meanwhile, since that is what the annotations ask for; who wants it to stay pauses it.
+ */
+import type { Decision, Facts } from './types.ts';
+import { hold } from './types.ts';
+
+export function pausedRule(facts: Facts): Decision | undefined {
+  return facts.spec.paused
+    ? hold(facts, 'paused', `slimfaas.dev/paused; left at ${facts.replicas}`)
+    : undefined;
+}
+
+/** After the wake and idle rules have had their say. */
+export function autoscalerRule(facts: Facts): Decision | undefined {
+  if (facts.autoscalerMin === undefined) return undefined;
+  return hold(facts, 'autoscaler', 'a HorizontalPodAutoscaler looks after it between min and max');
+}

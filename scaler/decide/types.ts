@@ -1,0 +1,80 @@
+/**
+ * What a decision is made from and what it is. Facts are gathered by `facts.ts` and are complete: a rule asks
+ * nobody and reads no clock, so that each is a table of facts and expected decisions.
+ */
+import type { FunctionSpec } from '../../common/function-spec.ts';
+import type { Trouble } from '../kube-objects.ts';
+
+/** Who wants the function up. `isCall`: somebody asks now; false: something merely expects it to be there. */
+export type Demand =
+  | { readonly by: 'callers'; readonly isCall: true; readonly waiting: number }
+  | { readonly by: 'jobs'; readonly isCall: true; readonly jobs: number }
+  | { readonly by: 'wake'; readonly isCall: true }
+  | { readonly by: 'schedule'; readonly isCall: true }
+  | { readonly by: 'any-function'; readonly isCall: true; readonly name: string }
+  | { readonly by: 'dependent'; readonly isCall: boolean; readonly name: string };
+
+export interface Facts {
+  readonly spec: FunctionSpec;
+  readonly nowMs: number;
+  /** spec.replicas of the workload. */
+  readonly replicas: number;
+  readonly readyPods: number;
+  /** Why pods do not come up; empty when all is well. */
+  readonly troubles: readonly Trouble[];
+  /** minReplicas of a HorizontalPodAutoscaler on the workload. */
+  readonly autoscalerMin: number | undefined;
+  readonly demand: Demand | undefined;
+  readonly running: number;
+  /** Calls waiting in proxies and sidecars. */
+  readonly waiting: number;
+  /** Jobs queued or due. */
+  readonly jobs: number;
+  /** The latest of everything that counts as use, and of every moment from which the clock starts anew. */
+  readonly idleSinceMs: number;
+  /** Of the annotation or of the schedule in force. */
+  readonly idleTimeoutSeconds: number;
+  /** Functions that depend on this one and are up. */
+  readonly awakeDependents: readonly string[];
+  /** Dependencies, direct and indirect, that are not ready. */
+  readonly unreadyDependencies: readonly string[];
+  /** Why what we know may be incomplete; undefined: we see everything. */
+  readonly blind: string | undefined;
+  /** What somebody else set, while it stands. */
+  readonly setByOthers: number | undefined;
+  /** What the triggers ask for; undefined for a function without any. */
+  readonly load: LoadAdvice | undefined;
+}
+
+/** The outcome of triggers and behaviour policies: how many replicas, and why in words with numbers. */
+export interface LoadAdvice {
+  readonly wanted: number;
+  readonly reason: string;
+}
+
+export type HoldReason =
+  | 'asleep'
+  | 'active'
+  | 'idle-clock'
+  | 'at-minimum'
+  | 'steady'
+  | 'paused'
+  | 'autoscaler'
+  | 'set-by-others'
+  | 'dependents'
+  | 'missing-data';
+
+/** `wanted` equals `replicas` for every kind that changes nothing. */
+export type Decision = { readonly wanted: number; readonly reason: string } & (
+  | { readonly kind: 'wake' | 'raise' | 'scale-up' | 'scale-down' | 'sleep' | 'cap' }
+  | { readonly kind: 'await-dependencies'; readonly waitingFor: readonly string[] }
+  | { readonly kind: 'blocked'; readonly trouble: Trouble }
+  | { readonly kind: 'hold'; readonly because: HoldReason }
+);
+
+/** A rule decides, or leaves it to the next one. */
+export type Rule = (facts: Facts) => Decision | undefined;
+
+export function hold(facts: Facts, because: HoldReason, reason: string): Decision {
+  return { kind: 'hold', because, wanted: facts.replicas, reason };
+}

@@ -1,0 +1,60 @@
+/**
+ * 0→N. N is the largest of ReplicasAtStart, ReplicasMin and what the waiting work fills, within the bounds; and
+ * dependencies come first: until all of them are ready the function stays at zero, while the same demand wakes
+ * them (see `facts.ts`).
+ */
+import { clampReplicas, podsForWork } from './bounds.ts';
+import type { Decision, Demand, Facts } from './types.ts';
+import { hold } from './types.ts';
+
+export function wakeRule(facts: Facts): Decision | undefined {
+  if (facts.replicas > 0) return undefined;
+  const { spec, demand, setByOthers } = facts;
+  const isWanted = demand !== undefined && (demand.isCall || setByOthers === undefined);
+  if (!isWanted && (spec.replicasMin === 0 || setByOthers !== undefined)) return asleep(facts);
+  const why = isWanted ? wording(demand) : `ReplicasMin is ${spec.replicasMin}`;
+  if (facts.unreadyDependencies.length > 0) {
+    const names = facts.unreadyDependencies.join(', ');
+    const reason = `${why}; first ${names} must be ready`;
+    return { kind: 'await-dependencies', waitingFor: facts.unreadyDependencies, wanted: 0, reason };
+  }
+  if (!isWanted) return { kind: 'raise', wanted: clampReplicas(spec, 0), reason: why };
+  return awake(facts, why);
+}
+
+function awake(facts: Facts, why: string): Decision {
+  const { spec, autoscalerMin } = facts;
+  if (autoscalerMin !== undefined) {
+    const wanted = Math.max(1, autoscalerMin, spec.replicasMin);
+    return { kind: 'wake', wanted, reason: `${why}; the autoscaler's minReplicas is ${autoscalerMin}` };
+  }
+  const work = facts.waiting + facts.jobs;
+  const need = podsForWork(spec, work);
+  const wanted = clampReplicas(spec, Math.max(spec.replicasAtStart, need, 1));
+  const sizes = [`ReplicasAtStart ${spec.replicasAtStart}`];
+  if (need > 0) sizes.push(`${work} waiting / ${spec.parallelPerPod} a pod = ${need}`);
+  return { kind: 'wake', wanted, reason: `${why}; ${sizes.join(', ')}` };
+}
+
+function asleep(facts: Facts): Decision {
+  if (facts.setByOthers !== undefined)
+    return hold(facts, 'set-by-others', 'somebody set 0 replicas; the next call wakes it');
+  return hold(facts, 'asleep', 'nobody uses it');
+}
+
+function wording(demand: Demand): string {
+  switch (demand.by) {
+    case 'callers':
+      return `${demand.waiting} callers wait`;
+    case 'jobs':
+      return `${demand.jobs} jobs wait`;
+    case 'wake':
+      return 'somebody asked for it';
+    case 'schedule':
+      return 'its schedule says so';
+    case 'any-function':
+      return `${demand.name} is in use and it starts with any function`;
+    case 'dependent':
+      return `${demand.name} depends on it`;
+  }
+}

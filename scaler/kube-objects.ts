@@ -1,0 +1,126 @@
+/**
+ * From Kubernetes objects to what the decisions need of them: a few fields, so that ten thousand workloads fit
+ * in memory as small records. Pure; the library is imported for its types only.
+ */
+import type { V1Deployment, V1Pod, V1StatefulSet } from '../common/kube/client.ts';
+import { functionOfWorkload } from '../common/kube/function-info.ts';
+import { ownerOfPod } from '../common/kube/ownership.ts';
+import type { FunctionInfo, WorkloadKind } from '../common/function-spec.ts';
+import { INJECT_STATUS_ANNOTATION } from '../common/names.ts';
+import { functionKey, type FunctionId } from '../common/subjects.ts';
+
+/** Why pods do not come up, as the API shows it. */
+export interface Trouble {
+  readonly kind: 'unschedulable' | 'quota' | 'image-pull' | 'crash-loop' | 'container-config';
+  readonly message: string;
+}
+
+export interface Workload {
+  readonly key: string;
+  readonly id: FunctionId;
+  readonly kind: WorkloadKind;
+  readonly uid: string;
+  readonly resourceVersion: string;
+  readonly generation: number;
+  readonly replicas: number;
+  readonly readyReplicas: number;
+  /** Undefined for a workload that has not opted in; it may still be a dependency. */
+  readonly fn: FunctionInfo | undefined;
+  /** What the workload's own conditions say, such as an exceeded quota. */
+  readonly trouble: Trouble | undefined;
+}
+
+export interface Pod {
+  readonly name: string;
+  /** `kind/namespace/name` of the workload: a Deployment and a StatefulSet may share a name. */
+  readonly ownerKey: string;
+  readonly ip: string | undefined;
+  readonly isReady: boolean;
+  readonly isEnding: boolean;
+  readonly hasSidecar: boolean;
+  readonly trouble: Trouble | undefined;
+}
+
+export function ownerKeyOf(kind: WorkloadKind, key: string): string {
+  return `${kind}/${key}`;
+}
+
+/** @param previous the same workload as last seen: its annotations are not parsed again unless its spec changed */
+export function workloadOf(
+  kind: WorkloadKind,
+  object: V1Deployment | V1StatefulSet,
+  previous: Workload | undefined,
+): Workload {
+  const meta = object.metadata ?? {};
+  const id = { namespace: meta.namespace ?? '', name: meta.name ?? '' };
+  const generation = meta.generation ?? 0;
+  const replicas = object.spec?.replicas ?? 1;
+  const isSameSpec =
+    previous?.uid === meta.uid && previous?.generation === generation && previous.replicas === replicas;
+  return {
+    key: functionKey(id),
+    id,
+    kind,
+    uid: meta.uid ?? '',
+    resourceVersion: meta.resourceVersion ?? '',
+    generation,
+    replicas,
+    readyReplicas: object.status?.readyReplicas ?? 0,
+    fn: isSameSpec ? previous.fn : functionOfWorkload(kind, object),
+    trouble: troubleOfWorkload(object),
+  };
+}
+
+/** Undefined for a pod that no workload of ours owns. */
+export function podOf(object: V1Pod): Pod | undefined {
+  const meta = object.metadata;
+  const owner = ownerOfPod(object, meta?.namespace ?? '');
+  if (!meta?.name || !owner || owner.kind === 'Other') return undefined;
+  const phase = object.status?.phase;
+  const hasEnded = phase === 'Succeeded' || phase === 'Failed';
+  return {
+    name: meta.name,
+    ownerKey: ownerKeyOf(owner.kind, functionKey(owner.id)),
+    ip: object.status?.podIP || undefined,
+    isReady: !hasEnded && hasCondition(object, 'Ready', 'True'),
+    isEnding: hasEnded || meta.deletionTimestamp !== undefined,
+    hasSidecar: meta.annotations?.[INJECT_STATUS_ANNOTATION] !== undefined,
+    trouble: troubleOfPod(object),
+  };
+}
+
+function hasCondition(pod: V1Pod, type: string, status: string): boolean {
+  return pod.status?.conditions?.some((c) => c.type === type && c.status === status) ?? false;
+}
+
+/** A Deployment says so when its pods cannot even be created: quota, or an admission that refuses them. */
+function troubleOfWorkload(object: V1Deployment | V1StatefulSet): Trouble | undefined {
+  const failure = object.status?.conditions?.find((c) => c.type === 'ReplicaFailure' && c.status === 'True');
+  if (!failure) return undefined;
+  return { kind: 'quota', message: failure.message ?? failure.reason ?? 'pods cannot be created' };
+}
+
+const WAITING_REASONS: Readonly<Record<string, Trouble['kind']>> = {
+  ErrImagePull: 'image-pull',
+  ImagePullBackOff: 'image-pull',
+  InvalidImageName: 'image-pull',
+  ErrImageNeverPull: 'image-pull',
+  CrashLoopBackOff: 'crash-loop',
+  CreateContainerConfigError: 'container-config',
+  CreateContainerError: 'container-config',
+  RunContainerError: 'container-config',
+};
+
+function troubleOfPod(pod: V1Pod): Trouble | undefined {
+  const unscheduled = pod.status?.conditions?.find(
+    (c) => c.type === 'PodScheduled' && c.status === 'False' && c.reason === 'Unschedulable',
+  );
+  if (unscheduled) return { kind: 'unschedulable', message: unscheduled.message ?? 'no node fits' };
+  const statuses = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
+  for (const status of statuses) {
+    const waiting = status.state?.waiting;
+    const kind = waiting?.reason === undefined ? undefined : WAITING_REASONS[waiting.reason];
+    if (kind) return { kind, message: `${status.name}: ${waiting?.message ?? waiting?.reason}` };
+  }
+  return undefined;
+}

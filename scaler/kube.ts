@@ -1,0 +1,313 @@
+/**
+ * Everything the scaler says to and hears from the Kubernetes API. The one file of this part that loads the
+ * client library.
+ *
+ * A replica count is written as a merge patch on `/scale` that carries the resourceVersion it was decided on:
+ * if anything has changed since, the API refuses, so a scaler that was frozen after its decision (or two that
+ * both believe they lead) cannot undo a newer one. Most conflicts are harmless, though: the status of a
+ * Deployment changes with each pod. So after a 409 the count is read again, and only if it is still the one
+ * decided on, and `mayGoOn` still says so, is the patch sent again.
+ */
+import {
+  AutoscalingV2Api,
+  setHeaderOptions,
+  V1MicroTime,
+  type KubernetesListObject,
+  type KubernetesObject,
+  type V1Lease,
+  type V1Scale,
+  type V2HorizontalPodAutoscaler,
+} from '@kubernetes/client-node';
+import type { KubeClients, V1Deployment, V1Pod, V1StatefulSet } from '../common/kube/client.ts';
+import { watchResource, type WatchHandlers, type Watched } from '../common/kube/watched.ts';
+import type { WorkloadKind } from '../common/function-spec.ts';
+import type { Running } from '../common/lifecycle.ts';
+import type { Log } from '../common/log.ts';
+import { FUNCTION_LABEL } from '../common/names.ts';
+import { functionKey } from '../common/subjects.ts';
+import { ownerKeyOf, type Workload } from './kube-objects.ts';
+import { isConflict, type LeaseRecord, type LeaseStore } from './lease.ts';
+import type { Autoscaler } from './world.ts';
+
+export interface ScaleRequest {
+  readonly workload: Workload;
+  readonly to: number;
+  /** Asked before each try: still the leader, or still right to help. */
+  readonly mayGoOn: () => boolean;
+}
+
+export type ScaleOutcome =
+  | { readonly kind: 'done'; readonly replicas: number; readonly resourceVersion: string }
+  /** Somebody else changed the count, or we may not any more; decide again on what is there now. */
+  | { readonly kind: 'overtaken' };
+
+export interface KubeEvent {
+  readonly type: 'Normal' | 'Warning';
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** Effects on the cluster. */
+export interface KubeWriter {
+  scale(request: ScaleRequest): Promise<ScaleOutcome>;
+  /** A Kubernetes Event on the workload; `count` and times are one each: aggregation is the caller's. */
+  emit(workload: Workload, event: KubeEvent): Promise<void>;
+}
+
+const MAX_TRIES = 5;
+const MERGE_PATCH = setHeaderOptions('Content-Type', 'application/merge-patch+json');
+
+export function createKubeWriter(clients: KubeClients, component: { pod: string }): KubeWriter {
+  const apps = clients.apps;
+  const read = (w: Workload): Promise<V1Scale> =>
+    w.kind === 'Deployment'
+      ? apps.readNamespacedDeploymentScale({ name: w.id.name, namespace: w.id.namespace })
+      : apps.readNamespacedStatefulSetScale({ name: w.id.name, namespace: w.id.namespace });
+  const patch = (w: Workload, body: object): Promise<V1Scale> => {
+    const request = { name: w.id.name, namespace: w.id.namespace, body };
+    return w.kind === 'Deployment'
+      ? apps.patchNamespacedDeploymentScale(request, MERGE_PATCH)
+      : apps.patchNamespacedStatefulSetScale(request, MERGE_PATCH);
+  };
+
+  return {
+    async scale({ workload, to, mayGoOn }) {
+      let resourceVersion = workload.resourceVersion;
+      for (let tries = 0; tries < MAX_TRIES && mayGoOn(); tries++) {
+        try {
+          const body = { metadata: { resourceVersion }, spec: { replicas: to } };
+          const scale = await patch(workload, body);
+          return {
+            kind: 'done',
+            replicas: scale.spec?.replicas ?? 0,
+            resourceVersion: scale.metadata?.resourceVersion ?? '',
+          };
+        } catch (error) {
+          if (!isConflict(error)) throw error;
+        }
+        const now = await read(workload);
+        const isSame = now.metadata?.uid === undefined || now.metadata.uid === workload.uid;
+        if (!isSame || (now.spec?.replicas ?? 0) !== workload.replicas) return { kind: 'overtaken' };
+        resourceVersion = now.metadata?.resourceVersion ?? '';
+      }
+      return { kind: 'overtaken' };
+    },
+    async emit(workload, { type, reason, message }) {
+      const at = new Date();
+      await clients.core.createNamespacedEvent({
+        namespace: workload.id.namespace,
+        body: {
+          metadata: { generateName: `${workload.id.name}.`, namespace: workload.id.namespace },
+          involvedObject: {
+            apiVersion: 'apps/v1',
+            kind: workload.kind,
+            name: workload.id.name,
+            namespace: workload.id.namespace,
+            uid: workload.uid,
+          },
+          type,
+          reason,
+          // The API's limit is 1,024 bytes.
+          message: message.slice(0, 1_000),
+          source: { component: 'slimfaas-scaler', host: component.pod },
+          firstTimestamp: at,
+          lastTimestamp: at,
+          count: 1,
+        },
+      });
+    },
+  };
+}
+
+export interface ClusterHandlers {
+  onWorkload(kind: WorkloadKind, object: V1Deployment | V1StatefulSet): void;
+  onWorkloadGone(kind: WorkloadKind, key: string): void;
+  onPod(object: V1Pod): void;
+  onPodGone(object: V1Pod): void;
+  onAutoscaler(autoscaler: Autoscaler): void;
+  onAutoscalerGone(autoscaler: Autoscaler): void;
+  /** True while every watch that decisions rest on is in sync. */
+  onSynced(isSynced: boolean): void;
+}
+
+export interface ClusterWatch extends Running {
+  readonly isSynced: boolean;
+}
+
+/** Watches what decisions rest on, in the given namespaces or (none given) in all. */
+export function watchCluster(
+  clients: KubeClients,
+  namespaces: readonly string[],
+  handlers: ClusterHandlers,
+  log: Log,
+): ClusterWatch {
+  const watches: Watched[] = [];
+  let wasSynced = false;
+  const required: Watched[] = [];
+  const onSynced = () => {
+    const isSynced = required.every((watch) => watch.isSynced);
+    if (isSynced === wasSynced) return;
+    wasSynced = isSynced;
+    handlers.onSynced(isSynced);
+  };
+  for (const namespace of namespaces.length > 0 ? namespaces : [undefined]) {
+    const scoped = watchNamespace(clients, namespace, { ...handlers, onSynced }, log);
+    required.push(...scoped.required);
+    watches.push(...scoped.required, scoped.autoscalers);
+  }
+  return {
+    get isSynced() {
+      return wasSynced;
+    },
+    async stop() {
+      await Promise.all(watches.map((watch) => watch.stop()));
+    },
+  };
+}
+
+function watchNamespace(
+  clients: KubeClients,
+  namespace: string | undefined,
+  handlers: ClusterHandlers & { onSynced(): void },
+  log: Log,
+): { required: Watched[]; autoscalers: Watched } {
+  const { config, apps, core } = clients;
+  const autoscaling = config.makeApiClient(AutoscalingV2Api);
+  const watch = <T extends KubernetesObject>(
+    api: string,
+    resource: string,
+    list: () => Promise<KubernetesListObject<T>>,
+    on: WatchHandlers<T>,
+    labelSelector?: string,
+  ) => {
+    const path =
+      namespace === undefined ? `${api}/${resource}` : `${api}/namespaces/${namespace}/${resource}`;
+    return watchResource<T>(config, list, on, { path, log, ...(labelSelector ? { labelSelector } : {}) });
+  };
+  const labelSelector = FUNCTION_LABEL;
+  const workloads = <T extends V1Deployment | V1StatefulSet>(kind: WorkloadKind): WatchHandlers<T> => ({
+    onSet: (object) => handlers.onWorkload(kind, object),
+    onDelete: (object) =>
+      handlers.onWorkloadGone(
+        kind,
+        functionKey({ namespace: object.metadata?.namespace ?? '', name: object.metadata?.name ?? '' }),
+      ),
+    onSynced: () => handlers.onSynced(),
+  });
+  const required = [
+    watch<V1Deployment>(
+      '/apis/apps/v1',
+      'deployments',
+      () =>
+        namespace === undefined
+          ? apps.listDeploymentForAllNamespaces()
+          : apps.listNamespacedDeployment({ namespace }),
+      workloads('Deployment'),
+    ),
+    watch<V1StatefulSet>(
+      '/apis/apps/v1',
+      'statefulsets',
+      () =>
+        namespace === undefined
+          ? apps.listStatefulSetForAllNamespaces()
+          : apps.listNamespacedStatefulSet({ namespace }),
+      workloads('StatefulSet'),
+    ),
+    watch<V1Pod>(
+      '/api/v1',
+      'pods',
+      () =>
+        namespace === undefined
+          ? core.listPodForAllNamespaces({ labelSelector })
+          : core.listNamespacedPod({ namespace, labelSelector }),
+      { onSet: handlers.onPod, onDelete: handlers.onPodGone, onSynced: () => handlers.onSynced() },
+      labelSelector,
+    ),
+  ];
+  const autoscalers = watch<V2HorizontalPodAutoscaler>(
+    '/apis/autoscaling/v2',
+    'horizontalpodautoscalers',
+    () =>
+      namespace === undefined
+        ? autoscaling.listHorizontalPodAutoscalerForAllNamespaces()
+        : autoscaling.listNamespacedHorizontalPodAutoscaler({ namespace }),
+    {
+      onSet: (object) => {
+        const found = autoscalerOf(object);
+        if (found) handlers.onAutoscaler(found);
+      },
+      onDelete: (object) => {
+        const found = autoscalerOf(object);
+        if (found) handlers.onAutoscalerGone(found);
+      },
+    },
+  );
+  return { required, autoscalers };
+}
+
+function autoscalerOf(object: V2HorizontalPodAutoscaler): Autoscaler | undefined {
+  const target = object.spec?.scaleTargetRef;
+  if (target?.kind !== 'Deployment' && target?.kind !== 'StatefulSet') return undefined;
+  const key = functionKey({ namespace: object.metadata?.namespace ?? '', name: target.name });
+  return {
+    name: object.metadata?.name ?? '',
+    ownerKey: ownerKeyOf(target.kind, key),
+    minReplicas: object.spec?.minReplicas ?? 1,
+  };
+}
+
+export function createLeaseStore(clients: KubeClients, namespace: string, name: string): LeaseStore {
+  const { coordination } = clients;
+  return {
+    async read() {
+      try {
+        return recordOf(await coordination.readNamespacedLease({ namespace, name }));
+      } catch (error) {
+        if ((error as { code?: unknown }).code === 404) return undefined;
+        throw error;
+      }
+    },
+    async create(record) {
+      return recordOf(
+        await coordination.createNamespacedLease({ namespace, body: leaseOf(record, { namespace, name }) }),
+      );
+    },
+    async update(record) {
+      return recordOf(
+        await coordination.replaceNamespacedLease({
+          namespace,
+          name,
+          body: leaseOf(record, { namespace, name }),
+        }),
+      );
+    },
+  };
+}
+
+function recordOf(lease: V1Lease): LeaseRecord {
+  const spec = lease.spec ?? {};
+  return {
+    holder: spec.holderIdentity ?? '',
+    durationSeconds: spec.leaseDurationSeconds ?? 0,
+    transitions: spec.leaseTransitions ?? 0,
+    acquiredAt: new Date(spec.acquireTime ?? 0),
+    renewedAt: new Date(spec.renewTime ?? 0),
+    resourceVersion: lease.metadata?.resourceVersion ?? '',
+  };
+}
+
+function leaseOf(record: LeaseRecord, metadata: { namespace: string; name: string }): V1Lease {
+  const { resourceVersion } = record;
+  return {
+    apiVersion: 'coordination.k8s.io/v1',
+    kind: 'Lease',
+    metadata: resourceVersion === '' ? metadata : { ...metadata, resourceVersion },
+    spec: {
+      holderIdentity: record.holder,
+      leaseDurationSeconds: record.durationSeconds,
+      leaseTransitions: record.transitions,
+      acquireTime: new V1MicroTime(record.acquiredAt),
+      renewTime: new V1MicroTime(record.renewedAt),
+    },
+  };
+}

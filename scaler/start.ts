@@ -1,0 +1,192 @@
+/**
+ * Puts the scaler together: what is heard (NATS, watches, HTTP) goes into the reconciler, and what it wants done
+ * goes to the Kubernetes API and to NATS. Nothing here decides anything.
+ */
+import { hostname } from 'node:os';
+import type { KubeClients } from '../common/kube/client.ts';
+import { StopStack, type Running } from '../common/lifecycle.ts';
+import type { Log } from '../common/log.ts';
+import {
+  decodeActivity,
+  decodeReady,
+  decodeShare,
+  decodeWake,
+  encodeMessage,
+  type ShareMessage,
+} from '../common/messages.ts';
+import { describeError } from '../common/errors.ts';
+import type { Registry } from '../common/metrics.ts';
+import type { NatsLink } from '../common/nats.ts';
+import {
+  everyFunction,
+  functionSubject,
+  parseFunctionSubject,
+  type FunctionId,
+  type FunctionSubjectKind,
+} from '../common/subjects.ts';
+import type { ScalerConfig } from './flags.ts';
+import { createEventSink } from './events.ts';
+import { createKubeWriter, createLeaseStore, watchCluster } from './kube.ts';
+import { startElection, type Election } from './lease.ts';
+import { createScalerMetrics } from './metrics.ts';
+import { Reconciler } from './reconcile.ts';
+import { startServer } from './server.ts';
+import { listFunctions, samplesOf, showFunction } from './views.ts';
+
+export interface ScalerDeps {
+  readonly log: Log;
+  readonly kube: KubeClients;
+  readonly nats: NatsLink;
+  readonly registry: Registry;
+  /** Milliseconds; default the system's clock. */
+  readonly now?: () => number;
+}
+
+export interface RunningScaler extends Running {
+  readonly port: number;
+  readonly isLeader: () => boolean;
+}
+
+export async function startScaler(config: ScalerConfig, deps: ScalerDeps): Promise<RunningScaler> {
+  const { log, kube, nats, registry } = deps;
+  const now = deps.now ?? Date.now;
+  const stops = new StopStack(log);
+  const pod = config['pod-name'] || hostname();
+  const writer = createKubeWriter(kube, { pod });
+  const events = createEventSink(writer, { now, log });
+  let election: Election | undefined;
+  const isLeader = () => election?.isLeader() ?? false;
+
+  const reconciler: Reconciler = new Reconciler({
+    now,
+    log,
+    jobsOf: () => 0,
+    advisor: { advise: () => undefined, onScaled: () => {}, forget: () => {} },
+    effects: {
+      isLeader,
+      scale: (request) => writer.scale(request),
+      publishShares: (id, message) => publishShares(nats, id, message),
+      onDecision(workload, decision) {
+        log.debug({ function: workload.key, decision: decision.kind }, decision.reason);
+        if (decision.kind === 'blocked' && isLeader())
+          events.emit(workload, { type: 'Warning', reason: 'ScalingBlocked', message: decision.reason });
+      },
+      onScaled(workload, decision, wakeMs) {
+        const message = `${workload.replicas} → ${decision.wanted}: ${decision.reason}`;
+        log.info({ function: workload.key, kind: decision.kind, wakeMs }, message);
+        events.emit(workload, { type: 'Normal', reason: eventReason(decision.kind), message });
+        metrics.decided(workload, decision.kind);
+        if (wakeMs !== undefined) metrics.wokenAfter(wakeMs / 1_000);
+      },
+      onFaults(workload, faults) {
+        if (!isLeader()) return;
+        for (const message of faults) {
+          log.warn({ function: workload.key }, message);
+          events.emit(workload, { type: 'Warning', reason: 'InvalidAnnotation', message });
+        }
+      },
+    },
+  });
+  const metrics = createScalerMetrics(registry, { isLeader, samples: () => samplesOf(reconciler) });
+
+  const watch = watchCluster(
+    kube,
+    config.namespaces,
+    {
+      onWorkload: (kind, object) => reconciler.onWorkload(kind, object),
+      onWorkloadGone: (kind, key) => reconciler.onWorkloadGone(kind, key),
+      onPod: (object) => reconciler.onPod(object),
+      onPodGone: (object) => reconciler.onPodGone(object),
+      onAutoscaler: (autoscaler) => reconciler.world.setAutoscaler(autoscaler),
+      onAutoscalerGone: (autoscaler) => reconciler.world.deleteAutoscaler(autoscaler),
+      onSynced: (isSynced) => reconciler.onSynced(isSynced),
+    },
+    log,
+  );
+  stops.add('watches', () => watch.stop());
+  stops.add('nats', () => nats.stop());
+
+  const wake = (id: FunctionId, waiting: number, from: string) => {
+    const isKnown = reconciler.onWake(id, { from, waiting });
+    if (isKnown && !isLeader()) void election?.tryNow();
+    return isKnown;
+  };
+  for (const release of listen(nats, reconciler, wake, log)) stops.add('subscription', release);
+
+  const http = await startServer(config.host, config.port, {
+    registry,
+    isLeader,
+    isReady: () => watch.isSynced,
+    leaderUrl: () => urlOf(election?.holder()),
+    wake,
+    list: () => listFunctions(reconciler),
+    show: (id) => showFunction(reconciler, id),
+  });
+  stops.add('http', () => http.stop());
+
+  election = startElection({
+    identity: `${pod}@${config['pod-ip']}:${http.port}`,
+    store: createLeaseStore(kube, config['lease-namespace'] || config.namespace, config['lease-name']),
+    durationMs: config['lease-duration'] * 1_000,
+    renewDeadlineMs: config['renew-deadline'] * 1_000,
+    retryMs: config['retry-period'] * 1_000,
+    now: () => performance.now(),
+    log,
+    onChange(isLeaderNow) {
+      log.info({ pod }, isLeaderNow ? 'leading' : 'no longer leading');
+      if (isLeaderNow) reconciler.onLeading();
+    },
+  });
+  const held = election;
+  stops.add('election', () => held.stop());
+
+  const timer = setInterval(() => reconciler.tick(), config.tick * 1_000);
+  stops.add('tick', () => clearInterval(timer));
+  log.info({ host: config.host, port: http.port }, 'scaler listens');
+  return { port: http.port, isLeader, stop: () => stops.stop() };
+}
+
+function publishShares(nats: NatsLink, id: FunctionId, message: ShareMessage): void {
+  nats.publish(functionSubject('share', id), encodeMessage(message));
+}
+
+/** Hears every function's subjects; a message that cannot be read is logged and dropped. */
+function listen(
+  nats: NatsLink,
+  reconciler: Reconciler,
+  wake: (id: FunctionId, waiting: number, from: string) => boolean,
+  log: Log,
+): (() => void)[] {
+  const hear = (kind: FunctionSubjectKind, onMessage: (id: FunctionId, data: Uint8Array) => void) =>
+    nats.subscribe(everyFunction(kind), (subject, data) => {
+      const parsed = parseFunctionSubject(subject);
+      if (!parsed) return;
+      try {
+        onMessage(parsed.id, data);
+      } catch (error) {
+        log.warn({ subject, error: describeError(error) }, 'message dropped');
+      }
+    });
+  reconciler.onNats(nats.isConnected);
+  return [
+    nats.onStatus((isConnected) => reconciler.onNats(isConnected)),
+    hear('wake', (id, data) => {
+      const { waiting, from } = decodeWake(data);
+      wake(id, waiting, from);
+    }),
+    hear('activity', (id, data) => reconciler.onActivity(id, decodeActivity(data))),
+    hear('ready', (id, data) => reconciler.onReady(id, decodeReady(data))),
+    hear('share', (id, data) => reconciler.onShares(id, decodeShare(data))),
+  ];
+}
+
+/** `<pod>@<ip>:<port>` → `http://<ip>:<port>`. */
+function urlOf(holder: string | undefined): string | undefined {
+  const at = holder?.lastIndexOf('@') ?? -1;
+  return holder === undefined || at < 0 ? undefined : `http://${holder.slice(at + 1)}`;
+}
+
+/** Event reasons are CamelCase: `scale-up` → `ScaleUp`. */
+function eventReason(kind: string): string {
+  return kind.replace(/(?:^|-)([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}

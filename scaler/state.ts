@@ -1,0 +1,90 @@
+/**
+ * What the scaler remembers about one function between two decisions. All of it can be lost: a restarted scaler
+ * starts its clocks anew and decides from what it sees.
+ */
+import type { FunctionSpec } from '../common/function-spec.ts';
+import { FunctionActivity } from './activity.ts';
+import type { Decision } from './decide/types.ts';
+import type { Pod } from './kube-objects.ts';
+import { createScheduleClock, type ScheduleState } from './schedule.ts';
+import type { Ledger } from './shares.ts';
+
+/** A decision as `GET /functions/<ns>/<fn>` shows it. */
+export interface LoggedDecision {
+  readonly atMs: number;
+  readonly from: number;
+  readonly decision: Decision;
+}
+
+interface SeenPod {
+  readonly firstSeenMs: number;
+  /** Its sidecar said so, before Kubernetes does. */
+  saidReady: boolean;
+  /** When it was first seen ending, by watch or by its own `draining`. */
+  endingSinceMs: number | undefined;
+}
+
+const DECISIONS_KEPT = 10;
+
+export class FunctionState {
+  readonly activity = new FunctionActivity();
+  readonly pods = new Map<string, SeenPod>();
+  readonly firstSeenMs: number;
+  readonly decisions: LoggedDecision[] = [];
+  /** What somebody else set, and when we saw it. */
+  setByOthers: { readonly replicas: number; readonly atMs: number } | undefined;
+  /** Between a wake and the first ready pod. */
+  coldStartSinceMs: number | undefined;
+  /** When the last cold start ended. */
+  readySinceMs = 0;
+  /** A patch under way: what it asks for, and by when the wake that caused it arrived. */
+  patching: { readonly to: number } | undefined;
+  /** Since when this process, not being the leader, has seen a wake that nobody acted upon. */
+  wakeDueSinceMs: number | undefined;
+  ledger: Ledger = new Map();
+  sharesSentMs = 0;
+  #schedule: { spec: FunctionSpec; at: (nowMs: number) => ScheduleState } | undefined;
+
+  constructor(nowMs: number) {
+    this.firstSeenMs = nowMs;
+  }
+
+  scheduleAt(spec: FunctionSpec, nowMs: number): ScheduleState | undefined {
+    if (!spec.schedule) return undefined;
+    if (this.#schedule?.spec !== spec) this.#schedule = { spec, at: createScheduleClock(spec.schedule) };
+    return this.#schedule.at(nowMs);
+  }
+
+  seePod(pod: Pod, nowMs: number): void {
+    const seen = this.pods.get(pod.name) ?? {
+      firstSeenMs: nowMs,
+      saidReady: false,
+      endingSinceMs: undefined,
+    };
+    if (pod.isEnding) seen.endingSinceMs ??= nowMs;
+    this.pods.set(pod.name, seen);
+  }
+
+  forgetPod(name: string): void {
+    this.pods.delete(name);
+    this.activity.forgetPod(name);
+  }
+
+  /** Keeps the last ten decisions that differ; a decision that stands is not logged each second. */
+  log(entry: LoggedDecision): boolean {
+    const last = this.decisions.at(-1);
+    if (last && isSame(last.decision, entry.decision) && last.from === entry.from) {
+      // The same decision with newer numbers: the words follow, the list does not grow.
+      this.decisions[this.decisions.length - 1] = { ...last, decision: entry.decision };
+      return false;
+    }
+    this.decisions.push(entry);
+    if (this.decisions.length > DECISIONS_KEPT) this.decisions.shift();
+    return true;
+  }
+}
+
+function isSame(a: Decision, b: Decision): boolean {
+  if (a.kind !== b.kind || a.wanted !== b.wanted) return false;
+  return a.kind !== 'hold' || (b.kind === 'hold' && a.because === b.because);
+}

@@ -1,0 +1,73 @@
+/**
+ * What the scaler shows of itself: the same facts and words that its decisions were made of.
+ */
+import { functionKey, type FunctionId } from '../common/subjects.ts';
+import type { FunctionInfo } from '../common/function-spec.ts';
+import { readyPods, troublesOf } from './facts.ts';
+import type { Workload } from './kube-objects.ts';
+import type { FunctionSample } from './metrics.ts';
+import type { Reconciler } from './reconcile.ts';
+import type { FunctionView } from './server.ts';
+
+export function listFunctions(reconciler: Reconciler): FunctionView[] {
+  const views: FunctionView[] = [];
+  for (const workload of reconciler.world.workloads())
+    if (workload.fn) views.push(summary(reconciler, workload, workload.fn));
+  return views.toSorted((a, b) => (`${a.namespace}/${a.name}` < `${b.namespace}/${b.name}` ? -1 : 1));
+}
+
+export function showFunction(reconciler: Reconciler, id: FunctionId): FunctionView | undefined {
+  const workload = reconciler.world.workload(functionKey(id));
+  if (!workload?.fn) return undefined;
+  const { facts, state, faults } = reconciler.explain(workload, workload.fn);
+  const { spec: _spec, nowMs: _nowMs, ...numbers } = facts;
+  return {
+    ...summary(reconciler, workload, workload.fn),
+    facts: { ...numbers, idleForSeconds: Math.floor((facts.nowMs - facts.idleSinceMs) / 1_000) },
+    faults,
+    shares: Object.fromEntries([...state.ledger].map(([pod, grant]) => [pod, grant.granted])),
+    decisions: state.decisions.map(({ atMs, from, decision }) => ({
+      at: new Date(atMs).toISOString(),
+      from,
+      to: decision.wanted,
+      kind: decision.kind === 'hold' ? decision.because : decision.kind,
+      reason: decision.reason,
+    })),
+  };
+}
+
+/** For the metrics; every function once. */
+export function* samplesOf(reconciler: Reconciler): Generator<FunctionSample> {
+  const around = { world: reconciler.world, stateOf: (key: string) => reconciler.state(key) };
+  for (const workload of reconciler.world.workloads()) {
+    if (!workload.fn) continue;
+    const decision = reconciler.state(workload.key)?.decisions.at(-1)?.decision;
+    const desired = decision?.wanted ?? workload.replicas;
+    yield {
+      workload,
+      desired,
+      ready: readyPods(workload, around),
+      faults: workload.fn.faults.length,
+      direction: desired > workload.replicas ? 'up' : desired < workload.replicas ? 'down' : 'hold',
+      reason: decision === undefined ? 'none' : decision.kind === 'hold' ? decision.because : decision.kind,
+      jobs: { ready: 0, inFlight: 0, retryPending: 0 },
+    };
+  }
+}
+
+function summary(reconciler: Reconciler, workload: Workload, fn: FunctionInfo): FunctionView {
+  const state = reconciler.state(workload.key);
+  const around = { world: reconciler.world, stateOf: (key: string) => reconciler.state(key) };
+  const last = state?.decisions.at(-1);
+  return {
+    name: workload.id.name,
+    namespace: workload.id.namespace,
+    kind: workload.kind,
+    replicas: workload.replicas,
+    ready: readyPods(workload, around),
+    wanted: last?.decision.wanted ?? workload.replicas,
+    reason: last?.decision.reason ?? 'not decided yet',
+    troubles: troublesOf(workload, reconciler.world),
+    faults: fn.faults.length,
+  };
+}

@@ -1,0 +1,63 @@
+/**
+ * A real scaler against the real local API server and a real nats-server, and what a test says to it as a proxy,
+ * a sidecar or a controller would. Nothing runs pods here: a test makes them ready itself.
+ */
+import { KubeConfig } from '@kubernetes/client-node';
+import { AppsV1Api, AdmissionregistrationV1Api, CoordinationV1Api, CoreV1Api } from '@kubernetes/client-node';
+import type { KubeClients } from '../../../common/kube/client.ts';
+import { silentLog, type Log } from '../../../common/log.ts';
+import { createRegistry } from '../../../common/metrics.ts';
+import { openNatsLink, type NatsLink } from '../../../common/nats.ts';
+import { readFlags } from '../../../common/flags.ts';
+import type { ApiServer } from '../../../local/api/server.ts';
+import { scalerFlags, type ScalerConfig } from '../../../scaler/flags.ts';
+import { startScaler, type RunningScaler } from '../../../scaler/start.ts';
+import { waitFor } from '../../helpers/wait.ts';
+
+export interface TestScaler {
+  readonly scaler: RunningScaler;
+  readonly link: NatsLink;
+  readonly url: string;
+}
+
+export interface TestScalerOptions {
+  readonly api: ApiServer;
+  readonly natsUrl: string;
+  readonly flags?: Partial<ScalerConfig>;
+  readonly log?: Log;
+  readonly now?: () => number;
+}
+
+/** Elections in tenths of a second, so that a test sees one. */
+const QUICK = ['--tick', '0.05', '--host', '127.0.0.1', '--port', '0', '--lease-duration', '1.2'];
+const QUICKER = ['--renew-deadline', '0.8', '--retry-period', '0.2'];
+
+export function clientsOf(api: ApiServer): KubeClients {
+  const config = new KubeConfig();
+  config.loadFromString(api.kubeconfig());
+  return {
+    config,
+    apps: config.makeApiClient(AppsV1Api),
+    core: config.makeApiClient(CoreV1Api),
+    coordination: config.makeApiClient(CoordinationV1Api),
+    admission: config.makeApiClient(AdmissionregistrationV1Api),
+  };
+}
+
+export async function startTestScaler(options: TestScalerOptions): Promise<TestScaler> {
+  const { api, natsUrl, flags, log = silentLog, now } = options;
+  const link = openNatsLink({ servers: natsUrl, name: 'scaler', log: silentLog });
+  const config = { ...readFlags(scalerFlags, [...QUICK, ...QUICKER], {}), ...flags };
+  const registry = createRegistry('scaler', 'test');
+  const kube = clientsOf(api);
+  const scaler = await startScaler(config, { log, kube, nats: link, registry, ...(now ? { now } : {}) });
+  return { scaler, link, url: `http://127.0.0.1:${scaler.port}` };
+}
+
+/** Waits until it is connected, in sync and, unless told otherwise, leading. */
+export async function isWorking(test: TestScaler, { leads = true } = {}): Promise<void> {
+  await waitFor(async () => test.link.isConnected && (await fetch(`${test.url}/ready`)).status === 200, {
+    what: 'scaler connected and in sync',
+  });
+  if (leads) await waitFor(() => test.scaler.isLeader(), { what: 'scaler leads' });
+}
