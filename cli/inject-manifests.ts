@@ -5,7 +5,7 @@
  */
 import { LineCounter, parseAllDocuments, type Document } from 'yaml';
 import { parseAnnotations, type ParsedAnnotations } from '../common/annotations.ts';
-import { UsageError } from '../common/errors.ts';
+import { describeError, UsageError } from '../common/errors.ts';
 import type { PodOwner } from '../common/kube/ownership.ts';
 import { injectPod, type InjectOptions } from '../webhook/inject.ts';
 import { matchPod } from '../webhook/match.ts';
@@ -36,11 +36,12 @@ export interface ManifestReport {
 export function injectManifests(source: string, input: string, options: InjectOptions): ManifestReport {
   const lines = new LineCounter();
   const documents = parse(source, input, lines);
+  if (documents.length === 0) return { source, output: input, findings: [], functions: 0 };
   const findings: Finding[] = [];
   let functions = 0;
   const texts = documents.map((document, index) => {
     let isChanged = false;
-    for (const workload of findWorkloads(document.toJS())) {
+    for (const workload of findWorkloads(plain(source, document))) {
       const result = injectWorkload(workload, options);
       const subject = `${workload.kind} ${workload.namespace}/${workload.name}`;
       findings.push(
@@ -69,6 +70,15 @@ function parse(source: string, input: string, lines: LineCounter): Document[] {
     throw new UsageError(`${source}:${line}:${col}: not valid YAML: ${what}`, { cause: error });
   }
   return documents as Document[];
+}
+
+/** An alias without its anchor, or one that unfolds into thousands, shows only here. */
+function plain(source: string, document: Document): unknown {
+  try {
+    return document.toJS();
+  } catch (cause) {
+    throw new UsageError(`${source}: not valid YAML: ${describeError(cause)}`, { cause });
+  }
 }
 
 interface Remark {
