@@ -28,7 +28,7 @@ export function registerSidecarMetrics(registry: Registry, source: MetricsSource
   counter(registry, 'retries_total', 'Calls tried again on the spot', undefined, () => [
     [base, stats.retries],
   ]);
-  gauge(registry, 'running', 'Calls running in the user’s container', base, () => breaker.running);
+  gauge(registry, 'running', 'Calls running in the app', base, () => breaker.running);
   gauge(registry, 'waiting', 'Direct callers waiting for a place', base, () => breaker.waiting);
   gauge(registry, 'limit', 'Calls that may run at once', base, () => breaker.limit);
   gauge(
@@ -81,24 +81,26 @@ function labelled(counts: Readonly<Record<string, number>>, base: Labels, label:
 /** A Histogram whose values are given instead of observed. */
 function durationHistogram(base: Labels, stats: Stats): Histogram {
   const name = 'slimfaas_sidecar_request_duration_seconds';
-  const histogram = new Histogram({
-    name,
-    help: 'From the first byte of a call to its end, waiting and retries included',
-    labelNames: ['namespace', 'function'],
-    buckets: LATENCY_BUCKETS,
-    registers: [],
-  });
-  const known = histogram.get.bind(histogram);
-  const get = async () => ({ ...(await known()), values: histogramValues(name, base, stats) });
-  // getForPromString is prom-client's shortcut past get(), over a store that is empty here.
-  return Object.assign(histogram, { get, getForPromString: undefined });
+  const help = 'From the first byte of a call to its end, waiting and retries included';
+  const labelNames = ['namespace', 'function'];
+  const histogram = new Histogram({ name, help, labelNames, buckets: LATENCY_BUCKETS, registers: [] });
+  const get = async () => {
+    const values = histogramValues(name, base, stats);
+    return { name, help, type: 'histogram', aggregator: 'sum', values };
+  };
+  // getForPromString is prom-client's way to text, get the one to JSON; both read its own store otherwise.
+  return Object.assign(histogram, { get, getForPromString: get });
 }
 
-type HistogramValues = Awaited<ReturnType<Histogram['get']>>['values'];
+interface HistogramValue {
+  readonly metricName: string;
+  readonly labels: Record<string, string | number>;
+  readonly value: number;
+}
 
-function histogramValues(name: string, labels: Labels, stats: Stats): HistogramValues {
+function histogramValues(name: string, labels: Labels, stats: Stats): HistogramValue[] {
   let total = 0;
-  const values: HistogramValues = [];
+  const values: HistogramValue[] = [];
   for (const [i, count] of stats.durationCounts.entries()) {
     total += count; // Prometheus' buckets are cumulative
     const le = LATENCY_BUCKETS_SECONDS[i] ?? '+Inf';

@@ -55,6 +55,7 @@ export async function startSidecar(config: SidecarConfig, deps: SidecarDeps): Pr
     listen(data, config.host, config.port),
     listen(admin, config.host, config['admin-port']),
   ]);
+  port = portOf(data);
   stops.add('admin server', () => closeServer(admin));
   stops.add('connections to the app', () => context.relay.close());
   stops.add('data server', () => closeServer(data));

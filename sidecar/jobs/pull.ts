@@ -4,7 +4,8 @@
  * that may have one place. Here one inbox serves all requests, and each request is a number of credits that
  * end with a message, with the server's word that the request is over, or with its time.
  */
-import { createInbox, nanos, toJsMsg, type JsMsg, type Msg, type NatsConnection } from '../../common/nats.ts';
+import { deliveryOf, type Delivery } from '../../common/jobs/delivery.ts';
+import { createInbox, nanos, type Msg, type NatsConnection } from '../../common/nats.ts';
 
 /** Long, because renewing costs the server; the request ends with the connection anyway. */
 const EXPIRES_MS = 20_000;
@@ -13,7 +14,7 @@ export interface PullOptions {
   readonly connection: NatsConnection;
   readonly stream: string;
   readonly consumer: string;
-  readonly onJob: (message: JsMsg) => void;
+  readonly onJob: (delivery: Delivery) => void;
   /** Credits came back without a message: time to ask again. `isAbsent`: there is no such consumer (yet). */
   readonly onCredits: (isAbsent: boolean) => void;
 }
@@ -69,7 +70,7 @@ export class PullConsumer {
       return this.#end(message.subject, message.headers?.code === 503);
     }
     this.#spend();
-    this.#options.onJob(toJsMsg(message));
+    this.#options.onJob(deliveryOf(message));
   }
 
   /** The server serves requests in order, so a message ends a credit of the oldest one. */

@@ -3,11 +3,12 @@
  * then the ack or nak. A crash between the two runs the job once more; it never forgets one.
  */
 import { removeBody } from '../../common/jobs/body-store.ts';
+import type { Delivery } from '../../common/jobs/delivery.ts';
 import type { JobHead } from '../../common/jobs/job.ts';
 import { decodeState, encodeState, type JobState, type Try } from '../../common/jobs/state.ts';
 import { JOBS_STREAM, RESULTS_STREAM } from '../../common/jobs/streams.ts';
 import { deadHeaders } from '../../common/jobs/dead.ts';
-import { getStored, type JetStreamClient, type JetStreamManager, type JsMsg } from '../../common/nats.ts';
+import { getStored, type JetStreamClient, type JetStreamManager } from '../../common/nats.ts';
 import { functionSubject, resultSubject, type FunctionId } from '../../common/subjects.ts';
 
 export interface JetStream {
@@ -25,31 +26,31 @@ export class Records {
   }
 
   /** What earlier deliveries left. A first delivery has nothing, and pays nothing for asking. */
-  async before(message: JsMsg): Promise<JobState | undefined> {
-    if (!message.redelivered) return undefined;
+  async before(message: Delivery): Promise<JobState | undefined> {
+    if (message.deliveries <= 1) return undefined;
     const subject = resultSubject(this.#id, message.seq);
     const stored = await getStored(this.#jetstream.jsm, RESULTS_STREAM, { last_by_subj: subject });
     return stored && decodeState(stored.data);
   }
 
   /** @throws NatsError when JetStream does not confirm: the job is then given back untouched */
-  async write(message: JsMsg, state: JobState): Promise<void> {
+  async write(message: Delivery, state: JobState): Promise<void> {
     await this.#jetstream.js.publish(resultSubject(this.#id, message.seq), encodeState(state));
   }
 
-  async finish(message: JsMsg, head: JobHead, state: JobState): Promise<void> {
+  async finish(message: Delivery, head: JobHead, state: JobState): Promise<void> {
     await this.write(message, state);
     message.ack();
     if (head.object) await removeBody(this.#jetstream.jsm, head.object.name).catch(() => undefined);
   }
 
-  async giveBack(message: JsMsg, state: JobState, delayMs: number): Promise<void> {
+  async giveBack(message: Delivery, state: JobState, delayMs: number): Promise<void> {
     await this.write(message, state);
     message.nak(Math.ceil(delayMs));
   }
 
   /** The request goes to SLIMFAAS_DEAD as it is, with its history; a large body stays for the replay. */
-  async bury(message: JsMsg, state: JobState & { state: 'dead' }): Promise<void> {
+  async bury(message: Delivery, state: JobState & { state: 'dead' }): Promise<void> {
     await this.#jetstream.js.publish(functionSubject('dead', this.#id), message.data, {
       headers: deadHeaders({ sequence: message.seq, tries: state.tries, why: state.why }),
       // A crash after this line and before the ack buries it again; the id makes that one letter.

@@ -1,0 +1,52 @@
+/**
+ * The jobs that this sidecar holds, by element id: which run, and which wait for their function to call back.
+ * It answers the proxies' questions; a callback closes a job once, so a second one finds nothing.
+ */
+import { decodeQuestion, encodeAnswer } from '../../common/jobs/question.ts';
+
+export type CallbackOutcome = 'success' | 'error' | 'timeout' | 'ended';
+
+export class Callbacks {
+  readonly #running = new Set<string>();
+  readonly #open = new Map<string, (outcome: CallbackOutcome) => void>();
+
+  /** Marks a job as held; returns its release. */
+  hold(elementId: string): () => void {
+    this.#running.add(elementId);
+    return () => this.#running.delete(elementId);
+  }
+
+  /** Resolves with the callback, with `timeout` after `timeoutMs`, or with `ended` when the pod ends. */
+  open(elementId: string, timeoutMs: number): Promise<CallbackOutcome> {
+    return new Promise((resolve) => {
+      const close = (outcome: CallbackOutcome): void => {
+        clearTimeout(timer);
+        this.#open.delete(elementId);
+        resolve(outcome);
+      };
+      const timer = setTimeout(() => close('timeout'), timeoutMs);
+      this.#open.set(elementId, close);
+    });
+  }
+
+  get waiting(): number {
+    return this.#open.size;
+  }
+
+  /** The pod ends: what waits is given back. */
+  end(): void {
+    for (const close of this.#open.values()) close('ended');
+  }
+
+  /** For NatsLink.serve: undefined keeps silent, because another sidecar may hold the job. */
+  answer(data: Uint8Array): Uint8Array | undefined {
+    const question = decodeQuestion(data);
+    const close = this.#open.get(question.elementId);
+    if (close && question.kind === 'callback') {
+      close(question.outcome);
+      return encodeAnswer('closed');
+    }
+    if (close) return encodeAnswer('waiting-for-callback');
+    return this.#running.has(question.elementId) ? encodeAnswer('running') : undefined;
+  }
+}
