@@ -132,11 +132,20 @@ const OPEN_API_INDEX = {
   ),
 };
 
+/**
+ * For a kind that no group has, kubectl falls back to the OpenAPI document of version 2, in protobuf; an empty
+ * one (no bytes) lets it go on to say that there is no such kind.
+ */
+const EMPTY_OPEN_API = {
+  contentType: 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf',
+  body: '',
+};
+
 const AGGREGATED_TYPE = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList';
 
 export interface DiscoveryAnswer {
   readonly contentType: string;
-  readonly body: unknown;
+  readonly body: string;
 }
 
 function plainAnswer(path: string): unknown {
@@ -156,13 +165,17 @@ function plainAnswer(path: string): unknown {
 
 /** Undefined when the path is no question of this sort. */
 export function discover(path: string, accept: string): DiscoveryAnswer | undefined {
+  if (path === '/openapi/v2') return EMPTY_OPEN_API;
   const wantsAggregated = accept
     .split(',')
     .some((type) => /as=APIGroupDiscoveryList/.test(type) && /v=v2(;|$)/.test(type));
   if (wantsAggregated && (path === '/api' || path === '/apis')) {
     const core = [...BY_API_VERSION].filter(([groupVersion]) => groupVersion === 'v1');
-    return { contentType: AGGREGATED_TYPE, body: aggregated(path === '/api' ? core : NAMED_GROUPS) };
+    return {
+      contentType: AGGREGATED_TYPE,
+      body: JSON.stringify(aggregated(path === '/api' ? core : NAMED_GROUPS)),
+    };
   }
   const body = plainAnswer(path);
-  return body === undefined ? undefined : { contentType: 'application/json', body };
+  return body === undefined ? undefined : { contentType: 'application/json', body: JSON.stringify(body) };
 }

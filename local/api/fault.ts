@@ -70,7 +70,8 @@ export function invalid(kind: Kind, name: string, causes: readonly FieldCause[])
 }
 
 export function forbidden(kind: Kind, name: string, why: string): ApiError {
-  const text = `${qualified(kind)} "${name}" is forbidden: ${why}`;
+  const what = name === '' ? qualified(kind) : `${qualified(kind)} "${name}"`;
+  const text = `${what} is forbidden: ${why}`;
   return new ApiError(403, 'Forbidden', text, detailsOf(kind, name));
 }
 

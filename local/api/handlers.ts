@@ -8,7 +8,7 @@ import { presenter, storable } from './event-versions.ts';
 import { badRequest, methodNotAllowed, notFound } from './fault.ts';
 import { isObject } from './json.ts';
 import type { Kind } from './kinds.ts';
-import { applyPatch } from './patches.ts';
+import { applyPatch, checkPatchType } from './patches.ts';
 import { pageOf } from './paging.ts';
 import type { Registry, Target } from './registry.ts';
 import type { RequestTarget } from './request-target.ts';
@@ -115,21 +115,23 @@ function writeTarget(target: RequestTarget): Target {
 
 const update: Handler = async ({ registry }, target, context) => {
   const { kind, namespace } = target;
+  const at = writeTarget(target);
   const object = await readObject(kind, context);
   checkNamespace(object, namespace);
-  const at = writeTarget(target);
   sendObject(context, kind, await registry.update(at, () => structuredClone(object), context.caller));
 };
 
 /** The patch is applied anew when somebody wrote in between, unless it names a resourceVersion itself. */
 const patch: Handler = async ({ registry }, target, context) => {
   const { kind } = target;
+  const at = writeTarget(target);
   const type = mediaType(context.request);
+  checkPatchType(type);
   const body = await readBody(context.request);
   const decoder = await loadDecoder();
   const change = (current: KubeObject) =>
     decode(decoder, kind, applyPatch(type, presenter(kind)(current), body), context);
-  sendObject(context, kind, await registry.update(writeTarget(target), change, context.caller));
+  sendObject(context, kind, await registry.update(at, change, context.caller));
 };
 
 /** Options come in the body, and the older clients' in the query. */

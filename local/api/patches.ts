@@ -39,22 +39,20 @@ export function applyJsonPatch(target: unknown, operations: unknown): unknown {
   }
 }
 
+/** Refuses a type that nobody here can apply, before anything is looked up. */
+export function checkPatchType(contentType: string): void {
+  if ((PATCH_TYPES as readonly string[]).includes(contentType)) return;
+  const why = contentType.startsWith('application/apply-patch')
+    ? `${contentType}: server-side apply is not served here, use client-side apply`
+    : contentType || 'no content type';
+  throw unsupportedMediaType(why, PATCH_TYPES);
+}
+
 /** `contentType` without parameters. */
 export function applyPatch(contentType: string, target: unknown, patch: unknown): unknown {
-  switch (contentType) {
-    case 'application/json-patch+json':
-      return applyJsonPatch(target, patch);
-    case 'application/merge-patch+json':
-    case 'application/strategic-merge-patch+json':
-      if (!isObject(patch)) throw badRequest('a merge patch is an object');
-      if (contentType === 'application/merge-patch+json') return mergePatch(target, patch);
-      return strategicMerge(target as JsonObject, patch);
-    case 'application/apply-patch+yaml':
-      throw unsupportedMediaType(
-        `${contentType}: server-side apply is not served here, use client-side apply`,
-        PATCH_TYPES,
-      );
-    default:
-      throw unsupportedMediaType(contentType || 'no content type', PATCH_TYPES);
-  }
+  checkPatchType(contentType);
+  if (contentType === 'application/json-patch+json') return applyJsonPatch(target, patch);
+  if (!isObject(patch)) throw badRequest('a merge patch is an object');
+  if (contentType === 'application/merge-patch+json') return mergePatch(target, patch);
+  return strategicMerge(target as JsonObject, patch);
 }

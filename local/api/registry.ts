@@ -83,8 +83,7 @@ export class Registry {
   /** A real cluster forgets events after an hour; this one keeps the newest, so that memory is bounded. */
   #forgetOldEvents(): void {
     if (this.store.count('events') < MAX_EVENTS) return;
-    const version = ({ metadata }: KubeObject) => Number(metadata.resourceVersion);
-    const oldest = this.store.list('events').toSorted((a, b) => version(a) - version(b));
+    const oldest = this.store.list('events').toSorted((a, b) => versionOf(a) - versionOf(b));
     for (const { metadata } of oldest.slice(0, MAX_EVENTS / 10)) {
       this.store.remove('events', metadata.namespace, metadata.name);
     }
@@ -177,6 +176,10 @@ interface AdmissionStep {
 
 function admissionRequest(kind: Kind, { caller, ...step }: AdmissionStep): AdmissionRequest {
   return { kind, ...step, ...caller };
+}
+
+function versionOf({ metadata }: KubeObject): number {
+  return Number(metadata.resourceVersion);
 }
 
 /** Everything but metadata and status: what a generation counts. */

@@ -42,7 +42,7 @@ async function route(parts: RouterParts, request: IncomingMessage, response: Ser
   const discovered = request.method === 'GET' ? discover(path, request.headers.accept ?? '') : undefined;
   if (discovered !== undefined) {
     response.setHeader('content-type', discovered.contentType);
-    response.end(JSON.stringify(discovered.body));
+    response.end(discovered.body);
     return;
   }
   const context = createContext(request, response, user);

@@ -60,12 +60,7 @@ export class WebhookCaller {
     if (config.service === undefined) {
       const url = new URL(config.url ?? '');
       const { hostname, port, pathname } = url;
-      const options = {
-        host: hostname,
-        port: port || 443,
-        path: `${pathname}${query}`,
-        servername: hostname,
-      };
+      const options = { host: hostname, port: port || 443, path: `${pathname}${query}` };
       return { shown: `${url.href}${query}`, options };
     }
     const { namespace, name, path = '/', port = 443 } = config.service;
