@@ -69,7 +69,8 @@ function withSidecar(pod: V1Pod, owner: PodOwner, sidecar: V1Container, version:
   const spec = (desired.spec ??= { containers: [] });
   spec.initContainers = [sidecar, ...(spec.initContainers ?? [])];
   for (const container of spec.containers)
-    if (!container.lifecycle?.preStop) container.lifecycle = { ...container.lifecycle, ...drainBeforeStop() };
+    if (!container.lifecycle?.preStop)
+      container.lifecycle = { ...container.lifecycle, ...drainBeforeStop(container.name) };
   return desired;
 }
 

@@ -37,7 +37,7 @@ export function sidecarContainer(facts: SidecarFacts, defaults: SidecarDefaults)
       { name: 'slimfaas-data', containerPort: SIDECAR_DATA_PORT, protocol: 'TCP' },
       { name: 'slimfaas-admin', containerPort: SIDECAR_ADMIN_PORT, protocol: 'TCP' },
     ],
-    ...probes(facts.port),
+    livenessProbe: livenessProbe(),
     lifecycle: drainBeforeStop(),
     resources: sidecarResources(facts.spec.sidecarResources),
     securityContext: {
@@ -55,26 +55,25 @@ function adminGet(path: string): Pick<V1Probe, 'httpGet'> {
   return { httpGet: { path, port: SIDECAR_ADMIN_PORT, scheme: 'HTTP' } };
 }
 
-/** What makes the kubelet hold a container's SIGTERM back until the sidecar has let every call finish. */
-export function drainBeforeStop(): NonNullable<V1Container['lifecycle']> {
-  return { preStop: adminGet('/drain') };
+/**
+ * What makes the kubelet hold a container's SIGTERM back until the sidecar has let every call finish.
+ * At a pod's end the kubelet runs the hooks of all containers at once, the sidecar's own too: `/drain` is for
+ * good. A user's container that fails its liveness probe is ended alone, and comes back: its hook says which one
+ * it is, `/drain?container=app`, so that the sidecar can tell the two apart.
+ */
+export function drainBeforeStop(container?: string): NonNullable<V1Container['lifecycle']> {
+  return { preStop: adminGet(container === undefined ? '/drain' : `/drain?container=${container}`) };
 }
 
 /**
- * No startupProbe: it would hold back the user's containers until the sidecar listens.
- * The readinessProbe is there for HTTP workloads only. /ready is true once the user's own probe (or a TCP
- * connect) has passed, so that Kubernetes does not take a pod without a probe for ready before it listens, which
- * would let a rollout end the old pod too soon. Calls do not wait for it: they go by the `ready` message. For a
- * database it would add nothing but a way for the sidecar to take it out of its Service.
- * The livenessProbe is slow on purpose (60 s): restarting a sidecar breaks the calls running through it.
+ * Liveness only, and slow on purpose (60 s): restarting a sidecar breaks the calls that run through it. No
+ * startupProbe: it would hold the user's containers back until the sidecar listens. No readinessProbe either: it
+ * could only make the pod ready later (by up to its period, for each workload that others depend on) or take a
+ * database out of its Service over a slow sidecar. Nothing needs it: a sidecar that is not up yet refuses the
+ * connection, one whose app is not up answers `starting`, and both send the call back to the proxy's queue.
  */
-function probes(port: number): Pick<V1Container, 'readinessProbe' | 'livenessProbe'> {
-  const livenessProbe = { ...adminGet('/health'), periodSeconds: 10, timeoutSeconds: 3, failureThreshold: 6 };
-  if (port === 0) return { livenessProbe };
-  return {
-    readinessProbe: { ...adminGet('/ready'), periodSeconds: 1, timeoutSeconds: 1, failureThreshold: 3 },
-    livenessProbe,
-  };
+function livenessProbe(): V1Probe {
+  return { ...adminGet('/health'), periodSeconds: 10, timeoutSeconds: 3, failureThreshold: 6 };
 }
 
 function environment(facts: SidecarFacts, defaults: SidecarDefaults): NonNullable<V1Container['env']> {

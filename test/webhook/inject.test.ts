@@ -63,15 +63,11 @@ describe('the sidecar container', () => {
     assert.deepEqual(limits, { memory: '256Mi' });
   });
 
-  it('has no startupProbe, which would delay the app', () => {
-    assert.equal(sidecarOf(inject().pod)?.startupProbe, undefined);
-  });
-
-  it('gates readiness for HTTP workloads only', () => {
-    assert.equal(sidecarOf(inject().pod)?.readinessProbe?.httpGet?.path, '/ready');
-    const noPort = inject({}, { containers: [{ name: 'app' }] });
-    assert.equal(sidecarOf(noPort.pod)?.readinessProbe, undefined);
-    assert.equal(sidecarOf(noPort.pod)?.livenessProbe?.httpGet?.path, '/health');
+  it('has no startupProbe, which would delay the app, and no readinessProbe, which would delay the pod', () => {
+    const sidecar = sidecarOf(inject().pod);
+    assert.equal(sidecar?.startupProbe, undefined);
+    assert.equal(sidecar?.readinessProbe, undefined);
+    assert.equal(sidecar?.livenessProbe?.httpGet?.path, '/health');
   });
 
   it('is drained by its own preStop as well, for pods whose containers all have their own', () => {

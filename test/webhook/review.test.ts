@@ -55,14 +55,14 @@ describe("behaviour 40: valid pods, the user's parts untouched", () => {
     assert.deepEqual(proxy?.lifecycle?.postStart?.exec?.command, ['pilot-agent', 'wait']);
     for (const container of [proxy, app])
       assert.deepEqual(container?.lifecycle?.preStop, {
-        httpGet: { path: '/drain', port: 15081, scheme: 'HTTP' },
+        httpGet: { path: `/drain?container=${container?.name}`, port: 15081, scheme: 'HTTP' },
       });
   });
 
   it('keeps a preStop of the user, and gives the other container its own', () => {
     const [app, helper] = review(fixture('own-prestop')).after.spec?.containers ?? [];
     assert.deepEqual(app?.lifecycle, { preStop: { exec: { command: ['sh', '-c', 'sleep 5'] } } });
-    assert.equal(helper?.lifecycle?.preStop?.httpGet?.path, '/drain');
+    assert.equal(helper?.lifecycle?.preStop?.httpGet?.path, '/drain?container=helper');
   });
 
   it('gives init containers and other native sidecars no preStop', () => {
