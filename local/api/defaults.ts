@@ -97,7 +97,8 @@ function defaultBinding(object: Draft): void {
   const group = 'rbac.authorization.k8s.io';
   if (object.roleRef) fill(object.roleRef, { apiGroup: group });
   for (const subject of object.subjects ?? []) {
-    fill(subject, { apiGroup: subject.kind === 'ServiceAccount' ? '' : group });
+    // A service account's group is the empty one, which is written by leaving it out.
+    if (subject.kind !== 'ServiceAccount') fill(subject, { apiGroup: group });
   }
 }
 

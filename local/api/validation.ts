@@ -4,6 +4,7 @@
  */
 import { Causes, checkName, DNS_1035_LABEL, DNS_LABEL, DNS_SUBDOMAIN, PATH_SEGMENT } from './causes.ts';
 import { invalid } from './fault.ts';
+import type { JsonObject } from './json.ts';
 import type { Kind } from './kinds.ts';
 import { checkPodSpec } from './pod-validation.ts';
 import { compileLabelSelector } from './selectors.ts';
@@ -60,10 +61,17 @@ function checkMetadata(kind: Kind, { metadata }: KubeObject, causes: Causes): vo
   }
 }
 
+/** A StatefulSet's claims are volumes of its pods. */
+function withClaims({ spec }: KubeObject): JsonObject {
+  const claims = (spec.volumeClaimTemplates ?? []) as { metadata?: { name?: string } }[];
+  const volumes = claims.map(({ metadata }) => ({ name: metadata?.name }));
+  return { ...spec.template.spec, volumes: [...(spec.template.spec.volumes ?? []), ...volumes] };
+}
+
 function checkTemplate(object: KubeObject, causes: Causes): void {
   const { template, selector } = object.spec;
   if (!template?.spec) return causes.required('spec.template', 'a pod template with a spec');
-  checkPodSpec(causes, 'spec.template.spec', template.spec);
+  checkPodSpec(causes, 'spec.template.spec', withClaims(object));
   checkLabels('spec.template.metadata.labels', template.metadata?.labels, causes);
   if (template.spec.restartPolicy !== undefined) {
     causes.oneOf('spec.template.spec.restartPolicy', template.spec.restartPolicy, ['Always']);

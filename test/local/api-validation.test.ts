@@ -325,6 +325,16 @@ describe('malformed manifests are refused with the field, the value and what is 
     assert.match(message, /^Pod "a" is invalid: \[.*\.name: Required value, .*\.image: Required value\]$/);
   });
 
+  test("a StatefulSet's pods may mount its claims", () => {
+    const object = deployment((draft) => {
+      draft.spec.volumeClaimTemplates = [{ metadata: { name: 'data' }, spec: {} }];
+      draft.spec.template.spec.containers[0].volumeMounts = [{ name: 'data', mountPath: '/data' }];
+    });
+    assert.equal(faultOf('statefulsets', object), '');
+    delete object.spec.volumeClaimTemplates;
+    assert.match(faultOf('statefulsets', object), /volumeMounts\[0\]\.name: Not found: "data"/);
+  });
+
   test('sound manifests pass', () => {
     assert.equal(faultOf('pods', pod()), '');
     assert.equal(faultOf('deployments', deployment()), '');
