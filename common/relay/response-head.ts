@@ -50,7 +50,12 @@ export function parseResponseHead(text: string, isHead: boolean): ParsedHead {
     listed: undefined,
   };
   const isBodiless = isHead || status === 204 || status === 304 || status < 200;
-  const headers = parseFields(text, lineEnd + 2, (name, value) => takeField(facts, status, name, value));
+  const headers = parseFields(text, lineEnd + 2, (name, value, hasBlankBehind) => {
+    // llhttp, for one, does not take "chunked" with a tab behind it for chunked.
+    if (hasBlankBehind && fieldKind(name) === 'transfer-encoding')
+      throw badResponse('white space behind Transfer-Encoding');
+    return takeField(facts, status, name, value);
+  });
   if (facts.isChunked && facts.length >= 0) throw badResponse('Content-Length beside Transfer-Encoding');
   if (facts.isChunked && minor === 0) throw badResponse('Transfer-Encoding in an HTTP/1.0 answer');
   const framing = isBodiless ? 'none' : framingOf(facts);
@@ -100,7 +105,7 @@ function reasonPhrase(text: string, lineEnd: number): string {
 export function parseFields(
   text: string,
   at: number,
-  take: (name: string, value: string) => boolean,
+  take: (name: string, value: string, hasBlankBehind: boolean) => boolean,
 ): string[] {
   const fields: string[] = [];
   while (at < text.length) {
@@ -118,7 +123,7 @@ export function parseFields(
     let end = i;
     while (end > start && isBlank(text.charCodeAt(end - 1))) end--;
     const value = text.slice(start, end);
-    if (take(name, value)) fields.push(name, value);
+    if (take(name, value, end < i)) fields.push(name, value);
     at = i + 2;
   }
   return fields;

@@ -227,7 +227,16 @@ describe('answers that two parsers could read differently', () => {
     'HTTP/1.1 304 X\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n',
     /beside/,
   );
-  for (const coding of ['gzip, chunked', 'chunked, chunked', 'identity', 'xchunked', 'chunked;q=1', ''])
+  for (const coding of [
+    'gzip, chunked',
+    'chunked, chunked',
+    'identity',
+    'xchunked',
+    'chunked;q=1',
+    'chunked\t',
+    'chunked ',
+    '',
+  ])
     refused(
       `the coding ${JSON.stringify(coding)}`,
       `${OK}Transfer-Encoding: ${coding}\r\n\r\n0\r\n\r\n`,
@@ -277,6 +286,8 @@ describe('chunks', () => {
   refused('a chunk that ends with CR', chunked('1\r\na\rx'), /line end/);
   refused('a control character in an extension', chunked('1;a\x01\r\na\r\n0\r\n\r\n'), /extension/);
   refused('a bare LF in an extension', chunked('1;a\nb\r\na\r\n0\r\n\r\n'), /extension/);
+  // llhttp takes a line end in a quoted extension as part of it; RFC 9112 does not.
+  refused('a line end in a quoted extension', chunked('1;a="\r\n"\r\nx\r\n0\r\n\r\n'), /longer/);
   refused('a folded trailer', chunked('0\r\nA: b\r\n c\r\n\r\n'), /field name/);
 
   it('refuses extensions that add up to more than 16 KiB, chunk by chunk', () => {
