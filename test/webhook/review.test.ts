@@ -11,6 +11,7 @@ describe('behaviour 39: admission called twice, the second patch is empty', () =
       const given = fixture(name);
       const first = review(given);
       const second = review({ ...given, request: { ...given.request, object: first.after } });
+      assert.equal(second.response.allowed, first.response.allowed);
       assert.deepEqual(second.patch, []);
       assert.equal(second.response.patch, undefined);
       assert.equal(second.response.patchType, undefined);
@@ -22,7 +23,9 @@ describe('behaviour 39: admission called twice, the second patch is empty', () =
     const { after } = review(given);
     after.spec?.containers.push({ name: 'late-proxy', image: 'example/late:1' });
     after.spec?.initContainers?.unshift({ name: 'late-init', image: 'example/late:1' });
-    assert.deepEqual(review({ ...given, request: { ...given.request, object: after } }).patch, []);
+    const again = review({ ...given, request: { ...given.request, object: after } });
+    assert.equal(again.response.allowed, true);
+    assert.deepEqual(again.patch, []);
   });
 });
 
