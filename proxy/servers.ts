@@ -67,8 +67,17 @@ export function createServers(
       maxConnections: config['max-connections'],
     },
   );
+  Object.assign(main, { shouldUpgradeCallback: isToUpgrade });
   main.on('upgrade', createUpgradeRoute({ ...common, open: state.upgrades }));
   return { main, metrics: createMetricsServer(deps) };
+}
+
+/**
+ * Java's HttpClient offers `Upgrade: h2c` with each first request, whatever its body; taken for an upgrade, the
+ * body would be lost. A server may ignore the offer (RFC 9110 7.8), and so do we.
+ */
+function isToUpgrade(req: IncomingMessage): boolean {
+  return req.headers.upgrade?.toLowerCase() !== 'h2c';
 }
 
 function createMetricsServer(deps: ServersDeps): Server {

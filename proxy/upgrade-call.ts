@@ -23,7 +23,7 @@ export interface UpgradeRequest {
   /** A pod is being tried. */
   readonly onTry: () => void;
   readonly onOpen: () => void;
-  readonly onEnd: () => void;
+  readonly onEnd: (end: CallEnd) => void;
 }
 
 export interface UpgradeDeps {
@@ -156,6 +156,6 @@ export class UpgradeCall implements Caller {
     if (this.#state === 'ended') return;
     this.#state = 'ended';
     this.#entry.account.ended(end, this.#deps.clock.now() - this.#ticket.arrivedMs);
-    this.#request.onEnd();
+    this.#request.onEnd(end);
   }
 }

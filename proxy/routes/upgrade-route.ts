@@ -56,7 +56,11 @@ function begin(req: IncomingMessage, socket: Duplex, head: Buffer, deps: Upgrade
       onOpen: () => {
         if (req.headers.upgrade?.toLowerCase() === 'websocket') deps.open.opened(socket);
       },
-      onEnd: release,
+      onEnd: (end) => {
+        release();
+        // Whoever left by closing his half still has ours open.
+        if (end.kind === 'cancelled') socket.destroy();
+      },
     },
     deps,
   );

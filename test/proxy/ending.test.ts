@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { Agent } from 'node:http';
+import { connect } from 'node:net';
+import { test } from 'node:test';
+import { waitFor } from '../helpers/wait.ts';
+import { callUrl, startCall } from './support/calls.ts';
+import type { FakeFunction } from './support/fake-pod.ts';
+import { startTestProxy } from './support/test-proxy.ts';
+import { statusOf } from './support/wakes.ts';
+
+test('behaviour 25: the proxy is rolled under load: 100 % answered', async () => {
+  await using t = await startTestProxy(['--lame-duck=1']);
+  t.addFunction('fib');
+  const pods = [await t.addPod('fib', { run: answerIn30Ms }), await t.addPod('fib', { run: answerIn30Ms })];
+  await t.readyPods('fib', 2);
+  const next = await t.another();
+  await waitFor(async () => (await statusOf(next, 'fib')).NumberReady === 2, { what: 'the next one knows' });
+  // What a Service does: new connections go to endpoints that are ready, and it learns late.
+  let target = t.url;
+  const agent = new Agent({ keepAlive: true, maxSockets: 20 });
+  const statuses: number[] = [];
+  const load = { isRunning: true };
+  const client = async (i: number): Promise<void> => {
+    while (load.isRunning) statuses.push((await callUrl(`${target}/function/fib/${i}`, { agent })).status);
+  };
+  const clients = Array.from({ length: 20 }, (_, i) => client(i));
+  await waitFor(() => statuses.length > 200, { what: 'load runs' });
+  const stopped = t.proxy.stop();
+  const ready = await callUrl(`${t.metricsUrl}/ready`);
+  assert.equal(ready.status, 503);
+  assert.match(ready.text, /the proxy is ending/);
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  target = next.url;
+  await stopped;
+  const served = statuses.length;
+  await waitFor(() => statuses.length > served + 200, { what: 'load goes on with the next one' });
+  load.isRunning = false;
+  await Promise.all(clients);
+  agent.destroy();
+  assert.deepEqual([...new Set(statuses)], [200]);
+  assert.ok(pods.every((pod) => pod.running === 0));
+});
+
+test('an ending proxy answers what it holds: running calls, and waiting ones that still get a pod', async () => {
+  await using t = await startTestProxy();
+  t.addFunction('fib');
+  t.addFunction('cold');
+  const pod = await t.addPod('fib', { limit: 1, run: (_req, res) => void setTimeout(() => res.end(), 300) });
+  await t.readyPods('fib', 1);
+  const calls = [1, 2, 3].map((i) => callUrl(`${t.url}/function/fib/${i}`));
+  const cold = callUrl(`${t.url}/function/cold/`);
+  await waitFor(async () => (await statusOf(t, 'fib')).Waiting === 2, { what: 'two wait' });
+  await waitFor(async () => (await statusOf(t, 'cold')).Waiting === 1, {
+    what: 'one waits for its first pod',
+  });
+  const stopped = t.proxy.stop();
+  await t.addPod('cold');
+  const answers = await Promise.all([...calls, cold]);
+  assert.deepEqual(
+    answers.map((answer) => answer.status),
+    [200, 200, 200, 200],
+  );
+  assert.deepEqual(new Set(answers.map((answer) => answer.headers.connection)), new Set(['close']));
+  await stopped;
+  assert.deepEqual(pod.seen, ['/1', '/2', '/3']);
+});
+
+test('the drain is bounded: a call that does not end is cut, and the proxy goes', async () => {
+  await using t = await startTestProxy(['--drain-timeout=1']);
+  t.addFunction('fib');
+  const pod = await t.addPod('fib', { run: () => undefined });
+  await t.readyPods('fib', 1);
+  const call = startCall(`${t.url}/function/fib/`);
+  const cut = new Promise((resolve) => call.once('close', resolve));
+  await waitFor(() => pod.running === 1, { what: 'it runs' });
+  const before = performance.now();
+  await t.proxy.stop();
+  assert.ok(performance.now() - before < 4_000);
+  await cut;
+});
+
+test('an idle proxy stops at once, idle connections and all', async () => {
+  await using t = await startTestProxy();
+  const socket = connect(t.port, '127.0.0.1');
+  const closed = new Promise((resolve) => socket.once('close', resolve));
+  socket.resume();
+  socket.write('GET /health HTTP/1.1\r\nHost: h\r\n\r\n');
+  await new Promise((resolve) => socket.once('data', resolve));
+  const before = performance.now();
+  await t.proxy.stop();
+  assert.ok(performance.now() - before < 1_000);
+  await closed;
+});
+
+const answerIn30Ms: FakeFunction = (_req, res) => void setTimeout(() => res.end('ok'), 30);
