@@ -2,7 +2,7 @@
  * Bundles everything into dist/: one entry, `dist/slimfaas.js`, and chunks that it loads when a command needs
  * them, so that a sidecar never parses what a scaler uses. The result runs with no node_modules beside it.
  */
-import { rm } from 'node:fs/promises';
+import { cp, rm } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
@@ -27,3 +27,4 @@ await build({
   },
   logLevel: 'warning',
 });
+await cp(`${root}proxy/status-page`, `${root}dist/status-page`, { recursive: true });

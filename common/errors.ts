@@ -6,6 +6,8 @@
 /** Slugs of DESIGN's table, sent as `SlimFaas-Reason` and `error`. */
 export type ReasonCode =
   | 'unknown-function'
+  | 'unknown-job'
+  | 'job-conflict'
   | 'bad-request'
   | 'body-too-large'
   | 'queue-full'
@@ -18,6 +20,8 @@ export type ReasonCode =
 
 const STATUS: Record<ReasonCode, number> = {
   'unknown-function': 404,
+  'unknown-job': 404,
+  'job-conflict': 409,
   'bad-request': 400,
   'body-too-large': 413,
   'queue-full': 429,

@@ -9,6 +9,7 @@ import {
   Events,
   NatsError,
   type JetStreamManager,
+  type Msg,
   type MsgRequest,
   type NatsConnection,
   type StoredMsg,
@@ -31,6 +32,7 @@ export type {
 } from 'nats';
 export {
   AckPolicy,
+  createInbox,
   DeliverPolicy,
   DiscardPolicy,
   ErrorCode,
@@ -51,6 +53,13 @@ export interface NatsLink extends Running {
   publish(subject: string, data: Uint8Array): boolean;
   /** Holds across reconnects, and from before the first connection. Returns its own release. */
   subscribe(subject: string, onMessage: (subject: string, data: Uint8Array) => void): () => void;
+  /**
+   * Asks every subscriber of the subject; the first answer counts, a subscriber may keep silent.
+   * @returns undefined when nobody answered in time, or the link is down
+   */
+  request(subject: string, data: Uint8Array, timeoutMs: number): Promise<Uint8Array | undefined>;
+  /** Like subscribe; what `answer` returns goes to the asker, undefined keeps silent. */
+  serve(subject: string, answer: (data: Uint8Array) => Uint8Array | undefined): () => void;
   /** Called on every change, with what it is now. Returns its own release. */
   onStatus(listener: (isConnected: boolean) => void): () => void;
 }
@@ -70,7 +79,7 @@ export function openNatsLink(options: NatsLinkOptions): NatsLink {
 
 interface Subscription {
   readonly subject: string;
-  readonly onMessage: (subject: string, data: Uint8Array) => void;
+  readonly onMessage: (message: Msg) => void;
   live: { unsubscribe(): void } | undefined;
 }
 
@@ -106,6 +115,25 @@ class Link implements NatsLink {
   }
 
   subscribe(subject: string, onMessage: (subject: string, data: Uint8Array) => void): () => void {
+    return this.#keep(subject, (message) => onMessage(message.subject, message.data));
+  }
+
+  serve(subject: string, answer: (data: Uint8Array) => Uint8Array | undefined): () => void {
+    return this.#keep(subject, (message) => {
+      const data = answer(message.data);
+      if (data) message.respond(data);
+    });
+  }
+
+  async request(subject: string, data: Uint8Array, timeoutMs: number): Promise<Uint8Array | undefined> {
+    try {
+      return (await this.connection?.request(subject, data, { timeout: timeoutMs }))?.data;
+    } catch {
+      return undefined; // nobody there, silence, or the link went down: all the same to the asker
+    }
+  }
+
+  #keep(subject: string, onMessage: (message: Msg) => void): () => void {
     const subscription: Subscription = { subject, onMessage, live: undefined };
     this.#subscriptions.add(subscription);
     this.#attach(subscription);
@@ -186,7 +214,7 @@ class Link implements NatsLink {
     if (!this.#connection || this.#connection.isClosed()) return;
     subscription.live = this.#connection.subscribe(subscription.subject, {
       callback: (error, message) => {
-        if (!error) subscription.onMessage(message.subject, message.data);
+        if (!error) subscription.onMessage(message);
       },
     });
   }

@@ -1,6 +1,6 @@
 /**
- * Making and reading certificates: the one place that loads @peculiar/x509 (120 ms, so it is loaded on first
- * use). ECDSA on P-256 throughout: small, quick to make, and accepted by every API server.
+ * Making and reading certificates: @peculiar/x509 takes 120 ms to load, so it is loaded on first
+ * use. ECDSA on P-256 throughout: small, quick to make, and accepted by every API server.
  */
 import { randomBytes, webcrypto, X509Certificate } from 'node:crypto';
 
@@ -21,7 +21,7 @@ const CLOCK_SKEW_MS = 5 * 60_000;
 
 /** A CA's subject is unique: where two are trusted at once, a verifier finds the right one by name. */
 export async function createAuthority(validity: Validity): Promise<KeyPair> {
-  const x509 = await load();
+  const { x509 } = await import('../common/x509-library.ts');
   const keys = await generateKeys();
   const serialNumber = newSerialNumber();
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
@@ -45,7 +45,7 @@ export async function issueCertificate(
   dnsNames: readonly string[],
   validity: Validity,
 ): Promise<KeyPair> {
-  const x509 = await load();
+  const { x509 } = await import('../common/x509-library.ts');
   const keys = await generateKeys();
   const issuer = new x509.X509Certificate(authority.certificate);
   const certificate = await x509.X509CertificateGenerator.create({
@@ -91,13 +91,6 @@ export function isForNames(certificate: string, dnsNames: readonly string[]): bo
 export function splitBundle(bundle: string): string[] {
   const blocks = bundle.match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g) ?? [];
   return blocks.map((block) => `${block}\n`);
-}
-
-type X509Library = typeof import('@peculiar/x509');
-
-async function load(): Promise<X509Library> {
-  await import('./reflect-metadata.ts');
-  return import('@peculiar/x509');
 }
 
 function generateKeys(): Promise<webcrypto.CryptoKeyPair> {

@@ -15,22 +15,6 @@ const YEAR_MS = 365 * 24 * 3_600_000;
 /** What a pod of a real cluster may call the API by. */
 const API_NAMES = ['localhost', 'kubernetes', 'kubernetes.default', 'kubernetes.default.svc'];
 
-/**
- * The library's dependency container calls these three functions of the reflect-metadata proposal while it
- * loads and refuses to load without them; nothing here uses what they would remember.
- */
-async function loadX509() {
-  const none = {
-    getMetadata: () => undefined,
-    getOwnMetadata: () => undefined,
-    defineMetadata: () => undefined,
-  };
-  for (const [name, value] of Object.entries(none)) {
-    if (!(name in Reflect)) Object.defineProperty(Reflect, name, { value, configurable: true });
-  }
-  return import('@peculiar/x509');
-}
-
 function generateKeys(): Promise<webcrypto.CryptoKeyPair> {
   return webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
 }
@@ -49,7 +33,7 @@ export async function createServerIdentity(
   ipAddresses: readonly string[],
   dnsNames: readonly string[] = API_NAMES,
 ): Promise<ServerIdentity> {
-  const x509 = await loadX509();
+  const { x509 } = await import('../../common/x509-library.ts');
   const [caKeys, keys] = await Promise.all([generateKeys(), generateKeys()]);
   const now = Date.now();
   // A minute back, for a client whose clock is a little behind.

@@ -56,7 +56,7 @@ export class Settler implements Running {
     if (this.#isRunning || this.#pending.size === 0) return;
     this.#isRunning = true;
     try {
-      for (const job of [...this.#pending.values()]) await this.#settle(job);
+      for (const job of this.#pending.values()) await this.#settle(job);
     } catch (error) {
       this.#log.debug(
         { error: describeError(error), jobs: this.#pending.size },

@@ -1,6 +1,7 @@
 /** `GET /`: the status page, three small files kept in memory. */
 import { readFileSync } from 'node:fs';
 import type Router from 'koa-router';
+import { PAGE_FOLDER } from '../page-folder.ts';
 
 const TYPES = {
   'index.html': 'text/html; charset=utf-8',
@@ -13,7 +14,7 @@ const POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; for
 
 export function addPageRoutes(router: Router): void {
   for (const [file, type] of Object.entries(TYPES)) {
-    const text = readFileSync(new URL(`../status-page/${file}`, import.meta.url), 'utf8');
+    const text = readFileSync(new URL(file, PAGE_FOLDER), 'utf8');
     router.get(file === 'index.html' ? '/' : `/status-page/${file}`, (ctx) => {
       ctx.body = text;
       ctx.set({

@@ -1,0 +1,91 @@
+/**
+ * The command line for people: help, groups, and a clear refusal (exit 2) of what is not known. One file a
+ * command; each is loaded only when it is called, because the parts' libraries are heavy.
+ */
+import yargs, { type Argv } from 'yargs';
+import { UsageError } from '../common/errors.ts';
+import type { FlagTable } from '../common/flags.ts';
+import { VERSION } from '../common/version.ts';
+import { withFlags } from './flag-options.ts';
+import { proxyFlags } from '../proxy/flags.ts';
+import { scalerFlags } from '../scaler/flags.ts';
+import { sidecarFlags } from '../sidecar/flags.ts';
+import { webhookFlags } from '../webhook/flags.ts';
+import { localFlags } from '../local/flags.ts';
+import { proxyUrlFlags, callFlags, statusFlags } from './people-flags.ts';
+
+/** What yargs parsed, before {@link flagValues} completes it. */
+export type Parsed = Readonly<Record<string, unknown>>;
+
+/** @throws UsageError for anything that is not a valid command line */
+export async function runCommand(args: readonly string[]): Promise<void> {
+  const parser = yargs(args)
+    .scriptName('slimfaas')
+    .usage('$0 <command> [flags]\n\nScale-to-zero functions for Kubernetes, by annotations.')
+    .parserConfiguration({ 'boolean-negation': false, 'camel-case-expansion': false, 'parse-numbers': false })
+    .strict()
+    .demandCommand(1, 'name a command')
+    .version(VERSION)
+    .wrap(110)
+    .exitProcess(false)
+    .fail((message, error) => {
+      throw error ?? new UsageError(`${message}; see slimfaas --help`);
+    });
+  addParts(parser);
+  await addPeopleCommands(parser);
+  await parser.parseAsync();
+}
+
+function addParts(parser: Argv): void {
+  part(parser, 'proxy', 'the front proxy', proxyFlags, async (argv) =>
+    (await import('./proxy.ts')).runProxy(argv),
+  );
+  part(parser, 'scaler', 'the scaler', scalerFlags, async (argv) =>
+    (await import('./scaler.ts')).runScaler(argv),
+  );
+  part(parser, 'webhook', 'the admission webhook', webhookFlags, async (argv) =>
+    (await import('./webhook.ts')).runWebhook(argv),
+  );
+  // Real runs never come here (main.ts dispatches the sidecar before yargs): this is its --help.
+  part(parser, 'sidecar', 'what the webhook injects', sidecarFlags, () => {
+    throw new UsageError('the sidecar is started without yargs');
+  });
+  part(
+    parser,
+    'local',
+    'everything on this machine: a local cluster, all parts, the demo',
+    localFlags,
+    async (argv) => (await import('./local.ts')).runLocal(argv),
+  );
+}
+
+async function addPeopleCommands(parser: Argv): Promise<void> {
+  part(parser, 'status [function]', 'functions and their replicas', statusFlags, async (argv) =>
+    (await import('./status.ts')).runStatus(argv),
+  );
+  part(parser, 'wake <function>', 'wake a function', proxyUrlFlags, async (argv) =>
+    (await import('./wake.ts')).runWake(argv),
+  );
+  part(parser, 'call <function> [path]', 'call a function and print its answer', callFlags, async (argv) =>
+    (await import('./call.ts')).runCall(argv),
+  );
+  const { injectCommand } = await import('./inject.ts');
+  parser.command(injectCommand);
+}
+
+function part(
+  parser: Argv,
+  command: string,
+  describe: string,
+  table: FlagTable,
+  run: (argv: Parsed) => unknown,
+): void {
+  parser.command(
+    command,
+    describe,
+    (sub: Argv) => withFlags(sub, table),
+    async (argv) => {
+      await run(argv);
+    },
+  );
+}

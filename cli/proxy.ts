@@ -1,0 +1,25 @@
+/** `slimfaas proxy`: builds what the proxy needs from the outside world and runs it. */
+import { loadKubeClients } from '../common/kube/client.ts';
+import { createLog } from '../common/log.ts';
+import { createRegistry } from '../common/metrics.ts';
+import { openNatsLink } from '../common/nats.ts';
+import { VERSION } from '../common/version.ts';
+import { proxyFlags } from '../proxy/flags.ts';
+import { startProxy } from '../proxy/start.ts';
+import type { Parsed } from './commands.ts';
+import { flagValues } from './flag-options.ts';
+import { runPart } from './run-part.ts';
+
+export async function runProxy(argv: Parsed): Promise<void> {
+  const config = flagValues(proxyFlags, argv);
+  const log = createLog('proxy', config['log-level'], config['pod-name']);
+  await runPart(log, () => {
+    const nats = openNatsLink({ servers: config.nats, name: `proxy ${config['pod-name']}`, log });
+    return startProxy(config, {
+      log,
+      kube: loadKubeClients(),
+      nats,
+      registry: createRegistry('proxy', VERSION),
+    });
+  });
+}

@@ -1,0 +1,25 @@
+/** `slimfaas scaler`: builds what the scaler needs from the outside world and runs it. */
+import { loadKubeClients } from '../common/kube/client.ts';
+import { createLog } from '../common/log.ts';
+import { createRegistry } from '../common/metrics.ts';
+import { openNatsLink } from '../common/nats.ts';
+import { VERSION } from '../common/version.ts';
+import { scalerFlags } from '../scaler/flags.ts';
+import { startScaler } from '../scaler/start.ts';
+import type { Parsed } from './commands.ts';
+import { flagValues } from './flag-options.ts';
+import { runPart } from './run-part.ts';
+
+export async function runScaler(argv: Parsed): Promise<void> {
+  const config = flagValues(scalerFlags, argv);
+  const log = createLog('scaler', config['log-level'], config['pod-name']);
+  await runPart(log, () => {
+    const nats = openNatsLink({ servers: config.nats, name: `scaler ${config['pod-name']}`, log });
+    return startScaler(config, {
+      log,
+      kube: loadKubeClients(),
+      nats,
+      registry: createRegistry('scaler', VERSION),
+    });
+  });
+}

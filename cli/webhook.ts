@@ -1,0 +1,18 @@
+/** `slimfaas webhook`: builds what the webhook needs from the outside world and runs it. */
+import { loadKubeClients } from '../common/kube/client.ts';
+import { createLog } from '../common/log.ts';
+import { createRegistry } from '../common/metrics.ts';
+import { VERSION } from '../common/version.ts';
+import { webhookFlags } from '../webhook/flags.ts';
+import { startWebhook } from '../webhook/start.ts';
+import type { Parsed } from './commands.ts';
+import { flagValues } from './flag-options.ts';
+import { runPart } from './run-part.ts';
+
+export async function runWebhook(argv: Parsed): Promise<void> {
+  const config = flagValues(webhookFlags, argv);
+  const log = createLog('webhook', config['log-level'], config['pod-name']);
+  await runPart(log, () =>
+    startWebhook(config, { log, kube: loadKubeClients(), registry: createRegistry('webhook', VERSION) }),
+  );
+}

@@ -1,0 +1,168 @@
+/**
+ * Services: an address of the cluster's own range for each, and a listener behind it for as long as an endpoint
+ * is ready (so that a connection is refused when none is, as with kube-proxy). NodePorts and host ports listen
+ * on 127.0.0.1, as does whatever is published like a `kubectl port-forward`.
+ */
+import { describeError } from '../../common/errors.ts';
+import type { Running } from '../../common/lifecycle.ts';
+import type { Log } from '../../common/log.ts';
+import type { ServiceResolver } from '../api/server.ts';
+import type { ClusterApi, KubeObject } from '../api/types.ts';
+import { keyOf, splitKey } from '../controllers/objects.ts';
+import { createWorkqueue } from '../controllers/workqueue.ts';
+import { EndpointsIndex, type Address } from './endpoints-index.ts';
+import { startForwarder, type Forwarder } from './forwarder.ts';
+
+export interface ServicesOptions {
+  readonly api: ClusterApi;
+  readonly allocateIp: () => string;
+  readonly isPodAddress: (address: string) => boolean;
+  readonly log: Log;
+}
+
+export interface Services extends Running {
+  readonly resolve: ServiceResolver;
+  /** Listens on 127.0.0.1:`port` (0: a free one) for a service, whether it has endpoints or not. */
+  publish(port: number, namespace: string, service: string, servicePort: number): Promise<Address>;
+}
+
+interface ServicePort {
+  readonly name?: string;
+  readonly port: number;
+  readonly nodePort?: number;
+}
+
+const NODE_PORT_FIRST = 30_000;
+
+export function startServices(options: ServicesOptions): Services {
+  const { api, log } = options;
+  const table = new ListenerTable(options);
+  const queue = createWorkqueue('services', (key) => reconcile(key, options, table, index), log);
+  const index = new EndpointsIndex(api, (key) => queue.add(key));
+  const unwatch = api.watch('services', (_, service) => queue.add(keyOf(service)));
+  const published: Forwarder[] = [];
+  const choose = (namespace: string, name: string, port: number): Address | undefined => {
+    const service = api.get('services', namespace, name);
+    const found = portsOf(service).find((candidate) => candidate.port === port);
+    return found && pick(index.ready(`${namespace}/${name}`, found.name ?? ''));
+  };
+  return {
+    resolve: choose,
+    async publish(port, namespace, service, servicePort) {
+      const forwarder = await startForwarder({
+        host: '127.0.0.1',
+        port,
+        choose: () => choose(namespace, service, servicePort),
+        isPodAddress: options.isPodAddress,
+      });
+      published.push(forwarder);
+      return forwarder.address;
+    },
+    async stop() {
+      unwatch();
+      index.stop();
+      await queue.stop();
+      await Promise.all([...published.map((forwarder) => forwarder.close()), table.closeAll()]);
+    },
+  };
+}
+
+async function reconcile(
+  key: string,
+  options: ServicesOptions,
+  table: ListenerTable,
+  index: EndpointsIndex,
+): Promise<void> {
+  const { namespace, name } = splitKey(key);
+  const service = options.api.get('services', namespace, name);
+  const wanted = service ? await addressed(service, options) : undefined;
+  await table.apply(key, wanted ? listenersOf(wanted, index) : []);
+}
+
+/** With its cluster address and node ports filled in; undefined: headless, or a mere alias. */
+async function addressed(
+  service: KubeObject,
+  { api, allocateIp }: ServicesOptions,
+): Promise<KubeObject | undefined> {
+  const { clusterIP, type, selector } = service.spec;
+  if (clusterIP === 'None' || type === 'ExternalName' || !selector) return undefined;
+  const wantsNodePorts = type === 'NodePort' || type === 'LoadBalancer';
+  if (clusterIP && !(wantsNodePorts && portsOf(service).some((port) => !port.nodePort))) return service;
+  return api.modify('services', service.metadata.namespace, service.metadata.name, (draft) => {
+    draft['spec'].clusterIP ??= allocateIp();
+    draft['spec'].clusterIPs ??= [draft['spec'].clusterIP];
+    if (!wantsNodePorts) return;
+    for (const port of draft['spec'].ports) port.nodePort ??= freeNodePort(api);
+  });
+}
+
+function freeNodePort(api: ClusterApi): number {
+  const taken = new Set(
+    api.list('services').flatMap((service) => portsOf(service).map((port) => port.nodePort)),
+  );
+  let port = NODE_PORT_FIRST;
+  while (taken.has(port)) port++;
+  return port;
+}
+
+interface WantedListener {
+  readonly host: string;
+  readonly port: number;
+  readonly choose: () => Address | undefined;
+}
+
+function listenersOf(service: KubeObject, index: EndpointsIndex): WantedListener[] {
+  const key = keyOf(service);
+  return portsOf(service).flatMap(({ name = '', port, nodePort }) => {
+    if (index.ready(key, name).length === 0) return [];
+    const choose = () => pick(index.ready(key, name));
+    const cluster = { host: service['spec'].clusterIP as string, port, choose };
+    return nodePort === undefined ? [cluster] : [cluster, { host: '127.0.0.1', port: nodePort, choose }];
+  });
+}
+
+function portsOf(service: KubeObject | undefined): ServicePort[] {
+  return (service?.['spec'].ports ?? []) as ServicePort[];
+}
+
+function pick(addresses: readonly Address[]): Address | undefined {
+  return addresses[Math.floor(Math.random() * addresses.length)];
+}
+
+/** What listens, by service. */
+class ListenerTable {
+  readonly #options: ServicesOptions;
+  readonly #listeners = new Map<string, Map<string, Forwarder>>();
+
+  constructor(options: ServicesOptions) {
+    this.#options = options;
+  }
+
+  async apply(serviceKey: string, wanted: readonly WantedListener[]): Promise<void> {
+    const current = this.#listeners.get(serviceKey) ?? new Map<string, Forwarder>();
+    this.#listeners.set(serviceKey, current);
+    const names = new Set(wanted.map(({ host, port }) => `${host}:${port}`));
+    for (const [name, forwarder] of current) {
+      if (names.has(name)) continue;
+      current.delete(name);
+      await forwarder.close({ keepConnections: true });
+    }
+    for (const listener of wanted) await this.#listen(current, listener);
+  }
+
+  async closeAll(): Promise<void> {
+    const all = [...this.#listeners.values()].flatMap((listeners) => [...listeners.values()]);
+    await Promise.all(all.map((forwarder) => forwarder.close()));
+  }
+
+  async #listen(current: Map<string, Forwarder>, { host, port, choose }: WantedListener): Promise<void> {
+    const name = `${host}:${port}`;
+    if (current.has(name)) return;
+    const { isPodAddress, log } = this.#options;
+    try {
+      current.set(name, await startForwarder({ host, port, choose, isPodAddress }));
+    } catch (error) {
+      log.error({ address: name, error: describeError(error) }, 'a service cannot listen');
+    }
+  }
+}

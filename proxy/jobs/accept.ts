@@ -1,0 +1,153 @@
+/**
+ * `/async-function/{fn}/{path}`: from a request to a job that JetStream has confirmed. Up to 512 KiB of body
+ * travel in the message; a larger body is stored first, as it comes in, so that memory stays flat.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import { ReasonError } from '../../common/errors.ts';
+import { BodyStoreError, removeBody, storeBody, type StoredBody } from '../../common/jobs/body-store.ts';
+import { decodeJob, elementId, encodeJob, INLINE_BODY_MAX, type JobHead } from '../../common/jobs/job.ts';
+import { decodeState } from '../../common/jobs/state.ts';
+import { JOBS_STREAM, RESULTS_STREAM } from '../../common/jobs/streams.ts';
+import { getStored, type NatsConnection } from '../../common/nats.ts';
+import { headerValue, withoutHeaders, type RequestHead } from '../../common/relay/index.ts';
+import { functionKey, resultSubject, type FunctionId } from '../../common/subjects.ts';
+import { publishJob, type Accepted, type PublisherOptions } from './publisher.ts';
+
+export interface AcceptOptions extends PublisherOptions {
+  readonly maxBodyBytes: number;
+  readonly clock: () => number;
+}
+
+/**
+ * @param head end-to-end headers, path as the function will get it
+ * @returns the element id
+ * @throws ReasonError of DESIGN's table; nothing was accepted then
+ */
+export async function acceptJob(
+  id: FunctionId,
+  head: RequestHead,
+  req: IncomingMessage,
+  options: AcceptOptions,
+): Promise<string> {
+  const secret = randomBytes(16).toString('hex');
+  const body = await takeBody(secret, req, options);
+  const job: JobHead = {
+    secret,
+    method: head.method,
+    path: head.path,
+    headers: withoutHeaders(head.headers, FRAMING),
+    acceptedAtMs: options.clock(),
+    ...(body.stored ? { object: body.stored } : {}),
+  };
+  const key = headerValue(head.headers, 'idempotency-key');
+  const messageId = key === undefined ? secret : hash(`${functionKey(id)}\n${key}`);
+  try {
+    const accepted = await publishJob({ id, messageId, payload: encodeJob(job, body.inline) }, options);
+    if (!accepted.isDuplicate || key === undefined) return elementId(secret, accepted.sequence);
+    if (body.stored) await discard(options, body.stored);
+    return elementId(await firstSecret(id, accepted, options), accepted.sequence);
+  } catch (error) {
+    if (body.stored) await discard(options, body.stored);
+    throw error;
+  }
+}
+
+/** The body is stored whole, so its framing is made anew; and nobody waits for a 100 any more. */
+const FRAMING = new Set(['content-length', 'transfer-encoding', 'expect', 'trailer']);
+
+interface TakenBody {
+  readonly inline: Buffer;
+  readonly stored: StoredBody | undefined;
+}
+
+async function takeBody(secret: string, req: IncomingMessage, options: AcceptOptions): Promise<TakenBody> {
+  const announced = Number(req.headers['content-length'] ?? 0);
+  if (announced > options.maxBodyBytes) throw tooLarge(options.maxBodyBytes);
+  const chunks = readBody(req);
+  const first = await readUpTo(chunks, INLINE_BODY_MAX);
+  if (first.isWhole) return { inline: first.bytes, stored: undefined };
+  const connection = connectionOf(options);
+  const jetstream = {
+    js: connection.jetstream(),
+    jsm: await connection.jetstreamManager({ checkAPI: false }),
+  };
+  try {
+    const stored = await storeBody(jetstream, secret, joined(first.bytes, chunks), options.maxBodyBytes);
+    return { inline: EMPTY, stored };
+  } catch (error) {
+    throw bodyError(error, options.maxBodyBytes);
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
+
+async function* readBody(req: IncomingMessage): AsyncGenerator<Buffer> {
+  try {
+    for await (const chunk of req) yield chunk as Buffer;
+  } catch (cause) {
+    throw new ReasonError('bad-request', 'the request broke off before its body was whole', { cause });
+  }
+}
+
+async function readUpTo(
+  chunks: AsyncGenerator<Buffer>,
+  maxBytes: number,
+): Promise<{ bytes: Buffer; isWhole: boolean }> {
+  const parts: Buffer[] = [];
+  let size = 0;
+  while (size <= maxBytes) {
+    const next = await chunks.next();
+    if (next.done) return { bytes: Buffer.concat(parts), isWhole: true };
+    parts.push(next.value);
+    size += next.value.length;
+  }
+  return { bytes: Buffer.concat(parts), isWhole: false };
+}
+
+async function* joined(first: Buffer, rest: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
+  yield first;
+  yield* rest;
+}
+
+function bodyError(error: unknown, maxBodyBytes: number): ReasonError {
+  if (error instanceof ReasonError) return error;
+  if (error instanceof BodyStoreError && error.code === 'too-large') return tooLarge(maxBodyBytes);
+  const message = 'JetStream did not take the body, nothing was accepted; try again';
+  return new ReasonError('queue-unavailable', message, { cause: error, retryAfterSeconds: 2 });
+}
+
+function tooLarge(maxBodyBytes: number): ReasonError {
+  return new ReasonError(
+    'body-too-large',
+    `a job's body may have ${maxBodyBytes} bytes at most (--max-body)`,
+  );
+}
+
+function connectionOf({ nats }: AcceptOptions): NatsConnection {
+  const { connection } = nats;
+  if (connection) return connection;
+  const message = 'NATS is not connected, nothing was accepted; try again';
+  throw new ReasonError('queue-unavailable', message, { retryAfterSeconds: 2 });
+}
+
+/** Best effort: what cannot be removed now is removed by the stream's age limit. */
+async function discard({ nats }: AcceptOptions, body: StoredBody): Promise<void> {
+  const jsm = await nats.connection?.jetstreamManager({ checkAPI: false }).catch(() => undefined);
+  if (jsm) await removeBody(jsm, body.name).catch(() => undefined);
+}
+
+/** The secret of the job that was first accepted under this key: it is queued still, or has left its state. */
+async function firstSecret(id: FunctionId, { sequence }: Accepted, options: AcceptOptions): Promise<string> {
+  const jsm = await connectionOf(options).jetstreamManager({ checkAPI: false });
+  const queued = await getStored(jsm, JOBS_STREAM, { seq: sequence });
+  if (queued) return decodeJob(queued.data).head.secret;
+  const state = await getStored(jsm, RESULTS_STREAM, { last_by_subj: resultSubject(id, sequence) });
+  if (state) return decodeState(state.data).secret;
+  const message = 'this Idempotency-Key was used and its job is done, but its id is no longer known';
+  throw new ReasonError('queue-unavailable', message, { retryAfterSeconds: 60 });
+}
+
+function hash(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}

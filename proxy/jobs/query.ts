@@ -1,0 +1,187 @@
+/**
+ * What is known of one job, for whoever was told its id: the state document if there is one, else the queued
+ * job itself, and the sidecar that holds it for what no document says ("running").
+ */
+import {
+  decodeAnswer,
+  encodeQuestion,
+  type JobAnswer,
+  type JobQuestion,
+} from '../../common/jobs/question.ts';
+import { decodeJob, parseElementId } from '../../common/jobs/job.ts';
+import { decodeState, encodeState, type JobState, type Try } from '../../common/jobs/state.ts';
+import { JOBS_STREAM, RESULTS_STREAM } from '../../common/jobs/streams.ts';
+import { removeBody } from '../../common/jobs/body-store.ts';
+import { ReasonError } from '../../common/errors.ts';
+import { getStored, type JetStreamManager, type NatsLink } from '../../common/nats.ts';
+import {
+  functionSubject,
+  jobQuestionSubject,
+  resultSubject,
+  type FunctionId,
+} from '../../common/subjects.ts';
+
+/** The JSON of `GET /async-function-job/{fn}/{id}`. Times are ISO 8601. */
+export interface JobView {
+  readonly id: string;
+  readonly state: 'queued' | 'running' | JobState['state'];
+  readonly acceptedAt: string;
+  readonly tries: readonly {
+    startedAt: string;
+    endedAt: string;
+    pod: string;
+    status?: number;
+    error?: string;
+  }[];
+  readonly nextTryAt?: string;
+  readonly callbackDeadline?: string;
+  readonly why?: string;
+  /** `body` is base64. */
+  readonly result?: { status: number; headers: readonly string[]; body: string; bodyTruncated: boolean };
+}
+
+/** A sidecar on the same network answers in a millisecond or two; silence means nobody holds the job. */
+const ASK_MS = 300;
+
+export class JobQuery {
+  readonly #nats: NatsLink;
+
+  constructor(nats: NatsLink) {
+    this.#nats = nats;
+  }
+
+  /** Undefined for an id that names no job of this function. @throws ReasonError `queue-unavailable` */
+  async view(id: FunctionId, element: string): Promise<JobView | undefined> {
+    const found = await this.#find(id, element);
+    if (!found) return undefined;
+    const { state } = found;
+    if (state && isFinal(state)) return viewOf(element, state);
+    const where = await this.ask(id, { kind: 'where', elementId: element });
+    if (!state) return bareView(element, where === 'running' ? 'running' : 'queued', found.acceptedAtMs);
+    return where === 'running' ? { ...viewOf(element, state), state: 'running' } : viewOf(element, state);
+  }
+
+  /** As `view`, but waits up to `waitMs` for the end of the job. */
+  async viewAtEnd(
+    id: FunctionId,
+    element: string,
+    waitMs: number,
+    signal: AbortSignal,
+  ): Promise<JobView | undefined> {
+    const parsed = parseElementId(element);
+    if (!parsed) return undefined;
+    const ended = Promise.withResolvers<void>();
+    // Listening before looking: an end between the two is not missed.
+    const release = this.#nats.subscribe(resultSubject(id, parsed.sequence), (_, data) => {
+      if (isFinalData(data)) ended.resolve();
+    });
+    const timer = setTimeout(ended.resolve, waitMs);
+    signal.addEventListener('abort', () => ended.resolve(), { once: true });
+    try {
+      const now = await this.view(id, element);
+      if (!now || isFinal(now)) return now;
+      await ended.promise;
+      return await this.view(id, element);
+    } finally {
+      clearTimeout(timer);
+      release();
+    }
+  }
+
+  /** Undefined: nobody holds that job. */
+  async ask(id: FunctionId, question: JobQuestion): Promise<JobAnswer | undefined> {
+    const data = await this.#nats.request(jobQuestionSubject(id), encodeQuestion(question), ASK_MS);
+    return data && decodeAnswer(data);
+  }
+
+  /**
+   * Cancels a job that does not run: it leaves the queue, its state says so.
+   * @returns what stood in the way; undefined for an id that names no job
+   */
+  async cancel(id: FunctionId, element: string): Promise<'cancelled' | 'running' | 'ended' | undefined> {
+    const found = await this.#find(id, element);
+    if (!found) return undefined;
+    if (found.state && isFinal(found.state)) return 'ended';
+    if ((await this.ask(id, { kind: 'where', elementId: element })) !== undefined) return 'running';
+    const jsm = await this.#jsm();
+    // False: a sidecar finished it in this moment.
+    if (!(await jsm.streams.deleteMessage(JOBS_STREAM, found.sequence).catch(() => false))) return 'ended';
+    if (found.object !== undefined) await removeBody(jsm, found.object).catch(() => undefined);
+    const tries = found.state?.tries ?? [];
+    const state: JobState = {
+      state: 'cancelled',
+      secret: found.secret,
+      acceptedAtMs: found.acceptedAtMs,
+      tries,
+    };
+    await this.#nats.connection?.jetstream().publish(resultSubject(id, found.sequence), encodeState(state));
+    return 'cancelled';
+  }
+
+  async #find(id: FunctionId, element: string): Promise<Found | undefined> {
+    const parsed = parseElementId(element);
+    if (!parsed) return undefined;
+    const jsm = await this.#jsm();
+    const [stateMessage, jobMessage] = await Promise.all([
+      getStored(jsm, RESULTS_STREAM, { last_by_subj: resultSubject(id, parsed.sequence) }),
+      getStored(jsm, JOBS_STREAM, { seq: parsed.sequence }),
+    ]);
+    const state = stateMessage && decodeState(stateMessage.data);
+    const isOurs = jobMessage?.subject === functionSubject('job', id) && jobMessage.data.length > 0;
+    const job = isOurs ? decodeJob(jobMessage.data).head : undefined;
+    const known = state ?? job;
+    if (known?.secret !== parsed.secret) return undefined;
+    return { ...parsed, state, acceptedAtMs: known.acceptedAtMs, object: job?.object?.name };
+  }
+
+  async #jsm(): Promise<JetStreamManager> {
+    const jsm = await this.#nats.connection?.jetstreamManager({ checkAPI: false });
+    if (jsm) return jsm;
+    throw new ReasonError('queue-unavailable', 'NATS is not connected; try again', { retryAfterSeconds: 2 });
+  }
+}
+
+interface Found {
+  readonly secret: string;
+  readonly sequence: number;
+  readonly state: JobState | undefined;
+  readonly acceptedAtMs: number;
+  readonly object: string | undefined;
+}
+
+export function isFinal({ state }: { readonly state: JobView['state'] }): boolean {
+  return state === 'done' || state === 'dead' || state === 'cancelled';
+}
+
+function isFinalData(data: Uint8Array): boolean {
+  try {
+    return isFinal(decodeState(data));
+  } catch {
+    return false;
+  }
+}
+
+function bareView(id: string, state: 'queued' | 'running', acceptedAtMs: number): JobView {
+  return { id, state, acceptedAt: iso(acceptedAtMs), tries: [] };
+}
+
+function viewOf(id: string, state: JobState): JobView {
+  return {
+    id,
+    state: state.state,
+    acceptedAt: iso(state.acceptedAtMs),
+    tries: state.tries.map(tryView),
+    ...(state.state === 'retrying' ? { nextTryAt: iso(state.nextTryAtMs) } : {}),
+    ...(state.state === 'waiting-for-callback' ? { callbackDeadline: iso(state.deadlineMs) } : {}),
+    ...(state.state === 'dead' ? { why: state.why } : {}),
+    ...(state.state === 'done' && state.result ? { result: state.result } : {}),
+  };
+}
+
+function tryView({ startedAtMs, endedAtMs, ...rest }: Try): JobView['tries'][number] {
+  return { startedAt: iso(startedAtMs), endedAt: iso(endedAtMs), ...rest };
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}

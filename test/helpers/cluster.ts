@@ -1,0 +1,69 @@
+/**
+ * A local cluster for end-to-end tests: the production code as pods, from manifests/install.yaml, with the proxy
+ * published on a free port. `await using` ends it, whatever the test did.
+ */
+import { fileURLToPath } from 'node:url';
+import { silentLog } from '../../common/log.ts';
+import { startCluster, type Cluster } from '../../local/cluster.ts';
+import type { LogEntry } from '../../local/kubelet/kubelet.ts';
+import { readableLine } from '../../local/log-lines.ts';
+import { waitFor } from './wait.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+export interface TestCluster extends Cluster, AsyncDisposable {
+  /** What the containers wrote, for a test that failed and for one that reads it. */
+  readonly logLines: readonly string[];
+}
+
+export interface TestSystem extends TestCluster {
+  /** `http://127.0.0.1:<port>` of the proxy. */
+  readonly proxyUrl: string;
+}
+
+export async function startTestCluster(options: { backoffBaseMs?: number } = {}): Promise<TestCluster> {
+  const logLines: string[] = [];
+  const cluster = await startCluster({
+    log: silentLog,
+    images: {
+      slimfaas: [process.execPath, `${root}dist/slimfaas.js`],
+      demo: [process.execPath, `${root}manifests/demo/server.ts`],
+    },
+    onLog: (entry: LogEntry) => {
+      logLines.push(readableLine(entry));
+      if (process.env['SLIMFAAS_TEST_LOG']) console.log(readableLine(entry));
+    },
+    ...options,
+  });
+  return { ...cluster, logLines, [Symbol.asyncDispose]: () => cluster.stop() };
+}
+
+/** With everything of install.yaml up: the proxy ready, the webhook serving, a scaler leading. */
+export async function startTestSystem(options: { backoffBaseMs?: number } = {}): Promise<TestSystem> {
+  const cluster = await startTestCluster(options);
+  try {
+    const { host, port } = await cluster.publish(0, 'slimfaas', 'slimfaas-proxy', 5000);
+    const proxyUrl = `http://${host}:${port}`;
+    await cluster.applyPath(`${root}manifests/install.yaml`);
+    await waitFor(() => isUp(cluster, proxyUrl), {
+      what: 'proxy, scaler and webhook are ready',
+      timeoutMs: 60_000,
+    });
+    return { ...cluster, proxyUrl };
+  } catch (error) {
+    console.error(cluster.logLines.slice(-50).join('\n'));
+    await cluster.stop();
+    throw error;
+  }
+}
+
+async function isUp({ api }: Cluster, proxyUrl: string): Promise<boolean> {
+  const deployments = api.list('deployments', { namespace: 'slimfaas' });
+  const isEachAvailable = deployments.every(
+    (deployment) => (deployment['status']?.availableReplicas ?? 0) >= deployment['spec'].replicas,
+  );
+  if (!isEachAvailable) return false;
+  const response = await fetch(`${proxyUrl}/ready`);
+  await response.body?.cancel();
+  return response.ok;
+}
