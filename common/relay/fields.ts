@@ -25,13 +25,16 @@ export function fieldKind(name: string): FieldKind {
     case 6:
       return name.toLowerCase() === 'expect' ? 'expect' : 'other';
     case 7:
-      return name.toLowerCase() === 'upgrade' ? 'hop' : 'other';
+      if (name.toLowerCase() === 'upgrade') return 'hop';
+      break;
     case 10: {
       const lower = name.toLowerCase();
-      return lower === 'connection' || lower === 'keep-alive' ? lower : 'other';
+      if (lower === 'connection' || lower === 'keep-alive') return lower;
+      break;
     }
     case 14:
-      return name.toLowerCase() === 'content-length' ? 'content-length' : 'other';
+      if (name.toLowerCase() === 'content-length') return 'content-length';
+      break;
     case 17:
       if (name.toLowerCase() === 'transfer-encoding') return 'transfer-encoding';
   }
@@ -40,7 +43,7 @@ export function fieldKind(name: string): FieldKind {
 
 /** Proxy-Connection, Proxy-Authenticate, Proxy-Authorization …: between a client and its own proxy only. */
 function isProxyField(name: string): boolean {
-  if (name.length < 9 || (name.charCodeAt(0) | 0x20) !== 0x70) return false;
+  if (name.length < 7 || (name.charCodeAt(0) | 0x20) !== 0x70) return false;
   return name.slice(0, 6).toLowerCase() === 'proxy-';
 }
 
