@@ -3,8 +3,6 @@
  * starting and stopping stands here. It listens first; everything that is not needed to accept a call comes
  * after, because each millisecond before belongs to a caller who waits for this pod.
  */
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { FlagValues } from '../common/flags.ts';
 import { StopStack, type Running } from '../common/lifecycle.ts';
 import type { Log } from '../common/log.ts';
@@ -21,6 +19,7 @@ import { createDataServer } from './data-server.ts';
 import { Drain } from './drain.ts';
 import type { sidecarFlags } from './flags.ts';
 import { InFlight } from './in-flight.ts';
+import { listen } from './listener.ts';
 import { OpenTunnels } from './open-tunnels.ts';
 import { parseProbe } from './probe-spec.ts';
 import { Reporter } from './report.ts';
@@ -48,18 +47,9 @@ export interface RunningSidecar extends Running {
 export async function startSidecar(config: SidecarConfig, deps: SidecarDeps): Promise<RunningSidecar> {
   let port = config.port;
   const parts = buildParts(config, deps, () => port);
-  const { stops, context, tunnels } = parts;
-  const data = createDataServer(context, tunnels);
-  const admin = createAdminServer(parts.adminContext, deps.log);
-  await Promise.all([
-    listen(data, config.host, config.port),
-    listen(admin, config.host, config['admin-port']),
-  ]);
-  port = portOf(data);
-  stops.add('admin server', () => closeServer(admin));
-  stops.add('connections to the app', () => context.relay.close());
-  stops.add('data server', () => closeServer(data));
-  stops.add('tunnels', () => tunnels.destroyAll());
+  const { stops, context } = parts;
+  const listeners = await openPorts(config, deps, parts);
+  port = listeners.data.port;
   const probing = new AbortController();
   stops.add('app probe', () => probing.abort());
   const appReady = startAppProbe(parts.probe, config['app-host'], probing.signal).then((how) => {
@@ -71,7 +61,25 @@ export async function startSidecar(config: SidecarConfig, deps: SidecarDeps): Pr
   });
   stops.add('drain', () => context.drain.run());
   deps.log.info({ function: config.function, port, limit: parts.shares.limit }, 'listening');
-  return { stop: () => stops.stop(), port, adminPort: portOf(admin), appReady };
+  return { stop: () => stops.stop(), port, adminPort: listeners.admin.port, appReady };
+}
+
+type Parts = ReturnType<typeof buildParts>;
+
+async function openPorts(config: SidecarConfig, { log }: SidecarDeps, parts: Parts) {
+  const { stops, context, tunnels, adminContext } = parts;
+  try {
+    const admin = await listen(createAdminServer(adminContext, log), config.host, config['admin-port']);
+    stops.add('admin server', () => admin.close());
+    const data = await listen(createDataServer(context, tunnels), config.host, config.port);
+    stops.add('connections to the app', () => context.relay.close());
+    stops.add('data server', () => data.close());
+    stops.add('tunnels', () => tunnels.destroyAll());
+    return { admin, data };
+  } catch (error) {
+    await stops.stop(); // a port is taken: nothing of us may stay
+    throw error;
+  }
 }
 
 function buildParts(config: SidecarConfig, { log, nats, registry }: SidecarDeps, port: () => number) {
@@ -126,26 +134,4 @@ function buildParts(config: SidecarConfig, { log, nats, registry }: SidecarDeps,
   const context = { app, policy, relay: createRelay(), admission, inFlight, stats, reporter, drain };
   const adminContext = { id, breaker, stats, registry, drain };
   return { stops, context, adminContext, tunnels, announcer, probe, shares };
-}
-
-function listen(server: Server, host: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen({ host, port }, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
-}
-
-/** The drain is over by now: what is still open has had its time. */
-function closeServer(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeAllConnections();
-  });
-}
-
-function portOf(server: Server): number {
-  return (server.address() as AddressInfo).port;
 }

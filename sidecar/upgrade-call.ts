@@ -131,6 +131,7 @@ export class UpgradeCall {
         return this.#count(codeClassOf(outcome.status));
       case 'discarded':
       case 'cancelled':
+        this.#request.socket.destroy(); // he may have closed his half only
         return this.#count('cancelled');
       case 'failed':
         throw failed(outcome.error);

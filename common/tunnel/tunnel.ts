@@ -7,6 +7,7 @@
 import { Agent, type ClientRequest, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import util from 'node:util';
 import type { HeadVerdict, RequestHead, ResponseHead } from '../relay/types.ts';
 import type { EarlyBytes } from './early-bytes.ts';
 import { joinTunnel, type TunnelCarrier } from './carrier.ts';
@@ -51,9 +52,21 @@ export interface Tunnel {
 
 export async function openTunnel(request: TunnelRequest): Promise<Tunnel> {
   const { default: httpProxy } = await import('http-proxy');
+  markExtendWarned();
   const proxy = httpProxy.createProxyServer({ toProxy: true, ignorePath: true });
   dropMethodCheck(proxy);
   return new OpenTunnel(request, proxy);
+}
+
+/**
+ * http-proxy 1.18.1 calls util._extend, and Node warns of that once a process, on everyone's log. Calling it
+ * here first, with the warning off, is that once.
+ */
+function markExtendWarned(): void {
+  const { noDeprecation } = process;
+  process.noDeprecation = true;
+  (util as unknown as { _extend(target: object, source: object): object })._extend({}, {});
+  setImmediate(() => (process.noDeprecation = noDeprecation ?? false)); // a warning is written a tick later
 }
 
 type HttpProxy = import('http-proxy');
@@ -105,7 +118,10 @@ class OpenTunnel implements Tunnel {
 
   #send(proxy: HttpProxy): void {
     const { socket, upstream, head, protocol } = this.#request;
-    proxy.on('proxyReqWs', (proxyReq: ClientRequest) => (this.#proxyReq = proxyReq));
+    proxy.on('proxyReqWs', (proxyReq: ClientRequest) => {
+      this.#proxyReq = proxyReq;
+      writeHead(proxyReq, head, protocol); // the one moment between its making and its sending
+    });
     proxy.on('open', (proxySocket: Socket) => this.#upgraded(proxySocket));
     proxy.on('error', () => undefined); // a carrier hears of it from the sockets themselves
     const asRequest = { method: head.method, url: head.path, headers: {} } as IncomingMessage;
@@ -113,7 +129,6 @@ class OpenTunnel implements Tunnel {
     proxy.ws(asRequest, socket, NO_BYTES, { target, agent: agentOf(upstream) });
     const proxyReq = this.#proxyReq as ClientRequest | undefined;
     if (!proxyReq) return this.#abandon({ kind: 'failed', error: new Error('http-proxy sent nothing') });
-    writeHead(proxyReq, head, protocol);
     this.#takeOver(proxyReq);
   }
 

@@ -7,6 +7,12 @@ import { App, holding } from './support/app.ts';
 import { reasonOf } from './support/client.ts';
 import { metricIs, sidecarFor } from './support/sidecar.ts';
 
+/** A drain of one second, and one retry after `delay` seconds. */
+function endingSoon(delay: number): Record<string, string | number> {
+  const policy = { httpTimeoutSeconds: 5, timeoutRetriesSeconds: [delay], httpStatusRetries: [503] };
+  return { 'drain-seconds': 1, 'sync-policy': JSON.stringify(policy) };
+}
+
 describe('sidecar: draining', () => {
   it('behaviour 21: staggered calls run while the pod ends: all answered, then it is drained', async () => {
     await using app = await new App((_req, res) => setTimeout(() => res.end('done'), 800)).listen();
@@ -84,18 +90,10 @@ describe('sidecar: draining', () => {
   });
 
   it('waits for a call that sleeps between two tries, but not for a try that would come too late', async () => {
-    const flags = (delay: number) => ({
-      'drain-seconds': 1,
-      'sync-policy': JSON.stringify({
-        httpTimeoutSeconds: 5,
-        timeoutRetriesSeconds: [delay],
-        httpStatusRetries: [503],
-      }),
-    });
     await using app = await new App(
       (_req, res, nth) => void res.writeHead(nth === 1 ? 503 : 200).end(),
     ).listen();
-    await using early = await sidecarFor(app.port, { flags: flags(0.5) });
+    await using early = await sidecarFor(app.port, { flags: endingSoon(0.5) });
     const call = early.call();
     await metricIs(early, 'slimfaas_sidecar_retries_total', 1);
     await early.admin('/drain');
@@ -104,7 +102,7 @@ describe('sidecar: draining', () => {
     await using tardy = await new App((_req, res) =>
       setTimeout(() => res.writeHead(503).end(), 300),
     ).listen();
-    await using late = await sidecarFor(tardy.port, { flags: flags(1.5) });
+    await using late = await sidecarFor(tardy.port, { flags: endingSoon(1.5) });
     const failed = late.call();
     await metricIs(late, 'slimfaas_sidecar_running', 1);
     await late.admin('/drain');

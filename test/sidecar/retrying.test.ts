@@ -108,7 +108,7 @@ describe('sidecar: sync retries', () => {
   });
 
   it('one who comes back for a retry goes before those who arrived after him', async () => {
-    await using app = await new App((req, res, nth) => {
+    await using app = await new App((_req, res, nth) => {
       if (nth === 1) res.writeHead(503).end();
       else setTimeout(() => res.end(), 300);
     }).listen();
