@@ -98,7 +98,7 @@ async function answer(
     metrics.review(outcome, (performance.now() - startedAt) / 1_000);
     const { warnings, status } = review.response;
     if (outcome !== 'not-annotated')
-      log.info({ pod: subject, outcome, warnings, refusal: status?.message }, 'reviewed');
+      log.info({ subject, outcome, warnings, refusal: status?.message }, 'reviewed');
     return { status: 200, body: review };
   } catch (error) {
     if (!(error instanceof ReviewError)) throw error;
