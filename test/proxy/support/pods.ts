@@ -1,0 +1,44 @@
+/** Pods and functions as plain values, for tests of what needs no sockets. */
+import { parseAnnotations } from '../../../common/annotations.ts';
+import type { FunctionSpec } from '../../../common/function-spec.ts';
+import type { FunctionView } from '../../../proxy/function-view.ts';
+import type { PodView } from '../../../proxy/pod-view.ts';
+
+export function specOf(annotations: Record<string, string> = {}): FunctionSpec {
+  return parseAnnotations({ 'SlimFaas/Function': 'true', ...annotations }).spec;
+}
+
+export function podView(changes: Partial<PodView> = {}): PodView {
+  const name = changes.name ?? 'fib-1';
+  return {
+    namespace: 'default',
+    name,
+    uid: `uid of ${name}`,
+    ip: '10.0.0.1',
+    owner: { kind: 'Deployment', id: { namespace: 'default', name: 'fib' } },
+    spec: specOf(),
+    hasSidecar: true,
+    port: 15080,
+    isKubeReady: true,
+    isTerminating: false,
+    isEnded: false,
+    isHostNetwork: false,
+    trouble: undefined,
+    ...changes,
+  };
+}
+
+export function functionView(changes: Partial<FunctionView> = {}): FunctionView {
+  const id = changes.id ?? { namespace: 'default', name: 'fib' };
+  const kind = changes.kind ?? 'Deployment';
+  return {
+    id,
+    kind,
+    owner: { kind: kind === 'Pod' ? 'Other' : kind, id },
+    spec: specOf(),
+    faults: [],
+    replicas: 0,
+    blocked: undefined,
+    ...changes,
+  };
+}

@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { ActivityMessage } from '../../../common/messages.ts';
+import { Endpoints } from '../../../proxy/endpoints.ts';
+import type { PodView } from '../../../proxy/pod-view.ts';
+import { FakeClock } from '../support/fake-clock.ts';
+import { podView, specOf } from '../support/pods.ts';
+
+const FIB = { namespace: 'default', name: 'fib' };
+const OWNER = { kind: 'Deployment', id: FIB } as const;
+
+function setUp() {
+  const clock = new FakeClock();
+  const gone: PodView[] = [];
+  const groups: number[] = [];
+  const endpoints = new Endpoints({
+    clock,
+    random: () => 0,
+    onGroup: (group) => groups.push(group.size),
+    onGone: (view) => gone.push(view),
+  });
+  const ready = () => endpoints.group(OWNER).ready.map((endpoint) => endpoint.view.name);
+  return { clock, gone, groups, endpoints, ready };
+}
+
+test('pods are grouped by owner, and two kinds of one name stay apart', () => {
+  const { endpoints, ready } = setUp();
+  endpoints.setPod(podView({ name: 'a' }));
+  endpoints.setPod(podView({ name: 'b', owner: { kind: 'StatefulSet', id: FIB } }));
+  assert.deepEqual(ready(), ['a']);
+  endpoints.setPod(podView({ name: 'c', spec: undefined }));
+  assert.deepEqual(ready(), ['a'], 'a pod of no function is not called');
+});
+
+test('a deleted pod is gone for its group and for its connections', () => {
+  const { endpoints, ready, gone } = setUp();
+  endpoints.setPod(podView({ name: 'a' }));
+  endpoints.deletePod('default', 'a');
+  endpoints.deletePod('default', 'a');
+  assert.deepEqual(ready(), []);
+  assert.deepEqual(
+    gone.map((view) => view.name),
+    ['a'],
+  );
+});
+
+test('ready is believed only of a known pod, its address and its function', () => {
+  const { endpoints, ready } = setUp();
+  endpoints.setPod(podView({ name: 'a', isKubeReady: false }));
+  const say = (id: typeof FIB, pod: string, ip: string) =>
+    endpoints.heardReady(id, { pod, ip, port: 15080, state: 'ready' });
+  say(FIB, 'a', '10.0.0.2');
+  say({ ...FIB, name: 'other' }, 'a', '10.0.0.1');
+  say({ ...FIB, namespace: 'other' }, 'a', '10.0.0.1');
+  assert.deepEqual(ready(), []);
+  say(FIB, 'a', '10.0.0.1');
+  assert.deepEqual(ready(), ['a']);
+});
+
+test('an early ready is kept for 10 s, for the pod with that address, also when the address comes later', () => {
+  for (const [waitMs, ip, expected] of [
+    [9_999, '10.0.0.1', ['a']],
+    [10_000, '10.0.0.1', []],
+    [0, '10.0.0.2', []],
+  ] as const) {
+    const { endpoints, ready, clock } = setUp();
+    endpoints.setPod(podView({ name: 'a', ip: '', isKubeReady: false }));
+    endpoints.heardReady(FIB, { pod: 'a', ip: '10.0.0.1', port: 15080, state: 'ready' });
+    clock.advance(waitMs);
+    endpoints.setPod(podView({ name: 'a', ip, isKubeReady: false }));
+    assert.deepEqual(ready(), expected, `${waitMs} ms, ${ip}`);
+  }
+});
+
+test('an early draining is not kept: it would hold for good, and for whom is not known', () => {
+  const { endpoints, ready, clock } = setUp();
+  endpoints.heardReady(FIB, { pod: 'a', ip: '10.0.0.1', port: 15080, state: 'draining' });
+  endpoints.setPod(podView({ name: 'a' }));
+  assert.deepEqual(ready(), ['a']);
+  assert.equal(clock.pending, 0);
+});
+
+test('the same name with another uid is another pod', () => {
+  const { endpoints, ready } = setUp();
+  endpoints.setPod(podView({ name: 'a', uid: '1' }));
+  endpoints.heardReady(FIB, { pod: 'a', ip: '10.0.0.1', port: 15080, state: 'draining' });
+  endpoints.setPod(podView({ name: 'a', uid: '1' }));
+  assert.deepEqual(ready(), []);
+  endpoints.setPod(podView({ name: 'a', uid: '2' }));
+  assert.deepEqual(ready(), ['a']);
+});
+
+test('shares and reports concern the function that they name, and reports of proxies no pod', () => {
+  const { endpoints } = setUp();
+  endpoints.setPod(podView({ name: 'a' }));
+  const [pod] = endpoints.group(OWNER).ready;
+  assert.ok(pod);
+  endpoints.heardShare({ ...FIB, name: 'other' }, { limit: 9, shares: { a: 9 } });
+  assert.equal(pod.limit, 10);
+  endpoints.heardShare(FIB, { limit: 2, shares: { a: 2, unknown: 1 } });
+  assert.equal(pod.limit, 2);
+  const report: ActivityMessage = {
+    source: 'proxy',
+    pod: 'a',
+    running: 5,
+    runningNow: 5,
+    ...NOTHING,
+    limit: 5,
+  };
+  endpoints.heardActivity(FIB, report);
+  assert.equal(pod.limit, 2);
+  endpoints.heardActivity(FIB, { ...report, source: 'sidecar' });
+  assert.deepEqual([pod.limit, pod.free], [5, 0]);
+});
+
+test('addresses tell who is inside: every pod that has the address must be trusted', () => {
+  const { endpoints } = setUp();
+  const untrusted = specOf({ 'SlimFaas/DefaultTrust': 'Untrusted' });
+  endpoints.setPod(podView({ name: 'plain', spec: undefined, ip: '10.0.0.1' }));
+  endpoints.setPod(podView({ name: 'host', spec: undefined, ip: '10.0.0.2', isHostNetwork: true }));
+  endpoints.setPod(podView({ name: 'over', spec: undefined, ip: '10.0.0.3', isEnded: true }));
+  endpoints.setPod(podView({ name: 'stranger', spec: untrusted, ip: '10.0.0.4' }));
+  const inside = () => [1, 2, 3, 4, 5].filter((n) => endpoints.isTrustedAddress(`10.0.0.${n}`));
+  assert.deepEqual(inside(), [1]);
+  endpoints.setPod(podView({ name: 'plain', spec: undefined, ip: '10.0.0.5' }));
+  assert.deepEqual(inside(), [5]);
+  endpoints.setPod(podView({ name: 'stranger', spec: untrusted, ip: '10.0.0.5' }));
+  assert.deepEqual(inside(), []);
+  endpoints.deletePod('default', 'stranger');
+  assert.deepEqual(inside(), [5]);
+  endpoints.deletePod('default', 'plain');
+  assert.deepEqual(inside(), []);
+});
+
+const NOTHING = { waiting: 0, started: 0, finished: 0, failed: 0, windowMs: 1_000 };

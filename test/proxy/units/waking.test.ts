@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Activator } from '../../../proxy/activator.ts';
+import { explainNoPod, type ExplainedPod } from '../../../proxy/explain.ts';
+import { podTrouble } from '../../../proxy/pod-trouble.ts';
+import { FakeClock } from '../support/fake-clock.ts';
+import { functionView, specOf } from '../support/pods.ts';
+
+test('a wake at once, on each doubling, and each second; none once nobody waits', () => {
+  const clock = new FakeClock();
+  const wakes: number[] = [];
+  const activator = new Activator(clock, (waiting) => wakes.push(waiting));
+  for (let waiting = 1; waiting <= 1_000; waiting++) activator.update(waiting);
+  assert.deepEqual(wakes, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]);
+  clock.advance(999);
+  assert.equal(wakes.length, 10);
+  clock.advance(1);
+  assert.equal(wakes.at(-1), 1_000);
+  clock.advance(3_000);
+  assert.equal(wakes.length, 14);
+  activator.update(0);
+  clock.advance(10_000);
+  assert.deepEqual([wakes.length, clock.pending], [14, 0]);
+  activator.update(1);
+  assert.equal(wakes.at(-1), 1, 'and at once again for the next');
+});
+
+const explained = (changes: Partial<ExplainedPod> = {}, trouble?: string): ExplainedPod => ({
+  state: { kind: 'starting' },
+  suspicion: undefined,
+  view: { name: 'p', trouble, port: 80 },
+  ...changes,
+});
+
+test('why there is no pod: the pods’ own troubles first, then Kubernetes’, then who did not act', () => {
+  const why = (view: Parameters<typeof functionView>[0], ...pods: ExplainedPod[]) =>
+    explainNoPod(functionView(view), pods);
+  assert.match(why({ blocked: 'quota' }, explained({}, 'image pull failed')), /^image pull failed$/);
+  assert.match(
+    why({}, explained({ state: { kind: 'ready', by: 'kubernetes' }, suspicion: 'ECONNREFUSED' })),
+    /pod p does not take calls: ECONNREFUSED/,
+  );
+  assert.match(
+    why({}, explained({ view: { name: 'p', trouble: undefined, port: undefined } })),
+    /slimfaas.dev\/port/,
+  );
+  assert.match(why({ blocked: 'exceeded quota' }), /could be created: exceeded quota/);
+  assert.match(why({}, explained(), explained()), /^2 started but none got ready/);
+  assert.match(why({ kind: 'Pod' }), /nobody scales/);
+  assert.match(why({ replicas: 2 }), /2 replicas are wanted but no pod was created/);
+  assert.match(why({ spec: specOf({ 'slimfaas.dev/paused': 'true' }) }), /paused/);
+  assert.match(why({ spec: specOf({ 'SlimFaas/DependsOn': 'mysql' }) }), /mysql/);
+  assert.match(why({}), /the scaler did not act/);
+});
+
+test('troubles that many pods share are told once, and at most two are named', () => {
+  const pods = ['a', 'a', 'b', 'c'].map((trouble) => explained({}, trouble));
+  assert.equal(explainNoPod(functionView(), pods), 'a; b');
+  assert.match(
+    explainNoPod(functionView(), [explained({ state: { kind: 'draining' } }, 'old')]),
+    /did not act/,
+  );
+});
+
+const pod = (status: object) => ({ metadata: { name: 'p' }, status }) as Parameters<typeof podTrouble>[0];
+const container = (state: object, lastState: object = {}) =>
+  pod({ containerStatuses: [{ name: 'app', ready: false, state, lastState }] });
+
+test('a pod’s trouble in words, from what Kubernetes reports', () => {
+  const waiting = (reason: string, message?: string) => ({ waiting: { reason, message } });
+  assert.equal(podTrouble(pod({})), undefined);
+  assert.equal(podTrouble(container(waiting('ContainerCreating'))), undefined);
+  assert.match(
+    podTrouble(
+      pod({ conditions: [{ type: 'PodScheduled', status: 'False', message: '0/3 nodes: memory' }] }),
+    ) ?? '',
+    /pod p cannot be scheduled: 0\/3 nodes: memory/,
+  );
+  assert.match(
+    podTrouble(container(waiting('ImagePullBackOff', 'back-off'))) ?? '',
+    /container app: image pull failed.*back-off/,
+  );
+  const crashed = { terminated: { exitCode: 137, reason: 'OOMKilled' } };
+  assert.match(
+    podTrouble(container(waiting('CrashLoopBackOff'), crashed)) ?? '',
+    /again and again.*exit code 137, OOMKilled/,
+  );
+  assert.match(podTrouble(container(crashed)) ?? '', /crashed with exit code 137 \(OOMKilled\)/);
+  assert.match(podTrouble(container({ running: {} })) ?? '', /readiness probe fails/);
+  assert.match(
+    podTrouble(container(waiting('CreateContainerConfigError', 'secret "x" not found'))) ?? '',
+    /secret "x" not found/,
+  );
+  assert.match(
+    podTrouble(pod({ phase: 'Failed', reason: 'Evicted', message: 'low on memory' })) ?? '',
+    /failed: low on memory/,
+  );
+  const init = pod({ initContainerStatuses: [{ name: 'init', state: waiting('ErrImagePull') }] });
+  assert.match(podTrouble(init) ?? '', /container init: image pull failed/);
+});
