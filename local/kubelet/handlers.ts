@@ -29,7 +29,7 @@ export async function runHandler(
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<HandlerResult> {
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(Math.ceil(timeoutMs))]);
   try {
     if (handler.httpGet) return await checkHttp(handler.httpGet, context, limit);
     if (handler.tcpSocket) {

@@ -5,6 +5,7 @@
  *   GET /hello/<name>      Hello <name>
  *   GET /fibonacci/<n>     the n-th Fibonacci number, the slow way: real CPU work (n ≤ 40)
  *   GET /slow/<ms>         an answer after that many milliseconds (≤ 300,000)
+ *   GET /work/<ms>         the same, telling when it began and ended, where, and how many ran in this process
  *   any /echo/…            what arrived: method, path, headers, body
  *   GET /health            for probes
  */
@@ -67,6 +68,8 @@ async function respond(request: IncomingMessage): Promise<Answer> {
       return withNumber(argument, MAX_FIBONACCI, (n) => ({ n, result: fibonacci(n), pod: hostname() }));
     case 'slow':
       return withNumber(argument, MAX_SLOW_MS, async (ms) => ({ slept: await after(ms, ms) }));
+    case 'work':
+      return withNumber(argument, MAX_SLOW_MS, work);
     case 'echo':
       return { status: 200, body: await echo(request) };
     default:
@@ -79,6 +82,17 @@ async function withNumber(text: string, max: number, then: (value: number) => un
   if (!/^\d+$/.test(text) || value > max)
     return { status: 400, body: { error: `needs a whole number from 0 to ${max}, got "${text}"` } };
   return { status: 200, body: await then(value) };
+}
+
+let working = 0;
+
+/** Times in milliseconds since 1970: whoever called many of these can see what overlapped. */
+async function work(ms: number): Promise<unknown> {
+  const startedAt = Date.now();
+  const running = ++working;
+  await after(ms);
+  working -= 1;
+  return { pod: process.env['HOSTNAME'] ?? hostname(), startedAt, endedAt: Date.now(), running };
 }
 
 async function echo(request: IncomingMessage): Promise<unknown> {

@@ -1,0 +1,137 @@
+/** From zero, through the whole system: real processes, the production manifests, the real webhook and scaler. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { waitFor } from '../helpers/wait.ts';
+import { NAMESPACE } from './functions.ts';
+import { startWorld, type World } from './world.ts';
+
+let world: World;
+before(async () => {
+  world = await startWorld({ backoffBaseMs: 200 });
+});
+after(() => world[Symbol.asyncDispose]());
+
+test('the main job: asleep at zero, woken by a call, limited by its sidecar, answered, asleep again', async () => {
+  await world.deploy({ name: 'main', annotations: { TimeoutSecondBeforeSetReplicasMin: 3 } });
+  assert.equal(world.pods('main').length, 0);
+  const answer = await world.call('main', '/hello/guillaume');
+  assert.equal(answer.status, 200);
+  assert.equal(answer.body, 'Hello guillaume\n');
+  const [pod] = world.pods('main');
+  assert.deepEqual(
+    pod?.['spec'].initContainers.map((container: { name: string }) => container.name),
+    ['slimfaas-sidecar'],
+  );
+  await world.waitForReplicas('main', 0);
+  await waitFor(() => world.pods('main').length === 0, { what: 'its pod is gone', timeoutMs: 15_000 });
+});
+
+test('behaviour 10: zero replicas; 1,000 callers at once; all 200, one scale-up, in order of arrival', async () => {
+  await world.deploy({ name: 'crowd', annotations: { NumberParallelRequestPerPod: 10, ReplicasAtStart: 1 } });
+  const record = world.recordReplicas('crowd');
+  const order: number[] = [];
+  const calls = Array.from({ length: 1_000 }, async (_, i) => {
+    const { status } = await world.call('crowd', `/hello/${i}`);
+    order.push(i);
+    return status;
+  });
+  const statuses = await Promise.all(calls);
+  assert.deepEqual(new Set(statuses), new Set([200]));
+  const ups = record.seen.filter((count, i) => i > 0 && count > (record.seen[i - 1] as number));
+  assert.equal(ups.length, 1, `replicas were ${record.seen.join(' → ')}`);
+  // Connections are made in order, but accepted and answered by the kernel in batches: a caller may be ahead
+  // of his place by what runs at once and what is accepted at once, never by half the line.
+  const displacement = order.map((caller, place) => Math.abs(caller - place));
+  assert.ok(Math.max(...displacement) < 300, `a caller was ${Math.max(...displacement)} places from his own`);
+  record.stop();
+});
+
+test('behaviour 12: scale-up cannot work; 504 with the cause in it', async () => {
+  const release = world.system.faults.unschedulable((pod) => pod.metadata.labels?.['app'] === 'stuck');
+  await world.deploy({ name: 'stuck', annotations: { 'slimfaas.dev/cold-start-timeout': 3 } });
+  const unschedulable = await world.call('stuck', '/hello/x');
+  assert.equal(unschedulable.status, 504);
+  assert.equal(unschedulable.headers['slimfaas-reason'], 'cold-start-timeout');
+  assert.match(unschedulable.body, /Insufficient cpu/);
+  release();
+
+  await world.deploy({
+    name: 'no-image',
+    image: 'registry.invalid/team/nothing:1',
+    annotations: { 'slimfaas.dev/cold-start-timeout': 3 },
+  });
+  const noImage = await world.call('no-image', '/hello/x');
+  assert.equal(noImage.status, 504);
+  assert.match(noImage.body, /ErrImagePull|ImagePullBackOff/);
+
+  await world.deploy({
+    name: 'crashing',
+    command: ['false'],
+    annotations: { 'slimfaas.dev/cold-start-timeout': 4 },
+  });
+  const crashing = await world.call('crashing', '/hello/x');
+  assert.equal(crashing.status, 504);
+  assert.match(crashing.body, /CrashLoopBackOff|exit|crash|ended/i);
+});
+
+test('a fault that is cured ends: the waiting caller is served', async () => {
+  const release = world.system.faults.unschedulable((pod) => pod.metadata.labels?.['app'] === 'cured');
+  await world.deploy({ name: 'cured' });
+  const calling = world.call('cured', '/hello/x');
+  await waitFor(
+    () => world.pods('cured').some((pod) => pod['status']?.conditions?.[0]?.reason === 'Unschedulable'),
+    {
+      what: 'a pod is unschedulable',
+    },
+  );
+  release();
+  assert.equal((await calling).status, 200);
+});
+
+test('behaviour 19: two functions, load on one; only that one scales', async () => {
+  await world.deploy({ name: 'quiet' });
+  await world.deploy({ name: 'busy' });
+  const quiet = world.recordReplicas('quiet');
+  assert.equal((await world.call('busy', '/hello/x')).status, 200);
+  assert.equal(world.replicas('busy'), 1);
+  assert.deepEqual(quiet.seen, [0]);
+  quiet.stop();
+});
+
+test('behaviour 37: an invalid annotation; default in force, fault shown, function still served', async () => {
+  await world.deploy({
+    name: 'faulty',
+    annotations: { NumberParallelRequestPerPod: 'many', ReplicasAtStart: -2 },
+  });
+  assert.equal((await world.call('faulty', '/hello/x')).status, 200);
+  const status = await fetch(`${world.system.proxyUrl}/status-function/faulty`);
+  assert.match(await status.text(), /NumberParallelRequestPerPod/);
+  await waitFor(
+    () =>
+      world.system.api
+        .list('events', { namespace: NAMESPACE })
+        .some(
+          (event) =>
+            event['involvedObject']?.name === 'faulty' &&
+            /NumberParallelRequestPerPod/.test(event['message']),
+        ),
+    { what: 'a Kubernetes Event names the annotation' },
+  );
+});
+
+test('a private function is unknown from outside, and no wake comes of asking', async () => {
+  await world
+    .deploy({ name: 'secret', annotations: { DefaultVisibility: 'Private' } })
+    .catch(() => undefined);
+  const answer = await world.call('secret', '/hello/x');
+  assert.equal(answer.status, 404);
+  assert.equal(answer.headers['slimfaas-reason'], 'unknown-function');
+  assert.equal(world.replicas('secret'), 0);
+});
+
+test('waking by request, and ReplicasAtStart', async () => {
+  await world.deploy({ name: 'woken', annotations: { ReplicasAtStart: 2 } });
+  const response = await fetch(`${world.system.proxyUrl}/wake-function/woken`, { method: 'POST' });
+  assert.equal(response.status, 204);
+  await world.waitForReplicas('woken', 2);
+});

@@ -1,0 +1,142 @@
+/**
+ * What end-to-end tests see and do, the same for the local cluster and for a real one: apply, call, and watch
+ * replicas and pods. Faults exist in the local cluster only.
+ */
+import { request } from 'node:http';
+import type { KubeObject } from '../../local/api/types.ts';
+import { startTestSystem, type TestSystem } from '../helpers/cluster.ts';
+import { waitFor } from '../helpers/wait.ts';
+import { functionManifest, NAMESPACE, type FunctionManifest } from './functions.ts';
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: NodeJS.Dict<string | string[]>;
+  readonly body: string;
+  /** Milliseconds from sending to the last byte. */
+  readonly ms: number;
+}
+
+/** What the demo's `/work/<ms>` answers. */
+export interface Work {
+  readonly pod: string;
+  readonly startedAt: number;
+  readonly endedAt: number;
+  readonly running: number;
+}
+
+export interface World extends AsyncDisposable {
+  readonly system: TestSystem;
+  /** Applies a function and waits until the proxy knows it. */
+  deploy(fn: FunctionManifest): Promise<void>;
+  call(name: string, path: string, init?: CallInit): Promise<Answer>;
+  /** `/function/<name>/work/<ms>`; fails on any status but 200. */
+  work(name: string, ms: number): Promise<Work>;
+  replicas(name: string): number;
+  /** Of a function, those that are not being deleted. */
+  pods(name: string): KubeObject[];
+  /** Every change of spec.replicas from now on, in order. */
+  recordReplicas(name: string): { readonly seen: number[]; stop(): void };
+  waitForReplicas(name: string, count: number, timeoutMs?: number): Promise<void>;
+  waitForReady(name: string, count: number, timeoutMs?: number): Promise<void>;
+}
+
+export interface CallInit {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | Buffer;
+  readonly signal?: AbortSignal;
+}
+
+export async function startWorld(options: { backoffBaseMs?: number } = {}): Promise<World> {
+  const system = await startTestSystem(options);
+  return createWorld(system);
+}
+
+export function createWorld(system: TestSystem): World {
+  const { api, proxyUrl } = system;
+  const workload = (name: string) =>
+    api.get('deployments', NAMESPACE, name) ?? api.get('statefulsets', NAMESPACE, name);
+  const replicas = (name: string) => (workload(name)?.['spec'].replicas ?? 0) as number;
+  const ready = (name: string) => (workload(name)?.['status']?.readyReplicas ?? 0) as number;
+  const call = (name: string, path: string, init: CallInit = {}) =>
+    send(`${proxyUrl}/function/${name}${path}`, init);
+  return {
+    system,
+    async deploy(fn) {
+      await system.apply(functionManifest(fn));
+      await waitFor(async () => (await send(`${proxyUrl}/status-function/${fn.name}`)).status === 200, {
+        what: `the proxy knows ${fn.name}`,
+      });
+    },
+    call,
+    async work(name, ms) {
+      const { status, body } = await call(name, `/work/${ms}`);
+      if (status !== 200) throw new Error(`${name}: ${status} ${body}`);
+      return JSON.parse(body) as Work;
+    },
+    replicas,
+    pods: (name) =>
+      api
+        .list('pods', { namespace: NAMESPACE, labelSelector: `app=${name}` })
+        .filter((pod) => pod.metadata.deletionTimestamp === undefined),
+    recordReplicas(name) {
+      const seen: number[] = [];
+      const stops = ['deployments', 'statefulsets'].map((resource) =>
+        api.watch(resource, (_, object) => {
+          if (object.metadata.name === name && seen.at(-1) !== object['spec'].replicas)
+            seen.push(object['spec'].replicas);
+        }),
+      );
+      return { seen, stop: () => stops.forEach((stop) => stop()) };
+    },
+    async waitForReplicas(name, count, timeoutMs = 20_000) {
+      await waitFor(() => replicas(name) === count, { what: `${name} has ${count} replicas`, timeoutMs });
+    },
+    async waitForReady(name, count, timeoutMs = 30_000) {
+      await waitFor(() => ready(name) === count, { what: `${name} has ${count} ready replicas`, timeoutMs });
+    },
+    [Symbol.asyncDispose]: () => system.stop(),
+  };
+}
+
+/** One request on a connection of its own, body read whole. Rejects when the connection breaks. */
+export function send(
+  url: string,
+  { method = 'GET', headers = {}, body, signal }: CallInit = {},
+): Promise<Answer> {
+  const begun = performance.now();
+  return new Promise((resolve, reject) => {
+    const options = { method, headers, agent: false as const, ...(signal ? { signal } : {}) };
+    const req = request(url, options, (res) => {
+      const chunks: Buffer[] = [];
+      res.on('data', (chunk: Buffer) => chunks.push(chunk));
+      res.on('error', reject);
+      res.on('end', () => {
+        const text = Buffer.concat(chunks).toString();
+        resolve({
+          status: res.statusCode ?? 0,
+          headers: res.headers,
+          body: text,
+          ms: performance.now() - begun,
+        });
+      });
+    });
+    req.on('error', reject);
+    req.end(body);
+  });
+}
+
+/** The largest number of pieces of work that ran at the same time. Ends count before starts of the same moment. */
+export function mostAtOnce(works: readonly Pick<Work, 'startedAt' | 'endedAt'>[]): number {
+  const events = works.flatMap(({ startedAt, endedAt }) => [
+    { at: startedAt, change: 1 },
+    { at: endedAt, change: -1 },
+  ]);
+  let running = 0;
+  let most = 0;
+  for (const { change } of events.toSorted((a, b) => a.at - b.at || a.change - b.change)) {
+    running += change;
+    most = Math.max(most, running);
+  }
+  return most;
+}
