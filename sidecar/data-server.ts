@@ -5,6 +5,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Place } from '../common/breaker.ts';
+import { ReasonError } from '../common/errors.ts';
 import { HEADER, type RefusalReason } from '../common/names.ts';
 import { asReason, cutUnreadBody, sendReason, sendReasonOnSocket } from '../common/reason-answer.ts';
 import { createEdgeServer, nodeBody, nodeSink, serveHead, type RequestHead } from '../common/relay/index.ts';
@@ -30,7 +31,7 @@ export function createDataServer(context: SidecarContext, tunnels: OpenTunnels):
 }
 
 function serve(context: SidecarContext, req: IncomingMessage, res: ServerResponse): void {
-  const head = readHead(req, res);
+  const head = readHead(context, req, res);
   if (!head) return;
   if (!wantsRefusal(req.rawHeaders)) {
     if (isKubeProbe(req)) return passProbe(context, req, res, head);
@@ -41,15 +42,30 @@ function serve(context: SidecarContext, req: IncomingMessage, res: ServerRespons
   new Call(context, req, res, head).run(place);
 }
 
-function readHead(req: IncomingMessage, res: ServerResponse): RequestHead | undefined {
+function readHead(
+  context: SidecarContext,
+  req: IncomingMessage,
+  res: ServerResponse,
+): RequestHead | undefined {
   try {
-    const head = serveHead(req);
-    return { ...head, headers: forTheApp(head.headers) };
+    return headForTheApp(context, req);
   } catch (error) {
     res.shouldKeepAlive = false;
     sendReason(res, asReason(error));
     return undefined;
   }
+}
+
+/** @throws ReasonError for what must not go on */
+function headForTheApp(context: SidecarContext, req: IncomingMessage): RequestHead {
+  const head = serveHead(req);
+  if (context.app.port === 0) {
+    throw new ReasonError(
+      'upstream-failed',
+      'this workload has no HTTP port; name one with slimfaas.dev/port',
+    );
+  }
+  return { ...head, headers: forTheApp(head.headers) };
 }
 
 /** Sent back untouched: the proxy has a better place for it. The body stays unread. */
@@ -105,9 +121,9 @@ async function startUpgrade(
   { req, socket, early, place }: Omit<Upgrade, 'head'> & { early: EarlyBytes; place: Place | undefined },
 ): Promise<void> {
   try {
-    const head = serveHead(req);
+    const head = headForTheApp(context, req);
     const { UpgradeCall } = await import('./upgrade-call.ts');
-    const request = { req, socket, early, head: { ...head, headers: forTheApp(head.headers) } };
+    const request = { req, socket, early, head };
     await new UpgradeCall(context, tunnels, request).run(place);
   } catch (error) {
     place?.release();

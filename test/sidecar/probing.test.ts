@@ -1,0 +1,196 @@
+/** The sidecar's own readiness check of the app, against real listeners of each kind. */
+import assert from 'node:assert/strict';
+import { createServer as createHttp2Server, type Http2Server } from 'node:http2';
+import type { AddressInfo } from 'node:net';
+import { describe, it } from 'node:test';
+import { UsageError } from '../../common/errors.ts';
+import { startAppProbe, waitForApp } from '../../sidecar/app-probe.ts';
+import { checkProbe } from '../../sidecar/probe-checks.ts';
+import { parseProbe, type ProbeSpec } from '../../sidecar/probe-spec.ts';
+import { App } from './support/app.ts';
+import { sidecarFor } from './support/sidecar.ts';
+
+const timing = { timeoutMs: 1_000, successThreshold: 1 };
+const never = new AbortController().signal;
+
+type Checkable = Exclude<ProbeSpec, { kind: 'none' | 'kubernetes' }>;
+
+function check(probe: unknown, appPort: number): Promise<boolean> {
+  return checkProbe(parseProbe(JSON.stringify(probe), appPort) as Checkable, '127.0.0.1');
+}
+
+describe('app probe: what to check', () => {
+  it('is a TCP connect without a probe, and nothing without a port', () => {
+    assert.deepEqual(parseProbe('', 80), { kind: 'tcp', port: 80, timing });
+    assert.deepEqual(parseProbe('', 0), { kind: 'none' });
+  });
+
+  it('is the user’s httpGet with scheme, headers, path and port', () => {
+    const probe = {
+      httpGet: { path: 'ready', port: 8081, scheme: 'HTTPS', httpHeaders: [{ name: 'X-A', value: 'b' }] },
+      timeoutSeconds: 3,
+      successThreshold: 2,
+      initialDelaySeconds: 30,
+    };
+    assert.deepEqual(parseProbe(JSON.stringify(probe), 80), {
+      kind: 'http',
+      port: 8081,
+      path: '/ready',
+      isHttps: true,
+      headers: ['X-A', 'b'],
+      timing: { timeoutMs: 3_000, successThreshold: 2 },
+    });
+  });
+
+  it('is the user’s tcpSocket or grpc, and Kubernetes’ own for exec', () => {
+    assert.deepEqual(parseProbe('{"tcpSocket":{"port":3306}}', 0), { kind: 'tcp', port: 3306, timing });
+    const grpc = parseProbe('{"grpc":{"port":9000,"service":"s"}}', 80);
+    assert.deepEqual(grpc, { kind: 'grpc', port: 9000, service: 's', timing });
+    assert.deepEqual(parseProbe('{"exec":{"command":["true"]}}', 80), { kind: 'kubernetes' });
+  });
+
+  it('is refused when it is no JSON object', () => {
+    for (const bad of ['{', '[]', '7'])
+      assert.throws(
+        () => parseProbe(bad, 80),
+        (error) => error instanceof UsageError && error.message.startsWith('SLIMFAAS_READINESS_PROBE: '),
+      );
+  });
+});
+
+describe('app probe: checking', () => {
+  it('http: 200–399 passes, anything else and silence do not', async () => {
+    await using app = await new App((req, res) => {
+      const status = Number(req.url?.slice(1));
+      if (status > 0) res.writeHead(status, { Location: '/elsewhere' }).end();
+    }).listen();
+    const results: boolean[] = [];
+    for (const status of [200, 204, 302, 399, 400, 404, 500, 503]) {
+      results.push(await check({ httpGet: { path: `/${status}`, port: app.port } }, 0));
+    }
+    assert.deepEqual(results, [true, true, true, true, false, false, false, false]);
+    assert.equal(await check({ httpGet: { path: '/0', port: app.port }, timeoutSeconds: 0.1 }, 0), false);
+  });
+
+  it('http: sends the user’s headers, and says that it is a probe', async () => {
+    let seen: string[] = [];
+    await using app = await new App((req, res) => {
+      seen = req.rawHeaders;
+      res.end();
+    }).listen();
+    const httpHeaders = [{ name: 'Host', value: 'app.example' }];
+    await check({ httpGet: { path: '/', port: app.port, httpHeaders } }, 0);
+    assert.ok(seen.includes('app.example') && seen.some((text) => text.startsWith('kube-probe/')));
+  });
+
+  it('tcp: passes as soon as somebody listens', async () => {
+    await using app = await new App().listen();
+    const { port } = app;
+    assert.equal(await check({ tcpSocket: { port } }, 0), true);
+    await app.close();
+    assert.equal(await check({ tcpSocket: { port } }, 0), false);
+  });
+
+  it('grpc: passes when the service says SERVING', async () => {
+    const asked: string[] = [];
+    const statuses: Record<string, number> = { '': 1, good: 1, bad: 2 };
+    await using server = await healthServer(asked, statuses);
+    const results = await Promise.all(
+      ['', 'good', 'bad', 'unknown'].map((service) => check({ grpc: { port: server.port, service } }, 0)),
+    );
+    assert.deepEqual(results, [true, true, false, false]);
+    assert.deepEqual(asked.toSorted(), ['', 'bad', 'good', 'unknown']);
+    await server[Symbol.asyncDispose]();
+    assert.equal(await check({ grpc: { port: server.port } }, 0), false);
+  });
+});
+
+/** A gRPC health service on node:http2, as grpc.health.v1 describes it. */
+async function healthServer(
+  asked: string[],
+  statuses: Readonly<Record<string, number>>,
+): Promise<AsyncDisposable & { port: number }> {
+  const server: Http2Server = createHttp2Server();
+  const sessions = new Set<import('node:http2').ServerHttp2Session>();
+  server.on('session', (session) => sessions.add(session));
+  server.on('stream', (stream, headers) => {
+    assert.equal(headers[':path'], '/grpc.health.v1.Health/Check');
+    const chunks: Buffer[] = [];
+    stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+    stream.on('end', () => {
+      const service = Buffer.concat(chunks).subarray(7).toString();
+      asked.push(service);
+      const status = statuses[service];
+      stream.respond({ ':status': 200, 'content-type': 'application/grpc' });
+      stream.end(status === undefined ? undefined : Buffer.from([0, 0, 0, 0, 2, 8, status]));
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    port: (server.address() as AddressInfo).port,
+    async [Symbol.asyncDispose]() {
+      for (const session of sessions) session.destroy();
+      if (server.listening) await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+describe('app probe: waiting', () => {
+  it('takes successThreshold successes in a row', async () => {
+    const results = [true, false, true, true, true, true];
+    let checks = 0;
+    const probe = { check: async () => results[checks++] ?? false, successThreshold: 3 };
+    assert.equal(await waitForApp(probe, never), true);
+    assert.equal(checks, 5);
+  });
+
+  it('asks often: within 10 ms at first, never less than every 50', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const at: number[] = [];
+    let now = 0;
+    const probe = { check: async () => (at.push(now), now >= 1_000), successThreshold: 1 };
+    const waiting = waitForApp(probe, never);
+    for (; now < 1_100; now++) {
+      for (let i = 0; i < 3; i++) await Promise.resolve();
+      t.mock.timers.tick(1);
+    }
+    assert.equal(await waiting, true);
+    const pauses = at.slice(1).map((time, i) => time - (at[i] as number));
+    assert.ok((pauses[0] as number) <= 11 && Math.max(...pauses) <= 51, pauses.join(' '));
+    assert.ok(pauses.length >= 20);
+  });
+
+  it('stops when told', async () => {
+    const stopping = new AbortController();
+    const waiting = waitForApp({ check: async () => false, successThreshold: 1 }, stopping.signal);
+    stopping.abort();
+    assert.equal(await waiting, false);
+  });
+
+  it('does not ask where there is nothing to ask or only Kubernetes may', async () => {
+    assert.equal(await startAppProbe({ kind: 'none' }, '127.0.0.1', never), 'passed');
+    assert.equal(await startAppProbe({ kind: 'kubernetes' }, '127.0.0.1', never), 'kubernetes');
+  });
+
+  it('a workload that speaks no HTTP is ready by its own probe, and a call to it says so', async () => {
+    await using database = await new App().listen();
+    const flags = { 'app-port': 0, 'readiness-probe': `{"tcpSocket":{"port":${database.port}}}` };
+    await using sidecar = await sidecarFor(0, { flags });
+    const answer = await sidecar.call();
+    assert.equal(answer.status, 502);
+    assert.match(answer.body, /no HTTP port/);
+  });
+
+  it('the app is called within some milliseconds of its first success', async () => {
+    await using app = await new App().listen();
+    const { port } = app;
+    await app.close();
+    await using sidecar = await sidecarFor(port, { noWait: true });
+    const waiting = sidecar.call().then(() => performance.now());
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    await app.listen(port);
+    const listeningAt = performance.now();
+    const delay = (await waiting) - listeningAt;
+    assert.ok(delay < 250, `${delay} ms; at most 50 of them are the pause between two checks`);
+  });
+});
