@@ -29,33 +29,44 @@ function serialNumber(): string {
   return `00${randomBytes(15).toString('hex')}`;
 }
 
-export async function createServerIdentity(
-  ipAddresses: readonly string[],
-  dnsNames: readonly string[] = API_NAMES,
-): Promise<ServerIdentity> {
-  const { x509 } = await import('../../common/x509-library.ts');
-  const [caKeys, keys] = await Promise.all([generateKeys(), generateKeys()]);
+type X509 = typeof import('../../common/x509-library.ts').x509;
+
+function validity(): { notBefore: Date; notAfter: Date } {
   const now = Date.now();
   // A minute back, for a client whose clock is a little behind.
-  const validity = { notBefore: new Date(now - 60_000), notAfter: new Date(now + YEAR_MS) };
-  const ca = await x509.X509CertificateGenerator.createSelfSigned({
-    ...validity,
+  return { notBefore: new Date(now - 60_000), notAfter: new Date(now + YEAR_MS) };
+}
+
+function createAuthority(x509: X509, keys: webcrypto.CryptoKeyPair) {
+  return x509.X509CertificateGenerator.createSelfSigned({
+    ...validity(),
     serialNumber: serialNumber(),
     // Unique, since verifiers look for an issuer by name.
     name: `CN=slimfaas-local-ca-${randomBytes(4).toString('hex')}`,
     signingAlgorithm: ALGORITHM,
-    keys: caKeys,
+    keys,
     extensions: [
       new x509.BasicConstraintsExtension(true, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign, true),
     ],
   });
+}
+
+/** A certificate for these addresses and names; clients are given the authority's. */
+export async function createServerIdentity(
+  ipAddresses: readonly string[],
+  dnsNames: readonly string[] = API_NAMES,
+): Promise<ServerIdentity> {
+  // Loaded here: it costs 120 ms.
+  const { x509 } = await import('../../common/x509-library.ts');
+  const [caKeys, keys] = await Promise.all([generateKeys(), generateKeys()]);
+  const ca = await createAuthority(x509, caKeys);
   const names = [
     ...dnsNames.map((value) => ({ type: 'dns', value }) as const),
     ...ipAddresses.map((value) => ({ type: 'ip', value }) as const),
   ];
   const certificate = await x509.X509CertificateGenerator.create({
-    ...validity,
+    ...validity(),
     serialNumber: serialNumber(),
     subject: 'CN=slimfaas-local-api',
     issuer: ca.subject,

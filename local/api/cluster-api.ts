@@ -59,16 +59,25 @@ export function createClusterApi(registry: Registry, log: Log): ClusterApi {
       });
     },
 
-    watch(resource, listener) {
-      const tell: typeof listener = (type, object, previous) => {
-        try {
-          listener(type, object, previous);
-        } catch (error) {
-          log.error({ resource, error: describeError(error) }, 'a watch listener failed');
-        }
-      };
-      for (const object of store.list(kindOf(resource).resource)) tell('ADDED', object, undefined);
-      return store.subscribe(resource, (event) => tell(event.type, event.object, event.previous));
-    },
+    watch: (resource, listener) => watchStore(registry, { resource, listener, log }),
   };
+}
+
+interface WatchOrder {
+  readonly resource: string;
+  readonly listener: Parameters<ClusterApi['watch']>[1];
+  readonly log: Log;
+}
+
+/** The store's listeners must not throw, since they run inside somebody else's write; rooms may have bugs. */
+function watchStore({ store }: Registry, { resource, listener, log }: WatchOrder): () => void {
+  const tell: typeof listener = (type, object, previous) => {
+    try {
+      listener(type, object, previous);
+    } catch (error) {
+      log.error({ resource, error: describeError(error) }, 'a watch listener failed');
+    }
+  };
+  for (const object of store.list(kindOf(resource).resource)) tell('ADDED', object, undefined);
+  return store.subscribe(resource, (event) => tell(event.type, event.object, event.previous));
 }

@@ -75,7 +75,8 @@ interface Exchange {
 }
 
 function refuse(log: Log, error: unknown, { request, response }: Exchange): void {
-  if (!(error instanceof ApiError)) {
+  // A client that left in the middle of its body is nobody's fault.
+  if (!(error instanceof ApiError) && !response.destroyed) {
     log.error({ method: request.method, url: request.url, error: describeError(error) }, 'request failed');
   }
   // An answer that has begun cannot be turned into a refusal; a cut one is not mistaken for a complete one.

@@ -4,20 +4,19 @@
  * `docs/local-cluster.md` lists what is faithful and what is not.
  */
 import { createServer } from 'node:https';
-import type { Server } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
 import { sleep } from '../../common/lifecycle.ts';
 import type { Running } from '../../common/lifecycle.ts';
 import type { Log } from '../../common/log.ts';
 import { Admission } from './admission.ts';
-import { ADMIN, MASTERS, serviceAccountName, Tokens } from './auth.ts';
+import { ADMIN, serviceAccountName, Tokens } from './auth.ts';
 import { createServerIdentity } from './certificates.ts';
 import { createClusterApi } from './cluster-api.ts';
-import { kindOf } from './kinds.ts';
+import { Connections, listen } from './connections.ts';
 import { kubeconfig } from './kubeconfig.ts';
-import { IN_PROCESS, Registry } from './registry.ts';
+import { Registry } from './registry.ts';
 import { createRouter } from './router.ts';
 import { loadDecoder } from './schema.ts';
+import { seed } from './seed.ts';
 import { Store } from './store.ts';
 import type { ClusterApi } from './types.ts';
 import { Watches } from './watch.ts';
@@ -41,6 +40,8 @@ export type ServiceResolver = (
 export interface LogOptions {
   readonly follow: boolean;
   readonly tailLines: number | undefined;
+  /** Aborts when the client has left; a reader that follows should then end. */
+  readonly signal: AbortSignal;
 }
 
 /** `kubectl logs`: undefined when there is no such container yet (answered 400 as a kubelet does). */
@@ -86,99 +87,53 @@ export interface ApiServer extends Running {
   attachRuntime(hooks: RuntimeHooks): void;
 }
 
-/** Namespaces and the role that every cluster is born with. */
-async function seed(registry: Registry): Promise<void> {
-  const create = (resource: string, name: string, rest: object = {}) =>
-    registry.create(kindOf(resource), { metadata: { name }, ...rest }, IN_PROCESS);
-  for (const name of ['default', 'kube-system', 'kube-public', 'kube-node-lease'])
-    await create('namespaces', name);
-  const rules = [{ apiGroups: ['*'], resources: ['*'], verbs: ['*'] }];
-  await create('clusterroles', 'cluster-admin', { rules });
-  await create('clusterrolebindings', 'cluster-admin', {
-    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'cluster-admin' },
-    subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'Group', name: MASTERS }],
-  });
-}
-
-/** The sockets of a server, and what a network fault does to them. */
-class Connections {
-  readonly #sockets = new Set<Socket>();
-  #isAway = false;
-
-  accept(socket: Socket): void {
-    if (this.#isAway) return void socket.resetAndDestroy();
-    this.#sockets.add(socket);
-    socket.on('close', () => this.#sockets.delete(socket));
-  }
-
-  setAway(isAway: boolean): void {
-    this.#isAway = isAway;
-    if (isAway) this.reset();
-  }
-
-  reset(): void {
-    for (const socket of this.#sockets) socket.resetAndDestroy();
-  }
-}
-
-async function listen(server: Server, { host, port }: ApiServerOptions): Promise<string> {
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, () => resolve(server.off('error', reject) && undefined));
-  });
-  return `https://${host}:${(server.address() as AddressInfo).port}`;
-}
-
 /** Idle connections are kept longer than any client keeps them, so that no request meets a closing one. */
 const KEEP_ALIVE_MS = 600_000;
 
-export async function startApiServer(options: ApiServerOptions): Promise<ApiServer> {
-  const { host, log } = options;
-  const identity = await createServerIdentity([...new Set([host, '127.0.0.1'])]);
+/** Everything but the network: what would work the same behind another door. */
+function createCore(log: Log) {
   let hooks: RuntimeHooks = {};
-  let delayMs = 0;
   const store = new Store();
   const caller = new WebhookCaller(() => hooks.resolveService);
   const registry = new Registry(store, new Admission({ store, caller, log }));
-  await seed(registry);
   const tokens = new Tokens();
   const watches = new Watches(store);
-  const serviceAccountToken = (namespace: string, name: string) =>
-    tokens.issue(serviceAccountName(namespace, name));
-  const router = createRouter({
-    registry,
-    watches,
-    tokens,
-    log,
-    hooks: () => hooks,
-    issueToken: serviceAccountToken,
-  });
+  const issueToken = (namespace: string, name: string) => tokens.issue(serviceAccountName(namespace, name));
+  const router = createRouter({ registry, watches, tokens, log, issueToken, hooks: () => hooks });
+  const attachRuntime = (more: RuntimeHooks) => void (hooks = { ...hooks, ...more });
+  return { store, caller, registry, tokens, watches, issueToken, router, attachRuntime };
+}
 
-  const tls = { cert: identity.certPem, key: identity.keyPem, keepAliveTimeout: KEEP_ALIVE_MS };
-  const server = createServer(tls, async (request, response) => {
+/** Rejects with the system's error (EADDRINUSE …) when the address cannot be had. */
+export async function startApiServer(options: ApiServerOptions): Promise<ApiServer> {
+  const { store, caller, registry, tokens, watches, ...core } = createCore(options.log);
+  // 127.0.0.1 too: it is how a port forwarded from elsewhere would be called.
+  const identity = await createServerIdentity([...new Set([options.host, '127.0.0.1'])]);
+  await seed(registry);
+  const { caPem, certPem: cert, keyPem: key } = identity;
+  let delayMs = 0;
+  const server = createServer({ cert, key, keepAliveTimeout: KEEP_ALIVE_MS }, async (request, response) => {
     if (delayMs > 0) await sleep(delayMs);
-    await router(request, response);
+    await core.router(request, response);
   });
-  const connections = new Connections();
-  server.on('connection', (socket: Socket) => connections.accept(socket));
+  const connections = new Connections(server);
   const url = await listen(server, options);
   // The first write should not pay for it; a failure is that write's to report.
   void loadDecoder().catch(() => undefined);
 
   return {
-    api: createClusterApi(registry, log),
+    api: createClusterApi(registry, options.log),
     url,
-    caPem: identity.caPem,
-    serviceAccountToken,
-    kubeconfig: (user = ADMIN.username) =>
-      kubeconfig({ url, caPem: identity.caPem, user, token: tokens.issue(user) }),
+    caPem,
+    serviceAccountToken: core.issueToken,
+    kubeconfig: (user = ADMIN.username) => kubeconfig({ url, caPem, user, token: tokens.issue(user) }),
     faults: {
       setAway: (isAway) => connections.setAway(isAway),
       cutWatches: () => watches.cut(),
       expireWatches: () => store.forgetHistory(),
       setDelay: (ms) => void (delayMs = ms),
     },
-    attachRuntime: (more) => void (hooks = { ...hooks, ...more }),
+    attachRuntime: core.attachRuntime,
     async stop() {
       caller.close();
       const closed = new Promise((resolve) => server.close(resolve));

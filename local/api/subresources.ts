@@ -73,9 +73,12 @@ async function log(
   if (pod === undefined) throw notFound(kind, name);
   const container = logContainer(pod, query.get('container'));
   const tail = query.get('tailLines');
+  const leaving = new AbortController();
+  response.on('close', () => leaving.abort());
   const options = {
     follow: query.get('follow') === 'true',
     tailLines: tail === null ? undefined : Number(tail),
+    signal: leaving.signal,
   };
   const lines = hooks().readLogs?.(namespace ?? '', name, container, options);
   if (lines === undefined) {
