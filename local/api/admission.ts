@@ -67,6 +67,7 @@ function includes(list: readonly string[] | undefined, wanted: string): boolean 
   return list !== undefined && (list.includes('*') || list.includes(wanted));
 }
 
+/** A rule for a resource does not cover its subresources; a star for both parts covers everything. */
 function ruleCovers(rule: Rule, { kind, subresource, operation }: AdmissionRequest): boolean {
   const { resource, isNamespaced } = kind;
   const names =
@@ -124,6 +125,7 @@ export class Admission {
   async mutate(request: AdmissionRequest): Promise<KubeObject> {
     let object = request.object;
     let changes = 0;
+    // What had changed when each was asked tells whether it missed something.
     const asked: { webhook: Webhook; changesThen: number }[] = [];
     const ask = async (webhook: Webhook) => {
       const next = await this.#ask(webhook, { ...request, object });
@@ -203,6 +205,7 @@ export class Admission {
     return answer.response!;
   }
 
+  /** The webhook's owner decided what its failure means; the default is to let nothing through. */
   #failed(webhook: Webhook, error: unknown): undefined {
     const why = `failed calling webhook "${webhook.name}": ${(error as Error).message}`;
     if (webhook.failurePolicy === 'Fail') throw internal(why);
@@ -226,6 +229,7 @@ function meetsConditions(webhook: Webhook, request: AdmissionRequest, review: un
   return true;
 }
 
+/** Warnings are passed on even with a denial: they may explain it. */
 function conclude(
   webhook: Webhook,
   { object, kind, warn }: AdmissionRequest,
@@ -243,6 +247,7 @@ function conclude(
   if (!answer.patch) return object;
   if (answer.patchType !== 'JSONPatch') throw internal(`webhook "${webhook.name}": unknown patchType`);
   const operations: unknown = JSON.parse(Buffer.from(answer.patch, 'base64').toString());
+  // Identity is not the webhook's to change.
   const patched = applyJsonPatch(object, operations) as KubeObject;
   return { ...patched, apiVersion: apiVersionOf(kind), kind: object.kind };
 }

@@ -35,6 +35,7 @@ function encode(value: unknown): string {
   return Buffer.from(JSON.stringify(value)).toString('base64url');
 }
 
+/** Comparison in constant time is a habit here, not a need: everything is on loopback. */
 export class Tokens {
   readonly #key = randomBytes(32);
 

@@ -33,6 +33,7 @@ interface Token {
 const TOKEN =
   /\s*(?:(?<number>\d+(?:\.\d+)?)|(?<string>r?(?:"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'))|(?<name>[A-Za-z_]\w*)|(?<symbol>&&|\|\||==|!=|<=|>=|[-+*/%!<>?:()[\],.]))/y;
 
+/** Sticky matching: what no token begins with is an error at its place. */
 function tokenize(source: string): Token[] {
   const tokens: Token[] = [];
   const pattern = new RegExp(TOKEN);
@@ -66,6 +67,7 @@ const PRECEDENCE: readonly (readonly string[])[] = [
 
 const WORDS: Readonly<Record<string, unknown>> = { true: true, false: false, null: null };
 
+/** Recursive descent with one token of lookahead. */
 class Parser {
   readonly #tokens: readonly Token[];
   #next = 0;
@@ -97,6 +99,7 @@ class Parser {
     return left;
   }
 
+  /** `in` is an operator that looks like a name. */
   #isOperator({ type, text }: Token, operators: readonly string[]): boolean {
     return (type === 'symbol' || text === 'in') && type !== 'string' && operators.includes(text);
   }
@@ -138,6 +141,7 @@ class Parser {
     return this.#accept('(') ? { op: 'call', name, args: this.#list(')') } : { op: 'name', name };
   }
 
+  /** Comma-separated, up to and with the closing symbol; a trailing comma is an error. */
   #list(close: string): Node[] {
     const items: Node[] = [];
     while (!this.#accept(close)) {

@@ -19,6 +19,7 @@ const VARIABLES = ['object', 'oldObject', 'request'];
 
 type Method = (target: unknown, args: readonly unknown[]) => unknown;
 
+/** CEL converts nothing by itself: a number where a text is wanted is an error. */
 function text(value: unknown): string {
   if (typeof value !== 'string')
     throw new CelError(`no such overload: ${JSON.stringify(value)} is no string`);
@@ -106,6 +107,7 @@ function checkCall(node: Call, bound: readonly string[]): void {
   for (const argument of node.args) check(argument, bound);
 }
 
+/** An absent key is an error, which is why expressions begin with has(). */
 function member(target: unknown, key: unknown): unknown {
   if (Array.isArray(target) && typeof key === 'number') {
     if (key in target) return target[key];
@@ -137,12 +139,14 @@ function logical(node: Extract<Node, { op: 'binary' }>, scope: Scope): boolean {
   return !decisive;
 }
 
+/** In a list an equal item, in a map a key. */
 function contains(list: unknown, item: unknown): boolean {
   if (Array.isArray(list)) return list.some((other) => isDeepStrictEqual(other, item));
   if (typeof list === 'object' && list !== null) return Object.hasOwn(list, String(item));
   throw new CelError('no such overload: in');
 }
 
+/** Only numbers with numbers and texts with texts. */
 function compare(operator: string, left: unknown, right: unknown): boolean {
   if (typeof left !== typeof right || (typeof left !== 'number' && typeof left !== 'string')) {
     throw new CelError(`no such overload: ${operator}`);
@@ -190,6 +194,7 @@ function has(node: Node, scope: Scope): boolean {
   return typeof target === 'object' && target !== null && Object.hasOwn(target, node.field);
 }
 
+/** Over a list its items, over a map its keys. */
 function macro(node: Call, scope: Scope): boolean {
   const [variable, body] = node.args as [Extract<Node, { op: 'name' }>, Node];
   const range = run(node.target!, scope);

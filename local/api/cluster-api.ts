@@ -42,6 +42,7 @@ export function createClusterApi(registry: Registry, log: Log): ClusterApi {
       return registry.update({ ...at, subresource }, () => structuredClone(object), IN_PROCESS);
     },
 
+    // A Conflict never reaches the caller: `change` carries no version of its own.
     async modify(resource, namespace, name, change, subresource) {
       const edit = (draft: KubeObject) => (change(draft) === false ? false : draft);
       try {

@@ -15,6 +15,7 @@ export interface RequestContext {
   readonly caller: Caller;
 }
 
+/** Warnings are collected as headers until the answer begins; the same text is said once. */
 export function createContext(
   request: IncomingMessage,
   response: ServerResponse,

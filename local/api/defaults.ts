@@ -15,6 +15,7 @@ function defaultTemplate(object: Draft): void {
   if (template?.spec) defaultPodSpec(template.spec);
 }
 
+/** A strategy that is named but not described still needs its numbers: controllers read them. */
 function rolling(kind: 'strategy' | 'updateStrategy', parameters: Record<string, unknown>) {
   return (object: Draft) => {
     object.spec[kind] ??= {};
@@ -39,6 +40,7 @@ function defaultStatefulSet(object: Draft): void {
   defaultTemplate(object);
 }
 
+/** No strategy: a ReplicaSet only counts. */
 function defaultReplicaSet(object: Draft): void {
   object.spec ??= {};
   fill(object.spec, { replicas: 1 });
@@ -52,6 +54,10 @@ function defaultDaemonSet(object: Draft): void {
   defaultTemplate(object);
 }
 
+/**
+ * The ClusterIP is not chosen here but by the services' room, which knows the free addresses; a real API server
+ * does it itself, so between the two a Service is there for a moment without an address.
+ */
 function defaultService(object: Draft): void {
   object.spec ??= {};
   fill(object.spec, { type: 'ClusterIP', sessionAffinity: 'None' });
@@ -60,6 +66,7 @@ function defaultService(object: Draft): void {
   for (const port of object.spec.ports ?? []) fill(port, { protocol: 'TCP', targetPort: port.port });
 }
 
+/** `stringData` is for writing only: it is never read back. */
 function defaultSecret(object: Draft): void {
   fill(object, { type: 'Opaque' });
   const plain = Object.entries(object.stringData ?? {});
@@ -78,6 +85,7 @@ function defaultNamespace(object: Draft): void {
   fill(object.status, { phase: 'Active' });
 }
 
+/** Absent selectors select everything, so they are stored as empty ones. */
 function defaultWebhooks(object: Draft): void {
   for (const webhook of object.webhooks ?? []) {
     fill(webhook, {
@@ -148,6 +156,7 @@ function isSet(values?: Record<string, string>): boolean {
   return Object.keys(values ?? {}).length > 0;
 }
 
+/** What the kubelet evicts first when memory is short; people see it in `describe`. */
 function qosClass(spec: { containers?: Resources[]; initContainers?: Resources[] }): string {
   const all = [...(spec.containers ?? []), ...(spec.initContainers ?? [])].map((c) => c.resources ?? {});
   if (!all.some((resources) => isSet(resources.limits) || isSet(resources.requests))) return 'BestEffort';

@@ -73,6 +73,7 @@ function mark(
   return store.put(kind.resource, { ...current, metadata });
 }
 
+/** Each is written by itself, so their controllers see them become free before the owner goes. */
 function releaseDependents(store: Store, owner: KubeObject): void {
   const { uid, namespace } = owner.metadata;
   for (const { resource } of KINDS) {

@@ -70,6 +70,7 @@ function group([groupVersion, [first]]: [string, Kind[]]): object {
 
 const NAMED_GROUPS = [...BY_API_VERSION].filter(([groupVersion]) => groupVersion !== 'v1');
 
+/** Everything in one answer; without it kubectl would ask for each of the dozen groups. */
 function aggregated(entries: readonly [string, Kind[]][]): object {
   const items = entries.map(([, kinds]) => ({
     metadata: { name: kinds[0]!.group, creationTimestamp: null },

@@ -43,6 +43,7 @@ function selects(budget: KubeObject, { metadata }: KubeObject): boolean {
   return compileLabelSelector(budget.spec.selector ?? {})(metadata.labels ?? {});
 }
 
+/** A pod that is ending counts as gone: two evictions at once must not both pass for the first. */
 function isHealthy({ metadata, status }: KubeObject): boolean {
   const conditions = (status?.conditions ?? []) as { type: string; status: string }[];
   const isReady = conditions.some(({ type, status }) => type === 'Ready' && status === 'True');
@@ -68,6 +69,7 @@ function desiredHealthy(budget: KubeObject, expected: number): number {
   return countOf(minAvailable ?? 1, expected);
 }
 
+/** Percentages are rounded up, in favour of availability for minAvailable, of progress for maxUnavailable. */
 function countOf(value: number | string, expected: number): number {
   if (typeof value === 'number') return value;
   return value.endsWith('%') ? Math.ceil((Number.parseFloat(value) / 100) * expected) : Number(value);

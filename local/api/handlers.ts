@@ -91,6 +91,7 @@ async function readObject(kind: Kind, context: RequestContext): Promise<KubeObje
   return decode(decoder, kind, await readBody(context.request), context);
 }
 
+/** The URL decides; a body that says otherwise was meant for somewhere else. */
 function checkNamespace(object: KubeObject, namespace: string | undefined): void {
   if (!object.metadata.namespace || object.metadata.namespace === namespace) return;
   throw badRequest(
@@ -148,6 +149,7 @@ async function deleteOptions({ request, query, caller }: RequestContext): Promis
   };
 }
 
+/** Answers with the object while it is ending, with a Status once it is gone: kubectl waits on the first. */
 const remove: Handler = async ({ registry: { store } }, target, context) => {
   const options = await deleteOptions(context);
   const { kind, namespace, name } = named(target);
@@ -158,6 +160,7 @@ const remove: Handler = async ({ registry: { store } }, target, context) => {
   send(context.response, 200, JSON.stringify(status));
 };
 
+/** One by one and not at once, as in Kubernetes: a failure in the middle leaves the rest. */
 const removeAll: Handler = async ({ registry: { store } }, target, context) => {
   const options = await deleteOptions(context);
   const { kind, namespace } = target;

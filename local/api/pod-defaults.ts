@@ -14,6 +14,7 @@ function defaultHandler(handler: unknown): void {
   if (isObject(handler.grpc)) fill(handler.grpc, { service: '' });
 }
 
+/** The numbers that decide how soon a pod may be ready: 10 s periods unless the manifest says otherwise. */
 function defaultProbe(probe: unknown): void {
   if (!isObject(probe)) return;
   fill(probe, { timeoutSeconds: 1, periodSeconds: 10, successThreshold: 1, failureThreshold: 3 });
@@ -27,6 +28,7 @@ function pullPolicy(image: unknown): string {
   return hasFixedTag ? 'IfNotPresent' : 'Always';
 }
 
+/** A limit without a request is a request of the same size: the scheduler counts requests. */
 function defaultResources(container: JsonObject): void {
   const resources = (container.resources ??= {}) as JsonObject;
   if (isObject(resources.limits)) {
@@ -55,6 +57,7 @@ function defaultContainer(container: JsonObject): void {
 }
 
 function defaultVolume(volume: JsonObject): void {
+  // Only a name: an empty folder.
   if (Object.keys(volume).length === 1) volume.emptyDir = {};
   // 0644
   for (const source of ['secret', 'configMap', 'downwardAPI', 'projected']) {
@@ -73,6 +76,7 @@ export function defaultPodSpec(spec: JsonObject): void {
   for (const container of objects(spec.containers)) defaultContainer(container);
   for (const container of objects(spec.initContainers)) defaultContainer(container);
   for (const volume of objects(spec.volumes)) defaultVolume(volume);
+  // On the host's network a container's port is the host's.
   if (spec.hostNetwork === true) {
     for (const container of objects(spec.containers)) {
       for (const port of objects(container.ports)) fill(port, { hostPort: port.containerPort });

@@ -62,6 +62,10 @@ function initReason(pod: KubeObject): string | undefined {
   return undefined;
 }
 
+/**
+ * The first container that is in trouble gives the pod its reason, so the list is read backwards and the last
+ * word wins. A pod that has completed containers and a running one is running.
+ */
 function containerReason(pod: KubeObject): string | undefined {
   let reason: string | undefined;
   for (const { state } of statuses(pod, 'containerStatuses').toReversed()) {
@@ -72,6 +76,7 @@ function containerReason(pod: KubeObject): string | undefined {
   return reason === 'Completed' && isRunning ? 'Running' : reason;
 }
 
+/** Being deleted outweighs everything; then initialisation, then containers, then the phase. */
 export function podStatus(pod: KubeObject): string {
   if (pod.metadata.deletionTimestamp !== undefined) {
     return pod.status?.reason === 'NodeLost' ? 'Unknown' : 'Terminating';
@@ -81,6 +86,7 @@ export function podStatus(pod: KubeObject): string {
   return initReason(pod) ?? containerReason(pod) ?? plain;
 }
 
+/** `3 (10s ago)`: the time tells a crash loop from old history. */
 function restarts(pod: KubeObject, nowMs: number): string {
   const all = serving(pod);
   const total = all.reduce((sum, { restartCount = 0 }) => sum + restartCount, 0);

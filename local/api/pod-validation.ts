@@ -14,6 +14,7 @@ function items(path: string, list: unknown): Item[] {
   return list.map((value, index) => [`${path}[${index}]`, isObject(value) ? value : {}]);
 }
 
+/** Items without the key are reported elsewhere, as lacking it. */
 function checkUnique(causes: Causes, list: readonly Item[], key: string): void {
   const seen = new Set<unknown>();
   for (const [path, value] of list) {
@@ -36,6 +37,7 @@ function checkPortReference(causes: Causes, path: string, port: unknown, names: 
   else if (!names.has(port)) causes.invalid(path, port, "must name one of the container's ports");
 }
 
+/** Two handlers would be ambiguous, none would probe nothing and pass for ever. */
 function checkProbe(causes: Causes, path: string, probe: JsonObject, names: ReadonlySet<unknown>): void {
   const handlers = HANDLERS.filter((handler) => probe[handler] !== undefined);
   if (handlers.length === 0) causes.required(path, 'must specify a handler type');
@@ -49,6 +51,7 @@ function checkProbe(causes: Causes, path: string, probe: JsonObject, names: Read
   for (const time of PROBE_TIMES) causes.range(`${path}.${time}`, probe[time], [0, Infinity]);
 }
 
+/** Returns the names by which probes may refer to the ports. */
 function checkPorts(causes: Causes, path: string, container: JsonObject): ReadonlySet<unknown> {
   const ports = items(`${path}.ports`, container.ports);
   for (const [at, port] of ports) {
@@ -65,6 +68,7 @@ function checkPorts(causes: Causes, path: string, container: JsonObject): Readon
   return new Set(ports.map(([, port]) => port.name).filter((name) => name !== undefined));
 }
 
+/** `500m`, `64Mi`, `1e3`, `0.5`; not `64 MB`. */
 const QUANTITY = /^[+-]?(\d+(\.\d*)?|\.\d+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?\d+)?$/;
 
 function checkResources(causes: Causes, path: string, resources: unknown): void {
@@ -132,6 +136,7 @@ export function checkPodSpec(causes: Causes, path: string, spec: JsonObject): vo
   if (containers.length === 0) causes.required(`${path}.containers`);
   for (const item of [...containers, ...initContainers]) checkContainer(causes, item, volumes);
   for (const item of initContainers) checkInitContainer(causes, item);
+  // One namespace for both lists: logs and exec name a container without saying which list it is in.
   checkUnique(causes, [...containers, ...initContainers], 'name');
 
   causes.oneOf(`${path}.restartPolicy`, spec.restartPolicy, ['Always', 'OnFailure', 'Never']);

@@ -4,6 +4,10 @@ import type { Kind } from './kinds.ts';
 import type { Store } from './store.ts';
 import type { KubeObject } from './types.ts';
 
+/**
+ * Nothing is awaited between this count and the pod's storing, so two pods cannot share the last place. The
+ * message is a real cluster's: the scaler recognises it.
+ */
 export function checkQuota(store: Store, kind: Kind, pod: KubeObject): void {
   const { namespace, name } = pod.metadata;
   for (const quota of store.list('resourcequotas', namespace)) {

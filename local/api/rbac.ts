@@ -35,6 +35,7 @@ function includes(list: readonly string[] | undefined, wanted: string): boolean 
   return list !== undefined && (list.includes('*') || list.includes(wanted));
 }
 
+/** `deployments` does not cover `deployments/scale`: the mistake that this evaluation is here to show. */
 function coversResource(rule: Rule, { resource, subresource }: AccessRequest): boolean {
   if (subresource === undefined) return includes(rule.resources, resource);
   return (
@@ -56,6 +57,7 @@ function isSubject(subject: Subject, user: User, bindingNamespace: string | unde
   return user.username === `system:serviceaccount:${namespace}:${subject.name}`;
 }
 
+/** A binding to a role that does not exist grants nothing, and is no error: they may come in any order. */
 function rulesOf(store: Store, binding: KubeObject): readonly Rule[] {
   const { kind, name } = binding.roleRef as { kind: string; name: string };
   const role =

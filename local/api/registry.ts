@@ -62,6 +62,10 @@ export class Registry {
     this.#admission = admission;
   }
 
+  /**
+   * In Kubernetes' order: defaults and mutating webhooks see a generated name's prefix only, validation and the
+   * validating webhooks the whole object, and quota is asked last, as what it counts is a pod that comes to be.
+   */
   async create(kind: Kind, input: unknown, caller: Caller): Promise<KubeObject> {
     const draft = newObject(kind, input as KubeObject);
     this.#checkNamespace(kind, draft);
@@ -107,11 +111,13 @@ export class Registry {
     }
   }
 
+  /** The proposal, merged with what it may not touch, admitted and validated. */
   async #next(target: Target, step: { current: KubeObject; proposed: KubeObject; caller: Caller }) {
     const { kind, subresource } = target;
     const { current, proposed, caller } = step;
     const merged =
       subresource === 'status' ? withStatus(current, proposed) : withSpec(kind, current, proposed);
+    // Nothing to admit: a kubelet repeating a status must not wake webhooks.
     if (isDeepStrictEqual(merged, current)) return current;
     const step2 = { operation: 'UPDATE', object: merged, oldObject: current, subresource, caller } as const;
     const admitted = await this.#admit(kind, step2);
@@ -127,11 +133,13 @@ export class Registry {
       next.metadata.generation = (current.metadata.generation ?? 1) + 1;
     }
     const { namespace, name, deletionTimestamp, deletionGracePeriodSeconds, finalizers } = next.metadata;
+    // The last finalizer of an object whose grace is over: the deletion that waited for it happens now.
     const isFinal = deletionTimestamp !== undefined && !finalizers?.length && !deletionGracePeriodSeconds;
     const stored = this.store.put(kind.resource, next);
     return isFinal ? (this.store.remove(kind.resource, namespace, name) ?? stored) : stored;
   }
 
+  /** Webhooks never see the caller's copy, nor callers the webhooks'. */
   async #admit(kind: Kind, step: AdmissionStep): Promise<KubeObject> {
     const object = structuredClone(step.object);
     if (step.subresource === undefined) applyDefaults(kind.resource, object);
@@ -187,6 +195,7 @@ function content(object: KubeObject): object {
   return { ...object, metadata: undefined, status: undefined };
 }
 
+/** What a client says of itself is kept; what only the server can know is written over. */
 function newObject(kind: Kind, input: KubeObject): KubeObject {
   if (input.metadata?.resourceVersion) {
     throw badRequest('resourceVersion should not be set on objects to be created');
@@ -206,6 +215,10 @@ function newObject(kind: Kind, input: KubeObject): KubeObject {
   return { ...object, apiVersion: apiVersionOf(kind), kind: kind.kind, metadata, ...status };
 }
 
+/**
+ * An absent uid or version asks for no check. The name comes from the URL; a different one in the body is a
+ * mistake and not a rename.
+ */
 function checkPreconditions(kind: Kind, current: KubeObject, { metadata }: KubeObject): void {
   const { name, uid, resourceVersion } = current.metadata;
   if (metadata?.name && metadata.name !== name) {
@@ -220,6 +233,7 @@ function checkPreconditions(kind: Kind, current: KubeObject, { metadata }: KubeO
   if (metadata?.resourceVersion && metadata.resourceVersion !== resourceVersion) throw conflict(kind, name);
 }
 
+/** Labels and annotations of a status write are dropped too: stricter than Kubernetes, which keeps some. */
 function withStatus(current: KubeObject, proposed: KubeObject): KubeObject {
   return { ...current, status: proposed.status ?? {} };
 }

@@ -34,6 +34,7 @@ export function createRouter(parts: RouterParts): Router {
   };
 }
 
+/** Identity before everything, discovery before resources, rights before any look at the object. */
 async function route(parts: RouterParts, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const path = new URL(request.url ?? '/', 'https://localhost').pathname.replace(/(.)\/$/, '$1');
   // As in a real cluster these need no identity.

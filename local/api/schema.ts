@@ -77,6 +77,7 @@ function kindOfJson(value: unknown): string {
   return typeof value === 'boolean' ? 'bool' : typeof value;
 }
 
+/** Collected, not thrown: all wrong types of a manifest are told at once. */
 function mismatch(decoding: Decoding, path: string, value: unknown, wanted: string): unknown {
   decoding.wrong.push(`json: cannot unmarshal ${kindOfJson(value)} into field ${path} of type ${wanted}`);
   return value;
@@ -101,6 +102,7 @@ function decodeValue(decoding: Decoding, path: string, value: unknown, attribute
     : decodeObject(decoding, path, value, type);
 }
 
+/** A null in a map is an absent key, as Go reads it. */
 function decodeMap(decoding: Decoding, path: string, value: JsonObject, inner: Attribute): JsonObject {
   const entries = Object.entries(value).filter(([, member]) => member !== null);
   return Object.fromEntries(
@@ -129,6 +131,7 @@ function decodeScalar(decoding: Decoding, path: string, value: unknown, attribut
   }
 }
 
+/** Of a model's fields; a field of another name is noted and falls away. */
 function decodeObject(decoding: Decoding, path: string, value: unknown, model: string): unknown {
   if (!isObject(value)) return mismatch(decoding, path, value, model.replace(/^V\d+/, ''));
   const attributes = attributesOf(decoding, model)!;

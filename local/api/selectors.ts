@@ -37,6 +37,7 @@ function matchSet(key: string, isIn: boolean, values: readonly string[]): LabelM
   return (labels) => (labels[key] !== undefined && wanted.has(labels[key])) === isIn;
 }
 
+/** `key in (…)`, `key=value`, `key` or `!key`. */
 function parseLabelTerm(term: string): LabelMatcher {
   const set = SET.exec(term);
   if (set !== null) {
@@ -126,6 +127,7 @@ const FIELDS: Readonly<Record<string, readonly string[]>> = {
   services: ['spec.clusterIP', 'spec.type'],
 };
 
+/** Absent fields count as empty texts, which is how pods on no node are found: `spec.nodeName=`. */
 function fieldOf(object: KubeObject, path: string): string {
   if (path === 'source') return object.source?.component ?? object.reportingComponent ?? '';
   let value: unknown = object;

@@ -56,6 +56,7 @@ export function strategicMerge(target: JsonObject, patch: JsonObject): JsonObjec
   return merged;
 }
 
+/** Merging with nothing still strips the directives that a new object's patch may carry. */
 function mergeMember(merged: JsonObject, key: string, value: JsonObject): void {
   const before = merged[key];
   if (value.$patch === 'delete') delete merged[key];
@@ -86,6 +87,7 @@ function mergeList(list: string, before: unknown, patch: readonly unknown[]): un
   return patch.reduce<unknown[]>((items, item) => mergeItem(items, item, mergeKey), [...existing]);
 }
 
+/** In place where the key is known, at the end where it is new. */
 function mergeItem(items: unknown[], item: unknown, mergeKey: string): unknown[] {
   if (!isObject(item) || item[mergeKey] === undefined) {
     throw badRequest(`map: ${JSON.stringify(item)} does not contain declared merge key: ${mergeKey}`);
@@ -96,6 +98,7 @@ function mergeItem(items: unknown[], item: unknown, mergeKey: string): unknown[]
   return items.with(index, strategicMerge(items[index] as JsonObject, item));
 }
 
+/** After the merge, when the list has all its items. */
 function applyListDirectives(merged: JsonObject, patch: JsonObject): void {
   for (const [directive, value] of Object.entries(patch)) {
     const [name, list] = directive.split('/');

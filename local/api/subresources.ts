@@ -39,6 +39,7 @@ async function scale({ registry }: SubresourceParts, target: RequestTarget, cont
   send(response, 200, JSON.stringify(await writeScale(registry, at, change, caller)));
 }
 
+/** Answers 201 with a Status: an eviction is created, not stored. */
 async function evict(
   { registry }: SubresourceParts,
   target: RequestTarget,
@@ -52,6 +53,7 @@ async function evict(
   send(response, 201, JSON.stringify(status));
 }
 
+/** As kubectl chooses: the annotated container, else the first. */
 function logContainer(pod: KubeObject, wanted: string | null): string {
   const own = pod.spec.containers as { name: string }[];
   const all = [...own, ...((pod.spec.initContainers ?? []) as { name: string }[])].map(({ name }) => name);

@@ -17,11 +17,13 @@ function containers(key: 'name' | 'image'): Column['cell'] {
     (spec.template.spec.containers as Record<string, string>[]).map((container) => container[key]).join(',');
 }
 
+/** With `-o wide`, as for every workload. */
 const WIDE_TEMPLATE: readonly Column[] = [
   { name: 'Containers', priority: 1, cell: containers('name') },
   { name: 'Images', priority: 1, cell: containers('image') },
 ];
 
+/** An absent number is a zero: controllers leave zeros out of a status. */
 const count = (name: string, cell: (object: KubeObject) => number | undefined): Column => ({
   name,
   type: 'integer',
@@ -41,6 +43,7 @@ function servicePorts({ spec }: KubeObject): string {
   return list.join(',') || '<none>';
 }
 
+/** A cordoned node is still Ready; both are shown. */
 function nodeStatus({ spec, status }: KubeObject): string {
   const conditions = (status?.conditions ?? []) as { type: string; status: string }[];
   const ready = conditions.find(({ type }) => type === 'Ready');

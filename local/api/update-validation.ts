@@ -44,6 +44,7 @@ function checkPod(object: KubeObject, before: KubeObject, causes: Causes): void 
   );
 }
 
+/** Pods that the old selector found would be orphaned in silence. */
 function checkSelector(object: KubeObject, before: KubeObject, causes: Causes): void {
   if (isDeepStrictEqual(object.spec.selector, before.spec.selector)) return;
   causes.invalid('spec.selector', object.spec.selector, 'field is immutable');
@@ -56,12 +57,14 @@ function checkStatefulSet(object: KubeObject, before: KubeObject, causes: Causes
   causes.forbidden('spec', `updates to statefulset spec for fields other than ${list} are forbidden`);
 }
 
+/** From none to one it may change: that is how it is allocated. */
 function checkClusterIp(object: KubeObject, before: KubeObject, causes: Causes): void {
   const { clusterIP } = before.spec;
   if (!clusterIP || object.spec.type === 'ExternalName' || object.spec.clusterIP === clusterIP) return;
   causes.invalid('spec.clusterIP', object.spec.clusterIP, 'may not change once set');
 }
 
+/** Otherwise who may bind could hand out a role that they were not trusted with. */
 function checkRoleRef(object: KubeObject, before: KubeObject, causes: Causes): void {
   if (isDeepStrictEqual(object.roleRef, before.roleRef)) return;
   causes.invalid('roleRef', object.roleRef, 'cannot change roleRef');

@@ -24,6 +24,7 @@ export function validate(kind: Kind, object: KubeObject, before: KubeObject | un
   throw invalid(kind, object.metadata.name ?? object.metadata.generateName ?? '', causes.list);
 }
 
+/** Namespaces and services become DNS labels; roles are only ever looked up. All others: subdomains. */
 const NAME_RULES: Readonly<Record<string, typeof DNS_LABEL>> = {
   namespaces: DNS_LABEL,
   services: DNS_1035_LABEL,
@@ -68,6 +69,10 @@ function withClaims({ spec }: KubeObject): JsonObject {
   return { ...spec.template.spec, volumes: [...(spec.template.spec.volumes ?? []), ...volumes] };
 }
 
+/**
+ * The selector is compared with the template's labels, since a mismatch would make pods without end: each new one
+ * would not count.
+ */
 function checkTemplate(object: KubeObject, causes: Causes): void {
   const { template, selector } = object.spec;
   if (!template?.spec) return causes.required('spec.template', 'a pod template with a spec');
@@ -88,6 +93,7 @@ function checkTemplate(object: KubeObject, causes: Causes): void {
 
 const NOT_NEGATIVE = [0, Infinity] as const;
 
+/** What the four kinds that make pods have in common. */
 const workload =
   (updates: 'strategy' | 'updateStrategy', types: readonly string[]): Check =>
   (object, causes) => {
@@ -121,6 +127,7 @@ function checkService(object: KubeObject, causes: Causes): void {
   });
 }
 
+/** Either says how many may be away; both could contradict each other. */
 function checkBudget(object: KubeObject, causes: Causes): void {
   if (object.spec?.minAvailable === undefined || object.spec?.maxUnavailable === undefined) return;
   causes.invalid('spec', object.spec, 'minAvailable and maxUnavailable cannot be both set');
@@ -155,6 +162,7 @@ function checkBinding(object: KubeObject, causes: Causes): void {
   });
 }
 
+/** The value is left out of the message: it is a secret, however malformed. */
 function checkSecret(object: KubeObject, causes: Causes): void {
   for (const [key, value] of Object.entries(object.data ?? {})) {
     if (typeof value !== 'string' || !/^[A-Za-z0-9+/\s]*={0,2}\s*$/.test(value)) {

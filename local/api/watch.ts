@@ -92,6 +92,7 @@ class WatchStream {
     );
   }
 
+  /** Twice is harmless: the list of releases is emptied. */
   stop(): void {
     for (const release of this.#releases.splice(0)) release();
   }
@@ -153,6 +154,7 @@ class WatchStream {
     this.#write('BOOKMARK', JSON.stringify({ kind: kind.kind, apiVersion: apiVersionOf(kind), metadata }));
   }
 
+  /** Never waits for a slow client: a change is told to all watches at once, so one must not hold up the rest. */
   #write(type: string, json: string): void {
     this.#response.write(`{"type":"${type}","object":${json}}\n`);
     if (this.#response.writableLength > MAX_UNREAD_BYTES) this.#response.destroy();

@@ -55,6 +55,7 @@ export class WebhookCaller {
     this.#agent.destroy();
   }
 
+  /** Named as Kubernetes names it in errors, whatever address it is reached at. */
   #target(config: WebhookClientConfig, timeoutSeconds: number): { shown: string; options: RequestOptions } {
     const query = `?timeout=${timeoutSeconds}s`;
     if (config.service === undefined) {
@@ -87,6 +88,7 @@ async function send(options: RequestOptions, body: string): Promise<string> {
   }
 }
 
+/** Resolves to the text of a 200; everything else is an error that says what came instead. */
 function sendOnce(options: RequestOptions, body: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const headers = {
