@@ -3,10 +3,10 @@
  * through dependencies in either direction. A `FactFinder` lives for one pass (a tick, or one wake), so what it
  * works out about a dependent is worked out once.
  */
-import { functionKey, type FunctionId } from '../common/subjects.ts';
+import type { FunctionId } from '../common/subjects.ts';
 import type { FunctionInfo } from '../common/function-spec.ts';
 import type { DependencyGraph } from './decide/dependencies.ts';
-import type { Demand, Facts, LoadAdvice } from './decide/types.ts';
+import type { Demand, Facts } from './decide/types.ts';
 import type { Trouble, Workload } from './kube-objects.ts';
 import type { FunctionState } from './state.ts';
 import type { World } from './world.ts';
@@ -44,7 +44,7 @@ export class FactFinder {
     this.#nowMs = nowMs;
   }
 
-  factsOf(workload: Workload, fn: FunctionInfo, state: FunctionState, load: LoadAdvice | undefined): Facts {
+  factsOf(workload: Workload, fn: FunctionInfo, state: FunctionState): Facts {
     const { activity } = state;
     const nowMs = this.#nowMs;
     const schedule = state.scheduleAt(fn.spec, nowMs);
@@ -54,6 +54,7 @@ export class FactFinder {
       nowMs,
       replicas: workload.replicas,
       readyPods: readyPods(workload, this.#around),
+      isColdStart: state.coldStartSinceMs !== undefined,
       troubles,
       autoscalerMin: this.#around.world.autoscalerOf(workload)?.minReplicas,
       demand: this.demandOf(workload.key),
@@ -73,7 +74,7 @@ export class FactFinder {
       unreadyDependencies: workload.replicas > 0 ? [] : this.#unreadyDependencies(workload),
       blind: this.#blindness(workload, state),
       setByOthers: this.#standing(state, fn)?.replicas,
-      load,
+      load: workload.replicas > 0 ? state.advice : undefined,
     };
   }
 
@@ -225,14 +226,4 @@ function displayName(id: FunctionId, readerKey: string): string {
 function unreadyName(workload: Workload, readerKey: string): string {
   const name = displayName(workload.id, readerKey);
   return workload.fn || workload.replicas > 0 ? name : `${name} (0 replicas, and not ours to scale)`;
-}
-
-/** `DependsOn` names a workload of the same namespace, or `name.namespace`. */
-export function resolveDependency(name: string, namespace: string, world: World): string | undefined {
-  const own = functionKey({ namespace, name });
-  if (world.workload(own)) return own;
-  const dot = name.lastIndexOf('.');
-  if (dot <= 0) return undefined;
-  const other = functionKey({ namespace: name.slice(dot + 1), name: name.slice(0, dot) });
-  return world.workload(other) ? other : undefined;
 }

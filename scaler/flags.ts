@@ -4,6 +4,7 @@
  * replaced at most 14 s after it last renewed, and never while it may still believe in itself (8 < 12).
  */
 import type { FlagTable, FlagValues } from '../common/flags.ts';
+import type { JobSettings } from '../common/jobs/streams.ts';
 import { LOG_LEVEL_FLAG } from '../common/log.ts';
 
 export const scalerFlags = {
@@ -42,6 +43,63 @@ export const scalerFlags = {
     max: 65535,
     group: 'Connections',
     describe: 'port of health, metrics, wake and decisions; 0: any free one',
+  },
+  'job-storage': {
+    type: 'string',
+    default: 'file',
+    choices: ['file', 'memory'],
+    group: 'Jobs',
+    describe: 'where JetStream keeps jobs; memory does not outlive the NATS server',
+  },
+  'job-replicas': {
+    type: 'int',
+    default: 1,
+    min: 1,
+    max: 5,
+    group: 'Jobs',
+    describe: 'NATS servers that keep each job; more than 1 needs a NATS cluster',
+  },
+  'max-jobs': {
+    type: 'int',
+    default: 10_000,
+    min: 1,
+    group: 'Jobs',
+    describe: 'jobs of one function that may be queued, running or waiting for a retry',
+  },
+  'job-max-bytes': {
+    type: 'int',
+    default: 0,
+    min: 0,
+    group: 'Jobs',
+    describe: "bytes of all queued jobs; 0: the server's own limit",
+  },
+  'duplicate-window': {
+    type: 'number',
+    default: 120,
+    min: 1,
+    group: 'Jobs',
+    describe: 'seconds within which the same Idempotency-Key is the same job',
+  },
+  'result-ttl': {
+    type: 'number',
+    default: 3_600,
+    min: 1,
+    group: 'Jobs',
+    describe: "seconds for which a job's state and result are kept after its last change",
+  },
+  'dead-ttl': {
+    type: 'number',
+    default: 604_800,
+    min: 1,
+    group: 'Jobs',
+    describe: 'seconds for which a job that was given up can be replayed',
+  },
+  'body-ttl': {
+    type: 'number',
+    default: 604_800,
+    min: 1,
+    group: 'Jobs',
+    describe: 'seconds after which a large body is removed, whatever became of its job',
   },
   'lease-name': {
     type: 'string',
@@ -97,3 +155,16 @@ export const scalerFlags = {
 } as const satisfies FlagTable;
 
 export type ScalerConfig = FlagValues<typeof scalerFlags>;
+
+export function jobSettingsOf(config: ScalerConfig): JobSettings {
+  return {
+    storage: config['job-storage'] === 'memory' ? 'memory' : 'file',
+    replicas: config['job-replicas'],
+    maxJobsPerFunction: config['max-jobs'],
+    maxBytes: config['job-max-bytes'],
+    duplicateWindowMs: config['duplicate-window'] * 1_000,
+    resultTtlMs: config['result-ttl'] * 1_000,
+    deadTtlMs: config['dead-ttl'] * 1_000,
+    bodyTtlMs: config['body-ttl'] * 1_000,
+  };
+}

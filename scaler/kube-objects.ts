@@ -3,11 +3,12 @@
  * in memory as small records. Pure; the library is imported for its types only.
  */
 import type { V1Deployment, V1Pod, V1StatefulSet } from '../common/kube/client.ts';
-import { functionOfWorkload } from '../common/kube/function-info.ts';
+import { firstContainerPort, functionOfWorkload } from '../common/kube/function-info.ts';
 import { ownerOfPod } from '../common/kube/ownership.ts';
 import type { FunctionInfo, WorkloadKind } from '../common/function-spec.ts';
 import { INJECT_STATUS_ANNOTATION } from '../common/names.ts';
 import { functionKey, type FunctionId } from '../common/subjects.ts';
+import { scrapeHint, type ScrapeHint } from './scrape-targets.ts';
 
 /** Why pods do not come up, as the API shows it. */
 export interface Trouble {
@@ -21,11 +22,12 @@ export interface Workload {
   readonly kind: WorkloadKind;
   readonly uid: string;
   readonly resourceVersion: string;
-  readonly generation: number;
   readonly replicas: number;
   readonly readyReplicas: number;
   /** Undefined for a workload that has not opted in; it may still be a dependency. */
   readonly fn: FunctionInfo | undefined;
+  /** Identity, annotations and port, from which `fn` was read. */
+  readonly written: string;
   /** What the workload's own conditions say, such as an exceeded quota. */
   readonly trouble: Trouble | undefined;
 }
@@ -39,13 +41,18 @@ export interface Pod {
   readonly isEnding: boolean;
   readonly hasSidecar: boolean;
   readonly trouble: Trouble | undefined;
+  /** It asks to be scraped. */
+  readonly scrape: ScrapeHint | undefined;
 }
 
 export function ownerKeyOf(kind: WorkloadKind, key: string): string {
   return `${kind}/${key}`;
 }
 
-/** @param previous the same workload as last seen: its annotations are not parsed again unless its spec changed */
+/**
+ * @param previous the same workload as last seen: its annotations are read again only if they changed, since
+ * who compares specs (the dependency graph, the windows of triggers) must not take a new count for a new spec
+ */
 export function workloadOf(
   kind: WorkloadKind,
   object: V1Deployment | V1StatefulSet,
@@ -53,20 +60,19 @@ export function workloadOf(
 ): Workload {
   const meta = object.metadata ?? {};
   const id = { namespace: meta.namespace ?? '', name: meta.name ?? '' };
-  const generation = meta.generation ?? 0;
-  const replicas = object.spec?.replicas ?? 1;
-  const isSameSpec =
-    previous?.uid === meta.uid && previous?.generation === generation && previous.replicas === replicas;
+  const template = object.spec?.template;
+  const annotations = template?.metadata?.annotations ?? {};
+  const written = JSON.stringify([meta.uid, annotations, firstContainerPort(template?.spec)]);
   return {
     key: functionKey(id),
     id,
     kind,
     uid: meta.uid ?? '',
     resourceVersion: meta.resourceVersion ?? '',
-    generation,
-    replicas,
+    replicas: object.spec?.replicas ?? 1,
     readyReplicas: object.status?.readyReplicas ?? 0,
-    fn: isSameSpec ? previous.fn : functionOfWorkload(kind, object),
+    fn: previous?.written === written ? previous.fn : functionOfWorkload(kind, object),
+    written,
     trouble: troubleOfWorkload(object),
   };
 }
@@ -86,6 +92,7 @@ export function podOf(object: V1Pod): Pod | undefined {
     isEnding: hasEnded || meta.deletionTimestamp !== undefined,
     hasSidecar: meta.annotations?.[INJECT_STATUS_ANNOTATION] !== undefined,
     trouble: troubleOfPod(object),
+    scrape: scrapeHint(meta.annotations),
   };
 }
 

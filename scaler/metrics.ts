@@ -17,6 +17,8 @@ export interface FunctionSample {
   readonly direction: 'up' | 'down' | 'hold';
   readonly reason: string;
   readonly jobs: JobCounts;
+  readonly running: number;
+  readonly waiting: number;
 }
 
 export interface JobCounts {
@@ -35,13 +37,13 @@ export interface ScalerMetrics {
   wokenAfter(seconds: number): void;
 }
 
-interface GaugeSpec {
+export interface GaugeSpec {
   readonly name: string;
   readonly help: string;
   readonly value: (sample: FunctionSample) => number;
 }
 
-const GAUGES: readonly GaugeSpec[] = [
+export const GAUGES: readonly GaugeSpec[] = [
   {
     name: 'slimfaas_autoscaler_current_replicas',
     help: 'Replicas that the workload asks for now',
@@ -58,6 +60,12 @@ const GAUGES: readonly GaugeSpec[] = [
     help: 'Annotations that cannot be used as written; their defaults are in force',
     value: (s) => s.faults,
   },
+  { name: 'slimfaas_function_running_requests', help: 'Calls and jobs that run', value: (s) => s.running },
+  {
+    name: 'slimfaas_function_waiting_requests',
+    help: 'Calls that wait for a place or for a pod',
+    value: (s) => s.waiting,
+  },
   {
     name: 'slimfaas_function_queue_ready_items',
     help: 'Jobs that wait for a free place',
@@ -65,7 +73,7 @@ const GAUGES: readonly GaugeSpec[] = [
   },
   {
     name: 'slimfaas_function_queue_in_flight_items',
-    help: 'Jobs that run',
+    help: 'Jobs that run; where calls run too, at most so many',
     value: (s) => s.jobs.inFlight,
   },
   {

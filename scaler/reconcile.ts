@@ -13,27 +13,35 @@ import type { ActivityMessage, ReadyMessage, ShareMessage, WakeMessage } from '.
 import type { Log } from '../common/log.ts';
 import { describeError } from '../common/errors.ts';
 import { functionKey, type FunctionId } from '../common/subjects.ts';
+import type { FunctionActivity } from './activity.ts';
 import { decide } from './decide/decide.ts';
-import { buildGraph, type DependencyGraph } from './decide/dependencies.ts';
 import type { Decision, LoadAdvice } from './decide/types.ts';
-import { FactFinder, readyPods, resolveDependency, type Surroundings } from './facts.ts';
+import { DependencyIndex } from './dependency-index.ts';
+import { FactFinder, readyPods, type Surroundings } from './facts.ts';
 import type { ScaleOutcome, ScaleRequest } from './kube.ts';
-import { podOf, workloadOf, ownerKeyOf, type Pod, type Workload } from './kube-objects.ts';
+import { podOf, workloadOf, ownerKeyOf, type Workload } from './kube-objects.ts';
 import type { V1Deployment, V1Pod, V1StatefulSet } from '../common/kube/client.ts';
 import { FunctionState } from './state.ts';
-import { noteShares, sharesOf, splitShares, type SharePod } from './shares.ts';
+import { shareOut } from './share-out.ts';
+import { noteShares } from './shares.ts';
 import { World } from './world.ts';
 
 /** A follower helps when a wake was not acted upon for that long: ten times what a healthy leader needs. */
 const ASSIST_AFTER_MS = 1_000;
-/** Shares are told again: core NATS may lose a message. */
-const SHARES_REPEAT_MS = 5_000;
 
-/** What a function's triggers advise; see `load-advisor.ts`. */
+/** What a function's triggers advise, asked once a tick; see `load-advisor.ts`. */
 export interface LoadAdvisor {
-  advise(workload: Workload, fn: FunctionInfo, state: FunctionState, nowMs: number): LoadAdvice | undefined;
-  onScaled(key: string, from: number, to: number, nowMs: number): void;
+  advise(workload: Workload, fn: FunctionInfo, seen: SeenLoad): LoadAdvice | undefined;
+  onScaled(key: string, change: { from: number; to: number }, nowMs: number): void;
   forget(key: string): void;
+  /** Triggers that cannot work as written. */
+  faultsOf(fn: FunctionInfo): readonly string[];
+}
+
+export interface SeenLoad {
+  readonly activity: FunctionActivity;
+  readonly readyPods: number;
+  readonly nowMs: number;
 }
 
 export interface ReconcileEffects {
@@ -51,7 +59,8 @@ export interface ReconcileEffects {
 export interface ReconcileOptions {
   readonly effects: ReconcileEffects;
   readonly jobsOf: (key: string) => number;
-  readonly advisor: LoadAdvisor;
+  /** Asked for when it is needed: it is made of the world that the reconciler keeps. */
+  readonly advisor: () => LoadAdvisor;
   readonly now: () => number;
   readonly log: Log;
 }
@@ -63,10 +72,7 @@ export class Reconciler {
   readonly #lastUse = new Map<string, { atMs: number; name: string }>();
   #natsSinceMs: number | undefined;
   #isSynced = false;
-  #graph: DependencyGraph = buildGraph(new Map());
-  #graphVersion = -1;
-  /** Functions that any other's activity wakes. */
-  #eager: string[] = [];
+  readonly #dependencies = new DependencyIndex(this.world);
 
   constructor(options: ReconcileOptions) {
     this.#options = options;
@@ -126,7 +132,9 @@ export class Reconciler {
     const nowMs = this.#options.now();
     this.#state(key).activity.onWake(message, nowMs);
     this.#noteUse(id, nowMs);
-    this.#decideWith(key, new FactFinder(this.#surroundings(), nowMs));
+    const finder = new FactFinder(this.#surroundings(), nowMs);
+    this.#decideNow(key, finder);
+    for (const eager of this.#dependencies.eager) this.#decideNow(eager, finder);
     return true;
   }
 
@@ -152,6 +160,12 @@ export class Reconciler {
     else this.#share(functionKey(id), this.#options.now());
   }
 
+  /** The number of its jobs has changed. */
+  onJobs(key: string): void {
+    if (this.world.workload(key)?.fn)
+      this.#decideNow(key, new FactFinder(this.#surroundings(), this.#options.now()));
+  }
+
   /** The leader's grants; our own come back too and change nothing. */
   onShares(id: FunctionId, message: ShareMessage): void {
     const key = functionKey(id);
@@ -168,15 +182,22 @@ export class Reconciler {
     const finder = new FactFinder(this.#surroundings(), nowMs);
     for (const workload of this.world.workloads()) {
       if (!workload.fn) continue;
+      this.#advise(workload, workload.fn, nowMs);
       this.#decide(workload, workload.fn, finder, nowMs);
       this.#share(workload.key, nowMs);
     }
   }
 
+  /** Once a tick, for windows and policies count time by it; what happens between decides on the same advice. */
+  #advise(workload: Workload, fn: FunctionInfo, nowMs: number): void {
+    const state = this.#state(workload.key);
+    const seen = { activity: state.activity, readyPods: readyPods(workload, this.#surroundings()), nowMs };
+    state.advice = workload.replicas > 0 ? this.#options.advisor().advise(workload, fn, seen) : undefined;
+  }
+
   /** What stands for a while is told anew by the new leader; nothing else changes hands. */
   onLeading(): void {
-    for (const workload of this.world.workloads())
-      if (workload.fn) this.#options.effects.onFaults(workload, this.faultsOf(workload, workload.fn));
+    this.#tellFaults();
     this.tick();
   }
 
@@ -188,30 +209,24 @@ export class Reconciler {
   explain(workload: Workload, fn: FunctionInfo) {
     const nowMs = this.#options.now();
     const state = this.#state(workload.key);
-    const facts = new FactFinder(this.#surroundings(), nowMs).factsOf(workload, fn, state, undefined);
+    const facts = new FactFinder(this.#surroundings(), nowMs).factsOf(workload, fn, state);
     return { facts, state, faults: this.faultsOf(workload, fn) };
   }
 
+  /** Everything in the user's annotations that cannot be used as written. */
   faultsOf(workload: Workload, fn: FunctionInfo): string[] {
-    this.#refreshGraph();
     const faults = fn.faults.map((f) => `${f.annotation}: ${f.problem}; in force: ${f.inForce}`);
-    for (const name of fn.spec.dependsOn)
-      if (resolveDependency(name, fn.id.namespace, this.world) === undefined)
-        faults.push(`SlimFaas/DependsOn: there is no workload ${JSON.stringify(name)}; it is not waited for`);
-    for (const cycle of this.#graph.cycles)
-      if (cycle[0] === workload.key)
-        faults.push(`SlimFaas/DependsOn: a cycle, ${cycle.join(' → ')}; the last step is ignored`);
-    return faults;
+    return [...faults, ...this.#dependencies.faultsOf(workload, fn), ...this.#options.advisor().faultsOf(fn)];
   }
 
-  /** On a wake: the function, then its dependencies, so that their patches leave with the first. */
-  #decideWith(key: string, finder: FactFinder, seen = new Set<string>()): void {
+  /** The function, then what it depends on, so that all patches leave at once. */
+  #decideNow(key: string, finder: FactFinder, seen = new Set<string>()): void {
     const workload = this.world.workload(key);
     if (!workload?.fn || seen.has(key) || !this.#isSynced) return;
     seen.add(key);
     this.#decide(workload, workload.fn, finder, this.#options.now());
-    for (const dependency of this.#graph.dependenciesOf(key)) this.#decideWith(dependency, finder, seen);
-    if (seen.size === 1) for (const eager of this.#eager) this.#decideWith(eager, finder, seen);
+    for (const dependency of this.#dependencies.graph.dependenciesOf(key))
+      this.#decideNow(dependency, finder, seen);
   }
 
   /** A change of a workload or its pods may be what a dependent waits for. */
@@ -223,7 +238,7 @@ export class Reconciler {
     const visit = (at: string) => {
       const workload = this.world.workload(at);
       if (workload?.fn) this.#decide(workload, workload.fn, finder, nowMs);
-      for (const dependent of this.#graph.dependentsOf(at)) {
+      for (const dependent of this.#dependencies.graph.dependentsOf(at)) {
         const waits = this.#states.get(dependent)?.decisions.at(-1)?.decision.kind === 'await-dependencies';
         if (waits) visit(dependent);
       }
@@ -235,8 +250,7 @@ export class Reconciler {
   #decide(workload: Workload, fn: FunctionInfo, finder: FactFinder, nowMs: number): void {
     const state = this.#state(workload.key);
     this.#settle(workload, state, nowMs);
-    const load = workload.replicas > 0 ? this.#options.advisor.advise(workload, fn, state, nowMs) : undefined;
-    const decision = decide(finder.factsOf(workload, fn, state, load));
+    const decision = decide(finder.factsOf(workload, fn, state));
     if (state.log({ atMs: nowMs, from: workload.replicas, decision }))
       this.#options.effects.onDecision(workload, decision);
     if (decision.wanted === workload.replicas) state.wakeDueSinceMs = undefined;
@@ -273,24 +287,37 @@ export class Reconciler {
     decision: Decision,
     mayGoOn: () => boolean,
   ): Promise<void> {
-    const { effects, now, log, advisor } = this.#options;
+    const { effects, now, log } = this.#options;
     const wakeAtMs = decision.kind === 'wake' ? state.activity.wakeAtMs : undefined;
     const to = decision.wanted;
     state.patching = { to };
     try {
       const outcome = await effects.scale({ workload, to, mayGoOn });
-      if (outcome.kind === 'overtaken') return;
-      this.world.noteScaled(workload, outcome.replicas, outcome.resourceVersion);
-      state.setByOthers = undefined;
-      state.wakeDueSinceMs = undefined;
-      if (workload.replicas === 0) state.coldStartSinceMs = now();
-      advisor.onScaled(workload.key, workload.replicas, to, now());
-      effects.onScaled(workload, decision, wakeAtMs === undefined ? undefined : now() - wakeAtMs);
-    } catch (error) {
-      log.warn({ function: workload.key, to, error: describeError(error) }, 'scaling failed; trying again');
-    } finally {
       state.patching = undefined;
+      if (outcome.kind === 'overtaken') return;
+      this.#noteScaled(workload, state, outcome);
+      effects.onScaled(workload, decision, wakeAtMs === undefined ? undefined : now() - wakeAtMs);
+      // More may have come to wait meanwhile than it was sized for.
+      if (decision.kind === 'wake')
+        this.#decideNow(workload.key, new FactFinder(this.#surroundings(), now()));
+    } catch (error) {
+      state.patching = undefined;
+      log.warn({ function: workload.key, to, error: describeError(error) }, 'scaling failed; trying again');
     }
+  }
+
+  #noteScaled(
+    workload: Workload,
+    state: FunctionState,
+    made: { replicas: number; resourceVersion: string },
+  ): void {
+    const nowMs = this.#options.now();
+    this.world.noteScaled(workload, made.replicas, made.resourceVersion);
+    state.setByOthers = undefined;
+    state.wakeDueSinceMs = undefined;
+    if (workload.replicas === 0) state.coldStartSinceMs = nowMs;
+    const change = { from: workload.replicas, to: made.replicas };
+    this.#options.advisor().onScaled(workload.key, change, nowMs);
   }
 
   /** Somebody else changed the count: it counts as use and stands for one idle timeout. */
@@ -304,20 +331,12 @@ export class Reconciler {
   }
 
   #share(key: string, nowMs: number): void {
+    const { effects } = this.#options;
     const workload = this.world.workload(key);
-    const limit = workload?.fn?.spec.parallelLimit;
     const state = this.#states.get(key);
-    if (!workload?.fn || limit === undefined || !state || !this.#options.effects.isLeader()) return;
-    const pods = [...this.world.podsOf(workload).values()]
-      .map((pod) => sharePod(pod, state))
-      .filter((pod) => pod !== undefined);
-    if (pods.length === 0) return;
-    const input = { limit, perPod: workload.fn.spec.parallelPerPod, pods };
-    const { ledger, isChanged } = splitShares(input, state.ledger);
-    state.ledger = ledger;
-    if (!isChanged && nowMs - state.sharesSentMs < SHARES_REPEAT_MS) return;
-    state.sharesSentMs = nowMs;
-    this.#options.effects.publishShares(workload.id, { limit, shares: sharesOf(pods, ledger) });
+    if (!workload || !state || !effects.isLeader()) return;
+    const message = shareOut(workload, state, this.world, nowMs);
+    if (message) effects.publishShares(workload.id, message);
   }
 
   #noteUse(id: FunctionId, atMs: number): void {
@@ -334,14 +353,14 @@ export class Reconciler {
 
   #forget(key: string): void {
     this.#states.delete(key);
-    this.#options.advisor.forget(key);
+    this.#options.advisor().forget(key);
   }
 
   #surroundings(): Surroundings {
     this.#refreshGraph();
     return {
       world: this.world,
-      graph: this.#graph,
+      graph: this.#dependencies.graph,
       stateOf: (key) => this.#states.get(key),
       lastUseIn: (namespace) => this.#lastUse.get(namespace),
       natsSinceMs: this.#natsSinceMs,
@@ -350,51 +369,12 @@ export class Reconciler {
     };
   }
 
-  /** Rebuilt only when a function or its annotations changed. */
   #refreshGraph(): void {
-    if (this.#graphVersion === this.world.specVersion) return;
-    this.#graphVersion = this.world.specVersion;
-    const edges = new Map<string, string[]>();
-    this.#eager = [];
-    for (const { key, fn } of this.world.workloads()) {
-      if (!fn) continue;
-      const targets = fn.spec.dependsOn.map((name) => resolveDependency(name, fn.id.namespace, this.world));
-      if (targets.length > 0)
-        edges.set(
-          key,
-          targets.filter((target) => target !== undefined),
-        );
-      if (fn.spec.wakesWithAny) this.#eager.push(key);
-    }
-    this.#graph = buildGraph(edges);
+    if (this.#dependencies.refresh()) this.#tellFaults();
+  }
+
+  #tellFaults(): void {
     for (const workload of this.world.workloads())
       if (workload.fn) this.#options.effects.onFaults(workload, this.faultsOf(workload, workload.fn));
   }
-}
-
-/** Undefined for a pod that cannot admit anything: no sidecar, or no address yet. */
-function sharePod(pod: Pod, state: FunctionState): SharePod | undefined {
-  const seen = state.pods.get(pod.name);
-  if (!pod.hasSidecar || pod.ip === undefined || !seen) return undefined;
-  const report = state.activity.pods.get(pod.name);
-  return {
-    name: pod.name,
-    state:
-      stateOfPod(pod, seen.endingSinceMs, report?.atMs) ??
-      (pod.isReady || seen.saidReady ? 'ready' : 'starting'),
-    report:
-      report?.limit === undefined
-        ? undefined
-        : { limit: report.limit, runningNow: report.runningNow, waiting: report.waiting },
-  };
-}
-
-/** A report that left up to a second before the drain may still show less than was admitted until then. */
-function stateOfPod(
-  pod: Pod,
-  endingSinceMs: number | undefined,
-  reportMs: number | undefined,
-): 'ending' | 'drained' | undefined {
-  if (endingSinceMs === undefined && !pod.isEnding) return undefined;
-  return reportMs !== undefined && reportMs > (endingSinceMs ?? Infinity) + 1_000 ? 'drained' : 'ending';
 }

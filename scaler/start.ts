@@ -6,28 +6,21 @@ import { hostname } from 'node:os';
 import type { KubeClients } from '../common/kube/client.ts';
 import { StopStack, type Running } from '../common/lifecycle.ts';
 import type { Log } from '../common/log.ts';
-import {
-  decodeActivity,
-  decodeReady,
-  decodeShare,
-  decodeWake,
-  encodeMessage,
-  type ShareMessage,
-} from '../common/messages.ts';
+import { decodeActivity, decodeReady, decodeShare, decodeWake } from '../common/messages.ts';
 import { describeError } from '../common/errors.ts';
 import type { Registry } from '../common/metrics.ts';
 import type { NatsLink } from '../common/nats.ts';
 import {
   everyFunction,
-  functionSubject,
   parseFunctionSubject,
   type FunctionId,
   type FunctionSubjectKind,
 } from '../common/subjects.ts';
 import type { ScalerConfig } from './flags.ts';
-import { createEventSink } from './events.ts';
-import { createKubeWriter, createLeaseStore, watchCluster } from './kube.ts';
+import { createEffects } from './effects.ts';
+import { createKubeWriter, createLeaseStore, watchCluster, type ClusterHandlers } from './kube.ts';
 import { startElection, type Election } from './lease.ts';
+import { Load } from './load.ts';
 import { createScalerMetrics } from './metrics.ts';
 import { Reconciler } from './reconcile.ts';
 import { startServer } from './server.ts';
@@ -52,59 +45,34 @@ export async function startScaler(config: ScalerConfig, deps: ScalerDeps): Promi
   const now = deps.now ?? Date.now;
   const stops = new StopStack(log);
   const pod = config['pod-name'] || hostname();
-  const writer = createKubeWriter(kube, { pod });
-  const events = createEventSink(writer, { now, log });
   let election: Election | undefined;
   const isLeader = () => election?.isLeader() ?? false;
+  const samples = () => samplesOf(reconciler, (key) => load.jobs.depthOf(key), now());
+  const metrics = createScalerMetrics(registry, { isLeader, samples });
 
+  const writer = createKubeWriter(kube, { pod });
+  const effects = createEffects({ writer, nats, metrics, isLeader, now, log });
   const reconciler: Reconciler = new Reconciler({
     now,
     log,
-    jobsOf: () => 0,
-    advisor: { advise: () => undefined, onScaled: () => {}, forget: () => {} },
-    effects: {
-      isLeader,
-      scale: (request) => writer.scale(request),
-      publishShares: (id, message) => publishShares(nats, id, message),
-      onDecision(workload, decision) {
-        log.debug({ function: workload.key, decision: decision.kind }, decision.reason);
-        if (decision.kind === 'blocked' && isLeader())
-          events.emit(workload, { type: 'Warning', reason: 'ScalingBlocked', message: decision.reason });
-      },
-      onScaled(workload, decision, wakeMs) {
-        const message = `${workload.replicas} → ${decision.wanted}: ${decision.reason}`;
-        log.info({ function: workload.key, kind: decision.kind, wakeMs }, message);
-        events.emit(workload, { type: 'Normal', reason: eventReason(decision.kind), message });
-        metrics.decided(workload, decision.kind);
-        if (wakeMs !== undefined) metrics.wokenAfter(wakeMs / 1_000);
-      },
-      onFaults(workload, faults) {
-        if (!isLeader()) return;
-        for (const message of faults) {
-          log.warn({ function: workload.key }, message);
-          events.emit(workload, { type: 'Warning', reason: 'InvalidAnnotation', message });
-        }
-      },
-    },
+    effects,
+    jobsOf: (key) => load.jobs.depthOf(key)?.total ?? 0,
+    advisor: () => load.advisor,
   });
-  const metrics = createScalerMetrics(registry, { isLeader, samples: () => samplesOf(reconciler) });
-
-  const watch = watchCluster(
-    kube,
-    config.namespaces,
-    {
-      onWorkload: (kind, object) => reconciler.onWorkload(kind, object),
-      onWorkloadGone: (kind, key) => reconciler.onWorkloadGone(kind, key),
-      onPod: (object) => reconciler.onPod(object),
-      onPodGone: (object) => reconciler.onPodGone(object),
-      onAutoscaler: (autoscaler) => reconciler.world.setAutoscaler(autoscaler),
-      onAutoscalerGone: (autoscaler) => reconciler.world.deleteAutoscaler(autoscaler),
-      onSynced: (isSynced) => reconciler.onSynced(isSynced),
-    },
+  const watch = watchCluster(kube, config.namespaces, clusterHandlers(reconciler), log);
+  const load: Load = new Load({
+    config,
+    nats,
+    isLeader,
+    now,
     log,
-  );
-  stops.add('watches', () => watch.stop());
+    samples,
+    world: reconciler.world,
+    isSynced: () => watch.isSynced,
+    onJobs: (key) => reconciler.onJobs(key),
+  });
   stops.add('nats', () => nats.stop());
+  stops.add('watches', () => watch.stop());
 
   const wake = (id: FunctionId, waiting: number, from: string) => {
     const isKnown = reconciler.onWake(id, { from, waiting });
@@ -112,6 +80,10 @@ export async function startScaler(config: ScalerConfig, deps: ScalerDeps): Promi
     return isKnown;
   };
   for (const release of listen(nats, reconciler, wake, log)) stops.add('subscription', release);
+  const release = nats.onStatus((isConnected) => {
+    if (isConnected) load.jobs.startAnew();
+  });
+  stops.add('status', release);
 
   const http = await startServer(config.host, config.port, {
     registry,
@@ -124,30 +96,49 @@ export async function startScaler(config: ScalerConfig, deps: ScalerDeps): Promi
   });
   stops.add('http', () => http.stop());
 
-  election = startElection({
+  const held = startElection({
+    ...electionTimes(config),
     identity: `${pod}@${config['pod-ip']}:${http.port}`,
     store: createLeaseStore(kube, config['lease-namespace'] || config.namespace, config['lease-name']),
-    durationMs: config['lease-duration'] * 1_000,
-    renewDeadlineMs: config['renew-deadline'] * 1_000,
-    retryMs: config['retry-period'] * 1_000,
     now: () => performance.now(),
     log,
     onChange(isLeaderNow) {
       log.info({ pod }, isLeaderNow ? 'leading' : 'no longer leading');
-      if (isLeaderNow) reconciler.onLeading();
+      if (!isLeaderNow) return;
+      load.jobs.startAnew();
+      reconciler.onLeading();
     },
   });
-  const held = election;
+  election = held;
   stops.add('election', () => held.stop());
 
-  const timer = setInterval(() => reconciler.tick(), config.tick * 1_000);
+  const timer = setInterval(() => {
+    load.tick();
+    reconciler.tick();
+  }, config.tick * 1_000);
   stops.add('tick', () => clearInterval(timer));
   log.info({ host: config.host, port: http.port }, 'scaler listens');
   return { port: http.port, isLeader, stop: () => stops.stop() };
 }
 
-function publishShares(nats: NatsLink, id: FunctionId, message: ShareMessage): void {
-  nats.publish(functionSubject('share', id), encodeMessage(message));
+function electionTimes(config: ScalerConfig) {
+  return {
+    durationMs: config['lease-duration'] * 1_000,
+    renewDeadlineMs: config['renew-deadline'] * 1_000,
+    retryMs: config['retry-period'] * 1_000,
+  };
+}
+
+function clusterHandlers(reconciler: Reconciler): ClusterHandlers {
+  return {
+    onWorkload: (kind, object) => reconciler.onWorkload(kind, object),
+    onWorkloadGone: (kind, key) => reconciler.onWorkloadGone(kind, key),
+    onPod: (object) => reconciler.onPod(object),
+    onPodGone: (object) => reconciler.onPodGone(object),
+    onAutoscaler: (autoscaler) => reconciler.world.setAutoscaler(autoscaler),
+    onAutoscalerGone: (autoscaler) => reconciler.world.deleteAutoscaler(autoscaler),
+    onSynced: (isSynced) => reconciler.onSynced(isSynced),
+  };
 }
 
 /** Hears every function's subjects; a message that cannot be read is logged and dropped. */
@@ -184,9 +175,4 @@ function listen(
 function urlOf(holder: string | undefined): string | undefined {
   const at = holder?.lastIndexOf('@') ?? -1;
   return holder === undefined || at < 0 ? undefined : `http://${holder.slice(at + 1)}`;
-}
-
-/** Event reasons are CamelCase: `scale-up` → `ScaleUp`. */
-function eventReason(kind: string): string {
-  return kind.replace(/(?:^|-)([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }

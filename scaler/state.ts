@@ -4,7 +4,7 @@
  */
 import type { FunctionSpec } from '../common/function-spec.ts';
 import { FunctionActivity } from './activity.ts';
-import type { Decision } from './decide/types.ts';
+import type { Decision, LoadAdvice } from './decide/types.ts';
 import type { Pod } from './kube-objects.ts';
 import { createScheduleClock, type ScheduleState } from './schedule.ts';
 import type { Ledger } from './shares.ts';
@@ -41,6 +41,8 @@ export class FunctionState {
   patching: { readonly to: number } | undefined;
   /** Since when this process, not being the leader, has seen a wake that nobody acted upon. */
   wakeDueSinceMs: number | undefined;
+  /** What the triggers said at the last tick. */
+  advice: LoadAdvice | undefined;
   ledger: Ledger = new Map();
   sharesSentMs = 0;
   #schedule: { spec: FunctionSpec; at: (nowMs: number) => ScheduleState } | undefined;

@@ -5,7 +5,8 @@ import { functionKey, type FunctionId } from '../common/subjects.ts';
 import type { FunctionInfo } from '../common/function-spec.ts';
 import { readyPods, troublesOf } from './facts.ts';
 import type { Workload } from './kube-objects.ts';
-import type { FunctionSample } from './metrics.ts';
+import type { JobDepth } from './jobs/depth.ts';
+import type { FunctionSample, JobCounts } from './metrics.ts';
 import type { Reconciler } from './reconcile.ts';
 import type { FunctionView } from './server.ts';
 
@@ -37,22 +38,40 @@ export function showFunction(reconciler: Reconciler, id: FunctionId): FunctionVi
 }
 
 /** For the metrics; every function once. */
-export function* samplesOf(reconciler: Reconciler): Generator<FunctionSample> {
+export function* samplesOf(
+  reconciler: Reconciler,
+  depthOf: (key: string) => JobDepth | undefined,
+  nowMs: number,
+): Generator<FunctionSample> {
   const around = { world: reconciler.world, stateOf: (key: string) => reconciler.state(key) };
   for (const workload of reconciler.world.workloads()) {
     if (!workload.fn) continue;
-    const decision = reconciler.state(workload.key)?.decisions.at(-1)?.decision;
+    const state = reconciler.state(workload.key);
+    const decision = state?.decisions.at(-1)?.decision;
+    const running = state?.activity.runningNow() ?? 0;
     const desired = decision?.wanted ?? workload.replicas;
     yield {
       workload,
       desired,
       ready: readyPods(workload, around),
-      faults: workload.fn.faults.length,
+      faults: reconciler.faultsOf(workload, workload.fn).length,
       direction: desired > workload.replicas ? 'up' : desired < workload.replicas ? 'down' : 'hold',
       reason: decision === undefined ? 'none' : decision.kind === 'hold' ? decision.because : decision.kind,
-      jobs: { ready: 0, inFlight: 0, retryPending: 0 },
+      jobs: jobCounts(depthOf(workload.key), running),
+      running,
+      waiting: (state?.activity.waitingInProxies(nowMs) ?? 0) + (state?.activity.waitingInPods() ?? 0),
     };
   }
+}
+
+/**
+ * JetStream knows what was delivered and not what of it runs: a job that waits for its retry is delivered too.
+ * Sidecars know what runs, calls and jobs together. So no more jobs run than either number says.
+ */
+function jobCounts(depth: JobDepth | undefined, running: number): JobCounts {
+  if (!depth) return { ready: 0, inFlight: 0, retryPending: 0 };
+  const inFlight = Math.min(depth.delivered, running);
+  return { ready: depth.ready, inFlight, retryPending: depth.delivered - inFlight };
 }
 
 function summary(reconciler: Reconciler, workload: Workload, fn: FunctionInfo): FunctionView {
@@ -68,6 +87,6 @@ function summary(reconciler: Reconciler, workload: Workload, fn: FunctionInfo): 
     wanted: last?.decision.wanted ?? workload.replicas,
     reason: last?.decision.reason ?? 'not decided yet',
     troubles: troublesOf(workload, reconciler.world),
-    faults: fn.faults.length,
+    faults: reconciler.faultsOf(workload, fn).length,
   };
 }

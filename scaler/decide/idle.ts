@@ -6,12 +6,18 @@
 import type { Decision, Facts } from './types.ts';
 import { hold } from './types.ts';
 
+/**
+ * Whatever the timeout, 0 included: use is reported once a second, so between a proxy's "nobody waits" and a
+ * sidecar's "one runs" lie up to 2 s in which a call runs that nobody has told us of.
+ */
+const QUIET_MS = 2_000;
+
 export function idleRule(facts: Facts): Decision | undefined {
   const { spec, replicas, running, waiting, jobs, idleTimeoutSeconds } = facts;
   if (replicas <= floorOf(facts)) return undefined;
   if (running + waiting + jobs > 0) return undefined;
   const idleMs = facts.nowMs - facts.idleSinceMs;
-  if (idleMs < idleTimeoutSeconds * 1_000) return undefined;
+  if (idleMs < Math.max(idleTimeoutSeconds * 1_000, QUIET_MS)) return undefined;
   if (facts.awakeDependents.length > 0)
     return hold(facts, 'dependents', `${facts.awakeDependents.join(', ')} depend on it and are up`);
   if (facts.blind !== undefined) return hold(facts, 'missing-data', facts.blind);

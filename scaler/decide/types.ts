@@ -20,6 +20,8 @@ export interface Facts {
   /** spec.replicas of the workload. */
   readonly replicas: number;
   readonly readyPods: number;
+  /** Woken by us, and no pod has been ready since. */
+  readonly isColdStart: boolean;
   /** Why pods do not come up; empty when all is well. */
   readonly troubles: readonly Trouble[];
   /** minReplicas of a HorizontalPodAutoscaler on the workload. */

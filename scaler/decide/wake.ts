@@ -2,13 +2,17 @@
  * 0→N. N is the largest of ReplicasAtStart, ReplicasMin and what the waiting work fills, within the bounds; and
  * dependencies come first: until all of them are ready the function stays at zero, while the same demand wakes
  * them (see `facts.ts`).
+ *
+ * Callers arrive over some milliseconds: the first wakes one pod, and the thousandth comes while that patch is
+ * under way. So until the first pod is ready, which is when load can be measured, what waits still sizes the wake,
+ * without the policies that slow growth by load.
  */
 import { clampReplicas, podsForWork } from './bounds.ts';
 import type { Decision, Demand, Facts } from './types.ts';
 import { hold } from './types.ts';
 
 export function wakeRule(facts: Facts): Decision | undefined {
-  if (facts.replicas > 0) return undefined;
+  if (facts.replicas > 0) return facts.isColdStart ? stillWaking(facts) : undefined;
   const { spec, demand, setByOthers } = facts;
   const isWanted = demand !== undefined && (demand.isCall || setByOthers === undefined);
   if (!isWanted && (spec.replicasMin === 0 || setByOthers !== undefined)) return asleep(facts);
@@ -28,12 +32,26 @@ function awake(facts: Facts, why: string): Decision {
     const wanted = Math.max(1, autoscalerMin, spec.replicasMin);
     return { kind: 'wake', wanted, reason: `${why}; the autoscaler's minReplicas is ${autoscalerMin}` };
   }
-  const work = facts.waiting + facts.jobs;
-  const need = podsForWork(spec, work);
+  const { work, need } = needOf(facts);
   const wanted = clampReplicas(spec, Math.max(spec.replicasAtStart, need, 1));
   const sizes = [`ReplicasAtStart ${spec.replicasAtStart}`];
   if (need > 0) sizes.push(`${work} waiting / ${spec.parallelPerPod} a pod = ${need}`);
   return { kind: 'wake', wanted, reason: `${why}; ${sizes.join(', ')}` };
+}
+
+function stillWaking(facts: Facts): Decision | undefined {
+  const { spec, replicas, autoscalerMin, setByOthers } = facts;
+  const { work, need } = needOf(facts);
+  const wanted = clampReplicas(spec, need);
+  if (wanted <= replicas || autoscalerMin !== undefined || setByOthers !== undefined) return undefined;
+  const reason = `still waking; ${work} waiting / ${spec.parallelPerPod} a pod = ${need}`;
+  return { kind: 'wake', wanted, reason };
+}
+
+/** In strict order one job runs at a time, however many there are. */
+function needOf({ spec, waiting, jobs }: Facts): { work: number; need: number } {
+  const work = waiting + (spec.ordered ? Math.min(1, jobs) : jobs);
+  return { work, need: podsForWork(spec, work) };
 }
 
 function asleep(facts: Facts): Decision {

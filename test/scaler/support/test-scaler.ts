@@ -32,7 +32,7 @@ export interface TestScalerOptions {
 const QUICK = ['--tick', '0.05', '--host', '127.0.0.1', '--port', '0', '--lease-duration', '1.2'];
 const QUICKER = ['--renew-deadline', '0.8', '--retry-period', '0.2'];
 
-export function clientsOf(api: ApiServer): KubeClients {
+export function clientsOf(api: Pick<ApiServer, 'kubeconfig'>): KubeClients {
   const config = new KubeConfig();
   config.loadFromString(api.kubeconfig());
   return {

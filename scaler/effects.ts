@@ -1,0 +1,54 @@
+/**
+ * What follows a decision outside this process: the patch, the shares, and what people see of it (Events, log,
+ * metrics). Followers decide too, so whatever is not the leader's to say is held back here.
+ */
+import type { Log } from '../common/log.ts';
+import { encodeMessage } from '../common/messages.ts';
+import type { NatsLink } from '../common/nats.ts';
+import { functionSubject } from '../common/subjects.ts';
+import { createEventSink } from './events.ts';
+import type { KubeWriter } from './kube.ts';
+import type { ScalerMetrics } from './metrics.ts';
+import type { ReconcileEffects } from './reconcile.ts';
+
+export interface EffectDeps {
+  readonly writer: KubeWriter;
+  readonly nats: Pick<NatsLink, 'publish'>;
+  readonly metrics: ScalerMetrics;
+  readonly isLeader: () => boolean;
+  readonly now: () => number;
+  readonly log: Log;
+}
+
+export function createEffects({ writer, nats, metrics, isLeader, now, log }: EffectDeps): ReconcileEffects {
+  const events = createEventSink(writer, { now, log });
+  return {
+    isLeader,
+    scale: (request) => writer.scale(request),
+    publishShares: (id, message) => void nats.publish(functionSubject('share', id), encodeMessage(message)),
+    onDecision(workload, decision) {
+      log.debug({ function: workload.key, decision: decision.kind }, decision.reason);
+      if (decision.kind === 'blocked' && isLeader())
+        events.emit(workload, { type: 'Warning', reason: 'ScalingBlocked', message: decision.reason });
+    },
+    onScaled(workload, decision, wakeMs) {
+      const message = `${workload.replicas} → ${decision.wanted}: ${decision.reason}`;
+      log.info({ function: workload.key, kind: decision.kind, wakeMs }, message);
+      events.emit(workload, { type: 'Normal', reason: eventReason(decision.kind), message });
+      metrics.decided(workload, decision.kind);
+      if (wakeMs !== undefined) metrics.wokenAfter(wakeMs / 1_000);
+    },
+    onFaults(workload, faults) {
+      if (!isLeader()) return;
+      for (const message of faults) {
+        log.warn({ function: workload.key }, message);
+        events.emit(workload, { type: 'Warning', reason: 'InvalidAnnotation', message });
+      }
+    },
+  };
+}
+
+/** Event reasons are CamelCase: `scale-up` → `ScaleUp`. */
+function eventReason(kind: string): string {
+  return kind.replace(/(?:^|-)([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}

@@ -1,0 +1,179 @@
+/**
+ * N→M for every function that has triggers: measures once a tick, keeps the windows, and puts the pure pieces of
+ * `decide/` together (triggers, stable and panic window, behaviour). What it remembers can be lost: a restarted
+ * scaler begins with the replicas that it finds, as its first recommendation.
+ */
+import type { FunctionInfo, FunctionSpec, ScaleTrigger } from '../common/function-spec.ts';
+import type { FunctionActivity } from './activity.ts';
+import { applyBehavior, NO_HISTORY, recordChange, type BehaviorHistory } from './decide/behavior.ts';
+import { mostReplicas } from './decide/bounds.ts';
+import { createLoadWindow, type LoadWindow } from './decide/load-window.ts';
+import {
+  CALM,
+  PANIC_WINDOW_MS,
+  panicStep,
+  STABLE_WINDOW_MS,
+  type PanicState,
+} from './decide/panic-window.ts';
+import {
+  builtInValue,
+  CONCURRENCY_AND_QUEUE,
+  effectiveScale,
+  recommend,
+  type BuiltInLoad,
+  type EffectiveScale,
+  type Recommendation,
+} from './decide/triggers.ts';
+import type { LoadAdvice } from './decide/types.ts';
+import type { Workload } from './kube-objects.ts';
+import type { LoadAdvisor, SeenLoad } from './reconcile.ts';
+
+export interface JobLoad {
+  /** Jobs in nobody's hands; undefined: never read. */
+  readonly ready: number | undefined;
+  readonly perSecond: number | undefined;
+}
+
+export interface QueryValues {
+  /** The query's last value; undefined without valid data, and from a query that cannot work. */
+  valueOf(query: string, intervalMs: number, nowMs: number): number | undefined;
+  faultOf(query: string): string | undefined;
+}
+
+export interface LoadAdvisorOptions {
+  readonly jobsOf: (key: string) => JobLoad;
+  readonly queries: QueryValues;
+}
+
+interface Memory {
+  readonly spec: FunctionSpec;
+  readonly scale: EffectiveScale;
+  /** By the metric's name; only for those that a trigger asks for. */
+  readonly windows: ReadonlyMap<string, LoadWindow>;
+  panic: PanicState;
+  history: BehaviorHistory;
+}
+
+export function createLoadAdvisor(options: LoadAdvisorOptions): LoadAdvisor {
+  return new Advisor(options);
+}
+
+class Advisor implements LoadAdvisor {
+  readonly #options: LoadAdvisorOptions;
+  readonly #memories = new Map<string, Memory>();
+
+  constructor(options: LoadAdvisorOptions) {
+    this.#options = options;
+  }
+
+  advise(workload: Workload, fn: FunctionInfo, seen: SeenLoad): LoadAdvice | undefined {
+    const memory = this.#memory(workload.key, fn.spec);
+    const { triggers, scaleUp, scaleDown } = memory.scale;
+    if (triggers.length === 0) return undefined;
+    const { nowMs, activity, readyPods } = seen;
+    const load = measure(activity, this.#options.jobsOf(workload.key), nowMs);
+    for (const [name, window] of memory.windows) window.record(valueOfMetric(name, load), nowMs);
+
+    const current = workload.replicas;
+    const over = (windowMs: number) =>
+      recommend(
+        triggers.map((trigger) => ({ trigger, value: this.#valueOf(trigger, memory, { windowMs, nowMs }) })),
+        current,
+      );
+    const [stable, panic] = [over(STABLE_WINDOW_MS), over(PANIC_WINDOW_MS)];
+    const input = {
+      stableReplicas: stable.replicas,
+      panicReplicas: panic.replicas,
+      readyReplicas: readyPods,
+    };
+    const step = panicStep(memory.panic, input, nowMs);
+    memory.panic = step.state;
+    if (step.replicas === undefined) return undefined;
+
+    const [min, max] = [Math.max(1, fn.spec.replicasMin), mostReplicas(fn.spec)];
+    const bounds = { min, max: Math.max(min, Math.min(max, memory.scale.replicaMax ?? Infinity)) };
+    const desired = step.replicas;
+    const result = applyBehavior({ current, desired, ...bounds, scaleUp, scaleDown }, memory.history, nowMs);
+    memory.history = result.history;
+    const lead = step.state.isPanicking ? panic : stable;
+    const limit = result.limitedBy === 'nothing' ? '' : `, limited by ${result.limitedBy}`;
+    const mode = step.state.isPanicking ? 'panic: ' : '';
+    return { wanted: result.replicas, reason: `${mode}${wording(lead, desired)}${limit}` };
+  }
+
+  onScaled(key: string, change: { from: number; to: number }, nowMs: number): void {
+    const memory = this.#memories.get(key);
+    if (memory) memory.history = recordChange(memory.history, change, nowMs);
+  }
+
+  forget(key: string): void {
+    this.#memories.delete(key);
+  }
+
+  faultsOf(fn: FunctionInfo): readonly string[] {
+    const faults: string[] = [];
+    for (const { query } of fn.spec.scale?.triggers ?? []) {
+      const fault = query === '' ? undefined : this.#options.queries.faultOf(query);
+      if (fault !== undefined)
+        faults.push(`SlimFaas/Scale: query ${JSON.stringify(query)}: ${fault}; in force: never scales down`);
+    }
+    return faults;
+  }
+
+  #valueOf(
+    trigger: ScaleTrigger,
+    memory: Memory,
+    at: { windowMs: number; nowMs: number },
+  ): number | undefined {
+    const intervalMs = memory.spec.scale?.scrapeIntervalMs ?? 0;
+    if (trigger.query !== '') return this.#options.queries.valueOf(trigger.query, intervalMs, at.nowMs);
+    return memory.windows.get(trigger.metricName)?.average(at.windowMs, at.nowMs);
+  }
+
+  #memory(key: string, spec: FunctionSpec): Memory {
+    const known = this.#memories.get(key);
+    if (known?.spec === spec) return known;
+    const scale = effectiveScale(spec);
+    const names = scale.triggers.filter(({ query }) => query === '').map(({ metricName }) => metricName);
+    const windows = new Map(
+      names.map((name) => [name, known?.windows.get(name) ?? createLoadWindow(STABLE_WINDOW_MS)]),
+    );
+    // New annotations decide at once on what was measured before; how fast it moved still counts.
+    const memory = { spec, scale, windows, panic: CALM, history: known?.history ?? NO_HISTORY };
+    this.#memories.set(key, memory);
+    return memory;
+  }
+}
+
+/**
+ * Callers that wait would run if they could. Before the first report of a sidecar they are all that is known:
+ * a lower bound, which may raise the count; what lowers it is checked against missing data by the rules.
+ */
+export function measure(activity: FunctionActivity, jobs: JobLoad, nowMs: number): BuiltInLoad {
+  const load = activity.load(nowMs);
+  const waiting = activity.waitingInProxies(nowMs) + activity.waitingInPods();
+  return {
+    concurrency: load ? load.running + waiting : waiting > 0 ? waiting : undefined,
+    rps: load?.startedPerSecond,
+    queue: jobs.ready,
+    messageRate: jobs.perSecond,
+  };
+}
+
+/** Without JetStream there are no jobs, and the default rule goes by concurrency alone. */
+function valueOfMetric(name: string, load: BuiltInLoad): number | undefined {
+  if (name !== CONCURRENCY_AND_QUEUE) return builtInValue(name, load);
+  return builtInValue(name, { ...load, queue: load.queue ?? 0 });
+}
+
+function wording({ lead, isPartial }: Recommendation, desired: number): string {
+  const missing = isPartial ? '; some triggers have no data' : '';
+  if (lead?.value === undefined) return `wants ${desired}${missing}`;
+  const name = lead.trigger.metricName || 'query';
+  const per = lead.trigger.metricType === 'AverageValue' ? 'a pod' : 'in all';
+  return `${name} ${round(lead.value)} at ${lead.trigger.threshold} ${per} wants ${desired}${missing}`;
+}
+
+function round(value: number): number {
+  return Number(value.toPrecision(4));
+}

@@ -1,0 +1,112 @@
+/**
+ * What load is measured by: jobs in JetStream, queries of triggers, scraped series, and the advice made of them.
+ * Everything here may fail or be slow without a decision waiting for it.
+ */
+import type { Log } from '../common/log.ts';
+import type { NatsLink } from '../common/nats.ts';
+import { jobSettingsOf, type ScalerConfig } from './flags.ts';
+import { JobKeeper, type KeptFunction } from './job-keeper.ts';
+import { createLoadAdvisor } from './load-advisor.ts';
+import { GAUGES, type FunctionSample } from './metrics.ts';
+import { createSeriesStore } from './promql/query.ts';
+import { createRemotePrometheus } from './promql/remote.ts';
+import type { LoadAdvisor } from './reconcile.ts';
+import { scrapeTargets } from './scrape-targets.ts';
+import { Scraper, type OwnSample } from './scraper.ts';
+import { TriggerQueries } from './trigger-queries.ts';
+import type { World } from './world.ts';
+
+export interface LoadDeps {
+  readonly config: ScalerConfig;
+  readonly nats: NatsLink;
+  readonly world: World;
+  readonly isLeader: () => boolean;
+  readonly isSynced: () => boolean;
+  readonly samples: () => Iterable<FunctionSample>;
+  readonly onJobs: (key: string) => void;
+  readonly now: () => number;
+  readonly log: Log;
+}
+
+export class Load {
+  readonly advisor: LoadAdvisor;
+  readonly jobs: JobKeeper;
+  readonly #deps: LoadDeps;
+  readonly #queries: TriggerQueries;
+  readonly #scraper: Scraper | undefined;
+  #kept: readonly KeptFunction[] = [];
+  #specVersion = -1;
+  #scrapeEveryMs = Infinity;
+  #scrapedAtMs = -Infinity;
+
+  constructor(deps: LoadDeps) {
+    const { config, nats, isLeader, now, log } = deps;
+    this.#deps = deps;
+    const url = config['prometheus-url'];
+    const store = createSeriesStore();
+    const remote = url === '' ? undefined : createRemotePrometheus({ url });
+    this.#queries = new TriggerQueries({ store, remote, now, log });
+    this.#scraper = remote ? undefined : new Scraper({ store, now });
+    this.jobs = new JobKeeper({
+      nats,
+      isLeader,
+      now,
+      log,
+      settings: jobSettingsOf(config),
+      functions: () => (deps.isSynced() ? this.#functions() : undefined),
+      isOurs: (namespace) => config.namespaces.length === 0 || config.namespaces.includes(namespace),
+      onChange: deps.onJobs,
+    });
+    this.advisor = createLoadAdvisor({
+      queries: this.#queries,
+      jobsOf: (key) => ({
+        ready: this.jobs.hasRead ? (this.jobs.depthOf(key)?.ready ?? 0) : undefined,
+        perSecond: this.jobs.rateOf(key),
+      }),
+    });
+  }
+
+  /** Before each pass of decisions; starts what takes time and waits for none of it. */
+  tick(): void {
+    const { isLeader, now, world, samples } = this.#deps;
+    this.#functions();
+    void this.jobs.tick();
+    const isDue = now() - this.#scrapedAtMs >= this.#scrapeEveryMs || now() < this.#scrapedAtMs;
+    if (!this.#scraper || !isLeader() || !isDue) return;
+    this.#scrapedAtMs = now();
+    void this.#scraper.scrape(scrapeTargets(world, this.#queries.texts), ownSamples(samples()));
+  }
+
+  /** Walks all functions only after a change of any. */
+  #functions(): readonly KeptFunction[] {
+    const { world } = this.#deps;
+    if (this.#specVersion === world.specVersion) return this.#kept;
+    this.#specVersion = world.specVersion;
+    const kept: KeptFunction[] = [];
+    const texts = new Set<string>();
+    this.#scrapeEveryMs = Infinity;
+    for (const { fn } of world.workloads()) {
+      if (!fn) continue;
+      const { triggers = [], scrapeIntervalMs = Infinity } = fn.spec.scale ?? {};
+      const wantsRate = triggers.some(
+        ({ query, metricName }) => query === '' && metricName === 'message-rate',
+      );
+      kept.push({ id: fn.id, isOrdered: fn.spec.ordered, wantsRate });
+      const queries = triggers.map(({ query }) => query).filter((query) => query !== '');
+      for (const query of queries) texts.add(query);
+      if (queries.length > 0) this.#scrapeEveryMs = Math.min(this.#scrapeEveryMs, scrapeIntervalMs);
+    }
+    this.#queries.setTexts(texts);
+    this.#kept = kept;
+    return kept;
+  }
+}
+
+/** The scaler's own gauges, so that a query can use them without anybody scraping the scaler. */
+function* ownSamples(samples: Iterable<FunctionSample>): Generator<OwnSample> {
+  for (const sample of samples) {
+    const { namespace, name } = sample.workload.id;
+    for (const gauge of GAUGES)
+      yield { name: gauge.name, labels: { namespace, function: name }, value: gauge.value(sample) };
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * Applies the split of NumberParallelRequest to one function as it is now, and says what to publish. The rules
+ * are in `shares.ts`; this is the bridge from pods and reports to them.
+ */
+import type { ShareMessage } from '../common/messages.ts';
+import type { Pod, Workload } from './kube-objects.ts';
+import { sharesOf, splitShares, type SharePod } from './shares.ts';
+import type { FunctionState } from './state.ts';
+import type { World } from './world.ts';
+
+/** Shares are told again: core NATS may lose a message. */
+const REPEAT_MS = 5_000;
+/** A report that left up to a second before the drain may show less than was admitted until then. */
+const REPORT_LAG_MS = 1_000;
+
+/** Undefined when there is nothing to split, or nothing new to say yet. */
+export function shareOut(
+  workload: Workload,
+  state: FunctionState,
+  world: World,
+  nowMs: number,
+): ShareMessage | undefined {
+  const limit = workload.fn?.spec.parallelLimit;
+  if (!workload.fn || limit === undefined) return undefined;
+  const pods = [...world.podsOf(workload).values()]
+    .map((pod) => sharePod(pod, state))
+    .filter((pod) => pod !== undefined);
+  if (pods.length === 0) return undefined;
+  const perPod = workload.fn.spec.parallelPerPod;
+  const { ledger, isChanged } = splitShares({ limit, perPod, pods }, state.ledger);
+  state.ledger = ledger;
+  if (!isChanged && nowMs - state.sharesSentMs < REPEAT_MS) return undefined;
+  state.sharesSentMs = nowMs;
+  return { limit, shares: sharesOf(pods, ledger) };
+}
+
+/** Undefined for a pod that cannot admit anything: no sidecar, or no address yet. */
+function sharePod(pod: Pod, state: FunctionState): SharePod | undefined {
+  const seen = state.pods.get(pod.name);
+  if (!pod.hasSidecar || pod.ip === undefined || !seen) return undefined;
+  const report = state.activity.pods.get(pod.name);
+  const isReady = pod.isReady || seen.saidReady;
+  const ending = endingOf(pod, seen.endingSinceMs, report?.atMs);
+  return {
+    name: pod.name,
+    state: ending ?? (isReady ? 'ready' : 'starting'),
+    report: report?.limit === undefined ? undefined : { ...report, limit: report.limit },
+  };
+}
+
+function endingOf(pod: Pod, sinceMs: number | undefined, reportMs: number | undefined) {
+  if (sinceMs === undefined && !pod.isEnding) return undefined;
+  const hasSpoken = reportMs !== undefined && reportMs > (sinceMs ?? Infinity) + REPORT_LAG_MS;
+  return hasSpoken ? 'drained' : 'ending';
+}
