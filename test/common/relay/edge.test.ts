@@ -233,6 +233,7 @@ describe('smuggling is refused with 400 and a closed connection', () => {
     ['two Hosts', 'GET / HTTP/1.1\r\nHost: f\r\nHost: g\r\n\r\n'],
     ['HTTP/1.1 without a target', 'GET HTTP/1.1\r\nHost: f\r\n\r\n'],
     ['a tab in the request line', 'GET\t/ HTTP/1.1\r\nHost: f\r\n\r\n'],
+    ['a byte above 127 in the target', 'GET /caf\xe9 HTTP/1.1\r\nHost: f\r\n\r\n'],
     ['a control character in the target', 'GET /\x01 HTTP/1.1\r\nHost: f\r\n\r\n'],
     ['a version that there is not', 'GET / HTTP/1.9\r\nHost: f\r\n\r\n'],
     ['an empty header name', 'GET / HTTP/1.1\r\nHost: f\r\n: x\r\n\r\n'],

@@ -5,6 +5,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
+import { waitFor } from '../../helpers/wait.ts';
 import type { Target } from '../../../common/relay/index.ts';
 
 const DEADLINE_MS = 10_000;
@@ -108,12 +109,10 @@ export async function rawUpstream(
   onWire: (wire: Wire) => void = ignore,
 ): Promise<RawUpstream> {
   const wires: Wire[] = [];
-  let arrived = ignore;
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     const wire = new Wire(socket);
     wires.push(wire);
     onWire(wire);
-    arrived();
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -126,7 +125,7 @@ export async function rawUpstream(
     target: { host: '127.0.0.1', port },
     wires,
     async wire(index) {
-      while (wires.length <= index) await new Promise<void>((resolve) => (arrived = resolve));
+      await waitFor(() => wires.length > index, { what: `connection ${index}`, intervalMs: 1 });
       return wires[index] as Wire;
     },
     async refuse() {
