@@ -1,0 +1,191 @@
+/**
+ * The floors of the architecture (docs/architecture.md, "Code"): who may import whom. A failure names the file
+ * and the import; either the import is wrong, or the rule is, and then it is changed here with its reason.
+ */
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { readImports, reachable, type ImportGraph } from './helpers/imports.ts';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const PARTS = ['proxy', 'sidecar', 'scaler', 'webhook', 'local'];
+
+let graph: ImportGraph;
+
+before(async () => {
+  graph = await readImports(ROOT, ['common', 'cli', ...PARTS]);
+});
+
+const top = (path: string): string => path.split('/', 1)[0] as string;
+
+/** `file → import`, for each run-time or type import that `isForbidden`. */
+function offences(isForbidden: (file: string, target: string) => boolean): string[] {
+  return [...graph.mentions].flatMap(([file, targets]) =>
+    targets.filter((target) => isForbidden(file, target)).map((target) => `${file} → ${target}`),
+  );
+}
+
+/** Files outside node_modules that load the package at run time. */
+function loadersOf(library: string): string[] {
+  return [...graph.loads].filter(([, all]) => all.some((i) => i.target === library)).map(([file]) => file);
+}
+
+describe('architecture: imports go down only', () => {
+  it('common imports no part and nothing of the command line', () => {
+    assert.deepEqual(
+      offences((file, target) => top(file) === 'common' && [...PARTS, 'cli'].includes(top(target))),
+      [],
+    );
+  });
+
+  it('no part imports another part, or the command line', () => {
+    const isForeign = (file: string, target: string): boolean =>
+      PARTS.includes(top(file)) && [...PARTS, 'cli'].includes(top(target)) && top(target) !== top(file);
+    assert.deepEqual(offences(isForeign), []);
+  });
+
+  it('nothing imports the entry', () => {
+    assert.deepEqual(
+      offences((_, target) => target === 'cli/main.ts'),
+      [],
+    );
+  });
+
+  it('nothing outside test and bench imports them', () => {
+    assert.deepEqual(
+      offences((_, target) => ['test', 'bench'].includes(top(target))),
+      [],
+    );
+  });
+});
+
+describe('architecture: pure files reach no library and nothing of the outside', () => {
+  /** Deciding, matching, injecting, balancing, the breaker, windows: what takes time and facts as arguments. */
+  const PURE_FILES = [
+    'common/annotations.ts',
+    'common/backoff.ts',
+    'common/breaker.ts',
+    'common/messages.ts',
+    'common/subjects.ts',
+    'common/time-average.ts',
+    'common/tunnel/websocket-frames.ts',
+    'proxy/balance.ts',
+    'proxy/retry.ts',
+    'proxy/visibility.ts',
+    'sidecar/call-policy.ts',
+    'sidecar/probe-spec.ts',
+    'sidecar/retry.ts',
+    'webhook/inject.ts',
+    'webhook/match.ts',
+  ];
+  const PURE_FOLDERS = ['scaler/decide/', 'scaler/promql/'];
+  /** Hashing is arithmetic, and the PromQL grammar is data in the form of a library. */
+  const ALLOWED = new Set(['node:crypto', '@prometheus-io/lezer-promql']);
+
+  it('each of them, through everything that it loads', () => {
+    const folders = [...graph.loads.keys()].filter((path) => PURE_FOLDERS.some((f) => path.startsWith(f)));
+    assert.ok(folders.length > 1, 'the folders are there');
+    const wrong: string[] = [];
+    for (const file of [...PURE_FILES, ...folders]) {
+      assert.ok(graph.loads.has(file), `${file} is there`);
+      for (const target of reachable(graph, file)) {
+        if (!target.endsWith('.ts') && !ALLOWED.has(target)) wrong.push(`${file} → … → ${target}`);
+      }
+    }
+    assert.deepEqual(wrong, []);
+  });
+});
+
+describe('architecture: one adapter a library', () => {
+  const SOLE: Readonly<Record<string, string>> = {
+    nats: 'common/nats.ts',
+    pino: 'common/log.ts',
+    'prom-client': 'common/metrics.ts',
+    '@peculiar/x509': 'common/x509-library.ts',
+  };
+  for (const [library, adapter] of Object.entries(SOLE)) {
+    it(`${library} is loaded by ${adapter} alone`, () => assert.deepEqual(loadersOf(library), [adapter]));
+  }
+
+  it('@kubernetes/client-node is loaded by common/kube/ and by at most one file a part', () => {
+    const folders = loadersOf('@kubernetes/client-node')
+      .filter((file) => !file.startsWith('common/kube/'))
+      .map(top);
+    assert.deepEqual(folders.toSorted(), [...new Set(folders)].toSorted());
+    assert.ok(!folders.includes('common'));
+  });
+
+  for (const library of ['http-proxy', 'undici', 'fast-json-patch']) {
+    it(`${library} is loaded by at most one file a part`, () => {
+      const folders = loadersOf(library).map(top);
+      assert.deepEqual(folders.toSorted(), [...new Set(folders)].toSorted(), loadersOf(library).join(' '));
+    });
+  }
+
+  it('yargs is the command line’s', () => {
+    assert.deepEqual(
+      loadersOf('yargs').filter((file) => top(file) !== 'cli'),
+      [],
+    );
+  });
+});
+
+describe('architecture: the outside world comes in as arguments', () => {
+  /** Starts other processes, which need the machine's PATH as a shell would give it. */
+  const MAY_READ_ENVIRONMENT = new Set(['local/kubelet/pod-runtime.ts']);
+
+  it('only the command line reads environment, argv and signals', async () => {
+    const wrong: string[] = [];
+    for (const file of graph.loads.keys()) {
+      if (top(file) === 'cli' || MAY_READ_ENVIRONMENT.has(file)) continue;
+      const text = await readFile(join(ROOT, file), 'utf8');
+      if (/\bprocess\.(env|argv|exit|on|once)\b/.test(text)) wrong.push(file);
+    }
+    assert.deepEqual(wrong, []);
+  });
+});
+
+describe('architecture: the sidecar’s weight', () => {
+  const TOO_HEAVY = [
+    '@kubernetes/client-node',
+    'yargs',
+    'valibot',
+    'zod',
+    'yaml',
+    'fast-json-patch',
+    '@peculiar/x509',
+  ];
+  const roots = ['cli/main.ts', 'cli/sidecar.ts', 'sidecar/start.ts', 'sidecar/flags.ts'];
+
+  it('never reaches the Kubernetes client, yargs or a schema library, lazily or not', () => {
+    for (const root of roots.slice(1)) {
+      const all = reachable(graph, root);
+      assert.ok(all.size > 1, `${root} is there`);
+      assert.deepEqual(
+        TOO_HEAVY.filter((library) => all.has(library)),
+        [],
+        root,
+      );
+      assert.deepEqual(
+        [...all].filter((path) => path.startsWith('common/kube/')),
+        [],
+        root,
+      );
+    }
+  });
+
+  it('loads Koa, its router and http-proxy only when somebody asks for them', () => {
+    for (const root of roots) {
+      const atOnce = reachable(graph, root, true);
+      assert.deepEqual(
+        ['koa', 'koa-router', 'http-proxy', 'node:http2', 'node:https'].filter((library) =>
+          atOnce.has(library),
+        ),
+        [],
+        root,
+      );
+    }
+  });
+});
