@@ -31,6 +31,8 @@ export interface World extends AsyncDisposable {
   call(name: string, path: string, init?: CallInit): Promise<Answer>;
   /** `/function/<name>/work/<ms>`; fails on any status but 200. */
   work(name: string, ms: number): Promise<Work>;
+  /** Callers that wait in the proxy. */
+  waiting(name: string): Promise<number>;
   replicas(name: string): number;
   /** Of a function, those that are not being deleted. */
   pods(name: string): KubeObject[];
@@ -73,6 +75,12 @@ export function createWorld(system: TestSystem): World {
       const { status, body } = await call(name, `/work/${ms}`);
       if (status !== 200) throw new Error(`${name}: ${status} ${body}`);
       return JSON.parse(body) as Work;
+    },
+    async waiting(name) {
+      const [status] = JSON.parse((await send(`${proxyUrl}/status-function/${name}`)).body) as {
+        Waiting: number;
+      }[];
+      return status?.Waiting ?? 0;
     },
     replicas,
     pods: (name) =>
