@@ -1,6 +1,6 @@
 /**
- * The proxy's flags. Defaults are for a pod of 512 MiB: what callers can make it hold is the product of the
- * waiting bounds below, and that product must fit.
+ * The proxy's flags. Defaults are for a pod of 512 MiB: 180 MB when it has started, and at most 256 MiB more of
+ * calls that wait, which is 14,000 without a body.
  */
 import type { FlagTable, FlagValues } from '../common/flags.ts';
 import { LOG_LEVEL_FLAG } from '../common/log.ts';
@@ -76,10 +76,10 @@ export const proxyFlags = {
   },
   'queue-bytes': {
     type: 'int',
-    default: 128 * 1024 * 1024,
+    default: 256 * 1024 * 1024,
     min: 0,
     group: 'Waiting',
-    describe: 'bytes that waiting calls may hold: their heads, and the start of a body already on its way',
+    describe: 'memory that waiting calls may hold: 18 KiB each, their heads, and the start of a body',
   },
   'replay-bytes': {
     type: 'int',
@@ -137,6 +137,36 @@ export const proxyFlags = {
     min: 0,
     group: 'Clients',
     describe: 'requests after which a connection is closed; 0: any number',
+  },
+  'max-body': {
+    type: 'int',
+    default: 1024 * 1024 * 1024,
+    min: 0,
+    group: 'Jobs',
+    describe: 'bytes that the body of an asynchronous job may have; above it 413',
+  },
+  'async-status': {
+    type: 'int',
+    default: 201,
+    min: 201,
+    max: 202,
+    group: 'Jobs',
+    describe: 'status of an accepted job: 201, or 202 for clients of later SlimFaas versions',
+  },
+  'max-jobs': {
+    type: 'int',
+    default: 10_000,
+    min: 1,
+    group: 'Jobs',
+    describe: "a function's jobs from which on 429 is the answer; must equal the scaler's --max-jobs",
+  },
+  'job-ack-timeout': {
+    type: 'number',
+    default: 5,
+    min: 0.1,
+    max: 300,
+    group: 'Jobs',
+    describe: 'seconds that JetStream is given to confirm a job; after them 503',
   },
   'show-private': {
     type: 'boolean',

@@ -12,6 +12,7 @@ import { watchSlowClients } from './active-calls.ts';
 import { systemClock, type Clock } from './clock.ts';
 import { Ending } from './ending.ts';
 import type { ProxyConfig } from './flags.ts';
+import { createProxyJobs } from './jobs/proxy-jobs.ts';
 import { watchKube } from './kube-watch.ts';
 import { listen } from './listener.ts';
 import { listenToNews } from './news.ts';
@@ -57,7 +58,9 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
   const going = (): string[] => (ending.hasBegun ? ['the proxy is ending'] : []);
   const missing = (): string[] => [...going(), ...(nats.isConnected ? [] : ['NATS']), ...watch.missing];
   const obstacles = (): string[] => [...going(), ...(watch.wasSynced ? [] : watch.missing)];
-  const serving = { log, clock, registry, wake, tunnels, stream, ending, missing, obstacles };
+  const jobs = createProxyJobs(config, { nats, registry, log });
+  stops.add('unsettled jobs', () => jobs.stop());
+  const serving = { log, clock, registry, wake, tunnels, stream, jobs, ending, missing, obstacles };
   const servers = createServers(config, state, serving);
   registerStateGauges(registry, state, servers.main);
   const metrics = await listen(servers.metrics, config['metrics-port'], config.host);

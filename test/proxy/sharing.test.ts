@@ -29,7 +29,7 @@ test('a full function: the queue is bounded, and beyond it 429 queue-full with R
 });
 
 test("the proxy's own bound over all functions holds too, in calls and in bytes", async () => {
-  await using t = await startTestProxy(['--queue-total=2', '--queue-bytes=100000']);
+  await using t = await startTestProxy(['--queue-total=2', '--queue-bytes=150000']);
   for (const name of ['a', 'b', 'c']) t.addFunction(name);
   const big = startCall(`${t.url}/function/a/`, { method: 'POST', headers: { 'Content-Length': '70000' } });
   await waitFor(async () => (await statusOf(t, 'a')).Waiting === 1, { what: 'the upload waits' });
