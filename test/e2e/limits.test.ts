@@ -38,6 +38,7 @@ test('behaviour 9: three pods, NumberParallelRequest 10; never more than 10 in a
   const works: Work[] = [];
   let isOver = false;
   const client = async () => {
+    // oxlint-disable-next-line no-unmodified-loop-condition -- set at the end of the test
     while (!isOver) works.push(await world.work('shared', 40));
   };
   const clients = Array.from({ length: 30 }, client);
