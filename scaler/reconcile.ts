@@ -29,6 +29,9 @@ import { World } from './world.ts';
 /** A follower helps when a wake was not acted upon for that long: ten times what a healthy leader needs. */
 const ASSIST_AFTER_MS = 1_000;
 
+/** A new leader grants nothing before the former's last grants, and the reports of them, have arrived. */
+const HANDOVER_MS = 1_000;
+
 /** What a function's triggers advise, asked once a tick; see `load-advisor.ts`. */
 export interface LoadAdvisor {
   advise(workload: Workload, fn: FunctionInfo, seen: SeenLoad): LoadAdvice | undefined;
@@ -72,6 +75,7 @@ export class Reconciler {
   readonly #lastUse = new Map<string, { atMs: number; name: string }>();
   #natsSinceMs: number | undefined;
   #isSynced = false;
+  #leadingSinceMs = 0;
   readonly #dependencies = new DependencyIndex(this.world);
 
   constructor(options: ReconcileOptions) {
@@ -197,6 +201,7 @@ export class Reconciler {
 
   /** What stands for a while is told anew by the new leader; nothing else changes hands. */
   onLeading(): void {
+    this.#leadingSinceMs = this.#options.now();
     this.#tellFaults();
     this.tick();
   }
@@ -335,6 +340,7 @@ export class Reconciler {
     const workload = this.world.workload(key);
     const state = this.#states.get(key);
     if (!workload || !state || !effects.isLeader()) return;
+    if (nowMs - this.#leadingSinceMs < HANDOVER_MS) return;
     const message = shareOut(workload, state, this.world, nowMs);
     if (message) effects.publishShares(workload.id, message);
   }

@@ -43,6 +43,7 @@ function sharePod(pod: Pod, state: FunctionState): SharePod | undefined {
   const ending = endingOf(pod, seen.endingSinceMs, report?.atMs);
   return {
     name: pod.name,
+    isOld: seen.isOld,
     state: ending ?? (isReady ? 'ready' : 'starting'),
     report: report?.limit === undefined ? undefined : { ...report, limit: report.limit },
   };

@@ -20,6 +20,11 @@ export interface SharePod {
    * admits nothing and only what still runs counts.
    */
   readonly state: 'starting' | 'ready' | 'ending' | 'drained';
+  /**
+   * It was ready when this process first saw it, so a former leader may have granted it anything up to `perPod`:
+   * until it reports, all of that is held against the others.
+   */
+  readonly isOld: boolean;
   /** From its last report; undefined: it has not reported yet. */
   readonly report:
     { readonly limit: number; readonly runningNow: number; readonly waiting: number } | undefined;
@@ -31,6 +36,8 @@ export interface Grant {
   /** The largest limit that it may still enforce. */
   readonly ceiling: number;
   readonly isConfirmed: boolean;
+  /** Nothing was granted by us and nothing is known yet: the pod keeps what it has. */
+  readonly isGuess?: boolean;
 }
 
 export type Ledger = ReadonlyMap<string, Grant>;
@@ -52,7 +59,7 @@ export interface Split {
 
 export function splitShares(input: ShareInput, before: Ledger): Split {
   const ledger = new Map<string, Grant>();
-  for (const pod of input.pods) ledger.set(pod.name, heard(pod, before.get(pod.name)));
+  for (const pod of input.pods) ledger.set(pod.name, heard(pod, before.get(pod.name), input.perPod));
   const live = input.pods.filter(isLive);
   const ending = input.pods.filter((pod) => !isLive(pod));
   const budget = Math.max(0, input.limit - sum(ending, (pod) => committedOf(pod, ledger)));
@@ -75,7 +82,7 @@ export function sharesOf(pods: readonly SharePod[], ledger: Ledger): Record<stri
   const shares: Record<string, number> = {};
   for (const pod of pods) {
     const grant = ledger.get(pod.name);
-    if (grant && isLive(pod)) shares[pod.name] = grant.granted;
+    if (grant && isLive(pod) && !grant.isGuess) shares[pod.name] = grant.granted;
   }
   return shares;
 }
@@ -92,10 +99,12 @@ export function noteShares(shares: Readonly<Record<string, number>>, before: Led
 }
 
 /** The ledger's line for a pod, brought up to date with its last report. */
-function heard(pod: SharePod, grant: Grant | undefined): Grant {
+function heard(pod: SharePod, grant: Grant | undefined, perPod: number): Grant {
   const limit = pod.report?.limit;
-  if (!grant) {
+  if (!grant || grant.isGuess) {
     // Unknown to us: new, or we are a new leader and the report shows what the former one granted.
+    if (limit === undefined && pod.isOld)
+      return { granted: 0, ceiling: perPod, isConfirmed: false, isGuess: true };
     if (limit === undefined) return { granted: 0, ceiling: INITIAL_LIMIT, isConfirmed: false };
     return { granted: limit, ceiling: limit, isConfirmed: true };
   }
@@ -153,7 +162,7 @@ function raise(input: ShareInput, targets: Map<string, number>, ledger: Map<stri
     const grant = grantOf(pod);
     const step = Math.min((targets.get(pod.name) ?? 0) - grant.granted, free);
     // A pod not heard from has its initial 1 in hand: giving it that 1 tells it nothing new.
-    const isUnheard = pod.report === undefined && grant.granted === 0;
+    const isUnheard = isNew(pod) && grant.granted === 0;
     if (step <= 0 || !(grant.isConfirmed || isUnheard)) continue;
     const granted = grant.granted + (isUnheard ? Math.min(step, INITIAL_LIMIT) : step);
     ledger.set(pod.name, { granted, ceiling: Math.max(grant.ceiling, granted), isConfirmed: false });
@@ -166,9 +175,13 @@ function raise(input: ShareInput, targets: Map<string, number>, ledger: Map<stri
 /** As committed, but the initial 1 of a pod that was granted nothing yet is not held against the others. */
 function heldBy(pod: SharePod, ledger: Ledger): number {
   const grant = ledger.get(pod.name);
-  const isUnheard = pod.report === undefined && isLive(pod);
-  if (isUnheard && grant && !grant.isConfirmed && grant.ceiling <= INITIAL_LIMIT) return grant.granted;
+  if (isNew(pod) && isLive(pod) && grant && grant.ceiling <= INITIAL_LIMIT) return grant.granted;
   return committedOf(pod, ledger);
+}
+
+/** Never heard from, and it began under our eyes: it has its initial 1 and nothing else. */
+function isNew(pod: SharePod): boolean {
+  return pod.report === undefined && !pod.isOld;
 }
 
 function isLive(pod: SharePod): boolean {

@@ -18,6 +18,8 @@ export interface LoggedDecision {
 
 interface SeenPod {
   readonly firstSeenMs: number;
+  /** It was ready when it was first seen: it has a past that we do not know. */
+  readonly isOld: boolean;
   /** Its sidecar said so, before Kubernetes does. */
   saidReady: boolean;
   /** When it was first seen ending, by watch or by its own `draining`. */
@@ -60,6 +62,7 @@ export class FunctionState {
   seePod(pod: Pod, nowMs: number): void {
     const seen = this.pods.get(pod.name) ?? {
       firstSeenMs: nowMs,
+      isOld: pod.isReady,
       saidReady: false,
       endingSinceMs: undefined,
     };
