@@ -23,13 +23,16 @@ export async function runCommand(args: readonly string[]): Promise<void> {
     .scriptName('slimfaas')
     .usage('$0 <command> [flags]\n\nScale-to-zero functions for Kubernetes, by annotations.')
     .parserConfiguration({ 'boolean-negation': false, 'camel-case-expansion': false, 'parse-numbers': false })
-    .strict()
+    // Unknown commands are yargs' to refuse; unknown flags are ours, because the refusal is to name what there is.
+    .strictCommands()
     .demandCommand(1, 'name a command')
     .version(VERSION)
     .wrap(110)
     .exitProcess(false)
     .fail((message, error) => {
-      throw error ?? new UsageError(`${message}; see slimfaas --help`);
+      // yargs wraps what a flag's check threw; the text is ours either way.
+      if (error && error.name !== 'YError') throw error;
+      throw new UsageError(error ? error.message : `${message}; see slimfaas --help`);
     });
   addParts(parser);
   await addPeopleCommands(parser);
@@ -85,7 +88,17 @@ function part(
     describe,
     (sub: Argv) => withFlags(sub, table),
     async (argv) => {
+      refuseUnknown(argv, table, command);
       await run(argv);
     },
   );
+}
+
+/** @throws UsageError naming the unknown flag and those there are */
+function refuseUnknown(argv: Parsed, table: FlagTable, command: string): void {
+  const positionals = [...command.matchAll(/[<[](\w+)[>\]]/g)].map((match) => match[1]);
+  const known = new Set([...Object.keys(table), ...positionals, '_', '$0', 'help', 'version']);
+  const unknown = Object.keys(argv).find((name) => !known.has(name));
+  const allowed = Object.keys(table).map((name) => `--${name}`);
+  if (unknown !== undefined) throw new UsageError(`unknown flag --${unknown}; allowed: ${allowed.join(' ')}`);
 }
