@@ -95,7 +95,7 @@ function handlerContext(
     cwd,
     rewrite,
     env: {
-      PATH: process.env['PATH'] ?? '',
+      PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/usr/local/sbin`, // Debian keeps nats-server there
       HOME: homedir(),
       HOSTNAME: pod.metadata.name,
       ...rewritten,
