@@ -3,6 +3,7 @@
  * answer asks its client to connect anew) and serves on, because load balancers learn of an ending pod after
  * it has begun to end. Then it takes no new connection and answers what it holds, for as long as it may.
  */
+import { ReasonError } from '../common/errors.ts';
 import { sleep } from '../common/lifecycle.ts';
 import type { Log } from '../common/log.ts';
 import type { ActiveCalls } from './active-calls.ts';
@@ -13,6 +14,7 @@ export interface EndingOptions {
   readonly active: ActiveCalls;
   readonly upgrades: OpenUpgrades;
   readonly closeStreams: () => void;
+  readonly refuseWaiting: (error: ReasonError) => void;
   readonly lameDuckMs: number;
   readonly drainMs: number;
   readonly log: Log;
@@ -31,7 +33,7 @@ export class Ending {
   }
 
   async run(listener: Listener): Promise<void> {
-    const { active, upgrades, closeStreams, lameDuckMs, drainMs, log } = this.#options;
+    const { active, upgrades, closeStreams, refuseWaiting, lameDuckMs, drainMs, log } = this.#options;
     this.#hasBegun = true;
     active.closeAfterAnswers();
     await sleep(lameDuckMs);
@@ -43,6 +45,9 @@ export class Ending {
     await Promise.race([active.idle(), sleep(drainMs, timer.signal)]);
     timer.abort();
     if (active.size > 0) log.warn({ calls: active.size }, 'calls were cut: the drain timeout has passed');
+    refuseWaiting(
+      new ReasonError('shutting-down', 'the proxy ends and no pod came; try again', { retryAfterSeconds: 1 }),
+    );
     active.destroyAll();
     await listener.close();
   }

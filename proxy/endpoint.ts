@@ -90,6 +90,11 @@ export class Endpoint {
     return (this.#inFlight + this.#others) / Math.max(1, this.#limit);
   }
 
+  /** Others run calls there, or it is suspect, as far as we know. */
+  get isBelievedBusy(): boolean {
+    return this.#others > 0 || this.#health.kind === 'suspect';
+  }
+
   /** Full only because of what others run there, or suspect: trying is the way to know better. */
   get isWorthProbing(): boolean {
     if (this.#health.kind === 'suspect') return this.#inFlight === 0;

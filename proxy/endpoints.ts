@@ -60,6 +60,18 @@ export class Endpoints {
     return group;
   }
 
+  /** To be called when a function went: a group without function and pods would be kept for ever. */
+  dropIfUnused(owner: PodOwner): void {
+    const key = ownerKey(owner);
+    const group = this.#groups.get(key);
+    if (group?.size === 0 && !group.isListenedTo) this.#groups.delete(key);
+  }
+
+  /** For tests and metrics. */
+  get groupCount(): number {
+    return this.#groups.size;
+  }
+
   setPod(view: PodView): void {
     const key = podKey(view.namespace, view.name);
     this.#setAddress(key, view);
@@ -147,6 +159,7 @@ export class Endpoints {
     this.#options.onGroup(known.group);
     this.#options.onGone(known.endpoint.view);
     known.group.refresh();
+    this.dropIfUnused(known.group.owner);
   }
 
   #keepEarly(key: string, id: FunctionId, ip: string): void {

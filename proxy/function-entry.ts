@@ -54,6 +54,12 @@ export class FunctionEntry {
     return this.#view;
   }
 
+  /** Calls are here, or what we believe of its pods needs correcting before the next one comes. */
+  get wantsActivity(): boolean {
+    if (this.throttler.waiting > 0 || this.account.inFlight > 0) return true;
+    return this.pods.ready.some((endpoint) => endpoint.isBelievedBusy);
+  }
+
   update(view: FunctionView): void {
     this.#view = view;
   }

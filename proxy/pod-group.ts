@@ -64,6 +64,10 @@ export class PodGroup {
     };
   }
 
+  get isListenedTo(): boolean {
+    return this.#listener !== undefined;
+  }
+
   add(endpoint: Endpoint): void {
     this.#all.add(endpoint);
   }

@@ -64,7 +64,10 @@ export function createProxyState(config: ProxyConfig, deps: ProxyStateDeps): Pro
     relay,
     targets: {
       setFunction: (view) => table.set(view),
-      removeFunction: (kind, id) => table.remove(kind, id),
+      removeFunction(kind, id) {
+        table.remove(kind, id);
+        endpoints.dropIfUnused({ kind: kind === 'Pod' ? 'Other' : kind, id });
+      },
       setPod: (view) => endpoints.setPod(view),
       deletePod: (namespace, name) => endpoints.deletePod(namespace, name),
     },

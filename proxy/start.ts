@@ -8,6 +8,7 @@ import { StopStack, type Running } from '../common/lifecycle.ts';
 import type { Log } from '../common/log.ts';
 import type { Registry } from '../common/metrics.ts';
 import type { NatsLink } from '../common/nats.ts';
+import type { FunctionId } from '../common/subjects.ts';
 import { watchSlowClients } from './active-calls.ts';
 import { systemClock, type Clock } from './clock.ts';
 import { Ending } from './ending.ts';
@@ -52,7 +53,8 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
   stops.add('connections to pods', () => (tunnels.close(), state.relay.close()));
   const watch = watchKube({ kube, namespaces: config.namespaces, targets: state.targets, log });
   stops.add('watch', () => watch.stop());
-  stops.add('news', listenToNews(nats, state.endpoints, log));
+  const wantsActivity = (id: FunctionId): boolean => state.table.get(id)?.wantsActivity ?? false;
+  stops.add('news', listenToNews({ nats, endpoints: state.endpoints, wantsActivity, log }));
   stops.add('reports', reportActivity({ functions: () => state.table.all, nats, podName, clock }));
   stops.add('slow clients', watchSlowClients(state.active, clock, config['body-idle-timeout'] * 1000));
   const going = (): string[] => (ending.hasBegun ? ['the proxy is ending'] : []);
@@ -73,13 +75,16 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
 
 function createEnding(
   config: ProxyConfig,
-  { active, upgrades }: ProxyState,
+  { active, upgrades, table }: ProxyState,
   { stream, log }: { stream: StatusStream; log: Log },
 ): Ending {
   return new Ending({
     active,
     upgrades,
     closeStreams: () => stream.close(),
+    refuseWaiting: (error) => {
+      for (const { throttler } of table.all) throttler.refuseAll(error);
+    },
     lameDuckMs: config['lame-duck'] * 1000,
     drainMs: config['drain-timeout'] * 1000,
     log,

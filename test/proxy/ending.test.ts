@@ -65,6 +65,17 @@ test('an ending proxy answers what it holds: running calls, and waiting ones tha
   assert.deepEqual(pod.seen, ['/1', '/2', '/3']);
 });
 
+test('who still waits when the drain is over is told so: 503 shutting-down', async () => {
+  await using t = await startTestProxy(['--drain-timeout=1']);
+  t.addFunction('cold');
+  const call = callUrl(`${t.url}/function/cold/`);
+  await waitFor(async () => (await statusOf(t, 'cold')).Waiting === 1, { what: 'it waits' });
+  await t.proxy.stop();
+  const answer = await call;
+  assert.deepEqual([answer.status, answer.headers['slimfaas-reason']], [503, 'shutting-down']);
+  assert.equal(answer.headers['retry-after'], '1');
+});
+
 test('the drain is bounded: a call that does not end is cut, and the proxy goes', async () => {
   await using t = await startTestProxy(['--drain-timeout=1']);
   t.addFunction('fib');

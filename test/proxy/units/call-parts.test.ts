@@ -191,7 +191,12 @@ test('reports average what runs over time, count once, and are silent when there
 
 class FakeExchange {
   readonly socket = { bytesRead: 0, bytesWritten: 0, writableLength: 0 };
-  readonly req = { socket: this.socket, complete: true, readableFlowing: true as boolean | null };
+  readonly req = Object.assign(new EventEmitter(), {
+    socket: this.socket,
+    complete: true,
+    readableFlowing: true as boolean | null,
+    readableLength: 0,
+  });
   readonly res = Object.assign(new EventEmitter(), {
     destroyed: false,
     shouldKeepAlive: true,

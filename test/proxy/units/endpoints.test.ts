@@ -44,6 +44,23 @@ test('a deleted pod is gone for its group and for its connections', () => {
   );
 });
 
+test('a group without function and pods is not kept', () => {
+  const { endpoints } = setUp();
+  for (let i = 0; i < 100; i++) {
+    const owner = { kind: 'Other', id: { namespace: 'default', name: `job-${i}` } } as const;
+    endpoints.setPod(podView({ name: `job-${i}`, owner }));
+    endpoints.deletePod('default', `job-${i}`);
+  }
+  assert.equal(endpoints.groupCount, 0);
+  const release = endpoints.group(OWNER).listen(() => undefined);
+  endpoints.setPod(podView({ name: 'a' }));
+  endpoints.deletePod('default', 'a');
+  assert.equal(endpoints.groupCount, 1, 'its function may get pods again');
+  release();
+  endpoints.dropIfUnused(OWNER);
+  assert.equal(endpoints.groupCount, 0);
+});
+
 test('ready is believed only of a known pod, its address and its function', () => {
   const { endpoints, ready } = setUp();
   endpoints.setPod(podView({ name: 'a', isKubeReady: false }));
