@@ -41,6 +41,8 @@ export interface AcquireOptions {
   readonly signal?: AbortSignal | undefined;
   /** Of an earlier Place: its holder was let in once, so the bound of the line does not hold for him. */
   readonly arrival?: number | undefined;
+  /** The bound of the line does not hold for this one: it was asked for. */
+  readonly isUnbounded?: boolean | undefined;
 }
 
 export interface BreakerOptions {
@@ -49,16 +51,20 @@ export interface BreakerOptions {
   readonly queueLimit: number;
   /** Monotonic milliseconds. */
   readonly now?: () => number;
+  /** After a release or a resize that left a place free: for work that is fetched rather than queued here. */
+  readonly onFree?: () => void;
 }
 
 export class Breaker {
   readonly #line = new WaitingLine();
   readonly #queueLimit: number;
   readonly #running: TimeAverage;
+  readonly #onFree: (() => void) | undefined;
   #limit: number;
   #arrivals = 0;
 
-  constructor({ limit, queueLimit, now = () => performance.now() }: BreakerOptions) {
+  constructor({ limit, queueLimit, now = () => performance.now(), onFree }: BreakerOptions) {
+    this.#onFree = onFree;
     this.#limit = wholeNumber('limit', limit);
     this.#queueLimit = wholeNumber('queueLimit', queueLimit);
     this.#running = new TimeAverage(now);
@@ -97,10 +103,10 @@ export class Breaker {
    * @throws BreakerError saying why there was none
    */
   acquire(options: AcquireOptions = {}): Promise<Place> {
-    const { signal, arrival } = options;
+    const { signal, arrival, isUnbounded } = options;
     if (signal?.aborted) return Promise.reject(new BreakerError('abandoned'));
     if (this.free > 0) return Promise.resolve(this.#handOut(arrival ?? this.#arrivals++));
-    if (arrival === undefined && this.#line.length >= this.#queueLimit) {
+    if (arrival === undefined && !isUnbounded && this.#line.length >= this.#queueLimit) {
       return Promise.reject(new BreakerError('queue-full'));
     }
     return this.#wait(arrival ?? this.#arrivals++, options);
@@ -157,7 +163,7 @@ export class Breaker {
   #serveLine(): void {
     while (this.free > 0) {
       const waiter = this.#line.shift();
-      if (!waiter) return;
+      if (!waiter) return this.#onFree?.();
       waiter.serve();
     }
   }

@@ -74,7 +74,10 @@ function isStuck(call: ActiveCall): boolean {
   call.bytesSent = bytesSent;
   if (hasMoved) return false;
   // A body that nobody reads now (the call waits, or the function is slow) is not the client's fault.
-  const owesBody = !req.complete && req.readableFlowing === true;
+  // A job's body is read by an iterator: it waits for the client while it listens and has nothing left.
+  const isAwaited =
+    req.readableFlowing === true || (req.listenerCount('readable') > 0 && req.readableLength === 0);
+  const owesBody = !req.complete && isAwaited;
   return owesBody || (writableLength > 0 && !res.destroyed);
 }
 

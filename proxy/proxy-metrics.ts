@@ -18,6 +18,9 @@ export interface FunctionSeries {
   retried(why: string): void;
   /** The proxy answered by itself. */
   failed(reason: string): void;
+  /** A job was accepted, so long after its request's head. */
+  jobAccepted(seconds: number): void;
+  jobRefused(reason: string): void;
   remove(): void;
 }
 
@@ -45,6 +48,14 @@ export function createProxyMetrics(registry: Registry): ProxyMetrics {
       "From a call's head to the end of its answer",
     ),
     wait: seconds('slimfaas_proxy_wait_seconds', 'From a call to its place in a pod'),
+    jobs: own('slimfaas_proxy_jobs_accepted_total', 'Jobs that JetStream confirmed', []),
+    jobRefusals: own('slimfaas_proxy_jobs_refused_total', 'Jobs that were not accepted, by reason', [
+      'reason',
+    ]),
+    jobAccept: seconds(
+      'slimfaas_proxy_job_accept_seconds',
+      "From a job's head to JetStream's confirmation, its body included",
+    ),
     coldStart: seconds(
       'slimfaas_proxy_cold_start_seconds',
       'From a call to its place, where there was no pod',
@@ -62,6 +73,9 @@ interface AllMetrics {
   readonly duration: Histogram;
   readonly wait: Histogram;
   readonly coldStart: Histogram;
+  readonly jobs: Counter;
+  readonly jobRefusals: Counter;
+  readonly jobAccept: Histogram;
 }
 
 function makeSeries(all: AllMetrics, { namespace, name }: FunctionId): FunctionSeries {
@@ -88,18 +102,27 @@ function makeSeries(all: AllMetrics, { namespace, name }: FunctionId): FunctionS
     refused: (why) => all.refusals.inc({ ...labels, why }),
     retried: (phase) => all.retries.inc({ ...labels, phase }),
     failed: (reason) => all.errors.inc({ ...labels, reason }),
+    jobAccepted(tookSeconds) {
+      all.jobs.inc(labels);
+      all.jobAccept.observe(labels, tookSeconds);
+    },
+    jobRefused: (reason) => all.jobRefusals.inc({ ...labels, reason }),
     remove: () => removeSeries(all, labels),
   };
 }
 
+/** Reasons for which a job is not accepted. */
+const JOB_REFUSALS = ['bad-request', 'body-too-large', 'queue-full', 'queue-unavailable', 'error'];
+
 /** Of a function that is no more; else each one ever made would be kept. */
 function removeSeries(all: AllMetrics, labels: { namespace: string; function: string }): void {
-  for (const histogram of [all.duration, all.wait, all.coldStart]) histogram.remove(labels);
+  for (const histogram of [all.duration, all.wait, all.coldStart, all.jobAccept]) histogram.remove(labels);
   const codes = ['1xx', '2xx', '3xx', '4xx', '5xx', 'cancelled'];
   for (const code of codes) all.requests.remove({ ...labels, code });
   for (const why of ['full', 'draining', 'starting']) all.refusals.remove({ ...labels, why });
   for (const phase of ['connect', 'send', 'head']) all.retries.remove({ ...labels, phase });
-  all.coldStarts.remove(labels);
+  for (const reason of JOB_REFUSALS) all.jobRefusals.remove({ ...labels, reason });
+  for (const counter of [all.coldStarts, all.jobs]) counter.remove(labels);
 }
 
 /** What is measured when it is asked for. */

@@ -4,6 +4,7 @@ import type Router from 'koa-router';
 import type { Log } from '../common/log.ts';
 import type { Registry } from '../common/metrics.ts';
 import { createEdgeServer } from '../common/relay/index.ts';
+import type { FunctionId } from '../common/subjects.ts';
 import { createApp } from './app.ts';
 import type { Clock } from './clock.ts';
 import type { Ending } from './ending.ts';
@@ -76,7 +77,8 @@ export function createServers(
   );
   Object.assign(main, { shouldUpgradeCallback: isToUpgrade });
   main.on('upgrade', createUpgradeRoute({ ...common, open: state.upgrades }));
-  return { main, metrics: createMetricsServer(deps) };
+  const idOf = (name: string): FunctionId => state.table.find(name)?.id ?? guessId(name, config.namespace);
+  return { main, metrics: createMetricsServer(deps, idOf) };
 }
 
 /**
@@ -87,12 +89,20 @@ function isToUpgrade(req: IncomingMessage): boolean {
   return req.headers.upgrade?.toLowerCase() !== 'h2c';
 }
 
-function createMetricsServer(deps: ServersDeps): Server {
+/** A function that is gone may have left dead jobs behind. */
+function guessId(name: string, ownNamespace: string): FunctionId {
+  const dot = name.lastIndexOf('.');
+  if (dot <= 0) return { namespace: ownNamespace, name };
+  return { namespace: name.slice(dot + 1), name: name.slice(0, dot) };
+}
+
+/** For people and machines that run the cluster: it is not published. */
+function createMetricsServer(deps: ServersDeps, idOf: (name: string) => FunctionId): Server {
   const app = createApp({
     log: deps.log,
     addRoutes(router) {
       addHealthRoutes(router, deps);
-      addDeadRoutes(router, deps.jobs.dead);
+      addDeadRoutes(router, { dead: deps.jobs.dead, idOf });
     },
   });
   const handle = app.callback();

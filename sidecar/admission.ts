@@ -9,6 +9,7 @@
 import { Breaker, BreakerError, type Place } from '../common/breaker.ts';
 import { ReasonError } from '../common/errors.ts';
 import type { RefusalReason } from '../common/names.ts';
+import { Fairness, type Running } from './jobs/fairness.ts';
 
 export type Phase = 'starting' | 'open' | 'draining' | 'closed';
 
@@ -16,17 +17,32 @@ export interface AdmissionOptions {
   readonly limit: number;
   readonly queueLimit: number;
   readonly queueTimeoutMs: number;
+  /** How calls and jobs share the places; absent: as by default. */
+  readonly fairness?: Fairness;
 }
+
+/** Of the places, when calls and jobs both wait; see jobs/fairness.ts. */
+const DEFAULT_JOB_SHARE = 0.5;
 
 export class Admission {
   readonly breaker: Breaker;
+  readonly fairness: Fairness;
   readonly #queueTimeoutMs: number;
+  readonly #roomListeners = new Set<() => void>();
+  #jobs = 0;
   #limit: number;
   #phase: Phase = 'starting';
   #isAppReady = false;
 
-  constructor({ limit, queueLimit, queueTimeoutMs }: AdmissionOptions) {
-    this.breaker = new Breaker({ limit: 0, queueLimit });
+  constructor({
+    limit,
+    queueLimit,
+    queueTimeoutMs,
+    fairness = new Fairness(DEFAULT_JOB_SHARE),
+  }: AdmissionOptions) {
+    const onFree = (): void => this.#roomListeners.forEach((listener) => listener());
+    this.breaker = new Breaker({ limit: 0, queueLimit, onFree });
+    this.fairness = fairness;
     this.#queueTimeoutMs = queueTimeoutMs;
     this.#limit = limit;
   }
@@ -66,7 +82,65 @@ export class Admission {
   tryEnter(): Place | RefusalReason {
     if (this.#phase === 'starting') return 'starting';
     if (this.#phase !== 'open') return 'draining';
-    return this.breaker.tryAcquire() ?? 'full';
+    const place = this.fairness.mayCallEnter(this.#running) ? this.breaker.tryAcquire() : undefined;
+    if (place) this.fairness.served('call');
+    else this.fairness.callRefused();
+    return place ?? 'full';
+  }
+
+  /** Jobs that hold a place. */
+  get jobs(): number {
+    return this.#jobs;
+  }
+
+  /** How many more jobs may begin now; one for the line where callers keep every place taken. */
+  get jobRoom(): number {
+    if (this.#phase !== 'open') return 0;
+    if (this.breaker.waiting > 0) return this.#jobs === 0 ? 1 : 0;
+    return this.fairness.jobRoom(this.#running);
+  }
+
+  /**
+   * A place for a job that has been fetched: at once, or in line with the callers.
+   * @throws BreakerError `wait-timeout` or `abandoned`
+   */
+  async enterJob(signal: AbortSignal, timeoutMs: number): Promise<Place> {
+    // The line's bound is for callers; a job in it is one that we asked for.
+    return this.#asJob(
+      this.breaker.tryAcquire() ?? (await this.breaker.acquire({ signal, timeoutMs, isUnbounded: true })),
+    );
+  }
+
+  /** A job's place if one is free: the common case, without a turn of the event loop. */
+  tryEnterJob(): Place | undefined {
+    const place = this.breaker.tryAcquire();
+    return place && this.#asJob(place);
+  }
+
+  /** Called whenever places are free after a release or a change of the limit. Returns its own release. */
+  onRoom(listener: () => void): () => void {
+    this.#roomListeners.add(listener);
+    return () => this.#roomListeners.delete(listener);
+  }
+
+  get #running(): Running {
+    const { running, limit } = this.breaker;
+    return { calls: running - this.#jobs, jobs: this.#jobs, limit };
+  }
+
+  #asJob(place: Place): Place {
+    this.#jobs += 1;
+    this.fairness.served('job');
+    let isOut = true;
+    return {
+      arrival: place.arrival,
+      release: () => {
+        if (!isOut) return;
+        isOut = false;
+        this.#jobs -= 1;
+        place.release();
+      },
+    };
   }
 
   /**

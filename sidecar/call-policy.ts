@@ -23,6 +23,12 @@ export const DEFAULT_SYNC_POLICY: RetryPolicy = {
   retriesSetByUser: false,
 };
 
+/** DESIGN's defaults of `DefaultAsync`. */
+export const DEFAULT_ASYNC_POLICY: RetryPolicy = {
+  ...DEFAULT_SYNC_POLICY,
+  retryStatuses: new Set([500, 502, 503]),
+};
+
 /** @throws UsageError naming the variable */
 export function parseCallPolicy(flag: string, text: string, fallback: RetryPolicy): RetryPolicy {
   if (text === '') return fallback;

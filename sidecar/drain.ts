@@ -27,6 +27,8 @@ export interface DrainOptions {
   readonly log: Log;
   /** Publishes `draining`, closes tunnels: whoever must know, once, when the drain begins. */
   readonly onBegin: () => void;
+  /** Time is up, or nothing is left: what could not be finished is given back. */
+  readonly onEnd?: () => void;
 }
 
 export class Drain {
@@ -67,6 +69,7 @@ export class Drain {
     const how = await Promise.race([done, deadline]);
     isOver.abort();
     admission.close();
+    this.#options.onEnd?.();
     stats.drainSeconds = (performance.now() - begun) / 1_000;
     log.info({ how, seconds: stats.drainSeconds, open: inFlight.count }, 'drained');
   }

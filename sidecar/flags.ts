@@ -89,6 +89,16 @@ export const sidecarFlags = {
     describe: 'how long a direct caller may wait',
   },
 
+  'job-share': {
+    type: 'int',
+    default: 50,
+    min: 0,
+    max: 100,
+    group: LIMITS,
+    describe:
+      'percent of the places that jobs get while calls wait too; at least one place, and at most all but one',
+  },
+
   'sync-policy': { type: 'string', default: '', group: RETRIES, describe: 'CallPolicy of calls, as JSON' },
   'async-policy': { type: 'string', default: '', group: RETRIES, describe: 'CallPolicy of jobs, as JSON' },
   'publish-policy': {

@@ -5,12 +5,14 @@
 import type { Breaker } from '../common/breaker.ts';
 import { Counter, Gauge, Histogram, LATENCY_BUCKETS, type Registry } from '../common/metrics.ts';
 import type { FunctionId } from '../common/subjects.ts';
+import type { JobStats } from './jobs/job-stats.ts';
 import { LATENCY_BUCKETS_SECONDS, type Stats } from './stats.ts';
 
 export interface MetricsSource {
   readonly id: FunctionId;
   readonly breaker: Breaker;
   readonly stats: Stats;
+  readonly jobs: { readonly stats: JobStats; running(): number };
 }
 
 type Labels = Record<string, string>;
@@ -39,6 +41,20 @@ export function registerSidecarMetrics(registry: Registry, source: MetricsSource
     () => stats.drainSeconds ?? 0,
   );
   registry.registerMetric(durationHistogram(base, stats));
+  registerJobMetrics(registry, source.jobs, base);
+}
+
+function registerJobMetrics(
+  registry: Registry,
+  { stats, running }: MetricsSource['jobs'],
+  base: Labels,
+): void {
+  gauge(registry, 'jobs_running', 'Jobs that hold a place', base, running);
+  counter(registry, 'job_tries_total', 'Requests of jobs that the app was given', undefined, () => [
+    [base, stats.tries],
+  ]);
+  const help = 'Jobs that left this pod: done, to be retried, dead, or given back without a charge';
+  counter(registry, 'jobs_total', help, 'outcome', () => labelled(stats.ends, base, 'outcome'));
 }
 
 type Samples = readonly (readonly [Labels, number])[];

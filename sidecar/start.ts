@@ -14,11 +14,14 @@ import { createAdminServer } from './admin-server.ts';
 import { Admission } from './admission.ts';
 import { Announcer } from './announcer.ts';
 import { startAppProbe } from './app-probe.ts';
-import { DEFAULT_SYNC_POLICY, parseCallPolicy } from './call-policy.ts';
+import { DEFAULT_ASYNC_POLICY, DEFAULT_SYNC_POLICY, parseCallPolicy } from './call-policy.ts';
 import { createDataServer } from './data-server.ts';
 import { Drain } from './drain.ts';
 import type { sidecarFlags } from './flags.ts';
 import { InFlight } from './in-flight.ts';
+import { Fairness } from './jobs/fairness.ts';
+import { JobStats } from './jobs/job-stats.ts';
+import { JobsPart } from './jobs/jobs-part.ts';
 import { listen } from './listener.ts';
 import { OpenTunnels } from './open-tunnels.ts';
 import { parseProbe } from './probe-spec.ts';
@@ -58,7 +61,9 @@ export async function startSidecar(config: SidecarConfig, deps: SidecarDeps): Pr
     context.admission.open();
     context.reporter.limitChanged();
     if (how === 'passed') parts.announcer.announce('ready');
+    if (config['app-port'] > 0) void parts.jobs.start();
   });
+  stops.add('jobs', () => parts.jobs.stop());
   stops.add('drain', () => context.drain.run());
   deps.log.info({ function: config.function, port, limit: parts.shares.limit }, 'listening');
   return { stop: () => stops.stop(), port, adminPort: listeners.admin.port, appReady };
@@ -102,6 +107,7 @@ function buildParts(config: SidecarConfig, { log, nats, registry }: SidecarDeps,
     limit: shares.limit,
     queueLimit: config['queue-limit'],
     queueTimeoutMs: config['queue-timeout-seconds'] * 1_000,
+    fairness: new Fairness(config['job-share'] / 100),
   });
   const { breaker } = admission;
   const reporter = new Reporter({ pod, subject: functionSubject('activity', id), nats, breaker, stats });
@@ -113,6 +119,7 @@ function buildParts(config: SidecarConfig, { log, nats, registry }: SidecarDeps,
   const onBegin = (): void => {
     announcer.announce('draining');
     tunnels.closeAll();
+    jobs.drain();
   };
   const drain = new Drain({
     admission,
@@ -121,6 +128,7 @@ function buildParts(config: SidecarConfig, { log, nats, registry }: SidecarDeps,
     drainMs: config['drain-seconds'] * 1_000,
     log,
     onBegin,
+    onEnd: () => void jobs.stop(),
   });
   // Stopped last first: NATS goes last, when the reporter has said its last word.
   stops.add('NATS', () => nats.stop());
@@ -132,6 +140,25 @@ function buildParts(config: SidecarConfig, { log, nats, registry }: SidecarDeps,
   );
   const app = { host: config['app-host'], port: config['app-port'] };
   const context = { app, policy, relay: createRelay(), admission, inFlight, stats, reporter, drain };
-  const adminContext = { id, breaker, stats, registry, drain };
-  return { stops, context, adminContext, tunnels, announcer, probe, shares };
+  const jobStats = new JobStats(stats);
+  const jobs = new JobsPart({
+    id,
+    pod,
+    nats,
+    shares,
+    context,
+    log,
+    stats: jobStats,
+    policy: parseCallPolicy('async-policy', config['async-policy'], DEFAULT_ASYNC_POLICY),
+    isOrdered: config.ordered,
+  });
+  const adminContext = {
+    id,
+    breaker,
+    stats,
+    registry,
+    drain,
+    jobs: { stats: jobStats, running: () => admission.jobs },
+  };
+  return { stops, context, adminContext, tunnels, announcer, probe, shares, jobs };
 }

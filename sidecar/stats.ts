@@ -58,6 +58,16 @@ export class Stats {
     this.durationCounts[bucket] = (this.durationCounts[bucket] as number) + 1;
   }
 
+  /** Jobs count as load like calls, but not in the calls' metrics. */
+  jobStarted(): void {
+    this.#started += 1;
+  }
+
+  jobEnded(hasFailed: boolean): void {
+    this.#finished += 1;
+    if (hasFailed) this.#failed += 1;
+  }
+
   refuse(reason: RefusalReason | ReasonCode): void {
     this.refusals[reason] = (this.refusals[reason] ?? 0) + 1;
   }

@@ -27,7 +27,13 @@ export interface Delivery {
 /** @throws MessageError for a message that JetStream did not deliver */
 export function deliveryOf(message: Msg): Delivery {
   const place = parseAckSubject(message.reply ?? '');
-  const answer = (text: string): void => void message.respond(encoder.encode(text));
+  const answer = (text: string): void => {
+    try {
+      message.respond(encoder.encode(text));
+    } catch {
+      // The connection is closed: to the server that is silence, and the job comes again.
+    }
+  };
   return {
     ...place,
     data: message.data,

@@ -28,10 +28,14 @@ interface StateBase {
   readonly secret: string;
   readonly acceptedAtMs: number;
   readonly tries: readonly Try[];
+  /** Times the function was given the job and no outcome is known: pods that died under it. */
+  readonly lost?: number;
 }
 
 export type JobState =
   | (StateBase & { readonly state: 'retrying'; readonly nextTryAtMs: number })
+  /** Written only for a job that keeps coming back without an outcome, before it is begun once more. */
+  | (StateBase & { readonly state: 'running' })
   /** The function answered 202 and has not called back. */
   | (StateBase & { readonly state: 'waiting-for-callback'; readonly deadlineMs: number })
   | (StateBase & { readonly state: 'done'; readonly result: JobResult | undefined })
@@ -55,7 +59,7 @@ export function decodeState(data: Uint8Array): JobState {
     value !== null &&
     typeof value.secret === 'string' &&
     Array.isArray(value.tries) &&
-    ['retrying', 'waiting-for-callback', 'done', 'dead', 'cancelled'].includes(value.state ?? '');
+    ['retrying', 'running', 'waiting-for-callback', 'done', 'dead', 'cancelled'].includes(value.state ?? '');
   if (!isState) throw new MessageError('job state lacks secret, tries or a known state');
   return value as JobState;
 }

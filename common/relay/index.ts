@@ -5,7 +5,7 @@ export type * from './types.ts';
 export { RelayError, type RelayErrorCode } from './errors.ts';
 export { createRelay } from './relay.ts';
 export { serveHead } from './serve-head.ts';
-export { nodeBody } from './node-body.ts';
+export { bodyLength, nodeBody } from './node-body.ts';
 export { NO_BODY, bufferBody, iterableBody } from './bodies.ts';
 export { replayableBody } from './replayable-body.ts';
 export { nodeSink, type NodeSinkOptions } from './node-sink.ts';

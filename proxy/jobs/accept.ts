@@ -10,13 +10,20 @@ import { decodeJob, elementId, encodeJob, INLINE_BODY_MAX, type JobHead } from '
 import { decodeState } from '../../common/jobs/state.ts';
 import { JOBS_STREAM, RESULTS_STREAM } from '../../common/jobs/streams.ts';
 import { getStored, type NatsConnection } from '../../common/nats.ts';
-import { headerValue, withoutHeaders, type RequestHead } from '../../common/relay/index.ts';
+import { bodyLength, headerValue, withoutHeaders, type RequestHead } from '../../common/relay/index.ts';
 import { functionKey, resultSubject, type FunctionId } from '../../common/subjects.ts';
 import { publishJob, type Accepted, type PublisherOptions } from './publisher.ts';
 
 export interface AcceptOptions extends PublisherOptions {
   readonly maxBodyBytes: number;
   readonly clock: () => number;
+}
+
+/** The request whose body is taken. */
+export interface Upload {
+  readonly req: IncomingMessage;
+  /** Called once the body is wanted, before its first byte is read: `100 Continue` goes out here. */
+  readonly begin: () => void;
 }
 
 /**
@@ -27,11 +34,11 @@ export interface AcceptOptions extends PublisherOptions {
 export async function acceptJob(
   id: FunctionId,
   head: RequestHead,
-  req: IncomingMessage,
+  upload: Upload,
   options: AcceptOptions,
 ): Promise<string> {
-  const secret = randomBytes(16).toString('hex');
-  const body = await takeBody(secret, req, options);
+  const secret = newSecret();
+  const body = await takeBody(secret, upload, options);
   const job: JobHead = {
     secret,
     method: head.method,
@@ -61,11 +68,14 @@ interface TakenBody {
   readonly stored: StoredBody | undefined;
 }
 
-async function takeBody(secret: string, req: IncomingMessage, options: AcceptOptions): Promise<TakenBody> {
+async function takeBody(secret: string, { req, begin }: Upload, options: AcceptOptions): Promise<TakenBody> {
   const announced = Number(req.headers['content-length'] ?? 0);
   if (announced > options.maxBodyBytes) throw tooLarge(options.maxBodyBytes);
+  begin();
+  if (bodyLength(req.rawHeaders) === 0) return { inline: EMPTY, stored: undefined };
   const chunks = readBody(req);
   const first = await readUpTo(chunks, INLINE_BODY_MAX);
+  if (first.isWhole && first.bytes.length > options.maxBodyBytes) throw tooLarge(options.maxBodyBytes);
   if (first.isWhole) return { inline: first.bytes, stored: undefined };
   const connection = connectionOf(options);
   const jetstream = {
@@ -124,7 +134,7 @@ function tooLarge(maxBodyBytes: number): ReasonError {
   );
 }
 
-function connectionOf({ nats }: AcceptOptions): NatsConnection {
+function connectionOf({ nats }: Pick<AcceptOptions, 'nats'>): NatsConnection {
   const { connection } = nats;
   if (connection) return connection;
   const message = 'NATS is not connected, nothing was accepted; try again';
@@ -137,8 +147,16 @@ async function discard({ nats }: AcceptOptions, body: StoredBody): Promise<void>
   if (jsm) await removeBody(jsm, body.name).catch(() => undefined);
 }
 
+export function newSecret(): string {
+  return randomBytes(16).toString('hex');
+}
+
 /** The secret of the job that was first accepted under this key: it is queued still, or has left its state. */
-async function firstSecret(id: FunctionId, { sequence }: Accepted, options: AcceptOptions): Promise<string> {
+export async function firstSecret(
+  id: FunctionId,
+  { sequence }: Pick<Accepted, 'sequence'>,
+  options: Pick<AcceptOptions, 'nats'>,
+): Promise<string> {
   const jsm = await connectionOf(options).jetstreamManager({ checkAPI: false });
   const queued = await getStored(jsm, JOBS_STREAM, { seq: sequence });
   if (queued) return decodeJob(queued.data).head.secret;

@@ -21,18 +21,20 @@ import {
   type FunctionId,
 } from '../../common/subjects.ts';
 
+export interface TryView {
+  readonly startedAt: string;
+  readonly endedAt: string;
+  readonly pod: string;
+  readonly status?: number;
+  readonly error?: string;
+}
+
 /** The JSON of `GET /async-function-job/{fn}/{id}`. Times are ISO 8601. */
 export interface JobView {
   readonly id: string;
   readonly state: 'queued' | 'running' | JobState['state'];
   readonly acceptedAt: string;
-  readonly tries: readonly {
-    startedAt: string;
-    endedAt: string;
-    pod: string;
-    status?: number;
-    error?: string;
-  }[];
+  readonly tries: readonly TryView[];
   readonly nextTryAt?: string;
   readonly callbackDeadline?: string;
   readonly why?: string;
@@ -178,7 +180,7 @@ function viewOf(id: string, state: JobState): JobView {
   };
 }
 
-function tryView({ startedAtMs, endedAtMs, ...rest }: Try): JobView['tries'][number] {
+export function tryView({ startedAtMs, endedAtMs, ...rest }: Try): TryView {
   return { startedAt: iso(startedAtMs), endedAt: iso(endedAtMs), ...rest };
 }
 

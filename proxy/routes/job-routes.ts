@@ -4,14 +4,16 @@ import type Router from 'koa-router';
 import type { RouterContext } from 'koa-router';
 import { ReasonError } from '../../common/errors.ts';
 import { HEADER } from '../../common/names.ts';
-import { serveHead } from '../../common/relay/index.ts';
+import { cutUnreadBody } from '../../common/reason-answer.ts';
+import { serveHead, type RequestHead } from '../../common/relay/index.ts';
 import type { FunctionEntry } from '../function-entry.ts';
 import type { FunctionLookup } from '../function-lookup.ts';
 import { parseFunctionTarget } from '../function-path.ts';
 import { forwardHeaders } from '../headers.ts';
 import type { Ids } from '../ids.ts';
-import { acceptJob, type AcceptOptions } from '../jobs/accept.ts';
-import type { JobQuery } from '../jobs/query.ts';
+import type { ActiveCalls } from '../active-calls.ts';
+import { acceptJob } from '../jobs/accept.ts';
+import type { ProxyJobs } from '../jobs/proxy-jobs.ts';
 import { plainAddress } from '../trust.ts';
 import type { Wake } from '../wake.ts';
 
@@ -19,10 +21,8 @@ export interface JobRoutesDeps {
   readonly lookup: FunctionLookup;
   readonly ids: Ids;
   readonly wake: Wake;
-  readonly accept: AcceptOptions;
-  readonly query: JobQuery;
-  /** 201, or 202 for clients of later SlimFaas versions. */
-  readonly acceptStatus: 201 | 202;
+  readonly active: ActiveCalls;
+  readonly jobs: ProxyJobs;
 }
 
 const ACCEPT_PREFIX = '/async-function/';
@@ -44,14 +44,40 @@ async function accept(ctx: RouterContext, deps: JobRoutesDeps): Promise<void> {
   const entry = deps.lookup.forCall(ctx.req, target.name, target.path);
   const origin = { address: plainAddress(ctx.req.socket.remoteAddress ?? ''), isTls: false };
   const head = { method, path: target.path, headers: forwardHeaders(headers, origin, deps.ids) };
-  if (ctx.req.headers.expect?.toLowerCase() === '100-continue') ctx.res.writeContinue();
-  const id = await acceptJob(entry.id, head, ctx.req, deps.accept);
-  wakeIfAsleep(entry, deps.wake);
-  ctx.status = deps.acceptStatus;
-  ctx.set(HEADER.elementId, id);
-  ctx.set('Location', `/async-function-job/${encodeURIComponent(target.name)}/${id}`);
-  ctx.body = null;
-  ctx.status = deps.acceptStatus; // Koa makes a null body 204
+  const begun = performance.now();
+  try {
+    const id = await takeJob(ctx, entry, head, deps);
+    entry.account.series.jobAccepted((performance.now() - begun) / 1000);
+    wakeIfAsleep(entry, deps.wake);
+    ctx.set(HEADER.elementId, id);
+    ctx.set('Location', `/async-function-job/${encodeURIComponent(target.name)}/${id}`);
+    ctx.body = null;
+    ctx.status = deps.jobs.acceptStatus; // last: Koa makes a null body 204
+  } catch (error) {
+    entry.account.series.jobRefused(error instanceof ReasonError ? error.code : 'error');
+    if (!ctx.req.complete) ctx.set('Connection', 'close');
+    ctx.res.once('finish', () => cutUnreadBody(ctx.req));
+    throw error;
+  }
+}
+
+/** Counted among the calls that the proxy finishes before it ends, and cut when its client is too slow. */
+async function takeJob(
+  { req, res }: RouterContext,
+  entry: FunctionEntry,
+  head: RequestHead,
+  { active, jobs }: JobRoutesDeps,
+): Promise<string> {
+  const call = active.add(req, res);
+  const isExpecting = req.headers.expect?.toLowerCase() === '100-continue';
+  const begin = (): void => {
+    if (isExpecting) res.writeContinue();
+  };
+  try {
+    return await acceptJob(entry.id, head, { req, begin }, jobs.accept);
+  } finally {
+    active.remove(call);
+  }
 }
 
 /** The scaler sees the queue within a tick; a function at zero should not wait for that. */
@@ -66,15 +92,15 @@ async function show(ctx: RouterContext, deps: JobRoutesDeps): Promise<void> {
   ctx.res.once('close', () => left.abort());
   const view =
     waitMs === 0
-      ? await deps.query.view(entry.id, id)
-      : await deps.query.viewAtEnd(entry.id, id, waitMs, left.signal);
+      ? await deps.jobs.query.view(entry.id, id)
+      : await deps.jobs.query.viewAtEnd(entry.id, id, waitMs, left.signal);
   if (!view) throw unknownJob(id);
   ctx.body = view;
 }
 
 async function cancel(ctx: RouterContext, deps: JobRoutesDeps): Promise<void> {
   const { entry, id } = jobOf(ctx, deps);
-  const outcome = await deps.query.cancel(entry.id, id);
+  const outcome = await deps.jobs.query.cancel(entry.id, id);
   if (outcome === undefined) throw unknownJob(id);
   if (outcome !== 'cancelled')
     throw conflict(outcome === 'running' ? 'the job is running' : 'the job has ended');
@@ -87,10 +113,10 @@ async function callback(ctx: RouterContext, deps: JobRoutesDeps): Promise<void> 
   if (outcome !== 'success' && outcome !== 'error') {
     throw new ReasonError('bad-request', `a callback ends in /success or /error, not /${outcome}`);
   }
-  const answer = await deps.query.ask(entry.id, { kind: 'callback', elementId: id, outcome });
+  const answer = await deps.jobs.query.ask(entry.id, { kind: 'callback', elementId: id, outcome });
   if (answer === 'closed') return void (ctx.status = 204);
   if (answer === 'running') throw conflict('the function has not answered 202 to this job yet');
-  const view = await deps.query.view(entry.id, id);
+  const view = await deps.jobs.query.view(entry.id, id);
   if (!view) throw unknownJob(id);
   throw conflict(`the job is ${view.state} and waits for no callback`);
 }

@@ -1,7 +1,8 @@
 /**
  * Keeps the pod's free places filled with jobs: asks JetStream for as many as may begin now, runs what comes,
  * and asks again when a place comes free, when the limit changes, and when a request ends without a job.
- * A job that comes when its place has just gone to a call waits here for a second, then goes back uncharged.
+ * A job that comes when its place has just gone to a call stands in line with the callers for a while, then
+ * goes back uncharged.
  */
 import type { Place } from '../../common/breaker.ts';
 import { describeError } from '../../common/errors.ts';
@@ -10,7 +11,7 @@ import { decodeJob, elementId } from '../../common/jobs/job.ts';
 import { JOBS_STREAM, VOID_HEADER } from '../../common/jobs/streams.ts';
 import type { Running } from '../../common/lifecycle.ts';
 import type { Log } from '../../common/log.ts';
-import type { NatsConnection, NatsLink } from '../../common/nats.ts';
+import type { JetStreamManager, NatsConnection, NatsLink } from '../../common/nats.ts';
 import { consumerName, jobQuestionSubject, type FunctionId } from '../../common/subjects.ts';
 import type { Callbacks } from './callbacks.ts';
 import type { Fairness } from './fairness.ts';
@@ -19,11 +20,13 @@ import type { JetStream } from './records.ts';
 
 /** What the consumer needs of the pod's admission. */
 export interface JobPlaces {
-  /** Free places for jobs now, credits under way not counted. */
-  room(): number;
-  tryAcquire(): Place | undefined;
+  /** Jobs that may begin now; what was asked for already is not counted. */
+  readonly room: number;
+  tryEnter(): Place | undefined;
+  /** In line with the callers. Rejects when there is no place in time, or on abort. */
+  enter(signal: AbortSignal, timeoutMs: number): Promise<Place>;
   /** After each release and each change of the limit. Returns its own release. */
-  onChange(listener: () => void): () => void;
+  onRoom(listener: () => void): () => void;
 }
 
 export interface ConsumerDeps {
@@ -32,59 +35,70 @@ export interface ConsumerDeps {
   readonly places: JobPlaces;
   readonly fairness: Fairness;
   readonly callbacks: Callbacks;
-  /** Runs a job with its place; made anew for each connection. */
-  readonly createRunner: (jetstream: JetStream) => { run(delivery: Delivery): Promise<void> };
+  /** Runs a job that has its place; made anew for each connection. */
+  readonly createRunner: (jetstream: JetStream) => JobRun;
   readonly log: Log;
 }
 
-/** An absent consumer (the scaler has not made it yet) is asked for again after this. */
-const ABSENT_MS = 500;
-/** How often a pod whose places are all taken by calls looks whether jobs wait. */
+export interface JobRun {
+  /** Never rejects. On abort the job is given back, whatever it was doing. */
+  run(delivery: Delivery, signal: AbortSignal): Promise<void>;
+}
+
+interface Session {
+  readonly pull: PullConsumer;
+  readonly runner: JobRun;
+  readonly jsm: JetStreamManager;
+}
+
+/** A consumer that is absent (the scaler has not made it yet) or refuses is asked again after this. */
+const PAUSE_MS = 500;
+/** How often a pod whose places are all taken looks whether jobs wait. */
 const LOOK_MS = 1_000;
-const HOLD_MS = 1_000;
+/** A third of the ack wait: a job in our line is not given to another pod meanwhile. */
+const LINE_MS = 5_000;
 
 export class JobConsumer implements Running {
   readonly #deps: ConsumerDeps;
   readonly #releases: (() => void)[] = [];
-  /** Jobs that came and have no place yet. */
-  readonly #held = new Set<{ delivery: Delivery; timer: NodeJS.Timeout }>();
   readonly #runs = new Set<Promise<void>>();
-  #session: { pull: PullConsumer; run(delivery: Delivery): Promise<void> } | undefined;
-  #isStopping = false;
-  #isAbsentUntil = 0;
+  readonly #stopsPulling = new AbortController();
+  readonly #stopsRunning = new AbortController();
+  #session: Session | undefined;
+  #inLine = 0;
+  #pausedUntil = 0;
 
   constructor(deps: ConsumerDeps) {
     this.#deps = deps;
-    const { nats, places, id, callbacks } = deps;
+    const { nats, places, id } = deps;
     this.#releases.push(
       nats.onStatus((isConnected) => this.#connectionChanged(isConnected)),
-      places.onChange(() => this.#fill()),
-      nats.serve(jobQuestionSubject(id), (data) => this.#answer(data, callbacks)),
+      places.onRoom(() => this.#fill()),
+      nats.serve(jobQuestionSubject(id), (data) => this.#answer(data)),
     );
     const timer = setInterval(() => void this.#look(), LOOK_MS);
     this.#releases.push(() => clearInterval(timer));
     if (nats.isConnected) this.#connectionChanged(true);
   }
 
-  /** Jobs that run now. */
-  get running(): number {
-    return this.#runs.size;
-  }
-
-  /** No new jobs from now on; what waits for a place or a callback goes back. */
+  /** No new jobs from now on; what stands in line goes back. What runs, runs on. */
   drain(): void {
     if (this.#isStopping) return;
-    this.#isStopping = true;
+    this.#stopsPulling.abort();
     this.#session?.pull.stop();
-    for (const held of this.#held) this.#giveBack(held);
   }
 
-  /** Drains, gives back what only waits for a callback, and ends when nothing runs. */
+  /** The end: what still runs is given back too. */
   async stop(): Promise<void> {
     this.drain();
     for (const release of this.#releases) release();
+    this.#stopsRunning.abort();
     this.#deps.callbacks.end();
     await Promise.all(this.#runs);
+  }
+
+  get #isStopping(): boolean {
+    return this.#stopsPulling.signal.aborted;
   }
 
   #connectionChanged(isConnected: boolean): void {
@@ -98,8 +112,8 @@ export class JobConsumer implements Running {
     try {
       const jsm = await connection.jetstreamManager({ checkAPI: false });
       if (this.#isStopping || this.#deps.nats.connection !== connection) return;
-      const { run } = bound(this.#deps.createRunner({ js: connection.jetstream(), jsm }));
-      this.#session = { pull: this.#createPull(connection), run };
+      const runner = this.#deps.createRunner({ js: connection.jetstream(), jsm });
+      this.#session = { pull: this.#createPull(connection), runner, jsm };
       this.#fill();
     } catch (error) {
       this.#deps.log.warn({ error: describeError(error) }, 'no JetStream; jobs wait');
@@ -112,8 +126,8 @@ export class JobConsumer implements Running {
       stream: JOBS_STREAM,
       consumer: consumerName(this.#deps.id),
       onJob: (delivery) => this.#receive(delivery),
-      onCredits: (isAbsent) => {
-        if (isAbsent) this.#isAbsentUntil = performance.now() + ABSENT_MS;
+      onCredits: (isRefused) => {
+        if (isRefused) this.#pausedUntil = performance.now() + PAUSE_MS;
         this.#deps.fairness.areJobsWaiting = false; // a request that ended empty: there was nothing
         this.#fill();
       },
@@ -121,67 +135,54 @@ export class JobConsumer implements Running {
   }
 
   #fill(): void {
-    this.#serveHeld();
     const pull = this.#session?.pull;
     if (!pull || this.#isStopping) return;
-    const waitMs = this.#isAbsentUntil - performance.now();
+    const waitMs = this.#pausedUntil - performance.now();
     if (waitMs > 0) return void setTimeout(() => this.#fill(), waitMs).unref();
-    const wanted = this.#deps.places.room() - pull.credits - this.#held.size;
+    const wanted = this.#deps.places.room - pull.credits - this.#inLine;
     if (wanted > 0) pull.ask(wanted);
+    // While we ask and nothing comes, nothing waits that could run here.
+    if (pull.credits > 0) this.#deps.fairness.areJobsWaiting = false;
   }
 
   #receive(delivery: Delivery): void {
+    const session = this.#session;
+    if (!session || this.#isStopping) return delivery.nak(0);
+    // A void is nothing to run, so it needs no place.
+    const place = delivery.hasHeader(VOID_HEADER) ? NO_PLACE : this.#deps.places.tryEnter();
     this.#deps.fairness.areJobsWaiting = delivery.pending > 0;
-    if (!this.#start(delivery)) this.#hold(delivery);
+    const run = place ? this.#run(session, delivery, place) : this.#runAfterLine(session, delivery);
+    const settled: Promise<void> = run.finally(() => this.#runs.delete(settled));
+    this.#runs.add(settled);
     this.#fill();
   }
 
-  #start(delivery: Delivery): boolean {
-    const session = this.#session;
-    if (!session || this.#isStopping) return false;
-    // A void is nothing to run, so it needs no place.
-    const place = delivery.hasHeader(VOID_HEADER) ? NO_PLACE : this.#deps.places.tryAcquire();
-    if (!place) return false;
-    this.#deps.fairness.served('job');
+  async #runAfterLine(session: Session, delivery: Delivery): Promise<void> {
+    this.#inLine += 1;
+    const place = await this.#deps.places
+      .enter(this.#stopsPulling.signal, LINE_MS)
+      .catch(() => undefined)
+      .finally(() => (this.#inLine -= 1));
+    if (!place) return delivery.nak(0);
+    await this.#run(session, delivery, place);
+  }
+
+  async #run(session: Session, delivery: Delivery, place: Place): Promise<void> {
     const release = this.#deps.callbacks.hold(idOf(delivery));
-    const run: Promise<void> = session.run(delivery).finally(() => {
-      this.#runs.delete(run);
+    try {
+      await session.runner.run(delivery, this.#stopsRunning.signal);
+    } finally {
       release();
       place.release();
-    });
-    this.#runs.add(run);
-    return true;
-  }
-
-  #hold(delivery: Delivery): void {
-    const held = { delivery, timer: setTimeout(() => this.#giveBack(held), HOLD_MS) };
-    this.#held.add(held);
-    this.#deps.fairness.areJobsWaiting = true;
-    if (this.#isStopping) this.#giveBack(held);
-  }
-
-  #giveBack(held: { delivery: Delivery; timer: NodeJS.Timeout }): void {
-    clearTimeout(held.timer);
-    this.#held.delete(held);
-    held.delivery.nak(0);
-  }
-
-  #serveHeld(): void {
-    for (const held of this.#held) {
-      if (!this.#start(held.delivery)) return;
-      clearTimeout(held.timer);
-      this.#held.delete(held);
     }
   }
 
   /** With every place taken nothing is pulled, so only the server can tell that jobs wait. */
   async #look(): Promise<void> {
     const session = this.#session;
-    const { connection } = this.#deps.nats;
-    if (!session || !connection || session.pull.credits > 0 || this.#isStopping) return this.#fill();
+    if (!session || session.pull.credits > 0 || this.#isStopping) return this.#fill();
     try {
-      const jsm = await connection.jetstreamManager({ checkAPI: false });
-      const info = await jsm.consumers.info(JOBS_STREAM, consumerName(this.#deps.id));
+      const info = await session.jsm.consumers.info(JOBS_STREAM, consumerName(this.#deps.id));
       this.#deps.fairness.areJobsWaiting = info.num_pending > 0;
     } catch {
       // no consumer yet, or no server: nothing waits as far as we know
@@ -189,9 +190,9 @@ export class JobConsumer implements Running {
     this.#fill();
   }
 
-  #answer(data: Uint8Array, callbacks: Callbacks): Uint8Array | undefined {
+  #answer(data: Uint8Array): Uint8Array | undefined {
     try {
-      return callbacks.answer(data);
+      return this.#deps.callbacks.answer(data);
     } catch (error) {
       this.#deps.log.warn({ error: describeError(error) }, 'question not understood');
       return undefined;
@@ -200,12 +201,6 @@ export class JobConsumer implements Running {
 }
 
 const NO_PLACE: Place = { arrival: 0, release: () => undefined };
-
-function bound(runner: { run(delivery: Delivery): Promise<void> }): {
-  run(delivery: Delivery): Promise<void>;
-} {
-  return { run: (delivery) => runner.run(delivery) };
-}
 
 /** A payload that cannot be read has no id that anyone could ask for. */
 function idOf(delivery: Delivery): string {

@@ -4,8 +4,9 @@
  * - while both do, jobs may have `jobShare` of the places (rounded down, at least 1, at most all but 1) and
  *   calls the rest; nothing that runs is stopped, so the split is reached as places come free;
  * - with a single place they take turns.
- * A call "wants in" for one second after it was refused or while it stands in line; jobs do while the queue
- * is known not to be empty. Pure but for the clock that is passed in.
+ * A call "wants in" for one second after it was refused; jobs do while the queue is known to hold some that
+ * nobody fetches. Direct callers, who stand in the breaker's line, take turns there with one job at a time. Pure
+ * but for the clock that is passed in.
  */
 
 export type WorkKind = 'call' | 'job';
@@ -60,12 +61,12 @@ export class Fairness {
   /** How many more jobs may begin now. */
   jobRoom(running: Running): number {
     const free = Math.max(0, running.limit - running.calls - running.jobs);
-    if (!this.#doCallsWait()) return free;
+    if (!this.doCallsWait) return free;
     if (running.limit === 1) return this.#lastServed === 'call' ? free : 0;
     return Math.max(0, Math.min(free, this.#jobPlaces(running.limit) - running.jobs));
   }
 
-  #doCallsWait(): boolean {
+  get doCallsWait(): boolean {
     return this.#now() - this.#lastRefusedAt < CALL_DEMAND_MS;
   }
 

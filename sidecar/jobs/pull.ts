@@ -15,8 +15,11 @@ export interface PullOptions {
   readonly stream: string;
   readonly consumer: string;
   readonly onJob: (delivery: Delivery) => void;
-  /** Credits came back without a message: time to ask again. `isAbsent`: there is no such consumer (yet). */
-  readonly onCredits: (isAbsent: boolean) => void;
+  /**
+   * Credits came back without a message: time to ask again. `isRefused`: not at once, because there is no such
+   * consumer (yet), or it has too many requests open.
+   */
+  readonly onCredits: (isRefused: boolean) => void;
 }
 
 interface Request {
@@ -27,7 +30,7 @@ interface Request {
 export class PullConsumer {
   readonly #options: PullOptions;
   readonly #inbox: string;
-  readonly #subscription: { unsubscribe(): void };
+  readonly #subscription: { drain(): Promise<void> };
   readonly #requests = new Map<string, Request>();
   #sent = 0;
 
@@ -50,6 +53,7 @@ export class PullConsumer {
 
   ask(jobs: number): void {
     const { connection, stream, consumer } = this.#options;
+    if (connection.isClosed()) return; // there will be another one, and another consumer
     const reply = `${this.#inbox}.${++this.#sent}`;
     const timer = setTimeout(() => this.#end(reply, false), EXPIRES_MS + 2_000);
     this.#requests.set(reply, { credits: jobs, timer });
@@ -57,9 +61,9 @@ export class PullConsumer {
     connection.publish(`$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`, body, { reply });
   }
 
-  /** The server forgets open requests once nobody listens. */
+  /** The server forgets open requests once nobody listens. What is on its way still comes, to be given back. */
   stop(): void {
-    this.#subscription.unsubscribe();
+    this.#subscription.drain().catch(() => undefined); // a closed connection has nothing on its way
     for (const { timer } of this.#requests.values()) clearTimeout(timer);
     this.#requests.clear();
   }
@@ -67,7 +71,8 @@ export class PullConsumer {
   #receive(message: Msg): void {
     if (message.subject.startsWith(this.#inbox)) {
       // A status: 404 no messages, 408 time is up, 409 refused, 503 nobody serves this consumer.
-      return this.#end(message.subject, message.headers?.code === 503);
+      const code = message.headers?.code ?? 0;
+      return this.#end(message.subject, code !== 404 && code !== 408);
     }
     this.#spend();
     this.#options.onJob(deliveryOf(message));
@@ -82,11 +87,11 @@ export class PullConsumer {
     }
   }
 
-  #end(reply: string, isAbsent: boolean): void {
+  #end(reply: string, isRefused: boolean): void {
     const request = this.#requests.get(reply);
     if (!request) return;
     this.#forget(reply, request);
-    this.#options.onCredits(isAbsent);
+    this.#options.onCredits(isRefused);
   }
 
   #forget(reply: string, request: Request): void {

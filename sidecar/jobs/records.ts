@@ -7,7 +7,7 @@ import type { Delivery } from '../../common/jobs/delivery.ts';
 import type { JobHead } from '../../common/jobs/job.ts';
 import { decodeState, encodeState, type JobState, type Try } from '../../common/jobs/state.ts';
 import { JOBS_STREAM, RESULTS_STREAM } from '../../common/jobs/streams.ts';
-import { deadHeaders } from '../../common/jobs/dead.ts';
+import { deadHeaders, type DeadHistory } from '../../common/jobs/dead.ts';
 import { getStored, type JetStreamClient, type JetStreamManager } from '../../common/nats.ts';
 import { functionSubject, resultSubject, type FunctionId } from '../../common/subjects.ts';
 
@@ -51,13 +51,24 @@ export class Records {
 
   /** The request goes to SLIMFAAS_DEAD as it is, with its history; a large body stays for the replay. */
   async bury(message: Delivery, state: JobState & { state: 'dead' }): Promise<void> {
+    await this.#publishDead(message, { sequence: message.seq, tries: state.tries, why: state.why });
+    await this.write(message, state);
+    message.ack();
+  }
+
+  /** A payload that cannot be read: kept as it is, for a person to look at. Its id is not known, so no state. */
+  async buryUnread(message: Delivery, why: string): Promise<true> {
+    await this.#publishDead(message, { sequence: message.seq, tries: [], why });
+    message.ack();
+    return true;
+  }
+
+  async #publishDead(message: Delivery, history: DeadHistory): Promise<void> {
     await this.#jetstream.js.publish(functionSubject('dead', this.#id), message.data, {
-      headers: deadHeaders({ sequence: message.seq, tries: state.tries, why: state.why }),
+      headers: deadHeaders(history),
       // A crash after this line and before the ack buries it again; the id makes that one letter.
       msgID: `dead-${JOBS_STREAM}-${message.seq}`,
     });
-    await this.write(message, state);
-    message.ack();
   }
 }
 

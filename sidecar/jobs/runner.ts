@@ -4,7 +4,7 @@
  * and leaves a record before it lets go. Whatever goes wrong on our side gives the job back unharmed and
  * uncharged; only what the function did, or failed to do, counts as a try.
  */
-import { describeError } from '../../common/errors.ts';
+import { describeError, MessageError } from '../../common/errors.ts';
 import { readBody } from '../../common/jobs/body-store.ts';
 import type { Delivery } from '../../common/jobs/delivery.ts';
 import { decodeJob, elementId, type Job, type JobHead } from '../../common/jobs/job.ts';
@@ -15,17 +15,17 @@ import { HEADER } from '../../common/names.ts';
 import {
   bufferBody,
   captureSink,
-  headerValue,
   iterableBody,
   type BodySource,
+  type CaptureSink,
   type CapturedAnswer,
-  type Outcome,
   type Relay,
   type Target,
 } from '../../common/relay/index.ts';
 import type { RetryPolicy } from '../call-policy.ts';
-import { parseRetryAfter } from '../retry.ts';
 import type { Callbacks } from './callbacks.ts';
+import type { JobStats } from './job-stats.ts';
+import { triedBy, type Tried } from './outcome.ts';
 import { tryRecord, type JetStream, type Records } from './records.ts';
 import { isLastTry, verdict, type TryOutcome, type Verdict } from './verdict.ts';
 
@@ -37,6 +37,7 @@ export interface RunnerDeps {
   readonly records: Records;
   readonly jetstream: JetStream;
   readonly callbacks: Callbacks;
+  readonly stats: JobStats;
   readonly log: Log;
   readonly now: () => number;
 }
@@ -47,6 +48,20 @@ const RESULT_BODY_BYTES = 64 * 1024;
 const UNREACHED_DELAY_MS = 1_000;
 const CONNECT_MS = 5_000;
 const BODY_IDLE_MS = 60_000;
+/** Deliveries beyond the tries on record from which on each start is written down: something is wrong there. */
+const SUSPECT_DELIVERIES = 5;
+/** A job that was begun so often without an outcome kills its pods, and would for ever. */
+const LOST_MAX = 10;
+
+interface Run {
+  readonly delivery: Delivery;
+  readonly head: JobHead;
+  readonly tries: readonly Try[];
+  readonly lost: number;
+  /** Aborted at the pod's end. */
+  readonly signal: AbortSignal;
+  readonly startedAtMs: number;
+}
 
 export class JobRunner {
   readonly #deps: RunnerDeps;
@@ -56,22 +71,34 @@ export class JobRunner {
   }
 
   /** With a place in hand; the caller releases it when this resolves. Never rejects. */
-  async run(delivery: Delivery): Promise<void> {
+  async run(delivery: Delivery, signal: AbortSignal): Promise<void> {
     if (delivery.hasHeader(VOID_HEADER)) return delivery.ack();
     const heartbeat = setInterval(() => delivery.working(), ACK_WAIT_MS / 3);
     try {
       const job = decodeJob(delivery.data);
-      await this.#runKnown(delivery, job, await this.#deps.records.before(delivery));
+      await this.#runKnown(delivery, job, signal);
     } catch (error) {
-      // JetStream did not confirm a record, or a body is not there (yet): nothing was charged, try again soon.
-      this.#deps.log.warn({ job: delivery.seq, error: describeError(error) }, 'job given back');
-      delivery.nak(UNREACHED_DELAY_MS);
+      await this.#setAside(delivery, error);
     } finally {
       clearInterval(heartbeat);
     }
   }
 
-  async #runKnown(delivery: Delivery, job: Job, before: JobState | undefined): Promise<void> {
+  /** A payload that nobody can read is a dead letter; for all else JetStream did not confirm something. */
+  async #setAside(delivery: Delivery, error: unknown): Promise<void> {
+    const { log, records, stats } = this.#deps;
+    const why = describeError(error);
+    if (error instanceof MessageError && (await records.buryUnread(delivery, why).catch(() => false))) {
+      stats.ended('dead');
+      return log.error({ job: delivery.seq, why }, 'job that cannot be read is set aside');
+    }
+    log.warn({ job: delivery.seq, why }, 'job given back');
+    stats.ended('given-back');
+    delivery.nak(UNREACHED_DELAY_MS);
+  }
+
+  async #runKnown(delivery: Delivery, job: Job, signal: AbortSignal): Promise<void> {
+    const before = await this.#deps.records.before(delivery);
     if (before && (before.state === 'done' || before.state === 'dead' || before.state === 'cancelled')) {
       return delivery.ack(); // its end was recorded, only the ack was lost
     }
@@ -79,31 +106,42 @@ export class JobRunner {
     if (before?.state === 'retrying' && before.nextTryAtMs - now > 50) {
       return delivery.nak(before.nextTryAtMs - now); // the server lost the delay, we have not
     }
-    await this.#try(delivery, job, before?.tries ?? []);
+    const { tries = [], lost = 0 } = before ?? {};
+    const run = { delivery, head: job.head, tries, lost, signal, startedAtMs: now };
+    if (lost >= LOST_MAX) return this.#bury(run, tries, `its pod ended under it ${lost} times`);
+    await this.#try(run, job);
   }
 
-  async #try(delivery: Delivery, job: Job, tries: readonly Try[]): Promise<void> {
-    const startedAtMs = this.#deps.now();
+  async #try(run: Run, job: Job): Promise<void> {
+    const { records, stats, now } = this.#deps;
+    const { delivery, tries, lost } = run;
+    const isSuspect = delivery.deliveries - tries.length > SUSPECT_DELIVERIES;
+    if (isSuspect) await records.write(delivery, { ...baseOf(run, tries), state: 'running', lost: lost + 1 });
+    stats.started();
     const sink = captureSink(RESULT_BODY_BYTES);
-    const outcome = await this.#exchange(delivery, job, { sink, triesBefore: tries.length });
-    if (outcome === 'unreached') return delivery.nak(UNREACHED_DELAY_MS);
-    const context = { delivery, head: job.head, tries, startedAtMs };
-    const decided = this.#decide(outcome, tries.length);
-    if (decided.kind === 'wait-for-callback') return this.#awaitCallback(context);
-    await this.#settle(context, decided, outcome, sink.answer);
+    const tried = await this.#exchange(run, job, sink);
+    if (tried.kind === 'none') {
+      if (isSuspect) await records.write(delivery, { ...baseOf(run, tries), state: 'running', lost });
+      return this.#giveBack(run, tried.why);
+    }
+    const decided = verdict(tried, tries.length, this.#deps.policy);
+    if (decided.kind === 'wait-for-callback') return this.#awaitCallback(run, now());
+    await this.#settle(run, decided, tried, sink.answer);
   }
 
-  #exchange(
-    delivery: Delivery,
-    job: Job,
-    { sink, triesBefore }: { sink: ReturnType<typeof captureSink>; triesBefore: number },
-  ): Promise<TryOutcome | 'unreached'> {
-    const { app, relay, policy } = this.#deps;
+  #giveBack({ delivery, signal }: Run, why: string): void {
+    this.#deps.log.info({ job: delivery.seq, why }, 'job given back; no try is charged');
+    this.#deps.stats.ended('given-back');
+    delivery.nak(signal.aborted ? 0 : UNREACHED_DELAY_MS);
+  }
+
+  #exchange(run: Run, job: Job, sink: CaptureSink): Promise<Tried> {
+    const { app, relay, policy, now } = this.#deps;
     return new Promise((resolve) => {
-      relay.exchange(
+      const exchange = relay.exchange(
         {
           target: app,
-          head: { ...job.head, headers: this.#headers(delivery, job.head, triesBefore) },
+          head: { ...job.head, headers: this.#headers(run) },
           body: this.#body(job),
           sink,
           timeouts: {
@@ -114,18 +152,28 @@ export class JobRunner {
           },
           mayRepeat: false,
         },
-        (outcome) => resolve(tryOutcome(outcome, sink.answer, this.#deps.now())),
+        (outcome) => {
+          run.signal.removeEventListener('abort', cancel);
+          resolve(triedBy(outcome, sink.answer, now()));
+        },
       );
+      const cancel = (): void => exchange.cancel();
+      run.signal.addEventListener('abort', cancel, { once: true });
     });
   }
 
-  #headers(delivery: Delivery, head: JobHead, triesBefore: number): readonly string[] {
-    return [
-      ...head.headers,
-      ...[HEADER.elementId, elementId(head.secret, delivery.seq)],
-      ...[HEADER.tryNumber, String(triesBefore)],
-      ...[HEADER.lastTry, String(isLastTry(triesBefore, this.#deps.policy))],
+  #headers({ delivery, head, tries }: Run): readonly string[] {
+    const id = elementId(head.secret, delivery.seq);
+    const isLast = isLastTry(tries.length, this.#deps.policy);
+    const own = [
+      HEADER.elementId,
+      id,
+      HEADER.tryNumber,
+      String(tries.length),
+      HEADER.lastTry,
+      String(isLast),
     ];
+    return [...head.headers, ...own];
   }
 
   #body({ head, body }: Job): BodySource {
@@ -133,61 +181,52 @@ export class JobRunner {
     return iterableBody(readBody(this.#deps.jetstream.jsm, head.object), head.object.size);
   }
 
-  #decide(outcome: TryOutcome, triesBefore: number): Verdict {
-    return verdict(outcome, triesBefore, this.#deps.policy);
-  }
-
   /** 202: the job stays open, and its place taken, until the function calls back or HttpTimeout has passed. */
-  async #awaitCallback(context: TryContext): Promise<void> {
-    const { callbacks, policy, records, now } = this.#deps;
-    const { delivery, head, tries } = context;
-    const deadlineMs = now() + policy.httpTimeoutMs;
-    const id = elementId(head.secret, delivery.seq);
-    const called = callbacks.open(id, policy.httpTimeoutMs);
-    await records.write(delivery, { ...baseOf(head, tries), state: 'waiting-for-callback', deadlineMs });
+  async #awaitCallback(run: Run, nowMs: number): Promise<void> {
+    const { callbacks, policy, records } = this.#deps;
+    const { delivery, head, tries } = run;
+    const called = callbacks.open(elementId(head.secret, delivery.seq), policy.httpTimeoutMs);
+    const deadlineMs = nowMs + policy.httpTimeoutMs;
+    await records.write(delivery, { ...baseOf(run, tries), state: 'waiting-for-callback', deadlineMs });
     const outcome = await called;
-    if (outcome === 'ended') return delivery.nak(0); // the pod ends, and the work in it: another pod's turn
-    if (outcome === 'success')
-      return this.#settle(context, { kind: 'done' }, { kind: 'callback-error' }, undefined);
+    if (outcome === 'ended') return this.#giveBack(run, 'the pod ends, and the work in it');
+    if (outcome === 'success') return this.#settle(run, { kind: 'done' }, { kind: 'called-back' }, undefined);
     const failure: TryOutcome = { kind: outcome === 'error' ? 'callback-error' : 'callback-timeout' };
-    await this.#settle(context, this.#decide(failure, tries.length), failure, undefined);
+    await this.#settle(run, verdict(failure, tries.length, policy), failure, undefined);
   }
 
   async #settle(
-    { delivery, head, tries, startedAtMs }: TryContext,
+    run: Run,
     decided: Verdict,
     outcome: TryOutcome,
     answer: CapturedAnswer | undefined,
   ): Promise<void> {
-    const { records, pod, now, log } = this.#deps;
+    const { records, pod, now, log, stats } = this.#deps;
+    const { delivery, head } = run;
     const status = outcome.kind === 'answered' ? { status: outcome.status } : {};
     const error = 'error' in decided ? { error: decided.error } : {};
-    const base = baseOf(head, [...tries, tryRecord(startedAtMs, now(), pod, { ...status, ...error })]);
-    switch (decided.kind) {
-      case 'retry':
-        log.info({ job: delivery.seq, tries: base.tries.length, ...decided }, 'job failed; will be retried');
-        return records.giveBack(
-          delivery,
-          { ...base, state: 'retrying', nextTryAtMs: now() + decided.delayMs },
-          decided.delayMs,
-        );
-      case 'dead':
-        log.warn({ job: delivery.seq, tries: base.tries.length, error: decided.error }, 'job given up');
-        return records.bury(delivery, { ...base, state: 'dead', why: decided.error });
-      default:
-        return records.finish(delivery, head, { ...base, state: 'done', result: resultOf(answer) });
+    const tries = [...run.tries, tryRecord(run.startedAtMs, now(), pod, { ...status, ...error })];
+    if (decided.kind === 'dead') return this.#bury(run, tries, decided.error);
+    if (decided.kind === 'retry') {
+      const { delayMs } = decided;
+      log.info({ job: delivery.seq, tries: tries.length, ...decided }, 'job failed; will be retried');
+      const state = { ...baseOf(run, tries), state: 'retrying', nextTryAtMs: now() + delayMs } as const;
+      await records.giveBack(delivery, state, delayMs);
+      return stats.ended('retry');
     }
+    await records.finish(delivery, head, { ...baseOf(run, tries), state: 'done', result: resultOf(answer) });
+    stats.ended('done');
+  }
+
+  async #bury(run: Run, tries: readonly Try[], why: string): Promise<void> {
+    const { records, log, stats } = this.#deps;
+    await records.bury(run.delivery, { ...baseOf(run, tries), state: 'dead', why });
+    log.warn({ job: run.delivery.seq, tries: tries.length, why }, 'job given up');
+    stats.ended('dead');
   }
 }
 
-interface TryContext {
-  readonly delivery: Delivery;
-  readonly head: JobHead;
-  readonly tries: readonly Try[];
-  readonly startedAtMs: number;
-}
-
-function baseOf({ secret, acceptedAtMs }: JobHead, tries: readonly Try[]) {
+function baseOf({ head: { secret, acceptedAtMs } }: Run, tries: readonly Try[]) {
   return { secret, acceptedAtMs, tries };
 }
 
@@ -200,28 +239,4 @@ function resultOf(answer: CapturedAnswer | undefined): (JobState & { state: 'don
     body: body.toString('base64'),
     bodyTruncated: isTruncated,
   };
-}
-
-/** `unreached`: the function has seen nothing of the request, so this was no try. */
-function tryOutcome(
-  outcome: Outcome,
-  answer: CapturedAnswer | undefined,
-  nowMs: number,
-): TryOutcome | 'unreached' {
-  switch (outcome.kind) {
-    case 'answered': {
-      const retryAfter = answer && headerValue(answer.head.headers, 'retry-after');
-      return { kind: 'answered', status: outcome.status, retryAfterMs: parseRetryAfter(retryAfter, nowMs) };
-    }
-    case 'timeout':
-      return outcome.sentBytes === 0 && outcome.phase === 'connect' ? 'unreached' : { kind: 'timeout' };
-    case 'failed':
-      if (outcome.sentBytes === 0) return 'unreached';
-      if (outcome.callerFailed === true)
-        return { kind: 'broken', error: `body: ${describeError(outcome.error)}` };
-      return { kind: 'broken', error: describeError(outcome.error) };
-    case 'discarded':
-    case 'cancelled':
-      return 'unreached';
-  }
 }

@@ -9,6 +9,7 @@ export type TryOutcome =
   | { readonly kind: 'timeout' }
   /** The connection broke after the function had seen something of the request. */
   | { readonly kind: 'broken'; readonly error: string }
+  | { readonly kind: 'called-back' }
   | { readonly kind: 'callback-error' }
   | { readonly kind: 'callback-timeout' };
 
@@ -61,6 +62,8 @@ function failureOf(outcome: TryOutcome, policy: RetryPolicy): string | undefined
       return `no answer within ${policy.httpTimeoutMs / 1_000} s`;
     case 'broken':
       return outcome.error;
+    case 'called-back':
+      return undefined;
     case 'callback-error':
       return 'the function called back with an error';
     case 'callback-timeout':

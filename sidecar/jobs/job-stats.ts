@@ -1,0 +1,26 @@
+/** What became of this pod's jobs, as plain numbers; metrics.ts shows them, and the reports count them as load. */
+import type { Stats } from '../stats.ts';
+
+/** `given-back`: no try was charged. */
+export type JobEnd = 'done' | 'retry' | 'dead' | 'given-back';
+
+export class JobStats {
+  readonly ends: Record<JobEnd, number> = { done: 0, retry: 0, dead: 0, 'given-back': 0 };
+  readonly #stats: Pick<Stats, 'jobStarted' | 'jobEnded'>;
+  /** Requests that the function was given. */
+  tries = 0;
+
+  constructor(stats: Pick<Stats, 'jobStarted' | 'jobEnded'>) {
+    this.#stats = stats;
+  }
+
+  started(): void {
+    this.tries += 1;
+    this.#stats.jobStarted();
+  }
+
+  ended(how: JobEnd): void {
+    this.ends[how] += 1;
+    this.#stats.jobEnded(how === 'retry' || how === 'dead');
+  }
+}

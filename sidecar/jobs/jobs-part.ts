@@ -1,0 +1,34 @@
+/**
+ * Jobs as the sidecar's life sees them: begun once the app is ready, and over whenever the pod ends, which may
+ * be before. The rest is loaded when it is begun, so that neither a cold start nor a bare pod pays for it.
+ */
+import type { JobConsumer } from './consumer.ts';
+import type { JobsOptions } from './start-jobs.ts';
+
+export class JobsPart {
+  readonly #options: JobsOptions;
+  #consumer: JobConsumer | undefined;
+  #isDraining = false;
+
+  constructor(options: JobsOptions) {
+    this.#options = options;
+  }
+
+  /** Jobs may come from now on. */
+  async start(): Promise<void> {
+    const { startJobs } = await import('./start-jobs.ts');
+    if (!this.#isDraining) this.#consumer = startJobs(this.#options);
+  }
+
+  /** No new ones. */
+  drain(): void {
+    this.#isDraining = true;
+    this.#consumer?.drain();
+  }
+
+  /** What still runs is given back. */
+  async stop(): Promise<void> {
+    this.drain();
+    await this.#consumer?.stop();
+  }
+}
