@@ -75,6 +75,8 @@ export class Reconciler {
   readonly #lastUse = new Map<string, { atMs: number; name: string }>();
   #natsSinceMs: number | undefined;
   #isSynced = false;
+  /** Nothing is decided before the first list. A watch that broke later blocks the way down, never a wake. */
+  #hasSynced = false;
   #leadingSinceMs = 0;
   readonly #dependencies = new DependencyIndex(this.world);
 
@@ -90,6 +92,7 @@ export class Reconciler {
 
   onSynced(isSynced: boolean): void {
     this.#isSynced = isSynced;
+    this.#hasSynced ||= isSynced;
     if (isSynced) this.tick();
   }
 
@@ -182,7 +185,7 @@ export class Reconciler {
 
   tick(): void {
     const nowMs = this.#options.now();
-    if (!this.#isSynced) return;
+    if (!this.#hasSynced) return;
     const finder = new FactFinder(this.#surroundings(), nowMs);
     for (const workload of this.world.workloads()) {
       if (!workload.fn) continue;
@@ -227,7 +230,7 @@ export class Reconciler {
   /** The function, then what it depends on, so that all patches leave at once. */
   #decideNow(key: string, finder: FactFinder, seen = new Set<string>()): void {
     const workload = this.world.workload(key);
-    if (!workload?.fn || seen.has(key) || !this.#isSynced) return;
+    if (!workload?.fn || seen.has(key) || !this.#hasSynced) return;
     seen.add(key);
     this.#decide(workload, workload.fn, finder, this.#options.now());
     for (const dependency of this.#dependencies.graph.dependenciesOf(key))
@@ -236,7 +239,7 @@ export class Reconciler {
 
   /** A change of a workload or its pods may be what a dependent waits for. */
   #onChange(key: string): void {
-    if (!this.#isSynced) return;
+    if (!this.#hasSynced) return;
     const nowMs = this.#options.now();
     this.#refreshGraph();
     const finder = new FactFinder(this.#surroundings(), nowMs);

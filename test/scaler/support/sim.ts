@@ -1,0 +1,190 @@
+/**
+ * The reconciler with a clock and a cluster of the test's own: what it patches is done at once and comes back as
+ * a watch event, pods appear when a test says so. Hours pass in milliseconds.
+ */
+import type { V1Deployment, V1Pod } from '../../../common/kube/client.ts';
+import { silentLog } from '../../../common/log.ts';
+import type { ActivityMessage, ShareMessage } from '../../../common/messages.ts';
+import { FUNCTION_LABEL, INJECT_STATUS_ANNOTATION } from '../../../common/names.ts';
+import { functionKey, type FunctionId } from '../../../common/subjects.ts';
+import type { Decision } from '../../../scaler/decide/types.ts';
+import type { ScaleOutcome, ScaleRequest } from '../../../scaler/kube.ts';
+import { createLoadAdvisor } from '../../../scaler/load-advisor.ts';
+import { Reconciler } from '../../../scaler/reconcile.ts';
+
+export interface SimOptions {
+  readonly startMs?: number;
+  readonly isSynced?: boolean;
+  readonly isConnected?: boolean;
+}
+
+interface Deployment {
+  readonly uid: string;
+  readonly annotations: Readonly<Record<string, string>>;
+  replicas: number;
+}
+
+/** Lets the promises of a patch run. */
+const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+export class Sim {
+  nowMs: number;
+  isLeader = true;
+  /** `name 0→1 wake`, in order. */
+  readonly patches: string[] = [];
+  readonly faults = new Map<string, readonly string[]>();
+  readonly shares: ShareMessage[] = [];
+  readonly jobs = new Map<string, number>();
+  readonly queries = new Map<string, number>();
+  readonly reconciler: Reconciler;
+  /** What the API server does with a patch; default: does it. */
+  onScale: ((request: ScaleRequest) => Promise<ScaleOutcome>) | undefined;
+  readonly #deployments = new Map<string, Deployment>();
+  readonly #pods = new Map<string, V1Pod>();
+  #version = 0;
+
+  constructor({ startMs = Date.UTC(2026, 0, 5, 12), isSynced = true, isConnected = true }: SimOptions = {}) {
+    this.nowMs = startMs;
+    this.reconciler = new Reconciler({
+      now: () => this.nowMs,
+      log: silentLog,
+      jobsOf: (key) => this.jobs.get(key) ?? 0,
+      advisor: () => advisor,
+      effects: {
+        isLeader: () => this.isLeader,
+        scale: (request) => (this.onScale ?? ((r) => this.#scale(r)))(request),
+        publishShares: (_id, message) => void this.shares.push(message),
+        onDecision: () => {},
+        onScaled: (workload, decision) => this.#note(workload.id, workload.replicas, decision),
+        onFaults: (workload, faults) => void this.faults.set(workload.id.name, faults),
+      },
+    });
+    const advisor = createLoadAdvisor({
+      jobsOf: (key) => ({ ready: this.jobs.get(key) ?? 0, perSecond: undefined }),
+      queries: { valueOf: (query) => this.queries.get(query), faultOf: () => undefined },
+    });
+    this.reconciler.onNats(isConnected);
+    this.reconciler.onSynced(isSynced);
+  }
+
+  /** A Deployment in `default`; annotated as a function unless `annotations` is undefined. */
+  deploy(name: string, replicas = 0, annotations: Readonly<Record<string, string>> | undefined = {}): void {
+    const uid = this.#deployments.get(name)?.uid ?? `uid-${name}`;
+    this.#deployments.set(name, { uid, annotations, replicas });
+    this.#tell(name);
+  }
+
+  fn(name: string, replicas = 0, annotations: Readonly<Record<string, string>> = {}): void {
+    this.deploy(name, replicas, { 'SlimFaas/Function': 'true', ...annotations });
+  }
+
+  /** Somebody else's `kubectl scale`. */
+  scaleByHand(name: string, replicas: number): void {
+    this.#deployment(name).replicas = replicas;
+    this.#tell(name);
+  }
+
+  replicas(name: string): number {
+    return this.#deployment(name).replicas;
+  }
+
+  pod(fn: string, name: string, { isReady = true, hasSidecar = true, isEnding = false } = {}): void {
+    const pod: V1Pod = {
+      metadata: {
+        name,
+        namespace: 'default',
+        labels: { [FUNCTION_LABEL]: fn, 'pod-template-hash': 'h' },
+        annotations: hasSidecar ? { [INJECT_STATUS_ANNOTATION]: '{}' } : {},
+        ownerReferences: [
+          { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: `${fn}-h`, uid: 'r', controller: true },
+        ],
+        ...(isEnding ? { deletionTimestamp: new Date(this.nowMs) } : {}),
+      },
+      status: {
+        phase: 'Running',
+        podIP: '10.0.0.1',
+        conditions: [{ type: 'Ready', status: isReady ? 'True' : 'False' }],
+      },
+    };
+    this.#pods.set(name, pod);
+    this.reconciler.onPod(pod);
+  }
+
+  podsOf(fn: string): string[] {
+    const isOf = (pod: V1Pod) => pod.metadata?.labels?.[FUNCTION_LABEL] === fn;
+    return [...this.#pods].filter(([, pod]) => isOf(pod)).map(([name]) => name);
+  }
+
+  podGone(name: string): void {
+    const pod = this.#pods.get(name);
+    this.#pods.delete(name);
+    if (pod) this.reconciler.onPodGone(pod);
+  }
+
+  async wake(name: string, waiting = 1): Promise<boolean> {
+    const isKnown = this.reconciler.onWake(idOf(name), { from: 'proxy', waiting });
+    await settle();
+    return isKnown;
+  }
+
+  report(name: string, pod: string, changes: Partial<ActivityMessage> = {}): void {
+    const idle = {
+      running: 0,
+      runningNow: 0,
+      waiting: 0,
+      started: 0,
+      finished: 0,
+      failed: 0,
+      windowMs: 1_000,
+    };
+    this.reconciler.onActivity(idOf(name), { source: 'sidecar', pod, ...idle, ...changes });
+  }
+
+  /** Seconds pass, a tick in each; `each` runs before the tick. */
+  async pass(seconds: number, each?: () => void): Promise<void> {
+    for (let i = 0; i < seconds; i++) {
+      this.nowMs += 1_000;
+      each?.();
+      this.reconciler.tick();
+      await settle();
+    }
+  }
+
+  /** The latest decision, as `kind` or the reason of a hold. */
+  decision(name: string): string {
+    const decision = this.reconciler.state(functionKey(idOf(name)))?.decisions.at(-1)?.decision;
+    if (!decision) return 'none';
+    return decision.kind === 'hold' ? decision.because : decision.kind;
+  }
+
+  #deployment(name: string): Deployment {
+    const found = this.#deployments.get(name);
+    if (!found) throw new Error(`the test has no deployment ${name}`);
+    return found;
+  }
+
+  #tell(name: string): void {
+    const { uid, annotations, replicas } = this.#deployment(name);
+    const object: V1Deployment = {
+      metadata: { name, namespace: 'default', uid, resourceVersion: String(++this.#version) },
+      spec: { replicas, selector: {}, template: { metadata: { annotations: { ...annotations } } } },
+    };
+    this.reconciler.onWorkload('Deployment', object);
+  }
+
+  async #scale({ workload, to }: ScaleRequest): Promise<ScaleOutcome> {
+    this.#deployment(workload.id.name).replicas = to;
+    const resourceVersion = String(++this.#version);
+    // The watch follows the answer.
+    setImmediate(() => this.#tell(workload.id.name));
+    return { kind: 'done', replicas: to, resourceVersion };
+  }
+
+  #note({ name }: FunctionId, from: number, decision: Decision): void {
+    this.patches.push(`${name} ${from}→${decision.wanted} ${decision.kind}`);
+  }
+}
+
+function idOf(name: string): FunctionId {
+  return { namespace: 'default', name };
+}
