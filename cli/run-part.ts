@@ -2,7 +2,7 @@
  * What every part's process has around it: signals, a last word on a crash, and an exit code. The parts get
  * everything else as arguments.
  */
-import { describeError } from '../common/errors.ts';
+import { describeError, UsageError } from '../common/errors.ts';
 import type { Running } from '../common/lifecycle.ts';
 import type { Log } from '../common/log.ts';
 
@@ -20,6 +20,10 @@ export async function runPart(log: Log, start: (signal: AbortSignal) => Promise<
   try {
     part = await start(stopping.signal);
   } catch (error) {
+    if (error instanceof UsageError) {
+      process.stderr.write(`slimfaas: ${error.message}\n`);
+      process.exit(2);
+    }
     log.error({ error: describeError(error) }, 'could not start');
     process.exit(1);
   }

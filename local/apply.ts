@@ -36,36 +36,60 @@ export function parseManifests(text: string, origin: string): Manifest[] {
   return parseAllDocuments(text).flatMap((document, i) => {
     const place = `${origin}, document ${i + 1}`;
     const [error] = document.errors;
-    if (error) throw new UsageError(`${place}: ${error.message}`);
-    const object = document.toJS() as KubeObject | null;
-    if (object === null) return [];
-    if (typeof object !== 'object' || !object.kind || !object.apiVersion) {
-      throw new UsageError(`${place}: a manifest needs apiVersion and kind`);
-    }
-    return object.kind === 'List'
-      ? (object['items'] as KubeObject[]).map((item) => ({ object: item, origin: place }))
-      : [{ object, origin: place }];
+    // The first line; after it comes a drawing of the place.
+    if (error) throw new UsageError(`${place}: ${error.message.split('\n')[0]?.replace(/:$/, '')}`);
+    const content: unknown = document.toJS();
+    if (content === null) return [];
+    if (!isMap(content) || content['kind'] !== 'List') return [checked(content, place)];
+    const { items } = content;
+    if (!Array.isArray(items)) throw new UsageError(`${place}: items: a List needs a list of manifests`);
+    return items.map((item, n) => checked(item, `${place}, items[${n}]`));
   });
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function isMap(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** As much as is needed to send it; the API checks the rest. */
+function checked(content: unknown, origin: string): Manifest {
+  if (!isMap(content)) throw new UsageError(`${origin}: a manifest is a map of fields`);
+  for (const field of ['apiVersion', 'kind']) {
+    const value = content[field];
+    if (typeof value !== 'string' || value === '') throw new UsageError(`${origin}: ${field} is missing`);
+  }
+  const { metadata } = content;
+  const named = isMap(metadata) && [metadata['name'], metadata['generateName']].some(Boolean);
+  if (!named) throw new UsageError(`${origin}: metadata.name is missing`);
+  return { object: content as unknown as KubeObject, origin };
 }
 
 /**
  * Creates each object, or brings an existing one's spec, data and annotations to what the manifest says.
- * @throws UsageError with the API's own message
+ * @throws UsageError with origin and the API's own message, which names the field
  */
 export async function applyManifests(api: ClusterApi, manifests: readonly Manifest[]): Promise<void> {
   for (const { object, origin } of manifests) {
-    const kind = KINDS.find((candidate) => candidate.kind === object.kind);
-    if (!kind)
-      throw new UsageError(`${origin}: the local cluster knows no kind ${JSON.stringify(object.kind)}`);
-    if (kind.isNamespaced) object.metadata.namespace ??= 'default';
     try {
-      await api.create(kind.resource, object);
+      await applyOne(api, object);
     } catch (cause) {
-      if ((cause as ApiFault).code !== 409)
-        throw new UsageError(`${origin}: ${(cause as Error).message}`, { cause });
-      const { namespace, name } = object.metadata;
-      await api.modify(kind.resource, namespace, name, (draft) => merge(draft, object));
+      throw new UsageError(`${origin}: ${(cause as Error).message}`, { cause });
     }
+  }
+}
+
+async function applyOne(api: ClusterApi, object: KubeObject): Promise<void> {
+  const kind = KINDS.find((candidate) => candidate.kind === object.kind);
+  if (!kind) throw new UsageError(`kind: the local cluster knows no ${JSON.stringify(object.kind)}`);
+  if (kind.isNamespaced) object.metadata.namespace ??= 'default';
+  try {
+    await api.create(kind.resource, object);
+  } catch (error) {
+    if ((error as ApiFault).reason !== 'AlreadyExists') throw error;
+    const { namespace, name } = object.metadata;
+    await api.modify(kind.resource, namespace, name, (draft) => merge(draft, object));
   }
 }
 

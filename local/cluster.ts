@@ -17,10 +17,11 @@ import { startEndpoints } from './controllers/endpoints.ts';
 import { createEventRecorder } from './controllers/events.ts';
 import { startGarbageCollector } from './controllers/garbage.ts';
 import { startNamespaceDefaults } from './controllers/namespaces.ts';
-import { createNode, NODE_NAME } from './controllers/node.ts';
+import { createNode, nodeNames } from './controllers/node.ts';
 import { startReplicaSets } from './controllers/replicaset.ts';
 import { startScheduler } from './controllers/scheduler.ts';
 import { startStatefulSets } from './controllers/statefulset.ts';
+import { drain, type DrainOptions } from './drain.ts';
 import type { KubeletFaults } from './kubelet/faults.ts';
 import { createImageTable, type ImageOptions } from './kubelet/images.ts';
 import { startKubelet, type Kubelet, type LogEntry } from './kubelet/kubelet.ts';
@@ -30,6 +31,8 @@ export interface ClusterOptions {
   readonly log: Log;
   readonly images: ImageOptions;
   readonly onLog?: (entry: LogEntry) => void;
+  /** All on this machine; more than one for drains. 1 by default. */
+  readonly nodes?: number;
   /** The base of restart back-off; 10 s as in a real kubelet. */
   readonly backoffBaseMs?: number;
 }
@@ -39,8 +42,8 @@ export interface ClusterFaults extends ApiFaults, KubeletFaults {
   unschedulable(matches: (pod: KubeObject) => boolean, message?: string): () => void;
   /** SIGKILL; the kubelet restarts the containers. */
   killPod(namespace: string, pod: string, container?: string): void;
-  /** As `kubectl drain`: cordon, then evict everything that is not excepted. Returns the uncordon. */
-  drain(except?: (pod: KubeObject) => boolean): Promise<() => Promise<void>>;
+  /** As `kubectl drain`; resolves when the pods are gone. Returns the uncordon. */
+  drain(options?: DrainOptions): Promise<() => Promise<void>>;
 }
 
 export interface Cluster extends Running {
@@ -76,18 +79,19 @@ async function start(options: ClusterOptions, stops: StopStack): Promise<Cluster
   const { api } = server;
   const kubeconfigPath = join(dir, 'kubeconfig');
   await writeFile(kubeconfigPath, server.kubeconfig(), { mode: 0o600 });
-  await createNode(api, addresses.host, Date.now());
+  const nodes = nodeNames(options.nodes ?? 1);
+  for (const name of nodes) await createNode(api, { name, address: addresses.host, now: Date.now() });
   await createApiService(api, addresses.host);
   const context: ControllerContext = { api, log, now: Date.now, events: createEventRecorder(api, 'local') };
   for (const controller of startControllers(context)) stops.add('controller', () => controller.stop());
   const refusals = new Set<(pod: KubeObject) => string | undefined>();
   const refuse = (pod: KubeObject) => firstOf(refusals, (refusal) => refusal(pod));
-  const scheduler = startScheduler(context, { nodeName: NODE_NAME, refuse });
+  const scheduler = startScheduler(context, { nodeNames: nodes, refuse });
   stops.add('scheduler', () => scheduler.stop());
   const { isPodAddress, allocateService } = addresses;
   const services = startServices({ api, log, isPodAddress, allocateIp: allocateService });
   stops.add('services', () => services.stop());
-  const kubelet = startNodeKubelet({ options, server, addresses, dir });
+  const kubelet = startNodeKubelet({ options, server, addresses, dir, nodes });
   stops.add('kubelet', () => kubelet.stop());
   server.attachRuntime({ resolveService: services.resolve, readLogs: kubelet.readLogs });
   return {
@@ -137,15 +141,16 @@ interface NodeParts {
   readonly server: ApiServer;
   readonly addresses: ClusterAddresses;
   readonly dir: string;
+  readonly nodes: readonly string[];
 }
 
-function startNodeKubelet({ options, server, addresses, dir }: NodeParts): Kubelet {
+function startNodeKubelet({ options, server, addresses, dir, nodes }: NodeParts): Kubelet {
   const { api } = server;
   const events = createEventRecorder(api, 'kubelet');
   return startKubelet({
     api,
     dir,
-    nodeName: NODE_NAME,
+    nodeNames: nodes,
     hostIp: addresses.host,
     allocateIp: addresses.allocatePod,
     releaseIp: addresses.releasePod,
@@ -184,21 +189,8 @@ function createFaults({ server, kubelet, api, refusals, retry }: FaultParts): Cl
       };
     },
     killPod: (namespace, pod, container) => kubelet.kill(namespace, pod, container),
-    drain: (except = () => false) => drain(api, except),
+    drain: (options) => drain(api, options),
   };
-}
-
-async function drain(api: ClusterApi, except: (pod: KubeObject) => boolean): Promise<() => Promise<void>> {
-  const cordon = async (isCordoned: boolean) => {
-    await api.modify('nodes', undefined, NODE_NAME, (node) => {
-      node['spec'] = { ...node['spec'], unschedulable: isCordoned };
-    });
-  };
-  await cordon(true);
-  for (const pod of api.list('pods')) {
-    if (!except(pod)) await api.delete('pods', pod.metadata.namespace, pod.metadata.name);
-  }
-  return () => cordon(false);
 }
 
 function firstOf<T, R>(items: Iterable<T>, of: (item: T) => R | undefined): R | undefined {

@@ -6,10 +6,10 @@ export const localFlags = {
   port: {
     type: 'int',
     default: 5000,
-    min: 1,
+    min: 0,
     max: 65535,
     group: 'Address',
-    describe: 'port on 127.0.0.1 at which the proxy answers',
+    describe: 'port on 127.0.0.1 at which the proxy answers; 0 takes a free one',
   },
   manifests: {
     type: 'list',

@@ -1,6 +1,6 @@
 /**
  * Container logs for a person at a terminal: pino's JSON lines become `12:01:02 proxy  info  message key=value`,
- * anything else is shown as it is behind the pod's name. Pure.
+ * anything else is shown as it is behind the pod's name.
  */
 import type { LogEntry } from './kubelet/kubelet.ts';
 
@@ -8,9 +8,9 @@ const HIDDEN = new Set(['level', 'time', 'part', 'pod', 'msg', 'stack']);
 /** Wide enough for the parts' names and most functions'. */
 const WHO_WIDTH = 16;
 
-export function readableLine(entry: LogEntry): string {
+export function readableLine(entry: LogEntry, now = new Date()): string {
   const fields = parseLine(entry.line);
-  if (!fields) return `${clock(new Date())} ${who(entry)} ${entry.line}`;
+  if (!fields) return `${clock(now)} ${who(entry)} ${entry.line}`;
   const level = String(fields['level'] ?? '').padEnd(5);
   const rest = Object.entries(fields).filter(([name]) => !HIDDEN.has(name));
   const pairs = rest.map(
@@ -34,7 +34,7 @@ function parseLine(line: string): Record<string, unknown> | undefined {
 /** The pod without its random tail, which nobody reads: `slimfaas-proxy-6d5f…-abcde` → `proxy`. */
 function who({ pod, container }: LogEntry): string {
   const name = pod
-    .replace(/-[0-9a-f]{8,10}-[a-z0-9]{5}$/, '')
+    .replace(/-[b-df-hj-np-tv-xz2-9]{6,10}-[a-z0-9]{5}$/, '')
     .replace(/^slimfaas-(?=proxy|scaler|webhook|nats)/, '');
   return (container === 'slimfaas-sidecar' ? `${name}/sidecar` : name).padEnd(WHO_WIDTH);
 }

@@ -3,9 +3,11 @@
  * lines on what is where and what to try, and a readable log until it is stopped.
  */
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
-import type { Running } from '../common/lifecycle.ts';
+import { UsageError } from '../common/errors.ts';
+import { sleep, type Running } from '../common/lifecycle.ts';
 import type { Log } from '../common/log.ts';
+import type { ClusterApi } from './api/types.ts';
+import { applyManifests, readManifests } from './apply.ts';
 import { startCluster, type Cluster } from './cluster.ts';
 import type { LocalConfig } from './flags.ts';
 import type { LogEntry } from './kubelet/kubelet.ts';
@@ -25,10 +27,16 @@ const NAMESPACE = 'slimfaas';
 const PROXY = { service: 'slimfaas-proxy', port: 5000 };
 const READY_TIMEOUT_MS = 60_000;
 
-/** Resolves when the proxy answers. @throws when it does not within a minute, or a port is taken */
+/**
+ * Resolves when the proxy answers, or early when `signal` aborts; what it hands back is then as good for stopping.
+ * @throws UsageError for a taken port or a bad manifest
+ */
 export async function startLocal(config: LocalConfig, deps: LocalDeps): Promise<Running> {
-  const { print, manifestsDir } = deps;
+  const { print, manifestsDir, signal } = deps;
   const demo = join(manifestsDir, 'demo');
+  const own = [join(manifestsDir, 'install.yaml'), ...(config['no-demo'] ? [] : [demo])];
+  // Read before anything is started: a bad file is known at once.
+  const manifests = [...own, ...config.manifests].flatMap(readManifests);
   const cluster = await startCluster({
     log: deps.log,
     images: {
@@ -38,20 +46,25 @@ export async function startLocal(config: LocalConfig, deps: LocalDeps): Promise<
     onLog: createPrinter(config, print),
   });
   try {
-    await cluster.publish(config.port, NAMESPACE, PROXY.service, PROXY.port);
-    const paths = [
-      join(manifestsDir, 'install.yaml'),
-      ...(config['no-demo'] ? [] : [demo]),
-      ...config.manifests,
-    ];
-    for (const path of paths) await cluster.applyPath(path);
-    const address = `http://127.0.0.1:${config.port}`;
-    await untilReady(address, deps.signal);
-    for (const line of welcome(address, cluster, !config['no-demo'])) print(line);
+    const address = await publishProxy(cluster, config.port);
+    if (!signal.aborted) await applyManifests(cluster.api, manifests);
+    await untilReady(cluster, address, signal);
+    if (!signal.aborted) for (const line of welcome(address, cluster, !config['no-demo'])) print(line);
     return cluster;
   } catch (error) {
     await cluster.stop();
     throw error;
+  }
+}
+
+async function publishProxy(cluster: Cluster, wanted: number): Promise<string> {
+  try {
+    const { host, port } = await cluster.publish(wanted, NAMESPACE, PROXY.service, PROXY.port);
+    return `http://${host}:${port}`;
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    const why = code === 'EADDRINUSE' ? 'is in use by another program' : `cannot be used (${code})`;
+    throw new UsageError(`port ${wanted} of 127.0.0.1 ${why}; choose another one with --port`, { cause });
   }
 }
 
@@ -63,16 +76,42 @@ function createPrinter(config: LocalConfig, print: (line: string) => void): (ent
 }
 
 /** The proxy's own word: NATS is connected and its watches are up. */
-async function untilReady(address: string, signal: AbortSignal): Promise<void> {
+async function untilReady({ api }: Cluster, address: string, signal: AbortSignal): Promise<void> {
   const deadline = performance.now() + READY_TIMEOUT_MS;
   while (!signal.aborted) {
     const response = await fetch(`${address}/ready`, { signal }).catch(() => undefined);
     await response?.body?.cancel();
     if (response?.ok) return;
-    if (performance.now() > deadline)
-      throw new Error(`${address}/ready does not answer; look at the log above`);
-    await delay(50);
+    const { isHopeless, lines } = troubles(api);
+    if (isHopeless || performance.now() > deadline)
+      throw new Error(`the system does not come up: ${lines.join('; ') || 'look at the log above'}`);
+    await sleep(50, signal);
   }
+}
+
+/** What keeps the system's containers from running; hopeless: one whose program this machine lacks. */
+function troubles(api: ClusterApi): { isHopeless: boolean; lines: string[] } {
+  const pods = api.list('pods', { namespace: NAMESPACE });
+  const ends = pods.flatMap(({ metadata, status }) =>
+    ((status?.containerStatuses ?? []) as ContainerStatus[]).flatMap(({ state, lastState }) => {
+      const end = state.terminated ?? lastState.terminated ?? state.waiting;
+      return end?.message ? [{ ...end, pod: metadata.name }] : [];
+    }),
+  );
+  return {
+    isHopeless: ends.some(({ reason }) => reason === 'StartError'),
+    lines: [...new Set(ends.map(({ pod, message }) => `${pod}: ${message}`))],
+  };
+}
+
+interface ContainerStatus {
+  readonly state: { readonly waiting?: Ended; readonly terminated?: Ended };
+  readonly lastState: { readonly terminated?: Ended };
+}
+
+interface Ended {
+  readonly reason: string;
+  readonly message?: string;
 }
 
 function welcome(address: string, { kubeconfigPath, server }: Cluster, hasDemo: boolean): string[] {

@@ -5,6 +5,7 @@
 import { describeError } from '../../common/errors.ts';
 import type { Log } from '../../common/log.ts';
 import { deleteObject } from './deletion.ts';
+import { evictPod } from './eviction.ts';
 import { ApiError } from './fault.ts';
 import { kindOf } from './kinds.ts';
 import { IN_PROCESS } from './registry.ts';
@@ -58,6 +59,10 @@ export function createClusterApi(registry: Registry, log: Log): ClusterApi {
         ...(gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds }),
         ...(uid === undefined ? {} : { preconditions: { uid } }),
       });
+    },
+
+    async evict(namespace, pod) {
+      evictPod(store, target('pods', namespace, pod), {});
     },
 
     watch: (resource, listener) => watchStore(registry, { resource, listener, log }),

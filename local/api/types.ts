@@ -78,6 +78,8 @@ export interface ClusterApi {
     name: string,
     options?: { gracePeriodSeconds?: number; uid?: string },
   ): Promise<void>;
+  /** A delete of a pod that its PodDisruptionBudget may refuse (429), as `kubectl drain` asks for it. */
+  evict(namespace: string, pod: string): Promise<void>;
   /** Existing objects come first as ADDED, synchronously; events are delivered in order. Returns its release. */
   watch(
     resource: Resource,

@@ -1,18 +1,24 @@
 /**
- * The one node, `local`, Ready for as long as the cluster runs. Its capacity is what manifests usually ask for
- * many times over: nothing here is refused for want of CPU or memory.
+ * The nodes, Ready for as long as the cluster runs: `local`, and for tests of drains `local-2` and so on, all of
+ * them this machine. Their capacity is what manifests usually ask for many times over: nothing here is refused
+ * for want of CPU or memory.
  */
 import { release, totalmem } from 'node:os';
 import type { ClusterApi, KubeObject } from '../api/types.ts';
 import { timestamp } from './objects.ts';
 
-export const NODE_NAME = 'local';
+export function nodeNames(count: number): string[] {
+  return Array.from({ length: count }, (_, i) => (i === 0 ? 'local' : `local-${i + 1}`));
+}
 
-export async function createNode(api: ClusterApi, address: string, now: number): Promise<void> {
+export async function createNode(
+  api: ClusterApi,
+  { name, address, now }: { name: string; address: string; now: number },
+): Promise<void> {
   const metadata = {
-    name: NODE_NAME,
+    name,
     labels: {
-      'kubernetes.io/hostname': NODE_NAME,
+      'kubernetes.io/hostname': name,
       'kubernetes.io/os': 'linux',
       'kubernetes.io/arch': process.arch === 'x64' ? 'amd64' : process.arch,
       'node-role.kubernetes.io/control-plane': '',
@@ -22,15 +28,15 @@ export async function createNode(api: ClusterApi, address: string, now: number):
   await api.modify(
     'nodes',
     undefined,
-    NODE_NAME,
+    name,
     (node) => {
-      node.status = nodeStatus(address, now);
+      node.status = nodeStatus(name, address, now);
     },
     'status',
   );
 }
 
-function nodeStatus(address: string, now: number) {
+function nodeStatus(name: string, address: string, now: number) {
   const at = timestamp(now);
   const capacity = { cpu: '64', memory: `${Math.floor(totalmem() / 1024)}Ki`, pods: '10000' };
   const condition = (type: string, status: string, reason: string, message: string) => ({
@@ -46,7 +52,7 @@ function nodeStatus(address: string, now: number) {
     allocatable: capacity,
     addresses: [
       { type: 'InternalIP', address },
-      { type: 'Hostname', address: NODE_NAME },
+      { type: 'Hostname', address: name },
     ],
     conditions: [
       condition(

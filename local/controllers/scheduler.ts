@@ -1,17 +1,26 @@
 /**
- * The scheduler of one node: a pod is bound in the same turn in which it appears, because what callers wait
+ * The scheduler: a pod is bound in the same turn in which it appears, because what callers wait
  * for on a cold start is measured. It knows cordons, node selectors, host ports and faults made on request;
- * it takes the node's CPU and memory for endless.
+ * it takes a node's CPU and memory for endless. Of several
+ * nodes a pod gets the one with the fewest of its owner's.
  */
 import { compileLabelSelector } from '../api/selectors.ts';
 import type { ClusterApi, KubeObject } from '../api/types.ts';
 import type { Running } from '../../common/lifecycle.ts';
 import type { ControllerContext } from './context.ts';
-import { conditionOf, isTerminal, keyOf, splitKey, timestamp, type Condition } from './objects.ts';
+import {
+  conditionOf,
+  controllerOf,
+  isTerminal,
+  keyOf,
+  splitKey,
+  timestamp,
+  type Condition,
+} from './objects.ts';
 import { createWorkqueue } from './workqueue.ts';
 
 export interface SchedulerOptions {
-  readonly nodeName: string;
+  readonly nodeNames: readonly string[];
   /** A reason on request, such as `1 Insufficient cpu`; undefined: the pod fits. */
   readonly refuse?: (pod: KubeObject) => string | undefined;
 }
@@ -50,32 +59,52 @@ async function schedule(context: ControllerContext, options: SchedulerOptions, k
   const { namespace, name } = splitKey(key);
   const pod = context.api.get('pods', namespace, name);
   if (!pod || !isUnbound(pod)) return;
-  const reason = unfit(context.api, options, pod);
-  if (reason !== undefined) return refuse(context, pod, reason);
+  const found = findNode(context.api, options, pod);
+  if ('reason' in found) return refuse(context, pod, found);
   await context.api.modify('pods', namespace, name, (draft) => {
     if (!isUnbound(draft)) return false;
-    draft.spec.nodeName = options.nodeName;
+    draft.spec.nodeName = found.node;
     return undefined;
   });
-  const message = `Successfully assigned ${namespace}/${name} to ${options.nodeName}`;
+  const message = `Successfully assigned ${namespace}/${name} to ${found.node}`;
   context.events.normal(pod, 'Scheduled', message);
 }
 
-/** Why the one node does not do, worded as the real scheduler's plugins word it. */
-function unfit(api: ClusterApi, { nodeName, refuse }: SchedulerOptions, pod: KubeObject): string | undefined {
-  const node = api.get('nodes', undefined, nodeName);
-  if (!node) return 'no nodes available to schedule pods';
+type Choice = { readonly node: string } | { readonly reason: string; readonly nodeCount: number };
+
+function findNode(api: ClusterApi, { nodeNames, refuse }: SchedulerOptions, pod: KubeObject): Choice {
+  const nodes = nodeNames.flatMap((name) => api.get('nodes', undefined, name) ?? []);
+  if (nodes.length === 0) return { reason: 'no nodes available to schedule pods', nodeCount: 0 };
   const onRequest = refuse?.(pod);
-  if (onRequest !== undefined) return onRequest;
-  if (node.spec?.unschedulable) return '1 node(s) were unschedulable';
+  if (onRequest !== undefined) return { reason: onRequest, nodeCount: nodes.length };
+  const verdicts = nodes.map((node) => ({ node, reason: unfit(api, node, pod) }));
+  const fitting = verdicts.filter(({ reason }) => reason === undefined).map(({ node }) => node.metadata.name);
+  const [node] = fitting.toSorted((a, b) => siblings(api, pod, a) - siblings(api, pod, b));
+  if (node !== undefined) return { node };
+  const counts = Map.groupBy(verdicts, ({ reason }) => reason);
+  const reason = [...counts].map(([why, those]) => `${those.length} ${why}`).join(', ');
+  return { reason, nodeCount: nodes.length };
+}
+
+/** How many pods of the same owner a node has. */
+function siblings(api: ClusterApi, pod: KubeObject, node: string): number {
+  const uid = controllerOf(pod)?.uid;
+  const pods = uid === undefined ? [] : api.list('pods', { namespace: pod.metadata.namespace ?? '' });
+  return pods.filter((other) => controllerOf(other)?.uid === uid && other.spec.nodeName === node).length;
+}
+
+/** Why a node does not do, worded as the real scheduler's plugins word it. */
+function unfit(api: ClusterApi, node: KubeObject, pod: KubeObject): string | undefined {
+  if (node.spec?.unschedulable) return 'node(s) were unschedulable';
   const selector = (pod.spec.nodeSelector ?? {}) as Record<string, string>;
   if (!compileLabelSelector({ matchLabels: selector })(node.metadata.labels ?? {}))
-    return "1 node(s) didn't match Pod's node affinity/selector";
+    return "node(s) didn't match Pod's node affinity/selector";
   if (isHostPortTaken(api, hostPortsOf(pod)))
-    return "1 node(s) didn't have free ports for the requested pod ports";
+    return "node(s) didn't have free ports for the requested pod ports";
   return undefined;
 }
 
+/** On any node: they are all this machine. */
 function isHostPortTaken(api: ClusterApi, wanted: readonly number[]): boolean {
   if (wanted.length === 0) return false;
   const bound = api.list('pods').filter((pod) => pod.spec.nodeName && !isTerminal(pod));
@@ -92,11 +121,11 @@ function hostPortsOf(pod: KubeObject): number[] {
 async function refuse(
   { api, events, now }: ControllerContext,
   pod: KubeObject,
-  reason: string,
+  { reason, nodeCount }: { reason: string; nodeCount: number },
 ): Promise<void> {
   const message =
-    `0/1 nodes are available: ${reason}. preemption: 0/1 nodes are available: ` +
-    `1 Preemption is not helpful for scheduling.`;
+    `0/${nodeCount} nodes are available: ${reason}. preemption: 0/${nodeCount} nodes are available: ` +
+    `${nodeCount} Preemption is not helpful for scheduling.`;
   const before = conditionOf(pod, 'PodScheduled');
   if (before?.status === 'False' && before.message === message) return;
   const { namespace, name } = pod.metadata;

@@ -3,36 +3,34 @@
  * The invariant: at most one run at a time, and once `stop` has resolved no process of it is left.
  */
 import { randomBytes } from 'node:crypto';
-import { describeError } from '../../common/errors.ts';
 import { sleep } from '../../common/lifecycle.ts';
 import { timestamp } from '../controllers/objects.ts';
+import { startProbes } from './container-probes.ts';
 import type { Deadline } from './deadline.ts';
 import { ConfigError } from './env.ts';
 import { runHandler, type HandlerContext } from './handlers.ts';
 import { LogBuffer } from './logs.ts';
 import type { Handler, PlannedContainer, Probe } from './pod-spec.ts';
-import { runProber } from './prober.ts';
 import { StartError, startProcess, type ContainerProcess, type Exit } from './process.ts';
-import { RestartBackoff } from './restart-backoff.ts';
+import { isRestarted, RestartBackoff } from './restart-backoff.ts';
 import type { ContainerRecord, ContainerState, Terminated } from './status.ts';
 import type { PodRuntime } from './runtime.ts';
-
-/** As the kubelet: whatever is left of the grace period, SIGKILL comes no sooner than this after SIGTERM. */
-const MIN_GRACE_MS = 2_000;
+import { terminate } from './termination.ts';
 
 export class Container {
-  readonly log = new LogBuffer();
   readonly #plan: PlannedContainer;
   readonly #pod: PodRuntime;
   readonly #ending = new AbortController();
   readonly #backoff: RestartBackoff;
   readonly #startWaiters = new Set<() => void>();
+  #log: LogBuffer | undefined;
   #state: ContainerState;
   #last: Terminated | undefined;
   #isReady = false;
   #isStarted = false;
   #starts = 0;
   #containerId: string | undefined;
+  #launching: Promise<ContainerProcess> | undefined;
   #process: ContainerProcess | undefined;
   #handlers: HandlerContext | undefined;
   #running: Promise<void> | undefined;
@@ -46,6 +44,11 @@ export class Container {
 
   get name(): string {
     return this.#plan.spec.name;
+  }
+
+  /** Of its current run, or of its last; undefined before the first. */
+  get log(): LogBuffer | undefined {
+    return this.#log;
   }
 
   get kind() {
@@ -89,6 +92,7 @@ export class Container {
   /** preStop, then (when it is this container's turn) SIGTERM, then SIGKILL. */
   async stop(deadline: Deadline, turn: Promise<unknown> = Promise.resolve()): Promise<void> {
     this.noMoreRestarts();
+    await this.#launching?.catch(() => undefined); // a process that is being made has to be ended too
     const current = this.#process;
     if (current) {
       this.#pod.event('Normal', 'Killing', `Stopping container ${this.name}`, this.name);
@@ -102,32 +106,20 @@ export class Container {
     this.#process?.kill();
   }
 
-  async #terminate(process: ContainerProcess, deadline: Deadline, turn: Promise<unknown>): Promise<void> {
-    const preStop = this.#plan.spec.lifecycle?.preStop;
-    if (preStop && deadline.leftMs > 0)
-      await Promise.race([this.#runHook(preStop, 'PreStop', deadline.leftMs), process.exited]);
-    await Promise.race([turn, deadline.passed, process.exited]);
-    process.terminate();
-    const enough = sleep(MIN_GRACE_MS);
-    await Promise.race([process.exited, Promise.all([deadline.passed, enough])]);
-    process.kill();
-    await process.exited;
+  #terminate(process: ContainerProcess, deadline: Deadline, turn: Promise<unknown>): Promise<void> {
+    const handler = this.#plan.spec.lifecycle?.preStop;
+    const preStop = handler && ((leftMs: number) => this.#runHook(handler, 'PreStop', leftMs));
+    return terminate(process, { deadline, turn, preStop });
   }
 
   async #loop(): Promise<void> {
     const { signal } = this.#ending;
     while (!signal.aborted) {
-      if (!(await this.#prepare())) continue;
+      if (!(await this.#prepare()) || signal.aborted) continue;
       const exit = await this.#runOnce();
-      if (!this.#isRestarted(exit) || signal.aborted) break;
+      if (!isRestarted(this.kind, this.#pod.restartPolicy, exit.code) || signal.aborted) break;
       await this.#backOff();
     }
-  }
-
-  #isRestarted({ code }: Exit): boolean {
-    if (this.kind === 'sidecar') return true;
-    if (this.#pod.restartPolicy === 'Never') return false;
-    return code !== 0 || (this.kind === 'main' && this.#pod.restartPolicy === 'Always');
   }
 
   /** Image and configuration; false (after a wait) when it cannot be started now. */
@@ -168,29 +160,17 @@ export class Container {
   }
 
   async #runOnce(): Promise<Exit> {
-    const { spec } = this.#plan;
     const startedAt = timestamp(this.#pod.now());
     const containerId = `local://${randomBytes(32).toString('hex')}`;
     this.#containerId = containerId;
     this.#starts++;
-    this.log.clear();
-    this.#pod.event(
-      'Normal',
-      'Pulled',
-      `Container image "${spec.image}" already present on machine`,
-      this.name,
-    );
     const run = new AbortController();
     let exit: Exit;
     let failure: { reason: string; message: string } | undefined;
     try {
-      const process = await startProcess({
-        ...this.#pod.command(spec, this.#handlers as HandlerContext),
-        onLine: (line) => this.#line(line),
-      });
+      this.#launching = this.#launch();
+      const process = await this.#launching;
       this.#process = process;
-      this.#pod.event('Normal', 'Created', `Created container: ${spec.name}`, this.name);
-      this.#pod.event('Normal', 'Started', `Started container ${spec.name}`, this.name);
       this.#enter({ running: { startedAt } });
       void this.#afterStart(process, run.signal);
       exit = await process.exited;
@@ -201,9 +181,35 @@ export class Container {
       exit = { code: 128, signal: undefined };
     }
     run.abort();
+    this.#launching = undefined;
     this.#process = undefined;
     this.#terminated(exit, { startedAt, containerId, ...failure });
     return exit;
+  }
+
+  /** @throws StartError (as a rejection) */
+  async #launch(): Promise<ContainerProcess> {
+    const { spec } = this.#plan;
+    const say = (reason: string, message: string) => this.#pod.event('Normal', reason, message, this.name);
+    say('Pulled', `Container image "${spec.image}" already present on machine`);
+    const log = new LogBuffer();
+    this.#log = log;
+    try {
+      const process = await startProcess({
+        ...this.#pod.command(spec, this.#handlers as HandlerContext),
+        onLine: (line) => {
+          log.push(line);
+          this.#pod.onLine(this.name, line);
+        },
+      });
+      void process.outputEnded.then(() => log.end());
+      say('Created', `Created container: ${spec.name}`);
+      say('Started', `Started container ${spec.name}`);
+      return process;
+    } catch (error) {
+      log.end();
+      throw error;
+    }
   }
 
   #terminated(
@@ -226,11 +232,6 @@ export class Container {
     });
   }
 
-  #line(line: string): void {
-    this.log.push(line);
-    this.#pod.onLine(this.name, line);
-  }
-
   async #afterStart(process: ContainerProcess, signal: AbortSignal): Promise<void> {
     const { postStart } = this.#plan.spec.lifecycle ?? {};
     if (postStart) {
@@ -238,67 +239,28 @@ export class Container {
       if (why !== undefined) process.kill();
       if (signal.aborted) return;
     }
-    this.#startProbes(signal);
-  }
-
-  #startProbes(signal: AbortSignal): void {
-    const { startupProbe } = this.#plan.spec;
-    const startedAt = performance.now();
-    const open = () => {
-      this.#setStarted();
-      this.#probeForLife(startedAt, signal);
-    };
-    if (!startupProbe) return open();
-    const done = new AbortController();
-    const end = AbortSignal.any([signal, done.signal, this.#ending.signal]);
-    this.#probe('Startup', startupProbe, { startedAt, signal: end }, (isSuccess, why) => {
-      if (isSuccess) {
-        done.abort();
-        open();
-      } else this.#restart('startup', startupProbe, why);
-    });
-  }
-
-  #probeForLife(startedAt: number, signal: AbortSignal): void {
-    const { readinessProbe, livenessProbe } = this.#plan.spec;
-    if (!readinessProbe) void this.#setReady(true, signal);
-    else
-      this.#probe('Readiness', readinessProbe, { startedAt, signal }, (isSuccess) => {
-        void this.#setReady(isSuccess, signal);
-      });
-    if (!livenessProbe) return;
-    // A pod that is ending is probed for readiness only.
-    const untilEnding = AbortSignal.any([signal, this.#ending.signal]);
-    this.#probe('Liveness', livenessProbe, { startedAt, signal: untilEnding }, (isSuccess, why) => {
-      if (!isSuccess) this.#restart('liveness', livenessProbe, why);
-    });
-  }
-
-  #probe(
-    type: string,
-    probe: Probe,
-    run: { startedAt: number; signal: AbortSignal },
-    onVerdict: (isSuccess: boolean, why: string) => void,
-  ): void {
-    const context = this.#handlers as HandlerContext;
-    void runProber({
-      probe,
-      ...run,
-      attempt: (timeoutMs, signal) => runHandler(probe, context, timeoutMs, signal),
-      onVerdict,
-      onFailedAttempt: (why) =>
+    startProbes({
+      context: this.#handlers as HandlerContext,
+      ended: signal,
+      ending: this.#ending.signal,
+      readinessDelayMs: () => this.#pod.readinessDelayMs(),
+      onStarted: () => this.#setStarted(),
+      onReady: (isReady) => this.#setReady(isReady),
+      onFatal: (type, probe) => void this.#endRun(process, type, probe),
+      onFailedAttempt: (type, why) =>
         this.#pod.event('Warning', 'Unhealthy', `${type} probe failed: ${why}`, this.name),
     });
   }
 
-  #restart(type: string, probe: Probe, _why: string): void {
-    const process = this.#process;
-    if (!process || this.#ending.signal.aborted) return;
+  /** Over a failed probe; the restart policy decides what follows. */
+  async #endRun(process: ContainerProcess, type: string, probe: Probe): Promise<void> {
+    if (this.#ending.signal.aborted) return;
     const message = `Container ${this.name} failed ${type} probe, will be restarted`;
     this.#pod.event('Normal', 'Killing', message, this.name);
     const graceMs = (probe.terminationGracePeriodSeconds ?? this.#pod.graceSeconds) * 1000;
     const deadline = this.#pod.deadline(graceMs);
-    void this.#terminate(process, deadline, Promise.resolve());
+    await this.#terminate(process, deadline, Promise.resolve());
+    deadline.cancel();
   }
 
   async #runHook(handler: Handler, name: string, timeoutMs: number): Promise<string | undefined> {
@@ -331,9 +293,8 @@ export class Container {
     this.#startWaiters.clear();
   }
 
-  async #setReady(isReady: boolean, signal: AbortSignal): Promise<void> {
-    if (isReady) await sleep(this.#pod.readinessDelayMs(), signal);
-    if (signal.aborted || this.#isReady === isReady) return;
+  #setReady(isReady: boolean): void {
+    if (this.#isReady === isReady) return;
     this.#isReady = isReady;
     this.#pod.changed();
   }
@@ -343,9 +304,4 @@ export class Container {
     this.#state = state;
     this.#pod.changed();
   }
-}
-
-/** For the log when something that cannot happen did. */
-export function containerError(name: string, error: unknown): string {
-  return `container ${name}: ${describeError(error)}`;
 }

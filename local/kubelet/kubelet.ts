@@ -1,5 +1,5 @@
 /**
- * The kubelet of the one node: a worker for each pod that is bound to it, from the first watch event to the
+ * The kubelet of all nodes: a worker for each pod that is bound to one of them, from the first watch event to the
  * last process. `docs/local-cluster.md` says what it does as a real one does and what not.
  */
 import { describeError } from '../../common/errors.ts';
@@ -21,7 +21,7 @@ export interface LogEntry {
 
 export interface KubeletOptions {
   readonly api: ClusterApi;
-  readonly nodeName: string;
+  readonly nodeNames: readonly string[];
   /** The cluster's temp folder. */
   readonly dir: string;
   readonly hostIp: string;
@@ -64,10 +64,17 @@ export function startKubelet(options: KubeletOptions): Kubelet {
   const unwatch = options.api.watch('pods', (type: WatchEventType, pod) => {
     const worker = workers.get(pod.metadata.uid);
     if (type === 'DELETED') return worker && end(worker, 0);
-    if (pod.spec?.nodeName !== options.nodeName) return;
+    if (!options.nodeNames.includes(pod.spec?.nodeName as string)) return;
     if (pod.metadata.deletionTimestamp !== undefined) endPod(options, worker, pod, end);
     else if (!worker && !isStopping && !isFinished(pod)) start(pod);
   });
+  // What a Secret or ConfigMap says is written out again at once; a real kubelet takes up to a minute.
+  const unwatchSources = (['secret', 'configMap'] as const).map((kind) =>
+    options.api.watch(kind === 'secret' ? 'secrets' : 'configmaps', (type, source) => {
+      if (type === 'DELETED') return;
+      for (const worker of workers.values()) worker.sourceChanged(kind, source);
+    }),
+  );
   const find = (namespace: string, name: string) => {
     const uid = options.api.get('pods', namespace, name)?.metadata.uid;
     return uid === undefined ? undefined : workers.get(uid);
@@ -78,13 +85,14 @@ export function startKubelet(options: KubeletOptions): Kubelet {
       const worker = find(namespace, name);
       for (const one of worker?.containers ?? []) if (!container || one.name === container) one.kill();
     },
-    readLogs(namespace, name, container, { follow, tailLines }) {
+    readLogs(namespace, name, container, options) {
       const found = find(namespace, name)?.containers.find((one) => one.name === container);
-      return found?.log.read(tailLines, follow);
+      return found?.log?.read(options);
     },
     async stop() {
       isStopping = true;
       unwatch();
+      for (const release of unwatchSources) release();
       await Promise.allSettled([...workers.values()].map((worker) => worker.end(STOP_GRACE_MS)));
       await watchdog.stop();
     },

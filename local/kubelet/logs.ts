@@ -1,11 +1,21 @@
 /**
- * The last lines of a container's current run, for `kubectl logs`. Bounded: 5,000 lines, then the oldest go.
+ * The last lines of one run of a container, for `kubectl logs`. Bounded: 5,000 lines, then the oldest go. What
+ * it gives up: `--previous`, since times and `--since`.
  */
 const KEPT_LINES = 5_000;
 
+export interface ReadOptions {
+  readonly tailLines: number | undefined;
+  /** Go on with what is written later, until the run ends. */
+  readonly follow: boolean;
+  /** Ends a reader that follows. */
+  readonly signal: AbortSignal;
+}
+
 export class LogBuffer {
   #lines: string[] = [];
-  readonly #followers = new Set<(line: string | undefined) => void>();
+  #isEnded = false;
+  readonly #followers = new Set<(line?: string) => void>();
 
   push(line: string): void {
     this.#lines.push(line);
@@ -14,41 +24,32 @@ export class LogBuffer {
     for (const follow of this.#followers) follow(line);
   }
 
-  /** A new run begins with an empty log. */
-  clear(): void {
-    this.#lines = [];
-  }
-
-  /** The container is gone for good; followers end. */
+  /** The run has ended and all its output was pushed; followers end. */
   end(): void {
-    for (const follow of this.#followers) follow(undefined);
-    this.#followers.clear();
+    this.#isEnded = true;
+    for (const follow of this.#followers) follow();
   }
 
-  async *read(tailLines: number | undefined, follow: boolean): AsyncGenerator<Buffer> {
-    const pending: (string | undefined)[] =
-      tailLines === undefined ? [...this.#lines] : tail(this.#lines, tailLines);
+  async *read({ tailLines, follow, signal }: ReadOptions): AsyncGenerator<Buffer> {
+    const pending = this.#lines.slice(-Math.min(KEPT_LINES, tailLines ?? KEPT_LINES));
+    if (tailLines === 0) pending.length = 0;
     let wake = () => {};
-    const listener = (line: string | undefined) => {
-      pending.push(line);
+    const listener = (line?: string) => {
+      if (line !== undefined) pending.push(line);
       wake();
     };
-    if (follow) this.#followers.add(listener);
+    const leave = () => wake();
+    this.#followers.add(listener);
+    signal.addEventListener('abort', leave);
     try {
       for (;;) {
-        for (const line of pending.splice(0)) {
-          if (line === undefined) return;
-          yield Buffer.from(`${line}\n`);
-        }
-        if (!follow) return;
+        for (const line of pending.splice(0)) yield Buffer.from(`${line}\n`);
+        if (!follow || signal.aborted || (this.#isEnded && pending.length === 0)) return;
         if (pending.length === 0) await new Promise<void>((resolve) => (wake = resolve));
       }
     } finally {
       this.#followers.delete(listener);
+      signal.removeEventListener('abort', leave);
     }
   }
-}
-
-function tail(lines: readonly string[], count: number): string[] {
-  return count === 0 ? [] : lines.slice(-count);
 }

@@ -48,6 +48,7 @@ export function createPodRuntime(options: PodRuntimeOptions): PodRuntime {
       if (onRequest !== undefined || imageOf(container) || container.command) return onRequest;
       return `${container.image}: not found (this machine knows no such image, and the container has no command)`;
     },
+    writeVolumes: () => writeVolumes(volumes),
     handlerContext(container) {
       writeVolumes(volumes);
       return handlerContext(container, options, volumes);

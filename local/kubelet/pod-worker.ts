@@ -14,7 +14,9 @@ import type { KubeletFaultState } from './faults.ts';
 import type { KubeletOptions } from './kubelet.ts';
 import { containersOf, specOf } from './pod-spec.ts';
 import { createPodRuntime } from './pod-runtime.ts';
+import type { PodRuntime } from './runtime.ts';
 import { podStatus } from './status.ts';
+import { usesSource } from './volumes.ts';
 import type { Watchdog } from './watchdog.ts';
 
 export interface PodWorkerOptions {
@@ -30,6 +32,7 @@ export class PodWorker {
   readonly #pod: KubeObject;
   readonly #podIp: string;
   readonly #podDir: string;
+  readonly #runtime: PodRuntime;
   readonly #startTime = timestamp(Date.now());
   readonly containers: readonly Container[];
   #isOver = false;
@@ -44,7 +47,7 @@ export class PodWorker {
     const { kubelet, faults, watchdog } = options;
     this.#podIp = kubelet.allocateIp();
     this.#podDir = join(kubelet.dir, 'pods', pod.metadata.uid);
-    const runtime = createPodRuntime({
+    this.#runtime = createPodRuntime({
       pod,
       podIp: this.#podIp,
       podDir: this.#podDir,
@@ -55,7 +58,7 @@ export class PodWorker {
     });
     const plans = containersOf(pod);
     const waiting = plans.some((plan) => plan.kind !== 'main') ? 'PodInitializing' : 'ContainerCreating';
-    this.containers = plans.map((plan) => new Container(plan, runtime, waiting));
+    this.containers = plans.map((plan) => new Container(plan, this.#runtime, waiting));
     this.#post();
     void this.#run().catch((error: unknown) => {
       kubelet.log.error({ pod: pod.metadata.name, error: describeError(error) }, 'pod worker failed');
@@ -77,6 +80,18 @@ export class PodWorker {
     return this.#ending.done;
   }
 
+  /** Volumes that show this Secret or ConfigMap are written again. */
+  sourceChanged(kind: 'secret' | 'configMap', source: KubeObject): void {
+    const { namespace, name } = this.#pod.metadata;
+    if (source.metadata.namespace !== namespace || !usesSource(this.#pod, kind, source.metadata.name)) return;
+    try {
+      this.#runtime.writeVolumes();
+    } catch (error) {
+      // Another source is missing: its containers wait for it and then write all.
+      this.#options.kubelet.log.debug({ pod: name, error: describeError(error) }, 'volumes not written');
+    }
+  }
+
   async #run(): Promise<void> {
     for (const container of this.containers) {
       if (this.#ending) return;
@@ -85,7 +100,8 @@ export class PodWorker {
         await container.started();
       } else if (container.kind === 'init') {
         await container.run();
-        if (container.exitCode !== 0) return this.#over();
+        if (this.#ending) return;
+        if (container.exitCode !== 0) return this.#finishSidecars();
       }
     }
     if (this.#ending) return;
@@ -97,7 +113,7 @@ export class PodWorker {
     return this.containers.filter((container) => container.kind === 'main');
   }
 
-  /** All main containers have ended by themselves (restartPolicy Never or OnFailure): a Job's pod. */
+  /** What had to run has ended by itself (restartPolicy Never or OnFailure), or an init container has failed for good. */
   async #finishSidecars(): Promise<void> {
     const deadline = new Deadline((specOf(this.#pod).terminationGracePeriodSeconds ?? 30) * 1_000);
     await this.#stopSidecars(deadline, Promise.resolve());
@@ -128,7 +144,6 @@ export class PodWorker {
     const { namespace, name, uid } = this.#pod.metadata;
     rmSync(this.#podDir, { recursive: true, force: true });
     kubelet.releaseIp(this.#podIp);
-    for (const container of this.containers) container.log.end();
     onGone();
     // Gone already after a forced deletion.
     await kubelet.api.delete('pods', namespace, name, { gracePeriodSeconds: 0, uid }).catch(() => undefined);

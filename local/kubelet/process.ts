@@ -15,6 +15,8 @@ export interface Exit {
 export interface ContainerProcess {
   readonly pid: number;
   readonly exited: Promise<Exit>;
+  /** All that it wrote has been read: a moment after it has exited. */
+  readonly outputEnded: Promise<void>;
   /** SIGTERM to the first process. */
   terminate(): void;
   /** SIGKILL to all of them. */
@@ -58,6 +60,7 @@ export async function startProcess(options: ProcessOptions): Promise<ContainerPr
   return {
     pid,
     exited,
+    outputEnded: new Promise((resolve) => child.once('close', () => resolve())),
     terminate: () => void child.kill('SIGTERM'),
     kill: () => signalGroup(pid, 'SIGKILL'),
   };

@@ -1,8 +1,21 @@
 /**
- * Delays between a container's runs and between pulls: the first restart follows at once, then 10 s doubling
+ * Whether a container runs again, and when: delays between a container's runs and between pulls: the first restart follows at once, then 10 s doubling
  * to 5 minutes, forgotten after a run of 10 minutes. `baseMs` (10 s) shrinks all of it for tests.
  */
+import type { ContainerKind, PodSpec } from './pod-spec.ts';
+
 const MAX_FACTOR = 30; // 10 s × 30 = 5 min
+
+/** A sidecar always does; an init container until it succeeds; the others as the pod's policy says. */
+export function isRestarted(
+  kind: ContainerKind,
+  policy: NonNullable<PodSpec['restartPolicy']>,
+  exitCode: number,
+): boolean {
+  if (kind === 'sidecar') return true;
+  if (policy === 'Never') return false;
+  return exitCode !== 0 || (kind === 'main' && policy === 'Always');
+}
 
 export class RestartBackoff {
   readonly #baseMs: number;

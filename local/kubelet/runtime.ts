@@ -19,6 +19,8 @@ export interface PodRuntime {
   /** Why its image cannot be had; undefined: it is there. */
   pullError(spec: ContainerSpec): string | undefined;
   /** @throws ConfigError */
+  writeVolumes(): void;
+  /** @throws ConfigError */
   handlerContext(spec: ContainerSpec): HandlerContext;
   command(spec: ContainerSpec, context: HandlerContext): Omit<ProcessOptions, 'onLine'>;
   /** A fault on request: how late readiness is reported. */

@@ -3,14 +3,14 @@
  * endpoints. It keeps the caller's own address where that is a pod's, because real services do so too and the
  * parts tell insiders by it. Connections that exist are never touched by a change of the endpoints.
  */
-import { createServer, connect, type Server, type Socket } from 'node:net';
+import { createServer, connect, type Socket } from 'node:net';
 import { once } from 'node:events';
 import type { Address } from './endpoints-index.ts';
 
 export interface Forwarder {
   readonly address: Address;
-  /** Stops listening and, unless `keepConnections`, cuts what is open. */
-  close(options?: { keepConnections: boolean }): Promise<void>;
+  /** Stops listening. What is open goes on, and is in {@link ForwarderOptions.connections}. */
+  close(): void;
 }
 
 export interface ForwarderOptions {
@@ -20,24 +20,23 @@ export interface ForwarderOptions {
   readonly choose: () => Address | undefined;
   /** True for an address of this cluster's pods. */
   readonly isPodAddress: (address: string) => boolean;
+  /** Filled with the sockets of both sides for as long as they are open; destroying them is the caller's right. */
+  readonly connections: Set<Socket>;
 }
 
 /** Rejects when the address is taken. */
 export async function startForwarder(options: ForwarderOptions): Promise<Forwarder> {
-  const sockets = new Set<Socket>();
-  const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) =>
-    pass(client, options, sockets),
-  );
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => pass(client, options));
   server.listen(options.port, options.host);
   await once(server, 'listening');
   const { port } = server.address() as { port: number };
   return {
     address: { host: options.host, port },
-    close: (how) => closeServer(server, how?.keepConnections ? [] : sockets),
+    close: () => void server.close(),
   };
 }
 
-function pass(client: Socket, { choose, isPodAddress }: ForwarderOptions, sockets: Set<Socket>): void {
+function pass(client: Socket, { choose, isPodAddress, connections }: ForwarderOptions): void {
   const endpoint = choose();
   if (!endpoint) return void client.resetAndDestroy();
   const source = client.remoteAddress ?? '';
@@ -47,18 +46,12 @@ function pass(client: Socket, { choose, isPodAddress }: ForwarderOptions, socket
     [client, upstream],
     [upstream, client],
   ] as const) {
-    sockets.add(socket);
+    connections.add(socket);
     socket.on('error', () => other.resetAndDestroy());
     socket.on('close', () => {
-      sockets.delete(socket);
+      connections.delete(socket);
       other.destroySoon();
     });
     socket.pipe(other);
   }
-}
-
-async function closeServer(server: Server, sockets: Iterable<Socket>): Promise<void> {
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  for (const socket of sockets) socket.destroy();
-  if (sockets instanceof Set) await closed;
 }

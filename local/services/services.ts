@@ -3,7 +3,6 @@
  * is ready (so that a connection is refused when none is, as with kube-proxy). NodePorts and host ports listen
  * on 127.0.0.1, as does whatever is published like a `kubectl port-forward`.
  */
-import { describeError } from '../../common/errors.ts';
 import type { Running } from '../../common/lifecycle.ts';
 import type { Log } from '../../common/log.ts';
 import type { ServiceResolver } from '../api/server.ts';
@@ -11,7 +10,9 @@ import type { ClusterApi, KubeObject } from '../api/types.ts';
 import { keyOf, splitKey } from '../controllers/objects.ts';
 import { createWorkqueue } from '../controllers/workqueue.ts';
 import { EndpointsIndex, type Address } from './endpoints-index.ts';
-import { startForwarder, type Forwarder } from './forwarder.ts';
+import { startHostPorts } from './host-ports.ts';
+import type { Forwarder } from './forwarder.ts';
+import { Listeners, type WantedListener } from './listeners.ts';
 
 export interface ServicesOptions {
   readonly api: ClusterApi;
@@ -33,13 +34,15 @@ interface ServicePort {
 }
 
 const NODE_PORT_FIRST = 30_000;
+const NODE_PORTS = 2_768;
 
 export function startServices(options: ServicesOptions): Services {
   const { api, log } = options;
-  const table = new ListenerTable(options);
-  const queue = createWorkqueue('services', (key) => reconcile(key, options, table, index), log);
+  const listeners = new Listeners(options);
+  const queue = createWorkqueue('services', (key) => reconcile(key, options, listeners, index), log);
   const index = new EndpointsIndex(api, (key) => queue.add(key));
   const unwatch = api.watch('services', (_, service) => queue.add(keyOf(service)));
+  const hostPorts = startHostPorts(api, listeners, log);
   const published: Forwarder[] = [];
   const choose = (namespace: string, name: string, port: number): Address | undefined => {
     const service = api.get('services', namespace, name);
@@ -49,11 +52,10 @@ export function startServices(options: ServicesOptions): Services {
   return {
     resolve: choose,
     async publish(port, namespace, service, servicePort) {
-      const forwarder = await startForwarder({
+      const forwarder = await listeners.open({
         host: '127.0.0.1',
         port,
         choose: () => choose(namespace, service, servicePort),
-        isPodAddress: options.isPodAddress,
       });
       published.push(forwarder);
       return forwarder.address;
@@ -61,8 +63,9 @@ export function startServices(options: ServicesOptions): Services {
     async stop() {
       unwatch();
       index.stop();
-      await queue.stop();
-      await Promise.all([...published.map((forwarder) => forwarder.close()), table.closeAll()]);
+      await Promise.all([queue.stop(), hostPorts.stop()]);
+      for (const forwarder of published) forwarder.close();
+      listeners.closeAll();
     },
   };
 }
@@ -70,13 +73,13 @@ export function startServices(options: ServicesOptions): Services {
 async function reconcile(
   key: string,
   options: ServicesOptions,
-  table: ListenerTable,
+  listeners: Listeners,
   index: EndpointsIndex,
 ): Promise<void> {
   const { namespace, name } = splitKey(key);
   const service = options.api.get('services', namespace, name);
   const wanted = service ? await addressed(service, options) : undefined;
-  await table.apply(key, wanted ? listenersOf(wanted, index) : []);
+  await listeners.apply(`service ${key}`, wanted ? listenersOf(wanted, index) : []);
 }
 
 /** With its cluster address and node ports filled in; undefined: headless, or a mere alias. */
@@ -96,19 +99,15 @@ async function addressed(
   });
 }
 
+/** By chance, as in a real cluster, and so that two clusters on this machine hardly meet. */
 function freeNodePort(api: ClusterApi): number {
   const taken = new Set(
     api.list('services').flatMap((service) => portsOf(service).map((port) => port.nodePort)),
   );
-  let port = NODE_PORT_FIRST;
-  while (taken.has(port)) port++;
-  return port;
-}
-
-interface WantedListener {
-  readonly host: string;
-  readonly port: number;
-  readonly choose: () => Address | undefined;
+  for (;;) {
+    const port = NODE_PORT_FIRST + Math.floor(Math.random() * NODE_PORTS);
+    if (!taken.has(port)) return port;
+  }
 }
 
 function listenersOf(service: KubeObject, index: EndpointsIndex): WantedListener[] {
@@ -116,8 +115,10 @@ function listenersOf(service: KubeObject, index: EndpointsIndex): WantedListener
   return portsOf(service).flatMap(({ name = '', port, nodePort }) => {
     if (index.ready(key, name).length === 0) return [];
     const choose = () => pick(index.ready(key, name));
-    const cluster = { host: service['spec'].clusterIP as string, port, choose };
-    return nodePort === undefined ? [cluster] : [cluster, { host: '127.0.0.1', port: nodePort, choose }];
+    const cluster = { host: service['spec'].clusterIP as string, port, purpose: name, choose };
+    return nodePort === undefined
+      ? [cluster]
+      : [cluster, { host: '127.0.0.1', port: nodePort, purpose: name, choose }];
   });
 }
 
@@ -127,42 +128,4 @@ function portsOf(service: KubeObject | undefined): ServicePort[] {
 
 function pick(addresses: readonly Address[]): Address | undefined {
   return addresses[Math.floor(Math.random() * addresses.length)];
-}
-
-/** What listens, by service. */
-class ListenerTable {
-  readonly #options: ServicesOptions;
-  readonly #listeners = new Map<string, Map<string, Forwarder>>();
-
-  constructor(options: ServicesOptions) {
-    this.#options = options;
-  }
-
-  async apply(serviceKey: string, wanted: readonly WantedListener[]): Promise<void> {
-    const current = this.#listeners.get(serviceKey) ?? new Map<string, Forwarder>();
-    this.#listeners.set(serviceKey, current);
-    const names = new Set(wanted.map(({ host, port }) => `${host}:${port}`));
-    for (const [name, forwarder] of current) {
-      if (names.has(name)) continue;
-      current.delete(name);
-      await forwarder.close({ keepConnections: true });
-    }
-    for (const listener of wanted) await this.#listen(current, listener);
-  }
-
-  async closeAll(): Promise<void> {
-    const all = [...this.#listeners.values()].flatMap((listeners) => [...listeners.values()]);
-    await Promise.all(all.map((forwarder) => forwarder.close()));
-  }
-
-  async #listen(current: Map<string, Forwarder>, { host, port, choose }: WantedListener): Promise<void> {
-    const name = `${host}:${port}`;
-    if (current.has(name)) return;
-    const { isPodAddress, log } = this.#options;
-    try {
-      current.set(name, await startForwarder({ host, port, choose, isPodAddress }));
-    } catch (error) {
-      log.error({ address: name, error: describeError(error) }, 'a service cannot listen');
-    }
-  }
 }

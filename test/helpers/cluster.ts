@@ -4,7 +4,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import { silentLog } from '../../common/log.ts';
-import { startCluster, type Cluster } from '../../local/cluster.ts';
+import { startCluster, type Cluster, type ClusterOptions } from '../../local/cluster.ts';
 import type { LogEntry } from '../../local/kubelet/kubelet.ts';
 import { readableLine } from '../../local/log-lines.ts';
 import { waitFor } from './wait.ts';
@@ -21,7 +21,9 @@ export interface TestSystem extends TestCluster {
   readonly proxyUrl: string;
 }
 
-export async function startTestCluster(options: { backoffBaseMs?: number } = {}): Promise<TestCluster> {
+export async function startTestCluster(
+  options: Partial<Pick<ClusterOptions, 'backoffBaseMs' | 'nodes'>> = {},
+): Promise<TestCluster> {
   const logLines: string[] = [];
   const cluster = await startCluster({
     log: silentLog,
