@@ -55,6 +55,8 @@ export function createEdgeServer(handler: EdgeHandler, limits: Partial<EdgeLimit
       connectionsCheckingInterval: Math.min(5_000, all.headersTimeoutMs),
       requireHostHeader: false, // `serveHead` answers it with a reason
       noDelay: true,
+      // A request without a body gets no stream events (7–10 % of CPU a request): nobody here waits for any.
+      optimizeEmptyRequests: true,
     },
     handle,
   );

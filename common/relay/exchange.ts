@@ -148,6 +148,8 @@ export class RunningExchange implements Exchange, Tenant, SendListener {
   }
 
   onHead(parsed: ParsedHead): void {
+    // What a server says to an idle connection (408, for one) is no answer to what we are about to ask.
+    if (this.#sentBytes() === 0) throw new RelayError('bad-response', 'an answer before the request');
     this.#parsed = parsed;
     this.#isDiscarding = this.#request.decide?.(parsed.head) === 'discard';
     if (this.#isDiscarding || this.#phase !== 'head') return; // the latter: `decide` cancelled
@@ -228,8 +230,9 @@ export class RunningExchange implements Exchange, Tenant, SendListener {
    */
   #retryStale(): boolean {
     const connection = this.#connection;
-    if (this.#hasRetried || !connection?.isReused || connection.answerHasBegun) return false;
-    if (this.#sentBytes() > 0 && !this.#mayRepeat()) return false;
+    if (this.#hasRetried || !connection?.isReused) return false;
+    const wasSent = this.#sentBytes() > 0;
+    if (wasSent && (connection.answerHasBegun || !this.#mayRepeat())) return false;
     this.#sender?.stop();
     if (!this.#request.body.canStart) return false;
     this.#hasRetried = true;

@@ -11,6 +11,7 @@ import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { fieldKind } from './fields.ts';
 import { writeTrailers } from './request-writer.ts';
+import { atTurnEnd, type Late } from './turn-end.ts';
 import type { ExchangeControl, RawHeaders, ResponseHead, ResponseSink } from './types.ts';
 
 export interface NodeSinkOptions {
@@ -45,7 +46,7 @@ export function nodeSink(res: ServerResponse, options: NodeSinkOptions = {}): Re
   return new NodeSink(res as Response, options.mapHead);
 }
 
-class NodeSink implements ResponseSink {
+class NodeSink implements ResponseSink, Late {
   readonly #res: Response;
   readonly #mapHead: ((head: ResponseHead) => ResponseHead) | undefined;
   #control: ExchangeControl | undefined;
@@ -55,7 +56,9 @@ class NodeSink implements ResponseSink {
   #isCorked = false;
   /** The relay reads no more until the socket has taken what it was given. */
   #isWaiting = false;
-  readonly #onFlushed = () => this.#wake();
+  /** The end of the answer, text all of it, for the end of the turn. */
+  #last = '';
+  #onFlushed: (() => void) | undefined;
 
   constructor(res: Response, mapHead: ((head: ResponseHead) => ResponseHead) | undefined) {
     this.#res = res;
@@ -101,17 +104,28 @@ class NodeSink implements ResponseSink {
   }
 
   end(trailers: RawHeaders): boolean {
-    const res = this.#res;
     const chunk = this.#pending;
     const last = this.#isChunked ? writeTrailers(trailers) : '';
     this.#pending = undefined;
-    let text = last;
-    if (chunk && chunk.length <= COALESCE_BYTES) text = `${this.#framed(chunk)}${last}`;
-    else if (chunk) this.#write(chunk);
-    if (text === '') res.end();
-    else res.end(text, 'latin1');
-    this.#isCorked = false; // `end` uncorks
+    const isSmall = chunk === undefined || chunk.length <= COALESCE_BYTES;
+    if (isSmall) this.#last = chunk ? this.#framed(chunk) + last : last;
+    else this.#write(chunk);
+    if (isSmall && !this.#isCorked) {
+      atTurnEnd(this);
+      return true; // its bytes are text by now
+    }
+    this.#finish(isSmall ? this.#last : last);
     return this.#isFlushed();
+  }
+
+  onTurnEnd(): void {
+    this.#finish(this.#last);
+  }
+
+  #finish(text: string): void {
+    if (text === '') this.#res.end();
+    else this.#res.end(text, 'latin1');
+    this.#isCorked = false; // `end` uncorks
   }
 
   abort(): void {
@@ -172,13 +186,19 @@ class NodeSink implements ResponseSink {
     const head = this.#takeHead();
     const size = this.#isChunked ? `${chunk.length.toString(16)}\r\n` : '';
     if (head !== '' || size !== '') socket.write(head + size, 'latin1');
-    socket.write(chunk, this.#isChunked ? undefined : this.#onFlushed);
-    if (this.#isChunked) socket.write('\r\n', 'latin1', this.#onFlushed);
+    const onFlushed = this.#flushListener();
+    socket.write(chunk, this.#isChunked ? undefined : onFlushed);
+    if (this.#isChunked) socket.write('\r\n', 'latin1', onFlushed);
   }
 
   /** Pipelined behind an answer that is still going on: Node queues for us, and keeps what it is given. */
   #queue(chunk: Buffer): void {
-    this.#res.write(this.#framed(chunk), 'latin1', this.#onFlushed);
+    this.#res.write(this.#framed(chunk), 'latin1', this.#flushListener());
+  }
+
+  /** Made only for answers that are streamed. */
+  #flushListener(): () => void {
+    return (this.#onFlushed ??= () => this.#wake());
   }
 
   #writeHeadAlone(): void {

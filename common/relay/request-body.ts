@@ -1,14 +1,15 @@
 /**
- * Sends one request: its head, then its body in the framing that the head promised, with backpressure. The
- * first body bytes usually come in the same turn as the head, so the head is held back until they do or the
- * turn ends: one write, one packet, for a small request.
+ * Sends one request: its head, then its body in the framing that the head promised, with backpressure. Text is
+ * held until the turn ends: the first body bytes usually come in the same turn as the head, and then a small
+ * request is one write and one packet.
  */
 import type { Connection } from './connection.ts';
 import { RelayError } from './errors.ts';
 import { writeTrailers, type WrittenHead } from './request-writer.ts';
+import { atTurnEnd, type Late } from './turn-end.ts';
 import type { BodyConsumer, BodySource, RawHeaders } from './types.ts';
 
-/** Up to here bytes in memory go out as one string with the head; copying them costs less than a second write. */
+/** Up to here bytes become text and go out with the rest of it; copying them costs less than a second write. */
 const COALESCE_BYTES = 8_192;
 
 export interface SendListener {
@@ -20,14 +21,14 @@ export interface SendListener {
 
 type State = 'head' | 'await-continue' | 'body' | 'sent' | 'stopped';
 
-export class RequestSender implements BodyConsumer {
+export class RequestSender implements BodyConsumer, Late {
   readonly #connection: Connection;
   readonly #head: WrittenHead;
   readonly #body: BodySource;
   readonly #listener: SendListener;
   #state: State = 'head';
-  #heldHead: string | undefined;
-  #flushHead: NodeJS.Immediate | undefined;
+  /** Text for the socket at the end of the turn. */
+  #held = '';
   #left: number;
   /** The source has been told to pause. */
   #isPaused = false;
@@ -59,18 +60,11 @@ export class RequestSender implements BodyConsumer {
   start(): void {
     const { text, isChunked, expectsContinue } = this.#head;
     const { bytes, length } = this.#body;
-    if (length === 0 && !isChunked) {
-      this.#state = 'sent';
-      this.#text(text);
-    } else if (bytes) this.#sendWhole(text, bytes);
-    else if (expectsContinue) {
-      this.#state = 'await-continue';
-      this.#text(text);
-    } else {
-      this.#heldHead = text;
-      this.#startBody();
-      if (this.#heldHead !== undefined) this.#flushHead = setImmediate(() => this.#releaseHead());
-    }
+    this.#hold(text);
+    if (length === 0 && !isChunked) this.#state = 'sent';
+    else if (bytes) this.#sendWhole(bytes);
+    else if (expectsContinue) this.#state = 'await-continue';
+    else this.#startBody();
   }
 
   /** Leave was given, or waited for long enough. */
@@ -87,24 +81,20 @@ export class RequestSender implements BodyConsumer {
 
   /** Nothing more is sent; the source is left to whoever owns it. */
   stop(): void {
-    clearImmediate(this.#flushHead);
     const wasReading = this.#state === 'body';
     if (this.#state !== 'sent') this.#state = 'stopped';
-    this.#heldHead = undefined;
+    this.#held = '';
     if (wasReading) this.#body.stop();
   }
 
   data(chunk: Buffer): boolean {
     if (this.#state !== 'body' || chunk.length === 0) return true;
-    if (this.#head.isChunked) this.#sendChunk(chunk);
-    else {
-      this.#left -= chunk.length;
-      if (this.#left < 0) {
-        this.#listener.onBodyFailed(new RelayError('bad-body', 'the body is longer than its Content-Length'));
-        return false;
-      }
-      this.#sendPlain(chunk);
+    if (!this.#head.isChunked && chunk.length > this.#left) {
+      this.fail(new RelayError('bad-body', 'the body is longer than its Content-Length'));
+      return false;
     }
+    this.#left -= chunk.length;
+    this.#send(chunk);
     this.#listener.onBodyProgress();
     this.#isPaused = this.#connection.isCongested;
     return !this.#isPaused;
@@ -114,9 +104,7 @@ export class RequestSender implements BodyConsumer {
     if (this.#state !== 'body') return;
     if (this.#left > 0) return this.fail(new RelayError('bad-body', 'the body is shorter than its length'));
     this.#state = 'sent';
-    const last = this.#head.isChunked ? writeTrailers(trailers) : '';
-    const head = this.#takeHead();
-    if (head !== '' || last !== '') this.#text(head + last);
+    if (this.#head.isChunked) this.#hold(writeTrailers(trailers));
   }
 
   fail(error: Error): void {
@@ -129,54 +117,36 @@ export class RequestSender implements BodyConsumer {
     else this.#body.start(this);
   }
 
-  #sendWhole(text: string, bytes: Buffer): void {
+  #sendWhole(bytes: Buffer): void {
     this.#state = 'body';
-    this.#heldHead = text;
-    if (bytes.length > 0) this.data(bytes);
-    if (this.#state === 'body') this.end([]);
+    this.data(bytes);
+    this.end([]);
   }
 
-  #sendPlain(chunk: Buffer): void {
-    const head = this.#takeHead();
-    if (head === '') return this.#bytes(chunk);
-    if (chunk.length <= COALESCE_BYTES) return this.#text(head + chunk.toString('latin1'));
+  #send(chunk: Buffer): void {
+    const [before, after] = this.#head.isChunked ? [`${chunk.length.toString(16)}\r\n`, '\r\n'] : ['', ''];
+    if (chunk.length <= COALESCE_BYTES) return this.#hold(`${before}${chunk.toString('latin1')}${after}`);
+    const text = this.#held + before;
+    this.#held = '';
     this.#connection.cork();
-    this.#text(head);
-    this.#bytes(chunk);
+    if (text !== '') this.#connection.writeText(text);
+    this.#connection.writeBytes(chunk);
+    if (after !== '') this.#connection.writeText(after);
     this.#connection.uncork();
+    this.#count(text.length + chunk.length + after.length);
   }
 
-  #sendChunk(chunk: Buffer): void {
-    const before = `${this.#takeHead()}${chunk.length.toString(16)}\r\n`;
-    if (chunk.length <= COALESCE_BYTES) return this.#text(`${before}${chunk.toString('latin1')}\r\n`);
-    this.#connection.cork();
-    this.#text(before);
-    this.#bytes(chunk);
-    this.#text('\r\n');
-    this.#connection.uncork();
+  #hold(text: string): void {
+    if (this.#held === '') atTurnEnd(this);
+    this.#held += text;
   }
 
-  #takeHead(): string {
-    const head = this.#heldHead;
-    if (head === undefined) return '';
-    this.#heldHead = undefined;
-    clearImmediate(this.#flushHead);
-    return head;
-  }
-
-  #releaseHead(): void {
-    const head = this.#takeHead();
-    if (head !== '') this.#text(head);
-  }
-
-  #text(text: string): void {
+  onTurnEnd(): void {
+    const text = this.#held;
+    if (text === '') return; // it went with bytes in the meantime, or the exchange is over
+    this.#held = '';
     this.#connection.writeText(text);
     this.#count(text.length);
-  }
-
-  #bytes(bytes: Buffer): void {
-    this.#connection.writeBytes(bytes);
-    this.#count(bytes.length);
   }
 
   #count(size: number): void {

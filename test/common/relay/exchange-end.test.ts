@@ -218,6 +218,19 @@ describe('a kept-alive connection that has gone stale', () => {
     assert.equal(upstream.wires.length, 1);
   });
 
+  it('is noticed before a request is written, when its end comes in the same turn', async (t) => {
+    const upstream = await rawUpstream(t, answering(OK));
+    const relay = testRelay(t);
+    const { target } = upstream;
+    await exchange(relay, { target });
+    const wire = await upstream.wire(0);
+    await new Promise((resolve) => setImmediate(resolve)); // from here to the turn's end the sockets are read once
+    // What an idle connection is told (a 408, and then the end) is no answer to the POST that is on its way.
+    wire.end('HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n');
+    const running = start(relay, { target, head: POST });
+    assert.deepEqual(await running.done, { kind: 'answered', status: 200 });
+  });
+
   it('a byte of the answer forbids the second try', async (t) => {
     let requests = 0;
     const upstream = await rawUpstream(t, (wire) =>
