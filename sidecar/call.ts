@@ -207,7 +207,9 @@ export class Call {
     this.#release();
     // One who was never let in is a refusal or nothing, not a call that ended.
     if (this.#hasStarted) this.#context.stats.finish(codeClass, (performance.now() - this.#begunAt) / 1_000);
-    this.#endInFlight();
+    // The app is done; the caller may still be reading. A drain that did not wait for him would cut his answer.
+    if (this.#res.closed) this.#endInFlight();
+    else this.#res.once('close', this.#endInFlight);
   }
 
   #release(): void {

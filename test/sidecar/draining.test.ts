@@ -1,5 +1,7 @@
 /** BEHAVIOURS.md, "Ending", as one pod sees it. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { request, type IncomingMessage } from 'node:http';
 import { describe, it } from 'node:test';
 import { sleep } from '../../common/lifecycle.ts';
 import { waitFor } from '../helpers/wait.ts';
@@ -39,6 +41,21 @@ describe('sidecar: draining', () => {
     await metricIs(sidecar, 'slimfaas_sidecar_running', 1);
     await sidecar.stop();
     assert.equal((await call).status, 200);
+  });
+
+  it('behaviour 21: a caller who reads slowly gets the whole of an answer that the app has long finished', async () => {
+    const size = 3_000_000; // less than what sockets and relay hold between app and caller, more than one write
+    await using app = await new App((_req, res) => void res.end(Buffer.alloc(size))).listen();
+    const sidecar = await sidecarFor(app.port);
+    const req = request({ host: '127.0.0.1', port: sidecar.port, agent: false }).end();
+    const [res] = (await once(req, 'response')) as [IncomingMessage];
+    res.pause();
+    const stopped = sidecar.stop();
+    await sleep(700);
+    let received = 0;
+    for await (const chunk of res) received += (chunk as Buffer).length;
+    assert.equal(received, size);
+    await stopped;
   });
 
   it('behaviour 22: an idle pod is drained within a second, and stops at once after that', async () => {
