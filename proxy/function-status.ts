@@ -33,7 +33,8 @@ export function functionStatus({ view, pods, throttler, account }: FunctionEntry
 }
 
 function podStatus(pod: Endpoint): FunctionStatus['Pods'][number] {
-  const Trouble = pod.suspicion ?? pod.view.trouble;
+  // Ready by its sidecar's word, a pod is well: Kubernetes' own probe is only seconds behind.
+  const Trouble = pod.suspicion ?? (pod.state.kind === 'ready' ? undefined : pod.view.trouble);
   const status = { Name: pod.view.name, State: pod.state.kind };
   return Trouble === undefined ? status : { ...status, Trouble };
 }

@@ -10,7 +10,8 @@ const TYPES = {
 } as const;
 
 /** Nothing from elsewhere may run in a page that shows names chosen by others. */
-const POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+const POLICY =
+  "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 export function addPageRoutes(router: Router): void {
   for (const [file, type] of Object.entries(TYPES)) {
