@@ -3,13 +3,26 @@
  * metrics). Followers decide too, so whatever is not the leader's to say is held back here.
  */
 import type { Log } from '../common/log.ts';
-import { encodeMessage } from '../common/messages.ts';
+import { encodeMessage, type ShareMessage } from '../common/messages.ts';
 import type { NatsLink } from '../common/nats.ts';
-import { functionSubject } from '../common/subjects.ts';
+import { functionSubject, type FunctionId } from '../common/subjects.ts';
+import type { Decision } from './decide/types.ts';
 import { createEventSink } from './events.ts';
-import type { KubeWriter } from './kube.ts';
+import type { KubeWriter, ScaleOutcome, ScaleRequest } from './kube.ts';
+import type { Workload } from './kube-objects.ts';
 import type { ScalerMetrics } from './metrics.ts';
-import type { ReconcileEffects } from './reconcile.ts';
+
+export interface ReconcileEffects {
+  readonly scale: (request: ScaleRequest) => Promise<ScaleOutcome>;
+  readonly publishShares: (id: FunctionId, message: ShareMessage) => void;
+  readonly isLeader: () => boolean;
+  /** A decision that differs from the last one, leader or not. */
+  readonly onDecision: (workload: Workload, decision: Decision) => void;
+  /** A replica count was changed; `wakeMs`: since the wake that caused it arrived. */
+  readonly onScaled: (workload: Workload, decision: Decision, wakeMs: number | undefined) => void;
+  /** Faults of annotations and dependencies, whenever they may have changed. */
+  readonly onFaults: (workload: Workload, faults: readonly string[]) => void;
+}
 
 export interface EffectDeps {
   readonly writer: KubeWriter;

@@ -1,6 +1,6 @@
 /**
- * Everything the scaler says to and hears from the Kubernetes API. The one file of this part that loads the
- * client library.
+ * Everything the scaler says to the Kubernetes API (what it hears is in `kube-watch.ts`). The one file of this
+ * part that loads the client library.
  *
  * A replica count is written as a merge patch on `/scale` that carries the resourceVersion it was decided on:
  * if anything has changed since, the API refuses, so a scaler that was frozen after its decision (or two that
@@ -12,22 +12,19 @@ import {
   AutoscalingV2Api,
   setHeaderOptions,
   V1MicroTime,
-  type KubernetesListObject,
-  type KubernetesObject,
   type V1Lease,
   type V1Scale,
-  type V2HorizontalPodAutoscaler,
 } from '@kubernetes/client-node';
-import type { KubeClients, V1Deployment, V1Pod, V1StatefulSet } from '../common/kube/client.ts';
-import { watchResource, type WatchHandlers, type Watched } from '../common/kube/watched.ts';
-import type { WorkloadKind } from '../common/function-spec.ts';
-import type { Running } from '../common/lifecycle.ts';
-import type { Log } from '../common/log.ts';
-import { FUNCTION_LABEL } from '../common/names.ts';
-import { functionKey } from '../common/subjects.ts';
-import { ownerKeyOf, type Workload } from './kube-objects.ts';
+import type { KubeClients } from '../common/kube/client.ts';
+import type { Workload } from './kube-objects.ts';
 import { isConflict, type LeaseRecord, type LeaseStore } from './lease.ts';
-import type { Autoscaler } from './world.ts';
+
+/** The shared clients, and the one that only the scaler needs. */
+export type ScalerClients = KubeClients & { readonly autoscaling: AutoscalingV2Api };
+
+export function scalerClients(clients: KubeClients): ScalerClients {
+  return { ...clients, autoscaling: clients.config.makeApiClient(AutoscalingV2Api) };
+}
 
 export interface ScaleRequest {
   readonly workload: Workload;
@@ -116,143 +113,6 @@ export function createKubeWriter(clients: KubeClients, component: { pod: string 
         },
       });
     },
-  };
-}
-
-export interface ClusterHandlers {
-  onWorkload(kind: WorkloadKind, object: V1Deployment | V1StatefulSet): void;
-  onWorkloadGone(kind: WorkloadKind, key: string): void;
-  onPod(object: V1Pod): void;
-  onPodGone(object: V1Pod): void;
-  onAutoscaler(autoscaler: Autoscaler): void;
-  onAutoscalerGone(autoscaler: Autoscaler): void;
-  /** True while every watch that decisions rest on is in sync. */
-  onSynced(isSynced: boolean): void;
-}
-
-export interface ClusterWatch extends Running {
-  readonly isSynced: boolean;
-}
-
-/** Watches what decisions rest on, in the given namespaces or (none given) in all. */
-export function watchCluster(
-  clients: KubeClients,
-  namespaces: readonly string[],
-  handlers: ClusterHandlers,
-  log: Log,
-): ClusterWatch {
-  const watches: Watched[] = [];
-  let wasSynced = false;
-  const required: Watched[] = [];
-  const onSynced = () => {
-    const isSynced = required.every((watch) => watch.isSynced);
-    if (isSynced === wasSynced) return;
-    wasSynced = isSynced;
-    handlers.onSynced(isSynced);
-  };
-  for (const namespace of namespaces.length > 0 ? namespaces : [undefined]) {
-    const scoped = watchNamespace(clients, namespace, { ...handlers, onSynced }, log);
-    required.push(...scoped.required);
-    watches.push(...scoped.required, scoped.autoscalers);
-  }
-  return {
-    get isSynced() {
-      return wasSynced;
-    },
-    async stop() {
-      await Promise.all(watches.map((watch) => watch.stop()));
-    },
-  };
-}
-
-function watchNamespace(
-  clients: KubeClients,
-  namespace: string | undefined,
-  handlers: ClusterHandlers & { onSynced(): void },
-  log: Log,
-): { required: Watched[]; autoscalers: Watched } {
-  const { config, apps, core } = clients;
-  const autoscaling = config.makeApiClient(AutoscalingV2Api);
-  const watch = <T extends KubernetesObject>(
-    api: string,
-    resource: string,
-    list: () => Promise<KubernetesListObject<T>>,
-    on: WatchHandlers<T>,
-    labelSelector?: string,
-  ) => {
-    const path =
-      namespace === undefined ? `${api}/${resource}` : `${api}/namespaces/${namespace}/${resource}`;
-    return watchResource<T>(config, list, on, { path, log, ...(labelSelector ? { labelSelector } : {}) });
-  };
-  const labelSelector = FUNCTION_LABEL;
-  const workloads = <T extends V1Deployment | V1StatefulSet>(kind: WorkloadKind): WatchHandlers<T> => ({
-    onSet: (object) => handlers.onWorkload(kind, object),
-    onDelete: (object) =>
-      handlers.onWorkloadGone(
-        kind,
-        functionKey({ namespace: object.metadata?.namespace ?? '', name: object.metadata?.name ?? '' }),
-      ),
-    onSynced: () => handlers.onSynced(),
-  });
-  const required = [
-    watch<V1Deployment>(
-      '/apis/apps/v1',
-      'deployments',
-      () =>
-        namespace === undefined
-          ? apps.listDeploymentForAllNamespaces()
-          : apps.listNamespacedDeployment({ namespace }),
-      workloads('Deployment'),
-    ),
-    watch<V1StatefulSet>(
-      '/apis/apps/v1',
-      'statefulsets',
-      () =>
-        namespace === undefined
-          ? apps.listStatefulSetForAllNamespaces()
-          : apps.listNamespacedStatefulSet({ namespace }),
-      workloads('StatefulSet'),
-    ),
-    watch<V1Pod>(
-      '/api/v1',
-      'pods',
-      () =>
-        namespace === undefined
-          ? core.listPodForAllNamespaces({ labelSelector })
-          : core.listNamespacedPod({ namespace, labelSelector }),
-      { onSet: handlers.onPod, onDelete: handlers.onPodGone, onSynced: () => handlers.onSynced() },
-      labelSelector,
-    ),
-  ];
-  const autoscalers = watch<V2HorizontalPodAutoscaler>(
-    '/apis/autoscaling/v2',
-    'horizontalpodautoscalers',
-    () =>
-      namespace === undefined
-        ? autoscaling.listHorizontalPodAutoscalerForAllNamespaces()
-        : autoscaling.listNamespacedHorizontalPodAutoscaler({ namespace }),
-    {
-      onSet: (object) => {
-        const found = autoscalerOf(object);
-        if (found) handlers.onAutoscaler(found);
-      },
-      onDelete: (object) => {
-        const found = autoscalerOf(object);
-        if (found) handlers.onAutoscalerGone(found);
-      },
-    },
-  );
-  return { required, autoscalers };
-}
-
-function autoscalerOf(object: V2HorizontalPodAutoscaler): Autoscaler | undefined {
-  const target = object.spec?.scaleTargetRef;
-  if (target?.kind !== 'Deployment' && target?.kind !== 'StatefulSet') return undefined;
-  const key = functionKey({ namespace: object.metadata?.namespace ?? '', name: target.name });
-  return {
-    name: object.metadata?.name ?? '',
-    ownerKey: ownerKeyOf(target.kind, key),
-    minReplicas: object.spec?.minReplicas ?? 1,
   };
 }
 

@@ -26,7 +26,21 @@ import {
 } from './decide/triggers.ts';
 import type { LoadAdvice } from './decide/types.ts';
 import type { Workload } from './kube-objects.ts';
-import type { LoadAdvisor, SeenLoad } from './reconcile.ts';
+
+/** What a function's triggers advise, asked once a tick. */
+export interface LoadAdvisor {
+  advise(workload: Workload, fn: FunctionInfo, seen: SeenLoad): LoadAdvice | undefined;
+  onScaled(key: string, change: { from: number; to: number }, nowMs: number): void;
+  forget(key: string): void;
+  /** Triggers that cannot work as written. */
+  faultsOf(fn: FunctionInfo): readonly string[];
+}
+
+export interface SeenLoad {
+  readonly activity: FunctionActivity;
+  readonly readyPods: number;
+  readonly nowMs: number;
+}
 
 export interface JobLoad {
   /** Jobs in nobody's hands; undefined: never read. */

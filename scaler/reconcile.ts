@@ -11,53 +11,20 @@
 import type { FunctionInfo, WorkloadKind } from '../common/function-spec.ts';
 import type { ActivityMessage, ReadyMessage, ShareMessage, WakeMessage } from '../common/messages.ts';
 import type { Log } from '../common/log.ts';
-import { describeError } from '../common/errors.ts';
 import { functionKey, type FunctionId } from '../common/subjects.ts';
-import type { FunctionActivity } from './activity.ts';
+import { Actuator } from './actuator.ts';
 import { decide } from './decide/decide.ts';
-import type { Decision, LoadAdvice } from './decide/types.ts';
 import { DependencyIndex } from './dependency-index.ts';
+import type { ReconcileEffects } from './effects.ts';
 import { FactFinder, readyPods, type Surroundings } from './facts.ts';
-import type { ScaleOutcome, ScaleRequest } from './kube.ts';
 import { podOf, workloadOf, ownerKeyOf, type Workload } from './kube-objects.ts';
 import type { V1Deployment, V1Pod, V1StatefulSet } from '../common/kube/client.ts';
+import { FaultTeller } from './faults.ts';
+import type { LoadAdvisor } from './load-advisor.ts';
 import { FunctionState } from './state.ts';
-import { shareOut } from './share-out.ts';
+import { Sharer } from './share-out.ts';
 import { noteShares } from './shares.ts';
 import { World } from './world.ts';
-
-/** A follower helps when a wake was not acted upon for that long: ten times what a healthy leader needs. */
-const ASSIST_AFTER_MS = 1_000;
-
-/** A new leader grants nothing before the former's last grants, and the reports of them, have arrived. */
-const HANDOVER_MS = 1_000;
-
-/** What a function's triggers advise, asked once a tick; see `load-advisor.ts`. */
-export interface LoadAdvisor {
-  advise(workload: Workload, fn: FunctionInfo, seen: SeenLoad): LoadAdvice | undefined;
-  onScaled(key: string, change: { from: number; to: number }, nowMs: number): void;
-  forget(key: string): void;
-  /** Triggers that cannot work as written. */
-  faultsOf(fn: FunctionInfo): readonly string[];
-}
-
-export interface SeenLoad {
-  readonly activity: FunctionActivity;
-  readonly readyPods: number;
-  readonly nowMs: number;
-}
-
-export interface ReconcileEffects {
-  readonly scale: (request: ScaleRequest) => Promise<ScaleOutcome>;
-  readonly publishShares: (id: FunctionId, message: ShareMessage) => void;
-  readonly isLeader: () => boolean;
-  /** A decision that differs from the last one, leader or not. */
-  readonly onDecision: (workload: Workload, decision: Decision) => void;
-  /** A replica count was changed; `wakeMs`: since the wake that caused it arrived. */
-  readonly onScaled: (workload: Workload, decision: Decision, wakeMs: number | undefined) => void;
-  /** Faults of annotations and dependencies, whenever they may have changed. */
-  readonly onFaults: (workload: Workload, faults: readonly string[]) => void;
-}
 
 export interface ReconcileOptions {
   readonly effects: ReconcileEffects;
@@ -77,11 +44,27 @@ export class Reconciler {
   #isSynced = false;
   /** Nothing is decided before the first list. A watch that broke later blocks the way down, never a wake. */
   #hasSynced = false;
-  #leadingSinceMs = 0;
   readonly #dependencies = new DependencyIndex(this.world);
+  readonly #actuator: Actuator;
+  readonly #sharer: Sharer;
+  readonly #faults: FaultTeller;
 
   constructor(options: ReconcileOptions) {
     this.#options = options;
+    const { effects, now, log, advisor } = options;
+    this.#faults = new FaultTeller(this.world, effects.onFaults, (workload, fn) => [
+      ...this.#dependencies.faultsOf(workload, fn),
+      ...advisor().faultsOf(fn),
+    ]);
+    this.#sharer = new Sharer(this.world, effects.isLeader);
+    this.#actuator = new Actuator({
+      effects,
+      now,
+      log,
+      onScaled: (...args) => this.#noteScaled(...args),
+      // More may have come to wait meanwhile than it was sized for.
+      onWoken: (key) => this.#decideNow(key, new FactFinder(this.#surroundings(), now())),
+    });
   }
 
   // ---- what is seen -------------------------------------------------------------------------------------
@@ -204,8 +187,8 @@ export class Reconciler {
 
   /** What stands for a while is told anew by the new leader; nothing else changes hands. */
   onLeading(): void {
-    this.#leadingSinceMs = this.#options.now();
-    this.#tellFaults();
+    this.#sharer.onLeading(this.#options.now());
+    this.#faults.tellAgain();
     this.tick();
   }
 
@@ -222,9 +205,9 @@ export class Reconciler {
   }
 
   /** Everything in the user's annotations that cannot be used as written. */
-  faultsOf(workload: Workload, fn: FunctionInfo): string[] {
-    const faults = fn.faults.map((f) => `${f.annotation}: ${f.problem}; in force: ${f.inForce}`);
-    return [...faults, ...this.#dependencies.faultsOf(workload, fn), ...this.#options.advisor().faultsOf(fn)];
+  faultsOf(workload: Workload, fn: FunctionInfo): readonly string[] {
+    this.#refreshGraph();
+    return this.#faults.of(workload, fn);
   }
 
   /** The function, then what it depends on, so that all patches leave at once. */
@@ -257,95 +240,34 @@ export class Reconciler {
 
   #decide(workload: Workload, fn: FunctionInfo, finder: FactFinder, nowMs: number): void {
     const state = this.#state(workload.key);
-    this.#settle(workload, state, nowMs);
+    state.settle(workload.replicas, () => readyPods(workload, this.#surroundings()), nowMs);
     const decision = decide(finder.factsOf(workload, fn, state));
     if (state.log({ atMs: nowMs, from: workload.replicas, decision }))
       this.#options.effects.onDecision(workload, decision);
     if (decision.wanted === workload.replicas) state.wakeDueSinceMs = undefined;
-    else this.#act(workload, state, decision, nowMs);
+    else this.#actuator.act(workload, state, decision, nowMs);
   }
 
-  /** What has come true since the last look. */
-  #settle(workload: Workload, state: FunctionState, nowMs: number): void {
-    if (workload.replicas === 0) {
-      state.coldStartSinceMs = undefined;
-      return;
-    }
-    state.activity.wakeAtMs = undefined;
-    if (state.coldStartSinceMs !== undefined && readyPods(workload, this.#surroundings()) > 0) {
-      state.coldStartSinceMs = undefined;
-      state.readySinceMs = nowMs;
-    }
-  }
-
-  #act(workload: Workload, state: FunctionState, decision: Decision, nowMs: number): void {
-    if (state.patching) return;
-    const { isLeader } = this.#options.effects;
-    if (isLeader()) return void this.#patch(workload, state, decision, isLeader);
-    if (decision.kind !== 'wake') return;
-    state.wakeDueSinceMs ??= nowMs;
-    if (nowMs - state.wakeDueSinceMs < ASSIST_AFTER_MS) return;
-    this.#options.log.warn({ function: workload.key }, 'no leader acts on this wake; waking it for him');
-    void this.#patch(workload, state, decision, () => true);
-  }
-
-  async #patch(
-    workload: Workload,
-    state: FunctionState,
-    decision: Decision,
-    mayGoOn: () => boolean,
-  ): Promise<void> {
-    const { effects, now, log } = this.#options;
-    const wakeAtMs = decision.kind === 'wake' ? state.activity.wakeAtMs : undefined;
-    const to = decision.wanted;
-    state.patching = { to };
-    try {
-      const outcome = await effects.scale({ workload, to, mayGoOn });
-      state.patching = undefined;
-      if (outcome.kind === 'overtaken') return;
-      this.#noteScaled(workload, state, outcome);
-      effects.onScaled(workload, decision, wakeAtMs === undefined ? undefined : now() - wakeAtMs);
-      // More may have come to wait meanwhile than it was sized for.
-      if (decision.kind === 'wake')
-        this.#decideNow(workload.key, new FactFinder(this.#surroundings(), now()));
-    } catch (error) {
-      state.patching = undefined;
-      log.warn({ function: workload.key, to, error: describeError(error) }, 'scaling failed; trying again');
-    }
-  }
-
-  #noteScaled(
-    workload: Workload,
-    state: FunctionState,
-    made: { replicas: number; resourceVersion: string },
-  ): void {
+  #noteScaled(workload: Workload, made: { replicas: number; resourceVersion: string }): void {
     const nowMs = this.#options.now();
     this.world.noteScaled(workload, made.replicas, made.resourceVersion);
-    state.setByOthers = undefined;
-    state.wakeDueSinceMs = undefined;
-    if (workload.replicas === 0) state.coldStartSinceMs = nowMs;
     const change = { from: workload.replicas, to: made.replicas };
     this.#options.advisor().onScaled(workload.key, change, nowMs);
   }
 
-  /** Somebody else changed the count: it counts as use and stands for one idle timeout. */
   #noteOthers(after: Workload, before: Workload | undefined): void {
     const state = this.#state(after.key);
     if (before?.fn?.spec !== after.fn?.spec) state.setByOthers = undefined;
     if (!before || before.uid !== after.uid || before.replicas === after.replicas) return;
-    if (state.patching?.to === after.replicas || !this.#options.effects.isLeader()) return;
-    if (this.world.autoscalerOf(after)) return;
-    state.setByOthers = { replicas: after.replicas, atMs: this.#options.now() };
+    if (!this.#options.effects.isLeader() || this.world.autoscalerOf(after)) return;
+    state.noteCount(after.replicas, this.#options.now());
   }
 
   #share(key: string, nowMs: number): void {
-    const { effects } = this.#options;
     const workload = this.world.workload(key);
     const state = this.#states.get(key);
-    if (!workload || !state || !effects.isLeader()) return;
-    if (nowMs - this.#leadingSinceMs < HANDOVER_MS) return;
-    const message = shareOut(workload, state, this.world, nowMs);
-    if (message) effects.publishShares(workload.id, message);
+    const message = workload && state ? this.#sharer.share(workload, state, nowMs) : undefined;
+    if (workload && message) this.#options.effects.publishShares(workload.id, message);
   }
 
   #noteUse(id: FunctionId, atMs: number): void {
@@ -355,8 +277,14 @@ export class Reconciler {
   }
 
   #state(key: string): FunctionState {
-    let state = this.#states.get(key);
-    if (!state) this.#states.set(key, (state = new FunctionState(this.#options.now())));
+    const known = this.#states.get(key);
+    if (known) return known;
+    const nowMs = this.#options.now();
+    const state = new FunctionState(nowMs);
+    this.#states.set(key, state);
+    // Pods may be listed before the workload that they belong to.
+    const workload = this.world.workload(key);
+    if (workload) for (const pod of this.world.podsOf(workload).values()) state.seePod(pod, nowMs);
     return state;
   }
 
@@ -379,11 +307,6 @@ export class Reconciler {
   }
 
   #refreshGraph(): void {
-    if (this.#dependencies.refresh()) this.#tellFaults();
-  }
-
-  #tellFaults(): void {
-    for (const workload of this.world.workloads())
-      if (workload.fn) this.#options.effects.onFaults(workload, this.faultsOf(workload, workload.fn));
+    if (this.#dependencies.refresh()) this.#faults.tell();
   }
 }

@@ -13,25 +13,39 @@ const REPEAT_MS = 5_000;
 /** A report that left up to a second before the drain may show less than was admitted until then. */
 const REPORT_LAG_MS = 1_000;
 
-/** Undefined when there is nothing to split, or nothing new to say yet. */
-export function shareOut(
-  workload: Workload,
-  state: FunctionState,
-  world: World,
-  nowMs: number,
-): ShareMessage | undefined {
-  const limit = workload.fn?.spec.parallelLimit;
-  if (!workload.fn || limit === undefined) return undefined;
-  const pods = [...world.podsOf(workload).values()]
-    .map((pod) => sharePod(pod, state))
-    .filter((pod) => pod !== undefined);
-  if (pods.length === 0) return undefined;
-  const perPod = workload.fn.spec.parallelPerPod;
-  const { ledger, isChanged } = splitShares({ limit, perPod, pods }, state.ledger);
-  state.ledger = ledger;
-  if (!isChanged && nowMs - state.sharesSentMs < REPEAT_MS) return undefined;
-  state.sharesSentMs = nowMs;
-  return { limit, shares: sharesOf(pods, ledger) };
+/** A new leader grants nothing before the former's last grants, and the reports of them, have arrived. */
+const HANDOVER_MS = 1_000;
+
+export class Sharer {
+  readonly #world: World;
+  readonly #isLeader: () => boolean;
+  #leadingSinceMs = 0;
+
+  constructor(world: World, isLeader: () => boolean) {
+    this.#world = world;
+    this.#isLeader = isLeader;
+  }
+
+  onLeading(nowMs: number): void {
+    this.#leadingSinceMs = nowMs;
+  }
+
+  /** Undefined when there is nothing to split, or nothing new to say yet. */
+  share(workload: Workload, state: FunctionState, nowMs: number): ShareMessage | undefined {
+    const limit = workload.fn?.spec.parallelLimit;
+    if (!workload.fn || limit === undefined || !this.#isLeader()) return undefined;
+    if (nowMs - this.#leadingSinceMs < HANDOVER_MS) return undefined;
+    const pods = [...this.#world.podsOf(workload).values()]
+      .map((pod) => sharePod(pod, state))
+      .filter((pod) => pod !== undefined);
+    if (pods.length === 0) return undefined;
+    const perPod = workload.fn.spec.parallelPerPod;
+    const { ledger, isChanged } = splitShares({ limit, perPod, pods }, state.ledger);
+    state.ledger = ledger;
+    if (!isChanged && nowMs - state.sharesSentMs < REPEAT_MS) return undefined;
+    state.sharesSentMs = nowMs;
+    return { limit, shares: sharesOf(pods, ledger) };
+  }
 }
 
 /** Undefined for a pod that cannot admit anything: no sidecar, or no address yet. */

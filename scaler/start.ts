@@ -18,7 +18,8 @@ import {
 } from '../common/subjects.ts';
 import type { ScalerConfig } from './flags.ts';
 import { createEffects } from './effects.ts';
-import { createKubeWriter, createLeaseStore, watchCluster, type ClusterHandlers } from './kube.ts';
+import { createKubeWriter, createLeaseStore, scalerClients } from './kube.ts';
+import { watchCluster, type ClusterHandlers } from './kube-watch.ts';
 import { startElection, type Election } from './lease.ts';
 import { Load } from './load.ts';
 import { createScalerMetrics } from './metrics.ts';
@@ -59,7 +60,7 @@ export async function startScaler(config: ScalerConfig, deps: ScalerDeps): Promi
     jobsOf: (key) => load.jobs.depthOf(key)?.total ?? 0,
     advisor: () => load.advisor,
   });
-  const watch = watchCluster(kube, config.namespaces, clusterHandlers(reconciler), log);
+  const watch = watchCluster(scalerClients(kube), config.namespaces, clusterHandlers(reconciler), log);
   const load: Load = new Load({
     config,
     nats,

@@ -70,6 +70,23 @@ export class FunctionState {
     this.pods.set(pod.name, seen);
   }
 
+  /** What has come true since the last look. */
+  settle(replicas: number, readyPods: () => number, nowMs: number): void {
+    if (replicas === 0) {
+      this.coldStartSinceMs = undefined;
+      return;
+    }
+    this.activity.wakeAtMs = undefined;
+    if (this.coldStartSinceMs === undefined || readyPods() === 0) return;
+    this.coldStartSinceMs = undefined;
+    this.readySinceMs = nowMs;
+  }
+
+  /** A count that we did not ask for: it counts as use and stands for one idle timeout. */
+  noteCount(replicas: number, nowMs: number): void {
+    if (this.patching?.to !== replicas) this.setByOthers = { replicas, atMs: nowMs };
+  }
+
   forgetPod(name: string): void {
     this.pods.delete(name);
     this.activity.forgetPod(name);

@@ -109,6 +109,8 @@ test('shares are published by the leader only, and sum to the limit', async (t) 
   t.after(release);
   await cluster.scaler();
   await cluster.scaler({ 'pod-name': 'follower' }, { leads: false });
+  // What they had from whoever led before: the leader has to hear it before it can split anything.
+  for (const pod of pods) cluster.report('fn', { pod, limit: 1 });
   const sum = () => pods.reduce((total, pod) => total + (told.get(pod) ?? 0), 0);
   await waitFor(() => sum() === 5, { what: 'shares sum to 5' });
 });

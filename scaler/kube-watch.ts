@@ -1,0 +1,163 @@
+/**
+ * What the scaler hears from the Kubernetes API: workloads, the pods that carry the function label, and the
+ * autoscalers of others, in some namespaces or in all. The client library is imported for its types only.
+ */
+import type {
+  KubernetesListObject,
+  KubernetesObject,
+  V2HorizontalPodAutoscaler,
+} from '@kubernetes/client-node';
+import type { WorkloadKind } from '../common/function-spec.ts';
+import type { V1Deployment, V1Pod, V1StatefulSet } from '../common/kube/client.ts';
+import { watchResource, type WatchHandlers, type Watched } from '../common/kube/watched.ts';
+import type { Running } from '../common/lifecycle.ts';
+import type { Log } from '../common/log.ts';
+import { FUNCTION_LABEL } from '../common/names.ts';
+import { functionKey } from '../common/subjects.ts';
+import type { ScalerClients } from './kube.ts';
+import { ownerKeyOf } from './kube-objects.ts';
+import type { Autoscaler } from './world.ts';
+
+export interface ClusterHandlers {
+  onWorkload(kind: WorkloadKind, object: V1Deployment | V1StatefulSet): void;
+  onWorkloadGone(kind: WorkloadKind, key: string): void;
+  onPod(object: V1Pod): void;
+  onPodGone(object: V1Pod): void;
+  onAutoscaler(autoscaler: Autoscaler): void;
+  onAutoscalerGone(autoscaler: Autoscaler): void;
+  /** True while every watch that decisions rest on is in sync. */
+  onSynced(isSynced: boolean): void;
+}
+
+export interface ClusterWatch extends Running {
+  readonly isSynced: boolean;
+}
+
+/** Watches what decisions rest on, in the given namespaces or (none given) in all. */
+export function watchCluster(
+  clients: ScalerClients,
+  namespaces: readonly string[],
+  handlers: ClusterHandlers,
+  log: Log,
+): ClusterWatch {
+  const watches: Watched[] = [];
+  let wasSynced = false;
+  const required: Watched[] = [];
+  const onSynced = () => {
+    const isSynced = required.every((watch) => watch.isSynced);
+    if (isSynced === wasSynced) return;
+    wasSynced = isSynced;
+    handlers.onSynced(isSynced);
+  };
+  for (const namespace of namespaces.length > 0 ? namespaces : [undefined]) {
+    const scoped = watchNamespace(clients, namespace, { ...handlers, onSynced }, log);
+    required.push(...scoped.required);
+    watches.push(...scoped.required, scoped.autoscalers);
+  }
+  return {
+    get isSynced() {
+      return wasSynced;
+    },
+    async stop() {
+      await Promise.all(watches.map((watch) => watch.stop()));
+    },
+  };
+}
+
+type Handlers = ClusterHandlers & { onSynced(): void };
+
+function watchNamespace(
+  clients: ScalerClients,
+  namespace: string | undefined,
+  handlers: Handlers,
+  log: Log,
+): { required: Watched[]; autoscalers: Watched } {
+  const { config } = clients;
+  const lists = listsOf(clients, namespace);
+  const pathOf = (api: string, resource: string) =>
+    namespace === undefined ? `${api}/${resource}` : `${api}/namespaces/${namespace}/${resource}`;
+  const inApps = (resource: string) => ({ path: pathOf('/apis/apps/v1', resource), log });
+  const ofPods = { path: pathOf('/api/v1', 'pods'), labelSelector: FUNCTION_LABEL, log };
+  const ofAutoscalers = { path: pathOf('/apis/autoscaling/v2', 'horizontalpodautoscalers'), log };
+  const onPod = {
+    onSet: handlers.onPod,
+    onDelete: handlers.onPodGone,
+    onSynced: () => handlers.onSynced(),
+  };
+  return {
+    required: [
+      watchResource(
+        config,
+        lists.deployments,
+        workloadHandlers('Deployment', handlers),
+        inApps('deployments'),
+      ),
+      watchResource(config, lists.sets, workloadHandlers('StatefulSet', handlers), inApps('statefulsets')),
+      watchResource<V1Pod>(config, lists.pods, onPod, ofPods),
+    ],
+    autoscalers: watchResource(config, lists.autoscalers, autoscalerHandlers(handlers), ofAutoscalers),
+  };
+}
+
+type List<T extends KubernetesObject> = () => Promise<KubernetesListObject<T>>;
+
+interface Lists {
+  readonly deployments: List<V1Deployment>;
+  readonly sets: List<V1StatefulSet>;
+  readonly pods: List<V1Pod>;
+  readonly autoscalers: List<V2HorizontalPodAutoscaler>;
+}
+
+function listsOf({ apps, core, autoscaling }: ScalerClients, namespace: string | undefined): Lists {
+  const labelSelector = FUNCTION_LABEL;
+  if (namespace === undefined)
+    return {
+      deployments: () => apps.listDeploymentForAllNamespaces(),
+      sets: () => apps.listStatefulSetForAllNamespaces(),
+      pods: () => core.listPodForAllNamespaces({ labelSelector }),
+      autoscalers: () => autoscaling.listHorizontalPodAutoscalerForAllNamespaces(),
+    };
+  return {
+    deployments: () => apps.listNamespacedDeployment({ namespace }),
+    sets: () => apps.listNamespacedStatefulSet({ namespace }),
+    pods: () => core.listNamespacedPod({ namespace, labelSelector }),
+    autoscalers: () => autoscaling.listNamespacedHorizontalPodAutoscaler({ namespace }),
+  };
+}
+
+function workloadHandlers<T extends V1Deployment | V1StatefulSet>(
+  kind: WorkloadKind,
+  handlers: Handlers,
+): WatchHandlers<T> {
+  const keyOf = ({ metadata }: T) =>
+    functionKey({ namespace: metadata?.namespace ?? '', name: metadata?.name ?? '' });
+  return {
+    onSet: (object) => handlers.onWorkload(kind, object),
+    onDelete: (object) => handlers.onWorkloadGone(kind, keyOf(object)),
+    onSynced: () => handlers.onSynced(),
+  };
+}
+
+function autoscalerHandlers(handlers: Handlers): WatchHandlers<V2HorizontalPodAutoscaler> {
+  return {
+    onSet(object) {
+      const found = autoscalerOf(object);
+      if (found) handlers.onAutoscaler(found);
+    },
+    onDelete(object) {
+      const found = autoscalerOf(object);
+      if (found) handlers.onAutoscalerGone(found);
+    },
+  };
+}
+
+function autoscalerOf(object: V2HorizontalPodAutoscaler): Autoscaler | undefined {
+  const target = object.spec?.scaleTargetRef;
+  if (target?.kind !== 'Deployment' && target?.kind !== 'StatefulSet') return undefined;
+  const key = functionKey({ namespace: object.metadata?.namespace ?? '', name: target.name });
+  return {
+    name: object.metadata?.name ?? '',
+    ownerKey: ownerKeyOf(target.kind, key),
+    minReplicas: object.spec?.minReplicas ?? 1,
+  };
+}
