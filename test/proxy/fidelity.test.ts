@@ -161,6 +161,7 @@ test('a pod that dies before its answer begins: GET is tried elsewhere, POST is 
   const post = await callUrl(`${t.url}/function/fib/`, { body: 'x', agent: new Agent() });
   assert.equal(post.status, 502);
   assert.equal(post.headers['slimfaas-reason'], 'upstream-failed');
+  assert.equal(pod.seen.length, 1, 'a POST that may have run is not run again');
   let calls = 0;
   pod.run = (req, res) => (++calls % 2 ? bad : good)(req, res);
   assert.equal((await callUrl(`${t.url}/function/fib/`)).status, 200);

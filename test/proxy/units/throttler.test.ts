@@ -81,6 +81,17 @@ test('behaviour 3: A queued, then B; a place frees; A goes first, and no newcome
   assert.ok(b.place && !newcomer.place);
 });
 
+test('a place that is free while somebody waits is not the newcomer’s', () => {
+  const t = setUp();
+  const running = t.arrive('running');
+  const first = t.arrive('first');
+  running.place?.release(true); // nobody was told yet
+  const newcomer = t.arrive('newcomer');
+  assert.equal(newcomer.place, undefined);
+  t.throttler.changed();
+  assert.ok(first.place && !newcomer.place);
+});
+
 test('behaviour 4: one who leaves the middle of the line is passed over, and counters return to 0', () => {
   const t = setUp();
   const running = t.arrive('running');
