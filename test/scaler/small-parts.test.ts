@@ -1,0 +1,182 @@
+/** The small parts by themselves: Events that do not flood, the index of the world, objects as the API has them. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { V1Deployment, V1Pod } from '../../common/kube/client.ts';
+import { silentLog } from '../../common/log.ts';
+import { createEventSink } from '../../scaler/events.ts';
+import type { KubeEvent } from '../../scaler/kube.ts';
+import { podOf, workloadOf, type Workload } from '../../scaler/kube-objects.ts';
+import { World } from '../../scaler/world.ts';
+
+function deployment(name: string, rest: Partial<V1Deployment> = {}): V1Deployment {
+  const metadata = { name, namespace: 'ns', uid: `uid-${name}`, resourceVersion: '5' };
+  const template = { metadata: { annotations: { 'SlimFaas/Function': 'true' } } };
+  return { metadata, spec: { replicas: 1, selector: {}, template }, ...rest };
+}
+
+const workload = (name: string, rest: Partial<Workload> = {}): Workload => ({
+  ...workloadOf('Deployment', deployment(name), undefined),
+  ...rest,
+});
+
+describe('Events', () => {
+  function sink() {
+    const sent: string[] = [];
+    const clock = { nowMs: 0 };
+    const emit = async (w: Workload, event: KubeEvent) => void sent.push(`${w.id.name} ${event.message}`);
+    return { sent, clock, events: createEventSink({ emit }, { now: () => clock.nowMs, log: silentLog }) };
+  }
+  const event = (message: string): KubeEvent => ({ type: 'Normal', reason: 'Wake', message });
+
+  test('the same message once in ten minutes, for each workload by itself', () => {
+    const { sent, clock, events } = sink();
+    for (const name of ['a', 'a', 'b']) events.emit(workload(name), event('x'));
+    assert.deepEqual(sent, ['a x', 'b x']);
+    clock.nowMs = 599_999;
+    events.emit(workload('a'), event('x'));
+    assert.equal(sent.length, 2);
+    clock.nowMs = 600_000;
+    events.emit(workload('a'), event('x'));
+    assert.equal(sent.length, 3);
+  });
+
+  test('no more than twenty for one workload in ten minutes', () => {
+    const { sent, clock, events } = sink();
+    for (let i = 0; i < 50; i++) events.emit(workload('a'), event(String(i)));
+    assert.equal(sent.length, 20);
+    clock.nowMs = 600_000;
+    events.emit(workload('a'), event('again'));
+    assert.equal(sent.length, 21);
+  });
+
+  test('an API that refuses them disturbs nobody', async () => {
+    const emit = () => Promise.reject(new Error('forbidden'));
+    createEventSink({ emit }, { now: () => 0, log: silentLog }).emit(workload('a'), event('x'));
+    await new Promise((resolve) => setImmediate(resolve));
+  });
+});
+
+describe('the world', () => {
+  test('an event older than what is known is ignored, one of a workload made anew is not', () => {
+    const world = new World();
+    world.setWorkload(workload('a', { replicas: 1, resourceVersion: '9' }));
+    world.noteScaled(workload('a', { replicas: 1 }), 3, '10');
+    world.setWorkload(workload('a', { replicas: 1, resourceVersion: '9' }));
+    assert.equal(world.workload('ns/a')?.replicas, 3);
+    world.setWorkload(workload('a', { replicas: 0, resourceVersion: '8', uid: 'new' }));
+    assert.equal(world.workload('ns/a')?.replicas, 0);
+  });
+
+  test('resource versions are compared as numbers, and not at all when they are none', () => {
+    const world = new World();
+    world.setWorkload(workload('a', { replicas: 1, resourceVersion: '99' }));
+    world.setWorkload(workload('a', { replicas: 2, resourceVersion: '100' }));
+    assert.equal(world.workload('ns/a')?.replicas, 2);
+    world.setWorkload(workload('a', { replicas: 3, resourceVersion: 'x' }));
+    assert.equal(world.workload('ns/a')?.replicas, 3);
+  });
+
+  test('of two workloads with one name the annotated one is the function', () => {
+    const world = new World();
+    const set = { ...workload('a'), kind: 'StatefulSet' as const };
+    world.setWorkload(workload('a', { fn: undefined }));
+    world.setWorkload(set);
+    assert.equal(world.workload('ns/a')?.kind, 'StatefulSet');
+    world.deleteWorkload('StatefulSet', 'ns/a');
+    assert.equal(world.workload('ns/a')?.kind, 'Deployment');
+    world.deleteWorkload('Deployment', 'ns/a');
+    assert.equal(world.workload('ns/a'), undefined);
+  });
+
+  test('an autoscaler that is deleted takes away only itself', () => {
+    const world = new World();
+    const autoscaler = (name: string) => ({ name, ownerKey: 'Deployment/ns/a', minReplicas: 2 });
+    world.setAutoscaler(autoscaler('one'));
+    world.setAutoscaler(autoscaler('two'));
+    world.deleteAutoscaler(autoscaler('one'));
+    assert.equal(world.autoscalerOf(workload('a'))?.name, 'two');
+    world.deleteAutoscaler(autoscaler('two'));
+    assert.equal(world.autoscalerOf(workload('a')), undefined);
+  });
+});
+
+describe('objects', () => {
+  test('annotations are read again only when they, the identity or the port changed', () => {
+    const first = workloadOf('Deployment', deployment('a'), undefined);
+    const scaled = deployment('a', { spec: { ...deployment('a').spec!, replicas: 7 } });
+    const second = workloadOf('Deployment', scaled, first);
+    assert.equal(second.replicas, 7);
+    assert.equal(second.fn, first.fn);
+    const other = deployment('a');
+    other.spec!.template.metadata!.annotations!['SlimFaas/ReplicasMin'] = '2';
+    assert.equal(workloadOf('Deployment', other, first).fn?.spec.replicasMin, 2);
+  });
+
+  test('a quota that is used up is a trouble of the workload', () => {
+    const condition = { type: 'ReplicaFailure', status: 'True', message: 'exceeded quota: q' };
+    const object = deployment('a', { status: { conditions: [condition] } });
+    assert.deepEqual(workloadOf('Deployment', object, undefined).trouble, {
+      kind: 'quota',
+      message: 'exceeded quota: q',
+    });
+  });
+
+  const pod = (status: V1Pod['status'], meta: object = {}): V1Pod => ({
+    metadata: {
+      name: 'a-h-1',
+      namespace: 'ns',
+      labels: { 'pod-template-hash': 'h' },
+      ownerReferences: [
+        { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'a-h', uid: 'r', controller: true },
+      ],
+      ...meta,
+    },
+    ...(status ? { status } : {}),
+  });
+  const waiting = (reason: string) => ({
+    containerStatuses: [
+      {
+        name: 'c',
+        image: '',
+        imageID: '',
+        ready: false,
+        restartCount: 0,
+        state: { waiting: { reason, message: 'm' } },
+      },
+    ],
+  });
+
+  for (const [reason, kind] of [
+    ['ImagePullBackOff', 'image-pull'],
+    ['ErrImagePull', 'image-pull'],
+    ['CrashLoopBackOff', 'crash-loop'],
+    ['CreateContainerConfigError', 'container-config'],
+  ] as const)
+    test(`a container that waits for ${reason} is ${kind}`, () => {
+      assert.deepEqual(podOf(pod(waiting(reason)))?.trouble, { kind, message: 'c: m' });
+    });
+
+  test('one that is only being created is no trouble', () => {
+    assert.equal(podOf(pod(waiting('ContainerCreating')))?.trouble, undefined);
+  });
+
+  test('a pod that no node fits', () => {
+    const condition = { type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message: '0/3' };
+    assert.deepEqual(podOf(pod({ conditions: [condition] }))?.trouble, {
+      kind: 'unschedulable',
+      message: '0/3',
+    });
+  });
+
+  test('a pod that is deleted or has ended is ending, and one that has ended is not ready', () => {
+    const ready = { conditions: [{ type: 'Ready', status: 'True' }] };
+    assert.equal(podOf(pod(ready, { deletionTimestamp: new Date() }))?.isEnding, true);
+    const ended = podOf(pod({ ...ready, phase: 'Succeeded' }));
+    assert.deepEqual([ended?.isEnding, ended?.isReady], [true, false]);
+    assert.equal(podOf(pod({ ...ready, phase: 'Running' }))?.isReady, true);
+  });
+
+  test('a bare pod belongs to no workload of ours', () => {
+    assert.equal(podOf(pod({}, { ownerReferences: [], labels: {} })), undefined);
+  });
+});
