@@ -12,7 +12,14 @@ import { scalerFlags } from '../scaler/flags.ts';
 import { sidecarFlags } from '../sidecar/flags.ts';
 import { webhookFlags } from '../webhook/flags.ts';
 import { localFlags } from '../local/flags.ts';
-import { proxyUrlFlags, callFlags, statusFlags } from './people-flags.ts';
+import {
+  adminUrlFlags,
+  callFlags,
+  deadListFlags,
+  jobShowFlags,
+  proxyUrlFlags,
+  statusFlags,
+} from './people-flags.ts';
 
 /** What yargs parsed, before {@link flagValues} completes it. */
 export type Parsed = Readonly<Record<string, unknown>>;
@@ -72,8 +79,34 @@ async function addPeopleCommands(parser: Argv): Promise<void> {
   part(parser, 'call <function> [path]', 'call a function and print its answer', callFlags, async (argv) =>
     (await import('./call.ts')).runCall(argv),
   );
+  parser.command('jobs', 'asynchronous jobs: look, cancel, and those that were given up', addJobCommands);
   const { injectCommand } = await import('./inject.ts');
   parser.command(injectCommand);
+}
+
+function addJobCommands(parser: Argv): Argv {
+  part(parser, 'show <function> <id>', "a job's state, tries and result", jobShowFlags, async (argv) =>
+    (await import('./jobs.ts')).showJob(argv),
+  );
+  part(parser, 'cancel <function> <id>', 'cancel a job that does not run', proxyUrlFlags, async (argv) =>
+    (await import('./jobs.ts')).cancelJob(argv),
+  );
+  parser.command('dead', 'jobs that were given up', (sub: Argv) => {
+    part(sub, 'list [function]', 'list them, oldest first', deadListFlags, async (argv) =>
+      (await import('./dead-jobs.ts')).listDead(argv),
+    );
+    part(sub, 'show <seq>', 'the request and its tries', adminUrlFlags, async (argv) =>
+      (await import('./dead-jobs.ts')).showDead(argv),
+    );
+    part(sub, 'replay <seq>', 'put it back as a new job', adminUrlFlags, async (argv) =>
+      (await import('./dead-jobs.ts')).replayDead(argv),
+    );
+    part(sub, 'drop <seq>', 'remove it for good', adminUrlFlags, async (argv) =>
+      (await import('./dead-jobs.ts')).dropDead(argv),
+    );
+    return sub.demandCommand(1, 'name a command: list, show, replay or drop');
+  });
+  return parser.demandCommand(1, 'name a command: show, cancel or dead');
 }
 
 function part(

@@ -26,3 +26,37 @@ export const callFlags = {
   },
   include: { type: 'boolean', default: false, group: 'Output', describe: 'print status and headers too' },
 } as const satisfies FlagTable;
+
+export const jobShowFlags = {
+  ...proxyUrlFlags,
+  wait: {
+    type: 'int',
+    default: 0,
+    min: 0,
+    max: 120,
+    group: 'Request',
+    describe: 'seconds to wait for the end of the job',
+  },
+} as const satisfies FlagTable;
+
+/** Dead letters are on the port that is not published: `kubectl port-forward` brings it here. */
+export const adminUrlFlags = {
+  'admin-url': {
+    type: 'string',
+    default: 'http://127.0.0.1:5003',
+    group: 'Connection',
+    describe: "address of the proxy's metrics port",
+  },
+} as const satisfies FlagTable;
+
+export const deadListFlags = {
+  ...adminUrlFlags,
+  after: {
+    type: 'int',
+    default: 0,
+    min: 0,
+    group: 'Output',
+    describe: 'list those after this number; 100 are listed at most',
+  },
+  json: { type: 'boolean', default: false, group: 'Output', describe: 'print JSON instead of a table' },
+} as const satisfies FlagTable;

@@ -12,13 +12,15 @@ export interface FunctionStatus {
 }
 
 /**
- * @param base the `--proxy-url`; `path` begins with a slash
+ * @param base the `--proxy-url` or `--admin-url`; `path` begins with a slash
  * @throws UsageError for a URL that is none; Error naming the address when nothing answers
  */
 export async function askProxy(base: string, path: string, init: RequestInit = {}): Promise<Response> {
   const url = `${base.replace(/\/$/, '')}${path}`;
   if (!URL.canParse(url))
-    throw new UsageError(`--proxy-url: ${JSON.stringify(base)} is not a URL; use http://host:port`);
+    throw new UsageError(
+      `--proxy-url or --admin-url: ${JSON.stringify(base)} is not a URL; use http://host:port`,
+    );
   try {
     return await fetch(url, { redirect: 'manual', ...init });
   } catch (cause) {

@@ -2,6 +2,7 @@
 import { flagValues } from './flag-options.ts';
 import { statusFlags } from './people-flags.ts';
 import { askProxy, failureText, type FunctionStatus } from './proxy-client.ts';
+import { table } from './table.ts';
 import type { Parsed } from './commands.ts';
 
 export async function runStatus(argv: Parsed): Promise<void> {
@@ -18,7 +19,7 @@ export async function runStatus(argv: Parsed): Promise<void> {
 
 /** One line a function under a heading, columns padded to their widest cell. */
 export function statusTable(functions: readonly FunctionStatus[]): string {
-  const rows = [
+  return table([
     ['NAMESPACE', 'NAME', 'READY', 'WANTED', 'KIND', 'VISIBILITY'],
     ...functions.map((f) => [
       f.Namespace ?? '',
@@ -28,14 +29,5 @@ export function statusTable(functions: readonly FunctionStatus[]): string {
       f.PodType,
       f.Visibility,
     ]),
-  ];
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
-  return rows
-    .map((row) =>
-      row
-        .map((cell, i) => cell.padEnd(widths[i] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
+  ]);
 }

@@ -174,6 +174,7 @@ export class JobConsumer implements Running {
     } finally {
       release();
       place.release();
+      this.#fill(); // with callers in line no place is ever free, and nobody else would tell us
     }
   }
 
