@@ -60,7 +60,7 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
   const going = (): string[] => (ending.hasBegun ? ['the proxy is ending'] : []);
   const missing = (): string[] => [...going(), ...(nats.isConnected ? [] : ['NATS']), ...watch.missing];
   const obstacles = (): string[] => [...going(), ...(watch.wasSynced ? [] : watch.missing)];
-  const jobs = createProxyJobs(config, { nats, registry, log });
+  const jobs = createProxyJobs(config, { nats, log });
   stops.add('unsettled jobs', () => jobs.stop());
   const serving = { log, clock, registry, wake, tunnels, stream, jobs, ending, missing, obstacles };
   const servers = createServers(config, state, serving);
