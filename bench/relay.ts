@@ -3,7 +3,9 @@
  * and memory, of our relay and of what others would use, in one run and alternating, because absolute times
  * drift on a shared machine and ratios do not.
  *
- * Switches: `--subjects=relay,nginx` `--sizes=64,4096` `--connections=16` `--rounds=5` `--ms=1000` `--post`.
+ * Switches: `--subjects=relay,nginx` `--sizes=64,4096` `--connections=16` `--rounds=5` `--ms=1000` `--post`, and
+ * `--extra=NAME,PORT,PID,PREFIX` for a process that runs already and answers `PREFIX/bytes/N` (the proxy of a
+ * local cluster: its CPU, the whole path's latency).
  */
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
@@ -11,7 +13,14 @@ import { promisify } from 'node:util';
 import { median, type Bench, type BenchOptions, type Row } from './lib/bench.ts';
 import type { LoadResult } from './lib/load.ts';
 import { findNginx, startNginx } from './lib/nginx.ts';
-import { freePort, nodeCommand, startSubject, type Subject } from './lib/subject.ts';
+import {
+  freePort,
+  nodeCommand,
+  runningSubject,
+  startSubject,
+  type Subject,
+  type SubjectCommand,
+} from './lib/subject.ts';
 
 const run = promisify(execFile);
 const SUBJECTS = join(import.meta.dirname, 'lib', 'subjects');
@@ -25,10 +34,11 @@ interface Plan {
   readonly milliseconds: number;
   /** Requests carry the bytes instead of answers. */
   readonly isPost: boolean;
+  readonly extra: string | undefined;
 }
 
 /** The order is that of the table; the first is direct. */
-const ALL = ['node', 'nginx', 'http-proxy', 'undici', 'relay', 'relay+koa'];
+const ALL = ['node', 'nginx', 'http-proxy', 'undici', 'relay', 'relay+koa', 'sidecar'];
 
 function planOf({ quick, args }: BenchOptions): Plan {
   const given = (name: string) => args.find((arg) => arg.startsWith(`--${name}=`))?.split('=')[1];
@@ -41,6 +51,7 @@ function planOf({ quick, args }: BenchOptions): Plan {
     rounds: Number(given('rounds') ?? (quick ? 2 : 3)),
     milliseconds: Number(given('ms') ?? (quick ? 800 : 1_000)),
     isPost: args.includes('--post'),
+    extra: given('extra'),
   };
 }
 
@@ -51,7 +62,7 @@ interface Sample extends LoadResult {
 
 async function measure(subject: Subject, size: number, connections: number, plan: Plan): Promise<Sample> {
   const before = subject.cpuMicros();
-  const path = plan.isPost ? '/post' : `/bytes/${size}`;
+  const path = `${subject.prefix ?? ''}${plan.isPost ? '/post' : `/bytes/${size}`}`;
   const body = plan.isPost ? [size] : [];
   const args = [LOAD, subject.port, path, connections, plan.milliseconds, 1_000_000, ...body];
   const { stdout } = await run(process.execPath, args.map(String));
@@ -68,17 +79,32 @@ async function measure(subject: Subject, size: number, connections: number, plan
 async function startAll(plan: Plan, say: (line: string) => void): Promise<Subject[]> {
   const origin = await freePort();
   const started = [await startSubject('node', origin, nodeCommand(join(SUBJECTS, 'origin.ts'), [origin]))];
-  const node = async (name: string, file: string, extra: string[] = []) => {
-    const port = await freePort();
-    started.push(await startSubject(name, port, nodeCommand(join(SUBJECTS, file), [port, origin, ...extra])));
-  };
   for (const name of plan.subjects) {
+    const port = await freePort();
     const nginx = name === 'nginx' ? findNginx(say) : undefined;
-    if (nginx) started.push(await startNginx(nginx, await freePort(), origin));
-    else if (name === 'relay+koa') await node(name, 'relay.ts', ['koa']);
-    else if (name !== 'node' && name !== 'nginx') await node(name, `${name}.ts`);
+    if (nginx) started.push(await startNginx(nginx, port, origin));
+    else if (name !== 'node' && name !== 'nginx')
+      started.push(await startSubject(name, port, await commandOf(name, port, origin)));
   }
+  if (plan.extra) started.push(await runningSubject(plan.extra));
   return started;
+}
+
+/** Our sidecar as it runs in a pod, but for NATS: it is not there, and calls need none. */
+async function commandOf(name: string, port: number, origin: number): Promise<SubjectCommand> {
+  if (name === 'relay+koa') return nodeCommand(join(SUBJECTS, 'relay.ts'), [port, origin, 'koa']);
+  if (name !== 'sidecar') return nodeCommand(join(SUBJECTS, `${name}.ts`), [port, origin]);
+  const flags = {
+    host: '127.0.0.1',
+    port,
+    'admin-port': await freePort(),
+    'app-port': origin,
+    function: 'bench',
+    'parallel-per-pod': 1_000,
+    nats: `nats://127.0.0.1:${await freePort()}`,
+  };
+  const args = Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, value]);
+  return nodeCommand(join(import.meta.dirname, '..', 'cli', 'main.ts'), ['sidecar', ...args]);
 }
 
 function sizeText(bytes: number): string {

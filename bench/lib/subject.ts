@@ -13,6 +13,8 @@ export interface Subject {
   readonly name: string;
   readonly port: number;
   readonly pid: number;
+  /** What stands before the paths it is asked for. */
+  readonly prefix?: string;
   /** User and system time since the start, µs, all threads; counted in steps of 10 ms. */
   cpuMicros(): number;
   rssBytes(): number;
@@ -43,6 +45,21 @@ export async function startSubject(name: string, port: number, run: SubjectComma
     cpuMicros: () => cpuMicros(pid),
     rssBytes: () => rssBytes(pid),
     stop: () => stopChild(child),
+  };
+}
+
+/** A process that somebody else started: `NAME,PORT,PID,PREFIX`. */
+export async function runningSubject(text: string): Promise<Subject> {
+  const [name = '', port, pid, prefix = ''] = text.split(',');
+  if (!(await accepts(Number(port)))) throw new Error(`${name}: nothing listens on port ${port}`);
+  return {
+    name,
+    port: Number(port),
+    pid: Number(pid),
+    prefix,
+    cpuMicros: () => cpuMicros(Number(pid)),
+    rssBytes: () => rssBytes(Number(pid)),
+    stop: async () => undefined,
   };
 }
 

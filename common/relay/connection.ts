@@ -6,6 +6,7 @@
  */
 import { connect, type Socket } from 'node:net';
 import { RelayError } from './errors.ts';
+import { returnReadBuffer, takeReadBuffer } from './read-buffers.ts';
 import { ResponseParser, type ResponseHandler } from './response-parser.ts';
 import type { Target } from './types.ts';
 
@@ -32,16 +33,13 @@ export interface Keeper {
   onClosed(connection: Connection): void;
 }
 
-/** Untouched pages of it cost no memory, so that small answers keep a page or two resident. */
-const READ_BUFFER_BYTES = 65_536;
-
 type State = 'connecting' | 'idle' | 'busy' | 'closed';
 
 export class Connection {
   readonly #socket: Socket;
   readonly #parser: ResponseParser;
   readonly #keeper: Keeper;
-  #buffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
+  #buffer = takeReadBuffer();
   #state: State = 'connecting';
   #tenant: Tenant | undefined;
   /** An exchange has been answered on it before: it may have gone stale since. */
@@ -107,9 +105,14 @@ export class Connection {
     this.idleSince = now;
   }
 
-  /** The sink still holds slices of the read buffer although the exchange is over: it may keep them. */
-  giveBufferAway(): void {
-    this.#buffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
+  /**
+   * The sink still holds slices of the read buffer although the exchange is over.
+   * @returns the buffer, for `returnReadBuffer` when the sink is done; the connection goes on with another
+   */
+  lendBuffer(): Buffer {
+    const lent = this.#buffer;
+    this.#buffer = takeReadBuffer();
+    return lent;
   }
 
   writeText(text: string): void {
@@ -134,6 +137,7 @@ export class Connection {
 
   /** Ends an idle connection in order. */
   close(): void {
+    if (this.#state === 'idle') returnReadBuffer(this.#buffer);
     if (!this.#enterClosed()) return;
     this.#socket.destroy();
   }

@@ -6,8 +6,10 @@ import type { Connection, Tenant } from './connection.ts';
 import { isOver, type CoarseClock } from './clock.ts';
 import { RelayError } from './errors.ts';
 import type { Pool } from './pool.ts';
+import { returnReadBuffer } from './read-buffers.ts';
 import { RequestSender, type SendListener } from './request-body.ts';
 import { isRepeatable, writeHead } from './request-writer.ts';
+import type { Listed } from './running-list.ts';
 import type { ParsedHead } from './response-head.ts';
 import type { Exchange, ExchangeRequest, FailurePhase, Outcome, RawHeaders, ResponseHead } from './types.ts';
 
@@ -26,12 +28,14 @@ export interface Host {
 
 type Phase = 'connect' | 'head' | 'body' | 'over';
 
-export class RunningExchange implements Exchange, Tenant, SendListener {
+export class RunningExchange implements Exchange, Tenant, SendListener, Listed {
   readonly #request: ExchangeRequest;
   readonly #pool: Pool;
   readonly #host: Host;
   readonly #onDone: ((outcome: Outcome) => void) | undefined;
   readonly #startedAt: number;
+  /** Where the list of running exchanges has it. */
+  place = -1;
   #phase: Phase = 'connect';
   #connection: Connection | undefined;
   #sender: RequestSender | undefined;
@@ -45,6 +49,8 @@ export class RunningExchange implements Exchange, Tenant, SendListener {
   #isStarting = true;
   /** The sink has not written everything it was given. */
   #isHeld = false;
+  /** The read buffer that it still writes from, when the exchange is over. */
+  #lent: Buffer | undefined;
   #outcome: Outcome | undefined;
   #done: Promise<Outcome> | undefined;
   #settle: ((outcome: Outcome) => void) | undefined;
@@ -86,6 +92,8 @@ export class RunningExchange implements Exchange, Tenant, SendListener {
   resume(): void {
     if (!this.#isHeld) return;
     this.#isHeld = false;
+    if (this.#lent) returnReadBuffer(this.#lent);
+    this.#lent = undefined;
     this.#activeAt = this.#host.clock.start;
     this.#connection?.resumeReading();
   }
@@ -182,7 +190,7 @@ export class RunningExchange implements Exchange, Tenant, SendListener {
     const isReusable = isClean && parsed.keepAlive && this.#sender?.isSent === true;
     this.#sender?.stop();
     if (isReusable) {
-      if (this.#isHeld) connection.giveBufferAway();
+      if (this.#isHeld) this.#lent = connection.lendBuffer();
       this.#pool.release(connection, parsed.keepAliveMs, this.#host.clock.now);
     } else connection.close();
     if (this.#isDiscarding) this.#finish({ kind: 'discarded', head: parsed.head });

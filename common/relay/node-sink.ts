@@ -58,6 +58,8 @@ class NodeSink implements ResponseSink, Late {
   #isWaiting = false;
   /** The end of the answer, text all of it, for the end of the turn. */
   #last = '';
+  /** Writes of the relay's memory that the socket has not reported done. */
+  #unflushed = 0;
   #onFlushed: (() => void) | undefined;
 
   constructor(res: Response, mapHead: ((head: ResponseHead) => ResponseHead) | undefined) {
@@ -99,8 +101,7 @@ class NodeSink implements ResponseSink, Late {
     if (chunk) this.#write(chunk);
     else this.#writeHeadAlone();
     this.#uncork();
-    this.#isWaiting = !this.#isFlushed();
-    return !this.#isWaiting;
+    return this.#isDone();
   }
 
   end(trailers: RawHeaders): boolean {
@@ -115,7 +116,7 @@ class NodeSink implements ResponseSink, Late {
       return true; // its bytes are text by now
     }
     this.#finish(isSmall ? this.#last : last);
-    return this.#isFlushed();
+    return this.#isDone();
   }
 
   onTurnEnd(): void {
@@ -187,12 +188,14 @@ class NodeSink implements ResponseSink, Late {
     const size = this.#isChunked ? `${chunk.length.toString(16)}\r\n` : '';
     if (head !== '' || size !== '') socket.write(head + size, 'latin1');
     const onFlushed = this.#flushListener();
+    this.#unflushed++;
     socket.write(chunk, this.#isChunked ? undefined : onFlushed);
     if (this.#isChunked) socket.write('\r\n', 'latin1', onFlushed);
   }
 
   /** Pipelined behind an answer that is still going on: Node queues for us, and keeps what it is given. */
   #queue(chunk: Buffer): void {
+    this.#unflushed++;
     this.#res.write(this.#framed(chunk), 'latin1', this.#flushListener());
   }
 
@@ -227,13 +230,14 @@ class NodeSink implements ResponseSink, Late {
     this.#res.socket?.uncork();
   }
 
-  /** Everything is with the kernel: nothing refers to the relay's memory any more. */
-  #isFlushed(): boolean {
-    return this.#res.writableLength === 0;
+  /** Whether nothing refers to the relay's memory any more; if something does, the relay will be told. */
+  #isDone(): boolean {
+    this.#isWaiting = this.#unflushed > 0 && this.#res.writableLength > 0;
+    return !this.#isWaiting;
   }
 
   #wake(): void {
-    if (!this.#isWaiting || !this.#isFlushed()) return;
+    if (--this.#unflushed > 0 || !this.#isWaiting) return;
     this.#isWaiting = false;
     this.#control?.resume();
   }

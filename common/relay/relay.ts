@@ -5,6 +5,7 @@ import { CoarseClock, type Use } from './clock.ts';
 import { RelayError } from './errors.ts';
 import { RunningExchange, type Host } from './exchange.ts';
 import { Pool, type PoolLimits } from './pool.ts';
+import { RunningList } from './running-list.ts';
 import type { Exchange, ExchangeRequest, Outcome, Relay, RelayOptions, RelayStats, Target } from './types.ts';
 
 const DEFAULTS: PoolLimits = { maxConnections: 4_096, maxIdle: 256, idleMs: 30_000, maxHeadBytes: 65_536 };
@@ -24,7 +25,7 @@ export function createRelay(options: RelayOptions = {}): Relay {
 class PooledRelay implements Relay, Host {
   readonly #limits: PoolLimits;
   readonly #pools = new Map<string, Pool>();
-  readonly #running = new Set<RunningExchange>();
+  readonly #running = new RunningList<RunningExchange>();
   readonly clock: CoarseClock;
   #isClosed = false;
   #staleRetries = 0;
@@ -78,7 +79,7 @@ class PooledRelay implements Relay, Host {
   }
 
   remove(exchange: RunningExchange): void {
-    this.#running.delete(exchange);
+    this.#running.remove(exchange);
     if (this.#isClosed && this.#running.size === 0) this.clock.stop();
   }
 
@@ -106,7 +107,7 @@ class PooledRelay implements Relay, Host {
   }
 
   #sweep(now: number): Use {
-    for (const exchange of this.#running) exchange.sweep(now);
+    this.#running.forEach((exchange) => exchange.sweep(now));
     let isOpen = false;
     for (const [key, pool] of this.#pools) {
       pool.sweep(now);
