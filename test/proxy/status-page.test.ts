@@ -8,6 +8,16 @@ import { startTestProxy } from './support/test-proxy.ts';
 import { collectWakes } from './support/wakes.ts';
 
 const CHROMIUM = '/usr/bin/chromium';
+/** No sandbox, because tests run as root; and nothing that asks the world for updates. */
+const ARGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
 
 test(
   'the page shows functions as they change, wakes one by a button, and shows names as text',
@@ -16,7 +26,7 @@ test(
     await using t = await startTestProxy();
     t.addFunction('fib', { 'SlimFaas/ReplicasMin': '<img src=x onerror=document.title="broken">' });
     const wakes = collectWakes(t, 'fib');
-    const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] });
+    const browser = await chromium.launch({ executablePath: CHROMIUM, args: ARGS });
     try {
       const page = await browser.newPage();
       const faults: string[] = [];
