@@ -7,6 +7,7 @@ import { describeError } from '../../common/errors.ts';
 import type { ClusterApi, KubeObject } from '../api/types.ts';
 import type { EventRecorder } from './events.ts';
 import {
+  conditionOf,
   controllerOf,
   isActive,
   isOwnedBy,
@@ -123,11 +124,18 @@ async function writeStatus(api: ClusterApi, set: KubeObject, failure: unknown, n
   return pending.length === 0 ? 0 : Math.min(...pending);
 }
 
+/** Said once and kept while it lasts: the message names the pod that was tried, so it differs at each try. */
 function failureCondition(set: KubeObject, failure: unknown, now: number): Condition[] | undefined {
   if (failure === undefined) return undefined;
-  const message = describeError(failure);
-  const before = (set.status?.conditions as Condition[] | undefined)?.[0];
-  const since = before?.status === 'True' ? before.lastTransitionTime : undefined;
-  const lastTransitionTime = since ?? timestamp(now);
-  return [{ type: 'ReplicaFailure', status: 'True', lastTransitionTime, reason: 'FailedCreate', message }];
+  const before = conditionOf(set, 'ReplicaFailure');
+  if (before) return [before];
+  return [
+    {
+      type: 'ReplicaFailure',
+      status: 'True',
+      lastTransitionTime: timestamp(now),
+      reason: 'FailedCreate',
+      message: describeError(failure),
+    },
+  ];
 }

@@ -50,6 +50,8 @@ export function createWorkqueue(
     do {
       again.delete(key);
       await runOnce(key);
+      // A key that keeps causing its own events must not starve timers and sockets of this process.
+      if (again.has(key)) await new Promise(setImmediate);
     } while (again.has(key) && !stopping.signal.aborted);
     running.delete(key);
   };

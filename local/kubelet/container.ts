@@ -17,6 +17,9 @@ import type { ContainerRecord, ContainerState, Terminated } from './status.ts';
 import type { PodRuntime } from './runtime.ts';
 import { terminate } from './termination.ts';
 
+/** No hook is known to take longer; what really limits it is its signal. */
+const HOOK_LIMIT_MS = 3_600_000;
+
 export class Container {
   readonly #plan: PlannedContainer;
   readonly #pod: PodRuntime;
@@ -108,7 +111,7 @@ export class Container {
 
   #terminate(process: ContainerProcess, deadline: Deadline, turn: Promise<unknown>): Promise<void> {
     const handler = this.#plan.spec.lifecycle?.preStop;
-    const preStop = handler && ((leftMs: number) => this.#runHook(handler, 'PreStop', leftMs));
+    const preStop = handler && ((signal: AbortSignal) => this.#runHook(handler, 'PreStop', signal));
     return terminate(process, { deadline, turn, preStop });
   }
 
@@ -235,7 +238,7 @@ export class Container {
   async #afterStart(process: ContainerProcess, signal: AbortSignal): Promise<void> {
     const { postStart } = this.#plan.spec.lifecycle ?? {};
     if (postStart) {
-      const why = await this.#runHook(postStart, 'PostStart', 60_000);
+      const why = await this.#runHook(postStart, 'PostStart', signal);
       if (why !== undefined) process.kill();
       if (signal.aborted) return;
     }
@@ -263,9 +266,8 @@ export class Container {
     deadline.cancel();
   }
 
-  async #runHook(handler: Handler, name: string, timeoutMs: number): Promise<string | undefined> {
-    const context = this.#handlers as HandlerContext;
-    const why = await runHandler(handler, context, timeoutMs, new AbortController().signal);
+  async #runHook(handler: Handler, name: string, signal: AbortSignal): Promise<string | undefined> {
+    const why = await runHandler(handler, this.#handlers as HandlerContext, HOOK_LIMIT_MS, signal);
     if (why !== undefined)
       this.#pod.event('Warning', `Failed${name}Hook`, `${name}Hook failed: ${why}`, this.name);
     return why;

@@ -14,14 +14,19 @@ export interface Termination {
   readonly deadline: Deadline;
   /** Resolves when those that have to end before this one have ended. */
   readonly turn: Promise<unknown>;
-  /** Runs within the given time; undefined: there is none. */
-  readonly preStop: ((leftMs: number) => Promise<unknown>) | undefined;
+  /** Runs until the signal at most; undefined: there is none. */
+  readonly preStop: ((signal: AbortSignal) => Promise<unknown>) | undefined;
 }
 
 /** Resolves when the process is gone. */
 export async function terminate(process: ContainerProcess, termination: Termination): Promise<void> {
   const { deadline, turn, preStop } = termination;
-  if (preStop && deadline.leftMs > 0) await Promise.race([preStop(deadline.leftMs), process.exited]);
+  if (preStop && deadline.leftMs > 0) {
+    const over = new AbortController();
+    // The deadline may still come nearer while the hook runs.
+    await Promise.race([preStop(over.signal), deadline.passed, process.exited]);
+    over.abort();
+  }
   await Promise.race([turn, deadline.passed, process.exited]);
   process.terminate();
   const exited = new AbortController();

@@ -117,6 +117,18 @@ describe('order', { concurrency: true }, () => {
     await untilGone(api, 'hooked');
   });
 
+  test('a forced delete cuts a preStop hook short', async () => {
+    const mark = 'SLIMFAAS_TEST_HOOK=1';
+    const lifecycle = { preStop: { exec: { command: ['env', mark, 'sleep', '600'] } } };
+    const spec = { containers: [idle('main', { lifecycle })], terminationGracePeriodSeconds: 600 };
+    await api.create('pods', podOf('forced', spec));
+    await untilPhase(api, 'forced', 'Running');
+    await api.delete('pods', 'default', 'forced');
+    await waitFor(() => processesWith(mark).length > 0, { what: 'the hook runs' });
+    await api.delete('pods', 'default', 'forced', { gracePeriodSeconds: 0 });
+    await waitFor(() => processesWith(mark).length === 0, { what: 'the hook has ended' });
+  });
+
   test('a pod deleted at any moment of its start leaves nothing', async () => {
     const mark = 'SLIMFAAS_TEST_DELETED';
     const env = [{ name: mark, value: '1' }];
