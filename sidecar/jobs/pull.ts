@@ -9,6 +9,13 @@ import { createInbox, nanos, type Msg, type NatsConnection } from '../../common/
 
 /** Long, because renewing costs the server; the request ends with the connection anyway. */
 const EXPIRES_MS = 20_000;
+/**
+ * Of the first request, until the consumer has said anything: one that does not exist yet keeps silent (the
+ * server has ears for every API subject, so there is no "no responders"), and is to be met soon after it does.
+ */
+const FIRST_EXPIRES_MS = 500;
+/** What the server's word that a request is over may take beyond its time. */
+const GRACE_MS = 500;
 
 export interface PullOptions {
   readonly connection: NatsConnection;
@@ -33,6 +40,8 @@ export class PullConsumer {
   readonly #subscription: { drain(): Promise<void> };
   readonly #requests = new Map<string, Request>();
   #sent = 0;
+  /** The consumer has answered something since it last kept silent. */
+  #isThere = false;
 
   constructor(options: PullOptions) {
     this.#options = options;
@@ -55,9 +64,10 @@ export class PullConsumer {
     const { connection, stream, consumer } = this.#options;
     if (connection.isClosed()) return; // there will be another one, and another consumer
     const reply = `${this.#inbox}.${++this.#sent}`;
-    const timer = setTimeout(() => this.#end(reply, false), EXPIRES_MS + 2_000);
+    const expiresMs = this.#isThere ? EXPIRES_MS : FIRST_EXPIRES_MS;
+    const timer = setTimeout(() => this.#silence(reply), expiresMs + GRACE_MS);
     this.#requests.set(reply, { credits: jobs, timer });
-    const body = JSON.stringify({ batch: jobs, expires: nanos(EXPIRES_MS) });
+    const body = JSON.stringify({ batch: jobs, expires: nanos(expiresMs) });
     connection.publish(`$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`, body, { reply });
   }
 
@@ -68,9 +78,15 @@ export class PullConsumer {
     this.#requests.clear();
   }
 
+  #silence(reply: string): void {
+    this.#isThere = false;
+    this.#end(reply, false);
+  }
+
   #receive(message: Msg): void {
+    this.#isThere = message.headers?.code !== 503;
     if (message.subject.startsWith(this.#inbox)) {
-      // A status: 404 no messages, 408 time is up, 409 refused, 503 nobody serves this consumer.
+      // A status: 404 no messages, 408 time is up, 409 refused, 503 no JetStream at all.
       const code = message.headers?.code ?? 0;
       return this.#end(message.subject, code !== 404 && code !== 408);
     }

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { encodeMessage } from '../../../common/messages.ts';
 import { sleep } from '../../../common/lifecycle.ts';
-import { functionSubject } from '../../../common/subjects.ts';
+import { JOBS_STREAM } from '../../../common/jobs/streams.ts';
+import { consumerName, functionSubject } from '../../../common/subjects.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { App, holding } from '../support/app.ts';
 import { FN, policy, startJobWorld, type JobWorld } from '../support/job-world.ts';
@@ -105,6 +106,19 @@ describe('calls and jobs share a pod', () => {
       encodeMessage({ limit: 5, shares: { 'fn-1': 2 } }),
     );
     await world.ended(job, 'done', 5_000);
+  });
+
+  it('a consumer that the scaler makes only after the pod is up is found within a second or so', async () => {
+    await using world = await startJobWorld();
+    const { jsm } = world.jetstream;
+    const { config } = await jsm.consumers.info(JOBS_STREAM, consumerName(FN));
+    await jsm.consumers.delete(JOBS_STREAM, consumerName(FN));
+    await using app = await new App().listen();
+    await world.sidecar(app.port);
+    const job = await world.publish();
+    await sleep(1_200); // it has asked in vain by now
+    await jsm.consumers.add(JOBS_STREAM, config);
+    await world.ended(job, 'done', 3_000);
   });
 
   it('work goes to the pod that has places, and none waits behind a busy one', async () => {
