@@ -20,6 +20,9 @@ export interface EndingOptions {
   readonly log: Log;
 }
 
+/** For the answers to those who still waited. */
+const LAST_WORDS_MS = 500;
+
 export class Ending {
   readonly #options: EndingOptions;
   #hasBegun = false;
@@ -41,14 +44,15 @@ export class Ending {
     closeStreams();
     upgrades.closeAll();
     log.info({ calls: active.size }, 'taking no more connections; answering what is left');
-    const timer = new AbortController();
-    await Promise.race([active.idle(), sleep(drainMs, timer.signal)]);
-    timer.abort();
+    const over = AbortSignal.timeout(drainMs);
+    await Promise.race([active.idle(), sleep(drainMs, over)]);
+    await listener.emptied(over);
     if (active.size > 0) log.warn({ calls: active.size }, 'calls were cut: the drain timeout has passed');
     refuseWaiting(
       new ReasonError('shutting-down', 'the proxy ends and no pod came; try again', { retryAfterSeconds: 1 }),
     );
     active.destroyAll();
+    await listener.emptied(AbortSignal.timeout(LAST_WORDS_MS));
     await listener.close();
   }
 }

@@ -2,7 +2,7 @@
  * The proxy's Prometheus metrics. Waiting calls are exported by the proxy that holds them and only by it, so
  * that a sum over replicas counts none twice. Labels: namespace and function, never a pod or a path.
  */
-import { Counter, Gauge, Histogram, LATENCY_BUCKETS, type Registry } from '../common/metrics.ts';
+import { Counter, Histogram, LATENCY_BUCKETS, type Registry } from '../common/metrics.ts';
 import type { FunctionId } from '../common/subjects.ts';
 import type { CallEnd } from './account.ts';
 
@@ -123,65 +123,4 @@ function removeSeries(all: AllMetrics, labels: { namespace: string; function: st
   for (const phase of ['connect', 'send', 'head']) all.retries.remove({ ...labels, phase });
   for (const reason of JOB_REFUSALS) all.jobRefusals.remove({ ...labels, reason });
   for (const counter of [all.coldStarts, all.jobs]) counter.remove(labels);
-}
-
-/** What is measured when it is asked for. */
-export interface Gauges {
-  /** Functions with what waits and runs now. */
-  functions(): Iterable<{ id: FunctionId; waiting: number; inFlight: number }>;
-  connections(): Promise<number>;
-  waitingBytes(): number;
-  relayConnections(): { active: number; idle: number };
-  /** Since the start. */
-  slowClients(): number;
-}
-
-export function registerGauges(registry: Registry, gauges: Gauges): void {
-  const gauge = (name: string, help: string, labelNames: readonly string[], read: (g: Gauge) => unknown) =>
-    new Gauge({
-      name,
-      help,
-      labelNames: [...labelNames],
-      registers: [registry],
-      async collect() {
-        this.reset();
-        await read(this);
-      },
-    });
-  const each = (pick: (f: { waiting: number; inFlight: number }) => number) => (g: Gauge) => {
-    for (const fn of gauges.functions())
-      g.set({ namespace: fn.id.namespace, function: fn.id.name }, pick(fn));
-  };
-  gauge(
-    'slimfaas_proxy_waiting_requests',
-    'Calls waiting for a place',
-    FUNCTION,
-    each((f) => f.waiting),
-  );
-  gauge(
-    'slimfaas_proxy_in_flight_requests',
-    'Calls in a pod',
-    FUNCTION,
-    each((f) => f.inFlight),
-  );
-  gauge('slimfaas_proxy_waiting_bytes', 'Bytes held by waiting calls', [], (g) =>
-    g.set(gauges.waitingBytes()),
-  );
-  gauge('slimfaas_proxy_client_connections', 'Open client connections', [], async (g) =>
-    g.set(await gauges.connections()),
-  );
-  gauge('slimfaas_proxy_pod_connections', 'Connections to pods', ['state'], (g) => {
-    const { active, idle } = gauges.relayConnections();
-    g.set({ state: 'active' }, active);
-    g.set({ state: 'idle' }, idle);
-  });
-  new Counter({
-    name: 'slimfaas_proxy_slow_clients_total',
-    help: 'Connections cut because the client neither sent its body nor read its answer',
-    registers: [registry],
-    collect() {
-      this.reset();
-      this.inc(gauges.slowClients());
-    },
-  });
 }

@@ -1,0 +1,67 @@
+/** The proxy's metrics that are measured when somebody asks: what waits, runs and is connected now. */
+import { Counter, Gauge, type Registry } from '../common/metrics.ts';
+import type { FunctionId } from '../common/subjects.ts';
+
+export interface Gauges {
+  /** Functions with what waits and runs now. */
+  functions(): Iterable<{ id: FunctionId; waiting: number; inFlight: number }>;
+  connections(): Promise<number>;
+  waitingBytes(): number;
+  relayConnections(): { active: number; idle: number };
+  /** Since the start. */
+  slowClients(): number;
+}
+
+export function registerGauges(registry: Registry, gauges: Gauges): void {
+  registerCalls(registry, gauges);
+  registerConnections(registry, gauges);
+}
+
+function registerCalls(registry: Registry, gauges: Gauges): void {
+  const each = (pick: (f: { waiting: number; inFlight: number }) => number) => (g: Gauge) => {
+    for (const fn of gauges.functions())
+      g.set({ namespace: fn.id.namespace, function: fn.id.name }, pick(fn));
+  };
+  const labels = ['namespace', 'function'];
+  const waiting = gauge(registry, 'slimfaas_proxy_waiting_requests', 'Calls waiting for a place', labels);
+  waiting(each((f) => f.waiting));
+  gauge(registry, 'slimfaas_proxy_in_flight_requests', 'Calls in a pod', labels)(each((f) => f.inFlight));
+  const bytes = gauge(registry, 'slimfaas_proxy_waiting_bytes', 'Memory held by waiting calls');
+  bytes((g) => g.set(gauges.waitingBytes()));
+}
+
+function registerConnections(registry: Registry, gauges: Gauges): void {
+  const clients = gauge(registry, 'slimfaas_proxy_client_connections', 'Open client connections');
+  clients(async (g) => g.set(await gauges.connections()));
+  const pods = gauge(registry, 'slimfaas_proxy_pod_connections', 'Connections to pods', ['state']);
+  pods((g) => {
+    const { active, idle } = gauges.relayConnections();
+    g.set({ state: 'active' }, active);
+    g.set({ state: 'idle' }, idle);
+  });
+  new Counter({
+    name: 'slimfaas_proxy_slow_clients_total',
+    help: 'Connections cut because the client neither sent its body nor read its answer',
+    registers: [registry],
+    collect() {
+      this.reset();
+      this.inc(gauges.slowClients());
+    },
+  });
+}
+
+/** Registers a gauge; the answer takes how to read it. */
+function gauge(registry: Registry, name: string, help: string, labelNames: readonly string[] = []) {
+  return (read: (g: Gauge) => unknown): void => {
+    new Gauge({
+      name,
+      help,
+      labelNames: [...labelNames],
+      registers: [registry],
+      async collect() {
+        this.reset();
+        await read(this);
+      },
+    });
+  };
+}
