@@ -10,8 +10,11 @@
  */
 import {
   AutoscalingV2Api,
+  Observable,
   setHeaderOptions,
   V1MicroTime,
+  type ObservableMiddleware,
+  type ConfigurationOptions,
   type V1Lease,
   type V1Scale,
 } from '@kubernetes/client-node';
@@ -52,19 +55,42 @@ export interface KubeWriter {
 }
 
 const MAX_TRIES = 5;
-const MERGE_PATCH = setHeaderOptions('Content-Type', 'application/merge-patch+json');
+/** A connection into nothing would hold a function's patch for minutes: the library's own limit is 300 s. */
+const TIMEOUT_MS = 5_000;
 
-export function createKubeWriter(clients: KubeClients, component: { pod: string }): KubeWriter {
-  const apps = clients.apps;
+/** Options that give a request so much time for its answer. */
+function within(timeoutMs: number): ConfigurationOptions {
+  const middleware: ObservableMiddleware = {
+    pre(context) {
+      context.setSignal(AbortSignal.timeout(timeoutMs));
+      return new Observable(Promise.resolve(context));
+    },
+    post: (context) => new Observable(Promise.resolve(context)),
+  };
+  return { middleware: [middleware], middlewareMergeStrategy: 'append' };
+}
+
+export interface WriterOptions {
+  readonly pod: string;
+  readonly timeoutMs?: number;
+}
+
+export function createKubeWriter(
+  clients: KubeClients,
+  { pod, timeoutMs = TIMEOUT_MS }: WriterOptions,
+): KubeWriter {
+  const { apps } = clients;
+  const inTime = within(timeoutMs);
+  const asMergePatch = setHeaderOptions('Content-Type', 'application/merge-patch+json', inTime);
   const read = (w: Workload): Promise<V1Scale> =>
     w.kind === 'Deployment'
-      ? apps.readNamespacedDeploymentScale({ name: w.id.name, namespace: w.id.namespace })
-      : apps.readNamespacedStatefulSetScale({ name: w.id.name, namespace: w.id.namespace });
+      ? apps.readNamespacedDeploymentScale({ name: w.id.name, namespace: w.id.namespace }, inTime)
+      : apps.readNamespacedStatefulSetScale({ name: w.id.name, namespace: w.id.namespace }, inTime);
   const patch = (w: Workload, body: object): Promise<V1Scale> => {
     const request = { name: w.id.name, namespace: w.id.namespace, body };
     return w.kind === 'Deployment'
-      ? apps.patchNamespacedDeploymentScale(request, MERGE_PATCH)
-      : apps.patchNamespacedStatefulSetScale(request, MERGE_PATCH);
+      ? apps.patchNamespacedDeploymentScale(request, asMergePatch)
+      : apps.patchNamespacedStatefulSetScale(request, asMergePatch);
   };
 
   return {
@@ -91,7 +117,7 @@ export function createKubeWriter(clients: KubeClients, component: { pod: string 
     },
     async emit(workload, { type, reason, message }) {
       const at = new Date();
-      await clients.core.createNamespacedEvent({
+      const request = {
         namespace: workload.id.namespace,
         body: {
           metadata: { generateName: `${workload.id.name}.`, namespace: workload.id.namespace },
@@ -106,40 +132,40 @@ export function createKubeWriter(clients: KubeClients, component: { pod: string 
           reason,
           // The API's limit is 1,024 bytes.
           message: message.slice(0, 1_000),
-          source: { component: 'slimfaas-scaler', host: component.pod },
+          source: { component: 'slimfaas-scaler', host: pod },
           firstTimestamp: at,
           lastTimestamp: at,
           count: 1,
         },
-      });
+      };
+      await clients.core.createNamespacedEvent(request, inTime);
     },
   };
 }
 
-export function createLeaseStore(clients: KubeClients, namespace: string, name: string): LeaseStore {
-  const { coordination } = clients;
+/** @param timeoutMs of each request: two must fit into the renew deadline */
+export function createLeaseStore(
+  { coordination }: KubeClients,
+  { namespace, name }: { namespace: string; name: string },
+  timeoutMs = TIMEOUT_MS,
+): LeaseStore {
+  const inTime = within(timeoutMs);
+  const bodyOf = (record: LeaseRecord) => leaseOf(record, { namespace, name });
   return {
     async read() {
       try {
-        return recordOf(await coordination.readNamespacedLease({ namespace, name }));
+        return recordOf(await coordination.readNamespacedLease({ namespace, name }, inTime));
       } catch (error) {
         if ((error as { code?: unknown }).code === 404) return undefined;
         throw error;
       }
     },
     async create(record) {
-      return recordOf(
-        await coordination.createNamespacedLease({ namespace, body: leaseOf(record, { namespace, name }) }),
-      );
+      return recordOf(await coordination.createNamespacedLease({ namespace, body: bodyOf(record) }, inTime));
     },
     async update(record) {
-      return recordOf(
-        await coordination.replaceNamespacedLease({
-          namespace,
-          name,
-          body: leaseOf(record, { namespace, name }),
-        }),
-      );
+      const request = { namespace, name, body: bodyOf(record) };
+      return recordOf(await coordination.replaceNamespacedLease(request, inTime));
     },
   };
 }

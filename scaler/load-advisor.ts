@@ -95,23 +95,17 @@ class Advisor implements LoadAdvisor {
         current,
       );
     const [stable, panic] = [over(STABLE_WINDOW_MS), over(PANIC_WINDOW_MS)];
-    const input = {
-      stableReplicas: stable.replicas,
-      panicReplicas: panic.replicas,
-      readyReplicas: readyPods,
-    };
-    const step = panicStep(memory.panic, input, nowMs);
+    const wants = { stableReplicas: stable.replicas, panicReplicas: panic.replicas };
+    const step = panicStep(memory.panic, { ...wants, readyReplicas: readyPods }, nowMs);
     memory.panic = step.state;
-    if (step.replicas === undefined) return undefined;
-
-    const [min, max] = [Math.max(1, fn.spec.replicasMin), mostReplicas(fn.spec)];
-    const bounds = { min, max: Math.max(min, Math.min(max, memory.scale.replicaMax ?? Infinity)) };
     const desired = step.replicas;
-    const result = applyBehavior({ current, desired, ...bounds, scaleUp, scaleDown }, memory.history, nowMs);
+    if (desired === undefined) return undefined;
+    const input = { current, desired, ...boundsOf(fn.spec, memory.scale), scaleUp, scaleDown };
+    const result = applyBehavior(input, memory.history, nowMs);
     memory.history = result.history;
     const lead = step.state.isPanicking ? panic : stable;
-    const limit = result.limitedBy === 'nothing' ? '' : `, limited by ${result.limitedBy}`;
     const mode = step.state.isPanicking ? 'panic: ' : '';
+    const limit = result.limitedBy === 'nothing' ? '' : `, limited by ${result.limitedBy}`;
     return { wanted: result.replicas, reason: `${mode}${wording(lead, desired)}${limit}` };
   }
 
@@ -157,6 +151,11 @@ class Advisor implements LoadAdvisor {
     this.#memories.set(key, memory);
     return memory;
   }
+}
+
+function boundsOf(spec: FunctionSpec, scale: EffectiveScale): { min: number; max: number } {
+  const min = Math.max(1, spec.replicasMin);
+  return { min, max: Math.max(min, Math.min(mostReplicas(spec), scale.replicaMax ?? Infinity)) };
 }
 
 /**

@@ -97,18 +97,10 @@ export async function startScaler(config: ScalerConfig, deps: ScalerDeps): Promi
   });
   stops.add('http', () => http.stop());
 
-  const held = startElection({
-    ...electionTimes(config),
-    identity: `${pod}@${config['pod-ip']}:${http.port}`,
-    store: createLeaseStore(kube, config['lease-namespace'] || config.namespace, config['lease-name']),
-    now: () => performance.now(),
-    log,
-    onChange(isLeaderNow) {
-      log.info({ pod }, isLeaderNow ? 'leading' : 'no longer leading');
-      if (!isLeaderNow) return;
-      load.jobs.startAnew();
-      reconciler.onLeading();
-    },
+  const identity = `${pod}@${config['pod-ip']}:${http.port}`;
+  const held = elect(config, { kube, identity, log }, () => {
+    load.jobs.startAnew();
+    reconciler.onLeading();
   });
   election = held;
   stops.add('election', () => held.stop());
@@ -122,12 +114,28 @@ export async function startScaler(config: ScalerConfig, deps: ScalerDeps): Promi
   return { port: http.port, isLeader, stop: () => stops.stop() };
 }
 
-function electionTimes(config: ScalerConfig) {
-  return {
+interface Candidate {
+  readonly kube: KubeClients;
+  readonly identity: string;
+  readonly log: Log;
+}
+
+function elect(config: ScalerConfig, { kube, identity, log }: Candidate, onLeading: () => void): Election {
+  const renewDeadlineMs = config['renew-deadline'] * 1_000;
+  const lease = { namespace: config['lease-namespace'] || config.namespace, name: config['lease-name'] };
+  return startElection({
+    identity,
+    renewDeadlineMs,
     durationMs: config['lease-duration'] * 1_000,
-    renewDeadlineMs: config['renew-deadline'] * 1_000,
     retryMs: config['retry-period'] * 1_000,
-  };
+    store: createLeaseStore(kube, lease, Math.min(5_000, renewDeadlineMs / 2)),
+    now: () => performance.now(),
+    log,
+    onChange(isLeader) {
+      log.info({ identity }, isLeader ? 'leading' : 'no longer leading');
+      if (isLeader) onLeading();
+    },
+  });
 }
 
 function clusterHandlers(reconciler: Reconciler): ClusterHandlers {

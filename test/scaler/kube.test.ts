@@ -124,7 +124,7 @@ test('an Event names the workload and is cut to what the API takes', async (t) =
 
 test('the Lease: none, made, written, and refused to whoever read an older one', async (t) => {
   const { api } = await rig(t);
-  const store = createLeaseStore(clientsOf(api), 'default', 'slimfaas-scaler');
+  const store = createLeaseStore(clientsOf(api), { namespace: 'default', name: 'slimfaas-scaler' });
   assert.equal(await store.read(), undefined);
   const at = new Date('2026-01-02T03:04:05.678Z');
   const record = {
@@ -142,4 +142,18 @@ test('the Lease: none, made, written, and refused to whoever read an older one',
   const next = await store.update({ ...made, holder: 'b@2:2', transitions: 1 });
   assert.equal(next.holder, 'b@2:2');
   await assert.rejects(store.update({ ...made, holder: 'c' }), { code: 409 });
+});
+
+test('an API server that takes a request and never answers is given up, and the next try succeeds', async (t) => {
+  const { api, seen, replicas } = await rig(t);
+  const writer = createKubeWriter(clientsOf(api), { pod: 'p', timeoutMs: 200 });
+  const store = createLeaseStore(clientsOf(api), { namespace: 'default', name: 'l' }, 200);
+  api.faults.setDelay(3_000);
+  const startedMs = performance.now();
+  await assert.rejects(writer.scale({ workload: seen(), to: 1, mayGoOn: always }));
+  await assert.rejects(store.read());
+  assert.ok(performance.now() - startedMs < 2_500);
+  api.faults.setDelay(0);
+  assert.equal((await writer.scale({ workload: seen(), to: 2, mayGoOn: always })).kind, 'done');
+  assert.equal(replicas(), 2);
 });

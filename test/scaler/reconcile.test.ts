@@ -379,3 +379,103 @@ test('scaling does not read annotations again', async () => {
   assert.equal(sim.replicas('fn'), 1);
   assert.equal(sim.reconciler.world.specVersion, version);
 });
+
+test('an indirect dependency is waited for too, even where the direct one is up', async () => {
+  const sim = new Sim();
+  sim.fn('a', 0, { 'SlimFaas/DependsOn': 'b' });
+  sim.fn('b', 1, { 'SlimFaas/DependsOn': 'db' });
+  sim.pod('b', 'b-0');
+  sim.fn('db');
+  await sim.wake('a');
+  assert.equal(sim.decision('a'), 'await-dependencies');
+  assert.deepEqual(sim.patches, ['db 0→1 wake']);
+  sim.pod('db', 'db-0');
+  await sim.wake('a');
+  assert.deepEqual(sim.patches, ['db 0→1 wake', 'a 0→1 wake']);
+});
+
+test('a paused function’s callers wake nothing that it depends on', async () => {
+  const sim = new Sim();
+  sim.fn('a', 0, { 'SlimFaas/DependsOn': 'b', 'slimfaas.dev/paused': 'true' });
+  sim.fn('b');
+  await sim.wake('a');
+  await sim.pass(2);
+  assert.deepEqual(sim.patches, []);
+});
+
+test('a watch that is faster than the answer to our patch shows nobody else’s change', async () => {
+  const sim = new Sim();
+  sim.fn('fn');
+  sim.onScale = async ({ to }) => {
+    sim.scaleByHand('fn', to);
+    return { kind: 'done', replicas: to, resourceVersion: '2' };
+  };
+  await sim.wake('fn');
+  assert.equal(sim.replicas('fn'), 1);
+  assert.equal(sim.reconciler.state('default/fn')?.setByOthers, undefined);
+});
+
+test('behaviour 10: who came to wait while a patch was under way is served by the next one at once', async () => {
+  const sim = new Sim();
+  sim.fn('fn', 0, { 'SlimFaas/NumberParallelRequest': '100' });
+  const asked: number[] = [];
+  const answers: (() => void)[] = [];
+  sim.onScale = ({ to }) => {
+    asked.push(to);
+    return new Promise((resolve) =>
+      answers.push(() => resolve({ kind: 'done', replicas: to, resourceVersion: String(asked.length + 1) })),
+    );
+  };
+  await sim.wake('fn', 1);
+  await sim.wake('fn', 1_000);
+  assert.deepEqual(asked, [1], 'one patch at a time');
+  answers[0]?.();
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(asked, [1, 10]);
+});
+
+test('a patch that was overtaken changes nothing that we know', async () => {
+  const sim = new Sim();
+  sim.fn('fn');
+  sim.onScale = async () => ({ kind: 'overtaken' });
+  await sim.wake('fn');
+  assert.deepEqual(sim.patches, []);
+  sim.onScale = undefined;
+  await sim.pass(1);
+  assert.deepEqual(sim.patches, ['fn 0→1 wake']);
+});
+
+test('pods that were listed before their workload get their shares', async () => {
+  const sim = new Sim({ isSynced: false });
+  sim.pod('fn', 'p');
+  sim.fn('fn', 1, { 'SlimFaas/NumberParallelRequest': '5' });
+  sim.reconciler.onSynced(true);
+  sim.report('fn', 'p', { limit: 1 });
+  await sim.pass(1);
+  assert.deepEqual(sim.shares.at(-1), { limit: 5, shares: { p: 5 } });
+});
+
+test('shares are told again every five seconds, and at once to a pod that says it is ready', async () => {
+  const sim = new Sim();
+  sim.fn('fn', 1, { 'SlimFaas/NumberParallelRequest': '5' });
+  sim.pod('fn', 'p');
+  sim.report('fn', 'p', { limit: 5 });
+  await sim.pass(1);
+  const before = sim.shares.length;
+  await sim.pass(10);
+  assert.equal(sim.shares.length - before, 2);
+  const message = { pod: 'p', ip: '10.0.0.1', port: 15080, state: 'ready' } as const;
+  sim.reconciler.onReady({ namespace: 'default', name: 'fn' }, message);
+  assert.equal(sim.shares.length - before, 3);
+});
+
+test('a new leader grants nothing in its first second', async () => {
+  const sim = new Sim();
+  sim.fn('fn', 1, { 'SlimFaas/NumberParallelRequest': '5' });
+  sim.reconciler.onLeading();
+  sim.pod('fn', 'p');
+  sim.report('fn', 'p', { limit: 1 });
+  assert.deepEqual(sim.shares, []);
+  await sim.pass(1);
+  assert.equal(sim.shares.length, 1);
+});
