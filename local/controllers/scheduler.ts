@@ -32,7 +32,8 @@ export interface Scheduler extends Running {
 
 export function startScheduler(context: ControllerContext, options: SchedulerOptions): Scheduler {
   const { api, log } = context;
-  const queue = createWorkqueue('scheduler', (key) => schedule(context, options, key), log);
+  const assumed: Assumed = new Map();
+  const queue = createWorkqueue('scheduler', (key) => schedule(context, options, { key, assumed }), log);
   const retry = () => {
     for (const pod of api.list('pods')) if (isUnbound(pod)) queue.add(keyOf(pod));
   };
@@ -55,42 +56,65 @@ function isUnbound(pod: KubeObject): boolean {
   return !pod.spec.nodeName && pod.metadata.deletionTimestamp === undefined && !isTerminal(pod);
 }
 
-async function schedule(context: ControllerContext, options: SchedulerOptions, key: string): Promise<void> {
+/** Pods that are being bound at this moment, for those that are looked at meanwhile. */
+type Assumed = Map<string, { readonly node: string; readonly owner: string | undefined }>;
+
+async function schedule(
+  context: ControllerContext,
+  options: SchedulerOptions,
+  { key, assumed }: { key: string; assumed: Assumed },
+): Promise<void> {
   const { namespace, name } = splitKey(key);
   const pod = context.api.get('pods', namespace, name);
   if (!pod || !isUnbound(pod)) return;
-  const found = findNode(context.api, options, pod);
+  const found = findNode(context.api, options, { pod, assumed });
   if ('reason' in found) return refuse(context, pod, found);
-  await context.api.modify('pods', namespace, name, (draft) => {
-    if (!isUnbound(draft)) return false;
-    draft.spec.nodeName = found.node;
-    return undefined;
-  });
+  assumed.set(pod.metadata.uid, { node: found.node, owner: controllerOf(pod)?.uid });
+  try {
+    await context.api.modify('pods', namespace, name, (draft) => {
+      if (!isUnbound(draft)) return false;
+      draft.spec.nodeName = found.node;
+      return undefined;
+    });
+  } finally {
+    assumed.delete(pod.metadata.uid);
+  }
   const message = `Successfully assigned ${namespace}/${name} to ${found.node}`;
   context.events.normal(pod, 'Scheduled', message);
 }
 
 type Choice = { readonly node: string } | { readonly reason: string; readonly nodeCount: number };
 
-function findNode(api: ClusterApi, { nodeNames, refuse }: SchedulerOptions, pod: KubeObject): Choice {
+interface Candidate {
+  readonly pod: KubeObject;
+  readonly assumed: Assumed;
+}
+
+function findNode(api: ClusterApi, { nodeNames, refuse }: SchedulerOptions, candidate: Candidate): Choice {
+  const { pod } = candidate;
   const nodes = nodeNames.flatMap((name) => api.get('nodes', undefined, name) ?? []);
   if (nodes.length === 0) return { reason: 'no nodes available to schedule pods', nodeCount: 0 };
   const onRequest = refuse?.(pod);
   if (onRequest !== undefined) return { reason: onRequest, nodeCount: nodes.length };
   const verdicts = nodes.map((node) => ({ node, reason: unfit(api, node, pod) }));
   const fitting = verdicts.filter(({ reason }) => reason === undefined).map(({ node }) => node.metadata.name);
-  const [node] = fitting.toSorted((a, b) => siblings(api, pod, a) - siblings(api, pod, b));
+  const [node] = fitting.toSorted((a, b) => siblings(api, candidate, a) - siblings(api, candidate, b));
   if (node !== undefined) return { node };
   const counts = Map.groupBy(verdicts, ({ reason }) => reason);
   const reason = [...counts].map(([why, those]) => `${those.length} ${why}`).join(', ');
   return { reason, nodeCount: nodes.length };
 }
 
-/** How many pods of the same owner a node has. */
-function siblings(api: ClusterApi, pod: KubeObject, node: string): number {
-  const uid = controllerOf(pod)?.uid;
-  const pods = uid === undefined ? [] : api.list('pods', { namespace: pod.metadata.namespace ?? '' });
-  return pods.filter((other) => controllerOf(other)?.uid === uid && other.spec.nodeName === node).length;
+/** How many pods of the same owner a node has, or is about to have. */
+function siblings(api: ClusterApi, { pod, assumed }: Candidate, node: string): number {
+  const owner = controllerOf(pod)?.uid;
+  if (owner === undefined) return 0;
+  const coming = [...assumed.values()].filter((other) => other.owner === owner && other.node === node);
+  const bound = api
+    .list('pods', { namespace: pod.metadata.namespace ?? '' })
+    .filter((other) => controllerOf(other)?.uid === owner && other.spec.nodeName === node)
+    .filter((other) => !assumed.has(other.metadata.uid));
+  return coming.length + bound.length;
 }
 
 /** Why a node does not do, worded as the real scheduler's plugins word it. */
