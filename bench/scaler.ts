@@ -1,0 +1,189 @@
+/**
+ * The scaler at size: 10,000 functions with 30,000 pods and 1,000 activity reports a second in one process, and
+ * wakes in the midst of them. How long a tick takes, how late a wake's patch leaves (the event loop's delay by
+ * ticks and reports included), and what all of it weighs. Reports and wakes are bytes to be decoded, as from
+ * NATS; the patch is counted when it is handed to the Kubernetes client.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { silentLog } from '../common/log.ts';
+import { decodeActivity, decodeWake, encodeMessage } from '../common/messages.ts';
+import { FUNCTION_LABEL, INJECT_STATUS_ANNOTATION } from '../common/names.ts';
+import { createLoadAdvisor } from '../scaler/load-advisor.ts';
+import { Reconciler } from '../scaler/reconcile.ts';
+import { percentile, type Bench, type Row } from './lib/bench.ts';
+
+const FUNCTIONS = 10_000;
+const PODS = 3;
+const REPORTS_PER_SECOND = 1_000;
+const WAKES_PER_SECOND = 50;
+/** Every tenth function sleeps, so that there is something to wake. */
+const isAsleep = (i: number) => i % 10 === 0;
+
+export const bench: Bench = {
+  name: 'scaler',
+  describe: '10,000 functions, 30,000 pods, 1,000 reports a second: tick, wake-to-patch, memory',
+  async run({ quick, say }) {
+    const patched = new Map<string, () => void>();
+    const reconciler = createReconciler((name) => patched.get(name)?.());
+    const rssBefore = process.memoryUsage.rss();
+    populate(reconciler);
+    say('populated');
+    const figures = await drive(reconciler, patched, quick ? 20 : 60);
+    global.gc?.();
+    const mebibytes = (process.memoryUsage.rss() - rssBefore) / 2 ** 20;
+    return [
+      ...quantiles('tick', figures.ticks),
+      ...quantiles('wake to patch', figures.wakes),
+      { case: 'memory', metric: 'added by functions, pods and reports', value: mebibytes, unit: 'MiB' },
+      { case: 'memory', metric: 'resident in all', value: process.memoryUsage.rss() / 2 ** 20, unit: 'MiB' },
+    ];
+  },
+};
+
+function createReconciler(onPatch: (name: string) => void): Reconciler {
+  const advisor = createLoadAdvisor({
+    jobsOf: () => ({ ready: 0, perSecond: undefined }),
+    queries: { valueOf: () => undefined, faultOf: () => undefined },
+  });
+  const reconciler = new Reconciler({
+    now: Date.now,
+    log: silentLog,
+    jobsOf: () => 0,
+    advisor: () => advisor,
+    effects: {
+      isLeader: () => true,
+      async scale({ workload, to }) {
+        onPatch(workload.id.name);
+        return { kind: 'done', replicas: to, resourceVersion: String(++version) };
+      },
+      publishShares: () => {},
+      onDecision: () => {},
+      onScaled: () => {},
+      onFaults: () => {},
+    },
+  });
+  reconciler.onNats(true);
+  return reconciler;
+}
+
+let version = 0;
+
+function populate(reconciler: Reconciler): void {
+  for (let i = 0; i < FUNCTIONS; i++) {
+    setReplicas(reconciler, i, isAsleep(i) ? 0 : PODS);
+    if (isAsleep(i)) continue;
+    for (let pod = 0; pod < PODS; pod++) reconciler.onPod(podObject(i, pod));
+  }
+  reconciler.onSynced(true);
+}
+
+function setReplicas(reconciler: Reconciler, i: number, replicas: number): void {
+  const annotations = {
+    'SlimFaas/Function': 'true',
+    // A third each: the default rule over all pods, a limit a pod, nothing but sleep.
+    ...(i % 3 === 0 ? { 'SlimFaas/NumberParallelRequest': '30' } : {}),
+    ...(i % 3 === 1 ? { 'SlimFaas/NumberParallelRequestPerPod': '5' } : {}),
+  };
+  reconciler.onWorkload('Deployment', {
+    metadata: { name: `f${i}`, namespace: 'bench', uid: `uid-${i}`, resourceVersion: String(++version) },
+    spec: { replicas, selector: {}, template: { metadata: { annotations } } },
+  });
+}
+
+function podObject(i: number, pod: number) {
+  const owner = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: `f${i}-h`, uid: 'r', controller: true };
+  return {
+    metadata: {
+      name: `f${i}-h-${pod}`,
+      namespace: 'bench',
+      labels: { [FUNCTION_LABEL]: `f${i}`, 'pod-template-hash': 'h' },
+      annotations: { [INJECT_STATUS_ANNOTATION]: '{}' },
+      ownerReferences: [owner],
+    },
+    status: { phase: 'Running', podIP: '10.0.0.1', conditions: [{ type: 'Ready', status: 'True' }] },
+  };
+}
+
+interface Figures {
+  readonly ticks: number[];
+  readonly wakes: number[];
+}
+
+async function drive(
+  reconciler: Reconciler,
+  patched: Map<string, () => void>,
+  seconds: number,
+): Promise<Figures> {
+  const figures: Figures = { ticks: [], wakes: [] };
+  const reports = setInterval(() => reportSome(reconciler, REPORTS_PER_SECOND / 50), 20);
+  const ticker = setInterval(() => {
+    const begun = performance.now();
+    reconciler.tick();
+    figures.ticks.push(performance.now() - begun);
+  }, 1_000);
+  const end = performance.now() + seconds * 1_000;
+  let due = performance.now();
+  for (let n = 0; performance.now() < end; n++) {
+    due += 1_000 / WAKES_PER_SECOND;
+    await delay(Math.max(0, due - performance.now()));
+    wakeOne(reconciler, patched, { i: (n % (FUNCTIONS / 10)) * 10, due, wakes: figures.wakes });
+  }
+  clearInterval(reports);
+  clearInterval(ticker);
+  return figures;
+}
+
+let nextReport = 0;
+
+function reportSome(reconciler: Reconciler, count: number): void {
+  for (let n = 0; n < count; n++) {
+    nextReport = (nextReport + 7) % (FUNCTIONS * PODS);
+    const i = Math.floor(nextReport / PODS);
+    if (isAsleep(i)) continue;
+    const message = {
+      source: 'sidecar',
+      pod: `f${i}-h-${nextReport % PODS}`,
+      running: 1.5,
+      runningNow: 1,
+      waiting: 0,
+      started: 3,
+      finished: 3,
+      failed: 0,
+      windowMs: 1_000,
+      limit: 10,
+    } as const;
+    reconciler.onActivity({ namespace: 'bench', name: `f${i}` }, decodeActivity(encodeMessage(message)));
+  }
+}
+
+/** Measured from when the wake was due: an event loop that is late is late for the caller too. */
+function wakeOne(
+  reconciler: Reconciler,
+  patched: Map<string, () => void>,
+  { i, due, wakes }: { i: number; due: number; wakes: number[] },
+): void {
+  const name = `f${i}`;
+  patched.set(name, () => {
+    patched.delete(name);
+    wakes.push(performance.now() - due);
+    setImmediate(() => setReplicas(reconciler, i, 0)); // asleep again for the next round
+  });
+  const message = encodeMessage({ from: 'proxy', waiting: 1 });
+  reconciler.onWake({ namespace: 'bench', name }, decodeWake(message));
+}
+
+function quantiles(name: string, values: readonly number[]): Row[] {
+  const sorted = values.toSorted((a, b) => a - b);
+  const row = (metric: string, p: number) => ({
+    case: name,
+    metric,
+    value: percentile(sorted, p),
+    unit: 'ms',
+  });
+  return [
+    row('p50', 0.5),
+    row('p95', 0.95),
+    row('p99', 0.99),
+    { case: name, metric: 'count', value: values.length, unit: '' },
+  ];
+}
