@@ -15,6 +15,15 @@ export interface ShareOptions {
   readonly log: Log;
 }
 
+/**
+ * The limit before the scaler was heard. Where there is a limit over pods, one call may run, or the first
+ * caller would wait for a round trip; that exceeds the limit by one at most, while this pod is new. Jobs wait
+ * (see {@link Shares.isKnown}).
+ */
+export function firstLimit(parallelPerPod: number, parallelLimit: number): number {
+  return parallelLimit === 0 ? parallelPerPod : 1;
+}
+
 export class Shares {
   readonly #options: ShareOptions;
   readonly #onLimit: (limit: number) => void;
@@ -25,9 +34,7 @@ export class Shares {
     this.#options = options;
     this.#onLimit = onLimit;
     this.#isKnown = options.parallelLimit === 0;
-    // One call may run before the scaler has been heard, or the first caller would wait for a round trip;
-    // that exceeds the limit by one at most, while this pod is new. Jobs wait (see isKnown).
-    this.#limit = this.#isKnown ? options.parallelPerPod : 1;
+    this.#limit = firstLimit(options.parallelPerPod, options.parallelLimit);
   }
 
   get limit(): number {

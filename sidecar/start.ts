@@ -4,30 +4,16 @@
  * after, because each millisecond before belongs to a caller who waits for this pod.
  */
 import type { FlagValues } from '../common/flags.ts';
-import { StopStack, type Running } from '../common/lifecycle.ts';
+import type { Running } from '../common/lifecycle.ts';
 import type { Log } from '../common/log.ts';
 import type { Registry } from '../common/metrics.ts';
 import type { NatsLink } from '../common/nats.ts';
-import { createRelay } from '../common/relay/index.ts';
-import { functionSubject, type FunctionId } from '../common/subjects.ts';
 import { createAdminServer } from './admin-server.ts';
-import { Admission } from './admission.ts';
-import { Announcer } from './announcer.ts';
 import { startAppProbe } from './app-probe.ts';
-import { DEFAULT_ASYNC_POLICY, DEFAULT_SYNC_POLICY, parseCallPolicy } from './call-policy.ts';
 import { createDataServer } from './data-server.ts';
-import { Drain } from './drain.ts';
 import type { sidecarFlags } from './flags.ts';
-import { InFlight } from './in-flight.ts';
-import { Fairness } from './jobs/fairness.ts';
-import { JobStats } from './jobs/job-stats.ts';
-import { JobsPart } from './jobs/jobs-part.ts';
 import { listen } from './listener.ts';
-import { OpenTunnels } from './open-tunnels.ts';
-import { parseProbe } from './probe-spec.ts';
-import { Reporter } from './report.ts';
-import { Shares } from './shares.ts';
-import { Stats } from './stats.ts';
+import { buildParts, type Parts } from './parts.ts';
 
 export type SidecarConfig = FlagValues<typeof sidecarFlags>;
 
@@ -65,11 +51,9 @@ export async function startSidecar(config: SidecarConfig, deps: SidecarDeps): Pr
   });
   stops.add('jobs', () => parts.jobs.stop());
   stops.add('drain', () => context.drain.run());
-  deps.log.info({ function: config.function, port, limit: parts.shares.limit }, 'listening');
+  deps.log.info({ function: config.function, port, appPort: config['app-port'] }, 'listening');
   return { stop: () => stops.stop(), port, adminPort: listeners.admin.port, appReady };
 }
-
-type Parts = ReturnType<typeof buildParts>;
 
 async function openPorts(config: SidecarConfig, { log }: SidecarDeps, parts: Parts) {
   const { stops, context, tunnels, adminContext } = parts;
@@ -85,80 +69,4 @@ async function openPorts(config: SidecarConfig, { log }: SidecarDeps, parts: Par
     await stops.stop(); // a port is taken: nothing of us may stay
     throw error;
   }
-}
-
-function buildParts(config: SidecarConfig, { log, nats, registry }: SidecarDeps, port: () => number) {
-  const id: FunctionId = { namespace: config.namespace, name: config.function };
-  const pod = config['pod-name'];
-  const policy = parseCallPolicy('sync-policy', config['sync-policy'], DEFAULT_SYNC_POLICY);
-  const probe = parseProbe(config['readiness-probe'], config['app-port']);
-  const stops = new StopStack(log);
-  const stats = new Stats();
-  const inFlight = new InFlight();
-  const tunnels = new OpenTunnels();
-  const shares = new Shares(
-    { pod, parallelPerPod: config['parallel-per-pod'], parallelLimit: config['parallel-limit'], log },
-    (limit) => {
-      admission.setLimit(limit);
-      reporter.limitChanged();
-    },
-  );
-  const admission = new Admission({
-    limit: shares.limit,
-    queueLimit: config['queue-limit'],
-    queueTimeoutMs: config['queue-timeout-seconds'] * 1_000,
-    fairness: new Fairness(config['job-share'] / 100),
-  });
-  const { breaker } = admission;
-  const reporter = new Reporter({ pod, subject: functionSubject('activity', id), nats, breaker, stats });
-  const announcer = new Announcer(nats, functionSubject('ready', id), () => ({
-    pod,
-    ip: config['pod-ip'],
-    port: port(),
-  }));
-  const onBegin = (): void => {
-    announcer.announce('draining');
-    tunnels.closeAll();
-    jobs.drain();
-  };
-  const drain = new Drain({
-    admission,
-    inFlight,
-    stats,
-    drainMs: config['drain-seconds'] * 1_000,
-    log,
-    onBegin,
-    onEnd: () => void jobs.stop(),
-  });
-  // Stopped last first: NATS goes last, when the reporter has said its last word.
-  stops.add('NATS', () => nats.stop());
-  stops.add('reports', () => reporter.stop());
-  stops.add('announcements', () => announcer.stop());
-  stops.add(
-    'shares',
-    nats.subscribe(functionSubject('share', id), (_, data) => shares.hear(data)),
-  );
-  const app = { host: config['app-host'], port: config['app-port'] };
-  const context = { app, policy, relay: createRelay(), admission, inFlight, stats, reporter, drain };
-  const jobStats = new JobStats(stats);
-  const jobs = new JobsPart({
-    id,
-    pod,
-    nats,
-    shares,
-    context,
-    log,
-    stats: jobStats,
-    policy: parseCallPolicy('async-policy', config['async-policy'], DEFAULT_ASYNC_POLICY),
-    isOrdered: config.ordered,
-  });
-  const adminContext = {
-    id,
-    breaker,
-    stats,
-    registry,
-    drain,
-    jobs: { stats: jobStats, running: () => admission.jobs },
-  };
-  return { stops, context, adminContext, tunnels, announcer, probe, shares, jobs };
 }

@@ -1,0 +1,156 @@
+/**
+ * Builds what a sidecar is made of, from its configuration: nothing here listens, probes or says anything yet
+ * (start.ts does, in its order), and each piece that must be stopped puts its stop on the stack.
+ */
+import { StopStack } from '../common/lifecycle.ts';
+import type { NatsLink } from '../common/nats.ts';
+import { createRelay } from '../common/relay/index.ts';
+import { functionSubject, type FunctionId } from '../common/subjects.ts';
+import type { AdminContext } from './admin.ts';
+import { Admission } from './admission.ts';
+import { Announcer } from './announcer.ts';
+import { DEFAULT_ASYNC_POLICY, DEFAULT_SYNC_POLICY, parseCallPolicy } from './call-policy.ts';
+import type { SidecarContext } from './context.ts';
+import { Drain } from './drain.ts';
+import { InFlight } from './in-flight.ts';
+import { Fairness } from './jobs/fairness.ts';
+import { JobStats } from './jobs/job-stats.ts';
+import { JobsPart } from './jobs/jobs-part.ts';
+import { OpenTunnels } from './open-tunnels.ts';
+import { parseProbe, type ProbeSpec } from './probe-spec.ts';
+import { Reporter } from './report.ts';
+import { firstLimit, Shares } from './shares.ts';
+import type { SidecarConfig, SidecarDeps } from './start.ts';
+import { Stats } from './stats.ts';
+
+export interface Parts {
+  readonly stops: StopStack;
+  readonly context: SidecarContext;
+  readonly adminContext: AdminContext;
+  readonly tunnels: OpenTunnels;
+  readonly announcer: Announcer;
+  readonly jobs: JobsPart;
+  readonly probe: ProbeSpec;
+}
+
+/**
+ * @param port where the sidecar listens, asked for when it is announced
+ * @throws UsageError for a value that cannot be used
+ */
+export function buildParts(config: SidecarConfig, deps: SidecarDeps, port: () => number): Parts {
+  const probe = parseProbe(config['readiness-probe'], config['app-port']);
+  const core = buildCore(config);
+  const stops = new StopStack(deps.log);
+  // Stopped last first: NATS goes last, when the reporter has said its last word.
+  stops.add('NATS', () => deps.nats.stop());
+  const voice = buildVoice(config, deps.nats, core, port);
+  stops.add('reports', () => voice.reporter.stop());
+  stops.add('announcements', () => voice.announcer.stop());
+  const shares = buildShares(config, deps, core, voice.reporter);
+  const subject = functionSubject('share', core.id);
+  stops.add(
+    'shares',
+    deps.nats.subscribe(subject, (_, data) => shares.hear(data)),
+  );
+  const drain = buildDrain(config, deps, core, () => {
+    voice.announcer.announce('draining');
+    core.tunnels.closeAll();
+    jobs.drain();
+    return () => void jobs.stop();
+  });
+  const context = { ...core, reporter: voice.reporter, drain };
+  const jobStats = new JobStats(core.stats);
+  const jobs = buildJobs(config, deps, { id: core.id, shares, context, stats: jobStats });
+  const { admission, id, stats } = core;
+  const running = { stats: jobStats, running: () => admission.jobs };
+  const adminContext = {
+    id,
+    breaker: admission.breaker,
+    stats,
+    registry: deps.registry,
+    drain,
+    jobs: running,
+  };
+  return { stops, context, adminContext, tunnels: core.tunnels, announcer: voice.announcer, jobs, probe };
+}
+
+type Core = ReturnType<typeof buildCore>;
+
+function buildCore(config: SidecarConfig) {
+  const id: FunctionId = { namespace: config.namespace, name: config.function };
+  const admission = new Admission({
+    limit: firstLimit(config['parallel-per-pod'], config['parallel-limit']),
+    queueLimit: config['queue-limit'],
+    queueTimeoutMs: config['queue-timeout-seconds'] * 1_000,
+    fairness: new Fairness(config['job-share'] / 100),
+  });
+  return {
+    id,
+    app: { host: config['app-host'], port: config['app-port'] },
+    policy: parseCallPolicy('sync-policy', config['sync-policy'], DEFAULT_SYNC_POLICY),
+    relay: createRelay(),
+    admission,
+    inFlight: new InFlight(),
+    stats: new Stats(),
+    tunnels: new OpenTunnels(),
+  };
+}
+
+function buildVoice(config: SidecarConfig, nats: NatsLink, core: Core, port: () => number) {
+  const pod = config['pod-name'];
+  const { stats, admission, id } = core;
+  const { breaker } = admission;
+  const reporter = new Reporter({ pod, subject: functionSubject('activity', id), nats, breaker, stats });
+  const self = () => ({ pod, ip: config['pod-ip'], port: port() });
+  return { reporter, announcer: new Announcer(nats, functionSubject('ready', id), self) };
+}
+
+function buildShares(
+  config: SidecarConfig,
+  { log }: SidecarDeps,
+  { admission }: Core,
+  reporter: Reporter,
+): Shares {
+  const options = {
+    pod: config['pod-name'],
+    parallelPerPod: config['parallel-per-pod'],
+    parallelLimit: config['parallel-limit'],
+    log,
+  };
+  return new Shares(options, (limit) => {
+    admission.setLimit(limit);
+    reporter.limitChanged();
+  });
+}
+
+/** @param begin tells everyone who must know that the drain begins; returns what is to be done at its end */
+function buildDrain(config: SidecarConfig, { log }: SidecarDeps, core: Core, begin: () => () => void): Drain {
+  let end = (): void => undefined;
+  return new Drain({
+    admission: core.admission,
+    inFlight: core.inFlight,
+    stats: core.stats,
+    drainMs: config['drain-seconds'] * 1_000,
+    log,
+    onBegin: () => (end = begin()),
+    onEnd: () => end(),
+  });
+}
+
+interface JobParts {
+  readonly id: FunctionId;
+  readonly shares: Shares;
+  readonly context: SidecarContext;
+  readonly stats: JobStats;
+}
+
+function buildJobs(config: SidecarConfig, { nats, log }: SidecarDeps, parts: JobParts): JobsPart {
+  return new JobsPart({
+    ...parts,
+    pod: config['pod-name'],
+    nats,
+    log,
+    policy: parseCallPolicy('async-policy', config['async-policy'], DEFAULT_ASYNC_POLICY),
+    isOrdered: config.ordered,
+  });
+}
