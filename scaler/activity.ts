@@ -6,6 +6,7 @@
  * Only sidecars' reports are load. A proxy's calls in flight are the same calls that a sidecar counts.
  */
 import type { ActivityMessage, WakeMessage } from '../common/messages.ts';
+import type { FunctionId } from '../common/subjects.ts';
 
 /** A proxy repeats itself each second; after three it has nothing to say, or is gone. */
 const PROXY_FRESH_MS = 3_000;
@@ -92,5 +93,18 @@ export class FunctionActivity {
 
   forgetPod(pod: string): void {
     this.pods.delete(pod);
+  }
+}
+
+/** The last use of any function of a namespace: what wakes those that start with any. */
+export class LastUse {
+  readonly #byNamespace = new Map<string, { readonly atMs: number; readonly name: string }>();
+
+  note({ namespace, name }: FunctionId, atMs: number): void {
+    this.#byNamespace.set(namespace, { atMs, name });
+  }
+
+  in(namespace: string): { readonly atMs: number; readonly name: string } | undefined {
+    return this.#byNamespace.get(namespace);
   }
 }

@@ -12,6 +12,7 @@ import type { FunctionInfo, WorkloadKind } from '../common/function-spec.ts';
 import type { ActivityMessage, ReadyMessage, ShareMessage, WakeMessage } from '../common/messages.ts';
 import type { Log } from '../common/log.ts';
 import { functionKey, type FunctionId } from '../common/subjects.ts';
+import { LastUse } from './activity.ts';
 import { Actuator } from './actuator.ts';
 import { decide } from './decide/decide.ts';
 import { DependencyIndex } from './dependency-index.ts';
@@ -39,7 +40,7 @@ export class Reconciler {
   readonly world = new World();
   readonly #options: ReconcileOptions;
   readonly #states = new Map<string, FunctionState>();
-  readonly #lastUse = new Map<string, { atMs: number; name: string }>();
+  readonly #lastUse = new LastUse();
   #natsSinceMs: number | undefined;
   #isSynced = false;
   /** Nothing is decided before the first list. A watch that broke later blocks the way down, never a wake. */
@@ -66,8 +67,6 @@ export class Reconciler {
       onWoken: (key) => this.#decideNow(key, new FactFinder(this.#surroundings(), now())),
     });
   }
-
-  // ---- what is seen -------------------------------------------------------------------------------------
 
   onNats(isConnected: boolean): void {
     this.#natsSinceMs = isConnected ? this.#options.now() : undefined;
@@ -121,7 +120,7 @@ export class Reconciler {
     if (!this.world.workload(key)?.fn) return false;
     const nowMs = this.#options.now();
     this.#state(key).activity.onWake(message, nowMs);
-    this.#noteUse(id, nowMs);
+    this.#lastUse.note(id, nowMs);
     const finder = new FactFinder(this.#surroundings(), nowMs);
     this.#decideNow(key, finder);
     for (const eager of this.#dependencies.eager) this.#decideNow(eager, finder);
@@ -134,7 +133,7 @@ export class Reconciler {
     const nowMs = this.#options.now();
     const { activity } = this.#state(key);
     activity.onReport(message, nowMs);
-    if (activity.lastActiveMs === nowMs) this.#noteUse(id, nowMs);
+    if (activity.lastActiveMs === nowMs) this.#lastUse.note(id, nowMs);
     if (message.source === 'sidecar') this.#share(key, nowMs);
   }
 
@@ -163,8 +162,6 @@ export class Reconciler {
     const state = this.#state(key);
     state.ledger = noteShares(message.shares, state.ledger);
   }
-
-  // ---- what is done -------------------------------------------------------------------------------------
 
   tick(): void {
     const nowMs = this.#options.now();
@@ -270,12 +267,6 @@ export class Reconciler {
     if (workload && message) this.#options.effects.publishShares(workload.id, message);
   }
 
-  #noteUse(id: FunctionId, atMs: number): void {
-    const last = this.#lastUse.get(id.namespace);
-    if (last) Object.assign(last, { atMs, name: id.name });
-    else this.#lastUse.set(id.namespace, { atMs, name: id.name });
-  }
-
   #state(key: string): FunctionState {
     const known = this.#states.get(key);
     if (known) return known;
@@ -299,7 +290,7 @@ export class Reconciler {
       world: this.world,
       graph: this.#dependencies.graph,
       stateOf: (key) => this.#states.get(key),
-      lastUseIn: (namespace) => this.#lastUse.get(namespace),
+      lastUseIn: (namespace) => this.#lastUse.in(namespace),
       natsSinceMs: this.#natsSinceMs,
       isSynced: this.#isSynced,
       jobsOf: this.#options.jobsOf,
