@@ -154,7 +154,12 @@ class Link implements NatsLink {
     const connection = this.#connection;
     if (!connection) return;
     // A drain flushes what was published last (the final activity report); a dead server must not hold us.
-    await Promise.race([connection.drain().catch(() => undefined), sleep(1_000)]);
+    const drained = new AbortController();
+    const drain = connection
+      .drain()
+      .catch(() => undefined)
+      .finally(() => drained.abort());
+    await Promise.race([drain, sleep(1_000, drained.signal)]);
     await connection.close();
   }
 
