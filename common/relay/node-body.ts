@@ -48,7 +48,7 @@ class NodeBody implements BodySource {
       return;
     }
     req.on('end', () => this.#consumer?.end(safeTrailers(req.rawTrailers)));
-    req.on('error', () => this.#onGone());
+    // An abort is an 'error' only for who listens to it; 'close' comes in any case.
     req.on('close', () => this.#onGone());
     req.on('data', (chunk: Buffer) => {
       if (this.#consumer?.data(chunk) === false) req.pause();

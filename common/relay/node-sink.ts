@@ -17,6 +17,8 @@ import type { ExchangeControl, RawHeaders, ResponseHead, ResponseSink } from './
 export interface NodeSinkOptions {
   /** The last word on the final head before it goes out: add or remove headers, never the framing ones. */
   readonly mapHead?: (head: ResponseHead) => ResponseHead;
+  /** How long a caller may take none of an answer's last bytes before its connection is cut. Default 60,000. */
+  readonly lingerMs?: number;
 }
 
 /** What we use of ServerResponse that its type does not show. */
@@ -38,17 +40,19 @@ type Response = ServerResponse & OwnResponse;
 /** Up to here an answer's last bytes go out as one string with what frames them: one write, no iovec. */
 const COALESCE_BYTES = 8_192;
 
+const LINGER_MS = 60_000;
+
 /**
  * Answers through Node's server. A caller who leaves cancels the exchange by itself. With Koa set
  * `ctx.respond = false` first.
  */
 export function nodeSink(res: ServerResponse, options: NodeSinkOptions = {}): ResponseSink {
-  return new NodeSink(res as Response, options.mapHead);
+  return new NodeSink(res as Response, options);
 }
 
 class NodeSink implements ResponseSink, Late {
   readonly #res: Response;
-  readonly #mapHead: ((head: ResponseHead) => ResponseHead) | undefined;
+  readonly #options: NodeSinkOptions;
   #control: ExchangeControl | undefined;
   #isChunked = false;
   /** The last chunk of the present read, held back so that the end can go with it. */
@@ -62,9 +66,9 @@ class NodeSink implements ResponseSink, Late {
   #unflushed = 0;
   #onFlushed: (() => void) | undefined;
 
-  constructor(res: Response, mapHead: ((head: ResponseHead) => ResponseHead) | undefined) {
+  constructor(res: Response, options: NodeSinkOptions) {
     this.#res = res;
-    this.#mapHead = mapHead;
+    this.#options = options;
   }
 
   attach(control: ExchangeControl): void {
@@ -82,7 +86,8 @@ class NodeSink implements ResponseSink, Late {
 
   head(received: ResponseHead): void {
     const res = this.#res;
-    const head = this.#mapHead ? this.#mapHead(received) : received;
+    const { mapHead } = this.#options;
+    const head = mapHead ? mapHead(received) : received;
     res.statusCode = head.status;
     res.statusMessage = head.statusText;
     res._hasBody = res.req.method !== 'HEAD' && head.status !== 204 && head.status !== 304;
@@ -116,7 +121,10 @@ class NodeSink implements ResponseSink, Late {
       return true; // its bytes are text by now
     }
     this.#finish(isSmall ? this.#last : last);
-    return this.#isDone();
+    // From here on the exchange is over and its clocks with it; what is left is one read buffer at most.
+    const isDone = this.#isDone();
+    if (!isDone) this.#res.socket?.setTimeout(this.#options.lingerMs ?? LINGER_MS);
+    return isDone;
   }
 
   onTurnEnd(): void {
@@ -239,6 +247,7 @@ class NodeSink implements ResponseSink, Late {
   #wake(): void {
     if (--this.#unflushed > 0 || !this.#isWaiting) return;
     this.#isWaiting = false;
+    if (this.#res.writableEnded) this.#res.socket?.setTimeout(0); // what comes next has clocks of its own
     this.#control?.resume();
   }
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { ServerResponse } from 'node:http';
-import { describe, it } from 'node:test';
-import type { ResponseHead } from '../../../common/relay/index.ts';
+import { ServerResponse, type IncomingMessage } from 'node:http';
+import { describe, it, type TestContext } from 'node:test';
+import { nodeSink, type NodeSinkOptions, type ResponseHead } from '../../../common/relay/index.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { edge } from './rig.ts';
 import { answering, rawClient, rawUpstream } from './wire.ts';
@@ -259,6 +259,46 @@ describe('a caller who reads slowly', () => {
     client.socket.on('data', (chunk: Buffer) => (total += chunk.length));
     client.socket.resume();
     await waitFor(() => total > size, { what: 'all of it' });
+  });
+
+  /** An answer given whole to the sink of a caller who does not read: its last bytes stay behind. */
+  async function unreadAnswer(t: TestContext, options: NodeSinkOptions) {
+    const told: string[] = [];
+    const control = { resume: () => told.push('resume'), cancel: () => told.push('cancel') };
+    const handler = (_req: IncomingMessage, res: ServerResponse) => {
+      const sink = nodeSink(res, options);
+      sink.attach?.(control);
+      sink.head({ status: 200, statusText: 'OK', headers: ['Transfer-Encoding', 'chunked'] });
+      do sink.data(Buffer.alloc(65_536, 'x'));
+      while (sink.flush?.());
+      sink.data(Buffer.alloc(65_536, 'y'));
+      told.push(`end ${sink.end([])}`);
+    };
+    const e = await edge(t, { host: '', port: 0 }, { handler });
+    const client = await rawClient(t, e.port);
+    client.socket.pause();
+    client.send(GET);
+    await waitFor(() => told.length > 0, { what: 'the whole answer given' });
+    return { told, client };
+  }
+
+  it('is cut when it takes none of the last bytes for too long', async (t) => {
+    const { told, client } = await unreadAnswer(t, { lingerMs: 100 });
+    assert.deepEqual(told, ['end false']);
+    await waitFor(() => told.includes('cancel'), { what: 'the connection cut' });
+    client.socket.resume();
+    await client.untilEnded();
+    assert.ok(!client.received.endsWith('0\r\n\r\n'));
+  });
+
+  it('gives the memory of the last bytes back when it takes them after all', async (t) => {
+    const { told, client } = await unreadAnswer(t, {});
+    client.socket.resume();
+    await client.contains('\r\n0\r\n\r\n');
+    await waitFor(() => told.includes('cancel'), { what: 'the end of the response' });
+    assert.deepEqual(told, ['end false', 'resume', 'cancel']);
+    client.send(GET); // and the connection lives on
+    await client.until('a second answer', (bytes) => bytes.split('HTTP/1.1 200').length === 3);
   });
 
   it('gets an unbroken body from a connection that serves others meanwhile', async (t) => {
