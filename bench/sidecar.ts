@@ -1,0 +1,179 @@
+/**
+ * What a sidecar weighs, beside bare Node as the floor: from exec to the first call answered, CPU spent until
+ * then, and memory idle, after many calls and with many WebSockets open. Runs the bundle (`npm run build`).
+ */
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, get, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { WebSocket, WebSocketServer } from 'ws';
+import { median, type Bench, type BenchOptions, type Row } from './lib/bench.ts';
+import { freePort, nodeCommand, startSubject, type Subject, type SubjectCommand } from './lib/subject.ts';
+
+const BUNDLE = fileURLToPath(new URL('../dist/slimfaas.js', import.meta.url));
+const LOAD = fileURLToPath(new URL('lib/load.ts', import.meta.url));
+/** Nobody answers there: a sidecar without NATS, which is the same work but for one small connection. */
+const NO_NATS = 'nats://127.0.0.1:9';
+const BARE = `require('node:http').createServer((q, s) => s.end('ok')).listen(process.argv[1], '127.0.0.1')`;
+
+export const bench: Bench = {
+  name: 'sidecar',
+  describe: 'start-up and memory of the sidecar: idle, after many calls, with many WebSockets',
+  run,
+};
+
+async function run(options: BenchOptions): Promise<Row[]> {
+  if (!existsSync(BUNDLE)) throw new Error('dist/slimfaas.js is missing; npm run build makes it');
+  const app = await startApp();
+  const cache = await mkdtemp(join(tmpdir(), 'slimfaas-compile-cache-'));
+  try {
+    return [...(await startUp(options, app.port, cache)), ...(await underLoad(options, app.port))];
+  } finally {
+    await app.stop();
+    await rm(cache, { recursive: true, force: true });
+  }
+}
+
+type Kind = 'bare Node' | 'sidecar' | 'sidecar, compile cache';
+
+/** Alternating, so that what else the machine does meets all alike; the middle of the rounds counts. */
+async function startUp({ quick, say }: BenchOptions, appPort: number, cache: string): Promise<Row[]> {
+  const samples = new Map<Kind, { readyMs: number[]; cpuMs: number[]; rssMiB: number[] }>();
+  const rounds = quick ? 5 : 15;
+  for (let round = 0; round < rounds; round++) {
+    for (const kind of ['bare Node', 'sidecar', 'sidecar, compile cache'] as const) {
+      const sample = samples.get(kind) ?? { readyMs: [], cpuMs: [], rssMiB: [] };
+      samples.set(kind, sample);
+      const measured = await startOnce(kind, appPort, cache);
+      sample.readyMs.push(measured.readyMs);
+      sample.cpuMs.push(measured.cpuMs);
+      sample.rssMiB.push(measured.rssMiB);
+    }
+    say(`start ${round + 1} of ${rounds}`);
+  }
+  return [...samples].flatMap(([kind, { readyMs, cpuMs, rssMiB }]) => [
+    { case: kind, metric: 'exec to first answer, median', value: median(readyMs), unit: 'ms' },
+    { case: kind, metric: 'exec to first answer, least', value: Math.min(...readyMs), unit: 'ms' },
+    { case: kind, metric: 'CPU to first answer', value: median(cpuMs), unit: 'ms' },
+    { case: kind, metric: 'memory, idle', value: median(rssMiB), unit: 'MiB' },
+  ]);
+}
+
+async function startOnce(kind: Kind, appPort: number, cache: string) {
+  const port = await freePort();
+  const begun = performance.now();
+  const subject = startSubject(kind, port, await commandOf(kind, port, appPort, cache));
+  while (!(await answers(port))) await new Promise((resolve) => setTimeout(resolve, 2));
+  const readyMs = performance.now() - begun;
+  const running = await subject;
+  const cpuMs = running.cpuMicros() / 1_000;
+  await new Promise((resolve) => setTimeout(resolve, 1_000)); // what is lazy has come by then
+  const rssMiB = running.rssBytes() / 1_048_576;
+  await running.stop();
+  return { readyMs, cpuMs, rssMiB };
+}
+
+async function commandOf(kind: Kind, port: number, appPort: number, cache: string): Promise<SubjectCommand> {
+  if (kind === 'bare Node') return { command: process.execPath, args: ['-e', BARE, String(port)] };
+  const command = await sidecarCommand(port, appPort);
+  return kind === 'sidecar' ? command : { ...command, env: { NODE_COMPILE_CACHE: cache } };
+}
+
+async function sidecarCommand(port: number, appPort: number): Promise<SubjectCommand> {
+  const admin = await freePort();
+  const identity = ['--function=bench', '--pod-name=bench-1', '--log-level=silent', `--nats=${NO_NATS}`];
+  const ports = ['--host=127.0.0.1', `--port=${port}`, `--admin-port=${admin}`, `--app-port=${appPort}`];
+  return nodeCommand(BUNDLE, [
+    'sidecar',
+    ...identity,
+    ...ports,
+    '--parallel-per-pod=2000',
+    '--drain-seconds=1',
+  ]);
+}
+
+/** Memory after each fifth of the calls, with the WebSockets open, and when they are gone. */
+async function underLoad({ quick, say }: BenchOptions, appPort: number): Promise<Row[]> {
+  const calls = quick ? 20_000 : 100_000;
+  const sockets = quick ? 200 : 1_000;
+  const port = await freePort();
+  const sidecar = await startSubject('sidecar', port, await sidecarCommand(port, appPort));
+  const rows: Row[] = [];
+  const note = (metric: string): void => {
+    rows.push({ case: 'sidecar under load', metric, value: sidecar.rssBytes() / 1_048_576, unit: 'MiB' });
+  };
+  try {
+    await untilAnswers(port);
+    note('memory, idle');
+    for (let part = 1; part <= 5; part++) {
+      await load(port, calls / 5);
+      note(`memory, after ${(calls / 5) * part} calls`);
+      say(`${(calls / 5) * part} calls`);
+    }
+    await withWebSockets(sidecar, sockets, () => note(`memory, ${sockets} WebSockets open`));
+    note('memory, WebSockets closed');
+  } finally {
+    await sidecar.stop();
+  }
+  return rows;
+}
+
+async function load(port: number, calls: number): Promise<void> {
+  // 32 connections; 60 s bound it on a machine that is busy with something else.
+  await promisify(execFile)(process.execPath, [LOAD, String(port), '/', '32', '60000', String(calls)]);
+}
+
+async function withWebSockets({ port }: Subject, count: number, whileOpen: () => void): Promise<void> {
+  const sockets: WebSocket[] = [];
+  for (let i = 0; i < count; i++) {
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/`);
+    sockets.push(socket);
+    await once(socket, 'open');
+  }
+  whileOpen();
+  const closed = sockets.map((socket) => once(socket, 'close'));
+  for (const socket of sockets) socket.close();
+  await Promise.all(closed);
+}
+
+async function untilAnswers(port: number): Promise<void> {
+  while (!(await answers(port))) await new Promise((resolve) => setTimeout(resolve, 10));
+}
+
+function answers(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const req = get({ host: '127.0.0.1', port, agent: false }, (res) => {
+      res.resume();
+      resolve(res.statusCode === 200);
+    });
+    req.on('error', () => resolve(false));
+  });
+}
+
+/** The user's container: 64 bytes for a call, an echo for a WebSocket. */
+async function startApp(): Promise<{ port: number; stop: () => Promise<void> }> {
+  const body = 'x'.repeat(64);
+  const server: Server = createServer(
+    (_req, res) => void res.writeHead(200, { 'Content-Length': 64 }).end(body),
+  );
+  const webSockets = new WebSocketServer({ server });
+  webSockets.on('connection', (socket) => socket.on('message', (data) => socket.send(data)));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    port: (server.address() as AddressInfo).port,
+    async stop() {
+      webSockets.close();
+      const closed = once(server, 'close');
+      server.close();
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}
