@@ -3,7 +3,8 @@
  * connect → head → body → over, and leaves each phase once; whatever happens ends in exactly one Outcome.
  */
 import type { Connection, Tenant } from './connection.ts';
-import { isOver, type CoarseClock } from './clock.ts';
+import type { CoarseClock } from './clock.ts';
+import { overdue, type Progress } from './deadlines.ts';
 import { RelayError } from './errors.ts';
 import type { Pool } from './pool.ts';
 import { returnReadBuffer } from './read-buffers.ts';
@@ -12,9 +13,6 @@ import { isRepeatable, writeHead } from './request-writer.ts';
 import type { Listed } from './running-list.ts';
 import type { ParsedHead } from './response-head.ts';
 import type { Exchange, ExchangeRequest, FailurePhase, Outcome, RawHeaders, ResponseHead } from './types.ts';
-
-/** RFC 9110 §10.1.1: who waits for a 100 must not wait for ever; older servers never send one. */
-const CONTINUE_WAIT_MS = 1_000;
 
 const CONTINUE: ResponseHead = { status: 100, statusText: 'Continue', headers: [] };
 
@@ -41,7 +39,6 @@ export class RunningExchange implements Exchange, Tenant, SendListener, Listed {
   #sender: RequestSender | undefined;
   #parsed: ParsedHead | undefined;
   #connectingSince: number;
-  #continueSince = 0;
   /** When a byte last came or went, once the body is what is waited for. */
   #activeAt: number;
   #hasRetried = false;
@@ -107,21 +104,22 @@ export class RunningExchange implements Exchange, Tenant, SendListener, Listed {
 
   /** The deadlines, asked by the clock. */
   sweep(now: number): void {
-    const { timeouts } = this.#request;
     const phase = this.#phase;
     if (phase === 'over') return;
-    if (isOver(this.#startedAt, timeouts.totalMs, now)) return this.#timeOut(phase);
-    if (phase === 'body') {
-      if (isOver(this.#activeAt, timeouts.idleMs, now)) this.#timeOut('body');
-      return;
-    }
-    if (isOver(this.#startedAt, timeouts.headMs, now)) return this.#timeOut(phase);
-    if (phase === 'connect') {
-      if (isOver(this.#connectingSince, timeouts.connectMs, now)) this.#timeOut('connect');
-    } else if (this.#sender?.awaitsContinue) {
-      if (isOver(this.#continueSince, CONTINUE_WAIT_MS, now)) this.#continue(CONTINUE);
-    } else if (this.#sender?.awaitsCaller && isOver(this.#activeAt, timeouts.idleMs, now))
-      this.#timeOut('send');
+    const late = overdue(this.#progress(phase), this.#request.timeouts, now);
+    if (late === 'continue') this.#continue(CONTINUE);
+    else if (late) this.#timeOut(late);
+  }
+
+  #progress(phase: Progress['phase']): Progress {
+    return {
+      phase,
+      startedAt: this.#startedAt,
+      connectingSince: this.#connectingSince,
+      activeAt: this.#activeAt,
+      awaitsContinue: this.#sender?.awaitsContinue === true,
+      awaitsCaller: this.#sender?.awaitsCaller === true,
+    };
   }
 
   // Tenant
@@ -134,7 +132,6 @@ export class RunningExchange implements Exchange, Tenant, SendListener, Listed {
     this.#connection = connection;
     this.#phase = 'head';
     this.#activeAt = this.#host.clock.start;
-    this.#continueSince = this.#activeAt;
     const { head, body, target } = this.#request;
     connection.begin(this, head.method === 'HEAD');
     this.#sender = new RequestSender(connection, writeHead(head, body, target), body, this);
