@@ -12,7 +12,7 @@ import { JOBS_STREAM, RESULTS_STREAM } from '../../common/jobs/streams.ts';
 import { getStored, type NatsConnection } from '../../common/nats.ts';
 import { bodyLength, headerValue, withoutHeaders, type RequestHead } from '../../common/relay/index.ts';
 import { functionKey, resultSubject, type FunctionId } from '../../common/subjects.ts';
-import { publishJob, type Accepted, type PublisherOptions } from './publisher.ts';
+import { publishJob, UnsettledError, type Accepted, type PublisherOptions } from './publisher.ts';
 
 export interface AcceptOptions extends PublisherOptions {
   readonly maxBodyBytes: number;
@@ -49,15 +49,17 @@ export async function acceptJob(
   };
   const key = headerValue(head.headers, 'idempotency-key');
   const messageId = key === undefined ? secret : hash(`${functionKey(id)}\n${key}`);
-  try {
-    const accepted = await publishJob({ id, messageId, payload: encodeJob(job, body.inline) }, options);
-    if (!accepted.isDuplicate || key === undefined) return elementId(secret, accepted.sequence);
-    if (body.stored) await discard(options, body.stored);
-    return elementId(await firstSecret(id, accepted, options), accepted.sequence);
-  } catch (error) {
-    if (body.stored) await discard(options, body.stored);
+  const publish = { id, messageId, payload: encodeJob(job, body.inline), isShared: key !== undefined };
+  const accepted = await publishJob(publish, options).catch(async (error: unknown) => {
+    const mayBeStored = publish.isShared && error instanceof UnsettledError;
+    if (body.stored && !mayBeStored) await discard(options, body.stored);
     throw error;
-  }
+  });
+  if (!accepted.isDuplicate || key === undefined) return elementId(secret, accepted.sequence);
+  const first = await firstSecret(id, accepted, options);
+  // Our own first try may be the first: then the body is the job's.
+  if (body.stored && first !== secret) await discard(options, body.stored);
+  return elementId(first, accepted.sequence);
 }
 
 /** The body is stored whole, so its framing is made anew; and nobody waits for a 100 any more. */

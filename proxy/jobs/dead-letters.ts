@@ -100,10 +100,8 @@ export class DeadLetters {
       job.body,
     );
     // One letter is one job, also for two operators at once.
-    const accepted = await publishJob(
-      { id: fn, messageId: `replay-${replayOf}-${seq}`, payload },
-      this.#options,
-    );
+    const messageId = `replay-${replayOf}-${seq}`;
+    const accepted = await publishJob({ id: fn, messageId, payload, isShared: true }, this.#options);
     const known = accepted.isDuplicate ? await firstSecret(fn, accepted, this.#options) : secret;
     await this.#delete(seq);
     return { fn, id: elementId(known, accepted.sequence) };

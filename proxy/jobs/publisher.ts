@@ -2,7 +2,8 @@
  * Publishing a job so that the answer is true: 201 means JetStream has it, 503 means it has not and will not
  * get it. Between the two lies a publish whose ack did not come. It is settled by its message id: publishing
  * the same id again either stores the job, or is told `duplicate` with the place of the first. What cannot be
- * settled before the caller must be answered is handed to the {@link Settler}.
+ * settled before the caller must be answered is handed to the {@link Settler}; but for ids that others share:
+ * there whoever repeats the post learns what became of the first.
  */
 import { describeError, ReasonError } from '../../common/errors.ts';
 import { JOBS_STREAM } from '../../common/jobs/streams.ts';
@@ -16,6 +17,11 @@ export interface JobPublish {
   readonly payload: Uint8Array;
   /** Unique to the job, or to the caller's Idempotency-Key. */
   readonly messageId: string;
+  /**
+   * Others may publish under this id too (a caller who repeats his key, perhaps through another proxy). Then
+   * what is stored under it may have been accepted there, and must never be undone from here.
+   */
+  readonly isShared?: boolean;
 }
 
 export interface Accepted {
@@ -39,6 +45,15 @@ const STORE_FAILED = 10_077;
 const TRY_TIMEOUT_MS = 2_000;
 const RETRY_AFTER_SECONDS = 2;
 
+/** `queue-unavailable`, and JetStream may have stored it all the same. */
+export class UnsettledError extends ReasonError {
+  constructor(cause: unknown) {
+    const message = `JetStream did not confirm the job (${describeError(cause)}); try again`;
+    super('queue-unavailable', message, { cause, retryAfterSeconds: RETRY_AFTER_SECONDS });
+    this.name = 'UnsettledError';
+  }
+}
+
 /** @throws ReasonError `queue-unavailable` when nothing was accepted, `queue-full` at the function's bound */
 export async function publishJob(job: JobPublish, options: PublisherOptions): Promise<Accepted> {
   const { now = () => performance.now() } = options;
@@ -54,8 +69,9 @@ export async function publishJob(job: JobPublish, options: PublisherOptions): Pr
     if (!isUnsettled || now() >= deadline) break;
     await sleep(100);
   }
-  if (isUnsettled) options.settler.add(job);
-  throw unavailable(lastError);
+  if (!isUnsettled) throw unavailable(lastError);
+  if (!job.isShared) options.settler.add(job);
+  throw new UnsettledError(lastError);
 }
 
 type Outcome =

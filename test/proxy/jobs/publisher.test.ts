@@ -8,7 +8,7 @@ import { ReasonError } from '../../../common/errors.ts';
 import { JOBS_STREAM } from '../../../common/jobs/streams.ts';
 import { silentLog } from '../../../common/log.ts';
 import { openNatsLink } from '../../../common/nats.ts';
-import { publishJob } from '../../../proxy/jobs/publisher.ts';
+import { publishJob, UnsettledError } from '../../../proxy/jobs/publisher.ts';
 import { Settler } from '../../../proxy/jobs/settler.ts';
 import { jobSettings, startJetStream } from '../../helpers/jetstream.ts';
 import { startNats } from '../../helpers/nats.ts';
@@ -93,6 +93,23 @@ test('a publish is stored and its ack is lost: refused to the caller, and delete
     timeoutMs: 20_000,
   });
   await waitFor(() => options.settler.pending === 0, { what: 'nothing left to settle' });
+});
+
+test('an unanswered publish under an id that others share is never undone: one of them may have been told 201', async (t) => {
+  await using js = await startJetStream();
+  const gate = await startGate(t, js.server.port);
+  const options = await open(t, gate.url);
+  const other = await open(t, js.server.url);
+  const job = { id, payload, messageId: 'key', isShared: true };
+  gate.swallowAnswers = true;
+  await assert.rejects(publishJob(job, options), UnsettledError);
+  assert.partialDeepStrictEqual(await publishJob(job, other), { sequence: 1, isDuplicate: true });
+  gate.swallowAnswers = false;
+  gate.cut();
+  const again = await waitFor(() => publishJob(job, options), { what: 'accepted', timeoutMs: 20_000 });
+  assert.partialDeepStrictEqual(again, { sequence: 1, isDuplicate: true });
+  assert.equal(options.settler.pending, 0);
+  assert.equal((await js.jsm.streams.info(JOBS_STREAM)).state.messages, 1);
 });
 
 test('the ack comes back within the time: the caller gets the place of the first publish', async (t) => {
