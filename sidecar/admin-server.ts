@@ -2,9 +2,10 @@
  * The admin port, open from the first moment at the cost of a bare server: what answers on it (Koa, its
  * router, prom-client: 50 ms and 10 MB) is loaded by whoever asks first. Liveness alone is answered without.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { describeError } from '../common/errors.ts';
 import type { Log } from '../common/log.ts';
+import { http } from '../common/node-http.ts';
 import type { AdminContext, AdminHandler } from './admin.ts';
 
 const HEADERS_TIMEOUT_MS = 5_000;
@@ -15,7 +16,7 @@ export function createAdminServer(context: AdminContext, log: Log): Server {
     handler ??= import('./admin.ts').then(({ createAdminHandler }) => createAdminHandler(context));
     (await handler)(req, res);
   };
-  return createServer(
+  return http.createServer(
     { headersTimeout: HEADERS_TIMEOUT_MS, maxHeaderSize: 8_192, connectionsCheckingInterval: 5_000 },
     (req, res) => {
       // The kubelet asks this for ever, in pods that nobody scrapes: not worth loading anything for.

@@ -3,8 +3,9 @@
  * Each uses a fresh connection, as the kubelet does, so that a check never rides on an old one to an app that
  * no longer accepts.
  */
-import { request, type RequestOptions } from 'node:http';
+import type { RequestOptions } from 'node:http';
 import { connect } from 'node:net';
+import { http } from '../common/node-http.ts';
 import type { ProbeSpec } from './probe-spec.ts';
 
 type Checkable = Exclude<ProbeSpec, { kind: 'none' | 'kubernetes' }>;
@@ -35,7 +36,7 @@ function checkTcp(host: string, port: number, timeoutMs: number): Promise<boolea
 
 /** 200–399 passes, as with the kubelet; a redirect is not followed, because its being sent is enough. */
 async function checkHttp(spec: Extract<ProbeSpec, { kind: 'http' }>, host: string): Promise<boolean> {
-  const send = spec.isHttps ? (await import('node:https')).request : request;
+  const send = spec.isHttps ? (await import('node:https')).request : http.request;
   return new Promise((resolve) => {
     const req = send({ ...httpOptions(spec, host), signal: AbortSignal.timeout(spec.timing.timeoutMs) });
     req.once('response', (res) => {

@@ -4,10 +4,11 @@
  * order, a path its bytes, the upstream's refusal is forwarded as it is, either side's end ends the other, and
  * a WebSocket can be closed with a close frame instead of a reset.
  */
-import { Agent, type ClientRequest, type IncomingMessage } from 'node:http';
+import type { Agent, ClientRequest, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import util from 'node:util';
+import { http } from '../node-http.ts';
 import type { HeadVerdict, RequestHead, ResponseHead } from '../relay/types.ts';
 import type { EarlyBytes } from './early-bytes.ts';
 import { joinTunnel, type TunnelCarrier } from './carrier.ts';
@@ -164,7 +165,7 @@ const NO_BYTES = Buffer.alloc(0);
 
 /** An agent whose one connection is the one we made. */
 function agentOf(upstream: Socket): Agent {
-  const agent = new Agent({ keepAlive: false });
+  const agent = new http.Agent({ keepAlive: false });
   agent.createConnection = () => upstream;
   return agent;
 }
