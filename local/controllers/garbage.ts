@@ -28,6 +28,9 @@ const OWNERS: Readonly<Record<string, string>> = {
 };
 const IN_NAMESPACE = [
   'deployments',
+  'daemonsets',
+  'cronjobs',
+  'jobs',
   'statefulsets',
   'services',
   'serviceaccounts',

@@ -9,6 +9,7 @@ import { get as httpsGet } from 'node:https';
 import { connect } from 'node:net';
 import { describeError } from '../../common/errors.ts';
 import { sleep } from '../../common/lifecycle.ts';
+import { signalGroup } from './process.ts';
 import { resolvePort, type ContainerSpec, type Handler, type HttpGet } from './pod-spec.ts';
 
 export interface HandlerContext {
@@ -98,17 +99,25 @@ function checkExec(
       env: { ...context.env },
       cwd: context.cwd,
       stdio: ['ignore', 'pipe', 'pipe'],
-      signal,
-      killSignal: 'SIGKILL',
+      detached: true, // a group of its own: with the command ends what it started
     });
+    const end = () => void (child.pid && signalGroup(child.pid, 'SIGKILL'));
+    signal.addEventListener('abort', end, { once: true });
     let output = '';
     const collect = (chunk: Buffer) => {
       if (output.length < 1024) output += chunk.toString();
     };
     child.stdout.on('data', collect);
     child.stderr.on('data', collect);
-    child.once('error', (error) => resolve(signal.aborted ? 'command timed out' : error.message));
-    child.once('close', (code) => resolve(code === 0 ? undefined : output.trim() || `exit status ${code}`));
+    child.once('error', (error) => resolve(error.message));
+    child.once('exit', () => {
+      signal.removeEventListener('abort', end);
+      end();
+    });
+    child.once('close', (code) => {
+      if (signal.aborted) return resolve('command timed out');
+      resolve(code === 0 ? undefined : output.trim() || `exit status ${code}`);
+    });
   });
 }
 

@@ -78,7 +78,8 @@ function startError(child: ChildProcess, command: string): Promise<StartError> {
   });
 }
 
-function signalGroup(pid: number, signal: NodeJS.Signals): void {
+/** To a process and all that it started and that stayed in its group. */
+export function signalGroup(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-pid, signal);
   } catch {

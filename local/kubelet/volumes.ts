@@ -2,8 +2,8 @@
  * Volumes as folders of this machine. Secrets, config maps and projected sources are written out once and
  * again whenever they change; claims keep their folder for as long as the cluster runs, over pods.
  */
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
-import { dirname, join, normalize } from 'node:path';
+import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join, normalize, relative } from 'node:path';
 import type { ClusterApi, KubeObject } from '../api/types.ts';
 import { ConfigError, dataOf, fieldValue, type PodAddresses } from './env.ts';
 import type { Mount } from './expansion.ts';
@@ -35,8 +35,22 @@ export function writeVolumes(context: VolumeContext): void {
   for (const volume of specOf(context.pod).volumes ?? []) {
     const dir = hostDirOf(context, volume);
     if (!volume.hostPath) mkdirSync(dir, { recursive: true });
-    for (const [path, content] of filesOf(context, volume))
-      writeFile(join(dir, normalize(`/${path}`)), content);
+    const files = filesOf(context, volume);
+    for (const [path, content] of files) writeFile(join(dir, normalize(`/${path}`)), content);
+    if (isWritten(volume)) removeOthers(dir, files);
+  }
+}
+
+function isWritten({ secret, configMap, projected, downwardAPI }: VolumeSource): boolean {
+  return [secret, configMap, projected, downwardAPI].some((source) => source !== undefined);
+}
+
+/** Keys that a source has lost. */
+function removeOthers(dir: string, files: Files): void {
+  const kept = new Set([...files.keys()].map((path) => normalize(`/${path}`).slice(1)));
+  for (const entry of readdirSync(dir, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name);
+    if (entry.isFile() && !kept.has(relative(dir, path))) rmSync(path);
   }
 }
 

@@ -227,9 +227,9 @@ spec: { accessModes: [ReadWriteOnce], resources: { requests: { storage: 1Gi } } 
 
   test('a changed Secret is written out again', async (t) => {
     const { dir } = createNotes((release) => t.after(release));
-    await create('Secret', 'turning', { stringData: { key: 'old' } });
+    await create('Secret', 'turning', { stringData: { key: 'old', gone: 'x' } });
     const volumes = [{ name: 'keys', secret: { secretName: 'turning' } }];
-    const script = `until grep new /keys/key; do sleep 0.02; done; touch ${dir}/seen; exec sleep 1000`;
+    const script = `until grep new /keys/key && test ! -e /keys/gone; do sleep 0.02; done; touch ${dir}/seen; exec sleep 1000`;
     const containers = [
       sh('main', script, { volumeMounts: [{ name: 'keys', mountPath: '/keys' }] }),
       idle('other'),

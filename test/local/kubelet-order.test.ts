@@ -119,7 +119,7 @@ describe('order', { concurrency: true }, () => {
 
   test('a forced delete cuts a preStop hook short', async () => {
     const mark = 'SLIMFAAS_TEST_HOOK=1';
-    const lifecycle = { preStop: { exec: { command: ['env', mark, 'sleep', '600'] } } };
+    const lifecycle = { preStop: { exec: { command: ['sh', '-c', `${mark} sleep 600; true`] } } };
     const spec = { containers: [idle('main', { lifecycle })], terminationGracePeriodSeconds: 600 };
     await api.create('pods', podOf('forced', spec));
     await untilPhase(api, 'forced', 'Running');
