@@ -18,6 +18,7 @@ import {
   deadListFlags,
   jobShowFlags,
   proxyUrlFlags,
+  queryFlags,
   statusFlags,
 } from './people-flags.ts';
 
@@ -72,6 +73,9 @@ function addParts(parser: Argv): void {
 async function addPeopleCommands(parser: Argv): Promise<void> {
   part(parser, 'status [function]', 'functions and their replicas', statusFlags, async (argv) =>
     (await import('./status.ts')).runStatus(argv),
+  );
+  part(parser, 'query <promql>', 'evaluate PromQL as the scaler sees it', queryFlags, async (argv) =>
+    (await import('./query.ts')).runQuery(argv),
   );
   part(parser, 'wake <function>', 'wake a function', proxyUrlFlags, async (argv) =>
     (await import('./wake.ts')).runWake(argv),

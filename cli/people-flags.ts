@@ -10,8 +10,30 @@ export const proxyUrlFlags = {
   },
 } as const satisfies FlagTable;
 
+/** `kubectl port-forward service/slimfaas-scaler 5001` brings it here. */
+export const scalerUrlFlags = {
+  'scaler-url': {
+    type: 'string',
+    default: 'http://127.0.0.1:5001',
+    group: 'Connection',
+    describe: 'address of the scaler',
+  },
+} as const satisfies FlagTable;
+
 export const statusFlags = {
   ...proxyUrlFlags,
+  ...scalerUrlFlags,
+  json: { type: 'boolean', default: false, group: 'Output', describe: 'print JSON instead of a table' },
+} as const satisfies FlagTable;
+
+export const queryFlags = {
+  ...scalerUrlFlags,
+  time: {
+    type: 'string',
+    default: '',
+    group: 'Request',
+    describe: 'the moment to ask about, as seconds since 1970 or an ISO date; empty: now',
+  },
   json: { type: 'boolean', default: false, group: 'Output', describe: 'print JSON instead of a table' },
 } as const satisfies FlagTable;
 

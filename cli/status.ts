@@ -1,20 +1,31 @@
-/** `slimfaas status [function]`: what `GET /status-functions` says, as a table or as JSON. */
+/**
+ * `slimfaas status [function]`: what `GET /status-functions` says, as a table or as JSON; with a name also why,
+ * from the scaler: its last ten decisions and the numbers they came from. A scaler that cannot be reached costs
+ * one line, not the rest.
+ */
+import { describeError, UsageError } from '../common/errors.ts';
 import { flagValues } from './flag-options.ts';
 import { statusFlags } from './people-flags.ts';
 import { askProxy, failureText, type FunctionStatus } from './proxy-client.ts';
+import { askScaler, type ScalerView } from './scaler-client.ts';
 import { table } from './table.ts';
 import type { Parsed } from './commands.ts';
 
 export async function runStatus(argv: Parsed): Promise<void> {
   const flags = flagValues(statusFlags, argv);
   const name = argv['function'];
-  const path =
-    typeof name === 'string' ? `/status-function/${encodeURIComponent(name)}` : '/status-functions';
+  const isOne = typeof name === 'string';
+  const path = isOne ? `/status-function/${encodeURIComponent(name)}` : '/status-functions';
   const response = await askProxy(flags['proxy-url'], path);
   if (!response.ok) throw new Error(await failureText(response));
-  const body = (await response.json()) as FunctionStatus | FunctionStatus[];
-  if (flags.json) return console.log(JSON.stringify(body, undefined, 2));
-  console.log(statusTable([body].flat()));
+  const functions = [(await response.json()) as FunctionStatus | FunctionStatus[]].flat();
+  const why = isOne && functions[0] ? await decisionsOf(functions[0], flags['scaler-url']) : undefined;
+  if (flags.json) {
+    const shown = why ? functions.map((f) => ({ ...f, Scaler: why })) : functions;
+    return console.log(JSON.stringify(shown, undefined, 2));
+  }
+  console.log(statusTable(functions));
+  if (why) console.log(`\n${'error' in why ? why.error : decisionText(why)}`);
 }
 
 /** One line a function under a heading, columns padded to their widest cell. */
@@ -30,4 +41,35 @@ export function statusTable(functions: readonly FunctionStatus[]): string {
       f.Visibility,
     ]),
   ]);
+}
+
+async function decisionsOf(
+  { Namespace: namespace = 'default', Name: name }: FunctionStatus,
+  scalerUrl: string,
+): Promise<ScalerView | { error: string }> {
+  const path = `/functions/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`;
+  try {
+    const response = await askScaler(scalerUrl, path);
+    if (!response.ok) return { error: `decisions are not shown: ${await failureText(response)}` };
+    return (await response.json()) as ScalerView;
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    // Only the first line: causes are for those who ask the scaler itself.
+    return { error: `decisions are not shown: ${describeError(error).split('\n')[0]}` };
+  }
+}
+
+/** Newest first, as one reads it; then what is wrong, if anything is. */
+export function decisionText({ decisions, faults, troubles }: ScalerView): string {
+  const rows = decisions.toReversed().map(({ at, from, to, kind, reason, numbers }) => {
+    const { ready, running, waiting, jobs, idleForSeconds } = numbers;
+    const counts = `${ready} ready, ${running} running, ${waiting} waiting, ${jobs} jobs, idle ${idleForSeconds} s`;
+    return [at, from === to ? String(to) : `${from} → ${to}`, kind, reason, counts];
+  });
+  const wrong = [
+    ...troubles.map(({ kind, message }) => `pods do not come up: ${kind}: ${message}`),
+    ...faults.map((fault) => `fault: ${fault}`),
+  ];
+  const shown = rows.length > 0 ? table([['AT', 'REPLICAS', 'DECISION', 'WHY', 'FROM'], ...rows]) : '';
+  return [shown || 'nothing decided yet', ...new Set(wrong)].join('\n');
 }

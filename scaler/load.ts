@@ -11,9 +11,13 @@ import { GAUGES, type FunctionSample } from './metrics.ts';
 import { createSeriesStore } from './promql/query.ts';
 import { createRemotePrometheus } from './promql/remote.ts';
 import { scrapeTargets } from './scrape-targets.ts';
-import { Scraper, type OwnSample } from './scraper.ts';
+import { bothStores, QueryDesk } from './query-desk.ts';
+import { Scraper, type OwnSample, type ScrapeTarget } from './scraper.ts';
 import { TriggerQueries } from './trigger-queries.ts';
 import type { World } from './world.ts';
+
+/** As often as the triggers' default, for series that only people ask for. */
+const ASKED_EVERY_MS = 5_000;
 
 export interface LoadDeps {
   readonly config: ScalerConfig;
@@ -30,6 +34,8 @@ export interface LoadDeps {
 export class Load {
   readonly advisor: LoadAdvisor;
   readonly jobs: JobKeeper;
+  /** For people who ask. */
+  readonly desk: QueryDesk;
   readonly #deps: LoadDeps;
   readonly #queries: TriggerQueries;
   readonly #scraper: Scraper | undefined;
@@ -45,7 +51,8 @@ export class Load {
     const store = createSeriesStore();
     const remote = url === '' ? undefined : createRemotePrometheus({ url });
     this.#queries = new TriggerQueries({ store, remote, now, log });
-    this.#scraper = remote ? undefined : new Scraper({ store, now });
+    this.desk = new QueryDesk({ store, remote, now, scrape: () => this.#scrapeAnew() });
+    this.#scraper = remote ? undefined : new Scraper({ store: bothStores(store, this.desk.guests), now });
     this.jobs = new JobKeeper({
       nats,
       isLeader,
@@ -67,13 +74,30 @@ export class Load {
 
   /** Before each pass of decisions; starts what takes time and waits for none of it. */
   tick(): void {
-    const { isLeader, now, world, samples } = this.#deps;
+    const { isLeader, now } = this.#deps;
     this.#functions();
     void this.jobs.tick();
-    const isDue = now() - this.#scrapedAtMs >= this.#scrapeEveryMs || now() < this.#scrapedAtMs;
+    const hasQuestions = this.desk.texts().length > 0;
+    const everyMs = hasQuestions ? Math.min(this.#scrapeEveryMs, ASKED_EVERY_MS) : this.#scrapeEveryMs;
+    const isDue = now() - this.#scrapedAtMs >= everyMs || now() < this.#scrapedAtMs;
     if (!this.#scraper || !isLeader() || !isDue) return;
     this.#scrapedAtMs = now();
-    void this.#scraper.scrape(scrapeTargets(world, this.#queries.texts), ownSamples(samples()));
+    void this.#scraper.scrape(this.#targets(), this.#ownSamples());
+  }
+
+  async #scrapeAnew(): Promise<void> {
+    await this.#scraper?.scrapeAnew(
+      () => this.#targets(),
+      () => this.#ownSamples(),
+    );
+  }
+
+  #targets(): ScrapeTarget[] {
+    return scrapeTargets(this.#deps.world, [...this.#queries.texts, ...this.desk.texts()]);
+  }
+
+  #ownSamples(): Iterable<OwnSample> {
+    return ownSamples(this.#deps.samples());
   }
 
   /** Walks all functions only after a change of any. */

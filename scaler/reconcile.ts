@@ -238,9 +238,9 @@ export class Reconciler {
   #decide(workload: Workload, fn: FunctionInfo, finder: FactFinder, nowMs: number): void {
     const state = this.#state(workload.key);
     state.settle(workload.replicas, () => readyPods(workload, this.#surroundings()), nowMs);
-    const decision = decide(finder.factsOf(workload, fn, state));
-    if (state.log({ atMs: nowMs, from: workload.replicas, decision }))
-      this.#options.effects.onDecision(workload, decision);
+    const facts = finder.factsOf(workload, fn, state);
+    const decision = decide(facts);
+    if (state.log(decision, facts)) this.#options.effects.onDecision(workload, decision);
     if (decision.wanted === workload.replicas) state.wakeDueSinceMs = undefined;
     else this.#actuator.act(workload, state, decision, nowMs);
   }

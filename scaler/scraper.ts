@@ -14,8 +14,11 @@ export interface ScrapeTarget {
   readonly labels: Readonly<Record<string, string>>;
 }
 
+/** What a scrape needs of a store. */
+export type ScrapedInto = Pick<SeriesStore, 'wantsName' | 'scrape' | 'forget' | 'sweep'>;
+
 export interface ScraperOptions {
-  readonly store: SeriesStore;
+  readonly store: ScrapedInto;
   readonly now: () => number;
   readonly fetch?: typeof fetch;
 }
@@ -49,6 +52,12 @@ export class Scraper {
       this.#round = undefined;
     });
     return this.#round;
+  }
+
+  /** A round that begins after this call: one under way may not know yet what is wanted. */
+  async scrapeAnew(targets: () => readonly ScrapeTarget[], own: () => Iterable<OwnSample>): Promise<void> {
+    await this.#round;
+    await this.scrape(targets(), own());
   }
 
   async #run(targets: readonly ScrapeTarget[], own: Iterable<OwnSample>): Promise<void> {

@@ -36,7 +36,8 @@ export interface HttpSide extends Running {
 
 /** A leader that takes longer than this to take a wake is treated as gone. */
 const FORWARD_TIMEOUT_MS = 500;
-const FORWARDED = 'slimfaas-forwarded';
+/** Marks what another replica passed on: it is not passed on again. */
+export const FORWARDED = 'slimfaas-forwarded';
 
 export async function startServer(host: string, port: number, deps: ServerDeps): Promise<HttpSide> {
   const app = new Koa();

@@ -23,6 +23,7 @@ import { watchCluster, type ClusterHandlers } from './kube-watch.ts';
 import { startElection, type Election } from './lease.ts';
 import { Load } from './load.ts';
 import { createScalerMetrics } from './metrics.ts';
+import { addQueryRoute } from './query-route.ts';
 import { Reconciler } from './reconcile.ts';
 import { startServer } from './server.ts';
 import { listFunctions, samplesOf, showFunction } from './views.ts';
@@ -86,14 +87,16 @@ export async function startScaler(config: ScalerConfig, deps: ScalerDeps): Promi
   });
   stops.add('status', release);
 
+  const leaderUrl = () => (isLeader() ? undefined : urlOf(election?.holder()));
   const http = await startServer(config.host, config.port, {
     registry,
     isLeader,
     isReady: () => watch.isSynced,
-    leaderUrl: () => urlOf(election?.holder()),
+    leaderUrl,
     wake,
     list: () => listFunctions(reconciler),
     show: (id) => showFunction(reconciler, id),
+    extend: (router) => addQueryRoute(router, { ask: (...asked) => load.desk.ask(...asked), leaderUrl }),
   });
   stops.add('http', () => http.stop());
 

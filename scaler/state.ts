@@ -4,16 +4,23 @@
  */
 import type { FunctionSpec } from '../common/function-spec.ts';
 import { FunctionActivity } from './activity.ts';
-import type { Decision, LoadAdvice } from './decide/types.ts';
+import type { Decision, Facts, LoadAdvice } from './decide/types.ts';
 import type { Pod } from './kube-objects.ts';
 import { createScheduleClock, type ScheduleState } from './schedule.ts';
 import type { Ledger } from './shares.ts';
+
+/** What a decision was made from, as far as it is numbers. */
+export type DecisionNumbers = Pick<Facts, 'readyPods' | 'running' | 'waiting' | 'jobs'> & {
+  readonly idleMs: number;
+};
 
 /** A decision as `GET /functions/<ns>/<fn>` shows it. */
 export interface LoggedDecision {
   readonly atMs: number;
   readonly from: number;
-  readonly decision: Decision;
+  decision: Decision;
+  /** Of the moment at which it was first made; what stands for hours keeps those that led to it. */
+  readonly numbers: DecisionNumbers;
 }
 
 interface SeenPod {
@@ -92,18 +99,22 @@ export class FunctionState {
     this.activity.forgetPod(name);
   }
 
-  /** Keeps the last ten decisions that differ; a decision that stands is not logged each second. */
-  log(entry: LoggedDecision): boolean {
+  /** Keeps the last ten decisions that differ; one that stands is not logged each second. */
+  log(decision: Decision, facts: Facts): boolean {
     const last = this.decisions.at(-1);
-    if (last && isSame(last.decision, entry.decision) && last.from === entry.from) {
-      // The same decision with newer numbers: the words follow, the list does not grow.
-      this.decisions[this.decisions.length - 1] = { ...last, decision: entry.decision };
+    if (last && isSame(last.decision, decision) && last.from === facts.replicas) {
+      // The same decision with newer words; the list does not grow.
+      last.decision = decision;
       return false;
     }
-    this.decisions.push(entry);
+    this.decisions.push({ atMs: facts.nowMs, from: facts.replicas, decision, numbers: numbersOf(facts) });
     if (this.decisions.length > DECISIONS_KEPT) this.decisions.shift();
     return true;
   }
+}
+
+function numbersOf({ readyPods, running, waiting, jobs, nowMs, idleSinceMs }: Facts): DecisionNumbers {
+  return { readyPods, running, waiting, jobs, idleMs: nowMs - idleSinceMs };
 }
 
 function isSame(a: Decision, b: Decision): boolean {

@@ -9,6 +9,7 @@ import type { JobDepth } from './jobs/depth.ts';
 import type { FunctionSample, JobCounts } from './metrics.ts';
 import type { Reconciler } from './reconcile.ts';
 import type { FunctionView } from './server.ts';
+import type { LoggedDecision } from './state.ts';
 
 export function listFunctions(reconciler: Reconciler): FunctionView[] {
   const views: FunctionView[] = [];
@@ -27,13 +28,19 @@ export function showFunction(reconciler: Reconciler, id: FunctionId): FunctionVi
     facts: { ...numbers, idleForSeconds: Math.floor((facts.nowMs - facts.idleSinceMs) / 1_000) },
     faults,
     shares: Object.fromEntries([...state.ledger].map(([pod, grant]) => [pod, grant.granted])),
-    decisions: state.decisions.map(({ atMs, from, decision }) => ({
-      at: new Date(atMs).toISOString(),
-      from,
-      to: decision.wanted,
-      kind: decision.kind === 'hold' ? decision.because : decision.kind,
-      reason: decision.reason,
-    })),
+    decisions: state.decisions.map(decisionView),
+  };
+}
+
+function decisionView({ atMs, from, decision, numbers }: LoggedDecision): object {
+  const { idleMs, readyPods, ...counts } = numbers;
+  return {
+    at: new Date(atMs).toISOString(),
+    from,
+    to: decision.wanted,
+    kind: decision.kind === 'hold' ? decision.because : decision.kind,
+    reason: decision.reason,
+    numbers: { ready: readyPods, ...counts, idleForSeconds: Math.max(0, Math.floor(idleMs / 1_000)) },
   };
 }
 
