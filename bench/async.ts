@@ -1,0 +1,222 @@
+/**
+ * What does an asynchronous job cost over the bare JetStream below it? Acceptance (request to 201) and arrival
+ * (request to the function's first sight of it), in SlimFaas's own matrix: 64 B to 2 MiB, 1 and 16 connections, a
+ * paced 10 a second and a burst of 1,000 at 64 connections. All parts are processes of their own; the bare side
+ * publishes to and pulls from the same server, alternating with ours.
+ */
+import { join } from 'node:path';
+import { envName } from '../common/flags.ts';
+import { consumerConfig, JOBS_STREAM, streamConfigs, type JobSettings } from '../common/jobs/streams.ts';
+import { sleep, StopStack } from '../common/lifecycle.ts';
+import { silentLog } from '../common/log.ts';
+import { openNatsLink, type NatsLink } from '../common/nats.ts';
+import { startNats } from '../test/helpers/nats.ts';
+import { waitFor } from '../test/helpers/wait.ts';
+import {
+  bareSide,
+  listenForArrivals,
+  slimfaasSide,
+  type ArrivalPort,
+  type Sending,
+  type Side,
+} from './lib/async-sides.ts';
+import {
+  freePort,
+  nodeCommand,
+  runningSubject,
+  startSubject,
+  type Subject,
+  type SubjectCommand,
+} from './lib/subject.ts';
+import { percentile, type Bench, type BenchOptions, type Row } from './lib/bench.ts';
+
+const SUBJECTS = join(import.meta.dirname, 'lib', 'subjects');
+const MAIN = join(import.meta.dirname, '..', 'cli', 'main.ts');
+const ID = { namespace: 'default', name: 'arrivals' };
+const SETTINGS: JobSettings = {
+  storage: 'file',
+  replicas: 1,
+  maxJobsPerFunction: 10_000,
+  maxBytes: 0,
+  duplicateWindowMs: 120_000,
+  resultTtlMs: 3_600_000,
+  deadTtlMs: 3_600_000,
+  bodyTtlMs: 3_600_000,
+};
+const SIZES = [64, 4_096, 262_144, 2_097_152];
+const PACE_MS = 100;
+const BURST_CONNECTIONS = 64;
+
+export const bench: Bench = {
+  name: 'async',
+  describe: 'asynchronous jobs: acceptance and arrival beside the bare JetStream',
+  run,
+};
+
+interface World {
+  readonly url: string;
+  readonly link: NatsLink;
+  readonly arrivals: ArrivalPort;
+  readonly parts: readonly Subject[];
+}
+
+async function run({ quick, say }: BenchOptions): Promise<Row[]> {
+  const stops = new StopStack(silentLog);
+  try {
+    return await measure(await start(stops), quick, say);
+  } finally {
+    await stops.stop();
+  }
+}
+
+/** nats-server, proxy, sidecar and function, each its own process; streams and consumer as the scaler makes them. */
+async function start(stops: StopStack): Promise<World> {
+  const nats = await startNats();
+  stops.add('NATS', () => nats.stop());
+  const link = openNatsLink({ servers: nats.url, name: 'bench', log: silentLog });
+  stops.add('link', () => link.stop());
+  const connection = await waitFor(() => link.connection, { what: 'connected to NATS' });
+  const jsm = await connection.jetstreamManager();
+  for (const config of streamConfigs(SETTINGS)) await jsm.streams.add(config);
+  await jsm.consumers.add(JOBS_STREAM, consumerConfig(ID, SETTINGS, false));
+  const arrivals = await listenForArrivals();
+  stops.add('arrivals', () => arrivals.close());
+  const parts: Subject[] = [await runningSubject(`nats-server,${nats.port},${nats.pid}`)];
+  const startPart = async (name: string, port: number, command: SubjectCommand): Promise<void> => {
+    const subject = await startSubject(name, port, command);
+    stops.add(name, () => subject.stop());
+    parts.push(subject);
+  };
+  const [appPort, sidecarPort, proxyPort] = [await freePort(), await freePort(), await freePort()];
+  const app = nodeCommand(join(SUBJECTS, 'arrivals.ts'), [arrivals.port]);
+  await startPart('function', appPort, { ...app, env: { PORT: String(appPort), HOST: '127.0.0.1' } });
+  const env = sidecarEnv({ nats: nats.url, 'app-port': appPort, port: sidecarPort });
+  await startPart('sidecar', sidecarPort, { ...nodeCommand(MAIN, ['sidecar']), env });
+  const args = [proxyPort, nats.url, ID.name, '127.0.0.1'];
+  await startPart('proxy', proxyPort, nodeCommand(join(SUBJECTS, 'proxy.ts'), args));
+  const url = `http://127.0.0.1:${proxyPort}/async-function/${ID.name}/`;
+  const post = () => fetch(url, { method: 'POST', body: 'first' });
+  await waitFor(async () => (await post()).status === 201, { what: 'jobs are accepted', timeoutMs: 20_000 });
+  return { url, link, arrivals, parts };
+}
+
+function sidecarEnv(flags: Record<string, string | number>): Record<string, string> {
+  const all = { function: ID.name, namespace: ID.namespace, host: '127.0.0.1', 'admin-port': 0, ...flags };
+  const more = { 'pod-name': `${ID.name}-abc-1`, 'parallel-per-pod': 100, 'log-level': 'error' };
+  return Object.fromEntries(
+    Object.entries({ ...all, ...more }).map(([flag, value]) => [envName(flag), String(value)]),
+  );
+}
+
+async function measure(world: World, quick: boolean, say: (line: string) => void): Promise<Row[]> {
+  const connection = await waitFor(() => world.link.connection, { what: 'connected to NATS' });
+  const bare = await bareSide(connection);
+  const rows: Row[] = [];
+  const bursting = slimfaasSide(world.url, BURST_CONNECTIONS, world.arrivals);
+  for (const side of [bursting, bare]) await burst(side, 64, 300); // code and disk cache are warm then
+  for (const size of SIZES) {
+    for (const connections of [1, 16]) {
+      const ours = slimfaasSide(world.url, connections, world.arrivals);
+      const samples = await paced([ours, bare], size, quick ? 25 : 150);
+      for (const [side, list] of samples)
+        rows.push(...latencyRows(`${bytes(size)}, 10/s, ${connections} conn`, side.name, list));
+      await ours.close();
+      say(`${bytes(size)}, ${connections} connections: paced`);
+    }
+  }
+  for (const size of SIZES) {
+    // The same 64 MiB at most: a burst is about messages, not about the disk.
+    const count = Math.min(1_000, Math.floor((64 * 1_048_576) / size));
+    for (const side of [bursting, bare]) rows.push(...(await burst(side, size, count)));
+    rows.push(
+      ...(await cpuOf(world.parts, () => burst(bursting, size, count), `${bytes(size)}, burst`, count)),
+    );
+    say(`${bytes(size)}: burst`);
+  }
+  for (const side of [bursting, bare]) await side.close();
+  return rows;
+}
+
+interface Times {
+  readonly accepted: readonly number[];
+  readonly arrived: readonly number[];
+}
+
+/** Each side has its turn every 100 ms, half of that apart from the other. */
+async function paced(sides: readonly Side[], size: number, count: number): Promise<Map<Side, Times>> {
+  const body = Buffer.alloc(size, 'x');
+  const sendings = new Map<Side, Sending[]>(sides.map((side) => [side, []]));
+  for (let i = 0; i < count; i++) {
+    for (const side of sides) {
+      sendings.get(side)?.push(side.send(body));
+      await sleep(PACE_MS / sides.length);
+    }
+  }
+  const times = new Map<Side, Times>();
+  for (const [side, list] of sendings) times.set(side, await timesOf(list));
+  return times;
+}
+
+async function burst(side: Side, size: number, count: number): Promise<Row[]> {
+  const body = Buffer.alloc(size, 'x');
+  const sendings: Sending[] = [];
+  const begun = performance.now();
+  // Through a bounded number of hands: with 1,000 posts open, the time in our own client's line would count.
+  const hands = Array.from({ length: BURST_CONNECTIONS }, async (_, hand) => {
+    for (let i = hand; i < count; i += BURST_CONNECTIONS) {
+      const sending = side.send(body);
+      sendings.push(sending);
+      await sending.accepted;
+    }
+  });
+  await Promise.all(hands);
+  const acceptedMs = performance.now() - begun;
+  const times = await timesOf(sendings);
+  const allMs = performance.now() - begun;
+  const name = `${bytes(size)}, burst of ${count} at ${BURST_CONNECTIONS}`;
+  const rate = (what: string, ms: number): Row => {
+    return { case: name, metric: `${side.name}: ${what} a second`, value: (count * 1_000) / ms, unit: '/s' };
+  };
+  return [...latencyRows(name, side.name, times), rate('accepted', acceptedMs), rate('arrived', allMs)];
+}
+
+/** CPU a job and part: what the clock of a busy machine cannot blur. In steps of 10 ms, so over a burst. */
+async function cpuOf(
+  parts: readonly Subject[],
+  run: () => Promise<unknown>,
+  name: string,
+  count: number,
+): Promise<Row[]> {
+  const before = parts.map((part) => part.cpuMicros());
+  await run();
+  return parts.map((part, i) => ({
+    case: name,
+    metric: `${part.name}: CPU a job`,
+    value: (part.cpuMicros() - (before[i] ?? 0)) / count,
+    unit: 'µs',
+  }));
+}
+
+async function timesOf(sendings: readonly Sending[]): Promise<Times> {
+  return {
+    accepted: await Promise.all(sendings.map((sending) => sending.accepted)),
+    arrived: await Promise.all(sendings.map((sending) => sending.arrived)),
+  };
+}
+
+function latencyRows(name: string, side: string, times: Times): Row[] {
+  return (['accepted', 'arrived'] as const).flatMap((what) => {
+    const sorted = times[what].toSorted((a, b) => a - b);
+    return [0.5, 0.95, 0.99].map((p) => ({
+      case: name,
+      metric: `${side}: ${what} p${p * 100}`,
+      value: percentile(sorted, p),
+      unit: 'ms',
+    }));
+  });
+}
+
+function bytes(size: number): string {
+  if (size < 1_024) return `${size} B`;
+  return size < 1_048_576 ? `${size / 1_024} KiB` : `${size / 1_048_576} MiB`;
+}
