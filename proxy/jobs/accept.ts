@@ -2,7 +2,7 @@
  * `/async-function/{fn}/{path}`: from a request to a job that JetStream has confirmed. Up to 512 KiB of body
  * travel in the message; a larger body is stored first, as it comes in, so that memory stays flat.
  */
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { ReasonError } from '../../common/errors.ts';
 import { BodyStoreError, removeBody, storeBody, type StoredBody } from '../../common/jobs/body-store.ts';
@@ -12,6 +12,7 @@ import { JOBS_STREAM, RESULTS_STREAM } from '../../common/jobs/streams.ts';
 import { getStored, type NatsConnection } from '../../common/nats.ts';
 import { bodyLength, headerValue, withoutHeaders, type RequestHead } from '../../common/relay/index.ts';
 import { functionKey, resultSubject, type FunctionId } from '../../common/subjects.ts';
+import { createIds } from '../ids.ts';
 import { publishJob, UnsettledError, type Accepted, type PublisherOptions } from './publisher.ts';
 
 export interface AcceptOptions extends PublisherOptions {
@@ -149,9 +150,8 @@ async function discard({ nats }: AcceptOptions, body: StoredBody): Promise<void>
   if (jsm) await removeBody(jsm, body.name).catch(() => undefined);
 }
 
-export function newSecret(): string {
-  return randomBytes(16).toString('hex');
-}
+/** From a pool: 16 bytes cost 2 µs by themselves, 0.01 µs out of 4,096. */
+export const newSecret: () => string = createIds().requestId;
 
 /** The secret of the job that was first accepted under this key: it is queued still, or has left its state. */
 export async function firstSecret(

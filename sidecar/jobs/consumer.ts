@@ -7,7 +7,6 @@
 import type { Place } from '../../common/breaker.ts';
 import { describeError } from '../../common/errors.ts';
 import type { Delivery } from '../../common/jobs/delivery.ts';
-import { decodeJob, elementId } from '../../common/jobs/job.ts';
 import { JOBS_STREAM, VOID_HEADER } from '../../common/jobs/streams.ts';
 import type { Running } from '../../common/lifecycle.ts';
 import type { Log } from '../../common/log.ts';
@@ -168,11 +167,9 @@ export class JobConsumer implements Running {
   }
 
   async #run(session: Session, delivery: Delivery, place: Place): Promise<void> {
-    const release = this.#deps.callbacks.hold(idOf(delivery));
     try {
       await session.runner.run(delivery, this.#stopsRunning.signal);
     } finally {
-      release();
       place.release();
       this.#fill(); // with callers in line no place is ever free, and nobody else would tell us
     }
@@ -202,12 +199,3 @@ export class JobConsumer implements Running {
 }
 
 const NO_PLACE: Place = { arrival: 0, release: () => undefined };
-
-/** A payload that cannot be read has no id that anyone could ask for. */
-function idOf(delivery: Delivery): string {
-  try {
-    return elementId(decodeJob(delivery.data).head.secret, delivery.seq);
-  } catch {
-    return '';
-  }
-}

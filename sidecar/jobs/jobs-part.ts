@@ -9,13 +9,16 @@ export class JobsPart {
   readonly #options: JobsOptions;
   #consumer: JobConsumer | undefined;
   #isDraining = false;
+  #isStarted = false;
 
   constructor(options: JobsOptions) {
     this.#options = options;
   }
 
-  /** Jobs may come from now on. */
+  /** Jobs may come from now on; again after a pause, when they do so already, it changes nothing. */
   async start(): Promise<void> {
+    if (this.#isStarted) return;
+    this.#isStarted = true;
     const { startJobs } = await import('./start-jobs.ts');
     if (!this.#isDraining) this.#consumer = startJobs(this.#options);
   }

@@ -76,7 +76,8 @@ export class JobRunner {
     const heartbeat = setInterval(() => delivery.working(), ACK_WAIT_MS / 3);
     try {
       const job = decodeJob(delivery.data);
-      await this.#runKnown(delivery, job, signal);
+      const release = this.#deps.callbacks.hold(elementId(job.head.secret, delivery.seq));
+      await this.#runKnown(delivery, job, signal).finally(release);
     } catch (error) {
       await this.#setAside(delivery, error);
     } finally {
