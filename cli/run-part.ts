@@ -25,7 +25,7 @@ export async function runPart(log: Log, start: (signal: AbortSignal) => Promise<
       process.exit(2);
     }
     log.error({ error: describeError(error) }, 'could not start');
-    process.exit(1);
+    process.exit(error instanceof UsageError ? 2 : 1);
   }
   await stopped;
   await part.stop();

@@ -1,7 +1,6 @@
 /** `slimfaas sidecar`: flags by the plain parser, then the part. No yargs, no Kubernetes client. */
 import { readFlags } from '../common/flags.ts';
 import { createLog } from '../common/log.ts';
-import { createRegistry } from '../common/metrics.ts';
 import { openNatsLink } from '../common/nats.ts';
 import { VERSION } from '../common/version.ts';
 import { sidecarFlags } from '../sidecar/flags.ts';
@@ -12,7 +11,9 @@ export async function runSidecar(args: readonly string[]): Promise<void> {
   const config = readFlags(sidecarFlags, args, process.env);
   const log = createLog('sidecar', config['log-level'], config['pod-name']);
   await runPart(log, () => {
+    // prom-client is loaded for whoever scrapes: not for a caller who waits for this pod.
+    const registry = async () => (await import('../common/metrics.ts')).createRegistry('sidecar', VERSION);
     const nats = openNatsLink({ servers: config.nats, name: `sidecar ${config['pod-name']}`, log });
-    return startSidecar(config, { log, nats, registry: createRegistry('sidecar', VERSION) });
+    return startSidecar(config, { log, nats, registry });
   });
 }

@@ -6,11 +6,13 @@ import Koa from 'koa';
 import Router from 'koa-router';
 import type { Registry } from '../common/metrics.ts';
 import type { Drain } from './drain.ts';
+import type { Pause } from './pause.ts';
 import { registerSidecarMetrics, type MetricsSource } from './metrics.ts';
 
 export interface AdminContext extends MetricsSource {
   readonly registry: Registry | (() => Promise<Registry>);
   readonly drain: Drain;
+  readonly pause: Pause;
 }
 
 export type AdminHandler = (
@@ -33,8 +35,9 @@ export async function createAdminHandler(context: AdminContext): Promise<AdminHa
     ctx.body = { status: drain.isDraining ? 'draining' : 'ok' };
   });
   // GET is what the kubelet's preStop sends. The answer is what it waits for.
+  // With `container=` it is that container's, which may come back; without, the sidecar's own: the pod ends.
   router.all('/drain', async (ctx) => {
-    await drain.run();
+    await (ctx.query['container'] === undefined ? drain.run() : context.pause.run());
     ctx.body = { status: 'drained' };
   });
   router.get('/metrics', async (ctx) => {

@@ -64,6 +64,14 @@ export class Admission {
     this.breaker.resize(this.#limit); // also while draining: there may be direct callers in line
   }
 
+  /** The app is about to go and to come back: nothing new until `open`; direct callers wait in line. */
+  pause(): void {
+    if (this.#phase !== 'open') return;
+    this.#phase = 'starting';
+    this.#isAppReady = false;
+    this.breaker.resize(0);
+  }
+
   /** While starting it is only noted: the limit stays 0 until the app can take calls. */
   setLimit(limit: number): void {
     this.#limit = limit;

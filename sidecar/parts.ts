@@ -17,6 +17,8 @@ import { Fairness } from './jobs/fairness.ts';
 import { JobStats } from './jobs/job-stats.ts';
 import { JobsPart } from './jobs/jobs-part.ts';
 import { OpenTunnels } from './open-tunnels.ts';
+import { checkApp } from './app-probe.ts';
+import { Pause } from './pause.ts';
 import { parseProbe, type ProbeSpec } from './probe-spec.ts';
 import { Reporter } from './report.ts';
 import { firstLimit, Shares } from './shares.ts';
@@ -31,6 +33,8 @@ export interface Parts {
   readonly announcer: Announcer;
   readonly jobs: JobsPart;
   readonly probe: ProbeSpec;
+  /** What opens admission, also after the app's container was restarted. */
+  readonly onReopen: (open: () => Promise<void>) => void;
 }
 
 /**
@@ -63,15 +67,34 @@ export function buildParts(config: SidecarConfig, deps: SidecarDeps, port: () =>
   const jobs = buildJobs(config, deps, { id: core.id, shares, context, stats: jobStats });
   const { admission, id, stats } = core;
   const running = { stats: jobStats, running: () => admission.jobs };
+  let reopen = async (): Promise<void> => undefined;
+  const pause = new Pause({
+    admission,
+    drain,
+    check: () => checkApp(probe, config['app-host']),
+    reopen: () => reopen(),
+    graceMs: config['drain-seconds'] * 1_000,
+    log: deps.log,
+  });
   const adminContext = {
     id,
+    pause,
     breaker: admission.breaker,
     stats,
     registry: deps.registry,
     drain,
     jobs: running,
   };
-  return { stops, context, adminContext, tunnels: core.tunnels, announcer: voice.announcer, jobs, probe };
+  return {
+    stops,
+    context,
+    adminContext,
+    tunnels: core.tunnels,
+    announcer: voice.announcer,
+    jobs,
+    probe,
+    onReopen: (open) => void (reopen = open),
+  };
 }
 
 type Core = ReturnType<typeof buildCore>;

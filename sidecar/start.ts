@@ -41,14 +41,17 @@ export async function startSidecar(config: SidecarConfig, deps: SidecarDeps): Pr
   port = listeners.data.port;
   const probing = new AbortController();
   stops.add('app probe', () => probing.abort());
-  const appReady = startAppProbe(parts.probe, config['app-host'], probing.signal).then((how) => {
+  const open = async (): Promise<void> => {
+    const how = await startAppProbe(parts.probe, config['app-host'], probing.signal);
     if (how === 'stopped') return;
     deps.log.info({ how, sinceStartMs: Math.round(performance.now()) }, 'app ready');
     context.admission.open();
     context.reporter.limitChanged();
     if (how === 'passed') parts.announcer.announce('ready');
     if (config['app-port'] > 0) void parts.jobs.start();
-  });
+  };
+  parts.onReopen(open);
+  const appReady = open();
   stops.add('jobs', () => parts.jobs.stop());
   stops.add('drain', () => context.drain.run());
   deps.log.info({ function: config.function, port, appPort: config['app-port'] }, 'listening');

@@ -2,7 +2,8 @@
  * Node's server, set up for strangers: every limit set, malformed requests answered in the system's own words
  * and cut off, `Expect: 100-continue` left to whoever reads the body.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { http } from '../node-http.ts';
 import type { Duplex } from 'node:stream';
 import { bodyLength } from './node-body.ts';
 import { isRefused } from './serve-head.ts';
@@ -45,7 +46,7 @@ export function createEdgeServer(handler: EdgeHandler, limits: Partial<EdgeLimit
     if (bodyLength(req.rawHeaders) !== 0) res.once('finish', () => readOff(req));
     handler(req, res);
   };
-  const server = createServer(
+  const server = http.createServer(
     {
       insecureHTTPParser: false,
       maxHeaderSize: all.maxHeaderBytes,
