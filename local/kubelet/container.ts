@@ -164,8 +164,8 @@ export class Container {
 
   async #runOnce(): Promise<Exit> {
     const startedAt = timestamp(this.#pod.now());
-    const containerId = `local://${randomBytes(32).toString('hex')}`;
-    this.#containerId = containerId;
+    const containerID = `local://${randomBytes(32).toString('hex')}`;
+    this.#containerId = containerID;
     this.#starts++;
     const run = new AbortController();
     let exit: Exit;
@@ -186,7 +186,7 @@ export class Container {
     run.abort();
     this.#launching = undefined;
     this.#process = undefined;
-    this.#terminated(exit, { startedAt, containerId, ...failure });
+    this.#terminated(exit, { startedAt, containerID, ...failure });
     return exit;
   }
 
@@ -215,24 +215,18 @@ export class Container {
     }
   }
 
-  #terminated(
-    exit: Exit,
-    more: { startedAt: string; containerID?: string; containerId: string; reason?: string },
-  ): void {
-    const { containerId, ...rest } = more;
+  #terminated(exit: Exit, more: Partial<Terminated> & { startedAt: string }): void {
     this.#isReady = this.kind === 'init' && exit.code === 0;
     this.#isStarted = false;
     this.#backoff.ended();
-    this.#enter({
-      terminated: {
-        exitCode: exit.code,
-        ...(exit.signal === undefined ? {} : { signal: exit.signal }),
-        reason: exit.code === 0 ? 'Completed' : 'Error',
-        ...rest,
-        finishedAt: timestamp(this.#pod.now()),
-        containerID: containerId,
-      },
-    });
+    const terminated: Terminated = {
+      exitCode: exit.code,
+      ...(exit.signal === undefined ? {} : { signal: exit.signal }),
+      reason: exit.code === 0 ? 'Completed' : 'Error',
+      ...more,
+      finishedAt: timestamp(this.#pod.now()),
+    };
+    this.#enter({ terminated });
   }
 
   async #afterStart(process: ContainerProcess, signal: AbortSignal): Promise<void> {
@@ -260,8 +254,8 @@ export class Container {
     if (this.#ending.signal.aborted) return;
     const message = `Container ${this.name} failed ${type} probe, will be restarted`;
     this.#pod.event('Normal', 'Killing', message, this.name);
-    const graceMs = (probe.terminationGracePeriodSeconds ?? this.#pod.graceSeconds) * 1000;
-    const deadline = this.#pod.deadline(graceMs);
+    const graceSeconds = probe.terminationGracePeriodSeconds ?? this.#pod.graceSeconds;
+    const deadline = this.#pod.deadline(graceSeconds * 1000);
     await this.#terminate(process, deadline, Promise.resolve());
     deadline.cancel();
   }
@@ -275,13 +269,19 @@ export class Container {
 
   async #backOff(): Promise<void> {
     const delayMs = this.#backoff.nextDelayMs();
-    if (delayMs > 0) {
-      const text = `back-off ${this.#backoff.text} restarting failed container=${this.name} pod=${this.#pod.title}`;
-      this.#wait('CrashLoopBackOff', text);
-      const event = `Back-off restarting failed container ${this.name} in pod ${this.#pod.title}`;
-      this.#pod.event('Warning', 'BackOff', event, this.name);
-      await sleep(delayMs, this.#ending.signal);
-    }
+    if (delayMs === 0) return;
+    const what = 'restarting failed container';
+    this.#wait(
+      'CrashLoopBackOff',
+      `back-off ${this.#backoff.text} ${what}=${this.name} pod=${this.#pod.title}`,
+    );
+    this.#pod.event(
+      'Warning',
+      'BackOff',
+      `Back-off ${what} ${this.name} in pod ${this.#pod.title}`,
+      this.name,
+    );
+    await sleep(delayMs, this.#ending.signal);
   }
 
   #wait(reason: string, message: string): void {

@@ -10,6 +10,7 @@ import { connect } from 'node:net';
 import { describeError } from '../../common/errors.ts';
 import { sleep } from '../../common/lifecycle.ts';
 import { signalGroup } from './process.ts';
+import type { Watchdog } from './watchdog.ts';
 import { resolvePort, type ContainerSpec, type Handler, type HttpGet } from './pod-spec.ts';
 
 export interface HandlerContext {
@@ -19,6 +20,8 @@ export interface HandlerContext {
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
   readonly rewrite: (text: string) => string;
+  /** Ends what exec has started when this process is killed. */
+  readonly watchdog: Pick<Watchdog, 'watch' | 'forget'>;
 }
 
 export type HandlerResult = string | undefined;
@@ -101,7 +104,10 @@ function checkExec(
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true, // a group of its own: with the command ends what it started
     });
-    const end = () => void (child.pid && signalGroup(child.pid, 'SIGKILL'));
+    const { pid } = child;
+    if (pid !== undefined) context.watchdog.watch(pid);
+    const end = () => void (pid !== undefined && signalGroup(pid, 'SIGKILL'));
+    if (signal.aborted) end();
     signal.addEventListener('abort', end, { once: true });
     let output = '';
     const collect = (chunk: Buffer) => {
@@ -113,6 +119,7 @@ function checkExec(
     child.once('exit', () => {
       signal.removeEventListener('abort', end);
       end();
+      if (pid !== undefined) context.watchdog.forget(pid);
     });
     child.once('close', (code) => {
       if (signal.aborted) return resolve('command timed out');

@@ -95,6 +95,7 @@ function handlerContext(
     podIp,
     cwd,
     rewrite,
+    watchdog: options.watchdog,
     env: {
       PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/usr/local/sbin`, // Debian keeps nats-server there
       HOME: homedir(),

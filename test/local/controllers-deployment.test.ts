@@ -235,6 +235,11 @@ spec: { hard: { pods: '1' } }`);
     const deployment = deploymentOf('quota', { replicas: 3 });
     deployment.metadata.namespace = 'tight';
     await api.create('deployments', deployment);
+    const messages = new Set<string>();
+    const stop = api.watch('replicasets', (_, { metadata, status }) => {
+      const found = status?.conditions?.[0]?.message as string | undefined;
+      if (metadata.namespace === 'tight' && found) messages.add(found);
+    });
     const status = () => api.get('deployments', 'tight', 'quota')?.['status'];
     const failure = () => status()?.conditions?.find((c: { type: string }) => c.type === 'ReplicaFailure');
     await waitFor(() => failure()?.status === 'True' && status().readyReplicas === 1, {
@@ -244,6 +249,12 @@ spec: { hard: { pods: '1' } }`);
     assert.match(failure().message, /exceeded quota: pods/);
     const event = api.list('events', { namespace: 'tight' }).find(({ reason }) => reason === 'FailedCreate');
     assert.match(event?.['message'], /^Error creating: .*exceeded quota/);
+    const tries = () =>
+      api.list('events', { namespace: 'tight' }).filter(({ reason }) => reason === 'FailedCreate').length;
+    const before = tries();
+    await waitFor(() => tries() > before, { what: 'it is tried again' });
+    stop();
+    assert.equal(messages.size, 1, 'a new try is no new status, or each would cause the next');
     await api.delete('resourcequotas', 'tight', 'pods');
     await waitFor(() => status().readyReplicas === 3 && failure() === undefined, {
       what: 'all run',

@@ -86,7 +86,7 @@ describe('order', { concurrency: true }, () => {
 
   test('who ignores SIGTERM is killed at the deadline, and so is everybody that it started', async (t) => {
     const seen = recordStatus('stubborn', (release) => t.after(release));
-    const mark = 'SLIMFAAS_TEST_STUBBORN=1';
+    const mark = `SLIMFAAS_TEST_STUBBORN=${process.pid}`;
     const containers = [sh('main', `export ${mark}; (${ignoring}) & ${ignoring}`)];
     await api.create('pods', podOf('stubborn', { containers, terminationGracePeriodSeconds: 1 }));
     await untilPhase(api, 'stubborn', 'Running');
@@ -118,7 +118,7 @@ describe('order', { concurrency: true }, () => {
   });
 
   test('a forced delete cuts a preStop hook short', async () => {
-    const mark = 'SLIMFAAS_TEST_HOOK=1';
+    const mark = `SLIMFAAS_TEST_HOOK=${process.pid}`;
     const lifecycle = { preStop: { exec: { command: ['sh', '-c', `${mark} sleep 600; true`] } } };
     const spec = { containers: [idle('main', { lifecycle })], terminationGracePeriodSeconds: 600 };
     await api.create('pods', podOf('forced', spec));
@@ -131,7 +131,7 @@ describe('order', { concurrency: true }, () => {
 
   test('a pod deleted at any moment of its start leaves nothing', async () => {
     const mark = 'SLIMFAAS_TEST_DELETED';
-    const env = [{ name: mark, value: '1' }];
+    const env = [{ name: mark, value: String(process.pid) }];
     const spec = {
       initContainers: [idle('side', { ...sidecar, env }), sh('init', 'sleep 0.02', { env })],
       containers: [idle('main', { env })],
@@ -144,6 +144,6 @@ describe('order', { concurrency: true }, () => {
       await api.delete('pods', 'default', name);
     }
     for (const name of names) await untilGone(api, name);
-    assert.deepEqual(processesWith(`${mark}=1`), []);
+    assert.deepEqual(processesWith(`${mark}=${process.pid}`), []);
   });
 });

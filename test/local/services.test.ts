@@ -19,13 +19,17 @@ const SERVER = `
     socket.pipe(socket);
   }).listen(7000, process.env.HOST);`;
 
-async function startPod(
-  name: string,
-  app: string,
-  ports: object[] = [{ containerPort: 7000 }],
-): Promise<void> {
+const LISTENS = { tcpSocket: { port: 7000 }, periodSeconds: 1 };
+
+interface ServerPod {
+  readonly name: string;
+  readonly app: string;
+  readonly ports?: readonly object[];
+  readonly readinessProbe?: object;
+}
+
+async function createPod({ name, app, ports = [], readinessProbe = LISTENS }: ServerPod): Promise<void> {
   const env = [{ name: 'HOST', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } }];
-  const readinessProbe = { tcpSocket: { port: 7000 }, periodSeconds: 1 };
   const main = {
     name: 'main',
     image: 'none:1',
@@ -35,6 +39,10 @@ async function startPod(
     readinessProbe,
   };
   await api.create('pods', podOf(name, { containers: [main] }, { app }));
+}
+
+async function startPod(name: string, app: string, ports: readonly object[] = []): Promise<void> {
+  await createPod({ name, app, ports });
   await untilReady(api, name);
 }
 
@@ -77,6 +85,10 @@ describe('services', { concurrency: true }, () => {
     const ip = await startService('both');
     assert.match(ip, /^127\.\d+\.128\.\d+$/);
     await assert.rejects(greeting(ip, 80), { code: 'ECONNREFUSED' });
+    // It listens, and is never ready.
+    await createPod({ name: 'both-0', app: 'both', readinessProbe: { exec: { command: ['false'] } } });
+    const unready = () => api.get('pods', 'default', 'both-0')?.['status']?.podIP as string;
+    await waitFor(() => greeting(unready(), 7000), { what: 'it listens' });
     await startPod('both-1', 'both');
     assert.match(await untilAnswered(ip, 80), /^both-1 /);
     await startPod('both-2', 'both');
@@ -86,7 +98,7 @@ describe('services', { concurrency: true }, () => {
     });
     await api.delete('pods', 'default', 'both-1');
     const slice = () => api.list('endpointslices', { labelSelector: 'kubernetes.io/service-name=both' })[0];
-    await waitFor(() => (slice()?.['endpoints'] as unknown[] | undefined)?.length === 1, {
+    await waitFor(() => (slice()?.['endpoints'] as unknown[] | undefined)?.length === 2, {
       what: 'it has left the slice',
     });
     for (let i = 0; i < 20; i++) assert.match(await greeting(ip, 80), /^both-2 /);
