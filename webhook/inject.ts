@@ -68,7 +68,8 @@ function withSidecar(pod: V1Pod, owner: PodOwner, sidecar: V1Container, version:
   };
   const spec = (desired.spec ??= { containers: [] });
   spec.initContainers = [sidecar, ...(spec.initContainers ?? [])];
-  for (const container of spec.containers)
+  // The API server sends `containers: null` for a manifest without any, and says itself what is missing.
+  for (const container of spec.containers ?? [])
     if (!container.lifecycle?.preStop)
       container.lifecycle = { ...container.lifecycle, ...drainBeforeStop(container.name) };
   return desired;

@@ -164,6 +164,14 @@ describe('the answer', () => {
     }
   });
 
+  for (const containers of [undefined, null])
+    it(`leaves it to the API server to refuse a pod with containers: ${containers}`, () => {
+      const given = fixture('deployment');
+      const object = given.request.object as unknown as { spec: Record<string, unknown> };
+      object.spec['containers'] = containers;
+      assert.equal(reviewPod(JSON.stringify(given), OPTIONS).review.response.allowed, true);
+    });
+
   it('takes the namespace from the review where the pod does not say', () => {
     const given = fixture('deployment');
     delete given.request.object.metadata?.namespace;
