@@ -154,6 +154,34 @@ describe('sidecar: its share of NumberParallelRequest', () => {
     assert.equal(await sidecar.metric(LIMIT), 5);
   });
 
+  it('behaviour 6: lowered under running: none is killed, none admitted until below; raised: the difference', async () => {
+    await using nats = await startNats();
+    await using ear = await Ear.at(nats.url);
+    const hold = holding();
+    await using app = await new App(hold.handler).listen();
+    await using sidecar = await sidecarOn(nats, app, {
+      flags: { 'parallel-limit': 10, 'parallel-per-pod': 5 },
+    });
+    await shareUntil(ear, sidecar, 4);
+    const calls = Array.from({ length: 8 }, () => sidecar.call());
+    await metricIs(sidecar, 'slimfaas_sidecar_waiting', 4);
+    await shareUntil(ear, sidecar, 2);
+    assert.equal(app.running, 4, 'none is killed');
+    hold.held.shift()?.end();
+    hold.held.shift()?.end();
+    await metricIs(sidecar, 'slimfaas_sidecar_running', 2);
+    assert.equal(await sidecar.metric('slimfaas_sidecar_waiting'), 4, 'none is admitted');
+    await shareUntil(ear, sidecar, 5);
+    await metricIs(sidecar, 'slimfaas_sidecar_running', 5);
+    assert.equal(await sidecar.metric('slimfaas_sidecar_waiting'), 1, 'exactly the difference is admitted');
+    hold.releaseAll();
+    assert.deepEqual(
+      (await Promise.all(calls)).map(({ status }) => status),
+      Array.from({ length: 8 }, () => 200),
+    );
+    assert.equal(app.mostRunning, 5);
+  });
+
   it('lowered under running: reported at once, and again when running has fallen to it', async () => {
     const { handler, held } = holding();
     await using nats = await startNats();
