@@ -49,7 +49,7 @@ export interface CallInit {
   readonly signal?: AbortSignal;
 }
 
-export async function startWorld(options: { backoffBaseMs?: number } = {}): Promise<World> {
+export async function startWorld(options: Parameters<typeof startTestSystem>[0] = {}): Promise<World> {
   const system = await startTestSystem(options);
   return createWorld(system);
 }

@@ -41,7 +41,9 @@ export async function startTestCluster(
 }
 
 /** With everything of install.yaml up: the proxy ready, the webhook serving, a scaler leading. */
-export async function startTestSystem(options: { backoffBaseMs?: number } = {}): Promise<TestSystem> {
+export async function startTestSystem(
+  options: Parameters<typeof startTestCluster>[0] = {},
+): Promise<TestSystem> {
   const cluster = await startTestCluster(options);
   try {
     const { host, port } = await cluster.publish(0, 'slimfaas', 'slimfaas-proxy', 5000);
