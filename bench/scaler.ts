@@ -10,6 +10,7 @@ import { decodeActivity, decodeWake, encodeMessage } from '../common/messages.ts
 import { FUNCTION_LABEL, INJECT_STATUS_ANNOTATION } from '../common/names.ts';
 import { createLoadAdvisor } from '../scaler/load-advisor.ts';
 import { Reconciler } from '../scaler/reconcile.ts';
+import { Slicer, type PassTiming, type Slice } from '../scaler/slicer.ts';
 import { percentile, type Bench, type Row } from './lib/bench.ts';
 
 const FUNCTIONS = 10_000;
@@ -24,28 +25,44 @@ export const bench: Bench = {
   describe: '10,000 functions, 30,000 pods, 1,000 reports a second: tick, wake-to-patch, memory',
   async run({ quick, say }) {
     const patched = new Map<string, () => void>();
-    const reconciler = createReconciler((name) => patched.get(name)?.());
+    const passes: PassTiming[] = [];
+    const cpu: number[] = [];
+    const slicer = new Slicer({ onPass: (timing) => void passes.push(timing) });
+    const run = (pass: () => Slice) => slicer.run(() => withCpu(pass(), (ms) => cpu.push(ms)));
+    const reconciler = createReconciler(run, (name) => patched.get(name)?.());
     const rssBefore = process.memoryUsage.rss();
     populate(reconciler);
     say('populated');
-    const figures = await drive(reconciler, patched, quick ? 20 : 60);
+    const wakes = await drive(reconciler, patched, quick ? 20 : 60);
+    slicer.stop();
+    cpu.shift();
+    passes.shift(); // the first decides on everything, and is compiled meanwhile
     global.gc?.();
     const mebibytes = (process.memoryUsage.rss() - rssBefore) / 2 ** 20;
     return [
-      ...quantiles('tick', figures.ticks),
-      ...quantiles('wake to patch', figures.wakes),
+      ...quantiles(
+        'tick',
+        passes.map(({ busyMs }) => busyMs),
+      ),
+      ...quantiles('tick, CPU of its thread', cpu),
+      ...quantiles(
+        "a tick's longest slice",
+        passes.map(({ longestSliceMs }) => longestSliceMs),
+      ),
+      ...quantiles('wake to patch', wakes),
       { case: 'memory', metric: 'added by functions, pods and reports', value: mebibytes, unit: 'MiB' },
       { case: 'memory', metric: 'resident in all', value: process.memoryUsage.rss() / 2 ** 20, unit: 'MiB' },
     ];
   },
 };
 
-function createReconciler(onPatch: (name: string) => void): Reconciler {
+function createReconciler(run: (pass: () => Slice) => void, onPatch: (name: string) => void): Reconciler {
   const advisor = createLoadAdvisor({
     jobsOf: () => ({ ready: 0, perSecond: undefined }),
     queries: { valueOf: () => undefined, faultOf: () => undefined },
   });
   const reconciler = new Reconciler({
+    run,
     now: Date.now,
     log: silentLog,
     jobsOf: () => 0,
@@ -104,33 +121,38 @@ function podObject(i: number, pod: number) {
   };
 }
 
-interface Figures {
-  readonly ticks: number[];
-  readonly wakes: number[];
+/** What a pass costs, whatever else the machine does meanwhile. */
+function withCpu(slice: Slice, onPass: (ms: number) => void): Slice {
+  let sumMs = 0;
+  return (mayGoOn) => {
+    const before = process.threadCpuUsage();
+    const isDone = slice(mayGoOn);
+    const { user, system } = process.threadCpuUsage(before);
+    sumMs += (user + system) / 1_000;
+    if (isDone) onPass(sumMs);
+    return isDone;
+  };
 }
 
+/** @returns how long each wake took, in ms */
 async function drive(
   reconciler: Reconciler,
   patched: Map<string, () => void>,
   seconds: number,
-): Promise<Figures> {
-  const figures: Figures = { ticks: [], wakes: [] };
+): Promise<number[]> {
+  const wakes: number[] = [];
   const reports = setInterval(() => reportSome(reconciler, REPORTS_PER_SECOND / 50), 20);
-  const ticker = setInterval(() => {
-    const begun = performance.now();
-    reconciler.tick();
-    figures.ticks.push(performance.now() - begun);
-  }, 1_000);
+  const ticker = setInterval(() => reconciler.tick(), 1_000);
   const end = performance.now() + seconds * 1_000;
   let due = performance.now();
   for (let n = 0; performance.now() < end; n++) {
     due += 1_000 / WAKES_PER_SECOND;
     await delay(Math.max(0, due - performance.now()));
-    wakeOne(reconciler, patched, { i: (n % (FUNCTIONS / 10)) * 10, due, wakes: figures.wakes });
+    wakeOne(reconciler, patched, { i: (n % (FUNCTIONS / 10)) * 10, due, wakes });
   }
   clearInterval(reports);
   clearInterval(ticker);
-  return figures;
+  return wakes;
 }
 
 let nextReport = 0;

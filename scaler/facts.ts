@@ -80,6 +80,8 @@ export class FactFinder {
 
   /** Who wants the function up now, itself or through those that depend on it. */
   demandOf(key: string): Demand | undefined {
+    // Nobody else asks about it, so there is nothing to remember.
+    if (this.#around.graph.dependentsOf(key).length === 0) return this.#ownDemand(key);
     if (this.#demands.has(key)) return this.#demands.get(key);
     this.#demands.set(key, undefined); // the graph has no cycles; this is for the reader's peace of mind
     const demand = this.#ownDemand(key) ?? this.#dependentsDemand(key);
@@ -126,15 +128,22 @@ export class FactFinder {
 
   /** The last use of the function or of any that depends on it. */
   #lastUse(key: string): number {
+    const dependents = this.#around.graph.dependentsOf(key);
+    if (dependents.length === 0) return this.#ownLastUse(key);
     const known = this.#uses.get(key);
     if (known !== undefined) return known;
-    const { world, graph, stateOf, lastUseIn } = this.#around;
-    const fn = world.workload(key)?.fn;
-    let atMs = stateOf(key)?.activity.lastActiveMs ?? 0;
-    if (fn?.spec.wakesWithAny) atMs = Math.max(atMs, lastUseIn(fn.id.namespace)?.atMs ?? 0);
-    for (const dependent of graph.dependentsOf(key)) atMs = Math.max(atMs, this.#lastUse(dependent));
+    let atMs = this.#ownLastUse(key);
+    for (const dependent of dependents) atMs = Math.max(atMs, this.#lastUse(dependent));
     this.#uses.set(key, atMs);
     return atMs;
+  }
+
+  #ownLastUse(key: string): number {
+    const { world, stateOf, lastUseIn } = this.#around;
+    const fn = world.workload(key)?.fn;
+    const atMs = stateOf(key)?.activity.lastActiveMs ?? 0;
+    if (!fn?.spec.wakesWithAny) return atMs;
+    return Math.max(atMs, lastUseIn(fn.id.namespace)?.atMs ?? 0);
   }
 
   /** Up, about to be, or with pods that still finish their work. */

@@ -20,6 +20,8 @@ export interface Workload {
   readonly key: string;
   readonly id: FunctionId;
   readonly kind: WorkloadKind;
+  /** {@link ownerKeyOf} kind and key, made once: pods are looked up by it several times a tick. */
+  readonly ownerKey: string;
   readonly uid: string;
   readonly resourceVersion: string;
   readonly replicas: number;
@@ -67,6 +69,7 @@ export function workloadOf(
     key: functionKey(id),
     id,
     kind,
+    ownerKey: ownerKeyOf(kind, functionKey(id)),
     uid: meta.uid ?? '',
     resourceVersion: meta.resourceVersion ?? '',
     replicas: object.spec?.replicas ?? 1,

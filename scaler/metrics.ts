@@ -5,6 +5,7 @@
  */
 import { Counter, Gauge, Histogram, type Registry } from '../common/metrics.ts';
 import type { Workload } from './kube-objects.ts';
+import type { PassTiming } from './slicer.ts';
 
 const LABELS = ['namespace', 'function'] as const;
 
@@ -35,6 +36,7 @@ export interface MetricsSource {
 export interface ScalerMetrics {
   decided(workload: Workload, kind: string): void;
   wokenAfter(seconds: number): void;
+  passed(timing: PassTiming): void;
 }
 
 export interface GaugeSpec {
@@ -118,9 +120,32 @@ export function createScalerMetrics(registry: Registry, source: MetricsSource): 
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15],
     registers: [registry],
   });
+  const passed = passHistograms(registry);
   return {
+    passed,
     decided: (workload, kind) => decisions.inc({ ...labelsOf(workload), kind }),
     wokenAfter: (seconds) => wakes.observe(seconds),
+  };
+}
+
+function passHistograms(registry: Registry): (timing: PassTiming) => void {
+  const buckets = [0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1];
+  const registers = [registry];
+  const passes = new Histogram({
+    name: 'slimfaas_scaler_tick_seconds',
+    help: 'Time spent on deciding for all functions once',
+    buckets,
+    registers,
+  });
+  const slices = new Histogram({
+    name: 'slimfaas_scaler_tick_longest_slice_seconds',
+    help: 'For how long at most a tick kept everything else waiting',
+    buckets,
+    registers,
+  });
+  return ({ busyMs, longestSliceMs }) => {
+    passes.observe(busyMs / 1_000);
+    slices.observe(longestSliceMs / 1_000);
   };
 }
 

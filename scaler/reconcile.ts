@@ -12,40 +12,38 @@ import type { FunctionInfo, WorkloadKind } from '../common/function-spec.ts';
 import type { ActivityMessage, ReadyMessage, ShareMessage, WakeMessage } from '../common/messages.ts';
 import type { Log } from '../common/log.ts';
 import { functionKey, type FunctionId } from '../common/subjects.ts';
-import { LastUse } from './activity.ts';
 import { Actuator } from './actuator.ts';
+import { mayGrow } from './decide/bounds.ts';
 import { decide } from './decide/decide.ts';
-import { DependencyIndex } from './dependency-index.ts';
 import type { ReconcileEffects } from './effects.ts';
-import { FactFinder, readyPods, type Surroundings } from './facts.ts';
+import { FactFinder, readyPods } from './facts.ts';
 import { podOf, workloadOf, ownerKeyOf, type Workload } from './kube-objects.ts';
 import type { V1Deployment, V1Pod, V1StatefulSet } from '../common/kube/client.ts';
 import { FaultTeller } from './faults.ts';
 import type { LoadAdvisor } from './load-advisor.ts';
-import { FunctionState } from './state.ts';
+import type { FunctionState } from './state.ts';
 import { Sharer } from './share-out.ts';
-import { noteShares } from './shares.ts';
-import { World } from './world.ts';
+import { atOneGo, sliceOver, type Slice } from './slicer.ts';
+import { contradicts, steadyUntil } from './steady.ts';
+import { Seen } from './surroundings.ts';
 
 export interface ReconcileOptions {
   readonly effects: ReconcileEffects;
   readonly jobsOf: (key: string) => number;
   /** Asked for when it is needed: it is made of the world that the reconciler keeps. */
   readonly advisor: () => LoadAdvisor;
+  /** How a pass over all functions is run; default: at one go. */
+  readonly run?: (pass: () => Slice) => void;
   readonly now: () => number;
   readonly log: Log;
 }
 
 export class Reconciler {
-  readonly world = new World();
+  readonly world: Seen['world'];
   readonly #options: ReconcileOptions;
-  readonly #states = new Map<string, FunctionState>();
-  readonly #lastUse = new LastUse();
-  #natsSinceMs: number | undefined;
-  #isSynced = false;
+  readonly #seen: Seen;
   /** Nothing is decided before the first list. A watch that broke later blocks the way down, never a wake. */
   #hasSynced = false;
-  readonly #dependencies = new DependencyIndex(this.world);
   readonly #actuator: Actuator;
   readonly #sharer: Sharer;
   readonly #faults: FaultTeller;
@@ -53,8 +51,10 @@ export class Reconciler {
   constructor(options: ReconcileOptions) {
     this.#options = options;
     const { effects, now, log, advisor } = options;
+    this.#seen = new Seen(options.jobsOf);
+    this.world = this.#seen.world;
     this.#faults = new FaultTeller(this.world, effects.onFaults, (workload, fn) => [
-      ...this.#dependencies.faultsOf(workload, fn),
+      ...this.#seen.dependencies.faultsOf(workload, fn),
       ...advisor().faultsOf(fn),
     ]);
     this.#sharer = new Sharer(this.world, effects.isLeader);
@@ -64,16 +64,16 @@ export class Reconciler {
       log,
       onScaled: (...args) => this.#noteScaled(...args),
       // More may have come to wait meanwhile than it was sized for.
-      onWoken: (key) => this.#decideNow(key, new FactFinder(this.#surroundings(), now())),
+      onWoken: (key) => this.#decideNow(key, this.#finder(now())),
     });
   }
 
   onNats(isConnected: boolean): void {
-    this.#natsSinceMs = isConnected ? this.#options.now() : undefined;
+    this.#seen.natsSinceMs = isConnected ? this.#options.now() : undefined;
   }
 
   onSynced(isSynced: boolean): void {
-    this.#isSynced = isSynced;
+    this.#seen.isSynced = isSynced;
     this.#hasSynced ||= isSynced;
     if (isSynced) this.tick();
   }
@@ -110,7 +110,7 @@ export class Reconciler {
     this.world.deletePod(pod);
     const workload = this.world.workloadOfOwner(pod.ownerKey);
     if (!workload) return;
-    this.#states.get(workload.key)?.forgetPod(pod.name);
+    this.#seen.states.get(workload.key)?.forgetPod(pod.name);
     this.#onChange(workload.key);
   }
 
@@ -120,10 +120,10 @@ export class Reconciler {
     if (!this.world.workload(key)?.fn) return false;
     const nowMs = this.#options.now();
     this.#state(key).activity.onWake(message, nowMs);
-    this.#lastUse.note(id, nowMs);
-    const finder = new FactFinder(this.#surroundings(), nowMs);
+    this.#seen.lastUse.note(id, nowMs);
+    const finder = this.#finder(nowMs);
     this.#decideNow(key, finder);
-    for (const eager of this.#dependencies.eager) this.#decideNow(eager, finder);
+    for (const eager of this.#seen.dependencies.eager) this.#decideNow(eager, finder);
     return true;
   }
 
@@ -131,14 +131,15 @@ export class Reconciler {
     const key = functionKey(id);
     if (!this.world.workload(key)?.fn) return;
     const nowMs = this.#options.now();
-    const { activity } = this.#state(key);
-    activity.onReport(message, nowMs);
-    if (activity.lastActiveMs === nowMs) this.#lastUse.note(id, nowMs);
+    const state = this.#state(key);
+    state.activity.onReport(message, nowMs);
+    if (state.activity.lastActiveMs === nowMs) this.#seen.lastUse.note(id, nowMs);
+    if (contradicts(message, state.decisions.at(-1)?.decision)) state.steady = undefined;
     if (message.source === 'sidecar') this.#share(key, nowMs);
   }
 
   onReady(id: FunctionId, message: ReadyMessage): void {
-    const state = this.#states.get(functionKey(id));
+    const state = this.#seen.states.get(functionKey(id));
     const pod = state?.pods.get(message.pod);
     if (!state || !pod) return;
     const isNews = pod.saidReady !== (message.state === 'ready');
@@ -151,35 +152,46 @@ export class Reconciler {
 
   /** The number of its jobs has changed. */
   onJobs(key: string): void {
-    if (this.world.workload(key)?.fn)
-      this.#decideNow(key, new FactFinder(this.#surroundings(), this.#options.now()));
+    if (this.world.workload(key)?.fn) this.#decideNow(key, this.#finder(this.#options.now()));
   }
 
-  /** The leader's grants; our own come back too and change nothing. */
   onShares(id: FunctionId, message: ShareMessage): void {
     const key = functionKey(id);
-    if (this.#options.effects.isLeader() || !this.world.workload(key)?.fn) return;
-    const state = this.#state(key);
-    state.ledger = noteShares(message.shares, state.ledger);
+    if (this.world.workload(key)?.fn) this.#sharer.hear(message, this.#state(key));
   }
 
+  /** Decides for all. */
   tick(): void {
-    const nowMs = this.#options.now();
-    if (!this.#hasSynced) return;
-    const finder = new FactFinder(this.#surroundings(), nowMs);
-    for (const workload of this.world.workloads()) {
-      if (!workload.fn) continue;
-      this.#advise(workload, workload.fn, nowMs);
-      this.#decide(workload, workload.fn, finder, nowMs);
-      this.#share(workload.key, nowMs);
+    if (this.#hasSynced) (this.#options.run ?? atOneGo)(() => this.#pass());
+  }
+
+  #pass(): Slice {
+    return sliceOver(this.world.workloads(), () => {
+      const nowMs = this.#options.now();
+      const finder = this.#finder(nowMs);
+      return (workload) => {
+        if (workload.fn) this.#decideOnTick(workload, workload.fn, finder, nowMs);
+      };
+    });
+  }
+
+  #decideOnTick(workload: Workload, fn: FunctionInfo, finder: FactFinder, nowMs: number): void {
+    const state = this.#seen.state(workload.key, nowMs);
+    if (!state.isSteady(nowMs, this.#seen.epoch)) {
+      this.#advise(workload, fn, nowMs);
+      this.#decide(workload, fn, finder, nowMs);
     }
+    if (fn.spec.parallelLimit !== undefined && this.#sharer.isDue(state, nowMs))
+      this.#share(workload.key, nowMs);
   }
 
   /** Once a tick, for windows and policies count time by it; what happens between decides on the same advice. */
   #advise(workload: Workload, fn: FunctionInfo, nowMs: number): void {
     const state = this.#state(workload.key);
-    const seen = { activity: state.activity, readyPods: readyPods(workload, this.#surroundings()), nowMs };
-    state.advice = workload.replicas > 0 ? this.#options.advisor().advise(workload, fn, seen) : undefined;
+    state.advice = undefined;
+    if (workload.replicas === 0 || !mayGrow(fn.spec)) return;
+    const seen = { activity: state.activity, readyPods: readyPods(workload, this.#seen), nowMs };
+    state.advice = this.#options.advisor().advise(workload, fn, seen);
   }
 
   /** What stands for a while is told anew by the new leader; nothing else changes hands. */
@@ -190,18 +202,19 @@ export class Reconciler {
   }
 
   state(key: string): FunctionState | undefined {
-    return this.#states.get(key);
+    return this.#seen.states.get(key);
   }
 
   /** For the status routes: decides again and shows everything it was decided from. */
   explain(workload: Workload, fn: FunctionInfo) {
     const nowMs = this.#options.now();
     const state = this.#state(workload.key);
-    const facts = new FactFinder(this.#surroundings(), nowMs).factsOf(workload, fn, state);
+    if (this.#hasSynced) this.#decide(workload, fn, this.#finder(nowMs), nowMs);
+    const facts = this.#finder(nowMs).factsOf(workload, fn, state);
     return { facts, state, faults: this.faultsOf(workload, fn) };
   }
 
-  /** Everything in the user's annotations that cannot be used as written. */
+  /** All in the user's annotations that cannot be used as written. */
   faultsOf(workload: Workload, fn: FunctionInfo): readonly string[] {
     this.#refreshGraph();
     return this.#faults.of(workload, fn);
@@ -213,7 +226,7 @@ export class Reconciler {
     if (!workload?.fn || seen.has(key) || !this.#hasSynced) return;
     seen.add(key);
     this.#decide(workload, workload.fn, finder, this.#options.now());
-    for (const dependency of this.#dependencies.graph.dependenciesOf(key))
+    for (const dependency of this.#seen.dependencies.graph.dependenciesOf(key))
       this.#decideNow(dependency, finder, seen);
   }
 
@@ -221,13 +234,13 @@ export class Reconciler {
   #onChange(key: string): void {
     if (!this.#hasSynced) return;
     const nowMs = this.#options.now();
-    this.#refreshGraph();
-    const finder = new FactFinder(this.#surroundings(), nowMs);
+    const finder = this.#finder(nowMs);
     const visit = (at: string) => {
       const workload = this.world.workload(at);
       if (workload?.fn) this.#decide(workload, workload.fn, finder, nowMs);
-      for (const dependent of this.#dependencies.graph.dependentsOf(at)) {
-        const waits = this.#states.get(dependent)?.decisions.at(-1)?.decision.kind === 'await-dependencies';
+      for (const dependent of this.#seen.dependencies.graph.dependentsOf(at)) {
+        const waits =
+          this.#seen.states.get(dependent)?.decisions.at(-1)?.decision.kind === 'await-dependencies';
         if (waits) visit(dependent);
       }
     };
@@ -237,9 +250,12 @@ export class Reconciler {
 
   #decide(workload: Workload, fn: FunctionInfo, finder: FactFinder, nowMs: number): void {
     const state = this.#state(workload.key);
-    state.settle(workload.replicas, () => readyPods(workload, this.#surroundings()), nowMs);
+    state.settle(workload.replicas, () => readyPods(workload, this.#seen), nowMs);
     const facts = finder.factsOf(workload, fn, state);
     const decision = decide(facts);
+    if (workload.replicas === 0) state.advice = undefined; // it is not for the next wake
+    const untilMs = steadyUntil(facts, decision, this.#seen.isLinked(workload.key));
+    state.steady = { fromMs: nowMs, untilMs, epoch: this.#seen.epoch };
     if (state.log(decision, facts)) this.#options.effects.onDecision(workload, decision);
     if (decision.wanted === workload.replicas) state.wakeDueSinceMs = undefined;
     else this.#actuator.act(workload, state, decision, nowMs);
@@ -262,42 +278,27 @@ export class Reconciler {
 
   #share(key: string, nowMs: number): void {
     const workload = this.world.workload(key);
-    const state = this.#states.get(key);
+    const state = this.#seen.states.get(key);
     const message = workload && state ? this.#sharer.share(workload, state, nowMs) : undefined;
     if (workload && message) this.#options.effects.publishShares(workload.id, message);
   }
 
   #state(key: string): FunctionState {
-    const known = this.#states.get(key);
-    if (known) return known;
-    const nowMs = this.#options.now();
-    const state = new FunctionState(nowMs);
-    this.#states.set(key, state);
-    // Pods may be listed before the workload that they belong to.
-    const workload = this.world.workload(key);
-    if (workload) for (const pod of this.world.podsOf(workload).values()) state.seePod(pod, nowMs);
-    return state;
+    return this.#seen.state(key, this.#options.now());
   }
 
   #forget(key: string): void {
-    this.#states.delete(key);
+    this.#seen.states.delete(key);
     this.#options.advisor().forget(key);
   }
 
-  #surroundings(): Surroundings {
+  /** Facts as of now: for one pass, or one slice of it. */
+  #finder(nowMs: number): FactFinder {
     this.#refreshGraph();
-    return {
-      world: this.world,
-      graph: this.#dependencies.graph,
-      stateOf: (key) => this.#states.get(key),
-      lastUseIn: (namespace) => this.#lastUse.in(namespace),
-      natsSinceMs: this.#natsSinceMs,
-      isSynced: this.#isSynced,
-      jobsOf: this.#options.jobsOf,
-    };
+    return new FactFinder(this.#seen, nowMs);
   }
 
   #refreshGraph(): void {
-    if (this.#dependencies.refresh()) this.#faults.tell();
+    if (this.#seen.dependencies.refresh()) this.#faults.tell();
   }
 }

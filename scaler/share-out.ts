@@ -4,7 +4,7 @@
  */
 import type { ShareMessage } from '../common/messages.ts';
 import type { Pod, Workload } from './kube-objects.ts';
-import { sharesOf, splitShares, type SharePod } from './shares.ts';
+import { noteShares, sharesOf, splitShares, type SharePod } from './shares.ts';
 import type { FunctionState } from './state.ts';
 import type { World } from './world.ts';
 
@@ -28,6 +28,20 @@ export class Sharer {
 
   onLeading(nowMs: number): void {
     this.#leadingSinceMs = nowMs;
+  }
+
+  /** The leader's grants, so that a follower can go on from them; our own come back too and change nothing. */
+  hear(message: ShareMessage, state: FunctionState): void {
+    if (!this.#isLeader()) state.ledger = noteShares(message.shares, state.ledger);
+  }
+
+  /**
+   * By the clock alone. Whatever else a split depends on (pods, reports, limits) is shared out when it changes, so
+   * a tick need not look at it again.
+   */
+  isDue({ sharesSentMs }: FunctionState, nowMs: number): boolean {
+    if (sharesSentMs < this.#leadingSinceMs + HANDOVER_MS) return true;
+    return nowMs - sharesSentMs >= REPEAT_MS || nowMs < sharesSentMs;
   }
 
   /** Undefined when there is nothing to split, or nothing new to say yet. */

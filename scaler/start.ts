@@ -26,6 +26,7 @@ import { createScalerMetrics } from './metrics.ts';
 import { addQueryRoute } from './query-route.ts';
 import { Reconciler } from './reconcile.ts';
 import { startServer } from './server.ts';
+import { Slicer } from './slicer.ts';
 import { listFunctions, samplesOf, showFunction } from './views.ts';
 
 export interface ScalerDeps {
@@ -54,7 +55,9 @@ export async function startScaler(config: ScalerConfig, deps: ScalerDeps): Promi
 
   const writer = createKubeWriter(kube, { pod });
   const effects = createEffects({ writer, nats, metrics, isLeader, now, log });
+  const slicer = new Slicer({ onPass: metrics.passed });
   const reconciler: Reconciler = new Reconciler({
+    run: (pass) => slicer.run(pass),
     now,
     log,
     effects,
@@ -110,9 +113,13 @@ export async function startScaler(config: ScalerConfig, deps: ScalerDeps): Promi
 
   const timer = setInterval(() => {
     load.tick();
-    reconciler.tick();
+    // A pass that takes longer than a tick is not hurried by the next one.
+    if (!slicer.isBusy) reconciler.tick();
   }, config.tick * 1_000);
-  stops.add('tick', () => clearInterval(timer));
+  stops.add('tick', () => {
+    clearInterval(timer);
+    slicer.stop();
+  });
   log.info({ host: config.host, port: http.port }, 'scaler listens');
   return { port: http.port, isLeader, stop: () => stops.stop() };
 }

@@ -52,6 +52,8 @@ export class FunctionState {
   wakeDueSinceMs: number | undefined;
   /** What the triggers said at the last tick. */
   advice: LoadAdvice | undefined;
+  /** What is decided stands until then, if nothing is heard of it and nothing concerns all; see `steady.ts`. */
+  steady: { readonly fromMs: number; readonly untilMs: number; readonly epoch: number } | undefined;
   ledger: Ledger = new Map();
   sharesSentMs = 0;
   #schedule: { spec: FunctionSpec; at: (nowMs: number) => ScheduleState } | undefined;
@@ -87,6 +89,12 @@ export class FunctionState {
     if (this.coldStartSinceMs === undefined || readyPods() === 0) return;
     this.coldStartSinceMs = undefined;
     this.readySinceMs = nowMs;
+  }
+
+  isSteady(nowMs: number, epoch: number): boolean {
+    const { steady } = this;
+    // A clock that went back ends it too.
+    return steady !== undefined && steady.epoch === epoch && nowMs >= steady.fromMs && nowMs < steady.untilMs;
   }
 
   /** A count that we did not ask for: it counts as use and stands for one idle timeout. */

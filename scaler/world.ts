@@ -24,6 +24,8 @@ export class World {
   readonly #autoscalers = new Map<string, Autoscaler>();
   /** Counts changes of the set of functions and of their specs: who caches the dependency graph compares it. */
   specVersion = 0;
+  /** The same of the autoscalers of others. */
+  autoscalerVersion = 0;
 
   workload(key: string): Workload | undefined {
     return this.#byKey.get(key);
@@ -38,16 +40,16 @@ export class World {
   }
 
   podsOf(workload: Workload): ReadonlyMap<string, Pod> {
-    return this.#pods.get(ownerKeyOf(workload.kind, workload.key)) ?? NO_PODS;
+    return this.#pods.get(workload.ownerKey) ?? NO_PODS;
   }
 
   autoscalerOf(workload: Workload): Autoscaler | undefined {
-    return this.#autoscalers.get(ownerKeyOf(workload.kind, workload.key));
+    return this.#autoscalers.get(workload.ownerKey);
   }
 
   /** An event of an older state than the known one is ignored. */
   setWorkload(workload: Workload): void {
-    const ownerKey = ownerKeyOf(workload.kind, workload.key);
+    const { ownerKey } = workload;
     const known = this.#workloads.get(ownerKey);
     if (known && isOlder(workload.resourceVersion, known.resourceVersion) && known.uid === workload.uid)
       return;
@@ -81,11 +83,14 @@ export class World {
 
   setAutoscaler(autoscaler: Autoscaler): void {
     this.#autoscalers.set(autoscaler.ownerKey, autoscaler);
+    this.autoscalerVersion++;
   }
 
   deleteAutoscaler(autoscaler: Autoscaler): void {
     const known = this.#autoscalers.get(autoscaler.ownerKey);
-    if (known?.name === autoscaler.name) this.#autoscalers.delete(autoscaler.ownerKey);
+    if (known?.name !== autoscaler.name) return;
+    this.#autoscalers.delete(autoscaler.ownerKey);
+    this.autoscalerVersion++;
   }
 
   #choose(key: string): void {

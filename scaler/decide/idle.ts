@@ -12,12 +12,17 @@ import { hold } from './types.ts';
  */
 const QUIET_MS = 2_000;
 
+/** How long nothing may have happened before it sleeps. */
+export function quietMs(idleTimeoutSeconds: number): number {
+  return Math.max(idleTimeoutSeconds * 1_000, QUIET_MS);
+}
+
 export function idleRule(facts: Facts): Decision | undefined {
   const { spec, replicas, running, waiting, jobs, idleTimeoutSeconds } = facts;
   if (replicas <= floorOf(facts)) return undefined;
   if (running + waiting + jobs > 0) return undefined;
   const idleMs = facts.nowMs - facts.idleSinceMs;
-  if (idleMs < Math.max(idleTimeoutSeconds * 1_000, QUIET_MS)) return undefined;
+  if (idleMs < quietMs(idleTimeoutSeconds)) return undefined;
   if (facts.awakeDependents.length > 0)
     return hold(facts, 'dependents', `${facts.awakeDependents.join(', ')} depend on it and are up`);
   if (facts.blind !== undefined) return hold(facts, 'missing-data', facts.blind);

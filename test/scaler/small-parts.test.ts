@@ -14,8 +14,8 @@ function deployment(name: string, rest: Partial<V1Deployment> = {}): V1Deploymen
   return { metadata, spec: { replicas: 1, selector: {}, template }, ...rest };
 }
 
-const workload = (name: string, rest: Partial<Workload> = {}): Workload => ({
-  ...workloadOf('Deployment', deployment(name), undefined),
+const workload = (name: string, { kind = 'Deployment', ...rest }: Partial<Workload> = {}): Workload => ({
+  ...workloadOf(kind, deployment(name), undefined),
   ...rest,
 });
 
@@ -78,7 +78,7 @@ describe('the world', () => {
 
   test('of two workloads with one name the annotated one is the function', () => {
     const world = new World();
-    const set = { ...workload('a'), kind: 'StatefulSet' as const };
+    const set = workload('a', { kind: 'StatefulSet' });
     world.setWorkload(workload('a', { fn: undefined }));
     world.setWorkload(set);
     assert.equal(world.workload('ns/a')?.kind, 'StatefulSet');

@@ -11,11 +11,14 @@ import type { Decision } from '../../../scaler/decide/types.ts';
 import type { ScaleOutcome, ScaleRequest } from '../../../scaler/kube.ts';
 import { createLoadAdvisor } from '../../../scaler/load-advisor.ts';
 import { Reconciler } from '../../../scaler/reconcile.ts';
+import type { Slice } from '../../../scaler/slicer.ts';
 
 export interface SimOptions {
   readonly startMs?: number;
   readonly isSynced?: boolean;
   readonly isConnected?: boolean;
+  /** Default: passes at one go. */
+  readonly run?: (pass: () => Slice) => void;
 }
 
 interface Deployment {
@@ -43,9 +46,11 @@ export class Sim {
   readonly #pods = new Map<string, V1Pod>();
   #version = 0;
 
-  constructor({ startMs = Date.UTC(2026, 0, 5, 12), isSynced = true, isConnected = true }: SimOptions = {}) {
+  constructor(options: SimOptions = {}) {
+    const { startMs = Date.UTC(2026, 0, 5, 12), isSynced = true, isConnected = true, run } = options;
     this.nowMs = startMs;
     this.reconciler = new Reconciler({
+      ...(run ? { run } : {}),
       now: () => this.nowMs,
       log: silentLog,
       jobsOf: (key) => this.jobs.get(key) ?? 0,
@@ -148,6 +153,11 @@ export class Sim {
       this.reconciler.tick();
       await settle();
     }
+  }
+
+  remove(name: string): void {
+    this.#deployments.delete(name);
+    this.reconciler.onWorkloadGone('Deployment', functionKey(idOf(name)));
   }
 
   /** The latest decision, as `kind` or the reason of a hold. */
