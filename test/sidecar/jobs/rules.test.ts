@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { BodyStoreError } from '../../../common/jobs/body-store.ts';
+import { Admission } from '../../../sidecar/admission.ts';
 import { DEFAULT_ASYNC_POLICY } from '../../../sidecar/call-policy.ts';
 import { Fairness } from '../../../sidecar/jobs/fairness.ts';
 import { triedBy } from '../../../sidecar/jobs/outcome.ts';
@@ -104,6 +105,28 @@ describe('what was a try', () => {
     const now = Date.parse('2026-01-01T00:00:00Z');
     for (const value of ['7', 'Thu, 01 Jan 2026 00:00:07 GMT'])
       assert.deepEqual(triedBy(outcome, answer(value), now), { ...outcome, retryAfterMs: 7_000 });
+  });
+});
+
+describe('admission', () => {
+  it('turns calls away from the places that waiting jobs are to have, and counts both kinds', () => {
+    const admission = new Admission({ limit: 4, queueLimit: 0, queueTimeoutMs: 0 });
+    admission.open();
+    admission.fairness.areJobsWaiting = true;
+    const entered = [1, 2, 3].map(() => admission.tryEnter());
+    assert.deepEqual(
+      entered.map((place) => typeof place),
+      ['object', 'object', 'string'],
+    );
+    assert.equal(entered[2], 'full');
+    assert.equal(admission.jobRoom, 2, 'a call was refused, so jobs have their share and no more');
+    const job = admission.tryEnterJob();
+    assert.deepEqual([admission.jobs, admission.jobRoom, admission.load], [1, 1, '3/4']);
+    job?.release();
+    job?.release();
+    assert.deepEqual([admission.jobs, admission.load], [0, '2/4']);
+    admission.beginDrain();
+    assert.equal(admission.jobRoom, 0);
   });
 });
 
