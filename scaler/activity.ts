@@ -13,6 +13,9 @@ const PROXY_FRESH_MS = 3_000;
 /** A busy sidecar reports each second: an older report says what ran at its end, but nothing of the time since. */
 const LOAD_FRESH_MS = 1_500;
 
+/** A pod reports before its watch event by milliseconds: more than a few at once are not ours. */
+const EARLY_MAX = 100;
+
 export interface PodReport {
   readonly atMs: number;
   /** Averaged over the report's window. */
@@ -36,6 +39,8 @@ export class FunctionActivity {
   wakeAtMs: number | undefined;
   readonly pods = new Map<string, PodReport>();
   readonly #proxies = new Map<string, { atMs: number; waiting: number }>();
+  /** Of pods that no watch has shown: they may come in a moment, or be gone for good. Bounded, never load. */
+  readonly #early = new Map<string, PodReport>();
 
   onWake(message: WakeMessage, nowMs: number): void {
     this.lastActiveMs = nowMs;
@@ -43,7 +48,8 @@ export class FunctionActivity {
     this.#proxies.set(message.from, { atMs: nowMs, waiting: message.waiting });
   }
 
-  onReport(message: ActivityMessage, nowMs: number): void {
+  /** @param isKnownPod the watch knows the reporting pod as this function's */
+  onReport(message: ActivityMessage, nowMs: number, isKnownPod = true): void {
     const { source, pod, running, runningNow, waiting, started, finished, windowMs } = message;
     if (running > 0 || runningNow > 0 || waiting > 0 || started > 0 || finished > 0)
       this.lastActiveMs = nowMs;
@@ -53,7 +59,17 @@ export class FunctionActivity {
     }
     const startedPerSecond = windowMs > 0 ? (started * 1_000) / windowMs : 0;
     const { limit } = message;
-    this.pods.set(pod, { atMs: nowMs, running, runningNow, waiting, startedPerSecond, limit });
+    const report = { atMs: nowMs, running, runningNow, waiting, startedPerSecond, limit };
+    if (isKnownPod) this.pods.set(pod, report);
+    else if (this.#early.size < EARLY_MAX || this.#early.has(pod)) this.#early.set(pod, report);
+  }
+
+  /** The watch has shown the pod: what it said before counts from now on. */
+  onPodKnown(pod: string): void {
+    const early = this.#early.get(pod);
+    if (!early) return;
+    this.#early.delete(pod);
+    if (!this.pods.has(pod)) this.pods.set(pod, early);
   }
 
   /** Callers that wait in proxies for a place or for a pod. */

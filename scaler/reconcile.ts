@@ -100,7 +100,9 @@ export class Reconciler {
     this.world.setPod(pod);
     const workload = this.world.workloadOfOwner(pod.ownerKey);
     if (!workload?.fn) return;
-    this.#state(workload.key).seePod(pod, this.#options.now());
+    const state = this.#state(workload.key);
+    state.seePod(pod, this.#options.now());
+    state.activity.onPodKnown(pod.name);
     this.#onChange(workload.key);
   }
 
@@ -129,10 +131,11 @@ export class Reconciler {
 
   onActivity(id: FunctionId, message: ActivityMessage): void {
     const key = functionKey(id);
-    if (!this.world.workload(key)?.fn) return;
+    const workload = this.world.workload(key);
+    if (!workload?.fn) return;
     const nowMs = this.#options.now();
     const state = this.#state(key);
-    state.activity.onReport(message, nowMs);
+    state.activity.onReport(message, nowMs, this.world.podsOf(workload).has(message.pod));
     if (state.activity.lastActiveMs === nowMs) this.#seen.lastUse.note(id, nowMs);
     if (contradicts(message, state.decisions.at(-1)?.decision)) state.steady = undefined;
     if (message.source === 'sidecar') this.#share(key, nowMs);

@@ -124,7 +124,8 @@ export function effectiveScale(
     metricType: 'AverageValue',
     metricName: CONCURRENCY_AND_QUEUE,
     query: '',
-    threshold: spec.parallelPerPod * DEFAULT_UTILISATION,
+    // At least one whole call a pod: with one place a pod, 70 % of it would take two pods for one caller.
+    threshold: Math.max(1, spec.parallelPerPod * DEFAULT_UTILISATION),
   };
   const pods = Math.ceil(spec.parallelLimit / spec.parallelPerPod);
   return {

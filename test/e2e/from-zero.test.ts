@@ -37,6 +37,15 @@ test('behaviour 10: zero replicas; 1,000 callers at once; all 200, one scale-up'
   record.stop();
 });
 
+test('one call to a function with one place a pod is one pod, also while it is answered', async () => {
+  const annotations = { NumberParallelRequest: 10, NumberParallelRequestPerPod: 1, ReplicasAtStart: 1 };
+  await world.deploy({ name: 'one', annotations });
+  const record = world.recordReplicas('one');
+  assert.equal((await world.call('one', '/slow/2500')).status, 200);
+  assert.deepEqual(record.seen, [0, 1]);
+  record.stop();
+});
+
 test('behaviour 10: those who wait are served in order of arrival', async () => {
   // Nothing is scheduled until all ten groups stand in line, each complete before the next one comes.
   const release = world.system.faults.unschedulable((pod) => pod.metadata.labels?.['app'] === 'line');

@@ -479,3 +479,21 @@ test('a new leader grants nothing in its first second', async () => {
   await sim.pass(1);
   assert.equal(sim.shares.length, 1);
 });
+
+test('a report of a pod that no watch has shown is no load: the function sleeps all the same', async () => {
+  const sim = new Sim();
+  sim.fn('fn', 1, { 'SlimFaas/TimeoutSecondBeforeSetReplicasMin': '5' });
+  sim.pod('fn', 'real');
+  sim.report('fn', 'ghost', { runningNow: 1, running: 1 });
+  await sim.pass(10, () => sim.report('fn', 'real'));
+  assert.equal(sim.replicas('fn'), 0);
+});
+
+test('a report that comes before the pod’s own watch event counts once the pod is known', async () => {
+  const sim = new Sim();
+  sim.fn('fn', 1);
+  sim.report('fn', 'early', { runningNow: 1, running: 1 });
+  assert.equal(sim.reconciler.state('default/fn')?.activity.runningNow(), 0);
+  sim.pod('fn', 'early');
+  assert.equal(sim.reconciler.state('default/fn')?.activity.runningNow(), 1);
+});

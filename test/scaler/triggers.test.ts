@@ -153,3 +153,13 @@ test('Scale, where it is given, is the whole rule', () => {
   assert.equal(scale.replicaMax, 9);
   assert.deepEqual(scale.triggers, []);
 });
+
+test('one caller of a function with one place a pod wants one pod', () => {
+  const { triggers } = effectiveScale({
+    scale: undefined,
+    parallelLimit: 10,
+    parallelPerPod: 1,
+    replicasMin: 0,
+  });
+  assert.equal(triggers[0]?.threshold, 1);
+});
