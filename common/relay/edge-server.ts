@@ -74,7 +74,9 @@ export function createEdgeServer(handler: EdgeHandler, limits: Partial<EdgeLimit
  * Node does it by itself only for a body that nobody began to read.
  */
 function readOff(req: IncomingMessage): void {
-  if (!req.complete) req.resume();
+  if (req.complete) return;
+  req.removeAllListeners('data'); // a body kept for a replay would pause it again
+  req.resume();
 }
 
 /** Answers what could not be parsed, where an answer cannot be mistaken for a part of another one. */

@@ -32,6 +32,33 @@ describe('what comes from the upstream', () => {
     assert.equal(relay.stats.idle, 0);
   });
 
+  it('stays as it is in a sink that still writes it, while its connection carries the next one', async (t) => {
+    const upstream = await rawUpstream(t, answering(OK));
+    const relay = testRelay(t);
+    const { target } = upstream;
+    let kept: Buffer | undefined;
+    class HoldingSink extends RecordingSink {
+      override data(chunk: Buffer): boolean {
+        kept = chunk;
+        return true;
+      }
+      override end(): boolean {
+        return false;
+      }
+    }
+    const sink = new HoldingSink();
+    await exchange(relay, { target, sink });
+    assert.equal(kept?.toString(), 'ok');
+    const wire = await upstream.wire(0);
+    wire.socket.removeAllListeners('data');
+    wire.socket.on('data', () => wire.send('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nXX'));
+    for (let i = 0; i < 3; i++) await exchange(relay, { target });
+    assert.equal(relay.stats.opened, 1);
+    assert.equal(kept.toString(), 'ok');
+    sink.control?.resume(); // from here on the memory is the relay's again; once more is harmless
+    sink.control?.resume();
+  });
+
   it('is read no further while the sink wants a pause', async (t) => {
     const upstream = await rawUpstream(t);
     const sink = new RecordingSink();
