@@ -45,6 +45,11 @@ async function readInput(file: string, io: InjectIo): Promise<string> {
   try {
     return await readFile(file, 'utf8');
   } catch (cause) {
+    const isFolder = (cause as NodeJS.ErrnoException).code === 'EISDIR';
+    if (isFolder)
+      throw new UsageError(
+        `--filename: ${file} is a folder; name a file, or pipe: cat ${file}/*.yaml | slimfaas inject -f -`,
+      );
     throw new UsageError(`--filename: cannot read ${file}`, { cause });
   }
 }

@@ -5,6 +5,7 @@
 
 /** Slugs of DESIGN's table, sent as `SlimFaas-Reason` and `error`. */
 export type ReasonCode =
+  | 'unknown-route'
   | 'unknown-function'
   | 'unknown-job'
   | 'job-conflict'
@@ -19,6 +20,7 @@ export type ReasonCode =
   | 'shutting-down';
 
 const STATUS: Record<ReasonCode, number> = {
+  'unknown-route': 404,
   'unknown-function': 404,
   'unknown-job': 404,
   'job-conflict': 409,

@@ -83,16 +83,17 @@ async function start(options: ClusterOptions, stops: StopStack): Promise<Cluster
   for (const name of nodes) await createNode(api, { name, address: addresses.host, now: Date.now() });
   await createApiService(api, addresses.host);
   const context: ControllerContext = { api, log, now: Date.now, events: createEventRecorder(api, 'local') };
-  for (const controller of startControllers(context)) stops.add('controller', () => controller.stop());
-  const refusals = new Set<(pod: KubeObject) => string | undefined>();
-  const refuse = (pod: KubeObject) => firstOf(refusals, (refusal) => refusal(pod));
-  const scheduler = startScheduler(context, { nodeNames: nodes, refuse });
-  stops.add('scheduler', () => scheduler.stop());
   const { isPodAddress, allocateService } = addresses;
   const services = startServices({ api, log, isPodAddress, allocateIp: allocateService });
   stops.add('services', () => services.stop());
   const kubelet = startNodeKubelet({ options, server, addresses, dir, nodes });
   stops.add('kubelet', () => kubelet.stop());
+  // Started last and stopped first: a controller that still ran would replace the pods that are being ended.
+  for (const controller of startControllers(context)) stops.add('controller', () => controller.stop());
+  const refusals = new Set<(pod: KubeObject) => string | undefined>();
+  const refuse = (pod: KubeObject) => firstOf(refusals, (refusal) => refusal(pod));
+  const scheduler = startScheduler(context, { nodeNames: nodes, refuse });
+  stops.add('scheduler', () => scheduler.stop());
   server.attachRuntime({ resolveService: services.resolve, readLogs: kubelet.readLogs });
   return {
     api,

@@ -30,6 +30,7 @@ const answerReasons: Koa.Middleware = async (ctx, next) => {
   try {
     serveHead(ctx.req); // what is refused on one route is refused on all
     await next();
+    if (ctx.status === 404 && ctx.body === undefined && ctx.respond !== false) throw unknownRoute(ctx.path);
   } catch (error) {
     if (!(error instanceof ReasonError)) throw error;
     const answer = reasonAnswer(error, error.code === 'bad-request' ? ['Connection', 'close'] : []);
@@ -40,3 +41,8 @@ const answerReasons: Koa.Middleware = async (ctx, next) => {
     }
   }
 };
+
+function unknownRoute(path: string): ReasonError {
+  const message = `no route ${JSON.stringify(path)}; a function is called at /function/{name}/{path}`;
+  return new ReasonError('unknown-route', message);
+}

@@ -14,7 +14,10 @@ test('an unknown function is 404 unknown-function on every route that names one'
     assert.match(answer.headers['content-type'] ?? '', /^application\/json/, path);
     assert.deepEqual(Object.keys(JSON.parse(answer.text) as object), ['error', 'message'], path);
   }
-  assert.equal((await callUrl(`${t.url}/no-such-route`)).status, 404);
+  const noRoute = await callUrl(`${t.url}/no-such-route`);
+  assert.equal(noRoute.status, 404);
+  assert.equal(noRoute.headers['slimfaas-reason'], 'unknown-route');
+  assert.match(noRoute.text, /no route .*no-such-route/);
   assert.equal((await callUrl(`${t.url}/function/`)).status, 404);
   assert.equal((await callUrl(`${t.url}/function/%zz/`)).status, 404);
 });
