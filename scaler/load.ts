@@ -8,7 +8,7 @@ import { jobSettingsOf, type ScalerConfig } from './flags.ts';
 import { JobKeeper, type KeptFunction } from './job-keeper.ts';
 import { createLoadAdvisor, type LoadAdvisor } from './load-advisor.ts';
 import { GAUGES, type FunctionSample } from './metrics.ts';
-import { createSeriesStore } from './promql/query.ts';
+import { createSeriesStore, type SeriesStats, type SeriesStore } from './promql/query.ts';
 import { createRemotePrometheus } from './promql/remote.ts';
 import { scrapeTargets } from './scrape-targets.ts';
 import { bothStores, QueryDesk } from './query-desk.ts';
@@ -37,6 +37,7 @@ export class Load {
   /** For people who ask. */
   readonly desk: QueryDesk;
   readonly #deps: LoadDeps;
+  readonly #store: SeriesStore;
   readonly #queries: TriggerQueries;
   readonly #scraper: Scraper | undefined;
   #kept: readonly KeptFunction[] = [];
@@ -48,7 +49,7 @@ export class Load {
     const { config, nats, isLeader, now, log } = deps;
     this.#deps = deps;
     const url = config['prometheus-url'];
-    const store = createSeriesStore();
+    const store = (this.#store = createSeriesStore());
     const remote = url === '' ? undefined : createRemotePrometheus({ url });
     this.#queries = new TriggerQueries({ store, remote, now, log });
     this.desk = new QueryDesk({ store, remote, now, scrape: () => this.#scrapeAnew() });
@@ -70,6 +71,11 @@ export class Load {
         perSecond: this.jobs.rateOf(key),
       }),
     });
+  }
+
+  /** What is kept for queries, and what had no room. */
+  get series(): SeriesStats {
+    return this.#store.stats;
   }
 
   /** Before each pass of decisions; starts what takes time and waits for none of it. */
@@ -97,7 +103,8 @@ export class Load {
   }
 
   #ownSamples(): Iterable<OwnSample> {
-    return ownSamples(this.#deps.samples());
+    const wantsName = (name: string) => this.#store.wantsName(name) || this.desk.guests.wantsName(name);
+    return ownSamples(this.#deps.samples, wantsName);
   }
 
   /** Walks all functions only after a change of any. */
@@ -126,10 +133,16 @@ export class Load {
 }
 
 /** The scaler's own gauges, so that a query can use them without anybody scraping the scaler. */
-function* ownSamples(samples: Iterable<FunctionSample>): Generator<OwnSample> {
-  for (const sample of samples) {
+function* ownSamples(
+  samples: () => Iterable<FunctionSample>,
+  wantsName: (name: string) => boolean,
+): Generator<OwnSample> {
+  // Of 9 gauges over 10,000 functions a query wants one, or none.
+  const wanted = GAUGES.filter(({ name }) => wantsName(name));
+  if (wanted.length === 0) return;
+  for (const sample of samples()) {
     const { namespace, name } = sample.workload.id;
-    for (const gauge of GAUGES)
+    for (const gauge of wanted)
       yield { name: gauge.name, labels: { namespace, function: name }, value: gauge.value(sample) };
   }
 }

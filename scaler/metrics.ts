@@ -5,6 +5,7 @@
  */
 import { Counter, Gauge, Histogram, type Registry } from '../common/metrics.ts';
 import type { Workload } from './kube-objects.ts';
+import type { SeriesStats } from './promql/query.ts';
 import type { PassTiming } from './slicer.ts';
 
 const LABELS = ['namespace', 'function'] as const;
@@ -31,6 +32,8 @@ export interface JobCounts {
 export interface MetricsSource {
   readonly isLeader: () => boolean;
   readonly samples: () => Iterable<FunctionSample>;
+  /** What is kept for queries. */
+  readonly series: () => SeriesStats;
 }
 
 export interface ScalerMetrics {
@@ -85,7 +88,9 @@ export const GAUGES: readonly GaugeSpec[] = [
   },
 ];
 
-export function createScalerMetrics(registry: Registry, source: MetricsSource): ScalerMetrics {
+export function createScalerMetrics(registry: Registry, given: MetricsSource): ScalerMetrics {
+  const source = { ...given, samples: onceAScrape(given.samples) };
+  seriesMetrics(registry, given.series);
   for (const { name, help, value } of GAUGES) {
     new Gauge({
       name,
@@ -126,6 +131,38 @@ export function createScalerMetrics(registry: Registry, source: MetricsSource): 
     decided: (workload, kind) => decisions.inc({ ...labelsOf(workload), kind }),
     wokenAfter: (seconds) => wakes.observe(seconds),
   };
+}
+
+/** Ten gauges are collected in one go: all functions are walked once for them, not ten times. */
+function onceAScrape(samples: () => Iterable<FunctionSample>): () => readonly FunctionSample[] {
+  let known: readonly FunctionSample[] | undefined;
+  return () => {
+    if (!known) setImmediate(() => (known = undefined));
+    return (known ??= [...samples()]);
+  };
+}
+
+/** The bounds of what queries can see: at the cap samples are turned away, and triggers may lack data. */
+function seriesMetrics(registry: Registry, stats: () => SeriesStats): void {
+  const kept: [name: string, help: string, value: () => number][] = [
+    ['slimfaas_scaler_query_series', 'Series kept for queries', () => stats().series],
+    ['slimfaas_scaler_query_samples', 'Samples kept for queries', () => stats().samples],
+  ];
+  for (const [name, help, value] of kept) {
+    const collect = function (this: Gauge) {
+      this.set(value());
+    };
+    new Gauge({ name, help, registers: [registry], collect });
+  }
+  new Counter({
+    name: 'slimfaas_scaler_query_samples_dropped_total',
+    help: 'Samples that queries want and that had no room',
+    registers: [registry],
+    collect() {
+      this.reset();
+      this.inc(stats().dropped);
+    },
+  });
 }
 
 function passHistograms(registry: Registry): (timing: PassTiming) => void {

@@ -51,7 +51,7 @@ export async function startScaler(config: ScalerConfig, deps: ScalerDeps): Promi
   let election: Election | undefined;
   const isLeader = () => election?.isLeader() ?? false;
   const samples = () => samplesOf(reconciler, (key) => load.jobs.depthOf(key), now());
-  const metrics = createScalerMetrics(registry, { isLeader, samples });
+  const metrics = createScalerMetrics(registry, { isLeader, samples, series: () => load.series });
 
   const writer = createKubeWriter(kube, { pod });
   const effects = createEffects({ writer, nats, metrics, isLeader, now, log });

@@ -9,7 +9,7 @@ import type { SeriesSource, Value } from './values.ts';
 
 export { PromqlError } from './error.ts';
 export { labelsOf } from './labels.ts';
-export { createSeriesStore, type SeriesStore } from './series.ts';
+export { createSeriesStore, type SeriesStats, type SeriesStore } from './series.ts';
 export type { Value } from './values.ts';
 
 export interface Query {

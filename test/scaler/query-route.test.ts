@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { compileQuery, createSeriesStore, labelsOf } from '../../scaler/promql/query.ts';
 import { PromqlError } from '../../scaler/promql/error.ts';
 import { bothStores, QueryDesk } from '../../scaler/query-desk.ts';
+import { waitFor } from '../helpers/wait.ts';
 import { TestCluster } from './support/test-cluster.ts';
 
 interface Answer {
@@ -34,6 +35,22 @@ test('a question is answered at once, also over series that no trigger uses', as
   assert.deepEqual([answer.type, answer.number], ['vector', 2]);
   const labels = { __name__: 'slimfaas_autoscaler_current_replicas', namespace: 'default', function: 'fn' };
   assert.deepEqual(answer.series, [{ labels, value: '2' }]);
+});
+
+test('metrics say what is kept for queries and what had no room', async (t) => {
+  const cluster = await TestCluster.start((release) => t.after(release));
+  const query = { Query: 'slimfaas_function_running_requests', Threshold: 1 };
+  await cluster.fn('fn', { 'SlimFaas/Scale': JSON.stringify({ Triggers: [query] }) }, 1);
+  const { url } = await cluster.scaler();
+  const metrics = async () => (await fetch(`${url}/metrics`)).text();
+  const isKept = async () => /slimfaas_scaler_query_series 1\n/.test(await metrics());
+  await waitFor(isKept, { what: 'a series is kept' });
+  assert.match(await metrics(), /slimfaas_scaler_query_samples_dropped_total 0/);
+  assert.match(await metrics(), /slimfaas_scaler_tick_longest_slice_seconds_count [1-9]/);
+  assert.match(
+    await metrics(),
+    /slimfaas_autoscaler_current_replicas\{namespace="default",function="fn"\} 1/,
+  );
 });
 
 test('a question is answered over what a pod says that asks to be scraped', async (t) => {
