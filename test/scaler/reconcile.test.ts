@@ -21,6 +21,7 @@ test('woken at once by a caller, asleep when the timeout has passed since the la
 
 test('a function just created gets its full timeout, whatever its age says', async () => {
   const sim = new Sim();
+  await sim.pass(60); // long after the scaler's own start, which counts too
   sim.fn('fn', 1, IDLE_10);
   sim.pod('fn', 'p');
   sim.report('fn', 'p');
