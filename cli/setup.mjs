@@ -10,10 +10,17 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** npm writes node_modules/.package-lock.json last: as new as the lock file means complete and current. */
+const isForTests = process.argv.includes('--tests');
+
+/**
+ * npm writes node_modules/.package-lock.json last: as new as the lock file means complete and current. To start
+ * takes a third of what the tests need, and a first `npm start` should not wait for a type checker.
+ */
 function packagesAreCurrent() {
   const installed = join(root, 'node_modules', '.package-lock.json');
-  if (!existsSync(installed) || !existsSync(join(root, 'node_modules', '.bin', 'node'))) return false;
+  const programs = isForTests ? ['node', 'esbuild', 'tsc'] : ['node', 'esbuild'];
+  const has = (program) => existsSync(join(root, 'node_modules', '.bin', program));
+  if (!existsSync(installed) || !programs.every(has)) return false;
   return statSync(installed).mtimeMs >= statSync(join(root, 'package-lock.json')).mtimeMs;
 }
 
@@ -35,7 +42,8 @@ function fail(advice) {
 function ensurePackages() {
   if (packagesAreCurrent()) return;
   process.stdout.write('setup: installing npm packages\n');
-  if (!run('npm', ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'])) {
+  const which = isForTests ? '--include=dev' : '--omit=dev';
+  if (!run('npm', ['ci', which, '--no-audit', '--no-fund', '--loglevel=error'])) {
     fail('npm ci failed; run it by hand in this folder and see what it says');
   }
 }
@@ -51,4 +59,4 @@ function ensureDebianPackage(program, packageName) {
 
 ensurePackages();
 ensureDebianPackage('nats-server', 'nats-server');
-if (process.argv.includes('--browser')) ensureDebianPackage('chromium', 'chromium');
+if (isForTests) ensureDebianPackage('chromium', 'chromium');
