@@ -61,7 +61,15 @@ export class FunctionActivity {
     const { limit } = message;
     const report = { atMs: nowMs, running, runningNow, waiting, startedPerSecond, limit };
     if (isKnownPod) this.pods.set(pod, report);
-    else if (this.#early.size < EARLY_MAX || this.#early.has(pod)) this.#early.set(pod, report);
+    else this.#keepEarly(pod, report);
+  }
+
+  /** The oldest makes room: every pod that goes may leave a last report behind, and they must not pile up. */
+  #keepEarly(pod: string, report: PodReport): void {
+    this.#early.delete(pod);
+    this.#early.set(pod, report);
+    const [oldest] = this.#early.keys();
+    if (this.#early.size > EARLY_MAX && oldest !== undefined) this.#early.delete(oldest);
   }
 
   /** The watch has shown the pod: what it said before counts from now on. */

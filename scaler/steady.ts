@@ -36,10 +36,14 @@ function isMoving({ spec, replicas, isColdStart, setByOthers, demand, waiting }:
   return setByOthers !== undefined || demand !== undefined || waiting > 0;
 }
 
-/** Whether a report says something else than the decision that stands. */
+/**
+ * Whether a report says something else than the decision that stands. A sidecar's last report on a call tells of
+ * it (`running` above 0 on average, `runningNow` 0), and the next comes ten seconds later: so what stands as
+ * "active" is ended by what is now, and what stands as anything else by any use.
+ */
 export function contradicts(message: ActivityMessage, decision: Decision | undefined): boolean {
   const { running, runningNow, waiting, started, finished } = message;
-  const isBusy = running > 0 || runningNow > 0 || waiting > 0 || started > 0 || finished > 0;
-  const isKnownBusy = decision?.kind === 'hold' && decision.because === 'active';
-  return isBusy !== isKnownBusy;
+  const isBusyNow = runningNow > 0 || waiting > 0;
+  if (decision?.kind === 'hold' && decision.because === 'active') return !isBusyNow;
+  return isBusyNow || running > 0 || started > 0 || finished > 0;
 }

@@ -498,3 +498,12 @@ test('a report that comes before the pod’s own watch event counts once the pod
   sim.pod('fn', 'early');
   assert.equal(sim.reconciler.state('default/fn')?.activity.runningNow(), 1);
 });
+
+test('any number of ghosts leaves room for the next pod’s early report', async () => {
+  const sim = new Sim();
+  sim.fn('fn', 1);
+  for (let i = 0; i < 1_000; i++) sim.report('fn', `ghost-${i}`);
+  sim.report('fn', 'early', { runningNow: 1, running: 1 });
+  sim.pod('fn', 'early');
+  assert.equal(sim.reconciler.state('default/fn')?.activity.runningNow(), 1);
+});

@@ -107,6 +107,20 @@ test('busy and idle in turn is shown as such within a tick', async () => {
   assert.equal(sim.decision('fn'), 'idle-clock');
 });
 
+test('a sidecar’s last word on a call, after which it is silent for ten seconds, starts the idle clock', async () => {
+  const sim = new Sim();
+  sim.fn('fn', 1, { 'SlimFaas/TimeoutSecondBeforeSetReplicasMin': '3' });
+  sim.pod('fn', 'p');
+  sim.report('fn', 'p', { running: 1, runningNow: 1, started: 1 });
+  await sim.pass(1);
+  // The call ended within this second: it ran in it, and nothing runs now.
+  sim.report('fn', 'p', { running: 0.3, runningNow: 0, finished: 1 });
+  await sim.pass(1);
+  assert.equal(sim.decision('fn'), 'idle-clock');
+  await sim.pass(2);
+  assert.equal(sim.replicas('fn'), 0);
+});
+
 test('what concerns all ends it: NATS, watches, annotations, autoscalers, a clock that goes back', async () => {
   const { sim, since } = counting();
   sim.fn('fn');
