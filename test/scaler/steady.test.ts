@@ -162,19 +162,32 @@ const ANNOTATIONS: Record<string, Record<string, string>> = {
   timed: { ...SCHEDULE, 'SlimFaas/TimeoutSecondBeforeSetReplicasMin': '10' },
 };
 
+const KINDS = [
+  ...([
+    'pass',
+    'pass',
+    'wake',
+    'busy',
+    'ended',
+    'idle',
+    'proxy',
+    'podUp',
+    'podGone',
+    'hand',
+    'jobs',
+  ] as const),
+  ...(['nats', 'deploy'] as const),
+] as const;
+
 interface Step {
-  readonly kind:
-    'pass' | 'wake' | 'busy' | 'idle' | 'podUp' | 'podGone' | 'hand' | 'jobs' | 'nats' | 'deploy';
+  readonly kind: (typeof KINDS)[number];
   readonly name: string;
   readonly n: number;
 }
 
 const steps = fc.array(
   fc.record<Step>({
-    kind: fc.constantFrom(
-      ...(['pass', 'pass', 'wake', 'busy', 'idle', 'podUp', 'podGone', 'hand', 'jobs', 'nats'] as const),
-      'deploy',
-    ),
+    kind: fc.constantFrom(...KINDS),
     name: fc.constantFrom(...NAMES),
     n: fc.integer({ min: 0, max: 40 }),
   }),
@@ -206,7 +219,9 @@ async function apply(sim: Sim, { kind, name, n }: Step, forget: () => void): Pro
   if (kind === 'pass') return sim.pass(n, forget);
   if (kind === 'wake') return void (await sim.wake(name, n));
   if (kind === 'busy' && isUp) sim.report(name, pod, { running: n, runningNow: n, started: 1 });
+  if (kind === 'ended' && isUp) sim.report(name, pod, { running: n / 50, runningNow: 0, finished: 1 });
   if (kind === 'idle' && isUp) sim.report(name, pod);
+  if (kind === 'proxy') sim.report(name, 'proxy', { source: 'proxy', runningNow: n % 3, waiting: n % 2 });
   if (kind === 'podUp') sim.pod(name, pod, { isReady: n > 10 });
   if (kind === 'podGone') sim.podGone(pod);
   if (kind === 'hand') sim.scaleByHand(name, n % 3);
