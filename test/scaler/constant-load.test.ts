@@ -52,7 +52,7 @@ test('behaviour 35: constant load never flaps, and settles at what it needs with
     };
     await sim.pass(SETTLED_S, report);
     const settled = sim.replicas('fn');
-    const target = rule === 'default' ? 0.7 * threshold : threshold;
+    const target = rule === 'default' ? Math.max(1, 0.7 * threshold) : threshold;
     const needs = Math.ceil(load / target - 1e-9);
     assert.equal(settled, Math.max(1, Math.min(needs, replicaMax)), sim.patches.join(', '));
     const before = sim.patches.length;
