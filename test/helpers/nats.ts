@@ -8,6 +8,7 @@ import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { startWatchdog, type Watchdog } from '../../local/kubelet/watchdog.ts';
 import { waitFor } from './wait.ts';
 
 export interface TestNats extends AsyncDisposable {
@@ -25,16 +26,20 @@ export interface TestNats extends AsyncDisposable {
 
 export async function startNats(): Promise<TestNats> {
   const dir = await mkdtemp(join(tmpdir(), 'slimfaas-nats-'));
+  // A test that runs out of time is killed and cleans up nothing: the watchdog does it then.
+  const watchdog = startWatchdog(dir);
   // Port -1: the server picks a free one and writes it to a file, so two tests never race for a number.
-  let child: ChildProcess | undefined = launch(dir, -1);
+  let child: ChildProcess | undefined = launch(dir, -1, watchdog);
   const port = await portOf(dir, child).catch(async (error: unknown) => {
     await end(child);
+    await watchdog.stop();
     await rm(dir, { recursive: true, force: true });
     throw error;
   });
   const stop = async () => {
     await end(child);
     child = undefined;
+    await watchdog.stop();
     await rm(dir, { recursive: true, force: true });
   };
   return {
@@ -49,7 +54,7 @@ export async function startNats(): Promise<TestNats> {
     },
     async restart() {
       await end(child);
-      child = launch(dir, port);
+      child = launch(dir, port, watchdog);
       await waitFor(() => canConnect(port), { what: `nats-server answers on ${port} again` });
     },
     stop,
@@ -57,12 +62,14 @@ export async function startNats(): Promise<TestNats> {
   };
 }
 
-function launch(dir: string, port: number): ChildProcess {
+function launch(dir: string, port: number, watchdog: Watchdog): ChildProcess {
   const args = ['-a', '127.0.0.1', '-p', String(port), '-js', '-sd', join(dir, 'data')];
-  const child = spawn('nats-server', [...args, '--ports_file_dir', dir], { stdio: 'ignore' });
-  const killOnExit = () => child.kill('SIGKILL');
-  process.once('exit', killOnExit);
-  child.once('exit', () => process.removeListener('exit', killOnExit));
+  const child = spawn('nats-server', [...args, '--ports_file_dir', dir], { stdio: 'ignore', detached: true });
+  const { pid } = child;
+  if (pid !== undefined) {
+    watchdog.watch(pid);
+    child.once('exit', () => watchdog.forget(pid));
+  }
   child.once('error', () => undefined); // reported by portOf: the process has no pid
   return child;
 }
