@@ -13,7 +13,7 @@ import { LogBuffer } from './logs.ts';
 import type { Handler, PlannedContainer, Probe } from './pod-spec.ts';
 import { StartError, startProcess, type ContainerProcess, type Exit } from './process.ts';
 import { isRestarted, RestartBackoff } from './restart-backoff.ts';
-import type { ContainerRecord, ContainerState, Terminated } from './status.ts';
+import { terminatedBy, type ContainerRecord, type ContainerState, type Terminated } from './status.ts';
 import type { PodRuntime } from './runtime.ts';
 import { terminate } from './termination.ts';
 
@@ -219,14 +219,7 @@ export class Container {
     this.#isReady = this.kind === 'init' && exit.code === 0;
     this.#isStarted = false;
     this.#backoff.ended();
-    const terminated: Terminated = {
-      exitCode: exit.code,
-      ...(exit.signal === undefined ? {} : { signal: exit.signal }),
-      reason: exit.code === 0 ? 'Completed' : 'Error',
-      ...more,
-      finishedAt: timestamp(this.#pod.now()),
-    };
-    this.#enter({ terminated });
+    this.#enter({ terminated: terminatedBy(exit, { ...more, finishedAt: timestamp(this.#pod.now()) }) });
   }
 
   async #afterStart(process: ContainerProcess, signal: AbortSignal): Promise<void> {
@@ -271,16 +264,10 @@ export class Container {
     const delayMs = this.#backoff.nextDelayMs();
     if (delayMs === 0) return;
     const what = 'restarting failed container';
-    this.#wait(
-      'CrashLoopBackOff',
-      `back-off ${this.#backoff.text} ${what}=${this.name} pod=${this.#pod.title}`,
-    );
-    this.#pod.event(
-      'Warning',
-      'BackOff',
-      `Back-off ${what} ${this.name} in pod ${this.#pod.title}`,
-      this.name,
-    );
+    const { name } = this;
+    const { title } = this.#pod;
+    this.#wait('CrashLoopBackOff', `back-off ${this.#backoff.text} ${what}=${name} pod=${title}`);
+    this.#pod.event('Warning', 'BackOff', `Back-off ${what} ${name} in pod ${title}`, name);
     await sleep(delayMs, this.#ending.signal);
   }
 

@@ -17,6 +17,15 @@ export interface Terminated {
   containerID?: string;
 }
 
+/** How a run ended; a reason of its own (StartError) goes before what the exit code says. */
+export function terminatedBy(
+  { code, signal }: { readonly code: number; readonly signal: number | undefined },
+  more: Partial<Terminated> & Pick<Terminated, 'startedAt' | 'finishedAt'>,
+): Terminated {
+  const reason = code === 0 ? 'Completed' : 'Error';
+  return { exitCode: code, ...(signal === undefined ? {} : { signal }), reason, ...more };
+}
+
 export type ContainerState =
   | { waiting: { reason: string; message?: string } }
   | { running: { startedAt: string } }
