@@ -10,6 +10,8 @@ import type { World } from './world.ts';
 
 /** Shares are told again: core NATS may lose a message. */
 const REPEAT_MS = 5_000;
+/** A pod whose report shows another limit has missed its share: told again at once, but for reports under way. */
+const MISSED_MS = 250;
 /** A report that left up to a second before the drain may show less than was admitted until then. */
 const REPORT_LAG_MS = 1_000;
 
@@ -56,7 +58,9 @@ export class Sharer {
     const perPod = workload.fn.spec.parallelPerPod;
     const { ledger, isChanged } = splitShares({ limit, perPod, pods }, state.ledger);
     state.ledger = ledger;
-    if (!isChanged && nowMs - state.sharesSentMs < REPEAT_MS) return undefined;
+    const hasMissed = pods.some(({ name, report }) => report && report.limit !== ledger.get(name)?.granted);
+    const repeatMs = hasMissed ? MISSED_MS : REPEAT_MS;
+    if (!isChanged && nowMs - state.sharesSentMs < repeatMs) return undefined;
     state.sharesSentMs = nowMs;
     return { limit, shares: sharesOf(pods, ledger) };
   }

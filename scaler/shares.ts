@@ -59,13 +59,22 @@ export interface Split {
 
 export function splitShares(input: ShareInput, before: Ledger): Split {
   const ledger = new Map<string, Grant>();
-  for (const pod of input.pods) ledger.set(pod.name, heard(pod, before.get(pod.name), input.perPod));
+  const untold = new Set<string>();
+  const adopted: SharePod[] = [];
+  for (const pod of input.pods) {
+    const known = before.get(pod.name);
+    if (!known && hasInitialLimit(pod)) untold.add(pod.name);
+    else if ((!known || known.isGuess) && pod.report?.limit === INITIAL_LIMIT) adopted.push(pod);
+    ledger.set(pod.name, heard(pod, known, input.perPod));
+  }
   const live = input.pods.filter(isLive);
   const ending = input.pods.filter((pod) => !isLive(pod));
   const budget = Math.max(0, input.limit - sum(ending, (pod) => committedOf(pod, ledger)));
   const targets = targetShares(live, budget, input.perPod, ledger);
-  const lowered = lower(live, targets, ledger);
-  const raised = raise(input, targets, ledger);
+  const raising = { ...input, untold };
+  const isTakenBack = takeBack(adopted, raising, ledger);
+  const lowered = lower(live, targets, ledger) || isTakenBack;
+  const raised = raise(raising, targets, ledger);
   const isNewPod = live.some((pod) => !before.has(pod.name));
   return { ledger, isChanged: lowered || raised || isNewPod };
 }
@@ -102,10 +111,9 @@ export function noteShares(shares: Readonly<Record<string, number>>, before: Led
 function heard(pod: SharePod, grant: Grant | undefined, perPod: number): Grant {
   const limit = pod.report?.limit;
   if (!grant || grant.isGuess) {
-    // Unknown to us: new, or we are a new leader and the report shows what the former one granted.
-    if (limit === undefined && pod.isOld)
-      return { granted: 0, ceiling: perPod, isConfirmed: false, isGuess: true };
-    if (limit === undefined) return { granted: 0, ceiling: INITIAL_LIMIT, isConfirmed: false };
+    if (!grant && hasInitialLimit(pod)) return { granted: 0, ceiling: INITIAL_LIMIT, isConfirmed: false };
+    // A former leader may have granted it anything; its report shows what.
+    if (limit === undefined) return { granted: 0, ceiling: perPod, isConfirmed: false, isGuess: true };
     return { granted: limit, ceiling: limit, isConfirmed: true };
   }
   if (limit === undefined) return grant;
@@ -152,19 +160,35 @@ function lower(live: readonly SharePod[], targets: Map<string, number>, ledger: 
   return isChanged;
 }
 
+/**
+ * A limit of 1 that a new leader finds may be a grant, or the first limit of a sidecar that nobody has told
+ * anything yet. Where the limit over all pods does not cover all that it finds, some are of the second kind, and
+ * since nothing says which, all are told 0 first.
+ */
+function takeBack(adopted: readonly SharePod[], input: Raising, ledger: Map<string, Grant>): boolean {
+  if (sum(input.pods, (pod) => heldBy(pod, input, ledger)) <= input.limit) return false;
+  for (const { name } of adopted)
+    ledger.set(name, { granted: 0, ceiling: INITIAL_LIMIT, isConfirmed: false });
+  return adopted.length > 0;
+}
+
+/** @param untold new pods, to whom nobody has said anything yet */
+type Raising = ShareInput & { readonly untold: ReadonlySet<string> };
+
 /** The smallest grant first, so that a new pod is served before an old one grows. */
-function raise(input: ShareInput, targets: Map<string, number>, ledger: Map<string, Grant>): boolean {
+function raise(input: Raising, targets: Map<string, number>, ledger: Map<string, Grant>): boolean {
   const live = input.pods.filter(isLive);
   const grantOf = (pod: SharePod) => ledger.get(pod.name) as Grant;
-  let free = input.limit - sum(input.pods, (pod) => heldBy(pod, ledger));
+  let free = input.limit - sum(input.pods, (pod) => heldBy(pod, input, ledger));
   let isChanged = false;
   for (const pod of live.toSorted((a, b) => grantOf(a).granted - grantOf(b).granted || byName(a, b))) {
     const grant = grantOf(pod);
     const step = Math.min((targets.get(pod.name) ?? 0) - grant.granted, free);
-    // A pod not heard from has its initial 1 in hand: giving it that 1 tells it nothing new.
-    const isUnheard = isNew(pod) && grant.granted === 0;
-    if (step <= 0 || !(grant.isConfirmed || isUnheard)) continue;
-    const granted = grant.granted + (isUnheard ? Math.min(step, INITIAL_LIMIT) : step);
+    // An untold pod has its initial 1 in hand: as its first word, 1 tells it nothing new. Where 0 is its first
+    // word, that has to be confirmed like any other: two grants under way could be confirmed by one report.
+    const isUntold = input.untold.has(pod.name);
+    if (step <= 0 || !(grant.isConfirmed || isUntold)) continue;
+    const granted = grant.granted + (isUntold ? Math.min(step, INITIAL_LIMIT) : step);
     ledger.set(pod.name, { granted, ceiling: Math.max(grant.ceiling, granted), isConfirmed: false });
     free -= granted - grant.granted;
     isChanged = true;
@@ -172,16 +196,17 @@ function raise(input: ShareInput, targets: Map<string, number>, ledger: Map<stri
   return isChanged;
 }
 
-/** As committed, but the initial 1 of a pod that was granted nothing yet is not held against the others. */
-function heldBy(pod: SharePod, ledger: Ledger): number {
+/** As committed, but the one call with which a new pod begins is not held against the others. */
+function heldBy(pod: SharePod, { untold }: Raising, ledger: Ledger): number {
   const grant = ledger.get(pod.name);
-  if (isNew(pod) && isLive(pod) && grant && grant.ceiling <= INITIAL_LIMIT) return grant.granted;
+  const isInitial = untold.has(pod.name) || (pod.report === undefined && !pod.isOld);
+  if (isInitial && isLive(pod) && grant && grant.ceiling <= INITIAL_LIMIT) return grant.granted;
   return committedOf(pod, ledger);
 }
 
-/** Never heard from, and it began under our eyes: it has its initial 1 and nothing else. */
-function isNew(pod: SharePod): boolean {
-  return pod.report === undefined && !pod.isOld;
+/** It began under our eyes and shows nothing but its initial limit: nobody has granted it anything. */
+function hasInitialLimit(pod: SharePod): boolean {
+  return !pod.isOld && (pod.report?.limit ?? INITIAL_LIMIT) === INITIAL_LIMIT;
 }
 
 function isLive(pod: SharePod): boolean {

@@ -470,6 +470,23 @@ test('shares are told again every five seconds, and at once to a pod that says i
   assert.equal(sim.shares.length - before, 3);
 });
 
+test('a pod whose report shows that it missed its share is told again at once', async () => {
+  const sim = new Sim();
+  sim.fn('fn', 1, { 'SlimFaas/NumberParallelRequest': '5' });
+  sim.pod('fn', 'p', { isReady: false });
+  assert.deepEqual(sim.shares.at(-1)?.shares, { p: 1 });
+  sim.pod('fn', 'q', { isReady: false });
+  await sim.pass(6);
+  const before = sim.shares.length;
+  sim.report('fn', 'p', { limit: 0 });
+  assert.equal(sim.shares.length - before, 1, 'it was told 1');
+  sim.report('fn', 'p', { limit: 0 });
+  assert.equal(sim.shares.length - before, 1, 'a report that was under way');
+  sim.report('fn', 'p', { limit: 1 });
+  await sim.pass(2);
+  assert.equal(sim.shares.length - before, 1, 'confirmed');
+});
+
 test('a new leader grants nothing in its first second', async () => {
   const sim = new Sim();
   sim.fn('fn', 1, { 'SlimFaas/NumberParallelRequest': '5' });

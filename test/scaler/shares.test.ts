@@ -81,6 +81,33 @@ test('a new leader holds back what pods that it has not heard from may have, and
   assert.deepEqual(sharesOf([pod('a', 7), spoke], heard.ledger), { a: 5, b: 3 });
 });
 
+test('a new pod’s first limit is no grant, whether its report or its pod was seen first', () => {
+  const [old, reported] = [pod('a', undefined, { isOld: true }), pod('b', 1)];
+  const full = splitShares({ limit: 1, perPod: 1, pods: [old, reported] }, NONE);
+  assert.deepEqual(sharesOf([old, reported], full.ledger), { b: 0 }, 'a may have the only place');
+  const free = splitShares({ limit: 2, perPod: 1, pods: [old, reported] }, NONE);
+  assert.deepEqual(sharesOf([old, reported], free.ledger), { b: 1 });
+});
+
+test('a new pod that was told 0 is told 1 only after it has said 0', () => {
+  const starting = pod('b', undefined, { state: 'starting' });
+  const full = splitShares({ limit: 4, perPod: 4, pods: [pod('a', 4), starting] }, NONE);
+  assert.deepEqual(sharesOf([pod('a', 3), starting], full.ledger), { a: 3, b: 0 });
+  const free = splitShares({ limit: 4, perPod: 4, pods: [pod('a', 3), starting] }, full.ledger);
+  assert.deepEqual(sharesOf([starting], free.ledger), { b: 0 }, 'the 0 is still under way');
+  const told = pod('b', 0, { state: 'starting' });
+  const said = splitShares({ limit: 4, perPod: 4, pods: [pod('a', 3), told] }, free.ledger);
+  assert.deepEqual(sharesOf([told], said.ledger), { b: 1 });
+});
+
+test('a new leader that finds more first places than the limit takes them back', () => {
+  const pods = ['a', 'b', 'c'].map((name) => pod(name, 1, { isOld: true }));
+  const over = splitShares({ limit: 2, perPod: 1, pods }, NONE);
+  assert.deepEqual(sharesOf(pods, over.ledger), { a: 0, b: 0, c: 0 });
+  const covered = splitShares({ limit: 3, perPod: 1, pods }, NONE);
+  assert.deepEqual(sharesOf(pods, covered.ledger), { a: 1, b: 1, c: 1 });
+});
+
 test('a follower that heard the grants goes on from them', () => {
   const ledger = noteShares({ a: 7, b: 3 }, NONE);
   const pods = [pod('a', undefined, { isOld: true }), pod('b', 3)];
