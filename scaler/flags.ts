@@ -4,8 +4,11 @@
  * replaced at most 14 s after it last renewed, and never while it may still believe in itself (8 < 12).
  */
 import type { FlagTable, FlagValues } from '../common/flags.ts';
+import { UsageError } from '../common/errors.ts';
 import type { JobSettings } from '../common/jobs/streams.ts';
 import { LOG_LEVEL_FLAG } from '../common/log.ts';
+import { DEFAULT_TUNING, type Tuning } from './decide/tuning.ts';
+import { SERIES_LIMITS, type SeriesStoreOptions } from './promql/series.ts';
 
 export const scalerFlags = {
   namespaces: {
@@ -22,12 +25,75 @@ export const scalerFlags = {
     group: 'Scaling',
     describe: 'seconds between decisions; wakes never wait for it',
   },
+  'stable-window': {
+    type: 'number',
+    default: DEFAULT_TUNING.stableWindowMs / 1_000,
+    min: 6,
+    max: 3_600,
+    group: 'Load',
+    describe: 'seconds over which load is averaged, and for which nothing goes down after a panic',
+  },
+  'panic-window': {
+    type: 'number',
+    default: DEFAULT_TUNING.panicWindowMs / 1_000,
+    min: 1,
+    max: 3_600,
+    group: 'Load',
+    describe: 'seconds of the short window, in which a burst shows; at most --stable-window',
+  },
+  'panic-threshold': {
+    type: 'number',
+    default: DEFAULT_TUNING.panicThreshold,
+    min: 1.1,
+    max: 10,
+    group: 'Load',
+    describe: 'panic when the short window wants this many times the ready pods',
+  },
+  'target-utilization': {
+    type: 'number',
+    default: DEFAULT_TUNING.targetUtilization,
+    min: 0.01,
+    max: 1,
+    group: 'Load',
+    describe: 'how full a pod should be where NumberParallelRequest is set and SlimFaas/Scale is not',
+  },
+  tolerance: {
+    type: 'number',
+    default: DEFAULT_TUNING.tolerance,
+    min: 0,
+    max: 1,
+    group: 'Load',
+    describe: 'how far a trigger of type Value may be off its threshold before anything changes',
+  },
   'prometheus-url': {
     type: 'string',
     default: '',
-    group: 'Scaling',
+    group: 'Queries',
     describe:
       'Prometheus that answers the queries of SlimFaas/Scale; empty: the scaler evaluates them itself',
+  },
+  'query-retention': {
+    type: 'number',
+    default: SERIES_LIMITS.retentionMs / 1_000,
+    min: 60,
+    max: 86_400,
+    group: 'Queries',
+    describe: 'seconds for which samples are kept for queries that the scaler evaluates itself',
+  },
+  'query-max-series': {
+    type: 'int',
+    default: SERIES_LIMITS.maxSeries,
+    min: 1,
+    group: 'Queries',
+    describe:
+      'series kept for queries; what has no room is counted in slimfaas_scaler_query_samples_dropped_total',
+  },
+  'query-max-samples': {
+    type: 'int',
+    default: SERIES_LIMITS.maxSamples,
+    min: 1,
+    group: 'Queries',
+    describe: 'samples kept for queries, 16 bytes each',
   },
   nats: {
     type: 'string',
@@ -155,6 +221,48 @@ export const scalerFlags = {
 } as const satisfies FlagTable;
 
 export type ScalerConfig = FlagValues<typeof scalerFlags>;
+
+/** @throws UsageError where the short window would be the longer one */
+export function tuningOf(config: ScalerConfig): Tuning {
+  const [stable, panic] = [config['stable-window'], config['panic-window']];
+  if (panic > stable)
+    throw new UsageError(`--panic-window must be at most --stable-window (${stable}), not ${panic}`);
+  return {
+    stableWindowMs: stable * 1_000,
+    panicWindowMs: panic * 1_000,
+    panicThreshold: config['panic-threshold'],
+    targetUtilization: config['target-utilization'],
+    tolerance: config.tolerance,
+  };
+}
+
+export interface LeaseTimes {
+  readonly durationMs: number;
+  readonly renewDeadlineMs: number;
+  readonly retryMs: number;
+}
+
+/** @throws UsageError where a leader could still act after another one took over */
+export function leaseTimesOf(config: ScalerConfig): LeaseTimes {
+  const [retry, renew, duration] = [
+    config['retry-period'],
+    config['renew-deadline'],
+    config['lease-duration'],
+  ];
+  if (!(retry < renew && renew < duration))
+    throw new UsageError(
+      `--retry-period < --renew-deadline < --lease-duration must hold, not ${retry}, ${renew}, ${duration}`,
+    );
+  return { durationMs: duration * 1_000, renewDeadlineMs: renew * 1_000, retryMs: retry * 1_000 };
+}
+
+export function seriesOptionsOf(config: ScalerConfig): SeriesStoreOptions {
+  return {
+    retentionMs: config['query-retention'] * 1_000,
+    maxSeries: config['query-max-series'],
+    maxSamples: config['query-max-samples'],
+  };
+}
 
 export function jobSettingsOf(config: ScalerConfig): JobSettings {
   return {

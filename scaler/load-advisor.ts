@@ -8,13 +8,7 @@ import type { FunctionActivity } from './activity.ts';
 import { applyBehavior, NO_HISTORY, recordChange, type BehaviorHistory } from './decide/behavior.ts';
 import { mostReplicas } from './decide/bounds.ts';
 import { createLoadWindow, type LoadWindow } from './decide/load-window.ts';
-import {
-  CALM,
-  PANIC_WINDOW_MS,
-  panicStep,
-  STABLE_WINDOW_MS,
-  type PanicState,
-} from './decide/panic-window.ts';
+import { CALM, panicStep, type PanicState } from './decide/panic-window.ts';
 import {
   builtInValue,
   CONCURRENCY_AND_QUEUE,
@@ -24,6 +18,7 @@ import {
   type EffectiveScale,
   type Recommendation,
 } from './decide/triggers.ts';
+import { DEFAULT_TUNING, type Tuning } from './decide/tuning.ts';
 import type { LoadAdvice } from './decide/types.ts';
 import type { Workload } from './kube-objects.ts';
 
@@ -57,6 +52,7 @@ export interface QueryValues {
 export interface LoadAdvisorOptions {
   readonly jobsOf: (key: string) => JobLoad;
   readonly queries: QueryValues;
+  readonly tuning?: Tuning;
 }
 
 interface Memory {
@@ -74,10 +70,12 @@ export function createLoadAdvisor(options: LoadAdvisorOptions): LoadAdvisor {
 
 class Advisor implements LoadAdvisor {
   readonly #options: LoadAdvisorOptions;
+  readonly #tuning: Tuning;
   readonly #memories = new Map<string, Memory>();
 
   constructor(options: LoadAdvisorOptions) {
     this.#options = options;
+    this.#tuning = options.tuning ?? DEFAULT_TUNING;
   }
 
   advise(workload: Workload, fn: FunctionInfo, seen: SeenLoad): LoadAdvice | undefined {
@@ -93,10 +91,11 @@ class Advisor implements LoadAdvisor {
       recommend(
         triggers.map((trigger) => ({ trigger, value: this.#valueOf(trigger, memory, { windowMs, nowMs }) })),
         current,
+        this.#tuning.tolerance,
       );
-    const [stable, panic] = [over(STABLE_WINDOW_MS), over(PANIC_WINDOW_MS)];
+    const [stable, panic] = [over(this.#tuning.stableWindowMs), over(this.#tuning.panicWindowMs)];
     const wants = { stableReplicas: stable.replicas, panicReplicas: panic.replicas };
-    const step = panicStep(memory.panic, { ...wants, readyReplicas: readyPods }, nowMs);
+    const step = panicStep(memory.panic, { ...wants, readyReplicas: readyPods }, nowMs, this.#tuning);
     memory.panic = step.state;
     const desired = step.replicas;
     if (desired === undefined) return undefined;
@@ -141,10 +140,11 @@ class Advisor implements LoadAdvisor {
   #memory(key: string, spec: FunctionSpec): Memory {
     const known = this.#memories.get(key);
     if (known?.spec === spec) return known;
-    const scale = effectiveScale(spec);
+    const { targetUtilization, stableWindowMs } = this.#tuning;
+    const scale = effectiveScale(spec, targetUtilization);
     const names = scale.triggers.filter(({ query }) => query === '').map(({ metricName }) => metricName);
     const windows = new Map(
-      names.map((name) => [name, known?.windows.get(name) ?? createLoadWindow(STABLE_WINDOW_MS)]),
+      names.map((name) => [name, known?.windows.get(name) ?? createLoadWindow(stableWindowMs)]),
     );
     // New annotations decide at once on what was measured before; how fast it moved still counts.
     const memory = { spec, scale, windows, panic: CALM, history: known?.history ?? NO_HISTORY };

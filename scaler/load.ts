@@ -4,7 +4,7 @@
  */
 import type { Log } from '../common/log.ts';
 import type { NatsLink } from '../common/nats.ts';
-import { jobSettingsOf, type ScalerConfig } from './flags.ts';
+import { jobSettingsOf, seriesOptionsOf, tuningOf, type ScalerConfig } from './flags.ts';
 import { JobKeeper, type KeptFunction } from './job-keeper.ts';
 import { createLoadAdvisor, type LoadAdvisor } from './load-advisor.ts';
 import { GAUGES, type FunctionSample } from './metrics.ts';
@@ -49,7 +49,7 @@ export class Load {
     const { config, nats, isLeader, now, log } = deps;
     this.#deps = deps;
     const url = config['prometheus-url'];
-    const store = (this.#store = createSeriesStore());
+    const store = (this.#store = createSeriesStore(seriesOptionsOf(config)));
     const remote = url === '' ? undefined : createRemotePrometheus({ url });
     this.#queries = new TriggerQueries({ store, remote, now, log });
     this.desk = new QueryDesk({ store, remote, now, scrape: () => this.#scrapeAnew() });
@@ -65,6 +65,7 @@ export class Load {
       onChange: deps.onJobs,
     });
     this.advisor = createLoadAdvisor({
+      tuning: tuningOf(config),
       queries: this.#queries,
       jobsOf: (key) => ({
         ready: this.jobs.hasRead ? (this.jobs.depthOf(key)?.ready ?? 0) : undefined,

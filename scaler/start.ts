@@ -16,7 +16,7 @@ import {
   type FunctionId,
   type FunctionSubjectKind,
 } from '../common/subjects.ts';
-import type { ScalerConfig } from './flags.ts';
+import { leaseTimesOf, type ScalerConfig } from './flags.ts';
 import { createEffects } from './effects.ts';
 import { createKubeWriter, createLeaseStore, scalerClients } from './kube.ts';
 import { watchCluster, type ClusterHandlers } from './kube-watch.ts';
@@ -131,14 +131,12 @@ interface Candidate {
 }
 
 function elect(config: ScalerConfig, { kube, identity, log }: Candidate, onLeading: () => void): Election {
-  const renewDeadlineMs = config['renew-deadline'] * 1_000;
+  const times = leaseTimesOf(config);
   const lease = { namespace: config['lease-namespace'] || config.namespace, name: config['lease-name'] };
   return startElection({
     identity,
-    renewDeadlineMs,
-    durationMs: config['lease-duration'] * 1_000,
-    retryMs: config['retry-period'] * 1_000,
-    store: createLeaseStore(kube, lease, Math.min(5_000, renewDeadlineMs / 2)),
+    ...times,
+    store: createLeaseStore(kube, lease, Math.min(5_000, times.renewDeadlineMs / 2)),
     now: () => performance.now(),
     log,
     onChange(isLeader) {

@@ -5,6 +5,7 @@
  */
 import { DEFAULT_SCALE_DOWN, DEFAULT_SCALE_UP } from '../../common/annotation-scale.ts';
 import type { FunctionSpec, ScaleSpec, ScaleTrigger } from '../../common/function-spec.ts';
+import { DEFAULT_TUNING } from './tuning.ts';
 
 /** What one trigger measured; undefined, NaN, infinite or negative all mean that there is no valid data. */
 export interface TriggerReading {
@@ -27,16 +28,16 @@ export interface Recommendation {
   readonly verdicts: readonly TriggerVerdict[];
 }
 
-/**
- * The tolerance of the HorizontalPodAutoscaler, for `Value` triggers only. Their result feeds on itself: a
- * steady ratio of 1.01 would make 4 pods 5, then 6, then 7, a pod a tick for ever. `AverageValue` needs none:
- * the same value always gives the same count, and flapping at an edge is the stabilisation window's business.
- */
-export const VALUE_TOLERANCE = 0.1;
-
 /** The largest trigger wins; partly missing data never scales down (as the HorizontalPodAutoscaler has it). */
-export function recommend(readings: readonly TriggerReading[], current: number): Recommendation {
-  const verdicts = readings.map((reading) => ({ ...reading, replicas: replicasFor(reading, current) }));
+export function recommend(
+  readings: readonly TriggerReading[],
+  current: number,
+  tolerance: number = DEFAULT_TUNING.tolerance,
+): Recommendation {
+  const verdicts = readings.map((reading) => ({
+    ...reading,
+    replicas: replicasFor(reading, current, tolerance),
+  }));
   const isPartial = verdicts.some((verdict) => verdict.replicas === undefined);
   let lead: TriggerVerdict | undefined;
   for (const verdict of verdicts) {
@@ -47,12 +48,22 @@ export function recommend(readings: readonly TriggerReading[], current: number):
   return { replicas: isPartial ? Math.max(replicas, current) : replicas, lead, isPartial, verdicts };
 }
 
-/** AverageValue: ceil(value / threshold). Value: ceil(current × value / threshold), outside the tolerance. */
-export function replicasFor({ trigger, value }: TriggerReading, current: number): number | undefined {
+/**
+ * AverageValue: ceil(value / threshold). Value: ceil(current × value / threshold), outside the tolerance.
+ *
+ * The tolerance is for `Value` only, because its result feeds on itself: a steady ratio of 1.01 would make 4 pods
+ * 5, then 6, then 7, a pod a tick for ever. `AverageValue` needs none: the same value always gives the same count,
+ * and flapping at an edge is the stabilisation window's business.
+ */
+export function replicasFor(
+  { trigger, value }: TriggerReading,
+  current: number,
+  tolerance: number = DEFAULT_TUNING.tolerance,
+): number | undefined {
   if (value === undefined || !Number.isFinite(value) || value < 0) return undefined;
   const ratio = value / trigger.threshold;
   if (trigger.metricType === 'AverageValue') return ceil(ratio);
-  return Math.abs(ratio - 1) <= VALUE_TOLERANCE + ROUNDING ? current : ceil(current * ratio);
+  return Math.abs(ratio - 1) <= tolerance + ROUNDING ? current : ceil(current * ratio);
 }
 
 /** 21 / 0.7 is 30.000000000000004 in floating point, and not a reason for a 31st pod. */
@@ -98,9 +109,6 @@ export function builtInValue(metricName: string, load: BuiltInLoad): number | un
   }
 }
 
-/** How full a pod should be by default: Knative's target utilisation, 70 %, leaves room for a burst. */
-export const DEFAULT_UTILISATION = 0.7;
-
 export type EffectiveScale = Pick<ScaleSpec, 'replicaMax' | 'triggers' | 'scaleUp' | 'scaleDown'> & {
   /** Where the rule comes from; `none`: the function stays at ReplicasAtStart while it is active. */
   readonly origin: 'annotation' | 'parallel-limit' | 'none';
@@ -114,6 +122,7 @@ export type EffectiveScale = Pick<ScaleSpec, 'replicaMax' | 'triggers' | 'scaleU
  */
 export function effectiveScale(
   spec: Pick<FunctionSpec, 'scale' | 'parallelLimit' | 'parallelPerPod' | 'replicasMin'>,
+  targetUtilization: number = DEFAULT_TUNING.targetUtilization,
 ): EffectiveScale {
   const defaults = { scaleUp: DEFAULT_SCALE_UP, scaleDown: DEFAULT_SCALE_DOWN };
   if (spec.scale) return { ...spec.scale, origin: 'annotation' };
@@ -125,7 +134,7 @@ export function effectiveScale(
     metricName: CONCURRENCY_AND_QUEUE,
     query: '',
     // At least one whole call a pod: with one place a pod, 70 % of it would take two pods for one caller.
-    threshold: Math.max(1, spec.parallelPerPod * DEFAULT_UTILISATION),
+    threshold: Math.max(1, spec.parallelPerPod * targetUtilization),
   };
   const pods = Math.ceil(spec.parallelLimit / spec.parallelPerPod);
   return {

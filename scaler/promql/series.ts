@@ -41,7 +41,8 @@ export interface SeriesStore extends SeriesSource {
   readonly stats: SeriesStats;
 }
 
-export const RETENTION_MS = 1_800_000;
+/** 30 minutes; 2,000,000 samples are 32 MB. */
+export const SERIES_LIMITS = { retentionMs: 1_800_000, maxSeries: 20_000, maxSamples: 2_000_000 } as const;
 
 /**
  * Marks the end of a series among its values. Prometheus uses a particular NaN, which JavaScript cannot tell
@@ -73,9 +74,9 @@ class Store implements SeriesStore {
   #dropped = 0;
 
   constructor(options: SeriesStoreOptions) {
-    this.#retentionMs = options.retentionMs ?? RETENTION_MS;
-    this.#maxSeries = options.maxSeries ?? 20_000;
-    this.#maxSamples = options.maxSamples ?? 2_000_000;
+    this.#retentionMs = options.retentionMs ?? SERIES_LIMITS.retentionMs;
+    this.#maxSeries = options.maxSeries ?? SERIES_LIMITS.maxSeries;
+    this.#maxSamples = options.maxSamples ?? SERIES_LIMITS.maxSamples;
   }
 
   get stats(): SeriesStats {

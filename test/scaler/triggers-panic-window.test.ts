@@ -1,7 +1,8 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { CALM, panicStep, STABLE_WINDOW_MS, type PanicState } from '../../scaler/decide/panic-window.ts';
+import { CALM, panicStep, type PanicState } from '../../scaler/decide/panic-window.ts';
+import { DEFAULT_TUNING } from '../../scaler/decide/tuning.ts';
 import { createLoadWindow } from '../../scaler/decide/load-window.ts';
 
 const SECOND = 1_000;
@@ -98,7 +99,7 @@ test('in panic the answer never falls, whatever the load does', () => {
 });
 
 test('a load window averages over what was seen', () => {
-  const window = createLoadWindow(STABLE_WINDOW_MS);
+  const window = createLoadWindow(DEFAULT_TUNING.stableWindowMs);
   assert.equal(window.average(6 * SECOND, 0), undefined);
   for (let s = 0; s < 60; s++) window.record(s < 54 ? 0 : 10, s * SECOND);
   assert.equal(window.average(6 * SECOND, 59 * SECOND), 10);
@@ -106,7 +107,7 @@ test('a load window averages over what was seen', () => {
 });
 
 test('a second without a record is missing, not nothing', () => {
-  const window = createLoadWindow(STABLE_WINDOW_MS);
+  const window = createLoadWindow(DEFAULT_TUNING.stableWindowMs);
   window.record(8, 10 * SECOND);
   window.record(4, 14 * SECOND);
   assert.equal(window.average(6 * SECOND, 14 * SECOND), 6);

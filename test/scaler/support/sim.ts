@@ -7,6 +7,7 @@ import { silentLog } from '../../../common/log.ts';
 import type { ActivityMessage, ShareMessage } from '../../../common/messages.ts';
 import { FUNCTION_LABEL, INJECT_STATUS_ANNOTATION } from '../../../common/names.ts';
 import { functionKey, type FunctionId } from '../../../common/subjects.ts';
+import type { Tuning } from '../../../scaler/decide/tuning.ts';
 import type { Decision } from '../../../scaler/decide/types.ts';
 import type { ScaleOutcome, ScaleRequest } from '../../../scaler/kube.ts';
 import { createLoadAdvisor } from '../../../scaler/load-advisor.ts';
@@ -19,6 +20,7 @@ export interface SimOptions {
   readonly isConnected?: boolean;
   /** Default: passes at one go. */
   readonly run?: (pass: () => Slice) => void;
+  readonly tuning?: Tuning;
 }
 
 interface Deployment {
@@ -47,7 +49,7 @@ export class Sim {
   #version = 0;
 
   constructor(options: SimOptions = {}) {
-    const { startMs = Date.UTC(2026, 0, 5, 12), isSynced = true, isConnected = true, run } = options;
+    const { startMs = Date.UTC(2026, 0, 5, 12), isSynced = true, isConnected = true, run, tuning } = options;
     this.nowMs = startMs;
     this.reconciler = new Reconciler({
       ...(run ? { run } : {}),
@@ -65,6 +67,7 @@ export class Sim {
       },
     });
     const advisor = createLoadAdvisor({
+      ...(tuning ? { tuning } : {}),
       jobsOf: (key) => ({ ready: this.jobs.get(key) ?? 0, perSecond: undefined }),
       queries: { valueOf: (query) => this.queries.get(query), faultOf: () => undefined },
     });
