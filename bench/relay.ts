@@ -3,6 +3,9 @@
  * and memory, of our relay and of what others would use, in one run and alternating, because absolute times
  * drift on a shared machine and ratios do not.
  *
+ * `sidecar` and `proxy` are our two hops as they run, `path` is one behind the other: its CPU is that of both, and its
+ * latency less that of `node` is what the system adds to a call.
+ *
  * Switches: `--subjects=relay,nginx` `--sizes=64,4096` `--connections=16` `--rounds=5` `--ms=1000` `--post`, and
  * `--extra=NAME,PORT,PID,PREFIX` for a process that runs already and answers `PREFIX/bytes/N` (the proxy of a
  * local cluster: its CPU, the whole path's latency).
@@ -13,14 +16,8 @@ import { promisify } from 'node:util';
 import { median, type Bench, type BenchOptions, type Row } from './lib/bench.ts';
 import type { LoadResult } from './lib/load.ts';
 import { findNginx, startNginx } from './lib/nginx.ts';
-import {
-  freePort,
-  nodeCommand,
-  runningSubject,
-  startSubject,
-  type Subject,
-  type SubjectCommand,
-} from './lib/subject.ts';
+import { joined, podAddresses, POD_PORT, startProxyHop, startSidecarHop } from './lib/hops.ts';
+import { freePort, nodeCommand, runningSubject, startSubject, type Subject } from './lib/subject.ts';
 
 const run = promisify(execFile);
 const SUBJECTS = join(import.meta.dirname, 'lib', 'subjects');
@@ -38,7 +35,7 @@ interface Plan {
 }
 
 /** The order is that of the table; the first is direct. */
-const ALL = ['node', 'nginx', 'http-proxy', 'undici', 'relay', 'relay+koa', 'sidecar'];
+const ALL = ['node', 'nginx', 'http-proxy', 'undici', 'relay', 'relay+koa', 'sidecar', 'proxy', 'path'];
 
 function planOf({ quick, args }: BenchOptions): Plan {
   const given = (name: string) => args.find((arg) => arg.startsWith(`--${name}=`))?.split('=')[1];
@@ -83,28 +80,40 @@ async function startAll(plan: Plan, say: (line: string) => void): Promise<Subjec
     const port = await freePort();
     const nginx = name === 'nginx' ? findNginx(say) : undefined;
     if (nginx) started.push(await startNginx(nginx, port, origin));
-    else if (name !== 'node' && name !== 'nginx')
-      started.push(await startSubject(name, port, await commandOf(name, port, origin)));
+    else if (name !== 'node' && name !== 'nginx') started.push(await startOne(name, port, origin));
   }
   if (plan.extra) started.push(await runningSubject(plan.extra));
   return started;
 }
 
-/** Our sidecar as it runs in a pod, but for NATS: it is not there, and calls need none. */
-async function commandOf(name: string, port: number, origin: number): Promise<SubjectCommand> {
-  if (name === 'relay+koa') return nodeCommand(join(SUBJECTS, 'relay.ts'), [port, origin, 'koa']);
-  if (name !== 'sidecar') return nodeCommand(join(SUBJECTS, `${name}.ts`), [port, origin]);
-  const flags = {
-    host: '127.0.0.1',
-    port,
-    'admin-port': await freePort(),
-    'app-port': origin,
-    function: 'bench',
-    'parallel-per-pod': 1_000,
-    nats: `nats://127.0.0.1:${await freePort()}`,
-  };
-  const args = Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, value]);
-  return nodeCommand(join(import.meta.dirname, '..', 'cli', 'main.ts'), ['sidecar', ...args]);
+async function startOne(name: string, port: number, origin: number): Promise<Subject> {
+  switch (name) {
+    case 'relay+koa':
+      return startSubject(name, port, nodeCommand(join(SUBJECTS, 'relay.ts'), [port, origin, 'koa']));
+    case 'sidecar':
+      return startSidecarHop(name, { host: '127.0.0.1', port, appPort: origin });
+    case 'proxy':
+      return startProxyAlone();
+    case 'path':
+      return startPath(origin);
+    default:
+      return startSubject(name, port, nodeCommand(join(SUBJECTS, `${name}.ts`), [port, origin]));
+  }
+}
+
+/** The proxy before a pod that has no sidecar, but the function itself where the sidecar would be. */
+async function startProxyAlone(): Promise<Subject> {
+  const [, , pod = ''] = podAddresses(3);
+  const origin = nodeCommand(join(SUBJECTS, 'origin.ts'), [POD_PORT, pod]);
+  const behind = await startSubject('origin', POD_PORT, origin, pod);
+  const proxy = await startProxyHop('proxy', [pod]);
+  return { ...proxy, stop: async () => (await proxy.stop(), behind.stop()) };
+}
+
+async function startPath(origin: number): Promise<Subject> {
+  const [, pod = ''] = podAddresses(2);
+  const sidecar = await startSidecarHop('sidecar', { host: pod, port: POD_PORT, appPort: origin });
+  return joined('path', [await startProxyHop('proxy', [pod]), sidecar]);
 }
 
 function sizeText(bytes: number): string {
@@ -147,6 +156,11 @@ function rowsOf(name: string, samples: ReadonlyMap<string, readonly Sample[]>): 
     );
     add('rss', of(subject, (sample) => sample.rssBytes) / 1_048_576, 'MiB');
     if (subject === 'node') continue;
+    add(
+      'p50 added',
+      of(subject, (sample) => sample.p50Micros) - of('node', (sample) => sample.p50Micros),
+      'µs',
+    );
     add('cpu to http-proxy', cpu / of('http-proxy', (sample) => sample.cpuMicros), '×');
     add('cpu to nginx', cpu / of('nginx', (sample) => sample.cpuMicros), '×');
   }

@@ -1,6 +1,6 @@
 /**
  * The function behind every subject, and the bare Node server to compare with: `/bytes/N` answers N bytes,
- * anything else with what was posted counted. `node origin.ts PORT`
+ * anything else with what was posted counted. `node origin.ts PORT [HOST]`
  */
 import { createServer } from 'node:http';
 
@@ -30,4 +30,4 @@ createServer({ keepAliveTimeout: 75_000 }, (req, res) => {
     res.writeHead(200, { 'Content-Type': 'text/plain', 'Content-Length': text.length });
     res.end(text);
   });
-}).listen(Number(process.argv[2]), '127.0.0.1');
+}).listen(Number(process.argv[2]), process.argv[3] ?? '127.0.0.1');

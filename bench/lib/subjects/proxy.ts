@@ -1,6 +1,6 @@
 /**
- * The real proxy as a process of its own, with one function that has one ready pod, so that nothing is woken:
- * `node proxy.ts <port> <nats url> <function> <pod ip>`. Its Kubernetes is the tests' small one, in this process and
+ * The real proxy as a process of its own, with one function whose pods are ready, so that nothing is woken:
+ * `node proxy.ts <port> <nats url> <function> <pod ip>[,<pod ip>…]`. Its Kubernetes is the tests' small one, in this process and
  * idle once the watch has begun.
  */
 import { readFlags } from '../../../common/flags.ts';
@@ -11,25 +11,26 @@ import { proxyFlags } from '../../../proxy/flags.ts';
 import { startProxy } from '../../../proxy/start.ts';
 import { FakeKube } from '../../../test/proxy/support/fake-kube.ts';
 
-const [port, url, name, ip] = process.argv.slice(2) as [string, string, string, string];
+const [port, url, name, ips] = process.argv.slice(2) as [string, string, string, string];
 const kube = await FakeKube.start();
 const annotations = { 'SlimFaas/Function': 'true' };
 const spec = { replicas: 1, template: { metadata: { annotations }, spec: { containers: [] } } };
 kube.set({ kind: 'Deployment', metadata: { name, namespace: 'default' }, spec, status: {} });
-kube.set({
-  kind: 'Pod',
-  metadata: {
-    name: `${name}-abc-1`,
-    namespace: 'default',
-    labels: { 'pod-template-hash': 'abc', 'slimfaas.dev/function': name },
-    annotations: { ...annotations, 'slimfaas.dev/status': '{}' },
-    ownerReferences: [
-      { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: `${name}-abc`, uid: 'u', controller: true },
-    ],
-  },
-  spec: { containers: [{ name: 'app' }] },
-  status: { phase: 'Running', podIP: ip, conditions: [{ type: 'Ready', status: 'True' }] },
-});
+for (const [index, ip] of ips.split(',').entries())
+  kube.set({
+    kind: 'Pod',
+    metadata: {
+      name: `${name}-abc-${index + 1}`,
+      namespace: 'default',
+      labels: { 'pod-template-hash': 'abc', 'slimfaas.dev/function': name },
+      annotations: { ...annotations, 'slimfaas.dev/status': '{}' },
+      ownerReferences: [
+        { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: `${name}-abc`, uid: 'u', controller: true },
+      ],
+    },
+    spec: { containers: [{ name: 'app' }] },
+    status: { phase: 'Running', podIP: ip, conditions: [{ type: 'Ready', status: 'True' }] },
+  });
 const nats = openNatsLink({ servers: url, name: 'proxy', log: silentLog });
 const config = readFlags(proxyFlags, ['--host=127.0.0.1', `--port=${port}`, '--metrics-port=0'], {});
 await startProxy(config, {
