@@ -4,9 +4,10 @@
  * place in a pod for nothing; looked at every few seconds from here, that costs a call nothing.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { RunningList, type Listed } from '../common/relay/index.ts';
 import type { Clock } from './clock.ts';
 
-export interface ActiveCall {
+export interface ActiveCall extends Listed {
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
   /** As of the last look. */
@@ -16,7 +17,7 @@ export interface ActiveCall {
 }
 
 export class ActiveCalls {
-  readonly #calls = new Set<ActiveCall>();
+  readonly #calls = new RunningList<ActiveCall>();
   readonly #idle: (() => void)[] = [];
   /** Connections cut for being slow, since the start. */
   slowClients = 0;
@@ -26,13 +27,13 @@ export class ActiveCalls {
   }
 
   add(req: IncomingMessage, res: ServerResponse): ActiveCall {
-    const call: ActiveCall = { req, res, bytesRead: 0, bytesSent: 0, stuckSinceMs: undefined };
+    const call: ActiveCall = { req, res, place: -1, bytesRead: 0, bytesSent: 0, stuckSinceMs: undefined };
     this.#calls.add(call);
     return call;
   }
 
   remove(call: ActiveCall): void {
-    this.#calls.delete(call);
+    this.#calls.remove(call);
     if (this.#calls.size > 0) return;
     for (const tell of this.#idle.splice(0)) tell();
   }
@@ -44,23 +45,23 @@ export class ActiveCalls {
 
   /** Each connection ends with its answer: its client goes on elsewhere. */
   closeAfterAnswers(): void {
-    for (const { res } of this.#calls) res.shouldKeepAlive = false;
+    this.#calls.forEach(({ res }) => (res.shouldKeepAlive = false));
   }
 
   /** Breaks the connections of those who are left. */
   destroyAll(): void {
-    for (const { res } of this.#calls) res.destroy();
+    this.#calls.forEach(({ res }) => void res.destroy());
   }
 
   /** Cuts clients who have not moved a byte that they were asked for in `idleMs`. */
   cutSlow(now: number, idleMs: number): void {
-    for (const call of this.#calls) {
+    this.#calls.forEach((call) => {
       if (!isStuck(call)) call.stuckSinceMs = undefined;
       else if (now - (call.stuckSinceMs ??= now) >= idleMs) {
         this.slowClients++;
         call.res.destroy();
       }
-    }
+    });
   }
 }
 

@@ -13,7 +13,8 @@ import { FakeKube } from '../../../test/proxy/support/fake-kube.ts';
 
 const [port, url, name, ips] = process.argv.slice(2) as [string, string, string, string];
 const kube = await FakeKube.start();
-const annotations = { 'SlimFaas/Function': 'true' };
+// More places than any bench has connections: what waits is another question.
+const annotations = { 'SlimFaas/Function': 'true', 'SlimFaas/NumberParallelRequestPerPod': '1000' };
 const spec = { replicas: 1, template: { metadata: { annotations }, spec: { containers: [] } } };
 kube.set({ kind: 'Deployment', metadata: { name, namespace: 'default' }, spec, status: {} });
 for (const [index, ip] of ips.split(',').entries())
