@@ -3,6 +3,7 @@
  * handed on. When the API is away, what was known last stays: nothing here forgets by itself.
  */
 import type { V1Deployment, V1Pod, V1StatefulSet, KubeClients } from '../common/kube/client.ts';
+import type { PageRequest } from '../common/kube/lists.ts';
 import { watchResource, type Watched } from '../common/kube/watched.ts';
 import type { Log } from '../common/log.ts';
 import type { FunctionId } from '../common/subjects.ts';
@@ -64,14 +65,14 @@ function watchWorkloads(
   { kube, targets, log }: KubeWatchOptions,
 ): Source {
   const lists = {
-    Deployment: () =>
+    Deployment: (page: PageRequest) =>
       namespace === undefined
-        ? kube.apps.listDeploymentForAllNamespaces()
-        : kube.apps.listNamespacedDeployment({ namespace }),
-    StatefulSet: () =>
+        ? kube.apps.listDeploymentForAllNamespaces(page)
+        : kube.apps.listNamespacedDeployment({ namespace, ...page }),
+    StatefulSet: (page: PageRequest) =>
       namespace === undefined
-        ? kube.apps.listStatefulSetForAllNamespaces()
-        : kube.apps.listNamespacedStatefulSet({ namespace }),
+        ? kube.apps.listStatefulSetForAllNamespaces(page)
+        : kube.apps.listNamespacedStatefulSet({ namespace, ...page }),
   };
   const resource = `${kind.toLowerCase()}s`;
   const drop = (workload: V1Deployment | V1StatefulSet): void => {
@@ -97,10 +98,11 @@ function watchWorkloads(
 }
 
 function watchPods(namespace: string | undefined, { kube, targets, log }: KubeWatchOptions): Source {
-  const list = () =>
+  // All of them, not only functions': a caller is inside the cluster if its address is a pod's.
+  const list = (page: PageRequest) =>
     namespace === undefined
-      ? kube.core.listPodForAllNamespaces()
-      : kube.core.listNamespacedPod({ namespace });
+      ? kube.core.listPodForAllNamespaces(page)
+      : kube.core.listNamespacedPod({ namespace, ...page });
   const handlers = {
     onSet(pod: V1Pod) {
       const view = viewPod(pod);

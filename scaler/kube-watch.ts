@@ -9,6 +9,7 @@ import type {
 } from '@kubernetes/client-node';
 import type { WorkloadKind } from '../common/function-spec.ts';
 import type { V1Deployment, V1Pod, V1StatefulSet } from '../common/kube/client.ts';
+import type { PageRequest } from '../common/kube/lists.ts';
 import { watchResource, type WatchHandlers, type Watched } from '../common/kube/watched.ts';
 import type { Running } from '../common/lifecycle.ts';
 import type { Log } from '../common/log.ts';
@@ -24,7 +25,7 @@ export interface ClusterHandlers {
   onPod(object: V1Pod): void;
   onPodGone(object: V1Pod): void;
   onAutoscaler(autoscaler: Autoscaler): void;
-  onAutoscalerGone(autoscaler: Autoscaler): void;
+  onAutoscalerGone(key: string): void;
   /** True while every watch that decisions rest on is in sync. */
   onSynced(isSynced: boolean): void;
 }
@@ -99,7 +100,7 @@ function watchNamespace(
   };
 }
 
-type List<T extends KubernetesObject> = () => Promise<KubernetesListObject<T>>;
+type List<T extends KubernetesObject> = (page: PageRequest) => Promise<KubernetesListObject<T>>;
 
 interface Lists {
   readonly deployments: List<V1Deployment>;
@@ -112,16 +113,16 @@ function listsOf({ apps, core, autoscaling }: ScalerClients, namespace: string |
   const labelSelector = FUNCTION_LABEL;
   if (namespace === undefined)
     return {
-      deployments: () => apps.listDeploymentForAllNamespaces(),
-      sets: () => apps.listStatefulSetForAllNamespaces(),
-      pods: () => core.listPodForAllNamespaces({ labelSelector }),
-      autoscalers: () => autoscaling.listHorizontalPodAutoscalerForAllNamespaces(),
+      deployments: (page) => apps.listDeploymentForAllNamespaces(page),
+      sets: (page) => apps.listStatefulSetForAllNamespaces(page),
+      pods: (page) => core.listPodForAllNamespaces({ labelSelector, ...page }),
+      autoscalers: (page) => autoscaling.listHorizontalPodAutoscalerForAllNamespaces(page),
     };
   return {
-    deployments: () => apps.listNamespacedDeployment({ namespace }),
-    sets: () => apps.listNamespacedStatefulSet({ namespace }),
-    pods: () => core.listNamespacedPod({ namespace, labelSelector }),
-    autoscalers: () => autoscaling.listNamespacedHorizontalPodAutoscaler({ namespace }),
+    deployments: (page) => apps.listNamespacedDeployment({ namespace, ...page }),
+    sets: (page) => apps.listNamespacedStatefulSet({ namespace, ...page }),
+    pods: (page) => core.listNamespacedPod({ namespace, labelSelector, ...page }),
+    autoscalers: (page) => autoscaling.listNamespacedHorizontalPodAutoscaler({ namespace, ...page }),
   };
 }
 
@@ -129,8 +130,6 @@ function workloadHandlers<T extends V1Deployment | V1StatefulSet>(
   kind: WorkloadKind,
   handlers: Handlers,
 ): WatchHandlers<T> {
-  const keyOf = ({ metadata }: T) =>
-    functionKey({ namespace: metadata?.namespace ?? '', name: metadata?.name ?? '' });
   return {
     onSet: (object) => handlers.onWorkload(kind, object),
     onDelete: (object) => handlers.onWorkloadGone(kind, keyOf(object)),
@@ -138,16 +137,18 @@ function workloadHandlers<T extends V1Deployment | V1StatefulSet>(
   };
 }
 
+function keyOf({ metadata }: KubernetesObject): string {
+  return functionKey({ namespace: metadata?.namespace ?? '', name: metadata?.name ?? '' });
+}
+
 function autoscalerHandlers(handlers: Handlers): WatchHandlers<V2HorizontalPodAutoscaler> {
   return {
     onSet(object) {
       const found = autoscalerOf(object);
       if (found) handlers.onAutoscaler(found);
+      else handlers.onAutoscalerGone(keyOf(object));
     },
-    onDelete(object) {
-      const found = autoscalerOf(object);
-      if (found) handlers.onAutoscalerGone(found);
-    },
+    onDelete: (object) => handlers.onAutoscalerGone(keyOf(object)),
   };
 }
 
@@ -156,7 +157,7 @@ function autoscalerOf(object: V2HorizontalPodAutoscaler): Autoscaler | undefined
   if (target?.kind !== 'Deployment' && target?.kind !== 'StatefulSet') return undefined;
   const key = functionKey({ namespace: object.metadata?.namespace ?? '', name: target.name });
   return {
-    name: object.metadata?.name ?? '',
+    key: keyOf(object),
     ownerKey: ownerKeyOf(target.kind, key),
     minReplicas: object.spec?.minReplicas ?? 1,
   };

@@ -153,7 +153,7 @@ function clusterHandlers(reconciler: Reconciler): ClusterHandlers {
     onPod: (object) => reconciler.onPod(object),
     onPodGone: (object) => reconciler.onPodGone(object),
     onAutoscaler: (autoscaler) => reconciler.world.setAutoscaler(autoscaler),
-    onAutoscalerGone: (autoscaler) => reconciler.world.deleteAutoscaler(autoscaler),
+    onAutoscalerGone: (key) => reconciler.world.deleteAutoscaler(key),
     onSynced: (isSynced) => reconciler.onSynced(isSynced),
   };
 }

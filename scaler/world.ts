@@ -8,7 +8,9 @@ import { ownerKeyOf, type Pod, type Workload } from './kube-objects.ts';
 
 /** The HorizontalPodAutoscaler that looks after a workload. */
 export interface Autoscaler {
-  readonly name: string;
+  /** Its own `namespace/name`. */
+  readonly key: string;
+  /** Of the workload that it looks after. */
   readonly ownerKey: string;
   readonly minReplicas: number;
 }
@@ -22,6 +24,8 @@ export class World {
   readonly #byKey = new Map<string, Workload>();
   readonly #pods = new Map<string, Map<string, Pod>>();
   readonly #autoscalers = new Map<string, Autoscaler>();
+  /** Which workload each autoscaler looked after when last seen: it may be given another one. */
+  readonly #targets = new Map<string, string>();
   /** Counts changes of the set of functions and of their specs: who caches the dependency graph compares it. */
   specVersion = 0;
   /** The same of the autoscalers of others. */
@@ -82,14 +86,18 @@ export class World {
   }
 
   setAutoscaler(autoscaler: Autoscaler): void {
-    this.#autoscalers.set(autoscaler.ownerKey, autoscaler);
+    const { key, ownerKey } = autoscaler;
+    if (this.#targets.get(key) !== ownerKey) this.deleteAutoscaler(key);
+    this.#targets.set(key, ownerKey);
+    this.#autoscalers.set(ownerKey, autoscaler);
     this.autoscalerVersion++;
   }
 
-  deleteAutoscaler(autoscaler: Autoscaler): void {
-    const known = this.#autoscalers.get(autoscaler.ownerKey);
-    if (known?.name !== autoscaler.name) return;
-    this.#autoscalers.delete(autoscaler.ownerKey);
+  deleteAutoscaler(key: string): void {
+    const ownerKey = this.#targets.get(key);
+    this.#targets.delete(key);
+    if (ownerKey === undefined || this.#autoscalers.get(ownerKey)?.key !== key) return;
+    this.#autoscalers.delete(ownerKey);
     this.autoscalerVersion++;
   }
 

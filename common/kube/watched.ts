@@ -1,7 +1,7 @@
 /**
- * A resource kept in memory: list, then watch, restarted for ever with backoff. What the library's informer
- * does not do is done here: it stops for good after an error, and its `list()` copies, so callers keep their
- * own index from the events.
+ * A resource followed: list, then watch, restarted for ever with backoff. What the library's informer does not do
+ * is done here: it stops for good after an error, it keeps every object whole, and its `list()` copies. So callers
+ * keep their own index from the events, and the informer what it needs to tell a change from a repetition.
  */
 import {
   makeInformer,
@@ -13,10 +13,12 @@ import { createBackoff } from '../backoff.ts';
 import { describeError } from '../errors.ts';
 import type { Running } from '../lifecycle.ts';
 import type { Log } from '../log.ts';
+import { inPages, keepIdentity, type PageRequest } from './lists.ts';
 
 export interface WatchHandlers<T> {
-  /** Added or changed; also called for each object of a new list. */
+  /** Added or changed; also called for each object of a new list. The object is empty afterwards: copy what is kept. */
   onSet(object: T): void;
+  /** With no more than the object's identity, labels and owners. */
   onDelete(object: T): void;
   /** True after a list succeeded, false when the watch broke and is not back yet. */
   onSynced?(isSynced: boolean): void;
@@ -34,15 +36,15 @@ export interface Watched extends Running {
 }
 
 /**
- * @param list fetches the whole list at `options.path`
+ * @param list fetches one page of the list at `options.path`
  */
 export function watchResource<T extends KubernetesObject>(
   config: KubeConfig,
-  list: () => Promise<KubernetesListObject<T>>,
+  list: (page: PageRequest) => Promise<KubernetesListObject<T>>,
   handlers: WatchHandlers<T>,
   options: WatchOptions,
 ): Watched {
-  const informer = makeInformer<T>(config, options.path, list, options.labelSelector);
+  const informer = makeInformer<T>(config, options.path, inPages(list), options.labelSelector);
   const backoff = createBackoff({ minMs: 100, maxMs: 5_000 });
   let isStopped = false;
   let isSynced = false;
@@ -66,8 +68,12 @@ export function watchResource<T extends KubernetesObject>(
     informer.start().then(() => setSynced(true), restart);
   };
 
-  informer.on('add', (object) => handlers.onSet(object));
-  informer.on('update', (object) => handlers.onSet(object));
+  const set = (object: T) => {
+    handlers.onSet(object);
+    keepIdentity(object);
+  };
+  informer.on('add', set);
+  informer.on('update', set);
   informer.on('delete', (object) => handlers.onDelete(object));
   informer.on('error', restart);
   start();

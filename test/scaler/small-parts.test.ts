@@ -90,13 +90,24 @@ describe('the world', () => {
 
   test('an autoscaler that is deleted takes away only itself', () => {
     const world = new World();
-    const autoscaler = (name: string) => ({ name, ownerKey: 'Deployment/ns/a', minReplicas: 2 });
-    world.setAutoscaler(autoscaler('one'));
-    world.setAutoscaler(autoscaler('two'));
-    world.deleteAutoscaler(autoscaler('one'));
-    assert.equal(world.autoscalerOf(workload('a'))?.name, 'two');
-    world.deleteAutoscaler(autoscaler('two'));
+    const autoscaler = (key: string) => ({ key, ownerKey: 'Deployment/ns/a', minReplicas: 2 });
+    world.setAutoscaler(autoscaler('ns/one'));
+    world.setAutoscaler(autoscaler('ns/two'));
+    world.deleteAutoscaler('ns/one');
+    assert.equal(world.autoscalerOf(workload('a'))?.key, 'ns/two');
+    world.deleteAutoscaler('ns/two');
     assert.equal(world.autoscalerOf(workload('a')), undefined);
+  });
+
+  test('an autoscaler that is given another workload leaves the first one', () => {
+    const world = new World();
+    const of = (name: string) => ({ key: 'ns/hpa', ownerKey: `Deployment/ns/${name}`, minReplicas: 2 });
+    world.setAutoscaler(of('a'));
+    world.setAutoscaler(of('b'));
+    assert.equal(world.autoscalerOf(workload('a')), undefined);
+    assert.equal(world.autoscalerOf(workload('b'))?.minReplicas, 2);
+    world.deleteAutoscaler('ns/hpa');
+    assert.equal(world.autoscalerOf(workload('b')), undefined);
   });
 });
 

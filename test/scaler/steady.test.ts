@@ -134,7 +134,11 @@ test('what concerns all ends it: NATS, watches, annotations, autoscalers, a cloc
     [
       'an autoscaler',
       () =>
-        sim.reconciler.world.setAutoscaler({ name: 'a', ownerKey: 'Deployment/default/fn', minReplicas: 1 }),
+        sim.reconciler.world.setAutoscaler({
+          key: 'default/a',
+          ownerKey: 'Deployment/default/fn',
+          minReplicas: 1,
+        }),
     ],
     ['the clock', () => (sim.nowMs -= 10_000)],
   ];
