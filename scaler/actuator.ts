@@ -10,7 +10,10 @@ import type { Workload } from './kube-objects.ts';
 import type { ReconcileEffects } from './effects.ts';
 import type { FunctionState } from './state.ts';
 
-/** A follower helps when a wake was not acted upon for that long: ten times what a healthy leader needs. */
+/**
+ * A follower helps when a wake was not acted upon for that long: ten times what a healthy leader needs. Only where
+ * somebody waits: it does not know what a human has set, and must not undo it for a schedule's sake.
+ */
 const ASSIST_AFTER_MS = 1_000;
 
 export interface ActuatorOptions {
@@ -18,7 +21,11 @@ export interface ActuatorOptions {
   readonly now: () => number;
   readonly log: Log;
   /** Before anybody else is told, so that the next decision knows it. */
-  readonly onScaled: (workload: Workload, made: Extract<ScaleOutcome, { kind: 'done' }>) => void;
+  readonly onScaled: (
+    workload: Workload,
+    made: Extract<ScaleOutcome, { kind: 'done' }>,
+    isWake: boolean,
+  ) => void;
   readonly onWoken: (key: string) => void;
 }
 
@@ -33,7 +40,7 @@ export class Actuator {
     if (state.patching) return;
     const { isLeader } = this.#options.effects;
     if (isLeader()) return void this.#patch(workload, state, decision, isLeader);
-    if (decision.kind !== 'wake') return;
+    if (decision.kind !== 'wake' || !decision.isUrgent) return;
     state.wakeDueSinceMs ??= nowMs;
     if (nowMs - state.wakeDueSinceMs < ASSIST_AFTER_MS) return;
     this.#options.log.warn({ function: workload.key }, 'no leader acts on this wake; waking it for him');
@@ -57,7 +64,7 @@ export class Actuator {
       state.setByOthers = undefined;
       state.wakeDueSinceMs = undefined;
       if (workload.replicas === 0) state.coldStartSinceMs = now();
-      onScaled(workload, outcome);
+      onScaled(workload, outcome, decision.kind === 'wake');
       effects.onScaled(workload, decision, wakeAtMs === undefined ? undefined : now() - wakeAtMs);
       if (decision.kind === 'wake') onWoken(workload.key);
     } catch (error) {

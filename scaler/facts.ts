@@ -6,7 +6,7 @@
 import type { FunctionId } from '../common/subjects.ts';
 import type { FunctionInfo } from '../common/function-spec.ts';
 import type { DependencyGraph } from './decide/dependencies.ts';
-import type { Demand, Facts } from './decide/types.ts';
+import { isUrgent, type Demand, type Facts } from './decide/types.ts';
 import type { Trouble, Workload } from './kube-objects.ts';
 import type { FunctionState } from './state.ts';
 import type { World } from './world.ts';
@@ -103,7 +103,9 @@ export class FactFinder {
     const isRecent = (atMs: number | undefined, withinMs: number) =>
       atMs !== undefined && atMs > (state.setByOthers?.atMs ?? 0) && this.#nowMs - atMs < withinMs;
     if (isRecent(activity.wakeAtMs, Math.max(timeoutMs, WAKE_MEMORY_MS))) return { by: 'wake', isCall: true };
-    if (isRecent(schedule?.lastWakeUpMs, timeoutMs)) return { by: 'schedule', isCall: true };
+    // Whatever the timeout, 0 included, a WakeUp is one call at that time.
+    if (isRecent(schedule?.lastWakeUpMs, Math.max(timeoutMs, WAKE_MEMORY_MS)))
+      return { by: 'schedule', isCall: true };
     const other = fn.spec.wakesWithAny ? this.#around.lastUseIn(fn.id.namespace) : undefined;
     if (isRecent(other?.atMs, timeoutMs))
       return { by: 'any-function', isCall: true, name: other?.name ?? '' };
@@ -120,8 +122,9 @@ export class FactFinder {
       if (workload.fn.spec.paused ? workload.replicas === 0 : !demand && !isUp) continue;
       const name = displayName(workload.id, key);
       const isInUse = this.#nowMs - this.#lastUse(dependent) < IN_USE_MS;
-      if (demand?.isCall || isInUse) return { by: 'dependent', isCall: true, name };
-      expected ??= { by: 'dependent', isCall: false, name };
+      const isHurry = demand ? isUrgent(demand) : isInUse;
+      if (demand?.isCall || isInUse) return { by: 'dependent', isCall: true, isUrgent: isHurry, name };
+      expected ??= { by: 'dependent', isCall: false, isUrgent: false, name };
     }
     return expected;
   }

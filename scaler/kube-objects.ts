@@ -12,7 +12,8 @@ import { scrapeHint, type ScrapeHint } from './scrape-targets.ts';
 
 /** Why pods do not come up, as the API shows it. */
 export interface Trouble {
-  readonly kind: 'unschedulable' | 'quota' | 'image-pull' | 'crash-loop' | 'container-config';
+  /** `refused`: an admission (Pod Security, a webhook) lets no pod be made. */
+  readonly kind: 'unschedulable' | 'quota' | 'refused' | 'image-pull' | 'crash-loop' | 'container-config';
   readonly message: string;
 }
 
@@ -107,7 +108,12 @@ function hasCondition(pod: V1Pod, type: string, status: string): boolean {
 function troubleOfWorkload(object: V1Deployment | V1StatefulSet): Trouble | undefined {
   const failure = object.status?.conditions?.find((c) => c.type === 'ReplicaFailure' && c.status === 'True');
   if (!failure) return undefined;
-  return { kind: 'quota', message: failure.message ?? failure.reason ?? 'pods cannot be created' };
+  return creationTrouble(failure.message ?? failure.reason ?? 'pods cannot be created');
+}
+
+/** From the words of a failed creation: the API tells a used-up quota from other refusals in no other way. */
+export function creationTrouble(message: string): Trouble {
+  return { kind: /exceeded quota/.test(message) ? 'quota' : 'refused', message };
 }
 
 const WAITING_REASONS: Readonly<Record<string, Trouble['kind']>> = {
@@ -115,6 +121,9 @@ const WAITING_REASONS: Readonly<Record<string, Trouble['kind']>> = {
   ImagePullBackOff: 'image-pull',
   InvalidImageName: 'image-pull',
   ErrImageNeverPull: 'image-pull',
+  ImageInspectError: 'image-pull',
+  RegistryUnavailable: 'image-pull',
+  SignatureValidationFailed: 'image-pull',
   CrashLoopBackOff: 'crash-loop',
   CreateContainerConfigError: 'container-config',
   CreateContainerError: 'container-config',
@@ -131,6 +140,13 @@ function troubleOfPod(pod: V1Pod): Trouble | undefined {
     const waiting = status.state?.waiting;
     const kind = waiting?.reason === undefined ? undefined : WAITING_REASONS[waiting.reason];
     if (kind) return { kind, message: `${status.name}: ${waiting?.message ?? waiting?.reason}` };
+    const crash = status.ready ? undefined : (status.state?.terminated ?? status.lastState?.terminated);
+    // Between two crashes it runs for a moment: it is cured when it is ready, not when it is started again.
+    if (crash && crash.exitCode !== 0 && status.restartCount > 0)
+      return {
+        kind: 'crash-loop',
+        message: `${status.name}: exited with ${crash.exitCode}, ${crash.reason}`,
+      };
   }
   return undefined;
 }

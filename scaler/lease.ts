@@ -173,8 +173,10 @@ class LeaseElection implements Election {
     if (isNew) this.#observedAtMs = this.#options.now();
   }
 
+  /** By what its holder has promised, if that is longer: during a rollout two durations are in use. */
   #hasExpired(): boolean {
-    return this.#observedAtMs + this.#options.durationMs <= this.#options.now();
+    const promisedMs = (this.#observed?.durationSeconds ?? 0) * 1_000;
+    return this.#observedAtMs + Math.max(promisedMs, this.#options.durationMs) <= this.#options.now();
   }
 
   #tell(): void {

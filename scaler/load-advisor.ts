@@ -25,10 +25,17 @@ import type { Workload } from './kube-objects.ts';
 /** What a function's triggers advise, asked once a tick. */
 export interface LoadAdvisor {
   advise(workload: Workload, fn: FunctionInfo, seen: SeenLoad): LoadAdvice | undefined;
-  onScaled(key: string, change: { from: number; to: number }, nowMs: number): void;
+  onScaled(key: string, change: ScaleChange, nowMs: number): void;
   forget(key: string): void;
   /** Triggers that cannot work as written. */
   faultsOf(fn: FunctionInfo): readonly string[];
+}
+
+export interface ScaleChange {
+  readonly from: number;
+  readonly to: number;
+  /** For callers who wait, past the policies. */
+  readonly isWake: boolean;
 }
 
 export interface SeenLoad {
@@ -87,13 +94,14 @@ class Advisor implements LoadAdvisor {
     for (const [name, window] of memory.windows) window.record(valueOfMetric(name, load), nowMs);
 
     const current = workload.replicas;
-    const over = (windowMs: number) =>
+    const over = (windowMs: number, which: readonly ScaleTrigger[]) =>
       recommend(
-        triggers.map((trigger) => ({ trigger, value: this.#valueOf(trigger, memory, { windowMs, nowMs }) })),
+        which.map((trigger) => ({ trigger, value: this.#valueOf(trigger, memory, { windowMs, nowMs }) })),
         current,
         this.#tuning.tolerance,
       );
-    const [stable, panic] = [over(this.#tuning.stableWindowMs), over(this.#tuning.panicWindowMs)];
+    const stable = over(this.#tuning.stableWindowMs, triggers);
+    const panic = over(this.#tuning.panicWindowMs, triggers.filter(canPanic));
     const wants = { stableReplicas: stable.replicas, panicReplicas: panic.replicas };
     const step = panicStep(memory.panic, { ...wants, readyReplicas: readyPods }, nowMs, this.#tuning);
     memory.panic = step.state;
@@ -108,9 +116,15 @@ class Advisor implements LoadAdvisor {
     return { wanted: result.replicas, reason: `${mode}${wording(lead, desired)}${limit}` };
   }
 
-  onScaled(key: string, change: { from: number; to: number }, nowMs: number): void {
+  /**
+   * A wake begins the past anew: its count is the first recommendation, which the windows protect like any other
+   * (else the first average after it, over nothing yet, would undo ReplicasAtStart), and policies count from it.
+   */
+  onScaled(key: string, { isWake, ...change }: ScaleChange, nowMs: number): void {
     const memory = this.#memories.get(key);
-    if (memory) memory.history = recordChange(memory.history, change, nowMs);
+    if (!memory) return;
+    memory.history = isWake ? NO_HISTORY : recordChange(memory.history, change, nowMs);
+    if (isWake) memory.panic = CALM;
   }
 
   forget(key: string): void {
@@ -151,6 +165,15 @@ class Advisor implements LoadAdvisor {
     this.#memories.set(key, memory);
     return memory;
   }
+}
+
+/**
+ * Only what we average ourselves: a query has its window in its text, and holding its peak for a minute would take
+ * StabilizationWindowSeconds out of the user's hands; `Value` follows the count, so pods that are not ready yet
+ * would look like twice the load.
+ */
+function canPanic({ query, metricType }: ScaleTrigger): boolean {
+  return query === '' && metricType === 'AverageValue';
 }
 
 function boundsOf(spec: FunctionSpec, scale: EffectiveScale): { min: number; max: number } {

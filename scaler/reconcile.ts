@@ -264,10 +264,14 @@ export class Reconciler {
     else this.#actuator.act(workload, state, decision, nowMs);
   }
 
-  #noteScaled(workload: Workload, made: { replicas: number; resourceVersion: string }): void {
+  #noteScaled(
+    workload: Workload,
+    made: { replicas: number; resourceVersion: string },
+    isWake: boolean,
+  ): void {
     const nowMs = this.#options.now();
     this.world.noteScaled(workload, made.replicas, made.resourceVersion);
-    const change = { from: workload.replicas, to: made.replicas };
+    const change = { from: workload.replicas, to: made.replicas, isWake };
     this.#options.advisor().onScaled(workload.key, change, nowMs);
   }
 

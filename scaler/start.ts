@@ -188,8 +188,10 @@ function listen(
   ];
 }
 
-/** `<pod>@<ip>:<port>` → `http://<ip>:<port>`. */
-function urlOf(holder: string | undefined): string | undefined {
-  const at = holder?.lastIndexOf('@') ?? -1;
-  return holder === undefined || at < 0 ? undefined : `http://${holder.slice(at + 1)}`;
+/** `<pod>@<ip>:<port>` → `http://<ip>:<port>`, an IPv6 address in brackets. */
+export function urlOf(holder: string | undefined): string | undefined {
+  const address = /@([^@]*):(\d+)$/.exec(holder ?? '');
+  if (!address) return undefined;
+  const [, host = '', port] = address;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

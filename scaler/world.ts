@@ -70,7 +70,10 @@ export class World {
 
   /** What our own patch has made of it, known before the watch tells it. */
   noteScaled(workload: Workload, replicas: number, resourceVersion: string): void {
-    this.setWorkload({ ...workload, replicas, resourceVersion });
+    const known = this.#workloads.get(workload.ownerKey);
+    // The watch may have been faster: with a deletion, or with newer annotations.
+    if (known?.uid !== workload.uid || isOlder(resourceVersion, known.resourceVersion)) return;
+    this.setWorkload({ ...known, replicas, resourceVersion });
   }
 
   setPod(pod: Pod): void {

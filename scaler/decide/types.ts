@@ -12,7 +12,14 @@ export type Demand =
   | { readonly by: 'wake'; readonly isCall: true }
   | { readonly by: 'schedule'; readonly isCall: true }
   | { readonly by: 'any-function'; readonly isCall: true; readonly name: string }
-  | { readonly by: 'dependent'; readonly isCall: boolean; readonly name: string };
+  /** `isUrgent`: as it is for the dependent. */
+  | { readonly by: 'dependent'; readonly isCall: boolean; readonly isUrgent: boolean; readonly name: string };
+
+/** Somebody waits, or has just asked; a clock or another's use is no hurry. */
+export function isUrgent(demand: Demand): boolean {
+  if (demand.by === 'dependent') return demand.isUrgent;
+  return demand.by === 'callers' || demand.by === 'jobs' || demand.by === 'wake';
+}
 
 export interface Facts {
   readonly spec: FunctionSpec;
@@ -68,7 +75,8 @@ export type HoldReason =
 
 /** `wanted` equals `replicas` for every kind that changes nothing. */
 export type Decision = { readonly wanted: number; readonly reason: string } & (
-  | { readonly kind: 'wake' | 'raise' | 'scale-up' | 'scale-down' | 'sleep' | 'cap' }
+  | { readonly kind: 'wake'; readonly isUrgent: boolean }
+  | { readonly kind: 'raise' | 'scale-up' | 'scale-down' | 'sleep' | 'cap' }
   | { readonly kind: 'await-dependencies'; readonly waitingFor: readonly string[] }
   | { readonly kind: 'blocked'; readonly trouble: Trouble }
   | { readonly kind: 'hold'; readonly because: HoldReason }

@@ -9,7 +9,7 @@
  */
 import { clampReplicas, podsForWork } from './bounds.ts';
 import type { Decision, Demand, Facts } from './types.ts';
-import { hold } from './types.ts';
+import { hold, isUrgent } from './types.ts';
 
 export function wakeRule(facts: Facts): Decision | undefined {
   if (facts.replicas > 0) return facts.isColdStart ? stillWaking(facts) : undefined;
@@ -23,20 +23,21 @@ export function wakeRule(facts: Facts): Decision | undefined {
     return { kind: 'await-dependencies', waitingFor: facts.unreadyDependencies, wanted: 0, reason };
   }
   if (!isWanted) return { kind: 'raise', wanted: clampReplicas(spec, 0), reason: why };
-  return awake(facts, why);
+  return awake(facts, why, isUrgent(demand));
 }
 
-function awake(facts: Facts, why: string): Decision {
+function awake(facts: Facts, why: string, isHurry: boolean): Decision {
   const { spec, autoscalerMin } = facts;
   if (autoscalerMin !== undefined) {
-    const wanted = Math.max(1, autoscalerMin, spec.replicasMin);
-    return { kind: 'wake', wanted, reason: `${why}; the autoscaler's minReplicas is ${autoscalerMin}` };
+    const wanted = Math.min(Math.max(1, autoscalerMin, spec.replicasMin), spec.scale?.replicaMax ?? Infinity);
+    const reason = `${why}; the autoscaler's minReplicas is ${autoscalerMin}`;
+    return { kind: 'wake', isUrgent: isHurry, wanted, reason };
   }
   const { work, need } = needOf(facts);
   const wanted = clampReplicas(spec, Math.max(spec.replicasAtStart, need, 1));
   const sizes = [`ReplicasAtStart ${spec.replicasAtStart}`];
   if (need > 0) sizes.push(`${work} waiting / ${spec.parallelPerPod} a pod = ${need}`);
-  return { kind: 'wake', wanted, reason: `${why}; ${sizes.join(', ')}` };
+  return { kind: 'wake', isUrgent: isHurry, wanted, reason: `${why}; ${sizes.join(', ')}` };
 }
 
 function stillWaking(facts: Facts): Decision | undefined {
@@ -45,7 +46,7 @@ function stillWaking(facts: Facts): Decision | undefined {
   const wanted = clampReplicas(spec, need);
   if (wanted <= replicas || autoscalerMin !== undefined || setByOthers !== undefined) return undefined;
   const reason = `still waking; ${work} waiting / ${spec.parallelPerPod} a pod = ${need}`;
-  return { kind: 'wake', wanted, reason };
+  return { kind: 'wake', isUrgent: true, wanted, reason };
 }
 
 /** In strict order one job runs at a time, however many there are. */

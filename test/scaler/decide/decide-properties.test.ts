@@ -30,7 +30,7 @@ const demand = fc.constantFrom<Facts['demand']>(
   undefined,
   { by: 'callers', isCall: true, waiting: 3 },
   { by: 'wake', isCall: true },
-  { by: 'dependent', isCall: false, name: 'a' },
+  { by: 'dependent', isCall: false, isUrgent: false, name: 'a' },
 );
 
 const facts = fc

@@ -104,7 +104,7 @@ table('from zero', [
   },
   {
     when: 'a dependent',
-    facts: by({ by: 'dependent', isCall: false, name: 'a' }),
+    facts: by({ by: 'dependent', isCall: false, isUrgent: false, name: 'a' }),
     expected: 'wake 1',
     says: /a depends on it/,
   },
@@ -368,7 +368,7 @@ table('living with others', [
   },
   {
     when: 'somebody set 0, a dependent only expects it',
-    facts: { setByOthers: 0, ...by({ by: 'dependent', isCall: false, name: 'a' }) },
+    facts: { setByOthers: 0, ...by({ by: 'dependent', isCall: false, isUrgent: false, name: 'a' }) },
     expected: 'hold set-by-others 0',
   },
   { when: 'somebody set 0, a caller', facts: { setByOthers: 0, ...callers(1) }, expected: 'wake 1' },
