@@ -6,7 +6,7 @@ import type { ActivityMessage } from '../common/messages.ts';
 import { TimeAverage } from '../common/time-average.ts';
 import type { FunctionId } from '../common/subjects.ts';
 import type { Clock } from './clock.ts';
-import type { FunctionSeries, ProxyMetrics } from './proxy-metrics.ts';
+import { NO_SERIES, type FunctionSeries, type ProxyMetrics } from './proxy-metrics.ts';
 
 /** How a call ended for its caller. `cancelled`: the caller left. */
 export type CallEnd = { readonly kind: 'status'; readonly status: number } | { readonly kind: 'cancelled' };
@@ -16,6 +16,7 @@ export class Account {
   readonly #id: FunctionId;
   readonly #running: TimeAverage;
   #series: FunctionSeries | undefined;
+  #isClosed = false;
   #runningNow = 0;
   #started = 0;
   #finished = 0;
@@ -35,6 +36,8 @@ export class Account {
 
   /** Made at the first call: a function that nobody calls costs no series. */
   get series(): FunctionSeries {
+    // A call may outlive its function: it must not make the series anew, which nobody would ever remove.
+    if (this.#isClosed) return NO_SERIES;
     return (this.#series ??= this.#metrics.series(this.#id));
   }
 
@@ -81,6 +84,7 @@ export class Account {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#series?.remove();
     this.#series = undefined;
   }

@@ -10,19 +10,27 @@ const REPEAT_MS = 1_000;
 export class Activator {
   readonly #clock: Clock;
   readonly #wake: (waiting: number) => void;
+  readonly #onServed: () => void;
   #told = 0;
   #waiting = 0;
   #cancel: (() => void) | undefined;
 
-  constructor(clock: Clock, wake: (waiting: number) => void) {
+  /** @param onServed nobody waits any more, of those whom the scaler was told of */
+  constructor(clock: Clock, wake: (waiting: number) => void, onServed: () => void = () => undefined) {
     this.#clock = clock;
     this.#wake = wake;
+    this.#onServed = onServed;
   }
 
   /** @param waiting calls that wait for lack of a pod; 0 ends the asking */
   update(waiting: number): void {
     this.#waiting = waiting;
-    if (waiting === 0) return this.stop();
+    if (waiting === 0) {
+      const wasTold = this.#told > 0;
+      this.stop();
+      if (wasTold) this.#onServed();
+      return;
+    }
     if (this.#cancel === undefined || waiting >= this.#told * 2) this.#tell();
   }
 

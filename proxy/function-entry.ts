@@ -8,6 +8,7 @@ import { explainNoPod } from './explain.ts';
 import type { FunctionView } from './function-view.ts';
 import type { PodGroup } from './pod-group.ts';
 import type { ProxyMetrics } from './proxy-metrics.ts';
+import type { Report } from './report.ts';
 import { Throttler, type ThrottlerLimits } from './throttler.ts';
 import type { WaitingBudget } from './waiting-budget.ts';
 import type { Wake } from './wake.ts';
@@ -18,6 +19,7 @@ export interface EntryDeps {
   readonly budget: WaitingBudget;
   readonly metrics: ProxyMetrics;
   readonly wake: Wake;
+  readonly report: Report;
   readonly defaults: { readonly queueLimit: number; readonly coldStartSeconds: number };
 }
 
@@ -37,7 +39,11 @@ export class FunctionEntry {
     this.#view = view;
     this.#deps = deps;
     this.account = new Account(view.id, deps.metrics, deps.clock);
-    this.#activator = new Activator(deps.clock, (waiting) => deps.wake(view.id, waiting));
+    this.#activator = new Activator(
+      deps.clock,
+      (waiting) => deps.wake(view.id, waiting),
+      () => deps.report(this),
+    );
     this.throttler = new Throttler({
       pods,
       budget: deps.budget,

@@ -24,6 +24,18 @@ export interface FunctionSeries {
   remove(): void;
 }
 
+/** Of a function that is no more. */
+export const NO_SERIES: FunctionSeries = Object.freeze({
+  placed: () => undefined,
+  ended: () => undefined,
+  refused: () => undefined,
+  retried: () => undefined,
+  failed: () => undefined,
+  jobAccepted: () => undefined,
+  jobRefused: () => undefined,
+  remove: () => undefined,
+});
+
 export interface ProxyMetrics {
   series(id: FunctionId): FunctionSeries;
 }
@@ -81,6 +93,7 @@ interface AllMetrics {
 function makeSeries(all: AllMetrics, { namespace, name }: FunctionId): FunctionSeries {
   const labels = { namespace, function: name };
   const requests = new Map<string, { inc(): void }>();
+  const errors = new Set<string>();
   const duration = all.duration.labels(labels);
   const wait = all.wait.labels(labels);
   const endedAs = (code: string): { inc(): void } => {
@@ -101,13 +114,16 @@ function makeSeries(all: AllMetrics, { namespace, name }: FunctionId): FunctionS
     },
     refused: (why) => all.refusals.inc({ ...labels, why }),
     retried: (phase) => all.retries.inc({ ...labels, phase }),
-    failed: (reason) => all.errors.inc({ ...labels, reason }),
+    failed(reason) {
+      errors.add(reason);
+      all.errors.inc({ ...labels, reason });
+    },
     jobAccepted(tookSeconds) {
       all.jobs.inc(labels);
       all.jobAccept.observe(labels, tookSeconds);
     },
     jobRefused: (reason) => all.jobRefusals.inc({ ...labels, reason }),
-    remove: () => removeSeries(all, labels),
+    remove: () => removeSeries(all, labels, errors),
   };
 }
 
@@ -115,12 +131,17 @@ function makeSeries(all: AllMetrics, { namespace, name }: FunctionId): FunctionS
 const JOB_REFUSALS = ['bad-request', 'body-too-large', 'queue-full', 'queue-unavailable', 'error'];
 
 /** Of a function that is no more; else each one ever made would be kept. */
-function removeSeries(all: AllMetrics, labels: { namespace: string; function: string }): void {
+function removeSeries(
+  all: AllMetrics,
+  labels: { namespace: string; function: string },
+  errors: Iterable<string>,
+): void {
   for (const histogram of [all.duration, all.wait, all.coldStart, all.jobAccept]) histogram.remove(labels);
   const codes = ['1xx', '2xx', '3xx', '4xx', '5xx', 'cancelled'];
   for (const code of codes) all.requests.remove({ ...labels, code });
   for (const why of ['full', 'draining', 'starting']) all.refusals.remove({ ...labels, why });
   for (const phase of ['connect', 'send', 'head']) all.retries.remove({ ...labels, phase });
   for (const reason of JOB_REFUSALS) all.jobRefusals.remove({ ...labels, reason });
+  for (const reason of errors) all.errors.remove({ ...labels, reason });
   for (const counter of [all.coldStarts, all.jobs]) counter.remove(labels);
 }

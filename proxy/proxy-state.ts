@@ -14,6 +14,7 @@ import type { PodGroup } from './pod-group.ts';
 import type { ProxyMetrics } from './proxy-metrics.ts';
 import { createTrust } from './trust.ts';
 import { WaitingBudget } from './waiting-budget.ts';
+import type { Report } from './report.ts';
 import type { Wake } from './wake.ts';
 
 export interface ProxyState {
@@ -33,6 +34,7 @@ export interface ProxyStateDeps {
   readonly random: () => number;
   readonly metrics: ProxyMetrics;
   readonly wake: Wake;
+  readonly report: Report;
 }
 
 export function createProxyState(config: ProxyConfig, deps: ProxyStateDeps): ProxyState {

@@ -20,7 +20,7 @@ import { listenToNews } from './news.ts';
 import { registerGauges } from './proxy-gauges.ts';
 import { createProxyMetrics } from './proxy-metrics.ts';
 import { createProxyState, type ProxyState } from './proxy-state.ts';
-import { reportActivity } from './report.ts';
+import { createReport, reportActivity } from './report.ts';
 import { createServers } from './servers.ts';
 import { StatusStream } from './status-stream.ts';
 import { UpgradeTunnels } from './upgrade-tunnel.ts';
@@ -47,7 +47,9 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
   const stops = new StopStack(log);
   const podName = config['pod-name'];
   const wake = createWake({ nats, scalerUrl: config['scaler-url'], podName, log });
-  const state = createProxyState(config, { clock, random, metrics: createProxyMetrics(registry), wake });
+  const report = createReport(nats, podName);
+  const metrics = createProxyMetrics(registry);
+  const state = createProxyState(config, { clock, random, metrics, wake, report });
   const tunnels = new UpgradeTunnels();
   const stream = new StatusStream(clock);
   const ending = createEnding(config, state, { stream, log });
@@ -56,7 +58,7 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
   stops.add('watch', () => watch.stop());
   const wantsActivity = (id: FunctionId): boolean => state.table.get(id)?.wantsActivity ?? false;
   stops.add('news', listenToNews({ nats, endpoints: state.endpoints, wantsActivity, log }));
-  stops.add('reports', reportActivity({ functions: () => state.table.all, nats, podName, clock }));
+  stops.add('reports', reportActivity({ functions: () => state.table.all, report, clock }));
   stops.add('slow clients', watchSlowClients(state.active, clock, config['body-idle-timeout'] * 1000));
   const going = (): string[] => (ending.hasBegun ? ['the proxy is ending'] : []);
   const missing = (): string[] => [...going(), ...(nats.isConnected ? [] : ['NATS']), ...watch.missing];
@@ -66,12 +68,12 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
   const serving = { log, clock, registry, wake, tunnels, stream, jobs, ending, missing, obstacles };
   const servers = createServers(config, state, serving);
   registerStateGauges(registry, state, servers.main);
-  const metrics = await listen(servers.metrics, config['metrics-port'], config.host);
-  stops.add('metrics port', () => metrics.close());
+  const admin = await listen(servers.metrics, config['metrics-port'], config.host);
+  stops.add('metrics port', () => admin.close());
   const main = await listen(servers.main, config.port, config.host);
   stops.add('calls', () => ending.run(main));
-  log.info({ port: main.port, metricsPort: metrics.port }, 'proxy listens');
-  return { port: main.port, metricsPort: metrics.port, stop: () => stops.stop() };
+  log.info({ port: main.port, metricsPort: admin.port }, 'proxy listens');
+  return { port: main.port, metricsPort: admin.port, stop: () => stops.stop() };
 }
 
 function createEnding(

@@ -65,7 +65,7 @@ export class FactFinder {
         this.#lastUse(workload.key),
         state.firstSeenMs,
         this.#around.natsSinceMs ?? nowMs,
-        state.setByOthers?.atMs ?? 0,
+        state.lastSetByOthersMs,
         schedule?.lastWakeUpMs ?? 0,
         this.#coldStartClock(state, troubles.length > 0),
       ),
@@ -74,7 +74,7 @@ export class FactFinder {
       unreadyDependencies: workload.replicas > 0 ? [] : this.#unreadyDependencies(workload),
       blind: this.#blindness(workload, state),
       setByOthers: this.#standing(state, fn)?.replicas,
-      load: workload.replicas > 0 ? state.advice : undefined,
+      load: state.advice?.atReplicas === workload.replicas ? state.advice : undefined,
     };
   }
 

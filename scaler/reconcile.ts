@@ -194,7 +194,8 @@ export class Reconciler {
     state.advice = undefined;
     if (workload.replicas === 0 || !mayGrow(fn.spec)) return;
     const seen = { activity: state.activity, readyPods: readyPods(workload, this.#seen), nowMs };
-    state.advice = this.#options.advisor().advise(workload, fn, seen);
+    const advice = this.#options.advisor().advise(workload, fn, seen);
+    state.advice = advice && { ...advice, atReplicas: workload.replicas };
   }
 
   /** What stands for a while is told anew by the new leader; nothing else changes hands. */

@@ -42,6 +42,8 @@ export class FunctionState {
   readonly decisions: LoggedDecision[] = [];
   /** What somebody else set, and when we saw it. */
   setByOthers: { readonly replicas: number; readonly atMs: number } | undefined;
+  /** It counted as use, also where a rule of ours has overruled it since. */
+  lastSetByOthersMs = 0;
   /** Between a wake and the first ready pod. */
   coldStartSinceMs: number | undefined;
   /** When the last cold start ended. */
@@ -50,8 +52,8 @@ export class FunctionState {
   patching: { readonly to: number } | undefined;
   /** Since when this process, not being the leader, has seen a wake that nobody acted upon. */
   wakeDueSinceMs: number | undefined;
-  /** What the triggers said at the last tick. */
-  advice: LoadAdvice | undefined;
+  /** What the triggers said at the last tick, and at which count: it says nothing about another one. */
+  advice: (LoadAdvice & { readonly atReplicas: number }) | undefined;
   /** What is decided stands until then, if nothing is heard of it and nothing concerns all; see `steady.ts`. */
   steady: { readonly fromMs: number; readonly untilMs: number; readonly epoch: number } | undefined;
   ledger: Ledger = new Map();
@@ -99,7 +101,9 @@ export class FunctionState {
 
   /** A count that we did not ask for: it counts as use and stands for one idle timeout. */
   noteCount(replicas: number, nowMs: number): void {
-    if (this.patching?.to !== replicas) this.setByOthers = { replicas, atMs: nowMs };
+    if (this.patching?.to === replicas) return;
+    this.setByOthers = { replicas, atMs: nowMs };
+    this.lastSetByOthersMs = nowMs;
   }
 
   forgetPod(name: string): void {

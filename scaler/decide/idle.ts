@@ -17,12 +17,15 @@ export function quietMs(idleTimeoutSeconds: number): number {
   return Math.max(idleTimeoutSeconds * 1_000, QUIET_MS);
 }
 
+/** Nothing has happened for the whole timeout. */
+export function isIdle({ running, waiting, jobs, nowMs, idleSinceMs, idleTimeoutSeconds }: Facts): boolean {
+  return running + waiting + jobs === 0 && nowMs - idleSinceMs >= quietMs(idleTimeoutSeconds);
+}
+
 export function idleRule(facts: Facts): Decision | undefined {
-  const { spec, replicas, running, waiting, jobs, idleTimeoutSeconds } = facts;
-  if (replicas <= floorOf(facts)) return undefined;
-  if (running + waiting + jobs > 0) return undefined;
+  const { spec, replicas, idleTimeoutSeconds } = facts;
+  if (replicas <= floorOf(facts) || !isIdle(facts)) return undefined;
   const idleMs = facts.nowMs - facts.idleSinceMs;
-  if (idleMs < quietMs(idleTimeoutSeconds)) return undefined;
   if (facts.awakeDependents.length > 0)
     return hold(facts, 'dependents', `${facts.awakeDependents.join(', ')} depend on it and are up`);
   if (facts.blind !== undefined) return hold(facts, 'missing-data', facts.blind);

@@ -1,8 +1,12 @@
 /**
  * N→M: turns what the triggers advise into a decision within the bounds. The advice has been through the
  * behaviour policies already; here it only meets the limits and the data's gaps.
+ *
+ * It has no say over a function that is idle: that goes to ReplicasMin, and a window that remembers the last burst
+ * would raise it again, to be put to sleep again, for as long as the window remembers.
  */
 import { clampReplicas } from './bounds.ts';
+import { isIdle } from './idle.ts';
 import type { Decision, Facts } from './types.ts';
 import { hold } from './types.ts';
 
@@ -11,6 +15,7 @@ export function loadRule(facts: Facts): Decision | undefined {
   if (!load) return undefined;
   // Zero is the idle rule's to decide: triggers never go below one.
   const wanted = Math.max(1, clampReplicas(spec, load.wanted));
+  if (wanted > replicas && isIdle(facts)) return undefined;
   if (wanted > replicas) return { kind: 'scale-up', wanted, reason: load.reason };
   if (wanted === replicas) return undefined;
   if (facts.blind !== undefined) return hold(facts, 'missing-data', facts.blind);

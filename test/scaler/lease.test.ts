@@ -116,6 +116,23 @@ test('a leader that cannot renew stops leading before anybody else may start', a
   assert.equal(store.record?.transitions, 1);
 });
 
+test('a holder that promised a longer time than ours has it: during a rollout two durations are in use', async (t) => {
+  const store = new FakeStore();
+  const link = through(store);
+  const a = candidate(t, 'a', link, { durationMs: 3_000, renewDeadlineMs: 2_500, retryMs: 50 });
+  await leads(a);
+  const b = candidate(t, 'b', store);
+  await waitFor(() => b.election.holder() === 'a', { what: 'b knows a' });
+  link.isCut = true;
+  let together = 0;
+  const timer = setInterval(() => {
+    if (a.election.isLeader() && b.election.isLeader()) together++;
+  }, 1);
+  await leads(b, 'b takes over');
+  clearInterval(timer);
+  assert.equal(together, 0);
+});
+
 test('the clock decides, not the next answer: a leader frozen past its deadline does not lead when it wakes', async (t) => {
   const store = new FakeStore();
   let skippedMs = 0;

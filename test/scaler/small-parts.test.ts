@@ -88,6 +88,22 @@ describe('the world', () => {
     assert.equal(world.workload('ns/a'), undefined);
   });
 
+  test('what a patch of ours made does not bring back what the watch has taken away meanwhile', () => {
+    const world = new World();
+    const before = workload('a', { resourceVersion: '5' });
+    world.setWorkload(before);
+    world.deleteWorkload('Deployment', 'ns/a');
+    world.noteScaled(before, 3, '6');
+    assert.equal(world.workload('ns/a'), undefined);
+    const fn = { ...before.fn } as Workload['fn'];
+    world.setWorkload({ ...before, fn, resourceVersion: '7' });
+    world.noteScaled(before, 3, '8');
+    assert.equal(world.workload('ns/a')?.fn, fn, 'newer annotations stay');
+    assert.equal(world.workload('ns/a')?.replicas, 3);
+    world.noteScaled(before, 9, '6');
+    assert.equal(world.workload('ns/a')?.replicas, 3, 'an older answer comes too late');
+  });
+
   test('an autoscaler that is deleted takes away only itself', () => {
     const world = new World();
     const autoscaler = (key: string) => ({ key, ownerKey: 'Deployment/ns/a', minReplicas: 2 });
@@ -132,6 +148,16 @@ describe('objects', () => {
     });
   });
 
+  test('a pod that an admission refuses is another trouble than a quota', () => {
+    const condition = {
+      type: 'ReplicaFailure',
+      status: 'True',
+      message: 'violates PodSecurity "restricted"',
+    };
+    const object = deployment('a', { status: { conditions: [condition] } });
+    assert.equal(workloadOf('Deployment', object, undefined).trouble?.kind, 'refused');
+  });
+
   const pod = (status: V1Pod['status'], meta: object = {}): V1Pod => ({
     metadata: {
       name: 'a-h-1',
@@ -166,6 +192,27 @@ describe('objects', () => {
     test(`a container that waits for ${reason} is ${kind}`, () => {
       assert.deepEqual(podOf(pod(waiting(reason)))?.trouble, { kind, message: 'c: m' });
     });
+
+  const restarted = (ready: boolean, exitCode: number, restartCount = 2): V1Pod['status'] => ({
+    containerStatuses: [
+      {
+        ...waiting('').containerStatuses[0]!,
+        ready,
+        restartCount,
+        state: { running: {} },
+        lastState: { terminated: { exitCode, reason: 'Error' } },
+      },
+    ],
+  });
+
+  test('between two crashes a container runs for a moment: it is cured when it is ready', () => {
+    assert.deepEqual(podOf(pod(restarted(false, 1)))?.trouble, {
+      kind: 'crash-loop',
+      message: 'c: exited with 1, Error',
+    });
+    assert.equal(podOf(pod(restarted(true, 1)))?.trouble, undefined);
+    assert.equal(podOf(pod(restarted(false, 0)))?.trouble, undefined, 'it ended well');
+  });
 
   test('one that is only being created is no trouble', () => {
     assert.equal(podOf(pod(waiting('ContainerCreating')))?.trouble, undefined);

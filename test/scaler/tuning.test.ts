@@ -8,6 +8,7 @@ import { recommend } from '../../scaler/decide/triggers.ts';
 import { DEFAULT_TUNING, type Tuning } from '../../scaler/decide/tuning.ts';
 import { leaseTimesOf, scalerFlags, seriesOptionsOf, tuningOf } from '../../scaler/flags.ts';
 import { SERIES_LIMITS } from '../../scaler/promql/series.ts';
+import { urlOf } from '../../scaler/start.ts';
 import { Sim } from './support/sim.ts';
 
 const read = (...args: string[]) => readFlags(scalerFlags, args, {});
@@ -56,6 +57,13 @@ test('lease times that would allow two leaders are refused, with all three named
         error instanceof UsageError &&
         /--retry-period < --renew-deadline < --lease-duration/.test(error.message),
     );
+});
+
+test('a leader’s address is read from the lease, IPv6 in brackets', () => {
+  assert.equal(urlOf('pod@10.0.0.1:5001'), 'http://10.0.0.1:5001');
+  assert.equal(urlOf('pod@fd00::12:5001'), 'http://[fd00::12]:5001');
+  assert.equal(urlOf('somebody'), undefined);
+  assert.equal(urlOf(undefined), undefined);
 });
 
 for (const [flag, value] of [

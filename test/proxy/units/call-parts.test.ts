@@ -185,8 +185,16 @@ test('reports average what runs over time, count once, and are silent when there
   clock.advance(1_000);
   assert.equal(account.report('me', 0), undefined);
   assert.match(await registry.metrics(), /requests_total\{namespace="n",function="f",code="5xx"\} 1/);
+  account.series.failed('queue-full');
+  assert.match(await registry.metrics(), /errors_total\{namespace="n",function="f",reason="queue-full"\} 1/);
   account.close();
   assert.doesNotMatch(await registry.metrics(), /function="f"/, 'nor one that is no more');
+  account.ended({ kind: 'status', status: 200 }, 5);
+  assert.doesNotMatch(
+    await registry.metrics(),
+    /function="f"/,
+    'a call that outlives its function brings back none',
+  );
 });
 
 class FakeExchange {

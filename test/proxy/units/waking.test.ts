@@ -25,6 +25,26 @@ test('a wake at once, on each doubling, and each second; none once nobody waits'
   assert.equal(wakes.at(-1), 1, 'and at once again for the next');
 });
 
+test('that nobody waits any more is said once, and only of those whom the scaler was told of', () => {
+  let served = 0;
+  const activator = new Activator(
+    new FakeClock(),
+    () => undefined,
+    () => served++,
+  );
+  activator.update(0);
+  assert.equal(served, 0);
+  activator.update(3);
+  activator.update(1);
+  assert.equal(served, 0);
+  activator.update(0);
+  activator.update(0);
+  assert.equal(served, 1);
+  activator.update(1);
+  activator.stop();
+  assert.equal(served, 1, 'a function that is no more has nothing to say');
+});
+
 const explained = (changes: Partial<ExplainedPod> = {}, trouble?: string): ExplainedPod => ({
   state: { kind: 'starting' },
   suspicion: undefined,

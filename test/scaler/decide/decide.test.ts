@@ -37,6 +37,7 @@ const by = (demand: Demand): Partial<Facts> => ({ demand });
 const idleFor = (seconds: number): Partial<Facts> => ({ idleSinceMs: 1_000_000 - seconds * 1_000 });
 const LIMIT_40 = { 'SlimFaas/NumberParallelRequest': '40' };
 const scale = (value: object) => ({ 'SlimFaas/Scale': JSON.stringify(value) });
+const crashing = { kind: 'crash-loop', message: 'exited with 1' } as const;
 const unschedulable = { kind: 'unschedulable', message: '0/3 nodes fit' } as const;
 
 table('from zero', [
@@ -302,6 +303,35 @@ table('load', [
     },
     expected: 'blocked 1',
     says: /wants 3, but quota: exceeded/,
+  },
+  {
+    when: 'no pod is ready and one crashes: more would crash too',
+    facts: { replicas: 2, readyPods: 0, running: 9, troubles: [crashing], load: { wanted: 3, reason: 'x' } },
+    expected: 'blocked 2',
+    says: /wants 3, but crash-loop/,
+  },
+  {
+    when: 'one pod of many crashes: callers are not made to wait for it',
+    facts: { replicas: 2, readyPods: 1, running: 9, troubles: [crashing], load: { wanted: 3, reason: 'x' } },
+    expected: 'scale-up 3',
+  },
+  {
+    when: 'no room for one pod is no room for the next, however many are ready',
+    facts: {
+      replicas: 2,
+      readyPods: 1,
+      running: 9,
+      troubles: [crashing, unschedulable],
+      load: { wanted: 3, reason: 'x' },
+    },
+    expected: 'blocked 2',
+    says: /unschedulable/,
+  },
+  {
+    when: 'idle: a window that remembers the last burst does not raise it again',
+    annotations: { 'SlimFaas/ReplicasMin': '1' },
+    facts: { replicas: 1, ...idleFor(300), load: { wanted: 3, reason: 'x' } },
+    expected: 'hold at-minimum 1',
   },
   {
     when: 'blocked ways up leave the way down open',

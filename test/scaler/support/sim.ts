@@ -30,7 +30,7 @@ interface Deployment {
 }
 
 /** Lets the promises of a patch run. */
-const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
+export const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 export class Sim {
   nowMs: number;
@@ -148,11 +148,25 @@ export class Sim {
     this.reconciler.onActivity(idOf(name), { source: 'sidecar', pod, ...idle, ...changes });
   }
 
+  /** The proxy that woke it has nobody waiting any more. */
+  proxyIsIdle(name: string): void {
+    const nothing = {
+      running: 0,
+      runningNow: 0,
+      waiting: 0,
+      started: 0,
+      finished: 0,
+      failed: 0,
+      windowMs: 1_000,
+    };
+    this.reconciler.onActivity(idOf(name), { source: 'proxy', pod: 'proxy', ...nothing });
+  }
+
   /** Seconds pass, a tick in each; `each` runs before the tick. */
-  async pass(seconds: number, each?: () => void): Promise<void> {
+  async pass(seconds: number, each?: () => void | Promise<void>): Promise<void> {
     for (let i = 0; i < seconds; i++) {
       this.nowMs += 1_000;
-      each?.();
+      await each?.();
       this.reconciler.tick();
       await settle();
     }
