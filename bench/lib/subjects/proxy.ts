@@ -17,7 +17,7 @@ const kube = await FakeKube.start();
 const annotations = { 'SlimFaas/Function': 'true', 'SlimFaas/NumberParallelRequestPerPod': '1000' };
 const spec = { replicas: 1, template: { metadata: { annotations }, spec: { containers: [] } } };
 kube.set({ kind: 'Deployment', metadata: { name, namespace: 'default' }, spec, status: {} });
-for (const [index, ip] of ips.split(',').entries())
+for (const [index, ip] of ips.split(',').filter(Boolean).entries())
   kube.set({
     kind: 'Pod',
     metadata: {
