@@ -75,7 +75,10 @@ async function takeBody(secret: string, { req, begin }: Upload, options: AcceptO
   const announced = Number(req.headers['content-length'] ?? 0);
   if (announced > options.maxBodyBytes) throw tooLarge(options.maxBodyBytes);
   begin();
-  if (bodyLength(req.rawHeaders) === 0) return { inline: EMPTY, stored: undefined };
+  const length = bodyLength(req.rawHeaders);
+  if (length === 0) return { inline: EMPTY, stored: undefined };
+  if (length !== undefined && length <= INLINE_BODY_MAX)
+    return { inline: await readWhole(req), stored: undefined };
   const chunks = readBody(req);
   const first = await readUpTo(chunks, INLINE_BODY_MAX);
   if (first.isWhole && first.bytes.length > options.maxBodyBytes) throw tooLarge(options.maxBodyBytes);
@@ -95,12 +98,27 @@ async function takeBody(secret: string, { req, begin }: Upload, options: AcceptO
 
 const EMPTY = Buffer.alloc(0);
 
+/** A small body of known length: its events cost a fraction of an iterator. */
+function readWhole(req: IncomingMessage): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const parts: Buffer[] = [];
+    req.on('data', (chunk: Buffer) => parts.push(chunk));
+    req.once('end', () => resolve(parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts)));
+    req.once('error', (cause) => reject(brokenOff(cause)));
+    req.once('close', () => reject(brokenOff(undefined))); // after the end it changes nothing
+  });
+}
+
 async function* readBody(req: IncomingMessage): AsyncGenerator<Buffer> {
   try {
     for await (const chunk of req) yield chunk as Buffer;
   } catch (cause) {
-    throw new ReasonError('bad-request', 'the request broke off before its body was whole', { cause });
+    throw brokenOff(cause);
   }
+}
+
+function brokenOff(cause: unknown): ReasonError {
+  return new ReasonError('bad-request', 'the request broke off before its body was whole', { cause });
 }
 
 async function readUpTo(

@@ -2,19 +2,23 @@
  * What a sidecar writes about jobs, in the order that loses nothing: first the record, confirmed by JetStream,
  * then the ack or nak. A crash between the two runs the job once more; it never forgets one.
  */
+import type { AckedMessage, AckedPublisher } from '../../common/jobs/acked-publisher.ts';
 import { removeBody } from '../../common/jobs/body-store.ts';
 import type { Delivery } from '../../common/jobs/delivery.ts';
 import type { JobHead } from '../../common/jobs/job.ts';
 import { decodeState, encodeState, type JobState, type Try } from '../../common/jobs/state.ts';
 import { JOBS_STREAM, RESULTS_STREAM } from '../../common/jobs/streams.ts';
 import { deadHeaders, type DeadHistory } from '../../common/jobs/dead.ts';
-import { getStored, type JetStreamClient, type JetStreamManager } from '../../common/nats.ts';
+import { getStored, type JetStreamManager } from '../../common/nats.ts';
 import { functionSubject, resultSubject, type FunctionId } from '../../common/subjects.ts';
 
 export interface JetStream {
-  readonly js: JetStreamClient;
+  readonly publisher: AckedPublisher;
   readonly jsm: JetStreamManager;
 }
+
+/** Less than the ack wait, so that a job is given back before it is taken away. */
+const CONFIRM_MS = 5_000;
 
 export class Records {
   readonly #id: FunctionId;
@@ -33,9 +37,9 @@ export class Records {
     return stored && decodeState(stored.data);
   }
 
-  /** @throws NatsError when JetStream does not confirm: the job is then given back untouched */
+  /** @throws when JetStream does not confirm: the job is then given back untouched */
   async write(message: Delivery, state: JobState): Promise<void> {
-    await this.#jetstream.js.publish(resultSubject(this.#id, message.seq), encodeState(state));
+    await this.#publish({ subject: resultSubject(this.#id, message.seq), payload: encodeState(state) });
   }
 
   async finish(message: Delivery, head: JobHead, state: JobState): Promise<void> {
@@ -64,11 +68,18 @@ export class Records {
   }
 
   async #publishDead(message: Delivery, history: DeadHistory): Promise<void> {
-    await this.#jetstream.js.publish(functionSubject('dead', this.#id), message.data, {
+    await this.#publish({
+      subject: functionSubject('dead', this.#id),
+      payload: message.data,
       headers: deadHeaders(history),
       // A crash after this line and before the ack buries it again; the id makes that one letter.
-      msgID: `dead-${JOBS_STREAM}-${message.seq}`,
+      messageId: `dead-${JOBS_STREAM}-${message.seq}`,
     });
+  }
+
+  async #publish(message: AckedMessage): Promise<void> {
+    const outcome = await this.#jetstream.publisher.publish(message, CONFIRM_MS);
+    if (outcome.kind !== 'accepted') throw outcome.error;
   }
 }
 
