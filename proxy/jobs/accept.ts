@@ -105,7 +105,9 @@ function readWhole(req: IncomingMessage): Promise<Buffer> {
     req.on('data', (chunk: Buffer) => parts.push(chunk));
     req.once('end', () => resolve(parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts)));
     req.once('error', (cause) => reject(brokenOff(cause)));
-    req.once('close', () => reject(brokenOff(undefined))); // after the end it changes nothing
+    req.once('close', () => {
+      if (!req.complete) reject(brokenOff(undefined));
+    });
   });
 }
 
