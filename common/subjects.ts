@@ -8,7 +8,7 @@ export interface FunctionId {
   readonly name: string;
 }
 
-export type FunctionSubjectKind = 'wake' | 'activity' | 'ready' | 'share' | 'job' | 'dead';
+export type FunctionSubjectKind = 'wake' | 'activity' | 'ready' | 'share' | 'job' | 'dead' | 'callback';
 
 const PREFIX = 'slimfaas';
 
@@ -65,7 +65,8 @@ function isKind(kind: string | undefined): kind is FunctionSubjectKind {
     kind === 'ready' ||
     kind === 'share' ||
     kind === 'job' ||
-    kind === 'dead'
+    kind === 'dead' ||
+    kind === 'callback'
   );
 }
 

@@ -160,6 +160,13 @@ export const proxyFlags = {
     group: 'Jobs',
     describe: "a function's jobs from which on 429 is the answer; must equal the scaler's --max-jobs",
   },
+  'callback-allow': {
+    type: 'list',
+    default: [],
+    group: 'Jobs',
+    describe:
+      'where X-Callback-Url may have results posted: hooks.example.com, *.example.com, receiver.shop.svc:8080, 10.1.0.0/16 or *, separated by commas; empty: nowhere',
+  },
   'job-ack-timeout': {
     type: 'number',
     default: 5,

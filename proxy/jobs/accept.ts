@@ -12,10 +12,12 @@ import { JOBS_STREAM, RESULTS_STREAM } from '../../common/jobs/streams.ts';
 import { getStored, type NatsConnection } from '../../common/nats.ts';
 import { bodyLength, headerValue, withoutHeaders, type RequestHead } from '../../common/relay/index.ts';
 import { functionKey, resultSubject, type FunctionId } from '../../common/subjects.ts';
+import { CALLBACK_URL_HEADER, type CallbackGate } from '../callback-urls/gate.ts';
 import { createIds } from '../ids.ts';
 import { publishJob, UnsettledError, type Accepted, type PublisherOptions } from './publisher.ts';
 
 export interface AcceptOptions extends PublisherOptions {
+  readonly callbacks: CallbackGate;
   readonly maxBodyBytes: number;
   readonly clock: () => number;
 }
@@ -38,15 +40,18 @@ export async function acceptJob(
   upload: Upload,
   options: AcceptOptions,
 ): Promise<string> {
+  const callbackUrl = headerValue(head.headers, CALLBACK_URL_HEADER);
+  if (callbackUrl !== undefined) await options.callbacks.check(callbackUrl);
   const secret = newSecret();
   const body = await takeBody(secret, upload, options);
   const job: JobHead = {
     secret,
     method: head.method,
     path: head.path,
-    headers: withoutHeaders(head.headers, FRAMING),
+    headers: withoutHeaders(head.headers, OURS),
     acceptedAtMs: options.clock(),
     ...(body.stored ? { object: body.stored } : {}),
+    ...(callbackUrl === undefined ? {} : { callbackUrl }),
   };
   const key = headerValue(head.headers, 'idempotency-key');
   const messageId = key === undefined ? secret : hash(`${functionKey(id)}\n${key}`);
@@ -63,8 +68,11 @@ export async function acceptJob(
   return elementId(first, accepted.sequence);
 }
 
-/** The body is stored whole, so its framing is made anew; and nobody waits for a 100 any more. */
-const FRAMING = new Set(['content-length', 'transfer-encoding', 'expect', 'trailer']);
+/**
+ * The body is stored whole, so its framing is made anew, and nobody waits for a 100 any more; where the result goes
+ * is not the function's concern.
+ */
+const OURS = new Set(['content-length', 'transfer-encoding', 'expect', 'trailer', CALLBACK_URL_HEADER]);
 
 interface TakenBody {
   readonly inline: Buffer;

@@ -167,7 +167,7 @@ function bareView(id: string, state: 'queued' | 'running', acceptedAtMs: number)
   return { id, state, acceptedAt: iso(acceptedAtMs), tries: [] };
 }
 
-function viewOf(id: string, state: JobState): JobView {
+export function viewOf(id: string, state: JobState): JobView {
   return {
     id,
     state: state.state,

@@ -8,6 +8,7 @@ import type { Place } from '../../common/breaker.ts';
 import { describeError } from '../../common/errors.ts';
 import { AckedPublisher } from '../../common/jobs/acked-publisher.ts';
 import type { Delivery } from '../../common/jobs/delivery.ts';
+import { PullConsumer } from '../../common/jobs/pull.ts';
 import { JOBS_STREAM, VOID_HEADER } from '../../common/jobs/streams.ts';
 import type { Running } from '../../common/lifecycle.ts';
 import type { Log } from '../../common/log.ts';
@@ -15,7 +16,6 @@ import type { JetStreamManager, NatsConnection, NatsLink } from '../../common/na
 import { consumerName, jobQuestionSubject, type FunctionId } from '../../common/subjects.ts';
 import type { Callbacks } from './callbacks.ts';
 import type { Fairness } from './fairness.ts';
-import { PullConsumer } from './pull.ts';
 import type { JetStream } from './records.ts';
 
 /** What the consumer needs of the pod's admission. */

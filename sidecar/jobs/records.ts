@@ -5,7 +5,8 @@
 import type { AckedMessage, AckedPublisher } from '../../common/jobs/acked-publisher.ts';
 import { removeBody } from '../../common/jobs/body-store.ts';
 import type { Delivery } from '../../common/jobs/delivery.ts';
-import type { JobHead } from '../../common/jobs/job.ts';
+import { encodeCallback, type EndedState } from '../../common/jobs/callback.ts';
+import { elementId, type JobHead } from '../../common/jobs/job.ts';
 import { decodeState, encodeState, type JobState, type Try } from '../../common/jobs/state.ts';
 import { JOBS_STREAM, RESULTS_STREAM } from '../../common/jobs/streams.ts';
 import { deadHeaders, type DeadHistory } from '../../common/jobs/dead.ts';
@@ -42,8 +43,9 @@ export class Records {
     await this.#publish({ subject: resultSubject(this.#id, message.seq), payload: encodeState(state) });
   }
 
-  async finish(message: Delivery, head: JobHead, state: JobState): Promise<void> {
+  async finish(message: Delivery, head: JobHead, state: EndedState): Promise<void> {
     await this.write(message, state);
+    await this.sendResult(message, head, state);
     message.ack();
     if (head.object) await removeBody(this.#jetstream.jsm, head.object.name).catch(() => undefined);
   }
@@ -54,10 +56,23 @@ export class Records {
   }
 
   /** The request goes to SLIMFAAS_DEAD as it is, with its history; a large body stays for the replay. */
-  async bury(message: Delivery, state: JobState & { state: 'dead' }): Promise<void> {
+  async bury(message: Delivery, head: JobHead, state: EndedState & { state: 'dead' }): Promise<void> {
     await this.#publishDead(message, { sequence: message.seq, tries: state.tries, why: state.why });
     await this.write(message, state);
+    await this.sendResult(message, head, state);
     message.ack();
+  }
+
+  /**
+   * To the proxies, who post it to the job's URL if it has one. After the record: when this fails the job is given
+   * back and comes again, but is not run again, and is sent on then.
+   */
+  async sendResult({ seq }: Delivery, head: JobHead, state: EndedState): Promise<void> {
+    const { callbackUrl: url, secret } = head;
+    if (url === undefined) return;
+    const payload = encodeCallback({ url, elementId: elementId(secret, seq), endedAtMs: Date.now(), state });
+    const messageId = `callback-${JOBS_STREAM}-${seq}`;
+    await this.#publish({ subject: functionSubject('callback', this.#id), payload, messageId });
   }
 
   /** A payload that cannot be read: kept as it is, for a person to look at. Its id is not known, so no state. */

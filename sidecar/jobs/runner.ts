@@ -100,9 +100,11 @@ export class JobRunner {
 
   async #runKnown(delivery: Delivery, job: Job, signal: AbortSignal): Promise<void> {
     const before = await this.#deps.records.before(delivery);
-    if (before && (before.state === 'done' || before.state === 'dead' || before.state === 'cancelled')) {
+    if (before?.state === 'done' || before?.state === 'dead') {
+      await this.#deps.records.sendResult(delivery, job.head, before);
       return delivery.ack(); // its end was recorded, only the ack was lost
     }
+    if (before?.state === 'cancelled') return delivery.ack();
     const now = this.#deps.now();
     if (before?.state === 'retrying' && before.nextTryAtMs - now > 50) {
       return delivery.nak(before.nextTryAtMs - now); // the server lost the delay, we have not
@@ -221,7 +223,7 @@ export class JobRunner {
 
   async #bury(run: Run, tries: readonly Try[], why: string): Promise<void> {
     const { records, log, stats } = this.#deps;
-    await records.bury(run.delivery, { ...baseOf(run, tries), state: 'dead', why });
+    await records.bury(run.delivery, run.head, { ...baseOf(run, tries), state: 'dead', why });
     log.warn({ job: run.delivery.seq, tries: tries.length, why }, 'job given up');
     stats.ended('dead');
   }
