@@ -34,6 +34,7 @@ export interface RunnerDeps {
   readonly app: Target;
   readonly relay: Relay;
   readonly policy: RetryPolicy;
+  readonly jitter: number;
   readonly records: Records;
   readonly jetstream: JetStream;
   readonly callbacks: Callbacks;
@@ -116,7 +117,7 @@ export class JobRunner {
   }
 
   async #try(run: Run, job: Job): Promise<void> {
-    const { records, stats, now } = this.#deps;
+    const { records, stats, now, policy, jitter } = this.#deps;
     const { delivery, tries, lost } = run;
     const isSuspect = delivery.deliveries - tries.length > SUSPECT_DELIVERIES;
     if (isSuspect) await records.write(delivery, { ...baseOf(run, tries), state: 'running', lost: lost + 1 });
@@ -127,7 +128,7 @@ export class JobRunner {
       if (isSuspect) await records.write(delivery, { ...baseOf(run, tries), state: 'running', lost });
       return this.#giveBack(run, tried.why);
     }
-    const decided = verdict(tried, tries.length, this.#deps.policy);
+    const decided = verdict(tried, tries.length, policy, { jitter });
     if (decided.kind === 'wait-for-callback') return this.#awaitCallback(run, now());
     await this.#settle(run, decided, tried, sink.answer);
   }
@@ -186,7 +187,7 @@ export class JobRunner {
 
   /** 202: the job stays open, and its place taken, until the function calls back or HttpTimeout has passed. */
   async #awaitCallback(run: Run, nowMs: number): Promise<void> {
-    const { callbacks, policy, records } = this.#deps;
+    const { callbacks, policy, jitter, records } = this.#deps;
     const { delivery, head, tries } = run;
     const called = callbacks.open(elementId(head.secret, delivery.seq), policy.httpTimeoutMs);
     const deadlineMs = nowMs + policy.httpTimeoutMs;
@@ -195,7 +196,7 @@ export class JobRunner {
     if (outcome === 'ended') return this.#giveBack(run, 'the pod ends, and the work in it');
     if (outcome === 'success') return this.#settle(run, { kind: 'done' }, { kind: 'called-back' }, undefined);
     const failure: TryOutcome = { kind: outcome === 'error' ? 'callback-error' : 'callback-timeout' };
-    await this.#settle(run, verdict(failure, tries.length, policy), failure, undefined);
+    await this.#settle(run, verdict(failure, tries.length, policy, { jitter }), failure, undefined);
   }
 
   async #settle(

@@ -104,6 +104,24 @@ describe('jobs in a sidecar', () => {
     assert.match(state.tries[0]?.error ?? '', /no answer within 0.3 s/);
   });
 
+  it('retry-jitter spreads the next tries over what comes after the delay; without it they are exact', async () => {
+    const delays = async (flags: Record<string, string | number>): Promise<number[]> => {
+      await using world = await startJobWorld();
+      await using app = await new App((_req, res) => void res.writeHead(500).end()).listen();
+      await world.sidecar(app.port, { 'async-policy': policy([60]), ...flags });
+      const jobs = await Promise.all(Array.from({ length: 8 }, () => world.publish()));
+      const states = await Promise.all(jobs.map((job) => world.ended(job, 'retrying')));
+      return states.map((state) =>
+        state.state === 'retrying' ? state.nextTryAtMs - (state.tries[0]?.endedAtMs ?? 0) : 0,
+      );
+    };
+    // A record is written within a moment of the try's end; the spread is over 60 s.
+    for (const delay of await delays({})) assert.ok(delay >= 60_000 && delay < 65_000, `${delay} ms`);
+    const spread = await delays({ 'retry-jitter': 100 });
+    assert.ok(spread.every((delay) => delay >= 60_000 && delay < 125_000));
+    assert.ok(Math.max(...spread) > 65_000, `${spread}: less likely by chance than 1 in 400 million`);
+  });
+
   it('429 and 503 with Retry-After are heeded, also where the policy is quicker', async () => {
     await using world = await startJobWorld();
     await using app = await new Recorder((_req, res, nth) => {
