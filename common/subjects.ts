@@ -30,6 +30,18 @@ export function resultSubject(id: FunctionId, sequence: number): string {
   return `${PREFIX}.result.${escapeToken(id.namespace)}.${escapeToken(id.name)}.${sequence}`;
 }
 
+export function everyResult(): string {
+  return `${PREFIX}.result.*.*.*`;
+}
+
+/** The job whose state is kept there; undefined for any other subject. */
+export function parseResultSubject(subject: string): { id: FunctionId; sequence: number } | undefined {
+  const [prefix, kind, namespace, name, last = '', ...rest] = subject.split('.');
+  const isResult = prefix === PREFIX && kind === 'result' && rest.length === 0 && /^\d{1,15}$/.test(last);
+  if (!isResult || !namespace || !name) return undefined;
+  return { id: { namespace: unescapeToken(namespace), name: unescapeToken(name) }, sequence: Number(last) };
+}
+
 /** Core request to the sidecars of a function: who holds this job? Carries `JobQuestion`. */
 export function jobQuestionSubject(id: FunctionId): string {
   return `${PREFIX}.job-question.${escapeToken(id.namespace)}.${escapeToken(id.name)}`;

@@ -14,10 +14,12 @@ import { bodyLength, headerValue, withoutHeaders, type RequestHead } from '../..
 import { functionKey, resultSubject, type FunctionId } from '../../common/subjects.ts';
 import { CALLBACK_URL_HEADER, type CallbackGate } from '../callback-urls/gate.ts';
 import { createIds } from '../ids.ts';
+import type { JobBytes, Room } from './job-bytes.ts';
 import { publishJob, UnsettledError, type Accepted, type PublisherOptions } from './publisher.ts';
 
 export interface AcceptOptions extends PublisherOptions {
   readonly callbacks: CallbackGate;
+  readonly bytes: JobBytes;
   readonly maxBodyBytes: number;
   readonly clock: () => number;
 }
@@ -42,8 +44,29 @@ export async function acceptJob(
 ): Promise<string> {
   const callbackUrl = headerValue(head.headers, CALLBACK_URL_HEADER);
   if (callbackUrl !== undefined) await options.callbacks.check(callbackUrl);
+  const announced = Number(upload.req.headers['content-length'] ?? 0);
+  if (announced > options.maxBodyBytes) throw tooLarge(options.maxBodyBytes);
+  const room = await options.bytes.reserve(id, announced);
+  try {
+    return await acceptWithRoom(id, { ...head, callbackUrl }, upload, { ...options, room });
+  } finally {
+    room.release();
+  }
+}
+
+async function acceptWithRoom(
+  id: FunctionId,
+  head: RequestHead & { readonly callbackUrl: string | undefined },
+  upload: Upload,
+  options: AcceptOptions & { readonly room: Room },
+): Promise<string> {
+  const { callbackUrl } = head;
   const secret = newSecret();
   const body = await takeBody(secret, upload, options);
+  await options.room.resize(body.stored?.size ?? body.inline.length).catch(async (error: unknown) => {
+    if (body.stored) await discard(options, body.stored);
+    throw error;
+  });
   const job: JobHead = {
     secret,
     method: head.method,
@@ -61,7 +84,10 @@ export async function acceptJob(
     if (body.stored && !mayBeStored) await discard(options, body.stored);
     throw error;
   });
-  if (!accepted.isDuplicate || key === undefined) return elementId(secret, accepted.sequence);
+  if (!accepted.isDuplicate || key === undefined) {
+    options.room.settle(accepted.sequence);
+    return elementId(secret, accepted.sequence);
+  }
   const first = await firstSecret(id, accepted, options);
   // Our own first try may be the first: then the body is the job's.
   if (body.stored && first !== secret) await discard(options, body.stored);
@@ -80,8 +106,6 @@ interface TakenBody {
 }
 
 async function takeBody(secret: string, { req, begin }: Upload, options: AcceptOptions): Promise<TakenBody> {
-  const announced = Number(req.headers['content-length'] ?? 0);
-  if (announced > options.maxBodyBytes) throw tooLarge(options.maxBodyBytes);
   begin();
   const length = bodyLength(req.rawHeaders);
   if (length === 0) return { inline: EMPTY, stored: undefined };

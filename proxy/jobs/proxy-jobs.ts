@@ -10,6 +10,8 @@ import { resolveBySystem, type Resolve } from '../callback-urls/post.ts';
 import type { ProxyConfig } from '../flags.ts';
 import type { AcceptOptions } from './accept.ts';
 import { DeadLetters } from './dead-letters.ts';
+import { JobBytes } from './job-bytes.ts';
+import { doneUpTo, listenToEnds } from './job-ends.ts';
 import { JobQuery } from './query.ts';
 import { Settler } from './settler.ts';
 
@@ -35,11 +37,16 @@ export function createProxyJobs(config: ProxyConfig, deps: ProxyJobsDeps): Proxy
   const { nats, log, resolve = resolveBySystem } = deps;
   const settler = new Settler(nats, log);
   const allow = new CallbackAllow(config['callback-allow']);
+  const bytes = new JobBytes({
+    maxBytes: config['max-job-bytes'],
+    doneUpTo: (id) => doneUpTo(nats, id),
+  });
+  const endListening = bytes.isOn ? listenToEnds(nats, bytes) : undefined;
   const accept: AcceptOptions = {
     nats,
     settler,
     callbacks: new CallbackGate({ allow, resolve }),
-    maxJobsPerFunction: config['max-jobs'],
+    bytes,
     ackTimeoutMs: config['job-ack-timeout'] * 1000,
     maxBodyBytes: config['max-body'],
     clock: Date.now,
@@ -51,6 +58,7 @@ export function createProxyJobs(config: ProxyConfig, deps: ProxyJobsDeps): Proxy
     query: new JobQuery(nats),
     dead: new DeadLetters(accept),
     async stop() {
+      endListening?.();
       await deliverer?.stop();
       await settler.stop();
     },

@@ -34,7 +34,6 @@ export interface Accepted {
 export interface PublisherOptions {
   readonly nats: NatsLink;
   readonly settler: Settler;
-  readonly maxJobsPerFunction: number;
   /** How long a caller may wait for JetStream in all. */
   readonly ackTimeoutMs: number;
   readonly now?: () => number;
@@ -89,20 +88,24 @@ async function tryPublish(job: JobPublish, nats: NatsLink, timeoutMs: number): P
 async function refusal(
   { id }: JobPublish,
   { error, apiCode }: { error: unknown; apiCode: number | undefined },
-  { nats, maxJobsPerFunction }: PublisherOptions,
+  { nats }: PublisherOptions,
 ): Promise<ReasonError> {
   // One code for both bounds: only a count tells the function's from the stream's.
-  const jobs = apiCode === STORE_FAILED ? await countJobs(nats, id).catch(() => 0) : 0;
-  if (jobs < maxJobsPerFunction) return unavailable(error);
-  const message = `${id.name} has ${jobs} jobs, which is all that it may have; try again when some are done`;
+  const full = apiCode === STORE_FAILED ? await fullnessOf(nats, id).catch(() => undefined) : undefined;
+  if (!full || full.jobs < full.bound) return unavailable(error);
+  const message = `${id.name} has ${full.jobs} jobs, which is all that it may have; try again when some are done`;
   return new ReasonError('queue-full', message, { cause: error, retryAfterSeconds: RETRY_AFTER_SECONDS });
 }
 
-async function countJobs(nats: NatsLink, id: FunctionId): Promise<number> {
+/** The bound is the stream's own setting, which the scaler made of its `--max-jobs`. */
+async function fullnessOf(
+  nats: NatsLink,
+  id: FunctionId,
+): Promise<{ jobs: number; bound: number } | undefined> {
   const subject = functionSubject('job', id);
   const jsm = await nats.connection?.jetstreamManager({ checkAPI: false });
   const info = await jsm?.streams.info(JOBS_STREAM, { subjects_filter: subject });
-  return info?.state.subjects?.[subject] ?? 0;
+  return info && { jobs: info.state.subjects?.[subject] ?? 0, bound: info.config.max_msgs_per_subject };
 }
 
 function unavailable(cause: unknown): ReasonError {
