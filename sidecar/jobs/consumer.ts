@@ -17,6 +17,7 @@ import { consumerName, jobQuestionSubject, type FunctionId } from '../../common/
 import type { Callbacks } from './callbacks.ts';
 import type { Fairness } from './fairness.ts';
 import type { JetStream } from './records.ts';
+import { NO_SUSPECTS, suspectsAfterReconnect } from './suspects.ts';
 
 /** What the consumer needs of the pod's admission. */
 export interface JobPlaces {
@@ -65,6 +66,7 @@ export class JobConsumer implements Running {
   readonly #stopsPulling = new AbortController();
   readonly #stopsRunning = new AbortController();
   #session: Session | undefined;
+  #isReconnect = false;
   #inLine = 0;
   #pausedUntil = 0;
 
@@ -112,7 +114,12 @@ export class JobConsumer implements Running {
     try {
       const jsm = await connection.jetstreamManager({ checkAPI: false });
       if (this.#isStopping || this.#deps.nats.connection !== connection) return;
-      const runner = this.#deps.createRunner({ publisher: AckedPublisher.of(connection), jsm });
+      const suspects = this.#isReconnect
+        ? suspectsAfterReconnect(jsm, this.#stopsPulling.signal)
+        : NO_SUSPECTS;
+      this.#isReconnect = true;
+      const publisher = AckedPublisher.of(connection);
+      const runner = this.#deps.createRunner({ publisher, jsm, suspects });
       this.#session = { pull: this.#createPull(connection), runner, jsm };
       this.#fill();
     } catch (error) {

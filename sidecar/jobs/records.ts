@@ -12,10 +12,12 @@ import { JOBS_STREAM, RESULTS_STREAM } from '../../common/jobs/streams.ts';
 import { deadHeaders, type DeadHistory } from '../../common/jobs/dead.ts';
 import { getStored, type JetStreamManager } from '../../common/nats.ts';
 import { functionSubject, resultSubject, type FunctionId } from '../../common/subjects.ts';
+import type { Suspects } from './suspects.ts';
 
 export interface JetStream {
   readonly publisher: AckedPublisher;
   readonly jsm: JetStreamManager;
+  readonly suspects: Suspects;
 }
 
 /** Less than the ack wait, so that a job is given back before it is taken away. */
@@ -30,12 +32,16 @@ export class Records {
     this.#jetstream = jetstream;
   }
 
-  /** What earlier deliveries left. A first delivery has nothing, and pays nothing for asking. */
-  async before(message: Delivery): Promise<JobState | undefined> {
-    if (message.deliveries <= 1) return undefined;
+  /**
+   * What earlier deliveries left. A first delivery that can be believed has nothing, and pays nothing for asking. A
+   * record with another secret is of a job of an earlier stream, whose numbers began at 1 too.
+   */
+  async before(message: Delivery, { secret }: JobHead): Promise<JobState | undefined> {
+    if (message.deliveries <= 1 && message.seq > this.#jetstream.suspects.upTo) return undefined;
     const subject = resultSubject(this.#id, message.seq);
     const stored = await getStored(this.#jetstream.jsm, RESULTS_STREAM, { last_by_subj: subject });
-    return stored && decodeState(stored.data);
+    const state = stored && decodeState(stored.data);
+    return state?.secret === secret ? state : undefined;
   }
 
   /** @throws when JetStream does not confirm: the job is then given back untouched */

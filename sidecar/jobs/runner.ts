@@ -100,7 +100,7 @@ export class JobRunner {
   }
 
   async #runKnown(delivery: Delivery, job: Job, signal: AbortSignal): Promise<void> {
-    const before = await this.#deps.records.before(delivery);
+    const before = await this.#deps.records.before(delivery, job.head);
     if (before?.state === 'done' || before?.state === 'dead') {
       await this.#deps.records.sendResult(delivery, job.head, before);
       return delivery.ack(); // its end was recorded, only the ack was lost
