@@ -120,9 +120,10 @@ async function measure(world: World, quick: boolean, say: (line: string) => void
   const connection = await waitFor(() => world.link.connection, { what: 'connected to NATS' });
   const bare = await bareSide(connection);
   const rows: Row[] = [];
-  const bursting = await slimfaasSide(world.url, BURST_CONNECTIONS, world.arrivals);
   // A proxy of some minutes has compiled its hot code; one that has just started takes twice as long.
-  for (let i = 0; i < WARM_UPS; i++) for (const side of [bursting, bare]) await burst(side, 64, 1_000);
+  await withBursting(world, async (bursting) => {
+    for (let i = 0; i < WARM_UPS; i++) for (const side of [bursting, bare]) await burst(side, 64, 1_000);
+  });
   for (const size of SIZES) {
     for (const connections of [1, 16]) {
       const ours = await slimfaasSide(world.url, connections, world.arrivals);
@@ -133,14 +134,22 @@ async function measure(world: World, quick: boolean, say: (line: string) => void
       say(`${bytes(size)}, ${connections} connections: paced`);
     }
   }
-  for (const size of SIZES) {
-    // The same 64 MiB at most: a burst is about messages, not about the disk.
-    const count = Math.min(1_000, Math.floor((64 * 1_048_576) / size));
-    rows.push(...(await bursts(world.parts, [bursting, bare], size, { count, rounds: quick ? 3 : 9 })));
-    say(`${bytes(size)}: burst`);
-  }
-  for (const side of [bursting, bare]) await side.close();
+  await withBursting(world, async (bursting) => {
+    for (const size of SIZES) {
+      // The same 64 MiB at most: a burst is about messages, not about the disk.
+      const count = Math.min(1_000, Math.floor((64 * 1_048_576) / size));
+      rows.push(...(await bursts(world.parts, [bursting, bare], size, { count, rounds: quick ? 3 : 9 })));
+      say(`${bytes(size)}: burst`);
+    }
+  });
+  await bare.close();
   return rows;
+}
+
+/** Connections of its own: the proxy closes those that are idle for 75 s. */
+async function withBursting(world: World, run: (side: Side) => Promise<void>): Promise<void> {
+  const side = await slimfaasSide(world.url, BURST_CONNECTIONS, world.arrivals);
+  await run(side).finally(() => side.close());
 }
 
 interface Times {

@@ -57,6 +57,7 @@ class Line {
 
   exchange(head: string, body: Buffer): Promise<number> {
     return new Promise((resolve, reject) => {
+      if (this.socket.destroyed) return reject(new Error('the server closed an idle connection'));
       this.#resolve = resolve;
       this.#reject = reject;
       if (body.length < 65_536) return void this.socket.write(head + body.toString('latin1'), 'latin1');

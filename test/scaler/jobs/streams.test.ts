@@ -25,7 +25,7 @@ const job = encodeJob(
 );
 
 test('all streams are made, twice without harm, and a changed setting updates what exists', async () => {
-  await using nats = await startJetStream(undefined);
+  await using nats = await startJetStream(null);
   await reconcileStreams(nats.jsm, jobSettings, silentLog);
   await reconcileStreams(nats.jsm, jobSettings, silentLog);
   const names: string[] = [];
