@@ -94,7 +94,10 @@ export class PullConsumer {
     this.#options.onJob(deliveryOf(message));
   }
 
-  /** The server serves requests in order, so a message ends a credit of the oldest one. */
+  /**
+   * A message does not say which request it answers, and the server takes them in turn: with several open the count of
+   * each would drift, and a request would seem open that is over. So one is asked at a time, when the last is spent.
+   */
   #spend(): void {
     for (const [reply, request] of this.#requests) {
       request.credits -= 1;

@@ -77,8 +77,8 @@ export class CallbackDeliverer implements Running {
   }
 
   #fill(): void {
-    const free = HANDS - this.#running.size - (this.#pull?.credits ?? 0);
-    if (free > 0) this.#pull?.ask(free);
+    const free = HANDS - this.#running.size;
+    if (free > 0 && this.#pull?.credits === 0) this.#pull.ask(free);
   }
 
   #receive(delivery: Delivery): void {

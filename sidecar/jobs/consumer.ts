@@ -146,10 +146,10 @@ export class JobConsumer implements Running {
     if (!pull || this.#isStopping) return;
     const waitMs = this.#pausedUntil - performance.now();
     if (waitMs > 0) return void setTimeout(() => this.#fill(), waitMs).unref();
-    const wanted = this.#deps.places.room - pull.credits - this.#inLine;
-    // A request a job is a sixth of a job's cost in the server. While more places are asked for than are not,
-    // nothing is late: what comes meanwhile is delivered, and asks again from here.
-    if (wanted > 0 && wanted >= pull.credits) pull.ask(wanted);
+    const free = this.#deps.places.room - this.#inLine;
+    // One request at a time, for all that is free: a request a job would be a sixth of its cost in the server, and of
+    // several open ones nobody can tell which a message has answered. Nothing is late: while it is open it delivers.
+    if (free > 0 && pull.credits === 0) pull.ask(free);
     // While we ask and nothing comes, nothing waits that could run here.
     if (pull.credits > 0) this.#deps.fairness.areJobsWaiting = false;
   }
