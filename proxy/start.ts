@@ -10,7 +10,7 @@ import type { Registry } from '../common/metrics.ts';
 import type { NatsLink } from '../common/nats.ts';
 import type { FunctionId } from '../common/subjects.ts';
 import { watchSlowClients } from './active-calls.ts';
-import type { Resolve } from './callback-urls/post.ts';
+import type { Resolve } from './callback-urls/resolve.ts';
 import { systemClock, type Clock } from './clock.ts';
 import { Ending } from './ending.ts';
 import type { ProxyConfig } from './flags.ts';

@@ -4,7 +4,8 @@
  */
 import { ReasonError } from '../../common/errors.ts';
 import type { CallbackAllow } from './allow.ts';
-import { checkedAddress, type Resolve } from './post.ts';
+import { checkedAddress } from './post.ts';
+import type { Resolve } from './resolve.ts';
 
 export const CALLBACK_URL_HEADER = 'x-callback-url';
 

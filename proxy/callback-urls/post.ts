@@ -3,19 +3,13 @@
  * judged, so that a name that points elsewhere a moment later leads nowhere. No redirects, no kept connections, no
  * proxy from the environment; bounded in time, and of the answer only the status is read.
  */
-import { lookup } from 'node:dns/promises';
 import { request as httpRequest, type RequestOptions } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
 import { describeError } from '../../common/errors.ts';
 import { HEADER } from '../../common/names.ts';
 import { hostOf, type CallbackAllow } from './allow.ts';
-
-/** All addresses of a name. Rejects when there is none. */
-export type Resolve = (host: string) => Promise<readonly string[]>;
-
-export const resolveBySystem: Resolve = async (host) =>
-  (await lookup(host, { all: true })).map(({ address }) => address);
+import type { Resolve } from './resolve.ts';
 
 export type PostOutcome =
   | { readonly kind: 'delivered'; readonly status: number }

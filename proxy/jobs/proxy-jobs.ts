@@ -6,7 +6,7 @@ import type { NatsLink } from '../../common/nats.ts';
 import { CallbackAllow } from '../callback-urls/allow.ts';
 import { CallbackDeliverer } from '../callback-urls/deliverer.ts';
 import { CallbackGate } from '../callback-urls/gate.ts';
-import { resolveBySystem, type Resolve } from '../callback-urls/post.ts';
+import { resolveBySystem, type Resolve } from '../callback-urls/resolve.ts';
 import type { ProxyConfig } from '../flags.ts';
 import type { AcceptOptions } from './accept.ts';
 import { DeadLetters } from './dead-letters.ts';

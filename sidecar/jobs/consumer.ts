@@ -56,6 +56,8 @@ interface Session {
 const PAUSE_MS = 500;
 /** How often a pod whose places are all taken looks whether jobs wait. */
 const LOOK_MS = 1_000;
+/** After so long without a job what was said to wait has gone to other pods. */
+const QUIET_MS = 50;
 /** A third of the ack wait: a job in our line is not given to another pod meanwhile. */
 const LINE_MS = 5_000;
 
@@ -68,6 +70,8 @@ export class JobConsumer implements Running {
   #session: Session | undefined;
   #isReconnect = false;
   #inLine = 0;
+  #receivedAt = -Infinity;
+  #quiet: NodeJS.Timeout | undefined;
   #pausedUntil = 0;
 
   constructor(deps: ConsumerDeps) {
@@ -150,11 +154,25 @@ export class JobConsumer implements Running {
     // One request at a time, for all that is free: a request a job would be a sixth of its cost in the server, and of
     // several open ones nobody can tell which a message has answered. Nothing is late: while it is open it delivers.
     if (free > 0 && pull.credits === 0) pull.ask(free);
-    // While we ask and nothing comes, nothing waits that could run here.
-    if (pull.credits > 0) this.#deps.fairness.areJobsWaiting = false;
+    this.#noticeQuiet(pull);
+  }
+
+  /**
+   * While a request is open and nothing comes, nothing waits that could run here. Not at once: what was said to wait
+   * comes a round trip later, and callers must not have taken its places by then.
+   */
+  #noticeQuiet(pull: PullConsumer): void {
+    if (!this.#deps.fairness.areJobsWaiting || pull.credits === 0) return;
+    this.#quiet ??= setTimeout(() => {
+      this.#quiet = undefined;
+      const isQuiet = performance.now() - this.#receivedAt >= QUIET_MS && pull.credits > 0;
+      if (isQuiet) this.#deps.fairness.areJobsWaiting = false;
+      else this.#noticeQuiet(pull);
+    }, QUIET_MS).unref();
   }
 
   #receive(delivery: Delivery): void {
+    this.#receivedAt = performance.now();
     const session = this.#session;
     if (!session || this.#isStopping) return delivery.nak(0);
     // A void is nothing to run, so it needs no place.

@@ -8,7 +8,7 @@ import {
   streamConfigs,
 } from '../../../common/jobs/streams.ts';
 import type { JobView } from '../../../proxy/jobs/query.ts';
-import type { Resolve } from '../../../proxy/callback-urls/post.ts';
+import type { Resolve } from '../../../proxy/callback-urls/resolve.ts';
 import { jobSettings } from '../../helpers/jetstream.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { App } from '../../sidecar/support/app.ts';

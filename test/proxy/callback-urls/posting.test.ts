@@ -7,7 +7,8 @@ import { test, type TestContext } from 'node:test';
 import { CALLBACK_TTL_MS } from '../../../common/jobs/streams.ts';
 import { CallbackAllow } from '../../../proxy/callback-urls/allow.ts';
 import { nextDelayMs } from '../../../proxy/callback-urls/deliverer.ts';
-import { postResult, type Resolve } from '../../../proxy/callback-urls/post.ts';
+import { postResult } from '../../../proxy/callback-urls/post.ts';
+import { fewAtOnce, type Resolve } from '../../../proxy/callback-urls/resolve.ts';
 
 async function receiver(
   t: TestContext,
@@ -119,6 +120,35 @@ test('an endless answer is cut at its head, a silent receiver and a silent resol
   const late = { kind: 'failed', why: 'no answer within 0.2 s' };
   assert.deepEqual(await post(`http://127.0.0.1:${silent.port}/`, nobody, 200), late);
   assert.deepEqual(await post('http://hooks.test/', () => new Promise(() => undefined), 200), late);
+});
+
+test('names are resolved few at once, in order; beyond a short line not at all', async () => {
+  const open: { host: string; done: PromiseWithResolvers<string[]> }[] = [];
+  const resolve = fewAtOnce(
+    (host) => {
+      const done = Promise.withResolvers<string[]>();
+      open.push({ host, done });
+      return done.promise;
+    },
+    { atOnce: 2, inLine: 2 },
+  );
+  const asked = ['a', 'b', 'c', 'd'].map((host) => resolve(host));
+  await assert.rejects(resolve('e'), /too many names/);
+  assert.deepEqual(
+    open.map(({ host }) => host),
+    ['a', 'b'],
+  );
+  open[0]?.done.reject(new Error('gone'));
+  await assert.rejects(asked[0] ?? assert.fail(), /gone/);
+  assert.equal(open[2]?.host, 'c', 'a failure gives its turn on too');
+  for (const [i, name] of ['b', 'c', 'd'].entries()) {
+    open[i + 1]?.done.resolve([name]);
+    assert.deepEqual(await asked[i + 1], [name]);
+  }
+  const last = resolve('f');
+  assert.equal(open.at(-1)?.host, 'f', 'nobody is in line any more');
+  open.at(-1)?.done.resolve(['f']);
+  await last;
 });
 
 test('what may become better is tried again; 410 may not', async (t) => {
