@@ -116,7 +116,10 @@ interface PubAck {
 
 function outcomeOf(message: Msg): PublishOutcome {
   if (message.data.length === 0)
-    return { kind: 'not-sent', error: new Error('no stream takes jobs; is JetStream on?') };
+    return {
+      kind: 'not-sent',
+      error: new Error('no stream takes it now; is JetStream on, and has it a leader?'),
+    };
   let ack: PubAck;
   try {
     ack = message.json<PubAck>();
