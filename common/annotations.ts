@@ -63,6 +63,8 @@ export const ANNOTATION = {
   sidecarResources: 'slimfaas.dev/sidecar-resources',
   paused: 'slimfaas.dev/paused',
   ordered: 'slimfaas.dev/ordered',
+  retryJitter: 'slimfaas.dev/retry-jitter',
+  jobShare: 'slimfaas.dev/job-share',
 } as const;
 
 const KNOWN: readonly string[] = Object.values(ANNOTATION);
@@ -154,6 +156,8 @@ type Overrides = Pick<
   | 'sidecarResources'
   | 'paused'
   | 'ordered'
+  | 'retryJitterPercent'
+  | 'jobSharePercent'
 >;
 
 function readOverrides(source: Source): Overrides {
@@ -166,6 +170,8 @@ function readOverrides(source: Source): Overrides {
     sidecarResources: readJson(source, ANNOTATION.sidecarResources, readResources),
     paused: source.read(ANNOTATION.paused, bool, false),
     ordered: source.read(ANNOTATION.ordered, bool, false),
+    retryJitterPercent: source.read(ANNOTATION.retryJitter, int(0, 100), undefined),
+    jobSharePercent: source.read(ANNOTATION.jobShare, int(0, 100), undefined),
   };
 }
 

@@ -107,6 +107,10 @@ export interface FunctionSpec {
   readonly paused: boolean;
   /** slimfaas.dev/ordered "true": jobs run one at a time, in order. */
   readonly ordered: boolean;
+  /** slimfaas.dev/retry-jitter: a job's next try comes up to so much later, at random. */
+  readonly retryJitterPercent: number | undefined;
+  /** slimfaas.dev/job-share: the part of a pod's places that jobs get while calls wait too. */
+  readonly jobSharePercent: number | undefined;
 }
 
 export interface SidecarResources {

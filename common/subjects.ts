@@ -8,7 +8,7 @@ export interface FunctionId {
   readonly name: string;
 }
 
-export type FunctionSubjectKind = 'wake' | 'activity' | 'ready' | 'share' | 'job' | 'dead';
+export type FunctionSubjectKind = 'wake' | 'activity' | 'ready' | 'share' | 'job' | 'dead' | 'callback';
 
 const PREFIX = 'slimfaas';
 
@@ -28,6 +28,18 @@ export function eventSubject(namespace: string, event: string): string {
 /** Where a job's state and result are kept: the job's own sequence on SLIMFAAS_JOBS is its last token. */
 export function resultSubject(id: FunctionId, sequence: number): string {
   return `${PREFIX}.result.${escapeToken(id.namespace)}.${escapeToken(id.name)}.${sequence}`;
+}
+
+export function everyResult(): string {
+  return `${PREFIX}.result.*.*.*`;
+}
+
+/** The job whose state is kept there; undefined for any other subject. */
+export function parseResultSubject(subject: string): { id: FunctionId; sequence: number } | undefined {
+  const [prefix, kind, namespace, name, last = '', ...rest] = subject.split('.');
+  const isResult = prefix === PREFIX && kind === 'result' && rest.length === 0 && /^\d{1,15}$/.test(last);
+  if (!isResult || !namespace || !name) return undefined;
+  return { id: { namespace: unescapeToken(namespace), name: unescapeToken(name) }, sequence: Number(last) };
 }
 
 /** Core request to the sidecars of a function: who holds this job? Carries `JobQuestion`. */
@@ -65,7 +77,8 @@ function isKind(kind: string | undefined): kind is FunctionSubjectKind {
     kind === 'ready' ||
     kind === 'share' ||
     kind === 'job' ||
-    kind === 'dead'
+    kind === 'dead' ||
+    kind === 'callback'
   );
 }
 

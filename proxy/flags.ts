@@ -153,12 +153,20 @@ export const proxyFlags = {
     group: 'Jobs',
     describe: 'status of an accepted job: 201, or 202 for clients of later SlimFaas versions',
   },
-  'max-jobs': {
+  'max-job-bytes': {
     type: 'int',
-    default: 10_000,
-    min: 1,
+    default: 0,
+    min: 0,
     group: 'Jobs',
-    describe: "a function's jobs from which on 429 is the answer; must equal the scaler's --max-jobs",
+    describe:
+      "bytes that the bodies of one function's unfinished jobs may have, of those that this proxy accepted; beyond it 429; 0: no such bound",
+  },
+  'callback-allow': {
+    type: 'list',
+    default: [],
+    group: 'Jobs',
+    describe:
+      'where X-Callback-Url may have results posted: hooks.example.com, *.example.com, receiver.shop.svc:8080, 10.1.0.0/16 or *, separated by commas; empty: nowhere',
   },
   'job-ack-timeout': {
     type: 'number',

@@ -13,6 +13,7 @@ import { createIds } from './ids.ts';
 import type { ProxyJobs } from './jobs/proxy-jobs.ts';
 import type { ProxyState } from './proxy-state.ts';
 import { ReplayBudget } from './replay-budget.ts';
+import { ACCEPT_PREFIX, createAcceptRoute } from './routes/accept-route.ts';
 import { createFunctionRoute, FUNCTION_PREFIX } from './routes/function-route.ts';
 import { addHealthRoutes } from './routes/health-routes.ts';
 import { addDeadRoutes } from './routes/dead-routes.ts';
@@ -49,6 +50,7 @@ export function createServers(
   const common = { ...state, ...deps, ids };
   const replay = new ReplayBudget(config['replay-bytes']);
   const functionRoute = createFunctionRoute({ ...common, replay });
+  const acceptRoute = createAcceptRoute(common);
   const app = createApp({
     log: deps.log,
     addRoutes(router: Router) {
@@ -65,6 +67,7 @@ export function createServers(
       if (deps.ending.hasBegun) res.shouldKeepAlive = false;
       // Past Koa: its context costs 3 KB of heap a call that waits and a tenth of the CPU of one that does not.
       if (req.url?.startsWith(FUNCTION_PREFIX)) functionRoute(req, res);
+      else if (req.url?.startsWith(ACCEPT_PREFIX)) acceptRoute(req, res);
       else void handle(req, res);
     },
     {

@@ -10,6 +10,7 @@ import type { Registry } from '../common/metrics.ts';
 import type { NatsLink } from '../common/nats.ts';
 import type { FunctionId } from '../common/subjects.ts';
 import { watchSlowClients } from './active-calls.ts';
+import type { Resolve } from './callback-urls/resolve.ts';
 import { systemClock, type Clock } from './clock.ts';
 import { Ending } from './ending.ts';
 import type { ProxyConfig } from './flags.ts';
@@ -34,6 +35,8 @@ export interface ProxyDeps {
   readonly registry: Registry;
   readonly clock?: Clock;
   readonly random?: () => number;
+  /** Of the names in X-Callback-Url. */
+  readonly resolve?: Resolve;
 }
 
 export interface RunningProxy extends Running {
@@ -44,6 +47,7 @@ export interface RunningProxy extends Running {
 /** Resolves when it listens; `/ready` tells when it knows its functions. */
 export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<RunningProxy> {
   const { log, kube, nats, registry, clock = systemClock, random = Math.random } = deps;
+  const jobs = createProxyJobs(config, deps); // first: it may find a flag that cannot be used
   const stops = new StopStack(log);
   const podName = config['pod-name'];
   const wake = createWake({ nats, scalerUrl: config['scaler-url'], podName, log });
@@ -63,7 +67,6 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
   const going = (): string[] => (ending.hasBegun ? ['the proxy is ending'] : []);
   const missing = (): string[] => [...going(), ...(nats.isConnected ? [] : ['NATS']), ...watch.missing];
   const obstacles = (): string[] => [...going(), ...(watch.wasSynced ? [] : watch.missing)];
-  const jobs = createProxyJobs(config, { nats, log });
   stops.add('unsettled jobs', () => jobs.stop());
   const serving = { log, clock, registry, wake, tunnels, stream, jobs, ending, missing, obstacles };
   const servers = createServers(config, state, serving);

@@ -130,7 +130,7 @@ export const scalerFlags = {
     default: 10_000,
     min: 1,
     group: 'Jobs',
-    describe: 'jobs of one function that may be queued, running or waiting for a retry',
+    describe: 'jobs of one function that may be queued, running or waiting for a retry; beyond it 429',
   },
   'job-max-bytes': {
     type: 'int',

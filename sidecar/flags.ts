@@ -115,6 +115,14 @@ export const sidecarFlags = {
     group: MESSAGING,
     describe: 'events that the app receives',
   },
+  'retry-jitter': {
+    type: 'int',
+    default: 0,
+    min: 0,
+    max: 100,
+    group: RETRIES,
+    describe: "percent by which a job's retry delay is prolonged at most, at random",
+  },
   ordered: { type: 'boolean', default: false, group: MESSAGING, describe: 'jobs one at a time, in order' },
 
   'log-level': LOG_LEVEL_FLAG,

@@ -174,6 +174,7 @@ function buildJobs(config: SidecarConfig, { nats, log }: SidecarDeps, parts: Job
     nats,
     log,
     policy: parseCallPolicy('async-policy', config['async-policy'], DEFAULT_ASYNC_POLICY),
+    jitter: config['retry-jitter'] / 100,
     isOrdered: config.ordered,
   });
 }

@@ -95,6 +95,8 @@ function environment(facts: SidecarFacts, defaults: SidecarDefaults): NonNullabl
     PUBLISH_POLICY: JSON.stringify(spec.publish),
     SUBSCRIBE_EVENTS: spec.subscribeEvents.map(({ event }) => event).join(',') || undefined,
     ORDERED: spec.ordered ? 'true' : undefined,
+    RETRY_JITTER: spec.retryJitterPercent?.toString(),
+    JOB_SHARE: spec.jobSharePercent?.toString(),
     DRAIN_SECONDS: String(facts.drainSeconds),
   };
   const plain = Object.entries(values).flatMap(([name, value]) =>

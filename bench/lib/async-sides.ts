@@ -4,7 +4,6 @@
  */
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { Agent, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { storeBody } from '../../common/jobs/body-store.ts';
 import { INLINE_BODY_MAX } from '../../common/jobs/job.ts';
@@ -15,9 +14,12 @@ import {
   StorageType,
   type NatsConnection,
 } from '../../common/nats.ts';
+import { openLeanClient } from './lean-client.ts';
 
 /** Each resolves with the milliseconds from the start of the post. */
 export interface Sending {
+  /** On the clock of `now`. */
+  readonly begunAt: number;
   readonly accepted: Promise<number>;
   readonly arrived: Promise<number>;
 }
@@ -28,7 +30,8 @@ export interface Side {
   close(): Promise<void>;
 }
 
-const now = (): number => Number(process.hrtime.bigint()) / 1e6;
+/** Milliseconds of the kernel's monotonic clock. */
+export const now = (): number => Number(process.hrtime.bigint()) / 1e6;
 
 /** What has arrived, and who waits for it; either may be first. */
 class Arrivals {
@@ -71,32 +74,30 @@ export async function listenForArrivals(): Promise<ArrivalPort> {
   return { port: (socket.address() as AddressInfo).port, arrivals, close: () => socket.close() };
 }
 
-export function slimfaasSide(url: string, connections: number, { arrivals }: ArrivalPort): Side {
-  const agent = new Agent({ keepAlive: true, maxSockets: connections });
+export async function slimfaasSide(
+  url: string,
+  connections: number,
+  { arrivals }: ArrivalPort,
+): Promise<Side> {
+  const client = await openLeanClient(url, connections);
   let sent = 0;
   return {
     name: 'slimfaas',
     send(body) {
       const mark = `${connections}-${body.length}-${sent++}-${Date.now()}`;
       const begun = now();
-      const accepted = post(url, agent, mark, body).then(() => now() - begun);
-      return { accepted, arrived: accepted.then(() => arrivals.of(mark)).then((at) => at - begun) };
+      const accepted = client.post(`X-Bench: ${mark}\r\n`, body).then((status) => {
+        if (status !== 201) throw new Error(`a job was answered with ${status}`);
+        return now() - begun;
+      });
+      return {
+        begunAt: begun,
+        accepted,
+        arrived: accepted.then(() => arrivals.of(mark)).then((at) => at - begun),
+      };
     },
-    close: async () => agent.destroy(),
+    close: async () => client.close(),
   };
-}
-
-function post(url: string, agent: Agent, mark: string, body: Buffer): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const headers = { 'X-Bench': mark, 'Content-Length': body.length };
-    const req = request(url, { method: 'POST', agent, headers }, (res) => {
-      res.resume();
-      if (res.statusCode === 201) res.once('end', resolve);
-      else reject(new Error(`a job was answered with ${res.statusCode}`));
-    });
-    req.once('error', reject);
-    req.end(body);
-  });
 }
 
 const STREAM = 'BENCH';
@@ -136,7 +137,7 @@ export async function bareSide(connection: NatsConnection): Promise<Side> {
       const mark = String(sent++);
       const begun = now();
       const accepted = publish(mark, body).then(() => now() - begun);
-      return { accepted, arrived: arrivals.of(mark).then((at) => at - begun) };
+      return { begunAt: begun, accepted, arrived: arrivals.of(mark).then((at) => at - begun) };
     },
     async close() {
       await messages.close();

@@ -21,7 +21,7 @@ export interface JobHead {
   readonly acceptedAtMs: number;
   /** Where the body is when it is not inline. */
   readonly object?: { readonly name: string; readonly size: number };
-  /** Where the result is posted, once allowed. */
+  /** Where the result is posted; checked when the job was accepted. */
   readonly callbackUrl?: string;
   /** The element id of the dead job that this one replays. */
   readonly replayOf?: string;

@@ -46,6 +46,17 @@ export function encodeState(state: JobState): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(state));
 }
 
+/**
+ * Whether an encoded state is an end, without parsing up to 90 KB of result: inside a JSON string the quotes would be
+ * escaped, and no inner object has a key of that name.
+ */
+export function isFinalState(data: Uint8Array): boolean {
+  const text = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+  return ENDS.some((end) => text.includes(end));
+}
+
+const ENDS = ['done', 'dead', 'cancelled'].map((state) => Buffer.from(`"state":"${state}"`));
+
 /** @throws MessageError */
 export function decodeState(data: Uint8Array): JobState {
   let value: Partial<JobState> | null;

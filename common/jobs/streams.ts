@@ -19,6 +19,14 @@ export const JOBS_STREAM = 'SLIMFAAS_JOBS';
 export const DEAD_STREAM = 'SLIMFAAS_DEAD';
 export const RESULTS_STREAM = 'SLIMFAAS_RESULTS';
 export const BODIES_STREAM = 'SLIMFAAS_BODIES';
+/** Results on their way to the URLs that their jobs were given. */
+export const CALLBACKS_STREAM = 'SLIMFAAS_CALLBACKS';
+/** Shared by all proxies. */
+export const CALLBACKS_CONSUMER = 'proxies';
+/** For so long a result is offered to its URL. */
+export const CALLBACK_TTL_MS = 24 * 3_600_000;
+/** Of all functions, each up to 120 KB; a job whose result finds no place waits with its end. */
+const CALLBACKS_MAX = 10_000;
 
 /** A message that only asks whether its message id is known: never run, deleted by whoever sent it. */
 export const VOID_HEADER = 'Slimfaas-Void';
@@ -83,6 +91,15 @@ export function streamConfigs(settings: JobSettings): Partial<StreamConfig>[] {
       discard: DiscardPolicy.New,
       max_age: nanos(settings.bodyTtlMs),
     },
+    {
+      ...common,
+      name: CALLBACKS_STREAM,
+      subjects: ['slimfaas.callback.*.*'],
+      retention: RetentionPolicy.Workqueue,
+      discard: DiscardPolicy.New,
+      max_msgs: CALLBACKS_MAX,
+      max_age: nanos(CALLBACK_TTL_MS),
+    },
   ];
 }
 
@@ -107,3 +124,19 @@ export function consumerConfig(
     max_ack_pending: isOrdered ? 1 : settings.maxJobsPerFunction,
   };
 }
+
+/** All proxies pull from one: whichever has a hand free posts the next. */
+export function callbacksConsumerConfig(): Partial<ConsumerConfig> {
+  return {
+    durable_name: CALLBACKS_CONSUMER,
+    ack_policy: AckPolicy.Explicit,
+    ack_wait: nanos(CALLBACK_ACK_WAIT_MS),
+    deliver_policy: DeliverPolicy.All,
+    replay_policy: ReplayPolicy.Instant,
+    max_deliver: -1,
+    max_ack_pending: CALLBACKS_MAX,
+  };
+}
+
+/** Longer than a post may take. */
+const CALLBACK_ACK_WAIT_MS = 60_000;

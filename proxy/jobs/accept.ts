@@ -12,10 +12,14 @@ import { JOBS_STREAM, RESULTS_STREAM } from '../../common/jobs/streams.ts';
 import { getStored, type NatsConnection } from '../../common/nats.ts';
 import { bodyLength, headerValue, withoutHeaders, type RequestHead } from '../../common/relay/index.ts';
 import { functionKey, resultSubject, type FunctionId } from '../../common/subjects.ts';
+import { CALLBACK_URL_HEADER, type CallbackGate } from '../callback-urls/gate.ts';
 import { createIds } from '../ids.ts';
+import type { JobBytes, Room } from './job-bytes.ts';
 import { publishJob, UnsettledError, type Accepted, type PublisherOptions } from './publisher.ts';
 
 export interface AcceptOptions extends PublisherOptions {
+  readonly callbacks: CallbackGate;
+  readonly bytes: JobBytes;
   readonly maxBodyBytes: number;
   readonly clock: () => number;
 }
@@ -38,15 +42,39 @@ export async function acceptJob(
   upload: Upload,
   options: AcceptOptions,
 ): Promise<string> {
+  const callbackUrl = headerValue(head.headers, CALLBACK_URL_HEADER);
+  if (callbackUrl !== undefined) await options.callbacks.check(callbackUrl);
+  const announced = Number(upload.req.headers['content-length'] ?? 0);
+  if (announced > options.maxBodyBytes) throw tooLarge(options.maxBodyBytes);
+  const room = await options.bytes.reserve(id, announced);
+  try {
+    return await acceptWithRoom(id, { ...head, callbackUrl }, upload, { ...options, room });
+  } finally {
+    room.release();
+  }
+}
+
+async function acceptWithRoom(
+  id: FunctionId,
+  head: RequestHead & { readonly callbackUrl: string | undefined },
+  upload: Upload,
+  options: AcceptOptions & { readonly room: Room },
+): Promise<string> {
+  const { callbackUrl } = head;
   const secret = newSecret();
   const body = await takeBody(secret, upload, options);
+  await options.room.resize(body.stored?.size ?? body.inline.length).catch(async (error: unknown) => {
+    if (body.stored) await discard(options, body.stored);
+    throw error;
+  });
   const job: JobHead = {
     secret,
     method: head.method,
     path: head.path,
-    headers: withoutHeaders(head.headers, FRAMING),
+    headers: withoutHeaders(head.headers, OURS),
     acceptedAtMs: options.clock(),
     ...(body.stored ? { object: body.stored } : {}),
+    ...(callbackUrl === undefined ? {} : { callbackUrl }),
   };
   const key = headerValue(head.headers, 'idempotency-key');
   const messageId = key === undefined ? secret : hash(`${functionKey(id)}\n${key}`);
@@ -56,15 +84,21 @@ export async function acceptJob(
     if (body.stored && !mayBeStored) await discard(options, body.stored);
     throw error;
   });
-  if (!accepted.isDuplicate || key === undefined) return elementId(secret, accepted.sequence);
+  if (!accepted.isDuplicate || key === undefined) {
+    options.room.settle(accepted.sequence);
+    return elementId(secret, accepted.sequence);
+  }
   const first = await firstSecret(id, accepted, options);
   // Our own first try may be the first: then the body is the job's.
   if (body.stored && first !== secret) await discard(options, body.stored);
   return elementId(first, accepted.sequence);
 }
 
-/** The body is stored whole, so its framing is made anew; and nobody waits for a 100 any more. */
-const FRAMING = new Set(['content-length', 'transfer-encoding', 'expect', 'trailer']);
+/**
+ * The body is stored whole, so its framing is made anew, and nobody waits for a 100 any more; where the result goes
+ * is not the function's concern.
+ */
+const OURS = new Set(['content-length', 'transfer-encoding', 'expect', 'trailer', CALLBACK_URL_HEADER]);
 
 interface TakenBody {
   readonly inline: Buffer;
@@ -72,10 +106,11 @@ interface TakenBody {
 }
 
 async function takeBody(secret: string, { req, begin }: Upload, options: AcceptOptions): Promise<TakenBody> {
-  const announced = Number(req.headers['content-length'] ?? 0);
-  if (announced > options.maxBodyBytes) throw tooLarge(options.maxBodyBytes);
   begin();
-  if (bodyLength(req.rawHeaders) === 0) return { inline: EMPTY, stored: undefined };
+  const length = bodyLength(req.rawHeaders);
+  if (length === 0) return { inline: EMPTY, stored: undefined };
+  if (length !== undefined && length <= INLINE_BODY_MAX)
+    return { inline: await readWhole(req), stored: undefined };
   const chunks = readBody(req);
   const first = await readUpTo(chunks, INLINE_BODY_MAX);
   if (first.isWhole && first.bytes.length > options.maxBodyBytes) throw tooLarge(options.maxBodyBytes);
@@ -95,12 +130,29 @@ async function takeBody(secret: string, { req, begin }: Upload, options: AcceptO
 
 const EMPTY = Buffer.alloc(0);
 
+/** A small body of known length: its events cost a fraction of an iterator. */
+function readWhole(req: IncomingMessage): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const parts: Buffer[] = [];
+    req.on('data', (chunk: Buffer) => parts.push(chunk));
+    req.once('end', () => resolve(parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts)));
+    req.once('error', (cause) => reject(brokenOff(cause)));
+    req.once('close', () => {
+      if (!req.complete) reject(brokenOff(undefined));
+    });
+  });
+}
+
 async function* readBody(req: IncomingMessage): AsyncGenerator<Buffer> {
   try {
     for await (const chunk of req) yield chunk as Buffer;
   } catch (cause) {
-    throw new ReasonError('bad-request', 'the request broke off before its body was whole', { cause });
+    throw brokenOff(cause);
   }
+}
+
+function brokenOff(cause: unknown): ReasonError {
+  return new ReasonError('bad-request', 'the request broke off before its body was whole', { cause });
 }
 
 async function readUpTo(

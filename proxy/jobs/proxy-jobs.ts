@@ -1,10 +1,17 @@
 /** What the routes of jobs need, made once from the flags. */
 import type { Running } from '../../common/lifecycle.ts';
 import type { Log } from '../../common/log.ts';
+import { Counter, type Registry } from '../../common/metrics.ts';
 import type { NatsLink } from '../../common/nats.ts';
+import { CallbackAllow } from '../callback-urls/allow.ts';
+import { CallbackDeliverer } from '../callback-urls/deliverer.ts';
+import { CallbackGate } from '../callback-urls/gate.ts';
+import { resolveBySystem, type Resolve } from '../callback-urls/resolve.ts';
 import type { ProxyConfig } from '../flags.ts';
 import type { AcceptOptions } from './accept.ts';
 import { DeadLetters } from './dead-letters.ts';
+import { JobBytes } from './job-bytes.ts';
+import { doneUpTo, listenToEnds } from './job-ends.ts';
 import { JobQuery } from './query.ts';
 import { Settler } from './settler.ts';
 
@@ -16,21 +23,66 @@ export interface ProxyJobs extends Running {
   readonly dead: DeadLetters;
 }
 
-export function createProxyJobs(config: ProxyConfig, { nats, log }: { nats: NatsLink; log: Log }): ProxyJobs {
+export interface ProxyJobsDeps {
+  readonly nats: NatsLink;
+  readonly log: Log;
+  readonly registry: Registry;
+  readonly resolve?: Resolve;
+}
+
+const CALLBACK_TIMEOUT_MS = 10_000;
+
+/** @throws UsageError for an entry of `--callback-allow` that is none */
+export function createProxyJobs(config: ProxyConfig, deps: ProxyJobsDeps): ProxyJobs {
+  const { nats, log, resolve = resolveBySystem } = deps;
   const settler = new Settler(nats, log);
+  const allow = new CallbackAllow(config['callback-allow']);
+  const bytes = new JobBytes({
+    maxBytes: config['max-job-bytes'],
+    doneUpTo: (id) => doneUpTo(nats, id),
+  });
+  const endListening = bytes.isOn ? listenToEnds(nats, bytes) : undefined;
   const accept: AcceptOptions = {
     nats,
     settler,
-    maxJobsPerFunction: config['max-jobs'],
+    callbacks: new CallbackGate({ allow, resolve }),
+    bytes,
     ackTimeoutMs: config['job-ack-timeout'] * 1000,
     maxBodyBytes: config['max-body'],
     clock: Date.now,
   };
+  const deliverer = startDeliverer(allow, { ...deps, resolve });
   return {
     accept,
     acceptStatus: config['async-status'],
     query: new JobQuery(nats),
     dead: new DeadLetters(accept),
-    stop: () => settler.stop(),
+    async stop() {
+      endListening?.();
+      await deliverer?.stop();
+      await settler.stop();
+    },
   };
+}
+
+function startDeliverer(
+  allow: CallbackAllow,
+  { nats, log, registry, resolve }: Required<ProxyJobsDeps>,
+): CallbackDeliverer | undefined {
+  const posts = new Counter({
+    name: 'slimfaas_proxy_job_callbacks_total',
+    help: 'Posts of results to X-Callback-Url: delivered, failed (tried again later), refused, given-up',
+    labelNames: ['outcome'],
+    registers: [registry],
+  });
+  if (allow.isOff) return undefined;
+  return new CallbackDeliverer({
+    nats,
+    log,
+    allow,
+    resolve,
+    timeoutMs: CALLBACK_TIMEOUT_MS,
+    ended: (outcome) => posts.inc({ outcome }),
+    now: Date.now,
+  });
 }

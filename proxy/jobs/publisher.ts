@@ -6,9 +6,10 @@
  * there whoever repeats the post learns what became of the first.
  */
 import { describeError, ReasonError } from '../../common/errors.ts';
-import { JOBS_STREAM } from '../../common/jobs/streams.ts';
+import { AckedPublisher, type PublishOutcome } from '../../common/jobs/acked-publisher.ts';
+import { JOBS_STREAM, VOID_HEADER } from '../../common/jobs/streams.ts';
 import { sleep } from '../../common/lifecycle.ts';
-import { ErrorCode, NatsError, natsHeaders, type NatsConnection, type NatsLink } from '../../common/nats.ts';
+import { natsHeaders, type NatsConnection, type NatsLink } from '../../common/nats.ts';
 import { functionSubject, type FunctionId } from '../../common/subjects.ts';
 import type { Settler } from './settler.ts';
 
@@ -33,7 +34,6 @@ export interface Accepted {
 export interface PublisherOptions {
   readonly nats: NatsLink;
   readonly settler: Settler;
-  readonly maxJobsPerFunction: number;
   /** How long a caller may wait for JetStream in all. */
   readonly ackTimeoutMs: number;
   readonly now?: () => number;
@@ -74,63 +74,38 @@ export async function publishJob(job: JobPublish, options: PublisherOptions): Pr
   throw new UnsettledError(lastError);
 }
 
-type Outcome =
-  | ({ readonly kind: 'accepted' } & Accepted)
-  /** JetStream answered: it has not stored it. */
-  | { readonly kind: 'refused'; readonly error: unknown; readonly apiCode: number | undefined }
-  /** Never left this process, or nobody was there to take it. */
-  | { readonly kind: 'not-sent'; readonly error: unknown }
-  | { readonly kind: 'unknown'; readonly error: unknown };
-
-async function tryPublish(job: JobPublish, nats: NatsLink, timeout: number): Promise<Outcome> {
+async function tryPublish(job: JobPublish, nats: NatsLink, timeoutMs: number): Promise<PublishOutcome> {
   const { connection } = nats;
   if (!connection) return { kind: 'not-sent', error: new Error('not connected to NATS') };
-  if (timeout <= 0) return { kind: 'not-sent', error: new Error('no time left') };
-  try {
-    const ack = await publishOnce(connection, job, timeout);
-    return { kind: 'accepted', sequence: ack.seq, isDuplicate: ack.duplicate === true };
-  } catch (error) {
-    if (!(error instanceof NatsError)) return { kind: 'unknown', error };
-    if (error.api_error) return { kind: 'refused', error, apiCode: error.api_error.err_code };
-    if (error.code === ErrorCode.NoResponders) return { kind: 'not-sent', error };
-    return { kind: 'unknown', error };
-  }
-}
-
-function publishOnce(connection: NatsConnection, { id, payload, messageId }: JobPublish, timeout: number) {
-  return jetstreamOf(connection).publish(functionSubject('job', id), payload, {
-    msgID: messageId,
-    timeout,
-    expect: { streamName: JOBS_STREAM },
-  });
-}
-
-/** A client object costs little, but not nothing, at thousands of jobs a second. */
-const clients = new WeakMap<NatsConnection, ReturnType<NatsConnection['jetstream']>>();
-
-function jetstreamOf(connection: NatsConnection): ReturnType<NatsConnection['jetstream']> {
-  let client = clients.get(connection);
-  if (!client) clients.set(connection, (client = connection.jetstream()));
-  return client;
+  if (timeoutMs <= 0) return { kind: 'not-sent', error: new Error('no time left') };
+  const { id, payload, messageId } = job;
+  return AckedPublisher.of(connection).publish(
+    { subject: functionSubject('job', id), payload, messageId },
+    timeoutMs,
+  );
 }
 
 async function refusal(
   { id }: JobPublish,
   { error, apiCode }: { error: unknown; apiCode: number | undefined },
-  { nats, maxJobsPerFunction }: PublisherOptions,
+  { nats }: PublisherOptions,
 ): Promise<ReasonError> {
   // One code for both bounds: only a count tells the function's from the stream's.
-  const jobs = apiCode === STORE_FAILED ? await countJobs(nats, id).catch(() => 0) : 0;
-  if (jobs < maxJobsPerFunction) return unavailable(error);
-  const message = `${id.name} has ${jobs} jobs, which is all that it may have; try again when some are done`;
+  const full = apiCode === STORE_FAILED ? await fullnessOf(nats, id).catch(() => undefined) : undefined;
+  if (!full || full.jobs < full.bound) return unavailable(error);
+  const message = `${id.name} has ${full.jobs} jobs, which is all that it may have; try again when some are done`;
   return new ReasonError('queue-full', message, { cause: error, retryAfterSeconds: RETRY_AFTER_SECONDS });
 }
 
-async function countJobs(nats: NatsLink, id: FunctionId): Promise<number> {
+/** The bound is the stream's own setting, which the scaler made of its `--max-jobs`. */
+async function fullnessOf(
+  nats: NatsLink,
+  id: FunctionId,
+): Promise<{ jobs: number; bound: number } | undefined> {
   const subject = functionSubject('job', id);
   const jsm = await nats.connection?.jetstreamManager({ checkAPI: false });
   const info = await jsm?.streams.info(JOBS_STREAM, { subjects_filter: subject });
-  return info?.state.subjects?.[subject] ?? 0;
+  return info && { jobs: info.state.subjects?.[subject] ?? 0, bound: info.config.max_msgs_per_subject };
 }
 
 function unavailable(cause: unknown): ReasonError {
@@ -138,14 +113,17 @@ function unavailable(cause: unknown): ReasonError {
   return new ReasonError('queue-unavailable', message, { cause, retryAfterSeconds: RETRY_AFTER_SECONDS });
 }
 
-/** The void publish of the settler: same message id, nothing to run. */
-export function publishVoid(connection: NatsConnection, { id, messageId }: JobPublish, header: string) {
+/** The void publish of the settler: same message id, nothing to run. @throws the reason when it is not confirmed */
+export async function publishVoid(
+  connection: NatsConnection,
+  { id, messageId }: JobPublish,
+): Promise<Accepted> {
   const headers = natsHeaders();
-  headers.set(header, '1');
-  return jetstreamOf(connection).publish(functionSubject('job', id), new Uint8Array(0), {
-    msgID: messageId,
-    timeout: TRY_TIMEOUT_MS,
-    headers,
-    expect: { streamName: JOBS_STREAM },
-  });
+  headers.set(VOID_HEADER, '1');
+  const message = { subject: functionSubject('job', id), payload: NOTHING, messageId, headers };
+  const outcome = await AckedPublisher.of(connection).publish(message, TRY_TIMEOUT_MS);
+  if (outcome.kind !== 'accepted') throw outcome.error;
+  return outcome;
 }
+
+const NOTHING = new Uint8Array(0);

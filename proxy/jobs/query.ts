@@ -128,7 +128,9 @@ export class JobQuery {
       getStored(jsm, RESULTS_STREAM, { last_by_subj: resultSubject(id, parsed.sequence) }),
       getStored(jsm, JOBS_STREAM, { seq: parsed.sequence }),
     ]);
-    const state = stateMessage && decodeState(stateMessage.data);
+    const recorded = stateMessage && decodeState(stateMessage.data);
+    // Another secret: the record of an earlier stream's job, whose numbers began at 1 too.
+    const state = recorded?.secret === parsed.secret ? recorded : undefined;
     const isOurs = jobMessage?.subject === functionSubject('job', id) && jobMessage.data.length > 0;
     const job = isOurs ? decodeJob(jobMessage.data).head : undefined;
     const known = state ?? job;
@@ -167,7 +169,7 @@ function bareView(id: string, state: 'queued' | 'running', acceptedAtMs: number)
   return { id, state, acceptedAt: iso(acceptedAtMs), tries: [] };
 }
 
-function viewOf(id: string, state: JobState): JobView {
+export function viewOf(id: string, state: JobState): JobView {
   return {
     id,
     state: state.state,

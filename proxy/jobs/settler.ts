@@ -5,7 +5,7 @@
  * up: the duplicate window bounds it, and so does the life of this process.
  */
 import { describeError } from '../../common/errors.ts';
-import { JOBS_STREAM, VOID_HEADER } from '../../common/jobs/streams.ts';
+import { JOBS_STREAM } from '../../common/jobs/streams.ts';
 import type { Running } from '../../common/lifecycle.ts';
 import type { Log } from '../../common/log.ts';
 import type { NatsLink } from '../../common/nats.ts';
@@ -70,13 +70,13 @@ export class Settler implements Running {
   async #settle(job: JobPublish): Promise<void> {
     const { connection } = this.#nats;
     if (!connection) throw new Error('not connected to NATS');
-    const ack = await publishVoid(connection, job, VOID_HEADER);
+    const ack = await publishVoid(connection, job);
     const jsm = await connection.jetstreamManager({ checkAPI: false });
     // Already gone: a sidecar drops voids that it meets.
-    await jsm.streams.deleteMessage(JOBS_STREAM, ack.seq).catch(() => false);
+    await jsm.streams.deleteMessage(JOBS_STREAM, ack.sequence).catch(() => false);
     this.#pending.delete(job.messageId);
     this.#log.info(
-      { function: functionKey(job.id), wasStored: ack.duplicate },
+      { function: functionKey(job.id), wasStored: ack.isDuplicate },
       'publish without ack is settled',
     );
   }

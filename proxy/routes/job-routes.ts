@@ -1,88 +1,24 @@
-/** The routes of asynchronous jobs: accept, look, cancel, report back. */
+/** The routes of jobs that were accepted: look, cancel, report back. */
 import type { IncomingMessage } from 'node:http';
 import type Router from 'koa-router';
 import type { RouterContext } from 'koa-router';
 import { ReasonError } from '../../common/errors.ts';
-import { HEADER } from '../../common/names.ts';
-import { cutUnreadBody } from '../../common/reason-answer.ts';
-import { serveHead, type RequestHead } from '../../common/relay/index.ts';
 import type { FunctionEntry } from '../function-entry.ts';
 import type { FunctionLookup } from '../function-lookup.ts';
-import { parseFunctionTarget } from '../function-path.ts';
-import { forwardHeaders } from '../headers.ts';
-import type { Ids } from '../ids.ts';
-import type { ActiveCalls } from '../active-calls.ts';
-import { acceptJob } from '../jobs/accept.ts';
 import type { ProxyJobs } from '../jobs/proxy-jobs.ts';
-import { plainAddress } from '../trust.ts';
-import type { Wake } from '../wake.ts';
 
 export interface JobRoutesDeps {
   readonly lookup: FunctionLookup;
-  readonly ids: Ids;
-  readonly wake: Wake;
-  readonly active: ActiveCalls;
   readonly jobs: ProxyJobs;
 }
 
-const ACCEPT_PREFIX = '/async-function/';
 /** `Prefer: wait` is cut here: longer waits meet timeouts of whatever stands in between. */
 const WAIT_MAX_SECONDS = 120;
 
 export function addJobRoutes(router: Router, deps: JobRoutesDeps): void {
-  router.all(/^\/async-function\//, (ctx) => accept(ctx, deps));
   router.get('/async-function-job/:fn/:id', (ctx) => show(ctx, deps));
   router.delete('/async-function-job/:fn/:id', (ctx) => cancel(ctx, deps));
   router.post('/async-function-callback/:fn/:id/:outcome', (ctx) => callback(ctx, deps));
-}
-
-async function accept(ctx: RouterContext, deps: JobRoutesDeps): Promise<void> {
-  const { method, path, headers } = serveHead(ctx.req);
-  const target = parseFunctionTarget(path, ACCEPT_PREFIX);
-  if (!target)
-    throw new ReasonError('unknown-function', 'no function named: use /async-function/{name}/{path}');
-  const entry = deps.lookup.forCall(ctx.req, target.name, target.path);
-  const origin = { address: plainAddress(ctx.req.socket.remoteAddress ?? ''), isTls: false };
-  const head = { method, path: target.path, headers: forwardHeaders(headers, origin, deps.ids) };
-  const begun = performance.now();
-  try {
-    const id = await takeJob(ctx, entry, head, deps);
-    entry.account.series.jobAccepted((performance.now() - begun) / 1000);
-    wakeIfAsleep(entry, deps.wake);
-    ctx.set(HEADER.elementId, id);
-    ctx.set('Location', `/async-function-job/${encodeURIComponent(target.name)}/${id}`);
-    ctx.body = null;
-    ctx.status = deps.jobs.acceptStatus; // last: Koa makes a null body 204
-  } catch (error) {
-    entry.account.series.jobRefused(error instanceof ReasonError ? error.code : 'error');
-    if (!ctx.req.complete) ctx.set('Connection', 'close');
-    ctx.res.once('finish', () => cutUnreadBody(ctx.req));
-    throw error;
-  }
-}
-
-/** Counted among the calls that the proxy finishes before it ends, and cut when its client is too slow. */
-async function takeJob(
-  { req, res }: RouterContext,
-  entry: FunctionEntry,
-  head: RequestHead,
-  { active, jobs }: JobRoutesDeps,
-): Promise<string> {
-  const call = active.add(req, res);
-  const isExpecting = req.headers.expect?.toLowerCase() === '100-continue';
-  const begin = (): void => {
-    if (isExpecting) res.writeContinue();
-  };
-  try {
-    return await acceptJob(entry.id, head, { req, begin }, jobs.accept);
-  } finally {
-    active.remove(call);
-  }
-}
-
-/** The scaler sees the queue within a tick; a function at zero should not wait for that. */
-function wakeIfAsleep(entry: FunctionEntry, wake: Wake): void {
-  if (entry.pods.ready.length === 0) wake(entry.id, Math.max(1, entry.throttler.waiting));
 }
 
 async function show(ctx: RouterContext, deps: JobRoutesDeps): Promise<void> {

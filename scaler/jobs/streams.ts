@@ -4,7 +4,14 @@
  * reported with what to do, and what exists goes on being used.
  */
 import { describeError } from '../../common/errors.ts';
-import { consumerConfig, JOBS_STREAM, streamConfigs, type JobSettings } from '../../common/jobs/streams.ts';
+import {
+  callbacksConsumerConfig,
+  CALLBACKS_STREAM,
+  consumerConfig,
+  JOBS_STREAM,
+  streamConfigs,
+  type JobSettings,
+} from '../../common/jobs/streams.ts';
 import type { Log } from '../../common/log.ts';
 import {
   NatsError,
@@ -23,13 +30,14 @@ export interface JobFunction {
   readonly isOrdered: boolean;
 }
 
-/** Creates or updates every stream. @throws NatsError when JetStream does not answer */
+/** Creates or updates every stream, and the one consumer that belongs to no function. @throws NatsError when JetStream does not answer */
 export async function reconcileStreams(
   jsm: JetStreamManager,
   settings: JobSettings,
   log: Log,
 ): Promise<void> {
   for (const wanted of streamConfigs(settings)) await reconcileStream(jsm, wanted, log);
+  await ensureConsumer(jsm, CALLBACKS_STREAM, callbacksConsumerConfig());
 }
 
 async function reconcileStream(
@@ -67,12 +75,19 @@ export async function reconcileConsumer(
   fn: JobFunction,
   settings: JobSettings,
 ): Promise<void> {
-  const wanted = consumerConfig(fn.id, settings, fn.isOrdered);
-  const name = consumerName(fn.id);
-  const current = await jsm.consumers.info(JOBS_STREAM, name).catch(unless(CONSUMER_NOT_FOUND));
-  if (!current) await jsm.consumers.add(JOBS_STREAM, wanted);
+  await ensureConsumer(jsm, JOBS_STREAM, consumerConfig(fn.id, settings, fn.isOrdered));
+}
+
+async function ensureConsumer(
+  jsm: JetStreamManager,
+  stream: string,
+  wanted: Partial<ConsumerConfig>,
+): Promise<void> {
+  const name = wanted.durable_name as string;
+  const current = await jsm.consumers.info(stream, name).catch(unless(CONSUMER_NOT_FOUND));
+  if (!current) await jsm.consumers.add(stream, wanted);
   else if (Object.entries(wanted).some(([field, value]) => !isSame(valueOf(current.config, field), value))) {
-    await jsm.consumers.update(JOBS_STREAM, name, wanted as ConsumerConfig);
+    await jsm.consumers.update(stream, name, wanted as ConsumerConfig);
   }
 }
 

@@ -8,12 +8,17 @@ export type CallbackOutcome = 'success' | 'error' | 'timeout' | 'ended';
 
 export class Callbacks {
   readonly #running = new Set<string>();
+  /** Held still, while the end is written down; a second callback is too late by now. */
+  readonly #closed = new Set<string>();
   readonly #open = new Map<string, (outcome: CallbackOutcome) => void>();
 
   /** Marks a job as held; returns its release. */
   hold(elementId: string): () => void {
     this.#running.add(elementId);
-    return () => this.#running.delete(elementId);
+    return () => {
+      this.#running.delete(elementId);
+      this.#closed.delete(elementId);
+    };
   }
 
   /** Resolves with the callback, with `timeout` after `timeoutMs`, or with `ended` when the pod ends. */
@@ -22,6 +27,7 @@ export class Callbacks {
       const close = (outcome: CallbackOutcome): void => {
         clearTimeout(timer);
         this.#open.delete(elementId);
+        if (this.#running.has(elementId)) this.#closed.add(elementId);
         resolve(outcome);
       };
       const timer = setTimeout(() => close('timeout'), timeoutMs);
@@ -47,6 +53,7 @@ export class Callbacks {
       return encodeAnswer('closed');
     }
     if (close) return encodeAnswer('waiting-for-callback');
+    if (question.kind === 'callback' && this.#closed.has(question.elementId)) return undefined;
     return this.#running.has(question.elementId) ? encodeAnswer('running') : undefined;
   }
 }

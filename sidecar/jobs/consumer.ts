@@ -6,7 +6,9 @@
  */
 import type { Place } from '../../common/breaker.ts';
 import { describeError } from '../../common/errors.ts';
+import { AckedPublisher } from '../../common/jobs/acked-publisher.ts';
 import type { Delivery } from '../../common/jobs/delivery.ts';
+import { PullConsumer } from '../../common/jobs/pull.ts';
 import { JOBS_STREAM, VOID_HEADER } from '../../common/jobs/streams.ts';
 import type { Running } from '../../common/lifecycle.ts';
 import type { Log } from '../../common/log.ts';
@@ -14,8 +16,8 @@ import type { JetStreamManager, NatsConnection, NatsLink } from '../../common/na
 import { consumerName, jobQuestionSubject, type FunctionId } from '../../common/subjects.ts';
 import type { Callbacks } from './callbacks.ts';
 import type { Fairness } from './fairness.ts';
-import { PullConsumer } from './pull.ts';
 import type { JetStream } from './records.ts';
+import { NO_SUSPECTS, suspectsAfterReconnect } from './suspects.ts';
 
 /** What the consumer needs of the pod's admission. */
 export interface JobPlaces {
@@ -54,6 +56,8 @@ interface Session {
 const PAUSE_MS = 500;
 /** How often a pod whose places are all taken looks whether jobs wait. */
 const LOOK_MS = 1_000;
+/** After so long without a job what was said to wait has gone to other pods. */
+const QUIET_MS = 50;
 /** A third of the ack wait: a job in our line is not given to another pod meanwhile. */
 const LINE_MS = 5_000;
 
@@ -64,7 +68,10 @@ export class JobConsumer implements Running {
   readonly #stopsPulling = new AbortController();
   readonly #stopsRunning = new AbortController();
   #session: Session | undefined;
+  #isReconnect = false;
   #inLine = 0;
+  #receivedAt = -Infinity;
+  #quiet: NodeJS.Timeout | undefined;
   #pausedUntil = 0;
 
   constructor(deps: ConsumerDeps) {
@@ -111,7 +118,12 @@ export class JobConsumer implements Running {
     try {
       const jsm = await connection.jetstreamManager({ checkAPI: false });
       if (this.#isStopping || this.#deps.nats.connection !== connection) return;
-      const runner = this.#deps.createRunner({ js: connection.jetstream(), jsm });
+      const suspects = this.#isReconnect
+        ? suspectsAfterReconnect(jsm, this.#stopsPulling.signal)
+        : NO_SUSPECTS;
+      this.#isReconnect = true;
+      const publisher = AckedPublisher.of(connection);
+      const runner = this.#deps.createRunner({ publisher, jsm, suspects });
       this.#session = { pull: this.#createPull(connection), runner, jsm };
       this.#fill();
     } catch (error) {
@@ -138,13 +150,29 @@ export class JobConsumer implements Running {
     if (!pull || this.#isStopping) return;
     const waitMs = this.#pausedUntil - performance.now();
     if (waitMs > 0) return void setTimeout(() => this.#fill(), waitMs).unref();
-    const wanted = this.#deps.places.room - pull.credits - this.#inLine;
-    if (wanted > 0) pull.ask(wanted);
-    // While we ask and nothing comes, nothing waits that could run here.
-    if (pull.credits > 0) this.#deps.fairness.areJobsWaiting = false;
+    const free = this.#deps.places.room - this.#inLine;
+    // One request at a time, for all that is free: a request a job would be a sixth of its cost in the server, and of
+    // several open ones nobody can tell which a message has answered. Nothing is late: while it is open it delivers.
+    if (free > 0 && pull.credits === 0) pull.ask(free);
+    this.#noticeQuiet(pull);
+  }
+
+  /**
+   * While a request is open and nothing comes, nothing waits that could run here. Not at once: what was said to wait
+   * comes a round trip later, and callers must not have taken its places by then.
+   */
+  #noticeQuiet(pull: PullConsumer): void {
+    if (!this.#deps.fairness.areJobsWaiting || pull.credits === 0) return;
+    this.#quiet ??= setTimeout(() => {
+      this.#quiet = undefined;
+      const isQuiet = performance.now() - this.#receivedAt >= QUIET_MS && pull.credits > 0;
+      if (isQuiet) this.#deps.fairness.areJobsWaiting = false;
+      else this.#noticeQuiet(pull);
+    }, QUIET_MS).unref();
   }
 
   #receive(delivery: Delivery): void {
+    this.#receivedAt = performance.now();
     const session = this.#session;
     if (!session || this.#isStopping) return delivery.nak(0);
     // A void is nothing to run, so it needs no place.

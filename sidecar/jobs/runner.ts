@@ -34,6 +34,7 @@ export interface RunnerDeps {
   readonly app: Target;
   readonly relay: Relay;
   readonly policy: RetryPolicy;
+  readonly jitter: number;
   readonly records: Records;
   readonly jetstream: JetStream;
   readonly callbacks: Callbacks;
@@ -99,10 +100,12 @@ export class JobRunner {
   }
 
   async #runKnown(delivery: Delivery, job: Job, signal: AbortSignal): Promise<void> {
-    const before = await this.#deps.records.before(delivery);
-    if (before && (before.state === 'done' || before.state === 'dead' || before.state === 'cancelled')) {
+    const before = await this.#deps.records.before(delivery, job.head);
+    if (before?.state === 'done' || before?.state === 'dead') {
+      await this.#deps.records.sendResult(delivery, job.head, before);
       return delivery.ack(); // its end was recorded, only the ack was lost
     }
+    if (before?.state === 'cancelled') return delivery.ack();
     const now = this.#deps.now();
     if (before?.state === 'retrying' && before.nextTryAtMs - now > 50) {
       return delivery.nak(before.nextTryAtMs - now); // the server lost the delay, we have not
@@ -114,7 +117,7 @@ export class JobRunner {
   }
 
   async #try(run: Run, job: Job): Promise<void> {
-    const { records, stats, now } = this.#deps;
+    const { records, stats, now, policy, jitter } = this.#deps;
     const { delivery, tries, lost } = run;
     const isSuspect = delivery.deliveries - tries.length > SUSPECT_DELIVERIES;
     if (isSuspect) await records.write(delivery, { ...baseOf(run, tries), state: 'running', lost: lost + 1 });
@@ -125,7 +128,7 @@ export class JobRunner {
       if (isSuspect) await records.write(delivery, { ...baseOf(run, tries), state: 'running', lost });
       return this.#giveBack(run, tried.why);
     }
-    const decided = verdict(tried, tries.length, this.#deps.policy);
+    const decided = verdict(tried, tries.length, policy, { jitter });
     if (decided.kind === 'wait-for-callback') return this.#awaitCallback(run, now());
     await this.#settle(run, decided, tried, sink.answer);
   }
@@ -184,7 +187,7 @@ export class JobRunner {
 
   /** 202: the job stays open, and its place taken, until the function calls back or HttpTimeout has passed. */
   async #awaitCallback(run: Run, nowMs: number): Promise<void> {
-    const { callbacks, policy, records } = this.#deps;
+    const { callbacks, policy, jitter, records } = this.#deps;
     const { delivery, head, tries } = run;
     const called = callbacks.open(elementId(head.secret, delivery.seq), policy.httpTimeoutMs);
     const deadlineMs = nowMs + policy.httpTimeoutMs;
@@ -193,7 +196,7 @@ export class JobRunner {
     if (outcome === 'ended') return this.#giveBack(run, 'the pod ends, and the work in it');
     if (outcome === 'success') return this.#settle(run, { kind: 'done' }, { kind: 'called-back' }, undefined);
     const failure: TryOutcome = { kind: outcome === 'error' ? 'callback-error' : 'callback-timeout' };
-    await this.#settle(run, verdict(failure, tries.length, policy), failure, undefined);
+    await this.#settle(run, verdict(failure, tries.length, policy, { jitter }), failure, undefined);
   }
 
   async #settle(
@@ -221,7 +224,7 @@ export class JobRunner {
 
   async #bury(run: Run, tries: readonly Try[], why: string): Promise<void> {
     const { records, log, stats } = this.#deps;
-    await records.bury(run.delivery, { ...baseOf(run, tries), state: 'dead', why });
+    await records.bury(run.delivery, run.head, { ...baseOf(run, tries), state: 'dead', why });
     log.warn({ job: run.delivery.seq, tries: tries.length, why }, 'job given up');
     stats.ended('dead');
   }

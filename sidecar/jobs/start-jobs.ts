@@ -16,6 +16,8 @@ export interface JobsOptions {
   readonly id: FunctionId;
   readonly pod: string;
   readonly policy: RetryPolicy;
+  /** 0 to 1, see verdict.ts. */
+  readonly jitter: number;
   readonly isOrdered: boolean;
   readonly nats: NatsLink;
   readonly shares: Pick<Shares, 'isKnown'>;
@@ -28,7 +30,7 @@ export interface JobsOptions {
 const TELL_MS = 50;
 
 export function startJobs(options: JobsOptions): JobConsumer {
-  const { id, pod, policy, nats, context, stats, log } = options;
+  const { id, pod, policy, jitter, nats, context, stats, log } = options;
   const callbacks = new Callbacks();
   return new JobConsumer({
     id,
@@ -40,6 +42,7 @@ export function startJobs(options: JobsOptions): JobConsumer {
       new JobRunner({
         pod,
         policy,
+        jitter,
         callbacks,
         stats,
         log,

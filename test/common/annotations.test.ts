@@ -48,6 +48,8 @@ test('no annotations: every default of DESIGN, no function, no fault', () => {
     sidecarResources: undefined,
     paused: false,
     ordered: false,
+    retryJitterPercent: undefined,
+    jobSharePercent: undefined,
   };
   assert.deepEqual(spec, expected);
 });
@@ -102,6 +104,8 @@ const VALID: readonly [string, string, Partial<FunctionSpec>][] = [
   ],
   [ANNOTATION.paused, 'TRUE', { paused: true }],
   [ANNOTATION.ordered, 'true', { ordered: true }],
+  [ANNOTATION.retryJitter, '20', { retryJitterPercent: 20 }],
+  [ANNOTATION.jobShare, '0', { jobSharePercent: 0 }],
 ];
 
 for (const [name, value, expected] of VALID) {
@@ -147,6 +151,8 @@ const INVALID: readonly [string, string, RegExp, string][] = [
   [ANNOTATION.sidecarResources, '{"requests":{"cpu":"a lot"}}', /quantity/, 'ignored'],
   [ANNOTATION.paused, 'off', /true or false/, 'false'],
   [ANNOTATION.ordered, 'strict', /true or false/, 'false'],
+  [ANNOTATION.retryJitter, '0.2', /from 0 to 100/, 'none'],
+  [ANNOTATION.jobShare, '101', /from 0 to 100/, 'none'],
 ];
 
 for (const [name, value, allowed, inForce] of INVALID) {

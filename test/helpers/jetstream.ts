@@ -28,10 +28,8 @@ export interface TestJetStream extends AsyncDisposable {
   readonly jsm: JetStreamManager;
 }
 
-/** @param settings undefined: no stream is made */
-export async function startJetStream(
-  settings: JobSettings | undefined = jobSettings,
-): Promise<TestJetStream> {
+/** @param settings null: no stream is made */
+export async function startJetStream(settings: JobSettings | null = jobSettings): Promise<TestJetStream> {
   const server = await startNats();
   const link = openNatsLink({ servers: server.url, name: 'test', log: silentLog });
   const connection = await waitFor(() => link.connection, { what: 'connected to NATS' });

@@ -117,6 +117,8 @@ describe('the environment of the sidecar', () => {
     const env = sidecarEnv(review(fixture('restricted')).after);
     assert.equal(env['SLIMFAAS_QUEUE_LIMIT'], '7');
     assert.equal(env['SLIMFAAS_ORDERED'], 'true');
+    assert.equal(env['SLIMFAAS_RETRY_JITTER'], '20');
+    assert.equal(env['SLIMFAAS_JOB_SHARE'], '25');
     assert.equal(env['SLIMFAAS_SUBSCRIBE_EVENTS'], 'paid,refund');
   });
 

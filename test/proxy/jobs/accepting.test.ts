@@ -204,7 +204,7 @@ test('behaviour 26: JetStream down: 503 with Retry-After, and no job appears lat
 });
 
 test('429 at --max-jobs, and again 201 when there is room', async () => {
-  await using t = await startJobProxy(['--max-jobs=2'], { maxJobsPerFunction: 2 });
+  await using t = await startJobProxy([], { maxJobsPerFunction: 2 });
   await using app = await new Recorder((_req, res) => res.end()).listen();
   await t.addFunction('fib');
   for (let i = 0; i < 2; i++) assert.equal((await t.post('fib', '/')).status, 201);

@@ -96,7 +96,7 @@ test('a job that waits for its retry can be cancelled', async () => {
   await using t = await startJobProxy();
   await using app = await new App((_req, res) => void res.writeHead(500).end()).listen();
   await t.addFunction('fib');
-  await t.sidecar('fib', app.port, { 'async-policy': policy([0.8]) });
+  await t.sidecar('fib', app.port, { 'async-policy': policy([2.5]) });
   const id = elementIdOf(await t.post('fib', '/'));
   await t.ended('fib', id, 'retrying');
   assert.equal((await t.job('fib', id, { method: 'DELETE' })).status, 204);

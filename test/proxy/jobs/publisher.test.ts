@@ -26,7 +26,7 @@ async function open(t: TestContext, url: string) {
     await nats.stop();
   });
   await waitFor(() => nats.isConnected, { what: 'connected' });
-  return { nats, settler, maxJobsPerFunction: 2, ackTimeoutMs: 1_500 };
+  return { nats, settler, ackTimeoutMs: 1_500 };
 }
 
 const isReason = (code: string) => (error: unknown) => error instanceof ReasonError && error.code === code;

@@ -1,5 +1,11 @@
 /** A real proxy and a real JetStream, and real sidecars for its functions: jobs from the request to the result. */
-import { consumerConfig, streamConfigs, type JobSettings } from '../../../common/jobs/streams.ts';
+import {
+  callbacksConsumerConfig,
+  CALLBACKS_STREAM,
+  consumerConfig,
+  streamConfigs,
+  type JobSettings,
+} from '../../../common/jobs/streams.ts';
 import type { ConsumerConfig, JetStreamManager } from '../../../common/nats.ts';
 import { JOBS_STREAM } from '../../../common/jobs/streams.ts';
 import type { JobView } from '../../../proxy/jobs/query.ts';
@@ -28,12 +34,14 @@ export interface JobProxy extends AsyncDisposable {
 export async function startJobProxy(
   flags: readonly string[] = [],
   settings: Partial<JobSettings> = {},
+  more: Parameters<typeof startTestProxy>[1] = {},
 ): Promise<JobProxy> {
-  const proxy = await startTestProxy(flags);
+  const proxy = await startTestProxy(flags, more);
   const connection = await waitFor(() => proxy.link.connection, { what: 'connected' });
   const jsm = await connection.jetstreamManager();
   const all = { ...jobSettings, ...settings };
   for (const config of streamConfigs(all)) await jsm.streams.add(config);
+  await jsm.consumers.add(CALLBACKS_STREAM, callbacksConsumerConfig());
   const sidecars: TestSidecar[] = [];
   const job = (name: string, id: string, options?: CallOptions): Promise<Answer> =>
     callUrl(`${proxy.url}/async-function-job/${name}/${id}`, options);

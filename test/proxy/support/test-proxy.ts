@@ -6,7 +6,7 @@ import { openNatsLink, type NatsLink } from '../../../common/nats.ts';
 import { functionSubject } from '../../../common/subjects.ts';
 import { readFlags } from '../../../common/flags.ts';
 import { proxyFlags, type ProxyConfig } from '../../../proxy/flags.ts';
-import { startProxy, type RunningProxy } from '../../../proxy/start.ts';
+import { startProxy, type ProxyDeps, type RunningProxy } from '../../../proxy/start.ts';
 import { startNats, type TestNats } from '../../helpers/nats.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { FakeKube } from './fake-kube.ts';
@@ -60,7 +60,11 @@ export interface PodOptions extends FakePodOptions, PodState {
   readonly isDeaf?: boolean;
 }
 
-export async function startTestProxy(flags: readonly string[] = []): Promise<TestProxy> {
+/** @param more what the proxy is given beside its flags, cluster and NATS */
+export async function startTestProxy(
+  flags: readonly string[] = [],
+  more: Pick<ProxyDeps, 'resolve'> = {},
+): Promise<TestProxy> {
   const nats = await startNats();
   const kube = await FakeKube.start();
   const links: NatsLink[] = [];
@@ -73,7 +77,8 @@ export async function startTestProxy(flags: readonly string[] = []): Promise<Tes
     const registry = createRegistry('proxy', '0');
     const link = openNatsLink({ servers: nats.url, name: 'proxy', log: silentLog });
     links.push(link);
-    const proxy = await startProxy(config, { log: silentLog, kube: kube.clients, nats: link, registry });
+    const deps = { log: silentLog, kube: kube.clients, nats: link, registry, ...more };
+    const proxy = await startProxy(config, deps);
     proxies.push(proxy);
     const url = `http://127.0.0.1:${proxy.port}`;
     await waitFor(async () => (await fetch(`${url}/ready`)).ok, { what: 'the proxy is ready' });

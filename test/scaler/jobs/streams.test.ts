@@ -2,7 +2,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeJob } from '../../../common/jobs/job.ts';
-import { BODIES_STREAM, DEAD_STREAM, JOBS_STREAM, RESULTS_STREAM } from '../../../common/jobs/streams.ts';
+import {
+  BODIES_STREAM,
+  CALLBACKS_CONSUMER,
+  CALLBACKS_STREAM,
+  DEAD_STREAM,
+  JOBS_STREAM,
+  RESULTS_STREAM,
+} from '../../../common/jobs/streams.ts';
 import { silentLog } from '../../../common/log.ts';
 import { NatsError, nanos } from '../../../common/nats.ts';
 import { consumerName, functionSubject } from '../../../common/subjects.ts';
@@ -18,12 +25,14 @@ const job = encodeJob(
 );
 
 test('all streams are made, twice without harm, and a changed setting updates what exists', async () => {
-  await using nats = await startJetStream(undefined);
+  await using nats = await startJetStream(null);
   await reconcileStreams(nats.jsm, jobSettings, silentLog);
   await reconcileStreams(nats.jsm, jobSettings, silentLog);
   const names: string[] = [];
   for await (const name of nats.jsm.streams.names()) names.push(name);
-  assert.deepEqual(names.toSorted(), [BODIES_STREAM, DEAD_STREAM, JOBS_STREAM, RESULTS_STREAM].toSorted());
+  const all = [BODIES_STREAM, CALLBACKS_STREAM, DEAD_STREAM, JOBS_STREAM, RESULTS_STREAM];
+  assert.deepEqual(names.toSorted(), all.toSorted());
+  await nats.jsm.consumers.info(CALLBACKS_STREAM, CALLBACKS_CONSUMER);
 
   await nats.js.publish(functionSubject('job', cart), job);
   await reconcileStreams(

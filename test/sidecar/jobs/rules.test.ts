@@ -5,6 +5,8 @@ import fc from 'fast-check';
 import { BodyStoreError } from '../../../common/jobs/body-store.ts';
 import { Admission } from '../../../sidecar/admission.ts';
 import { DEFAULT_ASYNC_POLICY } from '../../../sidecar/call-policy.ts';
+import { decodeAnswer, encodeQuestion, type JobQuestion } from '../../../common/jobs/question.ts';
+import { Callbacks } from '../../../sidecar/jobs/callbacks.ts';
 import { Fairness } from '../../../sidecar/jobs/fairness.ts';
 import { triedBy } from '../../../sidecar/jobs/outcome.ts';
 import { isLastTry, verdict, type TryOutcome } from '../../../sidecar/jobs/verdict.ts';
@@ -63,6 +65,28 @@ describe('verdict', () => {
       [false, false, false, true],
     );
     assert.equal(isLastTry(0, { ...POLICY, delaysMs: [] }), true);
+  });
+});
+
+describe('callbacks of a job that is held', () => {
+  it('one closes it; until it is let go it runs, and a second callback finds nothing open', async () => {
+    const callbacks = new Callbacks();
+    const ask = (question: JobQuestion): string | undefined => {
+      const answer = callbacks.answer(encodeQuestion(question));
+      return answer && decodeAnswer(answer);
+    };
+    const where = { kind: 'where', elementId: 'a' } as const;
+    const success = { kind: 'callback', elementId: 'a', outcome: 'success' } as const;
+    const release = callbacks.hold('a');
+    assert.deepEqual([ask(where), ask(success)], ['running', 'running'], 'it has not answered 202 yet');
+    const outcome = callbacks.open('a', 60_000);
+    assert.deepEqual([ask(where), ask(success)], ['waiting-for-callback', 'closed']);
+    assert.equal(await outcome, 'success');
+    assert.deepEqual([ask(where), ask(success)], ['running', undefined]);
+    release();
+    assert.deepEqual([ask(where), ask(success)], [undefined, undefined]);
+    callbacks.hold('a');
+    assert.equal(ask(success), 'running', 'a next try begins anew');
   });
 });
 

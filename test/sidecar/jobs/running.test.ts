@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { readDeadHistory } from '../../../common/jobs/dead.ts';
 import { storeBody } from '../../../common/jobs/body-store.ts';
+import { encodeState } from '../../../common/jobs/state.ts';
 import { BODIES_STREAM, JOBS_STREAM } from '../../../common/jobs/streams.ts';
-import { functionSubject } from '../../../common/subjects.ts';
+import { functionSubject, resultSubject } from '../../../common/subjects.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { App, holding } from '../support/app.ts';
 import { FN, policy, startJobWorld } from '../support/job-world.ts';
@@ -104,6 +105,24 @@ describe('jobs in a sidecar', () => {
     assert.match(state.tries[0]?.error ?? '', /no answer within 0.3 s/);
   });
 
+  it('retry-jitter spreads the next tries over what comes after the delay; without it they are exact', async () => {
+    const delays = async (flags: Record<string, string | number>): Promise<number[]> => {
+      await using world = await startJobWorld();
+      await using app = await new App((_req, res) => void res.writeHead(500).end()).listen();
+      await world.sidecar(app.port, { 'async-policy': policy([60]), ...flags });
+      const jobs = await Promise.all(Array.from({ length: 8 }, () => world.publish()));
+      const states = await Promise.all(jobs.map((job) => world.ended(job, 'retrying')));
+      return states.map((state) =>
+        state.state === 'retrying' ? state.nextTryAtMs - (state.tries[0]?.endedAtMs ?? 0) : 0,
+      );
+    };
+    // A record is written within a moment of the try's end; the spread is over 60 s.
+    for (const delay of await delays({})) assert.ok(delay >= 60_000 && delay < 65_000, `${delay} ms`);
+    const spread = await delays({ 'retry-jitter': 100 });
+    assert.ok(spread.every((delay) => delay >= 60_000 && delay < 125_000));
+    assert.ok(Math.max(...spread) > 65_000, `${spread}: less likely by chance than 1 in 400 million`);
+  });
+
   it('429 and 503 with Retry-After are heeded, also where the policy is quicker', async () => {
     await using world = await startJobWorld();
     await using app = await new Recorder((_req, res, nth) => {
@@ -192,23 +211,49 @@ describe('jobs in a sidecar', () => {
     assert.equal(app.count, 0);
   });
 
-  it('cancelled or ended meanwhile: a job whose end is on record is not run again', async () => {
+  it('cancelled or ended meanwhile: not run again; the record of an earlier stream’s job of that number is no such end', async () => {
+    for (const [isOurs, runs] of [
+      [true, 0],
+      [false, 1],
+    ] as const) {
+      await using world = await startJobWorld();
+      await using app = await new App().listen();
+      const job = await world.publish();
+      const { js } = world.jetstream;
+      // Delivered once to nobody, so that the next delivery is not the first.
+      const consumer = await js.consumers.get(JOBS_STREAM, 'ns__fn');
+      (await consumer.next({ expires: 2_000 }))?.nak();
+      const secret = isOurs ? job.secret : 'f'.repeat(32);
+      const state = { state: 'cancelled', secret, acceptedAtMs: 1, tries: [] } as const;
+      await js.publish(resultSubject(FN, job.seq), encodeState(state));
+      await world.sidecar(app.port);
+      await waitFor(async () => (await world.depth()) === 0, { what: 'it is gone' });
+      assert.equal(app.count, runs);
+    }
+  });
+
+  it('a server that was killed hands out as new what is done: the record is looked at, and it is not run again', async () => {
     await using world = await startJobWorld();
-    await using app = await new App().listen();
+    const { handler, held, releaseAll } = holding();
+    await using app = await new App(handler).listen();
+    await world.sidecar(app.port, { 'parallel-per-pod': 1 });
+    const first = await world.publish();
+    await waitFor(() => held.length === 1, { what: 'the one place is taken' });
     const job = await world.publish();
-    const { jsm, js } = world.jetstream;
-    // Delivered once to nobody, so that the next delivery is not the first.
-    const consumer = await js.consumers.get(JOBS_STREAM, 'ns__fn');
-    (await consumer.next({ expires: 2_000 }))?.nak();
-    const { encodeState } = await import('../../../common/jobs/state.ts');
-    const { resultSubject } = await import('../../../common/subjects.ts');
-    const state = { state: 'cancelled', secret: job.secret, acceptedAtMs: 1, tries: [] } as const;
-    await js.publish(resultSubject(FN, job.seq), encodeState(state));
-    await world.sidecar(app.port);
-    await waitFor(async () => (await jsm.streams.info(JOBS_STREAM)).state.messages === 0, {
-      what: 'it is gone',
-    });
-    assert.equal(app.count, 0);
+    const state = {
+      state: 'done',
+      secret: job.secret,
+      acceptedAtMs: 1,
+      tries: [],
+      result: undefined,
+    } as const;
+    await world.jetstream.js.publish(resultSubject(FN, job.seq), encodeState(state));
+    await world.jetstream.server.restart();
+    const where = { kind: 'where', elementId: first.id } as const;
+    await waitFor(async () => (await world.ask(where)) === 'running', { what: 'the sidecar is back' });
+    releaseAll();
+    await waitFor(async () => (await world.depth()) === 0, { what: 'both are gone', timeoutMs: 30_000 });
+    assert.equal(app.count, 1);
   });
 
   it('running is what the scaler hears: a job counts as running, started and finished', async () => {

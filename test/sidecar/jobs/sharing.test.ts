@@ -59,6 +59,25 @@ describe('calls and jobs share a pod', () => {
     });
   }
 
+  for (const [share, more, fewer] of [
+    [10, '/call', '/job'],
+    [90, '/job', '/call'],
+  ] as const) {
+    it(`job-share ${share}: of eight places ${more} has seven while both want in`, async () => {
+      await using world = await startJobWorld();
+      await using app = await new App((_req, res) => void setTimeout(() => res.end(), 20)).listen();
+      await flood(world, 1_500);
+      const sidecar = await world.sidecar(app.port, { 'parallel-per-pod': 8, 'job-share': share });
+      const calls = keepCalling(sidecar, 24);
+      await waitFor(() => countOf(app, '/call') >= 20 && countOf(app, '/job') >= 20, { what: 'both run' });
+      const before = { '/call': countOf(app, '/call'), '/job': countOf(app, '/job') };
+      await waitFor(() => countOf(app, fewer) >= before[fewer] + 20, { what: 'both run on' });
+      const [many, few] = [countOf(app, more) - before[more], countOf(app, fewer) - before[fewer]];
+      await calls.stop();
+      assert.ok(many > 2 * few, `${many} of ${more}, ${few} of ${fewer}`);
+    });
+  }
+
   it('one kind alone may have every place', async () => {
     await using world = await startJobWorld();
     const { handler, held, releaseAll } = holding();

@@ -1,11 +1,11 @@
 /**
- * A pull consumer that asks for exactly as many jobs as there are places, and knows how many it has asked for.
+ * A pull consumer that asks for as many jobs as there are places, and knows how many it has asked for.
  * The library's `fetch` makes a subscription each time and its `consume` reads ahead; both are wrong for a pod
  * that may have one place. Here one inbox serves all requests, and each request is a number of credits that
  * end with a message, with the server's word that the request is over, or with its time.
  */
-import { deliveryOf, type Delivery } from '../../common/jobs/delivery.ts';
-import { createInbox, nanos, type Msg, type NatsConnection } from '../../common/nats.ts';
+import { deliveryOf, type Delivery } from './delivery.ts';
+import { createInbox, nanos, type Msg, type NatsConnection } from '../nats.ts';
 
 /** Long, because renewing costs the server; the request ends with the connection anyway. */
 const EXPIRES_MS = 20_000;
@@ -94,7 +94,10 @@ export class PullConsumer {
     this.#options.onJob(deliveryOf(message));
   }
 
-  /** The server serves requests in order, so a message ends a credit of the oldest one. */
+  /**
+   * A message does not say which request it answers, and the server takes them in turn: with several open the count of
+   * each would drift, and a request would seem open that is over. So one is asked at a time, when the last is spent.
+   */
   #spend(): void {
     for (const [reply, request] of this.#requests) {
       request.credits -= 1;

@@ -1,0 +1,34 @@
+/**
+ * Names to addresses, a few at a time. The system's resolver (which knows /etc/hosts and the cluster's search domains)
+ * holds one of the process's four helper threads for as long as it takes, and the way back to NATS needs one too: a
+ * stranger's names that resolve slowly must not take them all. Beyond a short line names are not resolved at all.
+ */
+import { lookup } from 'node:dns/promises';
+
+/** All addresses of a name. Rejects when there is none. */
+export type Resolve = (host: string) => Promise<readonly string[]>;
+
+const AT_ONCE = 2;
+const IN_LINE = 64;
+
+export const resolveBySystem: Resolve = fewAtOnce(async (host) =>
+  (await lookup(host, { all: true })).map(({ address }) => address),
+);
+
+export function fewAtOnce(resolve: Resolve, { atOnce = AT_ONCE, inLine = IN_LINE } = {}): Resolve {
+  const line: (() => void)[] = [];
+  let running = 0;
+  return async (host) => {
+    if (running >= atOnce) {
+      if (line.length >= inLine) throw new Error('too many names are being resolved');
+      await new Promise<void>((turn) => line.push(turn)); // the place is handed over, so nobody overtakes
+    } else running += 1;
+    try {
+      return await resolve(host);
+    } finally {
+      const next = line.shift();
+      if (next) next();
+      else running -= 1;
+    }
+  };
+}
