@@ -99,6 +99,7 @@ export class JobConsumer implements Running {
     this.drain();
     for (const release of this.#releases) release();
     this.#stopsRunning.abort();
+    clearTimeout(this.#quiet);
     this.#deps.callbacks.end();
     await Promise.all(this.#runs);
   }
