@@ -36,6 +36,8 @@ export interface World extends AsyncDisposable {
   replicas(name: string): number;
   /** Of a function, those that are not being deleted. */
   pods(name: string): KubeObject[];
+  /** Those too. */
+  allPods(name: string): KubeObject[];
   /** Every change of spec.replicas from now on, in order. */
   recordReplicas(name: string): { readonly seen: number[]; stop(): void };
   waitForReplicas(name: string, count: number, timeoutMs?: number): Promise<void>;
@@ -60,6 +62,7 @@ export function createWorld(system: TestSystem): World {
     api.get('deployments', NAMESPACE, name) ?? api.get('statefulsets', NAMESPACE, name);
   const replicas = (name: string) => (workload(name)?.['spec'].replicas ?? 0) as number;
   const ready = (name: string) => (workload(name)?.['status']?.readyReplicas ?? 0) as number;
+  const allPods = (name: string) => api.list('pods', { namespace: NAMESPACE, labelSelector: `app=${name}` });
   const call = (name: string, path: string, init: CallInit = {}) =>
     send(`${proxyUrl}/function/${name}${path}`, init);
   return {
@@ -83,10 +86,8 @@ export function createWorld(system: TestSystem): World {
       return status?.Waiting ?? 0;
     },
     replicas,
-    pods: (name) =>
-      api
-        .list('pods', { namespace: NAMESPACE, labelSelector: `app=${name}` })
-        .filter((pod) => pod.metadata.deletionTimestamp === undefined),
+    pods: (name) => allPods(name).filter((pod) => pod.metadata.deletionTimestamp === undefined),
+    allPods,
     recordReplicas(name) {
       const seen: number[] = [];
       const stops = ['deployments', 'statefulsets'].map((resource) =>
