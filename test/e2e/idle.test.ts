@@ -101,7 +101,7 @@ test('behaviour 20: the leader is killed while a caller waits at zero; still wok
   const answer = await world.call('orphan', '/hello/x');
   release();
   assert.equal(answer.status, 200);
-  assert.ok(answer.ms < 15_000, `woken after ${Math.round(answer.ms)} ms`);
+  assert.ok(answer.ms < 40_000, `woken after ${Math.round(answer.ms)} ms`);
 });
 
 function scalers() {
