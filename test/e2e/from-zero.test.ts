@@ -103,11 +103,18 @@ test('a fault that is cured ends: the waiting caller is served', async () => {
 });
 
 test('behaviour 19: two functions, load on one; only that one scales', async () => {
-  await world.deploy({ name: 'quiet' });
-  await world.deploy({ name: 'busy' });
+  const annotations = { NumberParallelRequest: 4, NumberParallelRequestPerPod: 1 };
+  await world.deploy({ name: 'quiet', annotations });
+  await world.deploy({ name: 'busy', annotations });
   const quiet = world.recordReplicas('quiet');
-  assert.equal((await world.call('busy', '/hello/x')).status, 200);
-  assert.equal(world.replicas('busy'), 1);
+  // Three ticks and more, under a load that one pod cannot carry.
+  const until = performance.now() + 3_500;
+  const client = async () => {
+    do assert.equal((await world.call('busy', '/slow/100')).status, 200);
+    while (performance.now() < until);
+  };
+  await Promise.all(Array.from({ length: 4 }, client));
+  assert.ok(world.replicas('busy') > 1, 'the load scales the one');
   assert.deepEqual(quiet.seen, [0]);
   quiet.stop();
 });

@@ -228,6 +228,21 @@ test('behaviour 14: the pod is gone between choice and connect: another pod, or 
   assert.equal(pod.seen.length, 21);
 });
 
+test('behaviour 14: one of two live pods is closed and nobody says so: all calls are answered by the other', async () => {
+  await using t = await startTestProxy();
+  t.addFunction('fib');
+  const gone = await t.addPod('fib');
+  const stays = await t.addPod('fib');
+  await t.readyPods('fib', 2);
+  const calls = (count: number) =>
+    Promise.all(Array.from({ length: count }, () => statusOfCall(t, '/function/fib/', undefined, 'a body')));
+  while (gone.seen.length === 0 || stays.seen.length === 0) await calls(8);
+  await gone[Symbol.asyncDispose]();
+  const before = gone.seen.length + stays.seen.length;
+  for (let round = 0; round < 5; round++) assert.deepEqual([...new Set(await calls(20))], [200]);
+  assert.equal(gone.seen.length + stays.seen.length, before + 100, 'each has run once');
+});
+
 test('behaviour 15: a pod is reported ready and refuses connections: tried again, 200', async () => {
   await using t = await startTestProxy();
   t.addFunction('fib');

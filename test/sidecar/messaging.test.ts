@@ -239,6 +239,29 @@ describe('sidecar: activity', () => {
     assert.deepEqual([last?.source, last?.pod, last?.limit], ['sidecar', 'fn-1', 10]);
   });
 
+  it('behaviour 8: probes of a full pod are no activity', async () => {
+    const { handler, releaseAll } = holding();
+    await using nats = await startNats();
+    await using ear = await Ear.at(nats.url);
+    await using app = await new App((req, res, nth) => {
+      if (req.url === '/healthz') return void res.end('alive');
+      handler(req, res, nth);
+    }).listen();
+    await using sidecar = await sidecarOn(nats, app, { flags: { 'parallel-per-pod': 1 } });
+    const call = sidecar.call();
+    await waitFor(() => ear.activity.some((a) => a.started === 1), { what: 'the call is reported' });
+    const from = ear.activity.length;
+    for (let i = 0; i < 10; i++) {
+      const probe = await sidecar.call('/healthz', { headers: { 'user-agent': 'kube-probe/1.34' } });
+      assert.equal(probe.body, 'alive');
+    }
+    await waitFor(() => ear.activity.length >= from + 2, { what: 'what happened is reported' });
+    for (const { started, finished, failed, waiting, runningNow } of ear.activity.slice(from))
+      assert.deepEqual([started, finished, failed, waiting, runningNow], [0, 0, 0, 0, 1]);
+    releaseAll();
+    await call;
+  });
+
   it('tells of those who wait', async () => {
     const { handler, releaseAll } = holding();
     await using nats = await startNats();
