@@ -1,6 +1,7 @@
 /** The whole scaler against the real local API server and a real nats-server: what wakes, what sleeps, what is told. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { recordingLog } from '../helpers/recording-log.ts';
 import { isFasterThan, staysTrue, waitFor } from '../helpers/wait.ts';
 import { TestCluster } from './support/test-cluster.ts';
 
@@ -105,14 +106,15 @@ test('behaviour 20: a restarted scaler leaves busy pods alone before their first
   await cluster.hasReplicas('fn', 0);
 });
 
-test('behaviour 37: an invalid annotation leaves the function scaled, and the fault becomes an Event', async (t) => {
+test('behaviour 37: an invalid annotation leaves the function scaled, and the fault becomes an Event and a line of the log', async (t) => {
   const cluster = await TestCluster.start((release) => t.after(release));
   await cluster.fn('fn', {
     'SlimFaas/ReplicasAtStart': 'two',
     'SlimFaas/DependsOn': 'nowhere',
     'SlimFaas/Scale': JSON.stringify({ Triggers: [{ Query: 'sum(', Threshold: 1 }] }),
   });
-  const { url } = await cluster.scaler();
+  const { log, lines } = recordingLog();
+  const { url } = await cluster.scaler({}, { log });
   cluster.wake('fn');
   await cluster.hasReplicas('fn', 1);
   const faults = () => cluster.events('fn').filter((event) => event.reason === 'InvalidAnnotation');
@@ -130,6 +132,10 @@ test('behaviour 37: an invalid annotation leaves the function scaled, and the fa
     texts.some((text) => /SlimFaas\/Scale: query "sum\("/.test(text)),
     texts.join('\n'),
   );
+  for (const text of texts) {
+    const told = lines.find(({ message }) => message === text);
+    assert.deepEqual([told?.level, told?.fields['function']], ['warn', 'default/fn'], text);
+  }
   const metrics = await (await fetch(`${url}/metrics`)).text();
   assert.match(metrics, /slimfaas_annotation_faults\{namespace="default",function="fn"\} 3/);
 });

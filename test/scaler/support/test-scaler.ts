@@ -46,7 +46,7 @@ export function clientsOf(api: Pick<ApiServer, 'kubeconfig'>): KubeClients {
 
 export async function startTestScaler(options: TestScalerOptions): Promise<TestScaler> {
   const { api, natsUrl, flags, log = silentLog, now } = options;
-  const link = openNatsLink({ servers: natsUrl, name: 'scaler', log: silentLog });
+  const link = openNatsLink({ servers: natsUrl, name: 'scaler', log });
   const config = { ...readFlags(scalerFlags, [...QUICK, ...QUICKER], {}), ...flags };
   const registry = createRegistry('scaler', 'test');
   const kube = clientsOf(api);
