@@ -75,7 +75,10 @@ interface Launch {
 
 function launch({ dir, host, port, watchdog }: Launch): ChildProcess {
   const args = ['-a', host, '-p', String(port), '-js', '-sd', join(dir, 'data')];
-  const child = spawn('nats-server', [...args, '--ports_file_dir', dir], { stdio: 'ignore', detached: true });
+  // Debian keeps it where a user's PATH does not lead.
+  const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/usr/local/sbin` };
+  const options = { stdio: 'ignore', detached: true, env } as const;
+  const child = spawn('nats-server', [...args, '--ports_file_dir', dir], options);
   const { pid } = child;
   if (pid !== undefined) {
     watchdog.watch(pid);
