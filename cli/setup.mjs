@@ -24,6 +24,9 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const isForTests = process.argv.includes('--tests');
 const modules = join(root, 'node_modules');
 
+/** Debian keeps nats-server there, where a user's PATH does not lead. Its test looks at a PATH alone. */
+const systemFolders = process.argv.includes('--path-only') ? [] : ['/usr/sbin', '/usr/local/sbin'];
+
 /** Quiet, and from npm's cache wherever it has the very version that is asked for. */
 const NPM = ['--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error'];
 
@@ -38,7 +41,7 @@ function packagesAreCurrent() {
 
 function isOnPath(program) {
   const folders = (process.env.PATH ?? '').split(delimiter);
-  return [...folders, '/usr/sbin', '/usr/local/sbin'].some((folder) => existsSync(join(folder, program)));
+  return [...folders, ...systemFolders].some((folder) => existsSync(join(folder, program)));
 }
 
 function run(command, args) {

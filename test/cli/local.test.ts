@@ -71,6 +71,7 @@ test('comes up, says what is where, answers from zero, and Ctrl-C leaves nothing
   const response = await fetch(`${address}/function/fibonacci1/hello/guillaume`);
   assert.equal(response.status, 200);
   assert.match(await response.text(), /guillaume/);
+  await assertDemoAnswers(address);
   const pids = processesWith(dirname(kubeconfig));
   assert.ok(pids.length > 5, 'the parts run');
   run.child.kill('SIGINT');
@@ -82,6 +83,33 @@ test('comes up, says what is where, answers from zero, and Ctrl-C leaves nothing
   );
   assert.equal(await isListening(Number(new URL(address).port)), false);
 });
+
+/** The other functions of manifests/demo: two with what they depend on, and one that is private. */
+async function assertDemoAnswers(address: string): Promise<void> {
+  const answers = await Promise.all(
+    ['fibonacci2', 'fibonacci3', 'fibonacci4'].map(async (name) => {
+      const response = await fetch(`${address}/function/${name}/fibonacci/10`);
+      return { name, status: response.status, body: (await response.json()) as Record<string, unknown> };
+    }),
+  );
+  assert.deepEqual(
+    answers.map(({ name, status, body }) => [name, status, body['result'] ?? body['error']]),
+    [
+      ['fibonacci2', 200, 55],
+      ['fibonacci3', 200, 55],
+      ['fibonacci4', 404, 'unknown-function'],
+    ],
+  );
+  const response = await fetch(`${address}/status-functions`);
+  const functions = (await response.json()) as {
+    Name: string;
+    NumberReady: number;
+    NumberRequested: number;
+  }[];
+  const requested = Object.fromEntries(functions.map((each) => [each.Name, each.NumberRequested]));
+  // fibonacci2 depends on fibonacci1 and mysql; fibonacci3 starts with two; the private one is not shown.
+  assert.deepEqual(requested, { fibonacci1: 1, fibonacci2: 1, fibonacci3: 2, mysql: 1 });
+}
 
 for (const [signal, until] of [
   ['SIGINT', () => readdirSync(temp).some(isClusterFolder)],

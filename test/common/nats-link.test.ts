@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { silentLog } from '../../common/log.ts';
 import { openNatsLink } from '../../common/nats.ts';
 import { startNats } from '../helpers/nats.ts';
+import { recordingLog } from '../helpers/recording-log.ts';
 import { waitFor } from '../helpers/wait.ts';
 
 const hello = new TextEncoder().encode('hello');
@@ -27,7 +28,7 @@ test('a link opens without a server, delivers once there is one, and again after
   });
   await receiver.connection?.flush();
   assert.equal(sender.publish('greeting', hello), true);
-  await waitFor(() => heard.length === 1, { timeoutMs: 5_000, what: 'the message' });
+  await waitFor(() => heard.length === 1, { what: 'the message' });
 
   await server.kill();
   await waitFor(() => !sender.isConnected && !receiver.isConnected, {
@@ -40,7 +41,7 @@ test('a link opens without a server, delivers once there is one, and again after
   await waitFor(() => sender.isConnected && receiver.isConnected, { timeoutMs: 15_000, what: 'reconnected' });
   await receiver.connection?.flush();
   sender.publish('greeting', hello);
-  await waitFor(() => heard.length === 2, { timeoutMs: 5_000, what: 'the message after the restart' });
+  await waitFor(() => heard.length === 2, { what: 'the message after the restart' });
   assert.deepEqual(changes, [true, false, true]);
 });
 
@@ -57,6 +58,25 @@ test('a released subscription hears nothing more', async (t) => {
   release();
   release();
   link.publish('x', hello);
-  await waitFor(() => second === 1, { timeoutMs: 5_000, what: 'the other subscription' });
+  await waitFor(() => second === 1, { what: 'the other subscription' });
   assert.equal(first, 0);
+});
+
+test('a server that is absent, there, and gone: each is said, with its address', async (t) => {
+  const server = await startNats();
+  t.after(() => server.stop());
+  await server.kill();
+  const { log, line, lines } = recordingLog();
+  const link = openNatsLink({ servers: server.url, name: 'one', log });
+  t.after(() => link.stop());
+  const absent = await line('no NATS server; trying again');
+  assert.deepEqual([absent.level, absent.fields['servers']], ['warn', server.url]);
+  assert.match(String(absent.fields['error']), /CONNECTION_REFUSED|ECONNREFUSED/);
+  await server.restart();
+  assert.deepEqual((await line('NATS connected')).fields, { servers: server.url });
+  await server.kill();
+  assert.deepEqual((await line('NATS lost')).fields, { servers: server.url });
+  await server.restart();
+  const connected = () => lines.filter(({ message }) => message === 'NATS connected').length;
+  await waitFor(() => connected() === 2, { what: 'that it is back is said as well' });
 });

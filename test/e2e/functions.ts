@@ -3,6 +3,7 @@ import { stringify } from 'yaml';
 
 export interface FunctionManifest {
   readonly name: string;
+  readonly namespace?: string;
   /** Without their prefix: `NumberParallelRequest` and so on; `slimfaas.dev/…` as they are. */
   readonly annotations?: Readonly<Record<string, string | number>>;
   readonly replicas?: number;
@@ -15,12 +16,15 @@ export interface FunctionManifest {
   readonly image?: string;
   readonly command?: readonly string[];
   readonly containers?: readonly object[];
+  /** What a namespace with Pod Security `restricted` asks of a pod, said by the user's part of it. */
+  readonly isRestricted?: boolean;
 }
 
 export const NAMESPACE = 'slimfaas';
 
 export function functionManifest(fn: FunctionManifest): string {
   const { name, annotations = {}, replicas = 0, graceSeconds = 30, kind = 'Deployment' } = fn;
+  const { namespace = NAMESPACE } = fn;
   const labels = { app: name };
   const written = Object.entries({ Function: 'true', ...annotations }).map(([key, value]) => {
     return [key.includes('/') ? key : `SlimFaas/${key}`, String(value)];
@@ -28,7 +32,7 @@ export function functionManifest(fn: FunctionManifest): string {
   return stringify({
     apiVersion: 'apps/v1',
     kind,
-    metadata: { name, namespace: NAMESPACE },
+    metadata: { name, namespace },
     spec: {
       replicas,
       selector: { matchLabels: labels },
@@ -45,13 +49,22 @@ export function functionManifest(fn: FunctionManifest): string {
   });
 }
 
-function appContainer({ image, command, args, port = 5000, readinessProbe }: FunctionManifest): object {
+const RESTRICTED = {
+  runAsNonRoot: true,
+  allowPrivilegeEscalation: false,
+  capabilities: { drop: ['ALL'] },
+  seccompProfile: { type: 'RuntimeDefault' },
+};
+
+function appContainer(fn: FunctionManifest): object {
+  const { image, command, args, port = 5000, readinessProbe, isRestricted = false } = fn;
   const probe =
     readinessProbe === undefined ? { httpGet: { path: '/health', port }, periodSeconds: 1 } : readinessProbe;
   return {
     name: 'app',
     image: image ?? 'slimfaas/slimfaas-demo:0.1.0',
     ...(command ? { command } : {}),
+    ...(isRestricted ? { securityContext: RESTRICTED } : {}),
     ...(args ? { args } : {}),
     ...(port === null
       ? {}

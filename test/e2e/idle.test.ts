@@ -49,8 +49,9 @@ test('behaviour 18: A depends on B depends on a database; they come up in order,
   assert.deepEqual(order, ['database', 'b', 'a']);
   for (const release of stop) release();
 
-  // Two idle timeouts of `b` and `database` while only `a` is called.
-  for (let i = 0; i < 10; i++) {
+  // Many idle timeouts of `b` and `database`, and more than two of `a`, while only `a` is called.
+  const until = performance.now() + 8_000;
+  while (performance.now() < until) {
     assert.equal((await world.call('a', '/slow/250')).status, 200);
     assert.deepEqual([world.replicas('a'), world.replicas('b'), world.replicas('database')], [1, 1, 1]);
   }
@@ -101,7 +102,7 @@ test('behaviour 20: the leader is killed while a caller waits at zero; still wok
   const answer = await world.call('orphan', '/hello/x');
   release();
   assert.equal(answer.status, 200);
-  assert.ok(answer.ms < 15_000, `woken after ${Math.round(answer.ms)} ms`);
+  assert.ok(answer.ms < 40_000, `woken after ${Math.round(answer.ms)} ms`);
 });
 
 function scalers() {

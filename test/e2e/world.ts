@@ -36,6 +36,8 @@ export interface World extends AsyncDisposable {
   replicas(name: string): number;
   /** Of a function, those that are not being deleted. */
   pods(name: string): KubeObject[];
+  /** Those too. */
+  allPods(name: string): KubeObject[];
   /** Every change of spec.replicas from now on, in order. */
   recordReplicas(name: string): { readonly seen: number[]; stop(): void };
   waitForReplicas(name: string, count: number, timeoutMs?: number): Promise<void>;
@@ -54,21 +56,23 @@ export async function startWorld(options: Parameters<typeof startTestSystem>[0] 
   return createWorld(system);
 }
 
-export function createWorld(system: TestSystem): World {
+/** @param namespace of the functions; in another one than the proxy's they are called `name.namespace` */
+export function createWorld(system: TestSystem, namespace = NAMESPACE): World {
   const { api, proxyUrl } = system;
+  const routeName = (name: string) => (namespace === NAMESPACE ? name : `${name}.${namespace}`);
   const workload = (name: string) =>
-    api.get('deployments', NAMESPACE, name) ?? api.get('statefulsets', NAMESPACE, name);
+    api.get('deployments', namespace, name) ?? api.get('statefulsets', namespace, name);
   const replicas = (name: string) => (workload(name)?.['spec'].replicas ?? 0) as number;
   const ready = (name: string) => (workload(name)?.['status']?.readyReplicas ?? 0) as number;
+  const allPods = (name: string) => api.list('pods', { namespace, labelSelector: `app=${name}` });
   const call = (name: string, path: string, init: CallInit = {}) =>
-    send(`${proxyUrl}/function/${name}${path}`, init);
+    send(`${proxyUrl}/function/${routeName(name)}${path}`, init);
   return {
     system,
     async deploy(fn) {
-      await system.apply(functionManifest(fn));
-      await waitFor(async () => (await send(`${proxyUrl}/status-function/${fn.name}`)).status === 200, {
-        what: `the proxy knows ${fn.name}`,
-      });
+      await system.apply(functionManifest({ namespace, ...fn }));
+      const url = `${proxyUrl}/status-function/${routeName(fn.name)}`;
+      await waitFor(async () => (await send(url)).status === 200, { what: `the proxy knows ${fn.name}` });
     },
     call,
     async work(name, ms) {
@@ -77,22 +81,21 @@ export function createWorld(system: TestSystem): World {
       return JSON.parse(body) as Work;
     },
     async waiting(name) {
-      const [status] = JSON.parse((await send(`${proxyUrl}/status-function/${name}`)).body) as {
+      const [status] = JSON.parse((await send(`${proxyUrl}/status-function/${routeName(name)}`)).body) as {
         Waiting: number;
       }[];
       return status?.Waiting ?? 0;
     },
     replicas,
-    pods: (name) =>
-      api
-        .list('pods', { namespace: NAMESPACE, labelSelector: `app=${name}` })
-        .filter((pod) => pod.metadata.deletionTimestamp === undefined),
+    pods: (name) => allPods(name).filter((pod) => pod.metadata.deletionTimestamp === undefined),
+    allPods,
     recordReplicas(name) {
       const seen: number[] = [];
       const stops = ['deployments', 'statefulsets'].map((resource) =>
         api.watch(resource, (_, object) => {
-          if (object.metadata.name === name && seen.at(-1) !== object['spec'].replicas)
-            seen.push(object['spec'].replicas);
+          const { metadata } = object;
+          const isIt = metadata.name === name && metadata.namespace === namespace;
+          if (isIt && seen.at(-1) !== object['spec'].replicas) seen.push(object['spec'].replicas);
         }),
       );
       return { seen, stop: () => stops.forEach((stop) => stop()) };

@@ -1,6 +1,6 @@
 /**
- * A real nats-server with JetStream for a test: its own temp folder, a port that it picks itself, and the same
- * port and folder again after `restart()`, so that streams outlive a kill as they do in production.
+ * A real nats-server with JetStream for a test: its own temp folder and address, a port that it picks itself, and the
+ * same again after `restart()`, so that streams outlive a kill as they do in production.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -9,10 +9,12 @@ import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startWatchdog, type Watchdog } from '../../local/kubelet/watchdog.ts';
+import { ownAddress } from './addresses.ts';
 import { waitFor } from './wait.ts';
 
 export interface TestNats extends AsyncDisposable {
   readonly url: string;
+  readonly host: string;
   readonly port: number;
   /** Of the process that runs now; undefined while it is down. */
   readonly pid: number | undefined;
@@ -26,11 +28,12 @@ export interface TestNats extends AsyncDisposable {
 
 export async function startNats(): Promise<TestNats> {
   const dir = await mkdtemp(join(tmpdir(), 'slimfaas-nats-'));
+  const host = ownAddress();
   // A test that runs out of time is killed and cleans up nothing: the watchdog does it then.
   const watchdog = startWatchdog(dir);
   // Port -1: the server picks a free one and writes it to a file, so two tests never race for a number.
-  let child: ChildProcess | undefined = launch(dir, -1, watchdog);
-  const port = await portOf(dir, child).catch(async (error: unknown) => {
+  let child: ChildProcess | undefined = launch({ dir, host, port: -1, watchdog });
+  const port = await portOf(dir, host, child).catch(async (error: unknown) => {
     await end(child);
     await watchdog.stop();
     await rm(dir, { recursive: true, force: true });
@@ -43,7 +46,8 @@ export async function startNats(): Promise<TestNats> {
     await rm(dir, { recursive: true, force: true });
   };
   return {
-    url: `nats://127.0.0.1:${port}`,
+    url: `nats://${host}:${port}`,
+    host,
     port,
     get pid() {
       return child?.pid;
@@ -54,17 +58,27 @@ export async function startNats(): Promise<TestNats> {
     },
     async restart() {
       await end(child);
-      child = launch(dir, port, watchdog);
-      await waitFor(() => canConnect(port), { what: `nats-server answers on ${port} again` });
+      child = launch({ dir, host, port, watchdog });
+      await waitFor(() => canConnect(host, port), { what: `nats-server answers on ${host}:${port} again` });
     },
     stop,
     [Symbol.asyncDispose]: stop,
   };
 }
 
-function launch(dir: string, port: number, watchdog: Watchdog): ChildProcess {
-  const args = ['-a', '127.0.0.1', '-p', String(port), '-js', '-sd', join(dir, 'data')];
-  const child = spawn('nats-server', [...args, '--ports_file_dir', dir], { stdio: 'ignore', detached: true });
+interface Launch {
+  readonly dir: string;
+  readonly host: string;
+  readonly port: number;
+  readonly watchdog: Watchdog;
+}
+
+function launch({ dir, host, port, watchdog }: Launch): ChildProcess {
+  const args = ['-a', host, '-p', String(port), '-js', '-sd', join(dir, 'data')];
+  // Debian keeps it where a user's PATH does not lead.
+  const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/usr/local/sbin` };
+  const options = { stdio: 'ignore', detached: true, env } as const;
+  const child = spawn('nats-server', [...args, '--ports_file_dir', dir], options);
   const { pid } = child;
   if (pid !== undefined) {
     watchdog.watch(pid);
@@ -74,22 +88,22 @@ function launch(dir: string, port: number, watchdog: Watchdog): ChildProcess {
   return child;
 }
 
-async function portOf(dir: string, child: ChildProcess): Promise<number> {
+async function portOf(dir: string, host: string, child: ChildProcess): Promise<number> {
   return waitFor(
     async () => {
       const file = (await readdir(dir)).find((name) => name.endsWith('.ports'));
       if (!file) return undefined;
       const { nats } = JSON.parse(await readFile(join(dir, file), 'utf8')) as { nats: string[] };
       const port = Number(new URL(nats[0] ?? '').port);
-      return (await canConnect(port)) ? port : undefined;
+      return (await canConnect(host, port)) ? port : undefined;
     },
     { what: `nats-server (pid ${child.pid}) is up; is it installed? apt-get install nats-server` },
   );
 }
 
-function canConnect(port: number): Promise<boolean> {
+function canConnect(host: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = createConnection({ host: '127.0.0.1', port });
+    const socket = createConnection({ host, port });
     socket.once('data', () => resolve(true)); // INFO: it speaks NATS, it is not just a listening socket
     socket.once('error', () => resolve(false));
     socket.once('close', () => resolve(false));

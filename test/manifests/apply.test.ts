@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { ApiServer } from '../../local/api/server.ts';
@@ -25,7 +26,7 @@ describe('the manifests, applied by a real kubectl', () => {
   });
 
   const apply = (name: string, ...flags: string[]): Promise<KubectlResult> =>
-    kubectl(kubeconfig, ['apply', '-f', path(name), '--validate=false', ...flags]);
+    kubectl(kubeconfig, ['apply', '-f', path(name), ...flags]);
 
   for (const name of ['install.yaml', 'demo/functions.yaml', 'demo/mysql.yaml']) {
     it(`${name}: every object is created`, async () => {
@@ -51,6 +52,16 @@ describe('the manifests, applied by a real kubectl', () => {
       );
     });
   }
+
+  it('a field that Kubernetes does not know would have failed the tests above', async () => {
+    const text = readFileSync(path('install.yaml'), 'utf8').replace(
+      'terminationGracePeriodSeconds',
+      'graceSeconds',
+    );
+    const { stderr, code } = await kubectl(kubeconfig, ['apply', '-f', '-'], { input: text });
+    assert.notEqual(code, 0);
+    assert.match(stderr, /unknown field "spec\.template\.spec\.graceSeconds"/);
+  });
 
   it('an upgrade leaves the caBundle that the webhook filled in', async () => {
     const bundle = Buffer.from('-----BEGIN CERTIFICATE-----\n').toString('base64');

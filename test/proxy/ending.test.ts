@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Agent } from 'node:http';
 import { connect } from 'node:net';
 import { test } from 'node:test';
-import { waitFor } from '../helpers/wait.ts';
+import { isFasterThan, waitFor } from '../helpers/wait.ts';
 import { callUrl, startCall } from './support/calls.ts';
 import type { FakeFunction } from './support/fake-pod.ts';
 import { startTestProxy } from './support/test-proxy.ts';
@@ -86,21 +86,25 @@ test('the drain is bounded: a call that does not end is cut, and the proxy goes'
   await waitFor(() => pod.running === 1, { what: 'it runs' });
   const before = performance.now();
   await t.proxy.stop();
-  assert.ok(performance.now() - before < 4_000);
+  assert.ok(performance.now() - before < 15_000, 'the call itself would run for 120 s');
   await cut;
 });
 
 test('an idle proxy stops at once, idle connections and all', async () => {
-  await using t = await startTestProxy();
-  const socket = connect(t.port, '127.0.0.1');
-  const closed = new Promise((resolve) => socket.once('close', resolve));
-  socket.resume();
-  socket.write('GET /health HTTP/1.1\r\nHost: h\r\n\r\n');
-  await new Promise((resolve) => socket.once('data', resolve));
-  const before = performance.now();
-  await t.proxy.stop();
-  assert.ok(performance.now() - before < 1_000);
-  await closed;
+  const measure = async (): Promise<number> => {
+    await using t = await startTestProxy();
+    const socket = connect(t.port, '127.0.0.1');
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    socket.resume();
+    socket.write('GET /health HTTP/1.1\r\nHost: h\r\n\r\n');
+    await new Promise((resolve) => socket.once('data', resolve));
+    const before = performance.now();
+    await t.proxy.stop();
+    const took = performance.now() - before;
+    await closed;
+    return took;
+  };
+  await isFasterThan(1_000, measure, { what: 'stopping' });
 });
 
 const answerIn30Ms: FakeFunction = (_req, res) => void setTimeout(() => res.end('ok'), 30);

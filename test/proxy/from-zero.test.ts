@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { request, Agent, type ClientRequest, type IncomingMessage } from 'node:http';
 import { test } from 'node:test';
-import { waitFor } from '../helpers/wait.ts';
+import { isFasterThan, settled, waitFor } from '../helpers/wait.ts';
 import type { FakeFunction } from './support/fake-pod.ts';
 import { startTestProxy, type TestProxy } from './support/test-proxy.ts';
 import { collectWakes, statusOf } from './support/wakes.ts';
@@ -51,16 +51,27 @@ test('behaviour 10: zero replicas, 1,000 callers at once: all 200, in order of a
 test('a wake goes out at once, again each second while a call waits, and no more when it has left', async () => {
   await using t = await startTestProxy();
   t.addFunction('fib');
+  t.addFunction('other');
   const wakes = collectWakes(t, 'fib');
   const call = startCall(t, '/function/fib/');
-  await waitFor(() => wakes.length >= 1, { what: 'the first wake', timeoutMs: 900 });
-  await waitFor(() => wakes.length >= 3, { what: 'it is repeated' });
+  await waitFor(() => wakes.length >= 3, { what: 'a first wake and two repeats' });
   assert.deepEqual(wakes[0], { from: 'proxy', waiting: 1 });
   call.destroy();
   await waitFor(async () => (await statusOf(t, 'fib')).Waiting === 0, { what: 'the caller left the queue' });
-  const told = wakes.length;
-  await new Promise((resolve) => setTimeout(resolve, 1_200));
-  assert.equal(wakes.length, told);
+  await settled(() => wakes.length, { what: 'no more wakes', forMs: 1_500 });
+  const measure = async (): Promise<number> => {
+    const others = collectWakes(t, 'other');
+    await t.link.connection?.flush();
+    const begun = performance.now();
+    const other = startCall(t, '/function/other/');
+    await waitFor(() => others.length > 0, { what: 'a first wake', intervalMs: 1 });
+    const took = performance.now() - begun;
+    other.destroy();
+    await waitFor(async () => (await statusOf(t, 'other')).Waiting === 0, { what: 'it left' });
+    await settled(() => others.length, { what: 'no more wakes', forMs: 200 });
+    return took;
+  };
+  await isFasterThan(500, measure, { what: 'the first wake, which is not the one of the next second,' });
 });
 
 test("the sidecar's own ready is believed before Kubernetes looked, only of a pod that the watch knows", async () => {
@@ -113,7 +124,7 @@ test('behaviour 11: zero replicas, a 100 MB chunked upload, a slow function: mem
   };
   send();
   await waitFor(async () => (await statusOf(t, 'fib')).Waiting === 1, { what: 'the upload waits' });
-  const sentWaiting = await settled(() => sent);
+  const sentWaiting = await settled(() => sent, { what: 'the buffers are full', forMs: 200 });
   const hash = createHash('sha256');
   let received = 0;
   let mostOnTheWay = sentWaiting;
@@ -217,6 +228,21 @@ test('behaviour 14: the pod is gone between choice and connect: another pod, or 
   assert.equal(pod.seen.length, 21);
 });
 
+test('behaviour 14: one of two live pods is closed and nobody says so: all calls are answered by the other', async () => {
+  await using t = await startTestProxy();
+  t.addFunction('fib');
+  const gone = await t.addPod('fib');
+  const stays = await t.addPod('fib');
+  await t.readyPods('fib', 2);
+  const calls = (count: number) =>
+    Promise.all(Array.from({ length: count }, () => statusOfCall(t, '/function/fib/', undefined, 'a body')));
+  while (gone.seen.length === 0 || stays.seen.length === 0) await calls(8);
+  await gone[Symbol.asyncDispose]();
+  const before = gone.seen.length + stays.seen.length;
+  for (let round = 0; round < 5; round++) assert.deepEqual([...new Set(await calls(20))], [200]);
+  assert.equal(gone.seen.length + stays.seen.length, before + 100, 'each has run once');
+});
+
 test('behaviour 15: a pod is reported ready and refuses connections: tried again, 200', async () => {
   await using t = await startTestProxy();
   t.addFunction('fib');
@@ -257,15 +283,6 @@ async function textOf(response: IncomingMessage): Promise<string> {
   let text = '';
   for await (const chunk of response) text += String(chunk);
   return text;
-}
-
-/** The value once it has stood still for 200 ms. */
-async function settled(read: () => number): Promise<number> {
-  for (;;) {
-    const value = read();
-    await new Promise((resolve) => setTimeout(resolve, 200));
-    if (read() === value) return value;
-  }
 }
 
 const answerIn2Ms: FakeFunction = (_req, res) => void setTimeout(() => res.end(), 2);

@@ -19,12 +19,14 @@ const ARGS = [
   '--disable-sync',
 ];
 
+const MARKUP = '<img src=x onerror=document.title="broken">';
+
 test(
-  'the page shows functions as they change, wakes one by a button, and shows names as text',
+  'the page shows functions as they change, wakes one by a button, and shows what others wrote as text',
   { skip: !existsSync(CHROMIUM) && 'no chromium on this machine' },
   async () => {
     await using t = await startTestProxy();
-    t.addFunction('fib', { 'SlimFaas/ReplicasMin': '<img src=x onerror=document.title="broken">' });
+    t.addFunction('fib');
     const wakes = collectWakes(t, 'fib');
     const browser = await chromium.launch({ executablePath: CHROMIUM, args: ARGS });
     try {
@@ -44,7 +46,18 @@ test(
         await row.getByRole('button').evaluate((button) => button === button.ownerDocument.activeElement),
         true,
       );
-      assert.equal(await row.locator('img').count(), 0);
+      // Faults and troubles are written by others: they are shown, as text.
+      t.addFunction('ill', { 'SlimFaas/Configuration': MARKUP });
+      const waiting = { reason: 'ErrImagePull', message: MARKUP };
+      const status = { containerStatuses: [{ name: 'app', state: { waiting } }] };
+      await t.addPod('ill', { isDeaf: true, isReady: false, status });
+      const ill = page.getByRole('row', { name: /ill/ });
+      const trouble = ill.getByRole('listitem').filter({ hasText: 'image pull failed' });
+      await trouble.filter({ hasText: MARKUP }).waitFor();
+      const fault = ill.getByRole('listitem').filter({ hasText: 'SlimFaas/Configuration: ' });
+      await fault.filter({ hasText: '<img' }).waitFor();
+      assert.equal(await page.locator('img').count(), 0);
+      t.kube.delete('Deployment', 'default', 'ill');
       assert.equal(await page.getByRole('status').textContent(), 'Live');
       t.kube.delete('Deployment', 'default', 'fib');
       await page.getByText('No function yet.').waitFor();

@@ -11,9 +11,10 @@ import { createRegistry } from '../../common/metrics.ts';
 import { openNatsLink } from '../../common/nats.ts';
 import { sidecarFlags } from '../../sidecar/flags.ts';
 import { startSidecar, type RunningSidecar } from '../../sidecar/start.ts';
+import { ownAddress } from '../helpers/addresses.ts';
 import { waitFor } from '../helpers/wait.ts';
 import { callUrl, startCall } from './support/calls.ts';
-import { nextAddress, type FakeFunction } from './support/fake-pod.ts';
+import type { FakeFunction } from './support/fake-pod.ts';
 import { startTestProxy, type TestProxy } from './support/test-proxy.ts';
 import { statusOf } from './support/wakes.ts';
 
@@ -124,7 +125,7 @@ async function startPod(
   run: FakeFunction,
   flags: readonly string[] = [],
 ): Promise<RealPod> {
-  const ip = nextAddress();
+  const ip = ownAddress();
   const app = createServer(run);
   app.listen(0, ip);
   await once(app, 'listening');

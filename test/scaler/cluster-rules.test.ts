@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { parseAllDocuments } from 'yaml';
 import type { KubeObject } from '../../local/api/types.ts';
-import { waitFor } from '../helpers/wait.ts';
+import { recordingLog } from '../helpers/recording-log.ts';
+import { staysTrue, waitFor } from '../helpers/wait.ts';
 import { TestCluster } from './support/test-cluster.ts';
 
 const IDLE_0 = { 'SlimFaas/TimeoutSecondBeforeSetReplicasMin': '0' };
@@ -99,30 +100,51 @@ test('a HorizontalPodAutoscaler: woken to its minimum, left alone above, slept t
 test('the API server goes away and comes back: a wake that came meanwhile is carried out', async (t) => {
   const cluster = await TestCluster.start((release) => t.after(release));
   await cluster.fn('fn');
-  const { url } = await cluster.scaler();
+  const { log, line } = recordingLog();
+  const { url } = await cluster.scaler({}, { log });
   cluster.api.faults.setAway(true);
   const timer = setInterval(() => cluster.wake('fn'), 200);
   t.after(() => clearInterval(timer));
   cluster.wake('fn');
   await waitFor(async () => (await fetch(`${url}/ready`)).status === 503, { what: 'the scaler has noticed' });
   assert.equal(cluster.replicasOf('fn'), 0);
+  const watch = await line('watch broke; restarting');
+  assert.equal(watch.level, 'warn');
+  assert.match(String(watch.fields['path']), /^\/apis?\//, 'which of the watches');
+  assert.match(String(watch.fields['error']), /ECONN|socket|fetch|network|abort/i);
+  for (const message of ['lease not reached', 'scaling failed; trying again'])
+    assert.match(String((await line(message)).fields['error']), /ECONN|socket|fetch|network|abort/i, message);
   cluster.api.faults.setAway(false);
   await cluster.hasReplicas('fn', 1, 15_000);
 });
 
 test('NATS goes away and comes back: nothing sleeps meanwhile, wakes are heard again', async (t) => {
   const cluster = await TestCluster.start((release) => t.after(release));
-  await cluster.fn('up', IDLE_0, 1);
+  await cluster.fn('up', { 'SlimFaas/TimeoutSecondBeforeSetReplicasMin': '4' }, 1);
   await cluster.fn('fn');
-  const { url, link } = await cluster.scaler();
   const pod = await cluster.pod('up');
+  const { log, line } = recordingLog();
+  const { url, link } = await cluster.scaler({}, { log });
+  const view = async () =>
+    (await (await fetch(`${url}/functions/default/up`)).json()) as {
+      reason: string;
+      facts: { blind?: string };
+    };
+  // It has said that it is idle, so that but for NATS it would sleep 4 s later.
+  cluster.report('up', { pod });
+  await waitFor(async () => (await view()).facts.blind === undefined, { what: 'its report is heard' });
   await cluster.nats.kill();
-  const reason = async () =>
-    ((await (await fetch(`${url}/functions/default/up`)).json()) as { reason: string }).reason;
-  await waitFor(async () => /NATS is not connected|has not reported|idle for/.test(await reason()), {
-    what: 'held',
+  await waitFor(async () => (await view()).facts.blind === 'NATS is not connected: activity is unknown', {
+    what: 'NATS is missed',
   });
-  assert.equal(cluster.replicasOf('up'), 1);
+  assert.deepEqual((await line('NATS lost')).fields, { servers: cluster.nats.url });
+  await staysTrue(
+    async () => cluster.replicasOf('up') === 1 && (await view()).reason === 'idle for 0 of 4 s',
+    {
+      what: 'it stays up, and its idle clock stands still',
+      forMs: 4_500,
+    },
+  );
   await cluster.nats.restart();
   await waitFor(() => link.isConnected && cluster.link.isConnected, { what: 'connected again' });
   cluster.wake('fn');

@@ -1,23 +1,28 @@
 /** The whole scaler against the real local API server and a real nats-server: what wakes, what sleeps, what is told. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { waitFor } from '../helpers/wait.ts';
+import { recordingLog } from '../helpers/recording-log.ts';
+import { isFasterThan, staysTrue, waitFor } from '../helpers/wait.ts';
 import { TestCluster } from './support/test-cluster.ts';
 
 test('a wake patches /scale within milliseconds, not at the next tick', async (t) => {
   const cluster = await TestCluster.start((release) => t.after(release));
-  await cluster.fn('fn');
-  await cluster.fn('warm-up');
+  for (const name of ['warm-up', 'first', 'second', 'third']) await cluster.fn(name);
   await cluster.scaler({ tick: 60 });
   cluster.wake('warm-up'); // the first request of a process pays for connections and code
   await cluster.hasReplicas('warm-up', 1);
-  const startedMs = performance.now();
-  cluster.wake('fn');
-  await cluster.hasReplicas('fn', 1);
-  const tookMs = performance.now() - startedMs;
-  t.diagnostic(`wake → patched: ${tookMs.toFixed(1)} ms`);
+  const names = ['first', 'second', 'third'];
+  const measure = async (): Promise<number> => {
+    const name = names.shift() as string;
+    const startedMs = performance.now();
+    cluster.wake(name);
+    await cluster.hasReplicas(name, 1);
+    const tookMs = performance.now() - startedMs;
+    t.diagnostic(`wake → patched: ${tookMs.toFixed(1)} ms`);
+    return tookMs;
+  };
   // A hundred times below the tick and still far above the 5–20 ms that it takes on a quiet machine.
-  assert.ok(tookMs < 600, `took ${tookMs} ms`);
+  await isFasterThan(600, measure, { what: 'a wake', tries: names.length });
 });
 
 test('behaviour 10: a thousand callers at zero are one scale-up, of the size that they need', async (t) => {
@@ -46,15 +51,23 @@ test('behaviour 19: two functions, load on one: only that one scales', async (t)
   await cluster.fn('calm', limit, 1);
   await cluster.scaler();
   const [busy, calm] = [await cluster.pod('busy'), await cluster.pod('calm')];
+  const load = () => {
+    cluster.report('busy', { pod: busy, running: 10, runningNow: 10, waiting: 20, limit: 10 });
+    cluster.report('calm', { pod: calm, running: 1, runningNow: 1, limit: 10 });
+  };
   await waitFor(
     () => {
-      cluster.report('busy', { pod: busy, running: 10, runningNow: 10, waiting: 20, limit: 10 });
-      cluster.report('calm', { pod: calm, running: 1, runningNow: 1, limit: 10 });
+      load();
       return cluster.replicasOf('busy') >= 4;
     },
     { what: 'busy has 4 replicas or more', intervalMs: 50 },
   );
-  assert.equal(cluster.replicasOf('calm'), 1);
+  // Twenty ticks more under the same load.
+  await staysTrue(() => (load(), cluster.replicasOf('calm') === 1), {
+    what: 'calm has one replica',
+    forMs: 1_000,
+    intervalMs: 50,
+  });
 });
 
 test('an idle function goes to zero, and not before its timeout', async (t) => {
@@ -93,14 +106,15 @@ test('behaviour 20: a restarted scaler leaves busy pods alone before their first
   await cluster.hasReplicas('fn', 0);
 });
 
-test('behaviour 37: an invalid annotation leaves the function scaled, and the fault becomes an Event', async (t) => {
+test('behaviour 37: an invalid annotation leaves the function scaled, and the fault becomes an Event and a line of the log', async (t) => {
   const cluster = await TestCluster.start((release) => t.after(release));
   await cluster.fn('fn', {
     'SlimFaas/ReplicasAtStart': 'two',
     'SlimFaas/DependsOn': 'nowhere',
     'SlimFaas/Scale': JSON.stringify({ Triggers: [{ Query: 'sum(', Threshold: 1 }] }),
   });
-  const { url } = await cluster.scaler();
+  const { log, lines } = recordingLog();
+  const { url } = await cluster.scaler({}, { log });
   cluster.wake('fn');
   await cluster.hasReplicas('fn', 1);
   const faults = () => cluster.events('fn').filter((event) => event.reason === 'InvalidAnnotation');
@@ -118,6 +132,10 @@ test('behaviour 37: an invalid annotation leaves the function scaled, and the fa
     texts.some((text) => /SlimFaas\/Scale: query "sum\("/.test(text)),
     texts.join('\n'),
   );
+  for (const text of texts) {
+    const told = lines.find(({ message }) => message === text);
+    assert.deepEqual([told?.level, told?.fields['function']], ['warn', 'default/fn'], text);
+  }
   const metrics = await (await fetch(`${url}/metrics`)).text();
   assert.match(metrics, /slimfaas_annotation_faults\{namespace="default",function="fn"\} 3/);
 });

@@ -4,8 +4,8 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { waitFor } from '../helpers/wait.ts';
-import { App } from './support/app.ts';
+import { isFasterThan, waitFor } from '../helpers/wait.ts';
+import { App, APP_HOST } from './support/app.ts';
 import { call } from './support/client.ts';
 
 const MAIN = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
@@ -23,6 +23,7 @@ function start(env: Record<string, string>): SidecarProcess {
       SLIMFAAS_HOST: '127.0.0.1',
       SLIMFAAS_PORT: '0',
       SLIMFAAS_ADMIN_PORT: '0',
+      SLIMFAAS_APP_HOST: APP_HOST,
       SLIMFAAS_FUNCTION: 'fn',
       SLIMFAAS_POD_NAME: 'fn-1',
       SLIMFAAS_NATS: 'nats://127.0.0.1:9',
@@ -74,12 +75,15 @@ describe('sidecar: as a process', () => {
 
   it('behaviour 22: SIGTERM when idle: gone within 2 s', async () => {
     await using app = await new App().listen();
-    await using sidecar = start({ SLIMFAAS_APP_PORT: String(app.port) });
-    assert.equal((await call(await sidecar.port(), '/')).status, 200);
-    const begun = performance.now();
-    sidecar.child.kill('SIGTERM');
-    assert.equal(await exitOf(sidecar.child), 0);
-    assert.ok(performance.now() - begun < 2_000, `${performance.now() - begun} ms`);
+    const measure = async (): Promise<number> => {
+      await using sidecar = start({ SLIMFAAS_APP_PORT: String(app.port) });
+      assert.equal((await call(await sidecar.port(), '/')).status, 200);
+      const begun = performance.now();
+      sidecar.child.kill('SIGTERM');
+      assert.equal(await exitOf(sidecar.child), 0);
+      return performance.now() - begun;
+    };
+    await isFasterThan(2_000, measure, { what: 'ending' });
   });
 
   it('a value that it cannot use ends it with 2 and names variable, value and what is allowed', async () => {
@@ -90,7 +94,11 @@ describe('sidecar: as a process', () => {
 
   it('a port that is taken ends it with an error that names it', async () => {
     await using app = await new App().listen();
-    await using sidecar = start({ SLIMFAAS_PORT: String(app.port), SLIMFAAS_APP_PORT: String(app.port) });
+    await using sidecar = start({
+      SLIMFAAS_HOST: APP_HOST,
+      SLIMFAAS_PORT: String(app.port),
+      SLIMFAAS_APP_PORT: String(app.port),
+    });
     assert.equal(await exitOf(sidecar.child), 1);
     assert.match(sidecar.text(), new RegExp(`EADDRINUSE.*${app.port}`));
   });

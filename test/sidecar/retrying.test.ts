@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { waitFor } from '../helpers/wait.ts';
-import { App, type Handler } from './support/app.ts';
+import { App, holding, type Handler } from './support/app.ts';
 import { metricIs, sidecarFor } from './support/sidecar.ts';
 
 const DELAYS = [0.05, 0.1, 0.2];
@@ -108,9 +108,10 @@ describe('sidecar: sync retries', () => {
   });
 
   it('one who comes back for a retry goes before those who arrived after him', async () => {
-    await using app = await new App((_req, res, nth) => {
+    const { handler, releaseAll } = holding();
+    await using app = await new App((req, res, nth) => {
       if (nth === 1) res.writeHead(503).end();
-      else setTimeout(() => res.end(), 300);
+      else handler(req, res, nth);
     }).listen();
     const flags = { ...policyFlags(), 'parallel-per-pod': 1 };
     await using sidecar = await sidecarFor(app.port, { flags });
@@ -119,6 +120,8 @@ describe('sidecar: sync retries', () => {
     calls.push(sidecar.call('/second'));
     await waitFor(() => app.count === 2, { what: 'the second caller has the place' });
     calls.push(sidecar.call('/third'));
+    await metricIs(sidecar, 'slimfaas_sidecar_waiting', 2);
+    releaseAll();
     await Promise.all(calls);
     assert.deepEqual(
       app.arrivals.map((arrival) => arrival.url),

@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { recordingLog } from '../helpers/recording-log.ts';
 import { waitFor } from '../helpers/wait.ts';
 import { annotatedPod, isReady, startWebhookCluster, untilReady, type WebhookCluster } from './cluster.ts';
 import { sidecarOf } from './reviews.ts';
@@ -84,11 +85,15 @@ describe('the webhook against an API server, with the rights of install.yaml', (
   });
 
   it('starts while the API server is away, and is ready soon after it is back', async (t) => {
-    const cluster = await startWebhookCluster((release) => t.after(release));
+    const { log, line } = recordingLog();
+    const cluster = await startWebhookCluster((release) => t.after(release), log);
     cluster.server.faults.setAway(true);
     const webhook = await cluster.start();
     assert.equal((await fetch(`http://127.0.0.1:${webhook.adminPort}/health`)).status, 200);
     assert.ok(!(await isReady(webhook)));
+    const { level, fields } = await line('certificate check failed');
+    assert.equal(level, 'warn');
+    assert.match(String(fields['error']), /ECONN|socket|fetch|network|abort/i);
     cluster.server.faults.setAway(false);
     await untilReady(webhook);
   });

@@ -63,7 +63,7 @@ test('retrying says when; Prefer: wait answers at the end, or when the time is u
   const begun = performance.now();
   assert.equal((await viewOf(t, id, { Prefer: 'wait=1' })).state, 'queued');
   assert.ok(performance.now() - begun >= 1_000);
-  await t.sidecar('fib', app.port, { 'async-policy': policy([1.5]) });
+  await t.sidecar('fib', app.port, { 'async-policy': policy([3]) });
   const retrying = await t.ended('fib', id, 'retrying');
   assert.ok(Date.parse(retrying.nextTryAt ?? '') > Date.now());
   assert.equal(retrying.tries[0]?.status, 503);

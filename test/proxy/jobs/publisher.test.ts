@@ -11,7 +11,7 @@ import { openNatsLink } from '../../../common/nats.ts';
 import { publishJob, UnsettledError } from '../../../proxy/jobs/publisher.ts';
 import { Settler } from '../../../proxy/jobs/settler.ts';
 import { jobSettings, startJetStream } from '../../helpers/jetstream.ts';
-import { startNats } from '../../helpers/nats.ts';
+import { startNats, type TestNats } from '../../helpers/nats.ts';
 import { waitFor } from '../../helpers/wait.ts';
 
 const id = { namespace: 'shop', name: 'cart' };
@@ -81,7 +81,7 @@ test('behaviour 26: NATS is down; a post is refused and no job appears when it i
 
 test('a publish is stored and its ack is lost: refused to the caller, and deleted once that can be known', async (t) => {
   await using js = await startJetStream();
-  const gate = await startGate(t, js.server.port);
+  const gate = await startGate(t, js.server);
   const options = await open(t, gate.url);
   gate.swallowAnswers = true;
   await assert.rejects(publishJob({ id, payload, messageId: '1' }, options), isReason('queue-unavailable'));
@@ -97,7 +97,7 @@ test('a publish is stored and its ack is lost: refused to the caller, and delete
 
 test('an unanswered publish under an id that others share is never undone: one of them may have been told 201', async (t) => {
   await using js = await startJetStream();
-  const gate = await startGate(t, js.server.port);
+  const gate = await startGate(t, js.server);
   const options = await open(t, gate.url);
   const other = await open(t, js.server.url);
   const job = { id, payload, messageId: 'key', isShared: true };
@@ -114,7 +114,7 @@ test('an unanswered publish under an id that others share is never undone: one o
 
 test('the ack comes back within the time: the caller gets the place of the first publish', async (t) => {
   await using js = await startJetStream();
-  const gate = await startGate(t, js.server.port);
+  const gate = await startGate(t, js.server);
   const options = { ...(await open(t, gate.url)), ackTimeoutMs: 20_000 };
   gate.swallowAnswers = true;
   const publishing = publishJob({ id, payload, messageId: '1' }, options);
@@ -135,10 +135,10 @@ interface Gate {
 }
 
 /** A TCP hop before nats-server that can lose answers, as a broken network does. */
-async function startGate(t: TestContext, port: number): Promise<Gate> {
+async function startGate(t: TestContext, { host, port }: TestNats): Promise<Gate> {
   const sockets = new Set<Socket>();
   const server: Server = createServer((client) => {
-    const upstream = createConnection({ host: '127.0.0.1', port });
+    const upstream = createConnection({ host, port });
     for (const socket of [client, upstream]) {
       sockets.add(socket);
       socket.on('error', () => undefined);

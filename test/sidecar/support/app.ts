@@ -4,6 +4,10 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { ownAddress } from '../../helpers/addresses.ts';
+
+/** Where every app of this process listens: one that is away for a moment finds its port free when it comes back. */
+export const APP_HOST = ownAddress();
 
 export type Handler = (req: IncomingMessage, res: ServerResponse, nth: number) => void;
 
@@ -38,7 +42,7 @@ export class App implements AsyncDisposable {
   }
 
   async listen(port = 0): Promise<this> {
-    await new Promise<void>((resolve) => this.#server.listen(port, '127.0.0.1', resolve));
+    await new Promise<void>((resolve) => this.#server.listen(port, APP_HOST, resolve));
     return this;
   }
 

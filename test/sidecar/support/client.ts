@@ -8,6 +8,7 @@ export interface Answer {
 }
 
 export interface CallOptions {
+  readonly host?: string;
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Buffer;
@@ -16,9 +17,9 @@ export interface CallOptions {
 }
 
 export function call(port: number, path: string, options: CallOptions = {}): Promise<Answer> {
-  const { method = 'GET', headers = {}, body, signal } = options;
+  const { host = '127.0.0.1', method = 'GET', headers = {}, body, signal } = options;
   return new Promise((resolve, reject) => {
-    const req = request({ host: '127.0.0.1', port, path, method, headers, agent: false, signal });
+    const req = request({ host, port, path, method, headers, agent: false, signal });
     req.once('error', reject);
     req.once('response', (res) => {
       const chunks: Buffer[] = [];

@@ -71,7 +71,7 @@ export async function startJobWorld(options: JobWorldOptions = {}): Promise<JobW
       return (await jsm.streams.info(JOBS_STREAM)).state.messages;
     },
     state,
-    ended: (job, how = 'done', timeoutMs = 10_000) =>
+    ended: (job, how = 'done', timeoutMs = 14_000) =>
       waitFor(
         async () => {
           const now = await state(job);

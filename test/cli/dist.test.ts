@@ -1,0 +1,97 @@
+/** The built executable as an image has it: dist/ alone, with no node_modules beside or above it. */
+import assert from 'node:assert/strict';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test, type TestContext } from 'node:test';
+import { promisify } from 'node:util';
+import { SIDECAR_ADMIN_PORT } from '../../common/names.ts';
+import { ownAddress } from '../helpers/addresses.ts';
+import { writeKubeconfig } from '../helpers/kubectl.ts';
+import { startLocalApi } from '../helpers/local-api.ts';
+import { waitFor } from '../helpers/wait.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'slimfaas-dist-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+cpSync(join(import.meta.dirname, '../../dist'), folder, { recursive: true });
+const script = join(folder, 'slimfaas.js');
+
+/** Runs until the test is over. @returns what it wrote */
+function start(t: TestContext, args: string[], env: Record<string, string> = {}): () => string {
+  const child = spawn(process.execPath, [script, ...args], {
+    cwd: folder,
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let text = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (data: Buffer) => (text += data.toString()));
+  const exited = once(child, 'exit');
+  t.after(async () => {
+    child.kill('SIGKILL');
+    await exited;
+  });
+  return () => text;
+}
+
+async function get(url: string, output: () => string): Promise<{ type: string; body: string }> {
+  const answer = async () => {
+    const response = await fetch(url);
+    return {
+      status: response.status,
+      type: response.headers.get('content-type') ?? '',
+      body: await response.text(),
+    };
+  };
+  const { status, type, body } = await waitFor(answer, { what: `${url} answers:\n${output()}` });
+  assert.equal(status, 200, body);
+  return { type, body };
+}
+
+test('--help names every command', async () => {
+  const { stdout } = await promisify(execFile)(process.execPath, [script, '--help'], {
+    cwd: folder,
+    env: {},
+  });
+  for (const command of [
+    'proxy',
+    'sidecar',
+    'scaler',
+    'webhook',
+    'local',
+    'inject',
+    'status',
+    'wake',
+    'call',
+    'jobs',
+  ])
+    assert.match(stdout, new RegExp(`slimfaas ${command}\\b`), command);
+});
+
+test('sidecar: it listens, and its metrics are there', async (t) => {
+  const host = ownAddress();
+  const identity = { SLIMFAAS_FUNCTION: 'fn', SLIMFAAS_NAMESPACE: 'ns', SLIMFAAS_POD_NAME: 'fn-1' };
+  const where = { SLIMFAAS_HOST: host, SLIMFAAS_APP_PORT: '8080', SLIMFAAS_NATS: 'nats://127.0.0.1:9' };
+  const output = start(t, ['sidecar'], { ...identity, ...where });
+  const { body } = await get(`http://${host}:${SIDECAR_ADMIN_PORT}/metrics`, output);
+  assert.match(body, /slimfaas_sidecar_limit/);
+});
+
+test('proxy: the status page and what it is made of', async (t) => {
+  const api = await startLocalApi((release) => t.after(release));
+  const kubeconfig = await writeKubeconfig(api.kubeconfig());
+  t.after(kubeconfig.remove);
+  const host = ownAddress();
+  const flags = [`--host=${host}`, '--port=5000', '--nats=nats://127.0.0.1:9'];
+  const output = start(t, ['proxy', ...flags], { KUBECONFIG: kubeconfig.path });
+  const page = await get(`http://${host}:5000/`, output);
+  assert.match(page.type, /^text\/html/);
+  assert.match(page.body, /<title>slimfaas<\/title>/);
+  const parts = [...page.body.matchAll(/(?:src|href)="([^":]+\.(?:js|css))"/g)].map(
+    (match) => match[1] as string,
+  );
+  assert.ok(parts.length >= 2, parts.join());
+  for (const part of parts) await get(`http://${host}:5000/${part}`, output);
+});
