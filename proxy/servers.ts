@@ -9,6 +9,9 @@ import { createApp } from './app.ts';
 import type { Clock } from './clock.ts';
 import type { Ending } from './ending.ts';
 import type { ProxyConfig } from './flags.ts';
+import { Http2Edge, type Http2EdgeOptions } from './http2/http2-edge.ts';
+import { createStreamRoutes } from './http2/stream-routes.ts';
+import { takeOverHttp2 } from './http2/take-over.ts';
 import { createIds } from './ids.ts';
 import type { ProxyJobs } from './jobs/proxy-jobs.ts';
 import type { ProxyState } from './proxy-state.ts';
@@ -40,15 +43,19 @@ export interface ServersDeps {
   readonly obstacles: () => readonly string[];
 }
 
-export function createServers(
-  config: ProxyConfig,
-  state: ProxyState,
-  deps: ServersDeps,
-): { main: Server; metrics: Server } {
+export interface Servers {
+  readonly main: Server;
+  readonly metrics: Server;
+  /** Connections of HTTP/2, from the main port and from the TLS port. */
+  readonly http2: Http2Edge;
+}
+
+export function createServers(config: ProxyConfig, state: ProxyState, deps: ServersDeps): Servers {
   const ids = createIds();
   const common = { ...state, ...deps, ids };
   const replay = new ReplayBudget(config['replay-bytes']);
-  const functionRoute = createFunctionRoute({ ...common, replay });
+  const functionDeps = { ...common, replay };
+  const functionRoute = createFunctionRoute(functionDeps);
   const app = createApp({
     log: deps.log,
     addRoutes(router: Router) {
@@ -77,8 +84,22 @@ export function createServers(
   );
   Object.assign(main, { shouldUpgradeCallback: isToUpgrade });
   main.on('upgrade', createUpgradeRoute({ ...common, open: state.upgrades }));
+  const http2 = createHttp2(config, deps.clock, createStreamRoutes(functionDeps, handle));
+  takeOverHttp2(main, (socket) => http2.take(socket));
   const idOf = (name: string): FunctionId => state.table.find(name)?.id ?? guessId(name, config.namespace);
-  return { main, metrics: createMetricsServer(deps, idOf) };
+  return { main, metrics: createMetricsServer(deps, idOf), http2 };
+}
+
+function createHttp2(config: ProxyConfig, clock: Clock, onStream: Http2EdgeOptions['onStream']): Http2Edge {
+  return new Http2Edge({
+    maxStreams: config['http2-streams'],
+    maxHeaderBytes: config['max-header-bytes'],
+    firstStreamMs: config['header-timeout'] * 1000,
+    idleMs: config['keep-alive-timeout'] * 1000,
+    maxRequests: config['requests-per-connection'],
+    clock,
+    onStream,
+  });
 }
 
 /**

@@ -9,9 +9,9 @@ import { serveHead, type RequestHead } from '../../common/relay/index.ts';
 import type { FunctionEntry } from '../function-entry.ts';
 import type { FunctionLookup } from '../function-lookup.ts';
 import { parseFunctionTarget } from '../function-path.ts';
-import { forwardHeaders } from '../headers.ts';
+import { forwardHeaders, isEncrypted } from '../headers.ts';
 import type { Ids } from '../ids.ts';
-import type { ActiveCalls } from '../active-calls.ts';
+import { NodeCall, type ActiveCalls } from '../active-calls.ts';
 import { acceptJob } from '../jobs/accept.ts';
 import type { ProxyJobs } from '../jobs/proxy-jobs.ts';
 import { plainAddress } from '../trust.ts';
@@ -42,7 +42,10 @@ async function accept(ctx: RouterContext, deps: JobRoutesDeps): Promise<void> {
   if (!target)
     throw new ReasonError('unknown-function', 'no function named: use /async-function/{name}/{path}');
   const entry = deps.lookup.forCall(ctx.req, target.name, target.path);
-  const origin = { address: plainAddress(ctx.req.socket.remoteAddress ?? ''), isTls: false };
+  const origin = {
+    address: plainAddress(ctx.req.socket.remoteAddress ?? ''),
+    isTls: isEncrypted(ctx.req.socket),
+  };
   const head = { method, path: target.path, headers: forwardHeaders(headers, origin, deps.ids) };
   const begun = performance.now();
   try {
@@ -68,7 +71,8 @@ async function takeJob(
   head: RequestHead,
   { active, jobs }: JobRoutesDeps,
 ): Promise<string> {
-  const call = active.add(req, res);
+  const call = new NodeCall(req, res);
+  active.add(call);
   const isExpecting = req.headers.expect?.toLowerCase() === '100-continue';
   const begin = (): void => {
     if (isExpecting) res.writeContinue();

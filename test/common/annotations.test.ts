@@ -42,6 +42,7 @@ test('no annotations: every default of DESIGN, no function, no fault', () => {
     scale: undefined,
     inject: true,
     port: undefined,
+    appProtocol: undefined,
     queueLimit: undefined,
     coldStartTimeoutSeconds: undefined,
     sidecarImage: undefined,

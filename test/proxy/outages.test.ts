@@ -22,7 +22,9 @@ test('the Kubernetes API is away: what was known last serves on, /ready says so,
   t.kube.setAway(false);
   await t.readyPods('fib', 2);
   // Each kind has a watch of its own: that of pods is back, the others follow.
-  await waitFor(async () => (await callUrl(`${t.url}/ready`)).status === 200, { what: '/ready is well again' });
+  await waitFor(async () => (await callUrl(`${t.url}/ready`)).status === 200, {
+    what: '/ready is well again',
+  });
 });
 
 test('a pod that went while the watch was blind is gone after the next list', async () => {
