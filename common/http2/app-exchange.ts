@@ -6,7 +6,7 @@ import type { ClientHttp2Stream } from 'node:http2';
 import type { CoarseClock } from '../relay/clock.ts';
 import { overdue } from '../relay/deadlines.ts';
 import { RelayError } from '../relay/errors.ts';
-import { headerValue, safeTrailers } from '../relay/fields.ts';
+import { safeTrailers } from '../relay/fields.ts';
 import type { SendListener } from '../relay/request-body.ts';
 import type { Listed } from '../relay/running-list.ts';
 import type { Exchange, ExchangeRequest, FailurePhase } from '../relay/types.ts';
@@ -14,8 +14,9 @@ import type { Outcome, RawHeaders, ResponseHead } from '../relay/types.ts';
 import { AppSender, streamOptions } from './app-sender.ts';
 import type { AppSession } from './app-session.ts';
 import type { AppSessions, SessionTenant } from './app-sessions.ts';
-import { informationalHead, requestFields, responseHead } from './client-head.ts';
+import { informationalHead, promisedLength, requestFields, responseHead } from './client-head.ts';
 import { H2_CODE } from './node-http2.ts';
+import { hasEndStream, resetStream } from './stream-end.ts';
 
 export interface AppHost {
   readonly clock: CoarseClock;
@@ -40,6 +41,8 @@ export class AppExchange implements Exchange, SessionTenant, SendListener, Liste
   #sender: AppSender | undefined;
   #head: ResponseHead | undefined;
   #trailers: RawHeaders = [];
+  /** The answer's END_STREAM has come. */
+  #isWhole = false;
   /** Of the answer, where it said how long it is; else undefined. */
   #bytesLeft: number | undefined;
   #connectingSince: number;
@@ -155,7 +158,10 @@ export class AppExchange implements Exchange, SessionTenant, SendListener, Liste
     let error: Error | undefined;
     stream.on('headers', (_fields, _flags, raw: string[]) => this.#onInformational(informationalHead(raw)));
     stream.on('response', (_fields, flags, raw: string[]) => this.#onHead(raw, (flags & END_STREAM) !== 0));
-    stream.on('trailers', (_fields, _flags, raw: string[]) => (this.#trailers = raw));
+    stream.on('trailers', (_fields, _flags, raw: string[]) => {
+      this.#isWhole = true; // they come with END_STREAM
+      this.#trailers = raw;
+    });
     stream.on('drain', () => this.#onDrain());
     stream.on('error', (found: Error) => (error = found));
     stream.on('close', () => {
@@ -178,25 +184,19 @@ export class AppExchange implements Exchange, SessionTenant, SendListener, Liste
   #onHead(raw: RawHeaders, hasEnded: boolean): void {
     const stream = this.#stream;
     if (this.#phase !== 'head' || !stream) return;
-    const head = responseHead(raw, { hasEnded, isHead: this.#request.head.method === 'HEAD' });
+    const isHead = this.#request.head.method === 'HEAD';
+    const head = responseHead(raw, { hasEnded, isHead });
     this.#head = head;
     if (this.#request.decide?.(head) === 'discard') return this.#discard(head);
-    if (this.#isOver) return; // `decide` cancelled
+    if (this.#stream !== stream) return; // `decide` cancelled
     this.#phase = 'body';
     this.#activeAt = this.#host.clock.start;
-    if (this.#request.head.method !== 'HEAD') {
-      const length = headerValue(head.headers, 'content-length');
-      this.#bytesLeft = length === undefined ? undefined : Number(length);
-    }
+    this.#bytesLeft = promisedLength(head, isHead);
     this.#request.sink.head(head);
     stream.on('data', (chunk: Buffer) => this.#onData(stream, chunk));
-    stream.on('end', () => this.#onEnd());
+    this.#isWhole = hasEnded;
+    stream.on('end', () => this.#onEnd(stream));
     if (!hasEnded) this.#flush(stream);
-  }
-
-  /** Asked afresh: calls in between may have changed it, which the compiler does not see. */
-  get #isOver(): boolean {
-    return this.#phase === 'over';
   }
 
   #discard(head: ResponseHead): void {
@@ -217,10 +217,12 @@ export class AppExchange implements Exchange, SessionTenant, SendListener, Liste
     if (this.#isHeld) stream.pause();
   }
 
-  #onEnd(): void {
+  #onEnd(stream: ClientHttp2Stream): void {
     if (this.#phase !== 'body') return;
-    // RST_STREAM with NO_ERROR ends a stream as END_STREAM does; a length or a missing gRPC status tells.
-    if (this.#bytesLeft !== undefined && this.#bytesLeft !== 0 && this.#head?.status !== 304) return;
+    // Else `close` follows, and says what became of it.
+    if (!this.#isWhole && !hasEndStream(stream)) return;
+    // RST_STREAM with NO_ERROR looks like END_STREAM; a length tells, and to gRPC the missing status.
+    if (this.#bytesLeft !== undefined && this.#bytesLeft !== 0) return;
     this.#request.sink.end(safeTrailers(this.#trailers));
     // What is left of the request has nobody left to read it.
     if (this.#sender?.isSent) this.#stream = undefined;
@@ -276,7 +278,7 @@ export class AppExchange implements Exchange, SessionTenant, SendListener, Liste
     this.#sessions.leave(this);
     const stream = this.#stream;
     this.#stream = undefined;
-    stream?.close(H2_CODE.cancel);
+    if (stream) resetStream(stream, H2_CODE.cancel);
   }
 
   #finish(outcome: Outcome, error?: Error): void {

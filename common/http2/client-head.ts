@@ -35,6 +35,12 @@ export function responseHead(raw: RawHeaders, { hasEnded, isHead }: AnswerFacts)
   return { status, statusText: http.STATUS_CODES[status] ?? '', headers };
 }
 
+/** How much body must follow; undefined: it does not say. */
+export function promisedLength({ status, headers }: ResponseHead, isHead: boolean): number | undefined {
+  const length = isHead || status === 304 ? undefined : headerValue(headers, 'content-length');
+  return length === undefined ? undefined : Number(length);
+}
+
 export interface AnswerFacts {
   /** END_STREAM came with the headers. */
   readonly hasEnded: boolean;

@@ -6,6 +6,7 @@ import type { ServerHttp2Stream } from 'node:http2';
 import { RelayError } from '../relay/errors.ts';
 import { safeTrailers } from '../relay/fields.ts';
 import type { BodyConsumer, BodySource, RawHeaders } from '../relay/types.ts';
+import { hasEndStream } from './stream-end.ts';
 
 export interface H2Body extends BodySource {
   /** Bytes that came. */
@@ -82,8 +83,8 @@ class StreamBody implements H2Body {
   }
 
   #onEnd(): void {
-    // RST_STREAM with NO_ERROR looks like an end to the stream, but is none.
-    if (this.#stream.aborted) return this.#onGone();
+    // `aborted`: closed by the caller before we answered, be it with NO_ERROR.
+    if (this.#stream.aborted || !hasEndStream(this.#stream)) return this.#onGone();
     this.#hasEnded = true;
     this.#consumer?.end(safeTrailers(this.#trailers));
   }

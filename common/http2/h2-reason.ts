@@ -8,6 +8,7 @@ import type { ReasonCode, ReasonError } from '../errors.ts';
 import { HEADER } from '../names.ts';
 import { reasonAnswer } from '../reason-answer.ts';
 import { H2_CODE } from './node-http2.ts';
+import { resetStream } from './stream-end.ts';
 import { cutUnread } from './h2-sink.ts';
 import { pushFields } from './h2-fields.ts';
 
@@ -37,7 +38,7 @@ export function sendStreamReason(
   { isHead, isGrpc }: { readonly isHead: boolean; readonly isGrpc: boolean },
 ): void {
   if (stream.destroyed || stream.closed) return;
-  if (stream.headersSent) return stream.close(H2_CODE.internalError);
+  if (stream.headersSent) return resetStream(stream, H2_CODE.internalError);
   if (isGrpc) return sendGrpcReason(stream, error);
   const answer = reasonAnswer(error);
   const headers = pushFields([':status', String(answer.status)], answer.headers);

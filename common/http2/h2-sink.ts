@@ -7,6 +7,7 @@ import { fieldKind, safeTrailers } from '../relay/fields.ts';
 import type { ExchangeControl, RawHeaders, ResponseHead, ResponseSink } from '../relay/types.ts';
 import { fieldObject, pushFields } from './h2-fields.ts';
 import { H2_CODE } from './node-http2.ts';
+import { resetStream } from './stream-end.ts';
 
 export interface H2SinkOptions {
   /** The request's method was HEAD: headers are all there is. */
@@ -94,7 +95,7 @@ class StreamSink implements H2Sink {
   /** RST_STREAM, never END_STREAM: an answer that breaks off must not look whole. */
   abort(): void {
     this.#head = undefined;
-    if (!this.#stream.closed) this.#stream.close(H2_CODE.internalError);
+    resetStream(this.#stream, H2_CODE.internalError);
   }
 
   get #isGone(): boolean {

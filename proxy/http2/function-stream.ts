@@ -8,6 +8,7 @@ import { sendStreamReason } from '../../common/http2/h2-reason.ts';
 import { h2Sink, type H2Sink } from '../../common/http2/h2-sink.ts';
 import { H2_CODE } from '../../common/http2/node-http2.ts';
 import { GrpcSink } from '../../common/http2/grpc-sink.ts';
+import { resetStream } from '../../common/http2/stream-end.ts';
 import { bodyLength, NO_BODY, type RequestHead } from '../../common/relay/index.ts';
 import type { ActiveCall } from '../active-calls.ts';
 import { Call } from '../call.ts';
@@ -54,7 +55,7 @@ export function startStreamCall(arrival: FunctionStream, deps: FunctionRouteDeps
       onEnd: (end) => {
         release();
         deps.active.remove(active);
-        if (end.kind === 'cancelled') stream.close(H2_CODE.cancel);
+        if (end.kind === 'cancelled') resetStream(stream, H2_CODE.cancel);
       },
     },
     deps,
@@ -84,7 +85,7 @@ class StreamCall implements ActiveCall {
   closeAfterAnswer(): void {}
 
   destroy(): void {
-    if (!this.#stream.closed) this.#stream.close(H2_CODE.cancel);
+    resetStream(this.#stream, H2_CODE.cancel);
   }
 
   isStuck(): boolean {
