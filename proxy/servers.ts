@@ -84,7 +84,8 @@ export function createServers(config: ProxyConfig, state: ProxyState, deps: Serv
   );
   Object.assign(main, { shouldUpgradeCallback: isToUpgrade });
   main.on('upgrade', createUpgradeRoute({ ...common, open: state.upgrades }));
-  const http2 = createHttp2(config, deps.clock, createStreamRoutes(functionDeps, handle));
+  const streamDeps = { ...functionDeps, maxHeaderBytes: config['max-header-bytes'] };
+  const http2 = createHttp2(config, deps.clock, createStreamRoutes(streamDeps, handle));
   takeOverHttp2(main, (socket) => http2.take(socket));
   const idOf = (name: string): FunctionId => state.table.find(name)?.id ?? guessId(name, config.namespace);
   return { main, metrics: createMetricsServer(deps, idOf), http2 };

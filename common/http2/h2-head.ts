@@ -22,9 +22,11 @@ interface Facts {
 /**
  * @param raw as Node gives it: name, value, name, value …, pseudo headers among them
  * @param hasBody false where END_STREAM came with the headers
+ * @param maxBytes of names and values together
  * @throws ReasonError bad-request
  */
-export function streamHead(raw: RawHeaders, hasBody: boolean): RequestHead {
+export function streamHead(raw: RawHeaders, hasBody: boolean, maxBytes = Infinity): RequestHead {
+  if (sizeOf(raw) > maxBytes) throw refuse('send smaller headers');
   const facts: Facts = {
     method: '',
     path: '',
@@ -39,6 +41,13 @@ export function streamHead(raw: RawHeaders, hasBody: boolean): RequestHead {
   // A body of unknown length is what HTTP/1.1 calls chunked; everything behind us frames by this header.
   if (hasBody && !facts.hasLength) headers.push('transfer-encoding', 'chunked');
   return { method: checkedMethod(facts.method), path: checkedPath(facts.path), headers };
+}
+
+/** As HTTP/1.1 would have them on the wire: `name: value` and a line's end. */
+function sizeOf(raw: RawHeaders): number {
+  let size = 0;
+  for (const text of raw) size += text.length + 2;
+  return size;
 }
 
 function take(name: string, value: string, headers: string[], facts: Facts): void {

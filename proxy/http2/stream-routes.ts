@@ -33,14 +33,16 @@ const FUNCTION_FIELD = HEADER.function.toLowerCase();
 
 /** @param handle the Koa application */
 export function createStreamRoutes(
-  deps: FunctionRouteDeps,
+  deps: FunctionRouteDeps & { readonly maxHeaderBytes: number },
   handle: (req: IncomingMessage, res: ServerResponse) => unknown,
 ): (arrival: StreamArrival) => void {
+  const { maxHeaderBytes } = deps;
   return (arrival) => {
     const { stream, raw, fields, hasBody } = arrival;
     const forGrpc = isGrpc(fields['content-type'] as string | undefined);
     try {
-      const head = streamHead(raw, hasBody);
+      // Node's own limit counts only once the client has acknowledged our SETTINGS, which it need not do.
+      const head = streamHead(raw, hasBody, maxHeaderBytes);
       const target = targetOf(head.path, fields, forGrpc);
       if (target)
         begin(arrival, { ...head, path: target.path }, { name: target.name, isGrpc: forGrpc }, deps);

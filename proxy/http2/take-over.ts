@@ -52,6 +52,8 @@ function freed(socket: ParsedSocket, { rawPacket, bytesParsed }: PrefaceError): 
   socket.parser?.unconsume();
   socket.parser?.remove(); // out of the reach of the header timeout
   for (const event of HTTP1_EVENTS) socket.removeAllListeners(event);
+  // HTTP/1.1's server lets a client half-close; in HTTP/2 who ends his side has left.
+  socket.on('end', () => socket.end());
   socket.setTimeout(0);
   socket.pause();
   // The preface may have come in pieces; what is behind it has come with the last one.
