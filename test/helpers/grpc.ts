@@ -56,15 +56,18 @@ const ECHO: EchoHandlers = {
 export interface GrpcApp extends AsyncDisposable {
   readonly port: number;
   readonly server: grpc.Server;
-  /** Ends it and comes back on the same port. */
 }
 
-export async function startGrpcApp(host: string, handlers: Partial<EchoHandlers> = {}): Promise<GrpcApp> {
+export async function startGrpcApp(
+  host: string,
+  handlers: Partial<EchoHandlers> = {},
+  wanted = 0,
+): Promise<GrpcApp> {
   const server = new grpc.Server();
   const all: EchoHandlers = { ...ECHO, ...handlers };
   server.addService(echoService, all as unknown as grpc.UntypedServiceImplementation);
   const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(`${host}:0`, grpc.ServerCredentials.createInsecure(), (error, bound) =>
+    server.bindAsync(`${host}:${wanted}`, grpc.ServerCredentials.createInsecure(), (error, bound) =>
       error ? reject(error) : resolve(bound),
     );
   });

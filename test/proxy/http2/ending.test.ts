@@ -41,14 +41,14 @@ test('a rollout under load loses no call: what GOAWAY left out is safe to send a
   await t.readyPods('fib', 1);
   const second = await t.another();
   let url = t.url;
-  let isOver = false;
+  const over = new AbortController();
   let answered = 0;
   const lost: unknown[] = [];
   // As gRPC's and every other client's pool does: another connection where this one takes no more, and once more
   // for what the server says it has not looked at.
   const caller = async (): Promise<void> => {
     let client = h2Client(url);
-    while (!isOver) {
+    while (!over.signal.aborted) {
       if (client.session.closed || client.session.destroyed) client = h2Client(url);
       const stream = client.start('/function/fib/', { body: 'x' });
       await answerOf(stream).then(
@@ -64,7 +64,7 @@ test('a rollout under load loses no call: what GOAWAY left out is safe to send a
   await t.proxy.stop();
   const before = answered;
   await waitFor(() => answered > before + 100, { what: 'calls flow to the other proxy' });
-  isOver = true;
+  over.abort();
   await Promise.all(callers);
   assert.deepEqual(lost, []);
 });

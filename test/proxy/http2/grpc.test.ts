@@ -4,9 +4,12 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import grpc from '@grpc/grpc-js';
 import { echoClient, startGrpcApp, type EchoClient, type EchoHandlers } from '../../helpers/grpc.ts';
+import { waitFor } from '../../helpers/wait.ts';
 import { nextAddress } from '../support/fake-pod.ts';
 import { startSidecarBeside } from '../support/real-sidecar.ts';
 import { startTestProxy, type TestProxy } from '../support/test-proxy.ts';
+import { statusOf } from '../support/wakes.ts';
+import { h2Client } from './h2-client.ts';
 
 interface GrpcWorld extends AsyncDisposable {
   readonly t: TestProxy;
@@ -80,4 +83,130 @@ test('server, client and bidirectional streams', async () => {
   chat.end();
   const [status] = (await once(chat, 'status')) as [grpc.StatusObject];
   assert.equal(status.code, grpc.status.OK);
+});
+
+test('an error’s status, message and details are the function’s own', async () => {
+  await using world = await startWorld({
+    unary(_call, answer) {
+      const metadata = new grpc.Metadata();
+      metadata.set('x-detail', 'why');
+      answer({ code: grpc.status.FAILED_PRECONDITION, details: 'not yet: 100 % grün', metadata });
+    },
+    // Trailers only: nothing was sent before.
+    serverStream: (call) => void call.emit('error', { code: grpc.status.NOT_FOUND, details: 'gone' }),
+  });
+  await assert.rejects(world.client.unary('x'), (error: grpc.ServiceError) => {
+    assert.deepEqual(
+      [error.code, error.details, error.metadata.get('x-detail')],
+      [grpc.status.FAILED_PRECONDITION, 'not yet: 100 % grün', ['why']],
+    );
+    return true;
+  });
+  const stream = world.client.serverStream('x');
+  stream.on('data', () => undefined);
+  const [error] = (await once(stream, 'error')) as [grpc.ServiceError];
+  assert.equal(error.code, grpc.status.NOT_FOUND);
+});
+
+test('a caller who cancels, and one whose deadline passes, ends the call in the function', async () => {
+  let cancelled = 0;
+  await using world = await startWorld({
+    unary: (call) => void call.once('cancelled', () => cancelled++),
+    bidi: (call) => void call.once('cancelled', () => cancelled++),
+  });
+  const leaving = new AbortController();
+  const call = world.client.unary('x', { signal: leaving.signal });
+  const chat = world.client.bidi();
+  chat.on('error', () => undefined);
+  chat.write('x');
+  await waitFor(async () => (await statusOf(world.t, 'fib')).Running === 2, { what: 'both run' });
+  leaving.abort();
+  chat.cancel();
+  await assert.rejects(call, { code: grpc.status.CANCELLED });
+  await waitFor(() => cancelled === 2, { what: 'the function hears of both' });
+  await assert.rejects(world.client.unary('x', { deadlineMs: 300 }), { code: grpc.status.DEADLINE_EXCEEDED });
+  await waitFor(() => cancelled === 3, { what: 'and of the deadline' });
+  await waitFor(async () => (await statusOf(world.t, 'fib')).Running === 0, { what: 'no place is taken' });
+});
+
+test('the deadline reaches the function as it was said', async () => {
+  await using world = await startWorld({
+    unary: (call, answer) => answer(null, String(Number(call.getDeadline()) - Date.now() > 50_000)),
+  });
+  assert.equal((await world.client.unary('x', { deadlineMs: 60_000 })).value, 'true');
+});
+
+test('what the system itself answers is told in gRPC’s words, with the reason', async () => {
+  const policy = JSON.stringify({
+    httpTimeoutSeconds: 0.2,
+    timeoutRetriesSeconds: [],
+    httpStatusRetries: [],
+    retriesSetByUser: false,
+  });
+  await using world = await startWorld({ unary: () => undefined }, { sidecar: [`--sync-policy=${policy}`] });
+  const late = world.client.unary('x');
+  await assert.rejects(late, (error: grpc.ServiceError) => {
+    assert.equal(error.code, grpc.status.DEADLINE_EXCEEDED);
+    assert.match(error.details, /^function-timeout: .*HttpTimeout/);
+    assert.deepEqual(error.metadata.get('slimfaas-reason'), ['function-timeout']);
+    return true;
+  });
+  world.t.addFunction('secret', { 'SlimFaas/DefaultVisibility': 'Private' });
+  for (const fn of ['nope', 'secret', undefined]) {
+    using stranger = echoClient(`127.0.0.1:${world.t.port}`, fn);
+    await assert.rejects(stranger.unary('x'), (error: grpc.ServiceError) => {
+      assert.equal(error.code, grpc.status.UNIMPLEMENTED);
+      assert.match(error.details, /^unknown-function: /);
+      return true;
+    });
+  }
+});
+
+test('limits hold: one place, and the next call waits for it', async () => {
+  const answers: ((error: null, value: string) => void)[] = [];
+  await using world = await startWorld(
+    { unary: (_call, answer) => void answers.push(answer) },
+    { sidecar: ['--parallel-per-pod=1'] },
+  );
+  const calls = [world.client.unary('1'), world.client.unary('2')];
+  await waitFor(async () => (await statusOf(world.t, 'fib')).Waiting === 1, { what: 'the second waits' });
+  assert.equal(answers.length, 1);
+  answers[0]?.(null, 'first');
+  await waitFor(() => answers.length === 2, { what: 'the second runs' });
+  answers[1]?.(null, 'second');
+  const values = (await Promise.all(calls)).map(({ value }) => value);
+  assert.deepEqual(values, ['first', 'second']);
+});
+
+test('a stream that is silent for longer than a slow client may be goes on', async () => {
+  await using world = await startWorld(
+    { bidi: (call) => void call.on('data', (part: string) => call.write(`echo ${part}`)) },
+    { proxy: ['--body-idle-timeout=1'] },
+  );
+  const chat = world.client.bidi();
+  chat.on('error', () => undefined);
+  for (const part of ['before', 'after']) {
+    chat.write(part);
+    const [reply] = (await once(chat, 'data')) as [string];
+    assert.equal(reply, `echo ${part}`);
+    // Two and a half times the timeout, during which it is the client's turn and nothing moves.
+    if (part === 'before') await new Promise((resolve) => setTimeout(resolve, 2_500));
+  }
+  chat.cancel();
+});
+
+test('a message larger than every window on the way, both ways', async () => {
+  await using world = await startWorld({ unary: (call, answer) => answer(null, call.request) });
+  const large = 'ab'.repeat(1_500_000);
+  assert.equal((await world.client.unary(large)).value, large);
+});
+
+test('a gRPC path under /function/ needs no metadata', async () => {
+  await using world = await startWorld();
+  using client = h2Client(world.t.url);
+  const message = Buffer.from([0, 0, 0, 0, 2, 0x68, 0x69]);
+  const headers = { 'content-type': 'application/grpc', te: 'trailers' };
+  const answer = await client.call('/function/fib/test.Echo/Unary', { headers, body: message });
+  assert.deepEqual([answer.status, answer.trailers['grpc-status']], [200, '0']);
+  assert.equal(answer.text.slice(5), 'echo hi');
 });
