@@ -129,7 +129,7 @@ export const proxyFlags = {
     default: 60_000,
     min: 1,
     group: 'Clients',
-    describe: 'client connections; further ones are closed at once',
+    describe: 'client connections on each port; further ones are closed at once',
   },
   'max-header-bytes': {
     type: 'int',

@@ -2,6 +2,7 @@
  * The proxy, put together: tables fed by the watch and by NATS, the routes over them, and the order in which
  * it all starts and stops. Everything from outside the process is an argument.
  */
+import type { Server } from 'node:net';
 import type { KubeClients } from '../common/kube/client.ts';
 import { StopStack, type Running } from '../common/lifecycle.ts';
 import type { Log } from '../common/log.ts';
@@ -70,12 +71,13 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
   const serving = { log, clock, registry, wake, tunnels, stream, jobs, ending, missing, obstacles };
   const servers = createServers(config, state, serving);
   const sayGoodbye = (): void => servers.http2.sessions.closeAfterAnswers();
-  registerStateGauges(registry, state, servers);
+  const accepting: Server[] = [servers.main];
+  registerStateGauges(registry, state, { accepting, http2: servers.http2 });
   const metrics = await listen(servers.metrics, config['metrics-port'], config.host, servers.metrics);
   stops.add('metrics port', () => metrics.close());
   const connections = clientConnections(servers);
   const main = await listen(servers.main, config.port, config.host, connections);
-  const tls = pair && (await listenWithTls(config, pair, { servers, connections, stops, log }));
+  const tls = pair && (await listenWithTls(config, pair, { servers, accepting, connections, stops, log }));
   stops.add('calls', () => ending.run(tls ? joinListeners(main, tls) : main));
   const ports = { port: main.port, metricsPort: metrics.port, tlsPort: tls?.port ?? 0 };
   log.info(ports, 'proxy listens');
@@ -103,7 +105,7 @@ function tlsFiles(config: ProxyConfig): { certificate: string; key: string } {
 async function listenWithTls(
   config: ProxyConfig,
   pair: KeyPair,
-  { servers, connections, stops, log }: ListeningDeps,
+  { servers, accepting, connections, stops, log }: ListeningDeps,
 ): Promise<Listener> {
   const server = createTlsPort({
     pair,
@@ -112,6 +114,7 @@ async function listenWithTls(
     onHttp1: (socket) => servers.main.emit('connection', socket),
     onHttp2: (socket) => servers.http2.take(socket),
   });
+  accepting.push(server);
   const listener = await listen(server, config['tls-port'], config.host, connections);
   stops.add('certificate', followKeyPair(server, tlsFiles(config), config['tls-check-seconds'] * 1000, log));
   return listener;
@@ -119,6 +122,7 @@ async function listenWithTls(
 
 interface ListeningDeps {
   readonly servers: Servers;
+  readonly accepting: Server[];
   readonly connections: Connections;
   readonly stops: StopStack;
   readonly log: Log;
@@ -143,14 +147,22 @@ function createEnding(
   });
 }
 
-function registerStateGauges(registry: Registry, state: ProxyState, { main, http2 }: Servers): void {
+interface Accepting {
+  /** Of all ports but that of the metrics. */
+  readonly accepting: readonly Server[];
+  readonly http2: Servers['http2'];
+}
+
+function registerStateGauges(registry: Registry, state: ProxyState, { accepting, http2 }: Accepting): void {
   registerGauges(registry, {
     *functions() {
       for (const { id, throttler, account } of state.table.all)
         yield { id, waiting: throttler.waiting, inFlight: account.inFlight };
     },
-    connections: () =>
-      new Promise((resolve) => main.getConnections((error, count) => resolve(error ? 0 : count))),
+    connections: async () => {
+      const counts = await Promise.all(accepting.map(connectionsOf));
+      return counts.reduce((sum, count) => sum + count, 0);
+    },
     waitingBytes: () => state.budget.bytes,
     relayConnections: () => state.relay.stats,
     slowClients: () => state.active.slowClients,
@@ -161,4 +173,8 @@ function registerStateGauges(registry: Registry, state: ProxyState, { main, http
       errors: http2.errors,
     }),
   });
+}
+
+function connectionsOf(server: Server): Promise<number> {
+  return new Promise((resolve) => server.getConnections((error, count) => resolve(error ? 0 : count)));
 }

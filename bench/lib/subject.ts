@@ -25,6 +25,8 @@ export interface SubjectCommand {
   readonly command: string;
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Where it listens; 127.0.0.1 unless said otherwise. */
+  readonly host?: string;
 }
 
 /** @param port where it will listen; it is ready when it accepts a connection there */
@@ -37,7 +39,7 @@ export async function startSubject(name: string, port: number, run: SubjectComma
   child.stderr?.on('data', (chunk: Buffer) => (errors = (errors + chunk.toString()).slice(-2_000)));
   const pid = child.pid;
   if (pid === undefined) throw new Error(`${name}: could not start ${run.command}`);
-  await untilListening(name, port, child, () => errors);
+  await untilListening({ name, port, host: run.host }, child, () => errors);
   return {
     name,
     port,
@@ -69,24 +71,23 @@ export function nodeCommand(file: string, args: readonly (string | number)[]): S
 }
 
 async function untilListening(
-  name: string,
-  port: number,
+  { name, port, host }: { name: string; port: number; host: string | undefined },
   child: ChildProcess,
   errors: () => string,
 ): Promise<void> {
   const deadline = performance.now() + 15_000;
   while (performance.now() < deadline) {
     if (child.exitCode !== null) throw new Error(`${name} ended at its start: ${errors()}`);
-    if (await accepts(port)) return;
+    if (await accepts(port, host)) return;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   await stopChild(child);
   throw new Error(`${name} did not listen on port ${port} within 15 s: ${errors()}`);
 }
 
-function accepts(port: number): Promise<boolean> {
+function accepts(port: number, host = '127.0.0.1'): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1');
+    const socket = connect(port, host);
     socket.once('connect', () => {
       socket.destroy();
       resolve(true);

@@ -58,7 +58,7 @@ async function accept(ctx: RouterContext, deps: JobRoutesDeps): Promise<void> {
     ctx.status = deps.jobs.acceptStatus; // last: Koa makes a null body 204
   } catch (error) {
     entry.account.series.jobRefused(error instanceof ReasonError ? error.code : 'error');
-    if (!ctx.req.complete) ctx.set('Connection', 'close');
+    if (!ctx.req.complete && ctx.req.httpVersionMajor === 1) ctx.set('Connection', 'close');
     ctx.res.once('finish', () => cutUnreadBody(ctx.req));
     throw error;
   }

@@ -101,6 +101,9 @@ const VALID: readonly [string, string, Partial<FunctionSpec>][] = [
     '{"requests":{"cpu":"25m","memory":"48Mi"},"limits":{"memory":134217728}}',
     { sidecarResources: { requests: { cpu: '25m', memory: '48Mi' }, limits: { memory: '134217728' } } },
   ],
+  [ANNOTATION.appProtocol, 'grpc', { appProtocol: 'h2c' }],
+  [ANNOTATION.appProtocol, 'kubernetes.io/h2c', { appProtocol: 'h2c' }],
+  [ANNOTATION.appProtocol, 'HTTP1', { appProtocol: 'http1' }],
   [ANNOTATION.paused, 'TRUE', { paused: true }],
   [ANNOTATION.ordered, 'true', { ordered: true }],
 ];
@@ -141,6 +144,7 @@ const INVALID: readonly [string, string, RegExp, string][] = [
   [ANNOTATION.inject, 'no', /true or false/, 'true'],
   [ANNOTATION.port, '65536', /from 1 to 65535/, 'none'],
   [ANNOTATION.port, 'http', /from 1 to 65535/, 'none'],
+  [ANNOTATION.appProtocol, 'http3', /http1, h2c or grpc/, 'none'],
   [ANNOTATION.queueLimit, '-3', /≥ 0/, 'none'],
   [ANNOTATION.coldStartTimeout, '0', /≥ 1/, 'none'],
   [ANNOTATION.sidecarImage, 'a b', /image reference/, 'none'],

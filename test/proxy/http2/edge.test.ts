@@ -6,8 +6,10 @@ import { connect } from 'node:net';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { test } from 'node:test';
 import { waitFor } from '../../helpers/wait.ts';
+import { App } from '../../sidecar/support/app.ts';
 import { callUrl, rawCall } from '../support/calls.ts';
 import type { FakeFunction } from '../support/fake-pod.ts';
+import { startJobProxy } from '../support/job-proxy.ts';
 import { startTestProxy, type TestProxy } from '../support/test-proxy.ts';
 import { statusOf } from '../support/wakes.ts';
 import { answerOf, EMPTY_SETTINGS, h2Client, headersFrame, PREFACE, rawConnection } from './h2-client.ts';
@@ -117,6 +119,32 @@ test('the proxy’s other routes: status, health, metrics, events', async () => 
   const [first] = (await once(events, 'data')) as [Buffer];
   assert.match(first.toString(), /^data: \[/);
   events.close();
+});
+
+test('jobs are accepted, with and without a length, and refused without JetStream', async () => {
+  const warnings: string[] = [];
+  const note = (warning: Error): void => void warnings.push(warning.message);
+  process.on('warning', note);
+  await using world = await startJobProxy();
+  await world.addFunction('fn');
+  const seen: string[] = [];
+  await using app = await new App((req, res) => {
+    void readAll(req).then((text) => seen.push(`${req.url} ${text}`));
+    res.end();
+  }).listen();
+  await world.sidecar('fn', app.port);
+  using client = h2Client(world.proxy.url);
+  for (const headers of [{}, { 'content-length': '4' }]) {
+    const answer = await client.call('/async-function/fn/work', { headers, body: 'body' });
+    assert.equal(answer.status, 201);
+    await world.ended('fn', String(answer.headers['slimfaas-element-id']));
+  }
+  assert.deepEqual(seen, ['/work body', '/work body']);
+  await world.jsm.streams.delete('SLIMFAAS_JOBS');
+  const refused = await client.call('/async-function/fn/work', { body: 'body' });
+  assert.deepEqual([refused.status, refused.headers['slimfaas-reason']], [503, 'queue-unavailable']);
+  process.off('warning', note);
+  assert.deepEqual(warnings, []);
 });
 
 test('what does not exist, and what is private, is the same 404', async () => {
