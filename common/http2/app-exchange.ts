@@ -115,14 +115,17 @@ export class AppExchange implements Exchange, SessionTenant, SendListener, Liste
     else if (late) this.#timeOut(late);
   }
 
-  // SessionTenant
-
   onSession(session: AppSession): void {
     const { head, body, target } = this.#request;
+    let stream: ClientHttp2Stream;
+    try {
+      stream = session.request(requestFields(head, target), streamOptions(body));
+    } catch (error) {
+      return this.#fail({ phase: 'send', error: error as Error, sentBytes: 1 }); // a head HTTP/2 cannot carry
+    }
     session.active++;
     this.#phase = 'head';
     this.#activeAt = this.#host.clock.start;
-    const stream = session.request(requestFields(head, target), streamOptions(body));
     this.#stream = stream;
     this.#sender = new AppSender(stream, body, this);
     this.#listen(session, stream);
@@ -132,8 +135,6 @@ export class AppExchange implements Exchange, SessionTenant, SendListener, Liste
   onConnectFailed(error: Error): void {
     this.#fail({ phase: 'connect', error, sentBytes: 0 });
   }
-
-  // SendListener
 
   onBodyProgress(): void {
     this.#activeAt = this.#host.clock.start;

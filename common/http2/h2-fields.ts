@@ -5,6 +5,11 @@
 import { fieldKind } from '../relay/fields.ts';
 import type { RawHeaders } from '../relay/types.ts';
 
+/** Java's HttpClient sends it beside its offer of `Upgrade: h2c`; in HTTP/2 it does not exist, and Node throws. */
+function isEndToEnd(name: string): boolean {
+  return name.length !== 14 || name.toLowerCase() !== 'http2-settings';
+}
+
 /** Appended to `out`, which holds the pseudo headers: end-to-end fields without Host and the framing. */
 export function pushFields(out: string[], headers: RawHeaders): string[] {
   for (let i = 0; i + 1 < headers.length; i += 2) {
@@ -12,6 +17,8 @@ export function pushFields(out: string[], headers: RawHeaders): string[] {
     const value = headers[i + 1] as string;
     switch (fieldKind(name)) {
       case 'other':
+        if (isEndToEnd(name)) out.push(name.toLowerCase(), value);
+        break;
       case 'expect':
       case 'content-length':
         out.push(name.toLowerCase(), value);
@@ -28,7 +35,7 @@ export function fieldObject(headers: RawHeaders): Record<string, string | string
   const out: Record<string, string | string[]> = Object.create(null) as Record<string, string | string[]>;
   for (let i = 0; i + 1 < headers.length; i += 2) {
     const name = (headers[i] as string).toLowerCase();
-    if (fieldKind(name) !== 'other') continue;
+    if (fieldKind(name) !== 'other' || !isEndToEnd(name)) continue;
     const value = headers[i + 1] as string;
     const before = out[name];
     if (before === undefined) out[name] = value;

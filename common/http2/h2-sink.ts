@@ -107,7 +107,9 @@ class StreamSink implements H2Sink {
     if (!head) return;
     this.#head = undefined;
     if (this.#isGone) return;
-    const { status, headers } = head;
+    const { headers } = head;
+    // Node sends no status beyond 599; whoever got one should take it for a 5xx (RFC 9110 §15).
+    const status = head.status > 599 ? 500 : head.status;
     this.#hasNoBody = this.#options.isHead || status === 204 || status === 304;
     // A body with a length has no trailers in HTTP/1.1; without need, none are waited for.
     this.#mayHaveTrailers = !isEnd && !this.#hasNoBody && !hasLength(headers);
@@ -117,7 +119,11 @@ class StreamSink implements H2Sink {
       waitForTrailers: this.#mayHaveTrailers,
       sendDate: false, // the function's own Date, or none
     };
-    this.#stream.respond(pushFields([':status', String(status)], headers), options);
+    try {
+      this.#stream.respond(pushFields([':status', String(status)], headers), options);
+    } catch {
+      this.abort(); // a head that HTTP/2 cannot carry must not end the process
+    }
   }
 
   #sendTrailers(): void {

@@ -39,8 +39,13 @@ const RESET_BURST = 1_000;
 const RESETS_PER_SECOND = 100;
 /** Frames against the protocol, and streams refused for their heads' size, until the connection is cut. */
 const MAX_OFFENCES = 100;
-/** MB that the headers and unsent answers of one connection may hold before further streams are refused. */
-const MAX_SESSION_MEGABYTES = 10;
+/**
+ * What one connection may hold before further streams are refused: Node's default, and for each stream a head of
+ * 32 KiB, a window of 64 and a piece of an answer of 64, so that it is never met by who keeps to the other limits.
+ */
+function sessionMegabytes(maxStreams: number): number {
+  return 10 + Math.ceil(maxStreams / 4);
+}
 /** A client that is gone without a word (power, network) is found by the kernel: asked after a minute of silence. */
 const TCP_KEEP_ALIVE_MS = 60_000;
 
@@ -69,7 +74,7 @@ export class Http2Edge {
       settings: { maxConcurrentStreams: maxStreams, maxHeaderListSize: maxHeaderBytes },
       maxHeaderListPairs: MAX_HEADER_PAIRS,
       maxSendHeaderBlockLength: MAX_SENT_HEADER_BYTES,
-      maxSessionMemory: MAX_SESSION_MEGABYTES,
+      maxSessionMemory: sessionMegabytes(maxStreams),
       maxSessionInvalidFrames: MAX_OFFENCES,
       maxSessionRejectedStreams: MAX_OFFENCES,
       streamResetBurst: RESET_BURST,

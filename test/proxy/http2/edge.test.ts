@@ -209,6 +209,19 @@ test('an answer that breaks off is reset, never ended', async () => {
   }
 });
 
+test('an answer that HTTP/2 cannot say is said as far as it can be', async () => {
+  await using t = await start((_req, res) => {
+    res.writeHead(999, { 'HTTP2-Settings': 'x', 'Proxy-Authenticate': 'x', 'X-Kept': 'yes' });
+    res.end('odd');
+  });
+  using client = h2Client(t.url);
+  const { status, headers, text } = await client.call('/function/fib/');
+  assert.deepEqual(
+    [status, headers['x-kept'], headers['http2-settings'], text],
+    [500, 'yes', undefined, 'odd'],
+  );
+});
+
 test('large bodies, byte for byte, both ways', async () => {
   await using t = await start((req, res) => void req.pipe(res));
   using client = h2Client(t.url);
