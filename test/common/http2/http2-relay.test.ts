@@ -360,6 +360,18 @@ describe('what the app has not seen', () => {
     assert.equal(up.arrivals.length, 1);
   });
 
+  it('and what it has not, which goes to another connection', async (t) => {
+    const up = await h2Upstream(t, ({ session, nth, stream }) => {
+      if (nth === 1) return session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM, 1);
+      return stream.respond([':status', '204'], { endStream: true });
+    });
+    const relay = relayFor(t);
+    await exchange(relay, { target: up.target, head: GET });
+    const { outcome } = await exchange(relay, { target: up.target, head: { ...GET, method: 'POST' } });
+    assert.deepEqual(outcome, { kind: 'answered', status: 204 });
+    assert.equal(up.sessions.length, 2);
+  });
+
   it('nobody listens: a failed connect', async (t) => {
     const up = await h2Upstream(t, () => undefined);
     await up.kill();
