@@ -41,12 +41,8 @@ async function start(stops: StopStack): Promise<World> {
   const pods = podAddresses(PODS);
   for (const host of pods) {
     const slow = join(import.meta.dirname, 'lib', 'subjects', 'slow.ts');
-    const app = await startSubject(
-      'function',
-      APP_PORT,
-      nodeCommand(slow, [APP_PORT, host, FUNCTION_MS]),
-      host,
-    );
+    const command = { ...nodeCommand(slow, [APP_PORT, host, FUNCTION_MS]), host };
+    const app = await startSubject('function', APP_PORT, command);
     stops.add('function', () => app.stop());
     const hop = { host, port: POD_PORT, appHost: host, appPort: APP_PORT };
     const sidecar = await startSidecarHop('sidecar', hop);

@@ -105,7 +105,7 @@ async function startOne(name: string, port: number, origin: number): Promise<Sub
 async function startProxyAlone(): Promise<Subject> {
   const [, , pod = ''] = podAddresses(3);
   const origin = nodeCommand(join(SUBJECTS, 'origin.ts'), [POD_PORT, pod]);
-  const behind = await startSubject('origin', POD_PORT, origin, pod);
+  const behind = await startSubject('origin', POD_PORT, { ...origin, host: pod });
   const proxy = await startProxyHop('proxy', [pod]);
   return { ...proxy, stop: async () => (await proxy.stop(), behind.stop()) };
 }

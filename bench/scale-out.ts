@@ -35,7 +35,7 @@ export const bench: Bench = {
 async function start(stops: StopStack): Promise<Subject[]> {
   const [pod = ''] = podAddresses(1);
   const origin = nodeCommand(join(LIB, 'subjects', 'origin.ts'), [POD_PORT, pod]);
-  const behind = await startSubject('function', POD_PORT, origin, pod);
+  const behind = await startSubject('function', POD_PORT, { ...origin, host: pod });
   stops.add('function', () => behind.stop());
   const proxies: Subject[] = [];
   for (const name of ['proxy 1', 'proxy 2']) {

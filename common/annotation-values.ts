@@ -2,7 +2,7 @@
  * Readers of annotation values that are plain text: numbers, booleans, words, lists. A reader answers with the
  * value or with what it would have allowed, and knows neither the annotation nor its default.
  */
-import type { Visibility } from './function-spec.ts';
+import type { AppProtocol, Visibility } from './function-spec.ts';
 
 export type ReadResult<T> = { readonly value: T } | { readonly allowed: string };
 export type Reader<T> = (text: string) => ReadResult<T>;
@@ -30,6 +30,13 @@ export function word<T extends string>(...words: readonly T[]): Reader<T> {
     return value === undefined ? { allowed: words.join(' or ') } : { value };
   };
 }
+
+/** The values that a Service's `appProtocol` has for the same, and `http1`, which there is none for. */
+export const appProtocol: Reader<AppProtocol> = (text) => {
+  const read = word('http1', 'h2c', 'grpc', 'kubernetes.io/h2c')(text);
+  if ('allowed' in read) return { allowed: 'http1, h2c or grpc' };
+  return { value: read.value === 'http1' ? 'http1' : 'h2c' };
+};
 
 /** `registry/name:tag@digest`: only what no image reference can hold is refused. */
 export const image: Reader<string> = (text) =>

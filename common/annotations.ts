@@ -9,6 +9,7 @@ import { readResources } from './annotation-resources.ts';
 import { readScale } from './annotation-scale.ts';
 import { readSchedule } from './annotation-schedule.ts';
 import {
+  appProtocol,
   bool,
   commaItems,
   image,
@@ -57,6 +58,7 @@ export const ANNOTATION = {
   scale: 'SlimFaas/Scale',
   inject: 'slimfaas.dev/inject',
   port: 'slimfaas.dev/port',
+  appProtocol: 'slimfaas.dev/app-protocol',
   queueLimit: 'slimfaas.dev/queue-limit',
   coldStartTimeout: 'slimfaas.dev/cold-start-timeout',
   sidecarImage: 'slimfaas.dev/sidecar-image',
@@ -150,6 +152,7 @@ type Overrides = Pick<
   FunctionSpec,
   | 'inject'
   | 'port'
+  | 'appProtocol'
   | 'queueLimit'
   | 'coldStartTimeoutSeconds'
   | 'sidecarImage'
@@ -164,6 +167,7 @@ function readOverrides(source: Source): Overrides {
   return {
     inject: source.read(ANNOTATION.inject, bool, true),
     port: source.read(ANNOTATION.port, int(1, 65_535), undefined),
+    appProtocol: source.read(ANNOTATION.appProtocol, appProtocol, undefined),
     queueLimit: source.read(ANNOTATION.queueLimit, int(0), undefined),
     coldStartTimeoutSeconds: source.read(ANNOTATION.coldStartTimeout, int(1), undefined),
     sidecarImage: source.read(ANNOTATION.sidecarImage, image, undefined),

@@ -24,6 +24,8 @@ export const HEADER = {
   load: 'slimfaas-load',
   /** Proxy to sidecar: `none` asks for a refusal instead of a place in the sidecar's queue. */
   queue: 'slimfaas-queue',
+  /** gRPC caller to proxy: which function, where the path cannot say it. */
+  function: 'SlimFaas-Function',
   elementId: 'SlimFaas-Element-Id',
   tryNumber: 'SlimFaas-Try-Number',
   lastTry: 'SlimFaas-Last-Try',

@@ -8,12 +8,14 @@ import { RunningList, type Listed } from '../common/relay/index.ts';
 import type { Clock } from './clock.ts';
 
 export interface ActiveCall extends Listed {
-  readonly req: IncomingMessage;
-  readonly res: ServerResponse;
-  /** As of the last look. */
-  bytesRead: number;
-  bytesSent: number;
+  /** When it was first seen stuck; the list's own. */
   stuckSinceMs: number | undefined;
+  /** Its connection ends with its answer: its client goes on elsewhere. */
+  closeAfterAnswer(): void;
+  /** Breaks it off. */
+  destroy(): void;
+  /** Whether it is the client's turn and nothing has come or gone since the last look. */
+  isStuck(): boolean;
 }
 
 export class ActiveCalls {
@@ -26,10 +28,8 @@ export class ActiveCalls {
     return this.#calls.size;
   }
 
-  add(req: IncomingMessage, res: ServerResponse): ActiveCall {
-    const call: ActiveCall = { req, res, place: -1, bytesRead: 0, bytesSent: 0, stuckSinceMs: undefined };
+  add(call: ActiveCall): void {
     this.#calls.add(call);
-    return call;
   }
 
   remove(call: ActiveCall): void {
@@ -43,43 +43,65 @@ export class ActiveCalls {
     if (this.#calls.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
-  /** Each connection ends with its answer: its client goes on elsewhere. */
   closeAfterAnswers(): void {
-    this.#calls.forEach(({ res }) => (res.shouldKeepAlive = false));
+    this.#calls.forEach((call) => call.closeAfterAnswer());
   }
 
-  /** Breaks the connections of those who are left. */
+  /** Breaks off what is left. */
   destroyAll(): void {
-    this.#calls.forEach(({ res }) => void res.destroy());
+    this.#calls.forEach((call) => call.destroy());
   }
 
   /** Cuts clients who have not moved a byte that they were asked for in `idleMs`. */
   cutSlow(now: number, idleMs: number): void {
     this.#calls.forEach((call) => {
-      if (!isStuck(call)) call.stuckSinceMs = undefined;
+      if (!call.isStuck()) call.stuckSinceMs = undefined;
       else if (now - (call.stuckSinceMs ??= now) >= idleMs) {
         this.slowClients++;
-        call.res.destroy();
+        call.destroy();
       }
     });
   }
 }
 
-/** Looks whether it is the client's turn and nothing has come or gone since the last look. */
-function isStuck(call: ActiveCall): boolean {
-  const { req, res } = call;
-  const { bytesRead, bytesWritten, writableLength } = req.socket;
-  const bytesSent = bytesWritten - writableLength;
-  const hasMoved = bytesRead !== call.bytesRead || bytesSent !== call.bytesSent;
-  call.bytesRead = bytesRead;
-  call.bytesSent = bytesSent;
-  if (hasMoved) return false;
-  // A body that nobody reads now (the call waits, or the function is slow) is not the client's fault.
-  // A job's body is read by an iterator: it waits for the client while it listens and has nothing left.
-  const isAwaited =
-    req.readableFlowing === true || (req.listenerCount('readable') > 0 && req.readableLength === 0);
-  const owesBody = !req.complete && isAwaited;
-  return owesBody || (writableLength > 0 && !res.destroyed);
+/** A call over HTTP/1.1, which has its connection for itself while it lasts. */
+export class NodeCall implements ActiveCall {
+  readonly #req: IncomingMessage;
+  readonly #res: ServerResponse;
+  /** As of the last look. */
+  #bytesRead = 0;
+  #bytesSent = 0;
+  stuckSinceMs: number | undefined = undefined;
+  place = -1;
+
+  constructor(req: IncomingMessage, res: ServerResponse) {
+    this.#req = req;
+    this.#res = res;
+  }
+
+  closeAfterAnswer(): void {
+    this.#res.shouldKeepAlive = false;
+  }
+
+  destroy(): void {
+    this.#res.destroy();
+  }
+
+  isStuck(): boolean {
+    const req = this.#req;
+    const { bytesRead, bytesWritten, writableLength } = req.socket;
+    const bytesSent = bytesWritten - writableLength;
+    const hasMoved = bytesRead !== this.#bytesRead || bytesSent !== this.#bytesSent;
+    this.#bytesRead = bytesRead;
+    this.#bytesSent = bytesSent;
+    if (hasMoved) return false;
+    // A body that nobody reads now (the call waits, or the function is slow) is not the client's fault.
+    // A job's body is read by an iterator: it waits for the client while it listens and has nothing left.
+    const isAwaited =
+      req.readableFlowing === true || (req.listenerCount('readable') > 0 && req.readableLength === 0);
+    const owesBody = !req.complete && isAwaited;
+    return owesBody || (writableLength > 0 && !this.#res.destroyed);
+  }
 }
 
 /** Looks four times in `idleMs`, so that a client is cut at most a quarter late. Returns its release. */

@@ -33,7 +33,8 @@ const answerReasons: Koa.Middleware = async (ctx, next) => {
     if (ctx.status === 404 && ctx.body === undefined && ctx.respond !== false) throw unknownRoute(ctx.path);
   } catch (error) {
     if (!(error instanceof ReasonError)) throw error;
-    const answer = reasonAnswer(error, error.code === 'bad-request' ? ['Connection', 'close'] : []);
+    const isLast = error.code === 'bad-request' && ctx.req.httpVersionMajor === 1; // HTTP/2 frames by itself
+    const answer = reasonAnswer(error, isLast ? ['Connection', 'close'] : []);
     ctx.status = answer.status;
     ctx.body = answer.body;
     for (let i = 0; i + 1 < answer.headers.length; i += 2) {

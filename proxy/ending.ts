@@ -14,6 +14,8 @@ export interface EndingOptions {
   readonly active: ActiveCalls;
   readonly upgrades: OpenUpgrades;
   readonly closeStreams: () => void;
+  /** Connections that carry many calls say now that they will take no more. */
+  readonly sayGoodbye: () => void;
   readonly refuseWaiting: (error: ReasonError) => void;
   readonly lameDuckMs: number;
   readonly drainMs: number;
@@ -36,9 +38,11 @@ export class Ending {
   }
 
   async run(listener: Listener): Promise<void> {
-    const { active, upgrades, closeStreams, refuseWaiting, lameDuckMs, drainMs, log } = this.#options;
+    const { active, upgrades, closeStreams, sayGoodbye, refuseWaiting, lameDuckMs, drainMs, log } =
+      this.#options;
     this.#hasBegun = true;
     active.closeAfterAnswers();
+    sayGoodbye();
     await sleep(lameDuckMs);
     listener.refuse();
     closeStreams();

@@ -29,6 +29,34 @@ export const proxyFlags = {
     group: 'Listening',
     describe: 'port of /metrics, /health and /ready alone; 0 picks a free one',
   },
+  'tls-port': {
+    type: 'int',
+    default: 5443,
+    min: 0,
+    max: 65535,
+    group: 'Listening',
+    describe: 'port of all routes over TLS, once there is a certificate; 0 picks a free one',
+  },
+  'tls-cert': {
+    type: 'string',
+    default: '',
+    group: 'Listening',
+    describe: 'file with the certificate chain (PEM); empty: no TLS',
+  },
+  'tls-key': {
+    type: 'string',
+    default: '',
+    group: 'Listening',
+    describe: "file with the certificate's key (PEM)",
+  },
+  'tls-check-seconds': {
+    type: 'number',
+    default: 30,
+    min: 0.05,
+    max: 86_400,
+    group: 'Listening',
+    describe: 'how often the two files are looked at for a new certificate',
+  },
   namespaces: {
     type: 'list',
     default: [],
@@ -101,7 +129,7 @@ export const proxyFlags = {
     default: 60_000,
     min: 1,
     group: 'Clients',
-    describe: 'client connections; further ones are closed at once',
+    describe: 'client connections on each port; further ones are closed at once',
   },
   'max-header-bytes': {
     type: 'int',
@@ -137,6 +165,14 @@ export const proxyFlags = {
     min: 0,
     group: 'Clients',
     describe: 'requests after which a connection is closed; 0: any number',
+  },
+  'http2-streams': {
+    type: 'int',
+    default: 250,
+    min: 1,
+    max: 100_000,
+    group: 'Clients',
+    describe: 'requests that one HTTP/2 connection may have open at once; the client waits with further ones',
   },
   'max-body': {
     type: 'int',

@@ -2,11 +2,10 @@
  * From a caller and a name to a function, for every kind of route alike: what a caller may not see answers
  * exactly as what does not exist.
  */
-import type { IncomingMessage } from 'node:http';
 import { ReasonError } from '../common/errors.ts';
 import type { FunctionEntry } from './function-entry.ts';
 import type { FunctionTable } from './function-table.ts';
-import type { IsInside } from './trust.ts';
+import type { CallerFacts, IsInside } from './trust.ts';
 import { visibilityOf } from './visibility.ts';
 
 export class FunctionLookup {
@@ -19,7 +18,7 @@ export class FunctionLookup {
   }
 
   /** @throws ReasonError `unknown-function` */
-  forCall(req: IncomingMessage, name: string, path: string): FunctionEntry {
+  forCall(req: CallerFacts, name: string, path: string): FunctionEntry {
     const entry = this.#table.find(name);
     if (!entry) throw unknown(name);
     // Trust is looked at last: nearly every call is for a public path.
@@ -31,13 +30,13 @@ export class FunctionLookup {
    * For routes that concern the function and none of its paths: its default visibility counts.
    * @throws ReasonError `unknown-function`
    */
-  forFunction(req: IncomingMessage, name: string): FunctionEntry {
+  forFunction(req: CallerFacts, name: string): FunctionEntry {
     const entry = this.#table.find(name);
     if (!entry || !this.maySee(req, entry)) throw unknown(name);
     return entry;
   }
 
-  maySee(req: IncomingMessage, entry: FunctionEntry): boolean {
+  maySee(req: CallerFacts, entry: FunctionEntry): boolean {
     return entry.view.spec.defaultVisibility === 'Public' || this.#isInside(req);
   }
 
@@ -45,7 +44,7 @@ export class FunctionLookup {
     return [...this.#table.all];
   }
 
-  visibleTo(req: IncomingMessage): FunctionEntry[] {
+  visibleTo(req: CallerFacts): FunctionEntry[] {
     const isInside = this.#isInside(req);
     return [...this.#table.all].filter((e) => isInside || e.view.spec.defaultVisibility === 'Public');
   }

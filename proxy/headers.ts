@@ -13,6 +13,11 @@ export interface CallOrigin {
   readonly isTls: boolean;
 }
 
+/** Whether it came over the TLS port: only a TLSSocket has the field. */
+export function isEncrypted(socket: object): boolean {
+  return (socket as { encrypted?: unknown }).encrypted === true;
+}
+
 /** @param headers end-to-end headers only */
 export function forwardHeaders(headers: RawHeaders, origin: CallOrigin, ids: Ids): string[] {
   const out: string[] = [];

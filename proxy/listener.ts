@@ -1,7 +1,6 @@
 /** A server that listens, and how it stops: no new connections, then no idle ones, then none. */
 import { once } from 'node:events';
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Server } from 'node:net';
 import { sleep } from '../common/lifecycle.ts';
 
 export interface Listener {
@@ -17,11 +16,22 @@ export interface Listener {
   close(): Promise<void>;
 }
 
+/** The connections that a listener's server has accepted, whoever keeps them now. */
+export interface Connections {
+  closeIdleConnections(): void;
+  closeAllConnections(): void;
+}
+
 /** Connections whose answer had promised to keep them open fall idle one by one. */
 const LOOK_MS = 20;
 
 /** @throws what listening throws (EADDRINUSE …) */
-export async function listen(server: Server, port: number, host: string): Promise<Listener> {
+export async function listen(
+  server: Server,
+  port: number,
+  host: string,
+  connections: Connections,
+): Promise<Listener> {
   server.listen(port, host);
   await once(server, 'listening');
   const empty = new AbortController();
@@ -30,19 +40,30 @@ export async function listen(server: Server, port: number, host: string): Promis
     port: (server.address() as AddressInfo).port,
     refuse() {
       server.close();
-      server.closeIdleConnections();
+      connections.closeIdleConnections();
     },
     async emptied(signal) {
       const over = AbortSignal.any([empty.signal, signal]);
       while (!over.aborted) {
-        server.closeIdleConnections();
+        connections.closeIdleConnections();
         await sleep(LOOK_MS, over);
       }
     },
     close() {
       server.close();
-      server.closeAllConnections();
+      connections.closeAllConnections();
       return closed;
     },
+  };
+}
+
+/** Several ports that end as one. */
+export function joinListeners(first: Listener, ...others: readonly Listener[]): Listener {
+  const all = [first, ...others];
+  return {
+    port: first.port,
+    refuse: () => all.forEach((each) => each.refuse()),
+    emptied: async (signal) => void (await Promise.all(all.map((each) => each.emptied(signal)))),
+    close: async () => void (await Promise.all(all.map((each) => each.close()))),
   };
 }

@@ -10,11 +10,14 @@ export interface Gauges {
   relayConnections(): { active: number; idle: number };
   /** Since the start. */
   slowClients(): number;
+  /** Connections and requests of HTTP/2 now; requests and broken connections since the start. */
+  http2(): { connections: number; running: number; streams: number; errors: number };
 }
 
 export function registerGauges(registry: Registry, gauges: Gauges): void {
   registerCalls(registry, gauges);
   registerConnections(registry, gauges);
+  registerHttp2(registry, gauges);
 }
 
 function registerCalls(registry: Registry, gauges: Gauges): void {
@@ -39,13 +42,35 @@ function registerConnections(registry: Registry, gauges: Gauges): void {
     g.set({ state: 'active' }, active);
     g.set({ state: 'idle' }, idle);
   });
+  const slow = 'Connections cut because the client neither sent its body nor read its answer';
+  counter(registry, 'slimfaas_proxy_slow_clients_total', slow, () => gauges.slowClients());
+}
+
+/** `client_connections` counts these too; what HTTP/2 shows there as one connection may be hundreds of calls. */
+function registerHttp2(registry: Registry, gauges: Gauges): void {
+  const connections = gauge(registry, 'slimfaas_proxy_http2_connections', 'Open HTTP/2 connections');
+  connections((g) => g.set(gauges.http2().connections));
+  const running = gauge(
+    registry,
+    'slimfaas_proxy_http2_open_requests',
+    'Requests open on HTTP/2 connections',
+  );
+  running((g) => g.set(gauges.http2().running));
+  const requests = 'Requests that came over HTTP/2';
+  counter(registry, 'slimfaas_proxy_http2_requests_total', requests, () => gauges.http2().streams);
+  const errors = 'HTTP/2 connections cut for breaking the protocol or a limit (floods)';
+  counter(registry, 'slimfaas_proxy_http2_errors_total', errors, () => gauges.http2().errors);
+}
+
+/** @param read the count since the start */
+function counter(registry: Registry, name: string, help: string, read: () => number): void {
   new Counter({
-    name: 'slimfaas_proxy_slow_clients_total',
-    help: 'Connections cut because the client neither sent its body nor read its answer',
+    name,
+    help,
     registers: [registry],
     collect() {
       this.reset();
-      this.inc(gauges.slowClients());
+      this.inc(read());
     },
   });
 }

@@ -9,6 +9,9 @@ import { createApp } from './app.ts';
 import type { Clock } from './clock.ts';
 import type { Ending } from './ending.ts';
 import type { ProxyConfig } from './flags.ts';
+import { Http2Edge, type Http2EdgeOptions } from './http2/http2-edge.ts';
+import { createStreamRoutes } from './http2/stream-routes.ts';
+import { takeOverHttp2 } from './http2/take-over.ts';
 import { createIds } from './ids.ts';
 import type { ProxyJobs } from './jobs/proxy-jobs.ts';
 import type { ProxyState } from './proxy-state.ts';
@@ -41,15 +44,19 @@ export interface ServersDeps {
   readonly obstacles: () => readonly string[];
 }
 
-export function createServers(
-  config: ProxyConfig,
-  state: ProxyState,
-  deps: ServersDeps,
-): { main: Server; metrics: Server } {
+export interface Servers {
+  readonly main: Server;
+  readonly metrics: Server;
+  /** Connections of HTTP/2, from the main port and from the TLS port. */
+  readonly http2: Http2Edge;
+}
+
+export function createServers(config: ProxyConfig, state: ProxyState, deps: ServersDeps): Servers {
   const ids = createIds();
   const common = { ...state, ...deps, ids };
   const replay = new ReplayBudget(config['replay-bytes']);
-  const functionRoute = createFunctionRoute({ ...common, replay });
+  const functionDeps = { ...common, replay };
+  const functionRoute = createFunctionRoute(functionDeps);
   const acceptRoute = createAcceptRoute(common);
   const app = createApp({
     log: deps.log,
@@ -61,14 +68,17 @@ export function createServers(
       addPageRoutes(router);
     },
   });
-  const handle = app.callback();
+  const koa = app.callback();
+  const handle = (req: IncomingMessage, res: ServerResponse): void => {
+    if (req.url?.startsWith(ACCEPT_PREFIX)) acceptRoute(req, res);
+    else void koa(req, res);
+  };
   const main = createEdgeServer(
     (req: IncomingMessage, res: ServerResponse) => {
       if (deps.ending.hasBegun) res.shouldKeepAlive = false;
       // Past Koa: its context costs 3 KB of heap a call that waits and a tenth of the CPU of one that does not.
       if (req.url?.startsWith(FUNCTION_PREFIX)) functionRoute(req, res);
-      else if (req.url?.startsWith(ACCEPT_PREFIX)) acceptRoute(req, res);
-      else void handle(req, res);
+      else handle(req, res);
     },
     {
       maxHeaderBytes: config['max-header-bytes'],
@@ -80,8 +90,23 @@ export function createServers(
   );
   Object.assign(main, { shouldUpgradeCallback: isToUpgrade });
   main.on('upgrade', createUpgradeRoute({ ...common, open: state.upgrades }));
+  const streamDeps = { ...functionDeps, maxHeaderBytes: config['max-header-bytes'] };
+  const http2 = createHttp2(config, deps.clock, createStreamRoutes(streamDeps, handle));
+  takeOverHttp2(main, (socket) => http2.take(socket));
   const idOf = (name: string): FunctionId => state.table.find(name)?.id ?? guessId(name, config.namespace);
-  return { main, metrics: createMetricsServer(deps, idOf) };
+  return { main, metrics: createMetricsServer(deps, idOf), http2 };
+}
+
+function createHttp2(config: ProxyConfig, clock: Clock, onStream: Http2EdgeOptions['onStream']): Http2Edge {
+  return new Http2Edge({
+    maxStreams: config['http2-streams'],
+    maxHeaderBytes: config['max-header-bytes'],
+    firstStreamMs: config['header-timeout'] * 1000,
+    idleMs: config['keep-alive-timeout'] * 1000,
+    maxRequests: config['requests-per-connection'],
+    clock,
+    onStream,
+  });
 }
 
 /**

@@ -2,13 +2,14 @@
  * The proxy, put together: tables fed by the watch and by NATS, the routes over them, and the order in which
  * it all starts and stops. Everything from outside the process is an argument.
  */
-import type { Server } from 'node:http';
+import type { Server } from 'node:net';
 import type { KubeClients } from '../common/kube/client.ts';
 import { StopStack, type Running } from '../common/lifecycle.ts';
 import type { Log } from '../common/log.ts';
 import type { Registry } from '../common/metrics.ts';
 import type { NatsLink } from '../common/nats.ts';
 import type { FunctionId } from '../common/subjects.ts';
+import type { KeyPair } from '../common/tls/key-pair.ts';
 import { watchSlowClients } from './active-calls.ts';
 import type { Resolve } from './callback-urls/resolve.ts';
 import { systemClock, type Clock } from './clock.ts';
@@ -16,13 +17,14 @@ import { Ending } from './ending.ts';
 import type { ProxyConfig } from './flags.ts';
 import { createProxyJobs } from './jobs/proxy-jobs.ts';
 import { watchKube } from './kube-watch.ts';
-import { listen } from './listener.ts';
+import { joinListeners, listen, type Connections, type Listener } from './listener.ts';
 import { listenToNews } from './news.ts';
 import { registerGauges } from './proxy-gauges.ts';
 import { createProxyMetrics } from './proxy-metrics.ts';
 import { createProxyState, type ProxyState } from './proxy-state.ts';
 import { createReport, reportActivity } from './report.ts';
-import { createServers } from './servers.ts';
+import { createServers, type Servers } from './servers.ts';
+import { createTlsPort, firstKeyPair, followKeyPair } from './http2/tls-port.ts';
 import { StatusStream } from './status-stream.ts';
 import { UpgradeTunnels } from './upgrade-tunnel.ts';
 import { createWake } from './wake.ts';
@@ -42,6 +44,8 @@ export interface ProxyDeps {
 export interface RunningProxy extends Running {
   readonly port: number;
   readonly metricsPort: number;
+  /** 0 without a certificate. */
+  readonly tlsPort: number;
 }
 
 /** Resolves when it listens; `/ready` tells when it knows its functions. */
@@ -50,13 +54,14 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
   const jobs = createProxyJobs(config, deps); // first: it may find a flag that cannot be used
   const stops = new StopStack(log);
   const podName = config['pod-name'];
+  const pair = await firstKeyPair(tlsFiles(config));
   const wake = createWake({ nats, scalerUrl: config['scaler-url'], podName, log });
   const report = createReport(nats, podName);
   const metrics = createProxyMetrics(registry);
   const state = createProxyState(config, { clock, random, metrics, wake, report });
   const tunnels = new UpgradeTunnels();
   const stream = new StatusStream(clock);
-  const ending = createEnding(config, state, { stream, log });
+  const ending = createEnding(config, state, { stream, log, sayGoodbye: () => sayGoodbye() });
   stops.add('connections to pods', () => (tunnels.close(), state.relay.close()));
   const watch = watchKube({ kube, namespaces: config.namespaces, targets: state.targets, log });
   stops.add('watch', () => watch.stop());
@@ -70,24 +75,74 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
   stops.add('unsettled jobs', () => jobs.stop());
   const serving = { log, clock, registry, wake, tunnels, stream, jobs, ending, missing, obstacles };
   const servers = createServers(config, state, serving);
-  registerStateGauges(registry, state, servers.main);
-  const admin = await listen(servers.metrics, config['metrics-port'], config.host);
+  const sayGoodbye = (): void => servers.http2.sessions.closeAfterAnswers();
+  const accepting: Server[] = [servers.main];
+  registerStateGauges(registry, state, { accepting, http2: servers.http2 });
+  const admin = await listen(servers.metrics, config['metrics-port'], config.host, servers.metrics);
   stops.add('metrics port', () => admin.close());
-  const main = await listen(servers.main, config.port, config.host);
-  stops.add('calls', () => ending.run(main));
-  log.info({ port: main.port, metricsPort: admin.port }, 'proxy listens');
-  return { port: main.port, metricsPort: admin.port, stop: () => stops.stop() };
+  const connections = clientConnections(servers);
+  const main = await listen(servers.main, config.port, config.host, connections);
+  const tls = pair && (await listenWithTls(config, pair, { servers, accepting, connections, stops, log }));
+  stops.add('calls', () => ending.run(tls ? joinListeners(main, tls) : main));
+  const ports = { port: main.port, metricsPort: admin.port, tlsPort: tls?.port ?? 0 };
+  log.info(ports, 'proxy listens');
+  return { ...ports, stop: () => stops.stop() };
+}
+
+/** Whatever port they came from: HTTP/1.1's server knows its own, the others are sessions. */
+function clientConnections({ main, http2 }: Servers): Connections {
+  return {
+    closeIdleConnections() {
+      main.closeIdleConnections();
+      http2.sessions.closeAll();
+    },
+    closeAllConnections() {
+      main.closeAllConnections();
+      http2.sessions.destroyAll();
+    },
+  };
+}
+
+function tlsFiles(config: ProxyConfig): { certificate: string; key: string } {
+  return { certificate: config['tls-cert'], key: config['tls-key'] };
+}
+
+async function listenWithTls(
+  config: ProxyConfig,
+  pair: KeyPair,
+  { servers, accepting, connections, stops, log }: ListeningDeps,
+): Promise<Listener> {
+  const server = createTlsPort({
+    pair,
+    handshakeMs: config['header-timeout'] * 1000,
+    maxConnections: config['max-connections'],
+    onHttp1: (socket) => servers.main.emit('connection', socket),
+    onHttp2: (socket) => servers.http2.take(socket),
+  });
+  accepting.push(server);
+  const listener = await listen(server, config['tls-port'], config.host, connections);
+  stops.add('certificate', followKeyPair(server, tlsFiles(config), config['tls-check-seconds'] * 1000, log));
+  return listener;
+}
+
+interface ListeningDeps {
+  readonly servers: Servers;
+  readonly accepting: Server[];
+  readonly connections: Connections;
+  readonly stops: StopStack;
+  readonly log: Log;
 }
 
 function createEnding(
   config: ProxyConfig,
   { active, upgrades, table }: ProxyState,
-  { stream, log }: { stream: StatusStream; log: Log },
+  { stream, log, sayGoodbye }: { stream: StatusStream; log: Log; sayGoodbye: () => void },
 ): Ending {
   return new Ending({
     active,
     upgrades,
     closeStreams: () => stream.close(),
+    sayGoodbye,
     refuseWaiting: (error) => {
       for (const { throttler } of table.all) throttler.refuseAll(error);
     },
@@ -97,16 +152,34 @@ function createEnding(
   });
 }
 
-function registerStateGauges(registry: Registry, state: ProxyState, server: Server): void {
+interface Accepting {
+  /** Of all ports but that of the metrics. */
+  readonly accepting: readonly Server[];
+  readonly http2: Servers['http2'];
+}
+
+function registerStateGauges(registry: Registry, state: ProxyState, { accepting, http2 }: Accepting): void {
   registerGauges(registry, {
     *functions() {
       for (const { id, throttler, account } of state.table.all)
         yield { id, waiting: throttler.waiting, inFlight: account.inFlight };
     },
-    connections: () =>
-      new Promise((resolve) => server.getConnections((error, count) => resolve(error ? 0 : count))),
+    connections: async () => {
+      const counts = await Promise.all(accepting.map(connectionsOf));
+      return counts.reduce((sum, count) => sum + count, 0);
+    },
     waitingBytes: () => state.budget.bytes,
     relayConnections: () => state.relay.stats,
     slowClients: () => state.active.slowClients,
+    http2: () => ({
+      connections: http2.sessions.size,
+      running: http2.sessions.running,
+      streams: http2.sessions.streams,
+      errors: http2.errors,
+    }),
   });
+}
+
+function connectionsOf(server: Server): Promise<number> {
+  return new Promise((resolve) => server.getConnections((error, count) => resolve(error ? 0 : count)));
 }

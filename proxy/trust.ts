@@ -2,9 +2,14 @@
  * Who calls from inside: the peer is a pod that we watch and trust, and so is every address that it says it
  * forwards for. Anyone can write X-Forwarded-For, so it can only take trust away.
  */
-import type { IncomingMessage } from 'node:http';
 
-export type IsInside = (req: IncomingMessage) => boolean;
+/** What of a request tells where it comes from: Node's own requests have it, and each HTTP/2 stream's. */
+export interface CallerFacts {
+  readonly socket: { readonly remoteAddress?: string | undefined };
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+}
+
+export type IsInside = (req: CallerFacts) => boolean;
 
 export function createTrust(pods: { isTrustedAddress(ip: string): boolean }): IsInside {
   return (req) => {

@@ -40,9 +40,6 @@ const REPLAY_BYTES = 1_048_576;
 /** A loopback connect that takes longer than this hangs in a full backlog: as good as refused. */
 const CONNECT_MS = 5_000;
 
-/** Neither side moved a byte for so long in the middle of an answer: nobody is there. */
-const IDLE_MS = 600_000;
-
 export class Call {
   readonly #context: SidecarContext;
   readonly #req: IncomingMessage;
@@ -70,8 +67,9 @@ export class Call {
     this.#mayRepeat = mayRepeat(context.policy, head.method, this.#hasIdempotencyKey());
     const body = nodeBody(req);
     // Only what may be sent twice is kept: a call that cannot be retried pays nothing for it.
-    const isKept = this.#mayRepeat && body.length !== 0 && context.policy.delaysMs.length > 0;
-    this.#body = isKept ? replayableBody(body, REPLAY_BYTES) : body;
+    const mayRetry = this.#mayRepeat && context.policy.delaysMs.length > 0;
+    const kept = mayRetry ? REPLAY_BYTES : context.hop.unseenBytes;
+    this.#body = kept > 0 && body.length !== 0 ? replayableBody(body, kept) : body;
     this.#sink = nodeSink(res, { mapHead: (answer) => this.#ownHead(answer) });
   }
 
@@ -90,7 +88,7 @@ export class Call {
   }
 
   #try(): void {
-    const { relay, app, policy } = this.#context;
+    const { relay, hop, app, policy } = this.#context;
     if (this.#context.drain.isDraining) this.#res.shouldKeepAlive = false;
     relay.exchange(
       {
@@ -98,7 +96,7 @@ export class Call {
         head: this.#head,
         body: this.#body,
         sink: this.#sink,
-        timeouts: { connectMs: CONNECT_MS, headMs: policy.httpTimeoutMs, idleMs: IDLE_MS },
+        timeouts: { connectMs: CONNECT_MS, headMs: policy.httpTimeoutMs, idleMs: hop.idleMs },
         decide: (answer) => this.#decide(answer),
         mayRepeat: this.#mayRepeat,
       },

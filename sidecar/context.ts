@@ -7,10 +7,25 @@ import type { InFlight } from './in-flight.ts';
 import type { Reporter } from './report.ts';
 import type { Stats } from './stats.ts';
 
+/** What differs between the ways to speak to the app. */
+export interface AppHop {
+  /** Neither side moved a byte for so long in the middle of an answer: nobody is there. 0: no limit. */
+  readonly idleMs: number;
+  /**
+   * Of the body of a call that must not run twice, kept for the case that the app provably has not seen it. On
+   * HTTP/2 that happens in the middle of a body: an app that closes its connection in order (a gRPC server at its
+   * connection's age limit) names the last call that it took.
+   */
+  readonly unseenBytes: number;
+  /** Ask the other end of a silent connection after so long whether it is there; 0: never. */
+  readonly tcpKeepAliveMs: number;
+}
+
 export interface SidecarContext {
   readonly app: Target;
   readonly policy: RetryPolicy;
   readonly relay: Relay;
+  readonly hop: AppHop;
   readonly admission: Admission;
   readonly inFlight: InFlight;
   readonly stats: Stats;

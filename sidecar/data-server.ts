@@ -26,6 +26,8 @@ export function createDataServer(context: SidecarContext, tunnels: OpenTunnels):
   const server = createEdgeServer((req, res) => serve(context, req, res), { keepAliveMs: KEEP_ALIVE_MS });
   // Everything that offers an upgrade would come to 'upgrade', also what is content with a plain answer.
   Object.assign(server, { shouldUpgradeCallback: isTunnelRequest });
+  const { tcpKeepAliveMs } = context.hop;
+  if (tcpKeepAliveMs > 0) server.on('connection', (socket) => socket.setKeepAlive(true, tcpKeepAliveMs));
   server.on('upgrade', (req, socket, head) => serveUpgrade(context, tunnels, { req, socket, head }));
   return server;
 }

@@ -46,6 +46,13 @@ export const sidecarFlags = {
     group: APP,
     describe: 'the app’s HTTP port; 0: it speaks no HTTP',
   },
+  'app-protocol': {
+    type: 'string',
+    default: 'http1',
+    choices: ['http1', 'h2c'],
+    group: APP,
+    describe: 'what the app’s port speaks: http1, or h2c (HTTP/2 without TLS, gRPC)',
+  },
   'readiness-probe': {
     type: 'string',
     default: '',

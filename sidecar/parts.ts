@@ -4,13 +4,13 @@
  */
 import { StopStack } from '../common/lifecycle.ts';
 import type { NatsLink } from '../common/nats.ts';
-import { createRelay } from '../common/relay/index.ts';
+import type { Relay } from '../common/relay/index.ts';
 import { functionSubject, type FunctionId } from '../common/subjects.ts';
 import type { AdminContext } from './admin.ts';
 import { Admission } from './admission.ts';
 import { Announcer } from './announcer.ts';
 import { DEFAULT_ASYNC_POLICY, DEFAULT_SYNC_POLICY, parseCallPolicy } from './call-policy.ts';
-import type { SidecarContext } from './context.ts';
+import type { AppHop, SidecarContext } from './context.ts';
 import { Drain } from './drain.ts';
 import { InFlight } from './in-flight.ts';
 import { Fairness } from './jobs/fairness.ts';
@@ -37,13 +37,18 @@ export interface Parts {
   readonly onReopen: (open: () => Promise<void>) => void;
 }
 
+export interface PartsDeps extends SidecarDeps {
+  readonly relay: Relay;
+  readonly hop: AppHop;
+}
+
 /**
  * @param port where the sidecar listens, asked for when it is announced
  * @throws UsageError for a value that cannot be used
  */
-export function buildParts(config: SidecarConfig, deps: SidecarDeps, port: () => number): Parts {
+export function buildParts(config: SidecarConfig, deps: PartsDeps, port: () => number): Parts {
   const probe = parseProbe(config['readiness-probe'], config['app-port']);
-  const core = buildCore(config);
+  const core = buildCore(config, deps);
   const stops = new StopStack(deps.log);
   // Stopped last first: NATS goes last, when the reporter has said its last word.
   stops.add('NATS', () => deps.nats.stop());
@@ -99,7 +104,7 @@ export function buildParts(config: SidecarConfig, deps: SidecarDeps, port: () =>
 
 type Core = ReturnType<typeof buildCore>;
 
-function buildCore(config: SidecarConfig) {
+function buildCore(config: SidecarConfig, { relay, hop }: PartsDeps) {
   const id: FunctionId = { namespace: config.namespace, name: config.function };
   const admission = new Admission({
     limit: firstLimit(config['parallel-per-pod'], config['parallel-limit']),
@@ -111,7 +116,8 @@ function buildCore(config: SidecarConfig) {
     id,
     app: { host: config['app-host'], port: config['app-port'] },
     policy: parseCallPolicy('sync-policy', config['sync-policy'], DEFAULT_SYNC_POLICY),
-    relay: createRelay(),
+    relay,
+    hop,
     admission,
     inFlight: new InFlight(),
     stats: new Stats(),

@@ -9,6 +9,7 @@ import type { Log } from '../common/log.ts';
 import type { Registry } from '../common/metrics.ts';
 import type { NatsLink } from '../common/nats.ts';
 import { createAdminServer } from './admin-server.ts';
+import { openAppHop } from './app-hop.ts';
 import { startAppProbe } from './app-probe.ts';
 import { createDataServer } from './data-server.ts';
 import type { sidecarFlags } from './flags.ts';
@@ -35,7 +36,7 @@ export interface RunningSidecar extends Running {
 /** Resolves when it listens; the app may not be ready by then. */
 export async function startSidecar(config: SidecarConfig, deps: SidecarDeps): Promise<RunningSidecar> {
   let port = config.port;
-  const parts = buildParts(config, deps, () => port);
+  const parts = buildParts(config, { ...deps, ...(await openAppHop(config['app-protocol'])) }, () => port);
   const { stops, context } = parts;
   const listeners = await openPorts(config, deps, parts);
   port = listeners.data.port;

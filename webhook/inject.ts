@@ -11,7 +11,7 @@ import type { PodOwner } from '../common/kube/ownership.ts';
 import { FUNCTION_LABEL, INJECT_STATUS_ANNOTATION } from '../common/names.ts';
 import { functionLabelValue } from './function-label.ts';
 import { drainBeforeStop, sidecarContainer, type SidecarDefaults } from './sidecar-container.ts';
-import { appPort, appReadinessProbe } from './user-containers.ts';
+import { appPort, appProtocolOf, appReadinessProbe } from './user-containers.ts';
 
 export interface InjectOptions extends SidecarDefaults {
   /** Written into the status annotation. */
@@ -45,6 +45,7 @@ export function injectPod(
       id: owner.id,
       spec,
       port,
+      protocol: appProtocolOf(pod, port, spec.appProtocol),
       probe: app.probe,
       parallelLimit: limits.overPods,
       parallelPerPod: limits.perPod,

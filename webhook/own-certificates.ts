@@ -5,15 +5,10 @@
  */
 import { describeError } from '../common/errors.ts';
 import type { Log } from '../common/log.ts';
+import type { CertificateSource, KeyPair } from '../common/tls/key-pair.ts';
 import { StaleWriteError, type CertificateCluster, type StoredSecret } from './kube.ts';
 import { applyStep, nextStep, type Material, type RotationPolicy } from './rotation.ts';
-import { expiryOf, splitBundle, type KeyPair } from './x509.ts';
-
-/** Where the certificate to serve comes from. */
-export interface CertificateSource {
-  /** Brings everything up to date and returns what is to be served from now on. */
-  check(): Promise<KeyPair>;
-}
+import { expiryOf, splitBundle } from './x509.ts';
 
 export interface OwnCertificatesDeps {
   readonly cluster: CertificateCluster;

@@ -8,7 +8,8 @@
  *
  * Deciding is pure; making keys is not, and stands apart in {@link applyStep}.
  */
-import { createAuthority, expiryOf, isForNames, isIssuedBy, issueCertificate, type KeyPair } from './x509.ts';
+import type { KeyPair } from '../common/tls/key-pair.ts';
+import { createAuthority, expiryOf, isForNames, isIssuedBy, issueCertificate } from './x509.ts';
 
 export interface Material {
   /** Signs; its certificate is the first of `trusted`. */

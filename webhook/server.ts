@@ -15,7 +15,7 @@ import type { Log } from '../common/log.ts';
 import type { InjectOptions } from './inject.ts';
 import type { WebhookMetrics } from './metrics.ts';
 import { ReviewError, reviewPod } from './review.ts';
-import type { KeyPair } from './x509.ts';
+import type { KeyPair } from '../common/tls/key-pair.ts';
 
 export interface ReviewServerOptions {
   readonly inject: InjectOptions;

@@ -2,7 +2,7 @@
  * The injected container, from what is known of the function and its pod. Pure. The environment is the contract
  * of docs/architecture.md, "The sidecar's environment"; what is not set there has its default in the sidecar.
  */
-import type { FunctionSpec } from '../common/function-spec.ts';
+import type { AppProtocol, FunctionSpec } from '../common/function-spec.ts';
 import type { V1Container, V1Probe } from '../common/kube/client.ts';
 import { SIDECAR_ADMIN_PORT, SIDECAR_CONTAINER, SIDECAR_DATA_PORT } from '../common/names.ts';
 import type { FunctionId } from '../common/subjects.ts';
@@ -13,6 +13,7 @@ export interface SidecarFacts {
   readonly spec: FunctionSpec;
   /** 0: speaks no HTTP. */
   readonly port: number;
+  readonly protocol: AppProtocol;
   readonly probe: V1Probe | undefined;
   /** The limit over all pods; 0 where nobody hands out shares of it. */
   readonly parallelLimit: number;
@@ -86,6 +87,7 @@ function environment(facts: SidecarFacts, defaults: SidecarDefaults): NonNullabl
     PORT: String(SIDECAR_DATA_PORT),
     ADMIN_PORT: String(SIDECAR_ADMIN_PORT),
     APP_PORT: String(facts.port),
+    APP_PROTOCOL: facts.protocol === 'http1' ? undefined : facts.protocol,
     PARALLEL_PER_POD: String(facts.parallelPerPod),
     PARALLEL_LIMIT: String(facts.parallelLimit),
     QUEUE_LIMIT: spec.queueLimit?.toString(),

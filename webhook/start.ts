@@ -9,15 +9,16 @@ import type { Log } from '../common/log.ts';
 import type { Registry } from '../common/metrics.ts';
 import { VERSION } from '../common/version.ts';
 import { startAdmin } from './admin.ts';
-import { keepCertificate } from './certificates.ts';
+import { keepCertificate } from '../common/tls/certificate-keeper.ts';
+import type { CertificateSource, KeyPair } from '../common/tls/key-pair.ts';
 import { fileCertificates } from './file-certificates.ts';
 import type { webhookFlags } from './flags.ts';
 import { certificateCluster } from './kube.ts';
 import { createWebhookMetrics } from './metrics.ts';
-import { ownCertificates, type CertificateSource } from './own-certificates.ts';
+import { ownCertificates } from './own-certificates.ts';
 import type { RotationPolicy } from './rotation.ts';
 import { createReviewServer, type ReviewServer } from './server.ts';
-import { expiryOf, type KeyPair } from './x509.ts';
+import { expiryOf } from './x509.ts';
 
 export type WebhookConfig = FlagValues<typeof webhookFlags>;
 

@@ -2,6 +2,7 @@
  * What the sidecar must know of the user's containers, read from the pod: the port that speaks HTTP and the
  * probe that says when it is up. Pure, and read-only: the user's containers stay as they are.
  */
+import type { AppProtocol } from '../common/function-spec.ts';
 import type { V1Container, V1Pod, V1Probe } from '../common/kube/client.ts';
 
 /** Names the container that a person means; service meshes set it to the user's when they add their own. */
@@ -17,6 +18,21 @@ export function appPort(pod: V1Pod, annotated: number | undefined): number {
     if (port !== undefined) return port;
   }
   return 0;
+}
+
+/**
+ * Kubernetes has `appProtocol` on ports of Services only, and which Services select a pod is not in the pod. On a
+ * container's port there is the name, by which Istio (`grpc`, `grpc-web`, `http2`) and Knative (`h2c`) go too.
+ */
+const H2C_PORT_NAME = /^(h2c|grpc|http2)(-|$)/;
+
+/** What the port speaks: the annotation's word, else the name that a container gave the port, else HTTP/1.1. */
+export function appProtocolOf(pod: V1Pod, port: number, annotated: AppProtocol | undefined): AppProtocol {
+  if (annotated !== undefined) return annotated;
+  const declared = userContainers(pod)
+    .flatMap(({ ports }) => ports ?? [])
+    .find(({ containerPort }) => containerPort === port);
+  return H2C_PORT_NAME.test(declared?.name ?? '') ? 'h2c' : 'http1';
 }
 
 /**

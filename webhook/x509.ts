@@ -3,12 +3,7 @@
  * use. ECDSA on P-256 throughout: small, quick to make, and accepted by every API server.
  */
 import { randomBytes, webcrypto, X509Certificate } from 'node:crypto';
-
-/** Both in PEM. */
-export interface KeyPair {
-  readonly certificate: string;
-  readonly key: string;
-}
+import type { KeyPair } from '../common/tls/key-pair.ts';
 
 export interface Validity {
   readonly nowMs: number;

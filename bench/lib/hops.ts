@@ -40,7 +40,7 @@ export async function startSidecarHop(name: string, hop: SidecarHop): Promise<Su
     'log-level': 'error',
   };
   const args = Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, String(value)]);
-  return startSubject(name, hop.port, nodeCommand(MAIN, ['sidecar', ...args]), hop.host);
+  return startSubject(name, hop.port, { ...nodeCommand(MAIN, ['sidecar', ...args]), host: hop.host });
 }
 
 /** A proxy in front of pods at `addresses`, which listen on {@link POD_PORT}. */

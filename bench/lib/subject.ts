@@ -25,15 +25,12 @@ export interface SubjectCommand {
   readonly command: string;
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Where it listens; 127.0.0.1 unless said otherwise. */
+  readonly host?: string;
 }
 
 /** @param port where it will listen; it is ready when it accepts a connection there */
-export async function startSubject(
-  name: string,
-  port: number,
-  run: SubjectCommand,
-  host = '127.0.0.1',
-): Promise<Subject> {
+export async function startSubject(name: string, port: number, run: SubjectCommand): Promise<Subject> {
   const child = spawn(run.command, run.args, {
     env: { ...process.env, ...run.env },
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -42,12 +39,7 @@ export async function startSubject(
   child.stderr?.on('data', (chunk: Buffer) => (errors = (errors + chunk.toString()).slice(-2_000)));
   const pid = child.pid;
   if (pid === undefined) throw new Error(`${name}: could not start ${run.command}`);
-  await untilListening(
-    `${name} (${host}:${port})`,
-    () => accepts(port, host),
-    child,
-    () => errors,
-  );
+  await untilListening({ name, port, host: run.host }, child, () => errors);
   return {
     name,
     port,
@@ -79,15 +71,14 @@ export function nodeCommand(file: string, args: readonly (string | number)[]): S
 }
 
 async function untilListening(
-  name: string,
-  isListening: () => Promise<boolean>,
+  { name, port, host }: { name: string; port: number; host: string | undefined },
   child: ChildProcess,
   errors: () => string,
 ): Promise<void> {
   const deadline = performance.now() + 15_000;
   while (performance.now() < deadline) {
     if (child.exitCode !== null) throw new Error(`${name} ended at its start: ${errors()}`);
-    if (await isListening()) return;
+    if (await accepts(port, host)) return;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   await stopChild(child);

@@ -8,11 +8,11 @@ import type { Log } from '../../common/log.ts';
 import { HEADER } from '../../common/names.ts';
 import { asReason, sendReason } from '../../common/reason-answer.ts';
 import { serveHead, type RequestHead } from '../../common/relay/index.ts';
-import type { ActiveCalls } from '../active-calls.ts';
+import { NodeCall, type ActiveCalls } from '../active-calls.ts';
 import type { FunctionEntry } from '../function-entry.ts';
 import type { FunctionLookup } from '../function-lookup.ts';
 import { parseFunctionTarget, type FunctionTarget } from '../function-path.ts';
-import { forwardHeaders } from '../headers.ts';
+import { forwardHeaders, isEncrypted } from '../headers.ts';
 import type { Ids } from '../ids.ts';
 import { acceptJob } from '../jobs/accept.ts';
 import type { ProxyJobs } from '../jobs/proxy-jobs.ts';
@@ -44,7 +44,7 @@ async function accept(req: IncomingMessage, res: ServerResponse, deps: AcceptRou
   if (!target)
     throw new ReasonError('unknown-function', 'no function named: use /async-function/{name}/{path}');
   const entry = deps.lookup.forCall(req, target.name, target.path);
-  const origin = { address: plainAddress(req.socket.remoteAddress ?? ''), isTls: false };
+  const origin = { address: plainAddress(req.socket.remoteAddress ?? ''), isTls: isEncrypted(req.socket) };
   const head = { method, path: target.path, headers: forwardHeaders(headers, origin, deps.ids) };
   const begun = performance.now();
   let id: string;
@@ -71,7 +71,8 @@ async function takeJob(
   head: RequestHead,
   { req, res, deps: { active, jobs } }: Exchange,
 ): Promise<string> {
-  const call = active.add(req, res);
+  const call = new NodeCall(req, res);
+  active.add(call);
   const isExpecting = req.headers.expect?.toLowerCase() === '100-continue';
   const begin = (): void => {
     if (isExpecting) res.writeContinue();
@@ -97,6 +98,8 @@ function answer(res: ServerResponse, status: number, { name }: FunctionTarget, i
 function refuse(res: ServerResponse, error: unknown, log: Log): void {
   if (!(error instanceof ReasonError)) log.error({ error: describeError(error) }, 'a job was not accepted');
   const reason = asReason(error);
-  const mustClose = reason.code === 'bad-request' || !res.req.complete;
+  // Over HTTP/2 the connection has other requests, and a stream needs no word for its end.
+  const isHttp1 = res.req.httpVersionMajor === 1;
+  const mustClose = isHttp1 && (reason.code === 'bad-request' || !res.req.complete);
   sendReason(res, reason, mustClose ? ['Connection', 'close'] : []);
 }

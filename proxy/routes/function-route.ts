@@ -15,12 +15,12 @@ import {
   type BodySource,
   type NodeSinkOptions,
 } from '../../common/relay/index.ts';
-import type { ActiveCalls } from '../active-calls.ts';
+import { NodeCall, type ActiveCalls } from '../active-calls.ts';
 import { Call, type CallDeps } from '../call.ts';
 import type { FunctionEntry } from '../function-entry.ts';
 import type { FunctionLookup } from '../function-lookup.ts';
 import { parseFunctionTarget } from '../function-path.ts';
-import { forwardHeaders } from '../headers.ts';
+import { forwardHeaders, isEncrypted } from '../headers.ts';
 import type { Ids } from '../ids.ts';
 import type { ReplayBudget } from '../replay-budget.ts';
 import { plainAddress } from '../trust.ts';
@@ -53,7 +53,7 @@ function begin(req: IncomingMessage, res: ServerResponse, deps: FunctionRouteDep
   const target = parseFunctionTarget(path, FUNCTION_PREFIX);
   if (!target) throw new ReasonError('unknown-function', 'no function named: use /function/{name}/{path}');
   const entry = deps.lookup.forCall(req, target.name, target.path);
-  const origin = { address: plainAddress(req.socket.remoteAddress ?? ''), isTls: false };
+  const origin = { address: plainAddress(req.socket.remoteAddress ?? ''), isTls: isEncrypted(req.socket) };
   const head = { method, path: target.path, headers: forwardHeaders(headers, origin, deps.ids) };
   startCall(entry, head, { req, res, deps });
 }
@@ -70,6 +70,7 @@ function startCall(
   { req, res, deps }: Exchange,
 ): void {
   const { body, release } = keepForReplay(nodeBody(req), deps.replay);
+  const active = new NodeCall(req, res);
   let isWatched = false;
   const call = new Call(
     entry,
@@ -94,24 +95,27 @@ function startCall(
     },
     deps,
   );
-  const active = deps.active.add(req, res);
+  deps.active.add(active);
   call.start();
 }
 
 /** Internal headers of the sidecar's answer, read by then. */
 const INTERNAL = new Set<string>([HEADER.load, HEADER.refused]);
-const SINK_OPTIONS: NodeSinkOptions = {
+export const SINK_OPTIONS = {
   mapHead: (head) => ({ ...head, headers: withoutHeaders(head.headers, INTERNAL) }),
-};
+} satisfies NodeSinkOptions;
 
-function keepForReplay(body: BodySource, budget: ReplayBudget): { body: BodySource; release: () => void } {
+export function keepForReplay(
+  body: BodySource,
+  budget: ReplayBudget,
+): { body: BodySource; release: () => void } {
   const kept = body.length === 0 ? undefined : budget.reserve(body.length);
   if (!kept) return { body, release: () => undefined };
   return { body: replayableBody(body, kept.bytes), release: kept.release };
 }
 
 /** Object and string headers included, about what V8 keeps for a head. */
-function bytesOfHead(head: { path: string; headers: readonly string[] }): number {
+export function bytesOfHead(head: { path: string; headers: readonly string[] }): number {
   let bytes = 512 + head.path.length;
   for (const text of head.headers) bytes += 32 + text.length;
   return bytes;

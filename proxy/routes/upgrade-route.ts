@@ -8,7 +8,7 @@ import { HEADER } from '../../common/names.ts';
 import { serveHead, type RawHeaders } from '../../common/relay/index.ts';
 import type { FunctionLookup } from '../function-lookup.ts';
 import { parseFunctionTarget } from '../function-path.ts';
-import { forwardHeaders } from '../headers.ts';
+import { forwardHeaders, isEncrypted } from '../headers.ts';
 import type { Ids } from '../ids.ts';
 import type { OpenUpgrades } from '../open-upgrades.ts';
 import { plainAddress } from '../trust.ts';
@@ -40,7 +40,7 @@ function begin(req: IncomingMessage, socket: Duplex, head: Buffer, deps: Upgrade
   const target = parseFunctionTarget(checked.path, FUNCTION_PREFIX);
   if (!target) throw new ReasonError('unknown-function', 'upgrades are taken at /function/{name}/{path}');
   const entry = deps.lookup.forCall(req, target.name, target.path);
-  const origin = { address: plainAddress(req.socket.remoteAddress ?? ''), isTls: false };
+  const origin = { address: plainAddress(req.socket.remoteAddress ?? ''), isTls: isEncrypted(req.socket) };
   const raw = forwardHeaders(checked.headers, origin, deps.ids);
   const headers = { ...grouped(raw), Connection: 'Upgrade', Upgrade: req.headers.upgrade ?? '' };
   const release = deps.open.add(socket);

@@ -5,16 +5,12 @@ import { Agent, createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import WebSocket, { WebSocketServer } from 'ws';
-import { readFlags } from '../../common/flags.ts';
-import { silentLog } from '../../common/log.ts';
-import { createRegistry } from '../../common/metrics.ts';
-import { openNatsLink } from '../../common/nats.ts';
-import { sidecarFlags } from '../../sidecar/flags.ts';
-import { startSidecar, type RunningSidecar } from '../../sidecar/start.ts';
+import type { RunningSidecar } from '../../sidecar/start.ts';
 import { ownAddress } from '../helpers/addresses.ts';
 import { waitFor } from '../helpers/wait.ts';
 import { callUrl, startCall } from './support/calls.ts';
 import type { FakeFunction } from './support/fake-pod.ts';
+import { startSidecarBeside } from './support/real-sidecar.ts';
 import { startTestProxy, type TestProxy } from './support/test-proxy.ts';
 import { statusOf } from './support/wakes.ts';
 
@@ -130,15 +126,7 @@ async function startPod(
   app.listen(0, ip);
   await once(app, 'listening');
   const { port } = app.address() as AddressInfo;
-  const identity = ['--function=fib', '--namespace=default', `--pod-name=${name}`, `--pod-ip=${ip}`];
-  const ports = [`--host=${ip}`, `--app-host=${ip}`, `--app-port=${port}`, '--drain-seconds=5'];
-  const config = readFlags(sidecarFlags, [...identity, ...ports, ...flags], {});
-  const nats = openNatsLink({ servers: t.nats.url, name, log: silentLog });
-  const sidecar = await startSidecar(config, {
-    log: silentLog,
-    nats,
-    registry: createRegistry('sidecar', '0'),
-  });
+  const sidecar = await startSidecarBeside(t, { name, ip, port, flags });
   return {
     ip,
     app,

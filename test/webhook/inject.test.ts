@@ -81,6 +81,38 @@ describe('the sidecar container', () => {
   });
 });
 
+describe('what the app’s port speaks', () => {
+  const protocolOf = (
+    annotations: Record<string, string>,
+    ports: { name?: string; containerPort: number }[],
+  ) => sidecarEnv(inject(annotations, { containers: [{ name: 'app', ports }] }).pod)['SLIMFAAS_APP_PROTOCOL'];
+
+  it('is HTTP/1.1 where nothing is said, and then nothing is said to the sidecar', () => {
+    assert.equal(protocolOf({}, [{ containerPort: 8080 }]), undefined);
+    assert.equal(protocolOf({}, [{ name: 'grpcish', containerPort: 8080 }]), undefined);
+  });
+
+  it('is HTTP/2 by the annotation, in the words of a Service’s appProtocol', () => {
+    for (const value of ['h2c', 'grpc', 'kubernetes.io/h2c', 'GRPC'])
+      assert.equal(protocolOf({ 'slimfaas.dev/app-protocol': value }, [{ containerPort: 80 }]), 'h2c', value);
+  });
+
+  it('is HTTP/2 by the name of the port that is called, and of no other', () => {
+    for (const name of ['h2c', 'grpc', 'grpc-web', 'http2', 'http2-api'])
+      assert.equal(protocolOf({}, [{ name, containerPort: 8080 }]), 'h2c', name);
+    const two = [
+      { name: 'http', containerPort: 8080 },
+      { name: 'grpc', containerPort: 9090 },
+    ];
+    assert.equal(protocolOf({}, two), undefined);
+    assert.equal(protocolOf({ 'slimfaas.dev/port': '9090' }, two), 'h2c');
+    assert.equal(
+      protocolOf({ 'slimfaas.dev/port': '9090', 'slimfaas.dev/app-protocol': 'http1' }, two),
+      undefined,
+    );
+  });
+});
+
 describe('the environment of the sidecar', () => {
   const injected = FIXTURES.filter((name) => sidecarOf(review(fixture(name)).after));
   for (const name of injected)

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { silentLog } from '../../common/log.ts';
-import { ownCertificates, type CertificateSource } from '../../webhook/own-certificates.ts';
+import type { CertificateSource } from '../../common/tls/key-pair.ts';
+import { ownCertificates } from '../../webhook/own-certificates.ts';
 import { expiryOf, isIssuedBy, splitBundle } from '../../webhook/x509.ts';
 import { createFakeCluster, type FakeCluster } from './fake-cluster.ts';
 

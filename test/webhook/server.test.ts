@@ -7,7 +7,8 @@ import { silentLog } from '../../common/log.ts';
 import { Registry } from '../../common/metrics.ts';
 import { createWebhookMetrics } from '../../webhook/metrics.ts';
 import { createReviewServer, type ReviewServer } from '../../webhook/server.ts';
-import { createAuthority, issueCertificate, type KeyPair } from '../../webhook/x509.ts';
+import type { KeyPair } from '../../common/tls/key-pair.ts';
+import { createAuthority, issueCertificate } from '../../webhook/x509.ts';
 import { fixture, OPTIONS } from './reviews.ts';
 import { open, post, SERVER_NAME } from './tls-client.ts';
 

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { createRegistry } from '../../../common/metrics.ts';
 import type { Outcome } from '../../../common/relay/index.ts';
 import { Account } from '../../../proxy/account.ts';
-import { ActiveCalls, watchSlowClients } from '../../../proxy/active-calls.ts';
+import { ActiveCalls, NodeCall, watchSlowClients } from '../../../proxy/active-calls.ts';
 import { forwardHeaders, parseLoad } from '../../../proxy/headers.ts';
 import { createIds } from '../../../proxy/ids.ts';
 import { createProxyMetrics } from '../../../proxy/proxy-metrics.ts';
@@ -214,7 +214,9 @@ class FakeExchange {
   });
 
   addTo(calls: ActiveCalls) {
-    return calls.add(this.req as unknown as IncomingMessage, this.res as unknown as ServerResponse);
+    const call = new NodeCall(this.req as unknown as IncomingMessage, this.res as unknown as ServerResponse);
+    calls.add(call);
+    return call;
   }
 }
 

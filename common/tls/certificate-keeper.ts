@@ -2,12 +2,11 @@
  * Keeps the certificate in force: checks its source at start and then periodically, for ever, and hands over
  * each one that is new. A check that fails is repeated soon, with backoff, and what is served stays served.
  */
-import { createBackoff } from '../common/backoff.ts';
-import { describeError } from '../common/errors.ts';
-import { sleep, type Running } from '../common/lifecycle.ts';
-import type { Log } from '../common/log.ts';
-import type { CertificateSource } from './own-certificates.ts';
-import type { KeyPair } from './x509.ts';
+import { createBackoff } from '../backoff.ts';
+import { describeError } from '../errors.ts';
+import { sleep, type Running } from '../lifecycle.ts';
+import type { Log } from '../log.ts';
+import type { CertificateSource, KeyPair } from './key-pair.ts';
 
 export interface CertificateKeeperOptions {
   readonly source: CertificateSource;

@@ -1,0 +1,100 @@
+/**
+ * Node's HTTP/2 server, set up for strangers, without a port of its own: connections come from the plain port
+ * once they have shown their preface (take-over.ts) and from the TLS port once ALPN said `h2`. Loaded with the
+ * first of them. What each limit protects from is in docs/decisions/http2.md.
+ */
+import type { Http2Server, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
+import type { Socket } from 'node:net';
+import { http2 } from '../../common/http2/node-http2.ts';
+import type { RawHeaders } from '../../common/relay/index.ts';
+import type { Clock } from '../clock.ts';
+import { isEncrypted } from '../headers.ts';
+import { Sessions, type Peer, type SessionLimits } from './sessions.ts';
+
+export interface Http2EdgeOptions extends SessionLimits {
+  readonly maxStreams: number;
+  readonly maxHeaderBytes: number;
+  readonly clock: Clock;
+  readonly onStream: (arrival: StreamArrival) => void;
+}
+
+/** One request. */
+export interface StreamArrival {
+  readonly stream: ServerHttp2Stream;
+  readonly peer: Peer;
+  readonly raw: RawHeaders;
+  /** As Node joins them, for whoever looks for single ones. */
+  readonly fields: Readonly<Record<string, string | string[] | undefined>>;
+  readonly hasBody: boolean;
+}
+
+const END_STREAM = 1;
+
+/** HTTP/1.1 has no such limit here either; what bounds a head is its size. A header takes 32 bytes at least. */
+const MAX_HEADER_PAIRS = 2_048;
+/** Our answers' heads are at most 64 KiB before compression. */
+const MAX_SENT_HEADER_BYTES = 131_072;
+/** A caller that cancels more calls than these on one connection pays with the connection (CVE-2023-44487). */
+const RESET_BURST = 1_000;
+const RESETS_PER_SECOND = 100;
+/** Frames against the protocol, and streams refused for their heads' size, until the connection is cut. */
+const MAX_OFFENCES = 100;
+/**
+ * What one connection may hold before further streams are refused: Node's default, and for each stream a head of
+ * 32 KiB, a window of 64 and a piece of an answer of 64, so that it is never met by who keeps to the other limits.
+ */
+function sessionMegabytes(maxStreams: number): number {
+  return 10 + Math.ceil(maxStreams / 4);
+}
+/** A client that is gone without a word (power, network) is found by the kernel: asked after a minute of silence. */
+const TCP_KEEP_ALIVE_MS = 60_000;
+
+export class Http2Edge {
+  readonly sessions: Sessions;
+  readonly #options: Http2EdgeOptions;
+  #server: Http2Server | undefined;
+  /** Connections cut for breaking the protocol or a limit, since the start. */
+  errors = 0;
+
+  constructor(options: Http2EdgeOptions) {
+    this.#options = options;
+    this.sessions = new Sessions(options, options.clock);
+  }
+
+  /** A connection of which nothing was read yet, or its first bytes are in its buffer again. */
+  take(socket: Socket): void {
+    socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
+    this.#server ??= this.#create();
+    this.#server.emit('connection', socket);
+  }
+
+  #create(): Http2Server {
+    const { maxStreams, maxHeaderBytes } = this.#options;
+    const server = http2().createServer({
+      settings: { maxConcurrentStreams: maxStreams, maxHeaderListSize: maxHeaderBytes },
+      maxHeaderListPairs: MAX_HEADER_PAIRS,
+      maxSendHeaderBlockLength: MAX_SENT_HEADER_BYTES,
+      maxSessionMemory: sessionMegabytes(maxStreams),
+      maxSessionInvalidFrames: MAX_OFFENCES,
+      maxSessionRejectedStreams: MAX_OFFENCES,
+      streamResetBurst: RESET_BURST,
+      streamResetRate: RESETS_PER_SECOND,
+      strictSingleValueFields: false, // a function's answer passes as it is
+    });
+    server.on('session', (session) => this.#onSession(session));
+    server.on('sessionError', () => this.errors++);
+    return server;
+  }
+
+  #onSession(session: ServerHttp2Session): void {
+    const { socket } = session;
+    const peer = { remoteAddress: socket.remoteAddress, isTls: isEncrypted(socket) };
+    const entry = this.sessions.add(session, peer);
+    session.on('stream', (stream, fields, flags, raw) => {
+      entry.onStream(stream);
+      stream.on('error', () => undefined); // its `close` is what counts
+      const hasBody = (flags & END_STREAM) === 0;
+      this.#options.onStream({ stream, peer, raw, fields, hasBody });
+    });
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * Which route an HTTP/2 request takes: a function's goes straight to its call, all others to the Koa application
+ * through Node's compatibility layer. A gRPC client cannot put anything before its path
+ * (`/package.Service/Method`), so it names the function in the metadata `slimfaas-function`.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ServerHttp2Stream } from 'node:http2';
+import { ReasonError } from '../../common/errors.ts';
+import { isGrpc } from '../../common/http2/h2-fields.ts';
+import { streamHead } from '../../common/http2/h2-head.ts';
+import { sendStreamReason } from '../../common/http2/h2-reason.ts';
+import { cutUnread } from '../../common/http2/h2-sink.ts';
+import { http2 } from '../../common/http2/node-http2.ts';
+import { HEADER } from '../../common/names.ts';
+import { asReason } from '../../common/reason-answer.ts';
+import type { RequestHead } from '../../common/relay/index.ts';
+import { parseFunctionTarget, type FunctionTarget } from '../function-path.ts';
+import { forwardHeaders } from '../headers.ts';
+import { FUNCTION_PREFIX, type FunctionRouteDeps } from '../routes/function-route.ts';
+import { plainAddress } from '../trust.ts';
+import { startStreamCall } from './function-stream.ts';
+import type { StreamArrival } from './http2-edge.ts';
+
+type Fields = StreamArrival['fields'];
+
+/**
+ * `/package.Service/Method`. No route of ours looks like it (those of two segments have a hyphen in the first,
+ * which no protobuf name has; `/function/` is asked before), so none is taken from a gRPC client or by one.
+ */
+const GRPC_PATH = /^\/[^/?-]+\/[^/?]+$/;
+
+const FUNCTION_FIELD = HEADER.function.toLowerCase();
+
+/** @param handle the Koa application */
+export function createStreamRoutes(
+  deps: FunctionRouteDeps & { readonly maxHeaderBytes: number },
+  handle: (req: IncomingMessage, res: ServerResponse) => unknown,
+): (arrival: StreamArrival) => void {
+  const { maxHeaderBytes } = deps;
+  return (arrival) => {
+    const { stream, raw, fields, hasBody } = arrival;
+    const forGrpc = isGrpc(fields['content-type'] as string | undefined);
+    try {
+      // Node's own limit counts only once the client has acknowledged our SETTINGS, which it need not do.
+      const head = streamHead(raw, hasBody, maxHeaderBytes);
+      const target = targetOf(head.path, fields, forGrpc);
+      if (target)
+        begin(arrival, { ...head, path: target.path }, { name: target.name, isGrpc: forGrpc }, deps);
+      else handleCompat(stream, fields, head, handle);
+    } catch (error) {
+      const isHead = fields[':method'] === 'HEAD';
+      sendStreamReason(stream, asReason(error), { isHead, isGrpc: forGrpc });
+    }
+  };
+}
+
+/** @returns undefined for a route of the proxy's own */
+function targetOf(path: string, fields: Fields, forGrpc: boolean): FunctionTarget | undefined {
+  if (path.startsWith(FUNCTION_PREFIX)) {
+    const target = parseFunctionTarget(path, FUNCTION_PREFIX);
+    if (target) return target;
+    throw new ReasonError('unknown-function', 'no function named: use /function/{name}/{path}');
+  }
+  if (!forGrpc || !GRPC_PATH.test(path)) return undefined;
+  const name = fields[FUNCTION_FIELD];
+  if (typeof name === 'string' && name !== '') return { name, path };
+  const message = `a gRPC call names its function in the metadata ${FUNCTION_FIELD}: name or name.namespace`;
+  throw new ReasonError('unknown-function', message);
+}
+
+function begin(
+  { stream, peer, fields, hasBody }: StreamArrival,
+  head: RequestHead,
+  { name, isGrpc: forGrpc }: { readonly name: string; readonly isGrpc: boolean },
+  deps: FunctionRouteDeps,
+): void {
+  const entry = deps.lookup.forCall({ socket: peer, headers: fields }, name, head.path);
+  const origin = { address: plainAddress(peer.remoteAddress ?? ''), isTls: peer.isTls };
+  const headers = forwardHeaders(head.headers, origin, deps.ids);
+  startStreamCall({ stream, entry, head: { ...head, headers }, hasBody, isGrpc: forGrpc }, deps);
+}
+
+/** The routes read `rawHeaders` as HTTP/1.1 has them, the Host among them. */
+function handleCompat(
+  stream: ServerHttp2Stream,
+  fields: Fields,
+  head: RequestHead,
+  handle: (req: IncomingMessage, res: ServerResponse) => unknown,
+): void {
+  const { Http2ServerRequest, Http2ServerResponse } = http2();
+  const req = new Http2ServerRequest(stream, fields, {}, head.headers);
+  const res = new Http2ServerResponse(stream);
+  res.once('finish', () => cutUnread(stream));
+  void handle(req as unknown as IncomingMessage, withDrain(res, stream) as unknown as ServerResponse);
+}
+
+/** Node's compatibility layer has no `writableNeedDrain`, by which a stream of events skips who does not read. */
+function withDrain<R extends object>(res: R, stream: ServerHttp2Stream): R {
+  return Object.defineProperty(res, 'writableNeedDrain', { get: () => stream.writableNeedDrain });
+}

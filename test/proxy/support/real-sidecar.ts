@@ -1,0 +1,26 @@
+/** The real sidecar beside an app on a loopback address of its own, as the kubelet would start it. */
+import { readFlags } from '../../../common/flags.ts';
+import { silentLog } from '../../../common/log.ts';
+import { createRegistry } from '../../../common/metrics.ts';
+import { openNatsLink } from '../../../common/nats.ts';
+import { sidecarFlags } from '../../../sidecar/flags.ts';
+import { startSidecar, type RunningSidecar } from '../../../sidecar/start.ts';
+import type { TestProxy } from './test-proxy.ts';
+
+export interface SidecarPlace {
+  /** Of the pod. */
+  readonly name: string;
+  readonly ip: string;
+  /** The app's. */
+  readonly port: number;
+  readonly flags?: readonly string[];
+}
+
+export async function startSidecarBeside(t: TestProxy, place: SidecarPlace): Promise<RunningSidecar> {
+  const { name, ip, port, flags = [] } = place;
+  const identity = ['--function=fib', '--namespace=default', `--pod-name=${name}`, `--pod-ip=${ip}`];
+  const ports = [`--host=${ip}`, `--app-host=${ip}`, `--app-port=${port}`, '--drain-seconds=5'];
+  const config = readFlags(sidecarFlags, [...identity, ...ports, ...flags], {});
+  const nats = openNatsLink({ servers: t.nats.url, name, log: silentLog });
+  return startSidecar(config, { log: silentLog, nats, registry: createRegistry('sidecar', '0') });
+}
