@@ -3,6 +3,7 @@
  * handed on. When the API is away, what was known last stays: nothing here forgets by itself.
  */
 import type { V1Deployment, V1Pod, V1StatefulSet, KubeClients } from '../common/kube/client.ts';
+import { watchCreationFailures, type CreationFailure } from '../common/kube/creation-failures.ts';
 import type { PageRequest } from '../common/kube/lists.ts';
 import { watchResource, type Watched } from '../common/kube/watched.ts';
 import type { Log } from '../common/log.ts';
@@ -41,11 +42,13 @@ export interface KubeWatchOptions {
 
 export function watchKube(options: KubeWatchOptions): KubeWatch {
   const scopes = options.namespaces.length === 0 ? [undefined] : options.namespaces;
+  const sets = new Sets();
   const sources = scopes.flatMap((namespace) => [
-    watchWorkloads('Deployment', namespace, options),
-    watchWorkloads('StatefulSet', namespace, options),
+    watchWorkloads('Deployment', namespace, options, sets),
+    watchWorkloads('StatefulSet', namespace, options, sets),
     watchPods(namespace, options),
   ]);
+  const failures = scopes.map((namespace) => watchFailures(namespace, options, sets));
   return {
     get missing() {
       return sources.filter((source) => !source.watched.isSynced).map((source) => source.name);
@@ -54,7 +57,7 @@ export function watchKube(options: KubeWatchOptions): KubeWatch {
       return sources.every((source) => source.wasSynced);
     },
     async stop() {
-      await Promise.all(sources.map((source) => source.watched.stop()));
+      await Promise.all([...sources.map((source) => source.watched), ...failures].map((each) => each.stop()));
     },
   };
 }
@@ -63,6 +66,7 @@ function watchWorkloads(
   kind: 'Deployment' | 'StatefulSet',
   namespace: string | undefined,
   { kube, targets, log }: KubeWatchOptions,
+  sets: Sets,
 ): Source {
   const lists = {
     Deployment: (page: PageRequest) =>
@@ -77,13 +81,14 @@ function watchWorkloads(
   const resource = `${kind.toLowerCase()}s`;
   const drop = (workload: V1Deployment | V1StatefulSet): void => {
     const { name, namespace: ns } = workload.metadata ?? {};
+    if (kind === 'StatefulSet') sets.remove(workload.metadata?.uid);
     if (name && ns) targets.removeFunction(kind, { namespace: ns, name });
   };
   const handlers = {
     onSet(workload: V1Deployment | V1StatefulSet) {
       const view = viewWorkload(kind, workload);
-      if (view) targets.setFunction(view);
-      else drop(workload);
+      if (!view) return drop(workload);
+      targets.setFunction(kind === 'StatefulSet' ? sets.set(view, workload as V1StatefulSet) : view);
     },
     onDelete: drop,
   };
@@ -95,6 +100,53 @@ function watchWorkloads(
       { path: `/apis/apps/v1${scopePath(namespace)}/${resource}`, log },
     ),
   );
+}
+
+function watchFailures(
+  namespace: string | undefined,
+  { kube, targets, log }: KubeWatchOptions,
+  sets: Sets,
+): Watched {
+  return watchCreationFailures({
+    config: kube.config,
+    list: (page) =>
+      namespace === undefined
+        ? kube.core.listEventForAllNamespaces(page)
+        : kube.core.listNamespacedEvent({ namespace, ...page }),
+    path: `/api/v1${scopePath(namespace)}/events`,
+    onFailure(failure) {
+      const view = sets.fail(failure);
+      if (view) targets.setFunction(view);
+    },
+    log,
+  });
+}
+
+/** Functions that are StatefulSets, and why their pods could not be created, as long as they lack some. */
+class Sets {
+  readonly #known = new Map<string, { readonly view: FunctionView; readonly isShort: boolean }>();
+  readonly #failures = new Map<string, string>();
+
+  set(view: FunctionView, { metadata, status }: V1StatefulSet): FunctionView {
+    const uid = metadata?.uid ?? '';
+    const isShort = (status?.replicas ?? 0) < view.replicas;
+    if (!isShort) this.#failures.delete(uid);
+    this.#known.set(uid, { view, isShort });
+    return { ...view, blocked: view.blocked ?? this.#failures.get(uid) };
+  }
+
+  /** The function as it looks now; undefined where that is no news. */
+  fail({ uid, message }: CreationFailure): FunctionView | undefined {
+    const known = this.#known.get(uid);
+    if (!known?.isShort) return undefined;
+    this.#failures.set(uid, message);
+    return { ...known.view, blocked: message };
+  }
+
+  remove(uid: string | undefined): void {
+    this.#known.delete(uid ?? '');
+    this.#failures.delete(uid ?? '');
+  }
 }
 
 function watchPods(namespace: string | undefined, { kube, targets, log }: KubeWatchOptions): Source {

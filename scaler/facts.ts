@@ -223,7 +223,8 @@ export function readyPods(workload: Workload, around: Pick<Surroundings, 'world'
 }
 
 export function troublesOf(workload: Workload, world: World): readonly Trouble[] {
-  const troubles: Trouble[] = workload.trouble ? [workload.trouble] : [];
+  const creation = world.creationTroubleOf(workload);
+  const troubles: Trouble[] = creation ? [creation] : [];
   for (const pod of world.podsOf(workload).values())
     if (pod.trouble && !pod.isEnding) troubles.push(pod.trouble);
   return troubles;

@@ -27,6 +27,8 @@ export interface Workload {
   readonly resourceVersion: string;
   readonly replicas: number;
   readonly readyReplicas: number;
+  /** Pods that exist, ready or not, as its controller counts them. */
+  readonly createdReplicas: number;
   /** Undefined for a workload that has not opted in; it may still be a dependency. */
   readonly fn: FunctionInfo | undefined;
   /** Identity, annotations and port, from which `fn` was read. */
@@ -75,6 +77,7 @@ export function workloadOf(
     resourceVersion: meta.resourceVersion ?? '',
     replicas: object.spec?.replicas ?? 1,
     readyReplicas: object.status?.readyReplicas ?? 0,
+    createdReplicas: object.status?.replicas ?? 0,
     fn: previous?.written === written ? previous.fn : functionOfWorkload(kind, object),
     written,
     trouble: troubleOfWorkload(object),

@@ -9,6 +9,11 @@ import type {
 } from '@kubernetes/client-node';
 import type { WorkloadKind } from '../common/function-spec.ts';
 import type { V1Deployment, V1Pod, V1StatefulSet } from '../common/kube/client.ts';
+import {
+  watchCreationFailures,
+  type CreationFailure,
+  type FailuresOptions,
+} from '../common/kube/creation-failures.ts';
 import type { PageRequest } from '../common/kube/lists.ts';
 import { watchResource, type WatchHandlers, type Watched } from '../common/kube/watched.ts';
 import type { Running } from '../common/lifecycle.ts';
@@ -24,6 +29,8 @@ export interface ClusterHandlers {
   onWorkloadGone(kind: WorkloadKind, key: string): void;
   onPod(object: V1Pod): void;
   onPodGone(object: V1Pod): void;
+  /** A StatefulSet's pod could not be created. */
+  onCreationFailure(failure: CreationFailure): void;
   onAutoscaler(autoscaler: Autoscaler): void;
   onAutoscalerGone(key: string): void;
   /** True while every watch that decisions rest on is in sync. */
@@ -53,7 +60,7 @@ export function watchCluster(
   for (const namespace of namespaces.length > 0 ? namespaces : [undefined]) {
     const scoped = watchNamespace(clients, namespace, { ...handlers, onSynced }, log);
     required.push(...scoped.required);
-    watches.push(...scoped.required, scoped.autoscalers);
+    watches.push(...scoped.required, ...scoped.others);
   }
   return {
     get isSynced() {
@@ -72,7 +79,7 @@ function watchNamespace(
   namespace: string | undefined,
   handlers: Handlers,
   log: Log,
-): { required: Watched[]; autoscalers: Watched } {
+): { required: Watched[]; others: Watched[] } {
   const { config } = clients;
   const lists = listsOf(clients, namespace);
   const pathOf = (api: string, resource: string) =>
@@ -96,7 +103,16 @@ function watchNamespace(
       watchResource(config, lists.sets, workloadHandlers('StatefulSet', handlers), inApps('statefulsets')),
       watchResource<V1Pod>(config, lists.pods, onPod, ofPods),
     ],
-    autoscalers: watchResource(config, lists.autoscalers, autoscalerHandlers(handlers), ofAutoscalers),
+    others: [
+      watchResource(config, lists.autoscalers, autoscalerHandlers(handlers), ofAutoscalers),
+      watchCreationFailures({
+        config,
+        list: lists.events,
+        path: pathOf('/api/v1', 'events'),
+        onFailure: (failure) => handlers.onCreationFailure(failure),
+        log,
+      }),
+    ],
   };
 }
 
@@ -107,6 +123,7 @@ interface Lists {
   readonly sets: List<V1StatefulSet>;
   readonly pods: List<V1Pod>;
   readonly autoscalers: List<V2HorizontalPodAutoscaler>;
+  readonly events: FailuresOptions['list'];
 }
 
 function listsOf({ apps, core, autoscaling }: ScalerClients, namespace: string | undefined): Lists {
@@ -117,12 +134,14 @@ function listsOf({ apps, core, autoscaling }: ScalerClients, namespace: string |
       sets: (page) => apps.listStatefulSetForAllNamespaces(page),
       pods: (page) => core.listPodForAllNamespaces({ labelSelector, ...page }),
       autoscalers: (page) => autoscaling.listHorizontalPodAutoscalerForAllNamespaces(page),
+      events: (page) => core.listEventForAllNamespaces(page),
     };
   return {
     deployments: (page) => apps.listNamespacedDeployment({ namespace, ...page }),
     sets: (page) => apps.listNamespacedStatefulSet({ namespace, ...page }),
     pods: (page) => core.listNamespacedPod({ namespace, labelSelector, ...page }),
     autoscalers: (page) => autoscaling.listNamespacedHorizontalPodAutoscaler({ namespace, ...page }),
+    events: (page) => core.listNamespacedEvent({ namespace, ...page }),
   };
 }
 

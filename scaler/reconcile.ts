@@ -9,6 +9,7 @@
  * number, upward only, and the API refuses the second (see `kube.ts`).
  */
 import type { FunctionInfo, WorkloadKind } from '../common/function-spec.ts';
+import type { CreationFailure } from '../common/kube/creation-failures.ts';
 import type { ActivityMessage, ReadyMessage, ShareMessage, WakeMessage } from '../common/messages.ts';
 import type { Log } from '../common/log.ts';
 import { functionKey, type FunctionId } from '../common/subjects.ts';
@@ -92,6 +93,11 @@ export class Reconciler {
   onWorkloadGone(kind: WorkloadKind, key: string): void {
     this.world.deleteWorkload(kind, key);
     if (!this.world.workload(key)?.fn) this.#forget(key);
+  }
+
+  onCreationFailure({ namespace, name, uid, message }: CreationFailure): void {
+    const workload = this.world.noteCreationFailure(functionKey({ namespace, name }), uid, message);
+    if (workload?.fn) this.#onChange(workload.key);
   }
 
   onPod(object: V1Pod): void {

@@ -152,6 +152,7 @@ function clusterHandlers(reconciler: Reconciler): ClusterHandlers {
     onWorkloadGone: (kind, key) => reconciler.onWorkloadGone(kind, key),
     onPod: (object) => reconciler.onPod(object),
     onPodGone: (object) => reconciler.onPodGone(object),
+    onCreationFailure: (failure) => reconciler.onCreationFailure(failure),
     onAutoscaler: (autoscaler) => reconciler.world.setAutoscaler(autoscaler),
     onAutoscalerGone: (key) => reconciler.world.deleteAutoscaler(key),
     onSynced: (isSynced) => reconciler.onSynced(isSynced),

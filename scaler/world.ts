@@ -4,7 +4,7 @@
  * and copies no list.
  */
 import type { WorkloadKind } from '../common/function-spec.ts';
-import { ownerKeyOf, type Pod, type Workload } from './kube-objects.ts';
+import { creationTrouble, ownerKeyOf, type Pod, type Trouble, type Workload } from './kube-objects.ts';
 
 /** The HorizontalPodAutoscaler that looks after a workload. */
 export interface Autoscaler {
@@ -26,6 +26,8 @@ export class World {
   readonly #autoscalers = new Map<string, Autoscaler>();
   /** Which workload each autoscaler looked after when last seen: it may be given another one. */
   readonly #targets = new Map<string, string>();
+  /** Why a StatefulSet's last pod could not be created, by the set's uid. */
+  readonly #failures = new Map<string, string>();
   /** Counts changes of the set of functions and of their specs: who caches the dependency graph compares it. */
   specVersion = 0;
   /** The same of the autoscalers of others. */
@@ -58,11 +60,13 @@ export class World {
     if (known && isOlder(workload.resourceVersion, known.resourceVersion) && known.uid === workload.uid)
       return;
     this.#workloads.set(ownerKey, workload);
+    if (workload.createdReplicas >= workload.replicas) this.#failures.delete(workload.uid);
     this.#choose(workload.key);
     if (known?.fn?.spec !== workload.fn?.spec || !known) this.specVersion++;
   }
 
   deleteWorkload(kind: WorkloadKind, key: string): void {
+    this.#failures.delete(this.#workloads.get(ownerKeyOf(kind, key))?.uid ?? '');
     this.#workloads.delete(ownerKeyOf(kind, key));
     this.#choose(key);
     this.specVersion++;
@@ -74,6 +78,20 @@ export class World {
     // The watch may have been faster: with a deletion, or with newer annotations.
     if (known?.uid !== workload.uid || isOlder(resourceVersion, known.resourceVersion)) return;
     this.setWorkload({ ...known, replicas, resourceVersion });
+  }
+
+  /** @returns the workload if it still lacks pods; else the failure is history */
+  noteCreationFailure(key: string, uid: string, message: string): Workload | undefined {
+    const workload = this.#workloads.get(ownerKeyOf('StatefulSet', key));
+    if (workload?.uid !== uid || workload.createdReplicas >= workload.replicas) return undefined;
+    this.#failures.set(uid, message);
+    return workload;
+  }
+
+  /** Why pods of the workload cannot be created: in its own words, or in an Event's. */
+  creationTroubleOf(workload: Workload): Trouble | undefined {
+    const message = this.#failures.get(workload.uid);
+    return workload.trouble ?? (message === undefined ? undefined : creationTrouble(message));
   }
 
   setPod(pod: Pod): void {

@@ -4,7 +4,8 @@
  * keep their own index from the events, and the informer what it needs to tell a change from a repetition.
  */
 import {
-  makeInformer,
+  ListWatch,
+  Watch,
   type KubeConfig,
   type KubernetesListObject,
   type KubernetesObject,
@@ -28,6 +29,7 @@ export interface WatchOptions {
   /** As the API writes it: `/apis/apps/v1/deployments`, `/api/v1/namespaces/x/pods`. */
   readonly path: string;
   readonly labelSelector?: string;
+  readonly fieldSelector?: string;
   readonly log: Log;
 }
 
@@ -44,7 +46,15 @@ export function watchResource<T extends KubernetesObject>(
   handlers: WatchHandlers<T>,
   options: WatchOptions,
 ): Watched {
-  const informer = makeInformer<T>(config, options.path, inPages(list), options.labelSelector);
+  const { path, labelSelector, fieldSelector } = options;
+  const informer = new ListWatch<T>(
+    path,
+    new Watch(config),
+    inPages(list),
+    false,
+    labelSelector,
+    fieldSelector,
+  );
   const backoff = createBackoff({ minMs: 100, maxMs: 5_000 });
   let isStopped = false;
   let isSynced = false;

@@ -29,20 +29,28 @@ const eventsOf = (name: string, reason: string) =>
 test('behaviour 12: the quota allows no pod; 504 with the quota in it; served as soon as there is room', async () => {
   await world.deploy({ name: 'capped', annotations: { 'slimfaas.dev/cold-start-timeout': 10 } });
   await world.deploy({ name: 'patient' });
+  const coldStart = { 'slimfaas.dev/cold-start-timeout': 10 };
+  await world.deploy({ name: 'store', kind: 'StatefulSet', annotations: coldStart });
   await capPods(0);
   const refusing = world.call('capped', '/hello/x');
   const calling = world.call('patient', '/hello/x');
+  const storing = world.call('store', '/hello/x');
   await waitFor(() => world.replicas('patient') === 1, { what: 'it was woken' });
   const refused = await refusing;
   assert.equal(refused.status, 504);
   assert.equal(refused.headers['slimfaas-reason'], 'cold-start-timeout');
   assert.match(refused.body, /no pod could be created: .*exceeded quota: full/);
+  // A StatefulSet says it in Events alone.
+  const unstored = await storing;
+  assert.equal(unstored.status, 504);
+  assert.match(unstored.body, /no pod could be created: .*exceeded quota: full/);
 
   await world.system.api.delete('resourcequotas', NAMESPACE, 'full');
   assert.equal((await calling).status, 200);
   // What is left would come up now and take the next test's room.
-  for (const name of ['capped', 'patient']) {
-    await world.system.api.delete('deployments', NAMESPACE, name);
+  for (const name of ['capped', 'patient', 'store']) {
+    const resource = name === 'store' ? 'statefulsets' : 'deployments';
+    await world.system.api.delete(resource, NAMESPACE, name);
     await waitFor(() => world.allPods(name).length === 0, { what: `${name} is gone`, timeoutMs: 40_000 });
   }
 });

@@ -28,6 +28,7 @@ test('an autoscaler is heard of, also when it goes while nobody looks or turns t
       onWorkloadGone: nothing,
       onPod: nothing,
       onPodGone: nothing,
+      onCreationFailure: nothing,
       onSynced: nothing,
       onAutoscaler: ({ key, ownerKey }) => void told.push(`${key} → ${ownerKey}`),
       onAutoscalerGone: (key) => void told.push(`${key} gone`),

@@ -104,6 +104,20 @@ describe('the world', () => {
     assert.equal(world.workload('ns/a')?.replicas, 3, 'an older answer comes too late');
   });
 
+  test('why a StatefulSet has no pods counts until it has them, and only for this very set', () => {
+    const world = new World();
+    const set = (created: number, resourceVersion: string) =>
+      workload('db', { kind: 'StatefulSet', replicas: 2, createdReplicas: created, resourceVersion });
+    world.setWorkload(set(1, '5'));
+    const { uid } = set(1, '5');
+    assert.equal(world.noteCreationFailure('ns/db', 'another', 'x'), undefined);
+    assert.ok(world.noteCreationFailure('ns/db', uid, 'forbidden: exceeded quota: full'));
+    assert.equal(world.creationTroubleOf(set(1, '5'))?.kind, 'quota');
+    world.setWorkload(set(2, '6'));
+    assert.equal(world.creationTroubleOf(set(2, '6')), undefined);
+    assert.equal(world.noteCreationFailure('ns/db', uid, 'late'), undefined, 'it has its pods');
+  });
+
   test('an autoscaler that is deleted takes away only itself', () => {
     const world = new World();
     const autoscaler = (key: string) => ({ key, ownerKey: 'Deployment/ns/a', minReplicas: 2 });

@@ -1,0 +1,48 @@
+/**
+ * Why a StatefulSet's pods cannot be created. A Deployment says so in its status; a StatefulSet only in Events, which
+ * Kubernetes keeps for an hour. What the latest one says counts while the set has fewer pods than it wants: a
+ * pod that was created is the end of it.
+ */
+import type { CoreV1Event, KubeConfig, KubernetesListObject } from '@kubernetes/client-node';
+import type { Log } from '../log.ts';
+import type { PageRequest } from './lists.ts';
+import { watchResource, type Watched } from './watched.ts';
+
+const SELECTOR = 'involvedObject.kind=StatefulSet,reason=FailedCreate,type=Warning';
+
+export interface CreationFailure {
+  /** Of the StatefulSet. */
+  readonly uid: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly message: string;
+}
+
+export interface FailuresOptions {
+  readonly config: KubeConfig;
+  /** One page of the namespace's Events, or of all. */
+  readonly list: (
+    page: PageRequest & { fieldSelector: string },
+  ) => Promise<KubernetesListObject<CoreV1Event>>;
+  /** `/api/v1/events` or `/api/v1/namespaces/x/events`. */
+  readonly path: string;
+  readonly onFailure: (failure: CreationFailure) => void;
+  readonly log: Log;
+}
+
+/** Nothing waits for it: without it, or without the right to read Events, a cause is missing and all else works. */
+export function watchCreationFailures({ config, list, path, onFailure, log }: FailuresOptions): Watched {
+  return watchResource<CoreV1Event>(
+    config,
+    (page) => list({ ...page, fieldSelector: SELECTOR }),
+    {
+      onSet(event) {
+        const { uid, namespace, name } = event.involvedObject;
+        if (uid && namespace && name && event.message)
+          onFailure({ uid, namespace, name, message: event.message });
+      },
+      onDelete: () => undefined,
+    },
+    { path, fieldSelector: SELECTOR, log },
+  );
+}
