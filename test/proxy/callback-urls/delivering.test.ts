@@ -11,14 +11,14 @@ import type { JobView } from '../../../proxy/jobs/query.ts';
 import type { Resolve } from '../../../proxy/callback-urls/resolve.ts';
 import { jobSettings } from '../../helpers/jetstream.ts';
 import { waitFor } from '../../helpers/wait.ts';
-import { App } from '../../sidecar/support/app.ts';
+import { App, APP_HOST } from '../../sidecar/support/app.ts';
 import { policy } from '../../sidecar/support/job-world.ts';
 import { Recorder, type Recorded } from '../../sidecar/support/recorder.ts';
 import { elementIdOf, startJobProxy, type JobProxy } from '../support/job-proxy.ts';
 
-const ALLOW = '--callback-allow=hooks.test,127.0.0.1';
+const ALLOW = `--callback-allow=hooks.test,${APP_HOST}`;
 const resolve: Resolve = async (host) => {
-  if (host === 'hooks.test') return ['127.0.0.1'];
+  if (host === 'hooks.test') return [APP_HOST];
   throw new Error(`${host} does not resolve`);
 };
 
@@ -58,7 +58,7 @@ test('a job that is given up tells its URL so; a job without a URL tells nobody'
   await t.sidecar('fib', app.port, { 'async-policy': policy([0.05]) });
   const silent = elementIdOf(await t.post('fib', '/'));
   await t.ended('fib', silent, 'dead');
-  const id = elementIdOf(await postWith(t, `http://127.0.0.1:${receiver.port}/`));
+  const id = elementIdOf(await postWith(t, `http://${APP_HOST}:${receiver.port}/`));
   await waitFor(() => receiver.requests.length > 0, { what: 'the result came' });
   const view = viewIn(receiver.requests[0]);
   assert.deepEqual([view.id, view.state, view.tries.length, view.why], [id, 'dead', 2, 'status 500']);
@@ -75,7 +75,7 @@ test('a receiver that fails is asked again, by another proxy if the first has go
   await using app = await new App().listen();
   await t.addFunction('fib');
   await t.sidecar('fib', app.port);
-  const id = elementIdOf(await postWith(t, `http://127.0.0.1:${receiver.port}/`));
+  const id = elementIdOf(await postWith(t, `http://${APP_HOST}:${receiver.port}/`));
   await waitFor(() => receiver.requests.length === 1, { what: 'the first try' });
   await t.proxy.another();
   await t.proxy.proxy.stop();
@@ -92,7 +92,7 @@ test('while its result cannot be handed over a job is not over, and is not run a
   await t.addFunction('fib');
   await t.jsm.streams.delete(CALLBACKS_STREAM);
   await t.sidecar('fib', app.port);
-  const id = elementIdOf(await postWith(t, `http://127.0.0.1:${receiver.port}/`));
+  const id = elementIdOf(await postWith(t, `http://${APP_HOST}:${receiver.port}/`));
   await t.ended('fib', id); // the record is there
   assert.equal(await t.depth(), 1, 'the job is kept');
   const config = streamConfigs(jobSettings).find(({ name }) => name === CALLBACKS_STREAM);
@@ -111,9 +111,9 @@ test('a receiver that hangs holds few hands: the results of others go by', async
   await using app = await new App().listen();
   await t.addFunction('fib');
   await t.sidecar('fib', app.port);
-  for (let i = 0; i < 20; i++) await postWith(t, `http://127.0.0.1:${slow.port}/`);
+  for (let i = 0; i < 20; i++) await postWith(t, `http://${APP_HOST}:${slow.port}/`);
   await waitFor(() => slow.running === 4, { what: 'four are under way' });
-  await postWith(t, `http://127.0.0.1:${receiver.port}/`);
+  await postWith(t, `http://${APP_HOST}:${receiver.port}/`);
   await waitFor(() => receiver.requests.length === 1, { what: 'the other result came' });
   assert.equal(slow.mostRunning, 4);
   slow.handler = (_req, res) => res.end();
@@ -128,7 +128,7 @@ test('what could never be posted is refused with the job: 400 that says why, and
   for (const [url, why] of [
     ['http://other.test/', /other\.test is not in --callback-allow/],
     ['http://169.254.169.254/latest', /not in --callback-allow/],
-    ['http://hooks.test/', /127\.0\.0\.1, which is local/],
+    ['http://hooks.test/', /127\.[\d.]+, which is local/],
     ['ftp://hooks.test/', /http or https/],
     ['', /http or https/],
   ] as const) {
