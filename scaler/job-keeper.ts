@@ -34,6 +34,8 @@ export interface JobKeeperOptions {
 /** After a failure; streams and consumers are looked at again that often too, in case somebody removed one. */
 const RETRY_MS = 5_000;
 const LOOK_AGAIN_MS = 60_000;
+/** Depths are read each tick; two failed rounds and they are too old to scale by. */
+const FRESH_MS = 10_000;
 
 export class JobKeeper {
   readonly #options: JobKeeperOptions;
@@ -47,7 +49,7 @@ export class JobKeeper {
   #streamsAtMs = -Infinity;
   #notBeforeMs = -Infinity;
   #hasFailed = false;
-  #hasRead = false;
+  #readAtMs = -Infinity;
   #round: Promise<void> | undefined;
 
   constructor(options: JobKeeperOptions) {
@@ -59,14 +61,14 @@ export class JobKeeper {
     return this.#depths.get(key);
   }
 
-  /** Whether depths were ever read: if not, "no jobs" is a guess. */
-  get hasRead(): boolean {
-    return this.#hasRead;
+  /** Whether depths were read lately: if not, what they say is no measure of anything, "no jobs" least of all. */
+  get isFresh(): boolean {
+    return this.#options.now() - this.#readAtMs <= FRESH_MS;
   }
 
-  /** Jobs a second, retries included; undefined without two readings. */
+  /** Jobs a second, retries included; undefined without two readings, the last one lately. */
   rateOf(key: string): number | undefined {
-    return this.#rates.get(key)?.perSecond;
+    return this.isFresh ? this.#rates.get(key)?.perSecond : undefined;
   }
 
   /** One round at a time; a slow server makes rounds rarer and nothing else. */
@@ -85,6 +87,7 @@ export class JobKeeper {
     this.#consumers.clear();
     this.#streamsAtMs = -Infinity;
     this.#notBeforeMs = -Infinity;
+    this.#readAtMs = -Infinity;
   }
 
   async #run(connection: NatsConnection): Promise<void> {
@@ -169,7 +172,7 @@ export class JobKeeper {
   async #readDepths(jsm: JetStreamManager): Promise<void> {
     const before = this.#depths;
     this.#depths = await readJobDepths(jsm);
-    this.#hasRead = true;
+    this.#readAtMs = this.#options.now();
     for (const [key, depth] of this.#depths)
       if (before.get(key)?.total !== depth.total) this.#options.onChange(key);
   }
@@ -181,10 +184,26 @@ export class JobKeeper {
         this.#rates.delete(key);
         continue;
       }
-      const { delivered, num_pending } = await jsm.consumers.info(JOBS_STREAM, consumerName(id));
+      const counted = await this.#countOf(jsm, id);
+      if (counted === undefined) {
+        this.#rates.delete(key);
+        continue;
+      }
       let meter = this.#rates.get(key);
       if (!meter) this.#rates.set(key, (meter = new RateMeter()));
-      meter.read(delivered.consumer_seq + num_pending, this.#options.now());
+      meter.read(counted, this.#options.now());
+    }
+  }
+
+  /** Jobs accepted so far; undefined where the consumer is missing, which then is made anew. */
+  async #countOf(jsm: JetStreamManager, id: FunctionId): Promise<number | undefined> {
+    try {
+      const { delivered, num_pending } = await jsm.consumers.info(JOBS_STREAM, consumerName(id));
+      return delivered.consumer_seq + num_pending;
+    } catch (error) {
+      if (!(error instanceof NatsError) || error.api_error === undefined) throw error;
+      this.#consumers.delete(functionKey(id));
+      return undefined;
     }
   }
 }

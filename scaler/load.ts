@@ -68,7 +68,7 @@ export class Load {
       tuning: tuningOf(config),
       queries: this.#queries,
       jobsOf: (key) => ({
-        ready: this.jobs.hasRead ? (this.jobs.depthOf(key)?.ready ?? 0) : undefined,
+        ready: this.jobs.isFresh ? (this.jobs.depthOf(key)?.ready ?? 0) : undefined,
         perSecond: this.jobs.rateOf(key),
       }),
     });

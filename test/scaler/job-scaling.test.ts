@@ -143,8 +143,46 @@ test('without JetStream the keeper tries again now and then, warns once, and has
   for (; nowMs < 20_000; nowMs += 1_000) await keeper.tick();
   assert.equal(tries, 4, 'every 5 s');
   assert.equal(warnings.length, 1);
-  assert.equal(keeper.hasRead, false);
+  assert.equal(keeper.isFresh, false);
   assert.equal(keeper.depthOf('default/fn'), undefined);
+});
+
+test('depths and rates are measures for 10 s; a consumer that somebody removed costs the others nothing', async (t) => {
+  const cluster = await TestCluster.start((release) => t.after(release));
+  let nowMs = 1_000_000;
+  const errors: unknown[] = [];
+  const named = (name: string) => ({ namespace: 'default', name });
+  const keeper = new JobKeeper({
+    nats: cluster.link,
+    settings: jobSettings,
+    isLeader: () => true,
+    functions: () => ['a', 'b'].map((name) => ({ id: named(name), isOrdered: false, wantsRate: true })),
+    isOurs: () => true,
+    onChange: () => {},
+    now: () => nowMs,
+    log: { ...silentLog, warn: (line: unknown) => void errors.push(line) },
+  });
+  const pass = async () => {
+    nowMs += 1_000;
+    await keeper.tick();
+  };
+  assert.equal(keeper.isFresh, false);
+  await pass();
+  await pass();
+  assert.deepEqual([keeper.isFresh, keeper.rateOf('default/a'), keeper.rateOf('default/b')], [true, 0, 0]);
+  const jsm = await managerOf(cluster);
+  await jsm.consumers.delete(JOBS_STREAM, consumerName(named('a')));
+  await pass();
+  assert.deepEqual([keeper.rateOf('default/a'), keeper.rateOf('default/b')], [undefined, 0]);
+  assert.deepEqual(errors, [], 'the round went on');
+  await pass();
+  assert.ok(await hasConsumer(jsm, consumerName(named('a'))), 'and it is made anew');
+  nowMs += 11_000;
+  assert.deepEqual([keeper.isFresh, keeper.rateOf('default/b')], [false, undefined]);
+  await pass();
+  assert.equal(keeper.isFresh, true);
+  keeper.startAnew();
+  assert.equal(keeper.isFresh, false, 'a new term begins without the last one’s');
 });
 
 test('a follower asks JetStream nothing', async () => {
