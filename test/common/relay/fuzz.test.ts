@@ -97,11 +97,11 @@ function hasFramingTrailer(bytes: string): boolean {
 }
 
 /**
- * undici lets `204 \r\r\r\n` end a head at once. Ours waits for the empty line, and refuses what stands before it
- * then: more cautious, and the fuzzer's input ends too early to see the refusal.
+ * undici lets a status line end in `\r\r\r\n`, head and all. Ours reads on to the empty line and refuses the answer, for
+ * the bare CR or for whatever stands behind it.
  */
-function hasBareCr(bytes: string): boolean {
-  return /\r(?!\n)/.test(bytes);
+function hasBareCrInStatusLine(bytes: string): boolean {
+  return /^HTTP[^\n]*\r\r/.test(bytes);
 }
 
 describe(`fuzzing the answer parser (seed ${SEED}, ${SECONDS} s)`, () => {
@@ -141,7 +141,7 @@ describe(`fuzzing the answer parser (seed ${SEED}, ${SECONDS} s)`, () => {
       const [ours, theirs] = [parseWhole(bytes), await undiciParse(bytes)];
       const shown = JSON.stringify(bytes);
       if (!isComplete(ours)) {
-        if (theirs.isComplete && !(ours.error === undefined && hasBareCr(bytes)))
+        if (theirs.isComplete && !hasBareCrInStatusLine(bytes))
           assert.match(ours.error?.message ?? 'cut', STRICTER, shown);
         return;
       }
