@@ -4,12 +4,15 @@ import { constants } from 'node:http2';
 import { test } from 'node:test';
 import { resetStream } from '../../common/http2/stream-end.ts';
 import { bodyOf, h2Upstream, type Arrival } from '../common/http2/upstream.ts';
-import { App } from './support/app.ts';
+import { App, APP_HOST } from './support/app.ts';
 import { reasonOf } from './support/client.ts';
 import { policy, startJobWorld } from './support/job-world.ts';
 import { sidecarFor } from './support/sidecar.ts';
 
-const H2C = { 'app-protocol': 'h2c' };
+const H2C = {
+  'app-host': '127.0.0.1',
+  'app-protocol': 'h2c',
+};
 
 function answer({ stream }: Arrival, status: number, text = ''): void {
   stream.respond([':status', String(status), 'content-type', 'text/plain']);
@@ -48,7 +51,9 @@ test('statuses are retried by policy, a broken POST is not, a refused one is', a
 
 test('an app of HTTP/1.1 that was called one of HTTP/2: the answer says what to change', async () => {
   await using app = await new App().listen();
-  await using sidecar = await sidecarFor(app.port, { flags: { ...H2C, 'sync-policy': policy([]) } });
+  await using sidecar = await sidecarFor(app.port, {
+    flags: { ...H2C, 'app-host': APP_HOST, 'sync-policy': policy([]) },
+  });
   const { status, body } = await sidecar.call('/');
   assert.equal(status, 502);
   assert.match(body, /slimfaas\.dev\/app-protocol/);
