@@ -10,6 +10,7 @@ import { createLoadAdvisor, type LoadAdvisor } from './load-advisor.ts';
 import { GAUGES, type FunctionSample } from './metrics.ts';
 import { createSeriesStore, type SeriesStats, type SeriesStore } from './promql/query.ts';
 import { createRemotePrometheus } from './promql/remote.ts';
+import type { ScrapePods } from './scrape-pods.ts';
 import { scrapeTargets } from './scrape-targets.ts';
 import { bothStores, QueryDesk } from './query-desk.ts';
 import { Scraper, type OwnSample, type ScrapeTarget } from './scraper.ts';
@@ -26,6 +27,8 @@ export interface LoadDeps {
   readonly isLeader: () => boolean;
   readonly isSynced: () => boolean;
   readonly samples: () => Iterable<FunctionSample>;
+  /** Pods that are no function's. */
+  readonly scrapePods: ScrapePods;
   readonly onJobs: (key: string) => void;
   readonly now: () => number;
   readonly log: Log;
@@ -89,6 +92,7 @@ export class Load {
     const isDue = now() - this.#scrapedAtMs >= everyMs || now() < this.#scrapedAtMs;
     if (!this.#scraper || !isLeader() || !isDue) return;
     this.#scrapedAtMs = now();
+    this.#deps.scrapePods.follow();
     void this.#scraper.scrape(this.#targets(), this.#ownSamples());
   }
 
@@ -100,7 +104,8 @@ export class Load {
   }
 
   #targets(): ScrapeTarget[] {
-    return scrapeTargets(this.#deps.world, [...this.#queries.texts, ...this.desk.texts()]);
+    const ofFunctions = scrapeTargets(this.#deps.world, [...this.#queries.texts, ...this.desk.texts()]);
+    return [...ofFunctions, ...this.#deps.scrapePods.targets];
   }
 
   #ownSamples(): Iterable<OwnSample> {

@@ -26,6 +26,7 @@ import { createScalerMetrics } from './metrics.ts';
 import { addQueryRoute } from './query-route.ts';
 import { Reconciler } from './reconcile.ts';
 import { startServer } from './server.ts';
+import { createScrapePods, watchAllPods } from './scrape-pods.ts';
 import { Slicer } from './slicer.ts';
 import { listFunctions, samplesOf, showFunction } from './views.ts';
 
@@ -65,7 +66,9 @@ export async function startScaler(config: ScalerConfig, deps: ScalerDeps): Promi
     advisor: () => load.advisor,
   });
   const watch = watchCluster(scalerClients(kube), config.namespaces, clusterHandlers(reconciler), log);
+  const scrapePods = createScrapePods(watchAllPods(scalerClients(kube), config.namespaces, log));
   const load: Load = new Load({
+    scrapePods,
     config,
     nats,
     isLeader,
@@ -77,7 +80,7 @@ export async function startScaler(config: ScalerConfig, deps: ScalerDeps): Promi
     onJobs: (key) => reconciler.onJobs(key),
   });
   stops.add('nats', () => nats.stop());
-  stops.add('watches', () => watch.stop());
+  stops.add('watches', () => Promise.all([watch.stop(), scrapePods.stop()]));
 
   const wake = (id: FunctionId, waiting: number, from: string) => {
     const isKnown = reconciler.onWake(id, { from, waiting });

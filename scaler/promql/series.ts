@@ -16,7 +16,7 @@ export interface SeriesStoreOptions {
 export interface SeriesStats {
   readonly series: number;
   readonly samples: number;
-  /** Samples turned away for want of room, since the start. */
+  /** Samples turned away or given up early for want of room, since the start. */
   readonly dropped: number;
 }
 
@@ -40,6 +40,8 @@ export interface SeriesStore extends SeriesSource {
   sweep(nowMs: number): void;
   readonly stats: SeriesStats;
 }
+
+const LEAST_KEPT_MS = 60_000;
 
 /** 30 minutes; 2,000,000 samples are 32 MB. */
 export const SERIES_LIMITS = { retentionMs: 1_800_000, maxSeries: 20_000, maxSamples: 2_000_000 } as const;
@@ -131,14 +133,15 @@ class Store implements SeriesStore {
 
   /** Times only rise; a clock that jumped back takes the samples of the future with it. */
   #push(series: Series, value: number, timeMs: number): boolean {
-    const { times, values } = series;
-    while (times.length > 0 && (times.at(-1) as number) >= timeMs) {
-      times.pop();
-      values.pop();
+    while (series.times.length > 0 && (series.times.at(-1) as number) >= timeMs) {
+      series.times.pop();
+      series.values.pop();
       this.#samples -= 1;
     }
-    if (this.#samples >= this.#maxSamples) this.#trim(series, timeMs);
+    if (this.#samples >= this.#maxSamples) this.#squeeze(timeMs);
     if (this.#samples >= this.#maxSamples) return false;
+    // Asked for only now: making room puts shorter arrays in their place.
+    const { times, values } = series;
     times.push(timeMs);
     values.push(value);
     this.#samples += 1;
@@ -147,8 +150,24 @@ class Store implements SeriesStore {
     return true;
   }
 
-  #trim(series: Series, nowMs: number): void {
-    const old = countUpTo(series.times, nowMs - this.#retentionMs);
+  /**
+   * No room: the oldest go first, a shorter past at a time, for what triggers decide by is the newest. Under a minute
+   * nothing could be said of a rate any more; then new samples are turned away instead.
+   */
+  #squeeze(nowMs: number): void {
+    for (let keptMs = this.#retentionMs; ; keptMs /= 2) {
+      for (const series of this.#byKey.values()) {
+        const before = series.times.length;
+        this.#trim(series, nowMs, keptMs);
+        if (keptMs < this.#retentionMs) this.#dropped += before - series.times.length;
+      }
+      // A tenth of the room, so that the next sample does not walk all series again.
+      if (this.#samples <= this.#maxSamples * 0.9 || keptMs / 2 < LEAST_KEPT_MS) return;
+    }
+  }
+
+  #trim(series: Series, nowMs: number, keptMs = this.#retentionMs): void {
+    const old = countUpTo(series.times, nowMs - keptMs);
     if (old === 0) return;
     series.times = series.times.slice(old);
     series.values = series.values.slice(old);

@@ -63,6 +63,19 @@ test('a full store turns samples away and counts them; old series make room firs
 test('a full store keeps a living series going, by its own oldest samples', () => {
   const store = openStore({ maxSamples: 3, retentionMs: 2 });
   for (let t = 1; t <= 50; t++) assert.equal(store.append(labels('a'), t, t), true, String(t));
+  expectAnswer(store, 'a', 0.05, { 'a{}': 50 });
+});
+
+test('a full store gives up the oldest samples of all series: what is newest is what triggers decide by', () => {
+  const store = openStore({ maxSamples: 100 });
+  for (let minute = 0; minute < 25; minute++)
+    for (const i of [1, 2, 3, 4]) store.append(labels(`a{i="${i}"}`), minute, minute * MINUTE);
+  assert.equal(store.stats.samples, 100);
+  assert.equal(store.append(labels('a{i="1"}'), 25, 25 * MINUTE), true);
+  assert.equal(store.append(labels('b'), 1, 25 * MINUTE), true);
+  expectAnswer(store, 'a{i="1"}', 25 * 60, { 'a{i="1"}': 25 });
+  expectAnswer(store, 'min_over_time(a{i="2"}[30m])', 25 * 60, { '{i="2"}': 11 });
+  assert.equal(store.stats.dropped, 44, 'of each series all that was older than a quarter of an hour');
 });
 
 test('a clock that jumps back takes the samples of the future with it', () => {

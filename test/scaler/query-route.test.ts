@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { compileQuery, createSeriesStore, labelsOf } from '../../scaler/promql/query.ts';
 import { PromqlError } from '../../scaler/promql/error.ts';
 import { bothStores, QueryDesk } from '../../scaler/query-desk.ts';
+import { podManifest } from '../helpers/local-api.ts';
 import { waitFor } from '../helpers/wait.ts';
 import { TestCluster } from './support/test-cluster.ts';
 
@@ -65,6 +66,38 @@ test('a question is answered over what a pod says that asks to be scraped', asyn
   const { url } = await cluster.scaler();
   const [, answer] = await post(url, { query: 'sum by (function) (mine) * 2' });
   assert.deepEqual(answer.series, [{ labels: { function: 'fn' }, value: '14' }]);
+});
+
+test('a question is answered over a pod that is no function’s and asks to be scraped, while it runs', async (t) => {
+  const metrics = createServer((_request, response) => response.end('depth 7\n')).listen(0, '127.0.0.1');
+  await once(metrics, 'listening');
+  t.after(() => metrics.close());
+  const cluster = await TestCluster.start((release) => t.after(release));
+  const port = String((metrics.address() as AddressInfo).port);
+  const annotations = { 'prometheus.io/scrape': 'true', 'prometheus.io/port': port };
+  const make = async (name: string, labels: Record<string, string>): Promise<void> => {
+    await cluster.api.api.create('pods', podManifest(name, { metadata: { annotations, labels } }));
+    await cluster.setPod(name, { podIP: '127.0.0.1', isReady: true });
+  };
+  await make('exporter', {});
+  const { url } = await cluster.scaler();
+  const ask = async () => (await post(url, { query: 'depth' }))[1].series;
+  const found = await waitFor(
+    async () => {
+      const series = await ask();
+      return series?.length === 1 ? series[0] : undefined;
+    },
+    { what: 'the exporter is scraped', intervalMs: 50 },
+  );
+  const { instance, ...labels } = found.labels;
+  assert.deepEqual(labels, { __name__: 'depth', namespace: 'default', pod: 'exporter' });
+  assert.equal(instance, `127.0.0.1:${port}`);
+  await cluster.api.api.delete('pods', 'default', 'exporter', { gracePeriodSeconds: 0 });
+  await waitFor(async () => (await ask())?.length === 0, { what: 'it is gone', intervalMs: 50 });
+  await make('scaler', { 'app.kubernetes.io/name': 'slimfaas', 'app.kubernetes.io/component': 'scaler' });
+  await make('another', {});
+  await waitFor(async () => (await ask())?.length === 1, { what: 'another is scraped', intervalMs: 50 });
+  assert.equal((await ask())?.[0]?.labels['pod'], 'another', 'what a scaler says is known first-hand');
 });
 
 test('a follower passes the question on to the leader', async (t) => {
