@@ -1,7 +1,7 @@
 /**
- * Turns what is seen into what is done: keeps a state a function, decides on every tick, on every wake and on
- * every change of a workload or pod, and has the difference patched. It does no I/O itself; effects are
- * functions passed in, and so is the clock.
+ * Takes in what is seen (workloads, pods, wakes, reports, jobs, shares), keeps a state a function, and has it decided
+ * (`decider.ts`) on every tick, on every wake and on every change. It does no I/O itself; effects are functions
+ * passed in, and so is the clock.
  *
  * Leader or not, every replica of the scaler sees and decides the same. Only the leader acts, with one
  * exception: a follower that has seen a wake for a second, and still sees nothing happen, patches 0→N itself
@@ -14,10 +14,9 @@ import type { ActivityMessage, ReadyMessage, ShareMessage, WakeMessage } from '.
 import type { Log } from '../common/log.ts';
 import { functionKey, type FunctionId } from '../common/subjects.ts';
 import { Actuator } from './actuator.ts';
-import { mayGrow } from './decide/bounds.ts';
-import { decide } from './decide/decide.ts';
+import { Decider } from './decider.ts';
 import type { ReconcileEffects } from './effects.ts';
-import { FactFinder, readyPods } from './facts.ts';
+import type { FactFinder } from './facts.ts';
 import { podOf, workloadOf, ownerKeyOf, type Workload } from './kube-objects.ts';
 import type { V1Deployment, V1Pod, V1StatefulSet } from '../common/kube/client.ts';
 import { FaultTeller } from './faults.ts';
@@ -25,7 +24,7 @@ import type { LoadAdvisor } from './load-advisor.ts';
 import type { FunctionState } from './state.ts';
 import { Sharer } from './share-out.ts';
 import { atOneGo, sliceOver, type Slice } from './slicer.ts';
-import { contradicts, steadyUntil } from './steady.ts';
+import { contradicts } from './steady.ts';
 import { Seen } from './surroundings.ts';
 
 export interface ReconcileOptions {
@@ -45,7 +44,7 @@ export class Reconciler {
   readonly #seen: Seen;
   /** Nothing is decided before the first list. A watch that broke later blocks the way down, never a wake. */
   #hasSynced = false;
-  readonly #actuator: Actuator;
+  readonly #decider: Decider;
   readonly #sharer: Sharer;
   readonly #faults: FaultTeller;
 
@@ -59,13 +58,21 @@ export class Reconciler {
       ...advisor().faultsOf(fn),
     ]);
     this.#sharer = new Sharer(this.world, effects.isLeader);
-    this.#actuator = new Actuator({
+    const actuator = new Actuator({
       effects,
       now,
       log,
       onScaled: (...args) => this.#noteScaled(...args),
       // More may have come to wait meanwhile than it was sized for.
-      onWoken: (key) => this.#decideNow(key, this.#finder(now())),
+      onWoken: (key) => this.#decideNow(key, this.#decider.finder()),
+    });
+    this.#decider = new Decider({
+      seen: this.#seen,
+      effects,
+      advisor,
+      faults: this.#faults,
+      act: (...args) => actuator.act(...args),
+      now,
     });
   }
 
@@ -129,7 +136,7 @@ export class Reconciler {
     const nowMs = this.#options.now();
     this.#state(key).activity.onWake(message, nowMs);
     this.#seen.lastUse.note(id, nowMs);
-    const finder = this.#finder(nowMs);
+    const finder = this.#decider.finder(nowMs);
     this.#decideNow(key, finder);
     for (const eager of this.#seen.dependencies.eager) this.#decideNow(eager, finder);
     return true;
@@ -161,7 +168,7 @@ export class Reconciler {
 
   /** The number of its jobs has changed. */
   onJobs(key: string): void {
-    if (this.world.workload(key)?.fn) this.#decideNow(key, this.#finder(this.#options.now()));
+    if (this.world.workload(key)?.fn) this.#decideNow(key, this.#decider.finder());
   }
 
   onShares(id: FunctionId, message: ShareMessage): void {
@@ -177,31 +184,18 @@ export class Reconciler {
   #pass(): Slice {
     return sliceOver(this.world.workloads(), () => {
       const nowMs = this.#options.now();
-      const finder = this.#finder(nowMs);
+      const finder = this.#decider.finder(nowMs);
       return (workload) => {
-        if (workload.fn) this.#decideOnTick(workload, workload.fn, finder, nowMs);
+        if (workload.fn) this.#onTick(workload, workload.fn, finder, nowMs);
       };
     });
   }
 
-  #decideOnTick(workload: Workload, fn: FunctionInfo, finder: FactFinder, nowMs: number): void {
+  #onTick(workload: Workload, fn: FunctionInfo, finder: FactFinder, nowMs: number): void {
+    this.#decider.onTick(workload, fn, finder, nowMs);
     const state = this.#seen.state(workload.key, nowMs);
-    if (!state.isSteady(nowMs, this.#seen.epoch)) {
-      this.#advise(workload, fn, nowMs);
-      this.#decide(workload, fn, finder, nowMs);
-    }
     if (fn.spec.parallelLimit !== undefined && this.#sharer.isDue(state, nowMs))
       this.#share(workload.key, nowMs);
-  }
-
-  /** Once a tick, for windows and policies count time by it; what happens between decides on the same advice. */
-  #advise(workload: Workload, fn: FunctionInfo, nowMs: number): void {
-    const state = this.#state(workload.key);
-    state.advice = undefined;
-    if (workload.replicas === 0 || !mayGrow(fn.spec)) return;
-    const seen = { activity: state.activity, readyPods: readyPods(workload, this.#seen), nowMs };
-    const advice = this.#options.advisor().advise(workload, fn, seen);
-    state.advice = advice && { ...advice, atReplicas: workload.replicas };
   }
 
   /** What stands for a while is told anew by the new leader; nothing else changes hands. */
@@ -219,56 +213,26 @@ export class Reconciler {
   explain(workload: Workload, fn: FunctionInfo) {
     const nowMs = this.#options.now();
     const state = this.#state(workload.key);
-    if (this.#hasSynced) this.#decide(workload, fn, this.#finder(nowMs), nowMs);
-    const facts = this.#finder(nowMs).factsOf(workload, fn, state);
+    if (this.#hasSynced) this.#decider.decide(workload, fn, this.#decider.finder(nowMs), nowMs);
+    const facts = this.#decider.finder(nowMs).factsOf(workload, fn, state);
     return { facts, state, faults: this.faultsOf(workload, fn) };
   }
 
   /** All in the user's annotations that cannot be used as written. */
   faultsOf(workload: Workload, fn: FunctionInfo): readonly string[] {
-    this.#refreshGraph();
+    this.#decider.refreshGraph();
     return this.#faults.of(workload, fn);
   }
 
-  /** The function, then what it depends on, so that all patches leave at once. */
-  #decideNow(key: string, finder: FactFinder, seen = new Set<string>()): void {
-    const workload = this.world.workload(key);
-    if (!workload?.fn || seen.has(key) || !this.#hasSynced) return;
-    seen.add(key);
-    this.#decide(workload, workload.fn, finder, this.#options.now());
-    for (const dependency of this.#seen.dependencies.graph.dependenciesOf(key))
-      this.#decideNow(dependency, finder, seen);
+  #decideNow(key: string, finder: FactFinder): void {
+    if (this.#hasSynced) this.#decider.decideNow(key, finder);
   }
 
-  /** A change of a workload or its pods may be what a dependent waits for. */
   #onChange(key: string): void {
     if (!this.#hasSynced) return;
     const nowMs = this.#options.now();
-    const finder = this.#finder(nowMs);
-    const visit = (at: string) => {
-      const workload = this.world.workload(at);
-      if (workload?.fn) this.#decide(workload, workload.fn, finder, nowMs);
-      for (const dependent of this.#seen.dependencies.graph.dependentsOf(at)) {
-        const waits =
-          this.#seen.states.get(dependent)?.decisions.at(-1)?.decision.kind === 'await-dependencies';
-        if (waits) visit(dependent);
-      }
-    };
-    visit(key);
+    this.#decider.onChange(key, nowMs);
     this.#share(key, nowMs);
-  }
-
-  #decide(workload: Workload, fn: FunctionInfo, finder: FactFinder, nowMs: number): void {
-    const state = this.#state(workload.key);
-    state.settle(workload.replicas, () => readyPods(workload, this.#seen), nowMs);
-    const facts = finder.factsOf(workload, fn, state);
-    const decision = decide(facts);
-    if (workload.replicas === 0) state.advice = undefined; // it is not for the next wake
-    const untilMs = steadyUntil(facts, decision, this.#seen.isLinked(workload.key));
-    state.steady = { fromMs: nowMs, untilMs, epoch: this.#seen.epoch };
-    if (state.log(decision, facts)) this.#options.effects.onDecision(workload, decision);
-    if (decision.wanted === workload.replicas) state.wakeDueSinceMs = undefined;
-    else this.#actuator.act(workload, state, decision, nowMs);
   }
 
   #noteScaled(
@@ -304,15 +268,5 @@ export class Reconciler {
   #forget(key: string): void {
     this.#seen.states.delete(key);
     this.#options.advisor().forget(key);
-  }
-
-  /** Facts as of now: for one pass, or one slice of it. */
-  #finder(nowMs: number): FactFinder {
-    this.#refreshGraph();
-    return new FactFinder(this.#seen, nowMs);
-  }
-
-  #refreshGraph(): void {
-    if (this.#seen.dependencies.refresh()) this.#faults.tell();
   }
 }
