@@ -4,7 +4,24 @@
  */
 import { cp, rm } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
+
+/**
+ * The NATS client loads TLS with itself; a sidecar that speaks plain NATS never uses it. Loaded when first asked for,
+ * it costs such a sidecar nothing.
+ */
+const lazyTls: Plugin = {
+  name: 'lazy-tls',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^tls$/ }, ({ importer }) =>
+      /[\\/]nats[\\/]/.test(importer) ? { path: 'tls', namespace: 'lazy' } : undefined,
+    );
+    onLoad({ filter: /^tls$/, namespace: 'lazy' }, () => ({
+      contents: `module.exports = new Proxy({}, { get: (_, name) => require('node:tls')[name] });`,
+      loader: 'js',
+    }));
+  },
+};
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -25,6 +42,7 @@ await build({
   banner: {
     js: "import { createRequire as __createRequire } from 'node:module';const require = __createRequire(import.meta.url);",
   },
+  plugins: [lazyTls],
   logLevel: 'warning',
 });
 await cp(`${root}proxy/status-page`, `${root}dist/status-page`, { recursive: true });

@@ -1,7 +1,7 @@
 /** `slimfaas local`: the cluster on this machine; its parts are this very executable, started as pods. */
 import { fileURLToPath } from 'node:url';
 import { UsageError } from '../common/errors.ts';
-import { createLog } from '../common/log.ts';
+import { createLog } from '../common/pino-log.ts';
 import { localFlags } from '../local/flags.ts';
 import { startLocal } from '../local/start.ts';
 import type { Parsed } from './commands.ts';

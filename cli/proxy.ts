@@ -1,6 +1,6 @@
 /** `slimfaas proxy`: builds what the proxy needs from the outside world and runs it. */
 import { loadKubeClients } from '../common/kube/client.ts';
-import { createLog } from '../common/log.ts';
+import { createLog } from '../common/pino-log.ts';
 import { createRegistry } from '../common/metrics.ts';
 import { openNatsLink } from '../common/nats.ts';
 import { VERSION } from '../common/version.ts';

@@ -1,6 +1,6 @@
-/** `slimfaas sidecar`: flags by the plain parser, then the part. No yargs, no Kubernetes client. */
+/** `slimfaas sidecar`: flags by the plain parser, then the part. No yargs, no Kubernetes client, no pino. */
 import { readFlags } from '../common/flags.ts';
-import { createLog } from '../common/log.ts';
+import { createLineLog } from '../common/log.ts';
 import { openNatsLink } from '../common/nats.ts';
 import { VERSION } from '../common/version.ts';
 import { sidecarFlags } from '../sidecar/flags.ts';
@@ -9,7 +9,8 @@ import { runPart } from './run-part.ts';
 
 export async function runSidecar(args: readonly string[]): Promise<void> {
   const config = readFlags(sidecarFlags, args, process.env);
-  const log = createLog('sidecar', config['log-level'], config['pod-name']);
+  const base = { part: 'sidecar', pod: config['pod-name'] };
+  const log = createLineLog(config['log-level'], base, (line) => void process.stdout.write(line));
   await runPart(log, () => {
     // prom-client is loaded for whoever scrapes: not for a caller who waits for this pod.
     const registry = async () => (await import('../common/metrics.ts')).createRegistry('sidecar', VERSION);

@@ -1,6 +1,6 @@
 /** `slimfaas webhook`: builds what the webhook needs from the outside world and runs it. */
 import { loadKubeClients } from '../common/kube/client.ts';
-import { createLog } from '../common/log.ts';
+import { createLog } from '../common/pino-log.ts';
 import { createRegistry } from '../common/metrics.ts';
 import { VERSION } from '../common/version.ts';
 import { webhookFlags } from '../webhook/flags.ts';

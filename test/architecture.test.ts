@@ -101,7 +101,7 @@ describe('architecture: pure files reach no library and nothing of the outside',
 describe('architecture: one adapter a library', () => {
   const SOLE: Readonly<Record<string, string>> = {
     nats: 'common/nats.ts',
-    pino: 'common/log.ts',
+    pino: 'common/pino-log.ts',
     'prom-client': 'common/metrics.ts',
     '@peculiar/x509': 'common/x509-library.ts',
   };
@@ -154,6 +154,7 @@ describe('architecture: the sidecar’s weight', () => {
     'valibot',
     'zod',
     'yaml',
+    'pino',
     'fast-json-patch',
     '@peculiar/x509',
   ];
