@@ -26,7 +26,6 @@ import { addStatusRoutes } from './routes/status-routes.ts';
 import { createUpgradeRoute } from './routes/upgrade-route.ts';
 import { addWakeRoutes } from './routes/wake-routes.ts';
 import type { StatusStream } from './status-stream.ts';
-import type { UpgradeTunnels } from './upgrade-tunnel.ts';
 import type { Wake } from './wake.ts';
 
 export interface ServersDeps {
@@ -34,7 +33,6 @@ export interface ServersDeps {
   readonly clock: Clock;
   readonly registry: Registry;
   readonly wake: Wake;
-  readonly tunnels: UpgradeTunnels;
   readonly stream: StatusStream;
   readonly jobs: ProxyJobs;
   readonly ending: Pick<Ending, 'hasBegun'>;
@@ -88,7 +86,6 @@ export function createServers(config: ProxyConfig, state: ProxyState, deps: Serv
       maxConnections: config['max-connections'],
     },
   );
-  Object.assign(main, { shouldUpgradeCallback: isToUpgrade });
   main.on('upgrade', createUpgradeRoute({ ...common, open: state.upgrades }));
   const streamDeps = { ...functionDeps, maxHeaderBytes: config['max-header-bytes'] };
   const http2 = createHttp2(config, deps.clock, createStreamRoutes(streamDeps, handle));
@@ -107,14 +104,6 @@ function createHttp2(config: ProxyConfig, clock: Clock, onStream: Http2EdgeOptio
     clock,
     onStream,
   });
-}
-
-/**
- * Java's HttpClient offers `Upgrade: h2c` with each first request, whatever its body; taken for an upgrade, the
- * body would be lost. A server may ignore the offer (RFC 9110 7.8), and so do we.
- */
-function isToUpgrade(req: IncomingMessage): boolean {
-  return req.headers.upgrade?.toLowerCase() !== 'h2c';
 }
 
 /** A function that is gone may have left dead jobs behind. */

@@ -26,7 +26,6 @@ import { createReport, reportActivity } from './report.ts';
 import { createServers, type Servers } from './servers.ts';
 import { createTlsPort, firstKeyPair, followKeyPair } from './http2/tls-port.ts';
 import { StatusStream } from './status-stream.ts';
-import { UpgradeTunnels } from './upgrade-tunnel.ts';
 import { createWake } from './wake.ts';
 
 export interface ProxyDeps {
@@ -59,10 +58,9 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
   const report = createReport(nats, podName);
   const metrics = createProxyMetrics(registry);
   const state = createProxyState(config, { clock, random, metrics, wake, report });
-  const tunnels = new UpgradeTunnels();
   const stream = new StatusStream(clock);
   const ending = createEnding(config, state, { stream, log, sayGoodbye: () => sayGoodbye() });
-  stops.add('connections to pods', () => (tunnels.close(), state.relay.close()));
+  stops.add('connections to pods', () => state.relay.close());
   const watch = watchKube({ kube, namespaces: config.namespaces, targets: state.targets, log });
   stops.add('watch', () => watch.stop());
   const wantsActivity = (id: FunctionId): boolean => state.table.get(id)?.wantsActivity ?? false;
@@ -73,7 +71,7 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
   const missing = (): string[] => [...going(), ...(nats.isConnected ? [] : ['NATS']), ...watch.missing];
   const obstacles = (): string[] => [...going(), ...(watch.wasSynced ? [] : watch.missing)];
   stops.add('unsettled jobs', () => jobs.stop());
-  const serving = { log, clock, registry, wake, tunnels, stream, jobs, ending, missing, obstacles };
+  const serving = { log, clock, registry, wake, stream, jobs, ending, missing, obstacles };
   const servers = createServers(config, state, serving);
   const sayGoodbye = (): void => servers.http2.sessions.closeAfterAnswers();
   const accepting: Server[] = [servers.main];

@@ -6,6 +6,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { http } from '../node-http.ts';
 import type { Duplex } from 'node:stream';
 import { bodyLength } from './node-body.ts';
+import { isTunnelRequest } from '../tunnel/is-tunnel-request.ts';
 import { isRefused } from './serve-head.ts';
 
 /** What a client may cost; every one has a default. */
@@ -61,6 +62,10 @@ export function createEdgeServer(handler: EdgeHandler, limits: Partial<EdgeLimit
     },
     handle,
   );
+  // Everything that offers an upgrade would come to 'upgrade', also what is content with a plain answer.
+  const isUpgrade = (req: IncomingMessage): boolean =>
+    server.listenerCount('upgrade') > 0 && !isRefused(req) && isTunnelRequest(req);
+  Object.assign(server, { shouldUpgradeCallback: isUpgrade });
   server.maxHeadersCount = all.maxHeaderCount;
   server.maxRequestsPerSocket = all.maxRequestsPerConnection;
   if (all.maxConnections > 0) server.maxConnections = all.maxConnections;
