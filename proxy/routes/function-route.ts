@@ -111,7 +111,7 @@ export function keepForReplay(
 ): { body: BodySource; release: () => void } {
   const kept = body.length === 0 ? undefined : budget.reserve(body.length);
   if (!kept) return { body, release: () => undefined };
-  return { body: replayableBody(body, kept.bytes), release: kept.release };
+  return { body: replayableBody(body, kept.bytes, kept.shrinkTo), release: kept.release };
 }
 
 /** Object and string headers included, about what V8 keeps for a head. */
