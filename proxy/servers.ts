@@ -3,7 +3,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type Router from 'koa-router';
 import type { Log } from '../common/log.ts';
 import type { Registry } from '../common/metrics.ts';
-import { createEdgeServer } from '../common/relay/index.ts';
+import { createEdgeServer, type EdgeLimit } from '../common/relay/index.ts';
 import type { FunctionId } from '../common/subjects.ts';
 import { createApp } from './app.ts';
 import type { Clock } from './clock.ts';
@@ -33,6 +33,7 @@ export interface ServersDeps {
   readonly clock: Clock;
   readonly registry: Registry;
   readonly wake: Wake;
+  readonly limited: (limit: EdgeLimit) => void;
   readonly stream: StatusStream;
   readonly jobs: ProxyJobs;
   readonly ending: Pick<Ending, 'hasBegun'>;
@@ -80,11 +81,13 @@ export function createServers(config: ProxyConfig, state: ProxyState, deps: Serv
     },
     {
       maxHeaderBytes: config['max-header-bytes'],
+      maxHeaders: config['max-headers'],
       headersTimeoutMs: config['header-timeout'] * 1000,
       keepAliveMs: config['keep-alive-timeout'] * 1000,
       maxRequestsPerConnection: config['requests-per-connection'],
       maxConnections: config['max-connections'],
     },
+    deps.limited,
   );
   main.on('upgrade', createUpgradeRoute({ ...common, open: state.upgrades }));
   const streamDeps = { ...functionDeps, maxHeaderBytes: config['max-header-bytes'] };
@@ -98,6 +101,7 @@ function createHttp2(config: ProxyConfig, clock: Clock, onStream: Http2EdgeOptio
   return new Http2Edge({
     maxStreams: config['http2-streams'],
     maxHeaderBytes: config['max-header-bytes'],
+    maxHeaders: config['max-headers'],
     firstStreamMs: config['header-timeout'] * 1000,
     idleMs: config['keep-alive-timeout'] * 1000,
     maxRequests: config['requests-per-connection'],

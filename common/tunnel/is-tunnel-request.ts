@@ -12,7 +12,7 @@ import { bodyLength } from '../relay/node-body.ts';
  */
 export function isTunnelRequest(req: IncomingMessage): boolean {
   const { upgrade } = req.headers;
-  if (upgrade === undefined || req.method !== 'GET' || req.httpVersionMinor === 0) return false;
+  if (upgrade === undefined || req.method !== 'GET' || req.httpVersion === '1.0') return false;
   return isProtocolList(upgrade) && bodyLength(req.rawHeaders) === 0;
 }
 

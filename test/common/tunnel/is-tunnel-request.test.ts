@@ -10,7 +10,7 @@ function request(
   const { method = 'GET', raw = [], minor = 1 } = more;
   return {
     method,
-    httpVersionMinor: minor,
+    httpVersion: `1.${minor}`,
     headers: { upgrade },
     rawHeaders: raw,
   } as unknown as IncomingMessage;
