@@ -75,9 +75,9 @@ const UNREAD_BODY_MS = 5_000;
  * caller reads our answer (closing at once would reset it). That is bounded here: a caller who goes on
  * sending for 5 s after he was refused loses the connection.
  */
-export function cutUnreadBody(req: IncomingMessage): void {
+export function cutUnreadBody(req: IncomingMessage, afterMs = UNREAD_BODY_MS): void {
   if (req.complete || req.destroyed) return;
-  const timer = setTimeout(() => req.destroy(), UNREAD_BODY_MS);
+  const timer = setTimeout(() => req.destroy(), afterMs);
   timer.unref();
   const done = (): void => clearTimeout(timer);
   req.once('end', done);

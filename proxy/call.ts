@@ -192,4 +192,4 @@ export class Call implements Caller {
 const REPEATABLE = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 const REFUSALS = new Set(['full', 'draining', 'starting']);
 /** A request that kills two pods is likely to kill the third. */
-const MAX_DEATHS = 2;
+export const MAX_DEATHS = 2;

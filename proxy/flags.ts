@@ -138,6 +138,14 @@ export const proxyFlags = {
     group: 'Clients',
     describe: 'size of all headers of one request; above it 431',
   },
+  'max-headers': {
+    type: 'int',
+    default: 200,
+    min: 16,
+    max: 2_000,
+    group: 'Clients',
+    describe: 'headers of one request; above it 431',
+  },
   'header-timeout': {
     type: 'number',
     default: 10,

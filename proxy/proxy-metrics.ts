@@ -3,6 +3,7 @@
  * that a sum over replicas counts none twice. Labels: namespace and function, never a pod or a path.
  */
 import { Counter, Histogram, LATENCY_BUCKETS, type Registry } from '../common/metrics.ts';
+import type { EdgeLimit } from '../common/relay/index.ts';
 import type { FunctionId } from '../common/subjects.ts';
 import type { CallEnd } from './account.ts';
 
@@ -38,6 +39,8 @@ export const NO_SERIES: FunctionSeries = Object.freeze({
 
 export interface ProxyMetrics {
   series(id: FunctionId): FunctionSeries;
+  /** A client met a limit before it named a function. */
+  limited(limit: EdgeLimit): void;
 }
 
 export function createProxyMetrics(registry: Registry): ProxyMetrics {
@@ -73,7 +76,13 @@ export function createProxyMetrics(registry: Registry): ProxyMetrics {
       'From a call to its place, where there was no pod',
     ),
   };
-  return { series: (id) => makeSeries(all, id) };
+  const limited = new Counter({
+    name: 'slimfaas_proxy_limited_total',
+    help: 'Requests and connections refused at the door, by limit (docs/architecture.md)',
+    labelNames: ['limit'],
+    registers: [registry],
+  });
+  return { series: (id) => makeSeries(all, id), limited: (limit) => limited.inc({ limit }) };
 }
 
 interface AllMetrics {

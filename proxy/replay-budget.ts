@@ -5,6 +5,13 @@
  */
 const MAX_BYTES_A_CALL = 1_048_576;
 
+export interface Reservation {
+  readonly bytes: number;
+  /** Gives back what is above; a body of unknown length reserves the most that it may need. */
+  shrinkTo(bytes: number): void;
+  release(): void;
+}
+
 export class ReplayBudget {
   readonly #maxBytes: number;
   #reserved = 0;
@@ -19,18 +26,18 @@ export class ReplayBudget {
 
   /**
    * @param length of the body; undefined: unknown
-   * @returns how much may be kept and how to give it back; undefined when nothing may
+   * @returns how much may be kept; undefined when nothing may
    */
-  reserve(length: number | undefined): { readonly bytes: number; readonly release: () => void } | undefined {
+  reserve(length: number | undefined): Reservation | undefined {
     const bytes = Math.min(length ?? MAX_BYTES_A_CALL, MAX_BYTES_A_CALL);
     if (this.#reserved + bytes > this.#maxBytes) return undefined;
     this.#reserved += bytes;
-    let isHeld = true;
-    const release = (): void => {
-      if (!isHeld) return;
-      isHeld = false;
-      this.#reserved -= bytes;
+    let held = bytes;
+    const shrinkTo = (needed: number): void => {
+      if (needed >= held) return;
+      this.#reserved -= held - needed;
+      held = needed;
     };
-    return { bytes, release };
+    return { bytes, shrinkTo, release: () => shrinkTo(0) };
   }
 }

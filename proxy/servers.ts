@@ -3,7 +3,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type Router from 'koa-router';
 import type { Log } from '../common/log.ts';
 import type { Registry } from '../common/metrics.ts';
-import { createEdgeServer } from '../common/relay/index.ts';
+import { createEdgeServer, type EdgeLimit } from '../common/relay/index.ts';
 import type { FunctionId } from '../common/subjects.ts';
 import { createApp } from './app.ts';
 import type { Clock } from './clock.ts';
@@ -26,7 +26,6 @@ import { addStatusRoutes } from './routes/status-routes.ts';
 import { createUpgradeRoute } from './routes/upgrade-route.ts';
 import { addWakeRoutes } from './routes/wake-routes.ts';
 import type { StatusStream } from './status-stream.ts';
-import type { UpgradeTunnels } from './upgrade-tunnel.ts';
 import type { Wake } from './wake.ts';
 
 export interface ServersDeps {
@@ -34,7 +33,7 @@ export interface ServersDeps {
   readonly clock: Clock;
   readonly registry: Registry;
   readonly wake: Wake;
-  readonly tunnels: UpgradeTunnels;
+  readonly limited: (limit: EdgeLimit) => void;
   readonly stream: StatusStream;
   readonly jobs: ProxyJobs;
   readonly ending: Pick<Ending, 'hasBegun'>;
@@ -82,13 +81,14 @@ export function createServers(config: ProxyConfig, state: ProxyState, deps: Serv
     },
     {
       maxHeaderBytes: config['max-header-bytes'],
+      maxHeaders: config['max-headers'],
       headersTimeoutMs: config['header-timeout'] * 1000,
       keepAliveMs: config['keep-alive-timeout'] * 1000,
       maxRequestsPerConnection: config['requests-per-connection'],
       maxConnections: config['max-connections'],
     },
+    deps.limited,
   );
-  Object.assign(main, { shouldUpgradeCallback: isToUpgrade });
   main.on('upgrade', createUpgradeRoute({ ...common, open: state.upgrades }));
   const streamDeps = { ...functionDeps, maxHeaderBytes: config['max-header-bytes'] };
   const http2 = createHttp2(config, deps.clock, createStreamRoutes(streamDeps, handle));
@@ -101,20 +101,13 @@ function createHttp2(config: ProxyConfig, clock: Clock, onStream: Http2EdgeOptio
   return new Http2Edge({
     maxStreams: config['http2-streams'],
     maxHeaderBytes: config['max-header-bytes'],
+    maxHeaders: config['max-headers'],
     firstStreamMs: config['header-timeout'] * 1000,
     idleMs: config['keep-alive-timeout'] * 1000,
     maxRequests: config['requests-per-connection'],
     clock,
     onStream,
   });
-}
-
-/**
- * Java's HttpClient offers `Upgrade: h2c` with each first request, whatever its body; taken for an upgrade, the
- * body would be lost. A server may ignore the offer (RFC 9110 7.8), and so do we.
- */
-function isToUpgrade(req: IncomingMessage): boolean {
-  return req.headers.upgrade?.toLowerCase() !== 'h2c';
 }
 
 /** A function that is gone may have left dead jobs behind. */

@@ -20,13 +20,12 @@ import { watchKube } from './kube-watch.ts';
 import { joinListeners, listen, type Connections, type Listener } from './listener.ts';
 import { listenToNews } from './news.ts';
 import { registerGauges } from './proxy-gauges.ts';
-import { createProxyMetrics } from './proxy-metrics.ts';
+import { createProxyMetrics, type ProxyMetrics } from './proxy-metrics.ts';
 import { createProxyState, type ProxyState } from './proxy-state.ts';
 import { createReport, reportActivity } from './report.ts';
 import { createServers, type Servers } from './servers.ts';
 import { createTlsPort, firstKeyPair, followKeyPair } from './http2/tls-port.ts';
 import { StatusStream } from './status-stream.ts';
-import { UpgradeTunnels } from './upgrade-tunnel.ts';
 import { createWake } from './wake.ts';
 
 export interface ProxyDeps {
@@ -59,10 +58,9 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
   const report = createReport(nats, podName);
   const metrics = createProxyMetrics(registry);
   const state = createProxyState(config, { clock, random, metrics, wake, report });
-  const tunnels = new UpgradeTunnels();
   const stream = new StatusStream(clock);
   const ending = createEnding(config, state, { stream, log, sayGoodbye: () => sayGoodbye() });
-  stops.add('connections to pods', () => (tunnels.close(), state.relay.close()));
+  stops.add('connections to pods', () => state.relay.close());
   const watch = watchKube({ kube, namespaces: config.namespaces, targets: state.targets, log });
   stops.add('watch', () => watch.stop());
   const wantsActivity = (id: FunctionId): boolean => state.table.get(id)?.wantsActivity ?? false;
@@ -73,7 +71,18 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
   const missing = (): string[] => [...going(), ...(nats.isConnected ? [] : ['NATS']), ...watch.missing];
   const obstacles = (): string[] => [...going(), ...(watch.wasSynced ? [] : watch.missing)];
   stops.add('unsettled jobs', () => jobs.stop());
-  const serving = { log, clock, registry, wake, tunnels, stream, jobs, ending, missing, obstacles };
+  const serving = {
+    log,
+    clock,
+    registry,
+    wake,
+    limited: metrics.limited,
+    stream,
+    jobs,
+    ending,
+    missing,
+    obstacles,
+  };
   const servers = createServers(config, state, serving);
   const sayGoodbye = (): void => servers.http2.sessions.closeAfterAnswers();
   const accepting: Server[] = [servers.main];
@@ -82,7 +91,8 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
   stops.add('metrics port', () => admin.close());
   const connections = clientConnections(servers);
   const main = await listen(servers.main, config.port, config.host, connections);
-  const tls = pair && (await listenWithTls(config, pair, { servers, accepting, connections, stops, log }));
+  const tls =
+    pair && (await listenWithTls(config, pair, { servers, accepting, connections, stops, log, metrics }));
   stops.add('calls', () => ending.run(tls ? joinListeners(main, tls) : main));
   const ports = { port: main.port, metricsPort: admin.port, tlsPort: tls?.port ?? 0 };
   log.info(ports, 'proxy listens');
@@ -110,7 +120,7 @@ function tlsFiles(config: ProxyConfig): { certificate: string; key: string } {
 async function listenWithTls(
   config: ProxyConfig,
   pair: KeyPair,
-  { servers, accepting, connections, stops, log }: ListeningDeps,
+  { servers, accepting, connections, stops, log, metrics }: ListeningDeps,
 ): Promise<Listener> {
   const server = createTlsPort({
     pair,
@@ -119,6 +129,7 @@ async function listenWithTls(
     onHttp1: (socket) => servers.main.emit('connection', socket),
     onHttp2: (socket) => servers.http2.take(socket),
   });
+  server.on('drop', () => metrics.limited('connections'));
   accepting.push(server);
   const listener = await listen(server, config['tls-port'], config.host, connections);
   stops.add('certificate', followKeyPair(server, tlsFiles(config), config['tls-check-seconds'] * 1000, log));
@@ -131,6 +142,7 @@ interface ListeningDeps {
   readonly connections: Connections;
   readonly stops: StopStack;
   readonly log: Log;
+  readonly metrics: ProxyMetrics;
 }
 
 function createEnding(

@@ -1,60 +1,70 @@
 /**
  * An upgrade (WebSocket) from its arrival to its end: it waits for a place like any call and holds it while it
- * is open. The same rules as {@link Call}, without a body; until the pod has agreed nothing has happened.
+ * is open. The same rules as {@link Call}, without a body: until the pod has agreed, its app has at most seen a GET.
  */
-import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { describeError, ReasonError } from '../common/errors.ts';
 import { HEADER } from '../common/names.ts';
+import { headerValue, withoutHeaders, type RequestHead, type ResponseHead } from '../common/relay/index.ts';
+import { connectTo } from '../common/tunnel/connect.ts';
+import type { EarlyBytes } from '../common/tunnel/early-bytes.ts';
+import { openTunnel, type Tunnel, type TunnelOutcome } from '../common/tunnel/tunnel.ts';
 import type { CallEnd } from './account.ts';
+import { MAX_DEATHS } from './call.ts';
 import type { Clock } from './clock.ts';
 import type { FunctionEntry } from './function-entry.ts';
-import { parseLoad } from './headers.ts';
+import { parseLoad, withoutQueueing } from './headers.ts';
 import type { Place } from './pod-group.ts';
 import type { CallTicket, Caller } from './throttler.ts';
-import { callTimeouts } from './timeouts.ts';
-import type { TunnelOutcome, TunnelRequest, UpgradeTunnels } from './upgrade-tunnel.ts';
+import { callTimeouts, CONNECT_MS } from './timeouts.ts';
 
 export interface UpgradeRequest {
-  readonly tunnel: Omit<TunnelRequest, 'target' | 'timeoutMs'>;
+  readonly head: RequestHead;
+  /** The value of `Upgrade`. */
+  readonly protocol: string;
+  readonly socket: Duplex;
+  readonly early: EarlyBytes;
   readonly heldBytes: number;
   readonly fail: (error: ReasonError) => void;
-  /** The pod's answer where it did not upgrade: to be given to the client as it is. */
-  readonly answer: (answer: IncomingMessage) => void;
-  /** A pod is being tried. */
-  readonly onTry: () => void;
-  readonly onOpen: () => void;
   readonly onEnd: (end: CallEnd) => void;
 }
 
 export interface UpgradeDeps {
-  readonly tunnels: UpgradeTunnels;
   readonly clock: Clock;
 }
+
+type TryOutcome = TunnelOutcome | { readonly kind: 'unreached'; readonly error: unknown };
+
+/** RFC 6455 7.4.1. */
+const GOING_AWAY = 1001;
+/** For the client's answer to it, and the function's own end. */
+const GOODBYE_MS = 5_000;
 
 export class UpgradeCall implements Caller {
   readonly heldBytes: number;
   readonly #entry: FunctionEntry;
   readonly #request: UpgradeRequest;
-  /** What came with the head; http-proxy gives it back to the socket at the first try. */
-  #firstBytes: Buffer;
   readonly #deps: UpgradeDeps;
   readonly #ticket: CallTicket;
   #state: 'waiting' | 'running' | 'ended' = 'waiting';
   #wasCold = false;
-  #status = 101;
-  #cut: (() => void) | undefined;
+  #tunnel: Tunnel | undefined;
+  #refusal: string | undefined;
+  /** Tries that may have reached a function and got no answer. */
+  #deaths = 0;
 
   constructor(entry: FunctionEntry, request: UpgradeRequest, deps: UpgradeDeps) {
     this.heldBytes = request.heldBytes;
     this.#entry = entry;
     this.#request = request;
-    this.#firstBytes = request.tunnel.head;
     this.#deps = deps;
     this.#ticket = entry.throttler.ticket(this);
   }
 
   start(): void {
     this.#wasCold = !this.#entry.pods.isUsable;
+    this.#request.early.left.addEventListener('abort', () => this.#callerLeft());
     try {
       this.#entry.throttler.join(this.#ticket);
     } catch (error) {
@@ -63,38 +73,17 @@ export class UpgradeCall implements Caller {
     }
   }
 
-  /** The client's socket has closed. */
-  cancel(): void {
-    if (this.#state === 'running') return this.#cut?.();
-    if (this.#state !== 'waiting') return;
-    this.#entry.throttler.leave(this.#ticket);
-    this.#end({ kind: 'cancelled' });
+  /** We end: a WebSocket is told so in its own words, and its client connects to another proxy. */
+  goAway(): void {
+    if (this.#tunnel) this.#tunnel.close(GOING_AWAY, 'this proxy is ending', GOODBYE_MS);
+    else this.#request.socket.destroy();
   }
 
   placed(place: Place): void {
-    const { endpoint } = place;
     this.#state = 'running';
-    this.#request.onTry();
+    this.#refusal = undefined;
     this.#entry.account.started(this.#deps.clock.now() - this.#ticket.arrivedMs, this.#wasCold);
-    const { tunnel } = this.#request;
-    const headers = endpoint.hasSidecar ? { ...tunnel.headers, [HEADER.queue]: 'none' } : tunnel.headers;
-    this.#cut = this.#deps.tunnels.open(
-      {
-        ...tunnel,
-        head: this.#firstBytes,
-        headers,
-        target: { host: endpoint.host, port: endpoint.port ?? 0 },
-        timeoutMs: callTimeouts(this.#entry.view.spec.sync, endpoint.hasSidecar).headMs,
-      },
-      {
-        onOpen: (answer) => {
-          this.#heard(place, answer);
-          this.#request.onOpen();
-        },
-        onOutcome: (outcome) => this.#done(place, outcome),
-      },
-    );
-    this.#firstBytes = Buffer.alloc(0);
+    void this.#try(place).then((outcome) => this.#done(place, outcome));
   }
 
   refused(error: ReasonError): void {
@@ -103,38 +92,93 @@ export class UpgradeCall implements Caller {
     this.#end({ kind: 'status', status: error.status });
   }
 
-  #heard({ endpoint }: Place, answer: IncomingMessage): void {
-    const text = answer.headers[HEADER.load];
+  /** A try that runs watches that by itself. */
+  #callerLeft(): void {
+    if (this.#state !== 'waiting') return;
+    this.#entry.throttler.leave(this.#ticket);
+    this.#end({ kind: 'cancelled' });
+  }
+
+  async #try(place: Place): Promise<TryOutcome> {
+    const { left } = this.#request.early;
+    const { host, port = 0 } = place.endpoint;
+    let upstream: Socket | undefined;
+    try {
+      upstream = await connectTo({ host, port }, CONNECT_MS, left);
+      this.#tunnel = await openTunnel({ ...this.#towards(place), upstream });
+      return await this.#tunnel.done;
+    } catch (error) {
+      if (left.aborted) return { kind: 'cancelled' };
+      if (!upstream) return { kind: 'unreached', error };
+      upstream.destroy();
+      return { kind: 'failed', error: error as Error };
+    } finally {
+      this.#tunnel = undefined;
+    }
+  }
+
+  #towards({ endpoint }: Place): Omit<Parameters<typeof openTunnel>[0], 'upstream'> {
+    const { head, protocol, socket, early } = this.#request;
+    const { hasSidecar } = endpoint;
+    return {
+      head: hasSidecar ? { ...head, headers: withoutQueueing(head.headers) } : head,
+      socket,
+      early,
+      protocol,
+      headMs: callTimeouts(this.#entry.view.spec.sync, hasSidecar).headMs,
+      onAgreed: (headers) => {
+        this.#heard(endpoint, headers[HEADER.load]);
+        for (const name of INTERNAL) delete headers[name];
+      },
+      decide: (answer) => this.#decide(endpoint, answer),
+      mapHead: (answer) => ({ ...answer, headers: withoutHeaders(answer.headers, INTERNAL) }),
+    };
+  }
+
+  #decide(endpoint: Place['endpoint'], answer: ResponseHead): 'forward' | 'discard' {
+    this.#heard(endpoint, headerValue(answer.headers, HEADER.load));
+    if (!endpoint.hasSidecar || answer.status !== 503) return 'forward';
+    this.#refusal = headerValue(answer.headers, HEADER.refused);
+    return this.#refusal === undefined ? 'forward' : 'discard';
+  }
+
+  #heard(endpoint: Place['endpoint'], text: string | string[] | undefined): void {
     const load = parseLoad(typeof text === 'string' ? text : undefined);
     if (load && endpoint.hasSidecar) endpoint.learned(load.running, load.limit);
     else endpoint.answered();
-    delete answer.headers[HEADER.load];
   }
 
-  #done(place: Place, outcome: TunnelOutcome): void {
+  #done(place: Place, outcome: TryOutcome): void {
     this.#entry.account.left();
     place.release(true);
-    if (outcome.kind === 'closed') this.#end({ kind: 'status', status: this.#status });
-    else if (outcome.kind === 'answered') this.#answered(place, outcome.answer);
-    else {
-      // Nothing was upgraded, so the pod's app has at most seen a GET: to be tried again like one.
-      place.endpoint.failed(describeError(outcome.error));
-      this.#again('connect');
-    }
+    this.#goOn(place, outcome);
+    // Last, so that a call that goes back to the line does so before the line moves.
     this.#entry.pods.changed();
   }
 
-  #answered(place: Place, answer: IncomingMessage): void {
-    const refusal = answer.statusCode === 503 ? answer.headers[HEADER.refused] : undefined;
-    this.#heard(place, answer);
-    if (place.endpoint.hasSidecar && typeof refusal === 'string') {
-      answer.resume();
-      this.#refusedBy(place, refusal);
-      return this.#again(undefined);
+  #goOn(place: Place, outcome: TryOutcome): void {
+    switch (outcome.kind) {
+      case 'closed':
+        return this.#end({ kind: 'status', status: 101 });
+      case 'answered':
+        return this.#end({ kind: 'status', status: outcome.status });
+      case 'cancelled':
+        return this.#end({ kind: 'cancelled' });
+      case 'discarded':
+        this.#refusedBy(place, this.#refusal ?? 'full');
+        return this.#again(undefined);
+      case 'unreached':
+        place.endpoint.failed(describeError(outcome.error));
+        return this.#again('connect');
+      case 'failed':
+        place.endpoint.failed(describeError(outcome.error));
+        if (++this.#deaths <= MAX_DEATHS) return this.#again('head');
+        return this.refused(broken(outcome.error));
+      case 'timeout':
+        return this.refused(
+          new ReasonError('function-timeout', 'HttpTimeout passed before the upgrade was answered'),
+        );
     }
-    this.#status = answer.statusCode ?? 502;
-    this.#request.answer(answer);
-    this.#end({ kind: 'status', status: this.#status });
   }
 
   #refusedBy({ endpoint }: Place, why: string): void {
@@ -146,7 +190,7 @@ export class UpgradeCall implements Caller {
   }
 
   #again(phase: string | undefined): void {
-    if (this.#request.tunnel.socket.destroyed) return this.#end({ kind: 'cancelled' });
+    if (this.#request.early.left.aborted) return this.#end({ kind: 'cancelled' });
     if (phase !== undefined) this.#entry.account.series.retried(phase);
     this.#state = 'waiting';
     this.#entry.throttler.join(this.#ticket, true);
@@ -158,4 +202,12 @@ export class UpgradeCall implements Caller {
     this.#entry.account.ended(end, this.#deps.clock.now() - this.#ticket.arrivedMs);
     this.#request.onEnd(end);
   }
+}
+
+/** The sidecar's, read by then. */
+const INTERNAL = new Set<string>([HEADER.load, HEADER.refused]);
+
+function broken(cause: Error): ReasonError {
+  const message = `the connection to the function broke before it answered the upgrade: ${describeError(cause)}`;
+  return new ReasonError('upstream-failed', message, { cause });
 }

@@ -10,7 +10,6 @@ import { HEADER, type RefusalReason } from '../common/names.ts';
 import { asReason, cutUnreadBody, sendReason, sendReasonOnSocket } from '../common/reason-answer.ts';
 import { createEdgeServer, nodeBody, nodeSink, serveHead, type RequestHead } from '../common/relay/index.ts';
 import { watchEarlyBytes, type EarlyBytes } from '../common/tunnel/early-bytes.ts';
-import { isTunnelRequest } from '../common/tunnel/is-tunnel-request.ts';
 import { Call } from './call.ts';
 import type { SidecarContext } from './context.ts';
 import type { OpenTunnels } from './open-tunnels.ts';
@@ -24,8 +23,6 @@ const PROBE_TIMEOUTS = { connectMs: 1_000, headMs: 30_000, idleMs: 30_000 };
 
 export function createDataServer(context: SidecarContext, tunnels: OpenTunnels): Server {
   const server = createEdgeServer((req, res) => serve(context, req, res), { keepAliveMs: KEEP_ALIVE_MS });
-  // Everything that offers an upgrade would come to 'upgrade', also what is content with a plain answer.
-  Object.assign(server, { shouldUpgradeCallback: isTunnelRequest });
   const { tcpKeepAliveMs } = context.hop;
   if (tcpKeepAliveMs > 0) server.on('connection', (socket) => socket.setKeepAlive(true, tcpKeepAliveMs));
   server.on('upgrade', (req, socket, head) => serveUpgrade(context, tunnels, { req, socket, head }));

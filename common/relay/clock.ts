@@ -23,7 +23,8 @@ export class CoarseClock {
   readonly #read: () => number;
   #timer: NodeJS.Timeout | undefined;
   #isFast = false;
-  #lastRead = 0;
+  /** NaN: never. */
+  #lastRead = Number.NaN;
   #lastBusy = 0;
   /** Milliseconds since some moment; behind the real time by up to a tick. */
   now = 0;
@@ -34,7 +35,7 @@ export class CoarseClock {
     this.#read = read;
   }
 
-  /** To be called whenever something starts that has a deadline. */
+  /** To be called whenever something starts that has a deadline, before its start is noted. */
   touch(): void {
     if (!this.#isFast) this.#start();
   }
@@ -55,7 +56,10 @@ export class CoarseClock {
   #start(): void {
     clearTimeout(this.#timer);
     this.#isFast = true;
-    this.#lastRead = this.#read();
+    const time = this.#read();
+    // The part of a slow tick since its beginning counts too: connections that were idle have become older by it.
+    if (this.#lastRead <= time) this.now += time - this.#lastRead;
+    this.#lastRead = time;
     this.#lastBusy = this.now;
     this.#arm(TICK_MS);
   }

@@ -4,16 +4,18 @@
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { http } from '../node-http.ts';
+import { cutUnreadBody } from '../reason-answer.ts';
 import type { Duplex } from 'node:stream';
 import { bodyLength } from './node-body.ts';
-import { isRefused } from './serve-head.ts';
+import { isTunnelRequest } from '../tunnel/is-tunnel-request.ts';
+import { isRefused, refuseRest } from './serve-head.ts';
 
 /** What a client may cost; every one has a default. */
 export interface EdgeLimits {
   /** Request line and headers together; beyond: 431. */
   readonly maxHeaderBytes: number;
-  /** Further ones are dropped by Node, so it is far above what `maxHeaderBytes` can hold: 0, no limit. */
-  readonly maxHeaderCount: number;
+  /** Header lines; beyond: 431. */
+  readonly maxHeaders: number;
   /** From the connection's (or request's) first byte to the whole head; beyond: 408. */
   readonly headersTimeoutMs: number;
   /** To the whole request, body included; 0: no limit, the relay's idle clock watches the body. */
@@ -24,27 +26,43 @@ export interface EdgeLimits {
   readonly maxRequestsPerConnection: number;
   /** 0: no limit. Further ones are closed at once. */
   readonly maxConnections: number;
+  /** For the rest of a body that nobody wants, once the answer is written; beyond: cut. */
+  readonly unreadBodyMs: number;
 }
+
+/** Which of them a client met, for counting. `malformed`: what is not valid HTTP/1.1, or read by others as another request. */
+export type EdgeLimit = 'header-bytes' | 'headers' | 'header-time' | 'connections' | 'malformed';
 
 export const EDGE_DEFAULTS: EdgeLimits = {
   maxHeaderBytes: 65_536,
-  maxHeaderCount: 0,
+  maxHeaders: 2_048, // more than a proxy lets in and adds
   headersTimeoutMs: 10_000,
   requestTimeoutMs: 0,
   keepAliveMs: 75_000,
   maxRequestsPerConnection: 0,
   maxConnections: 0,
+  unreadBodyMs: 5_000,
 };
 
 export type EdgeHandler = (req: IncomingMessage, res: ServerResponse) => void;
 
-/** Listening, upgrades and closing are the caller's. */
-export function createEdgeServer(handler: EdgeHandler, limits: Partial<EdgeLimits> = {}): Server {
+/** Listening, the event `upgrade` and closing are the caller's. */
+export function createEdgeServer(
+  handler: EdgeHandler,
+  limits: Partial<EdgeLimits> = {},
+  onLimit: (limit: EdgeLimit) => void = () => undefined,
+): Server {
   const all = { ...EDGE_DEFAULTS, ...limits };
+  const hasTooMany = (req: IncomingMessage): boolean => req.rawHeaders.length > 2 * all.maxHeaders;
   const handle: EdgeHandler = (req, res) => {
     if (isRefused(req)) return;
-    if (bodyLength(req.rawHeaders) !== 0) res.once('finish', () => readOff(req));
+    if (hasTooMany(req)) {
+      onLimit('headers');
+      return refuseHeaders(req, res);
+    }
+    if (bodyLength(req.rawHeaders) !== 0) res.once('finish', () => readOff(req, all.unreadBodyMs));
     handler(req, res);
+    if (isRefused(req)) onLimit('malformed');
   };
   const server = http.createServer(
     {
@@ -61,38 +79,67 @@ export function createEdgeServer(handler: EdgeHandler, limits: Partial<EdgeLimit
     },
     handle,
   );
-  server.maxHeadersCount = all.maxHeaderCount;
+  // Everything that offers an upgrade would come to 'upgrade', also what is content with a plain answer.
+  const isUpgrade = (req: IncomingMessage): boolean =>
+    server.listenerCount('upgrade') > 0 && !isRefused(req) && !hasTooMany(req) && isTunnelRequest(req);
+  Object.assign(server, { shouldUpgradeCallback: isUpgrade });
+  server.maxHeadersCount = 0; // Node would drop the rest without a word
   server.maxRequestsPerSocket = all.maxRequestsPerConnection;
   if (all.maxConnections > 0) server.maxConnections = all.maxConnections;
   server.on('checkContinue', handle);
-  server.on('clientError', refuseConnection);
+  server.on('drop', () => onLimit('connections'));
+  server.on('clientError', (error: ClientError, socket) => {
+    const limit = limitOf(error.code);
+    if (limit) onLimit(limit);
+    refuseConnection(error, socket);
+  });
   return server;
 }
 
 /**
  * A body of which nobody wants the rest: read and dropped, so that the connection can carry the next request.
- * Node does it by itself only for a body that nobody began to read.
+ * Node does it by itself only for a body that nobody began to read. Not for ever: no other clock sees it any more.
  */
-function readOff(req: IncomingMessage): void {
+function readOff(req: IncomingMessage, forMs: number): void {
   if (req.complete) return;
   req.removeAllListeners('data'); // a body kept for a replay would pause it again
   req.resume();
+  cutUnreadBody(req, forMs);
 }
 
+function refuseHeaders(req: IncomingMessage, res: ServerResponse): void {
+  refuseRest(req);
+  const body = reasonBody('send fewer headers');
+  res.writeHead(431, [...reasonHeaders(body), 'Connection', 'close']);
+  res.end(body);
+  cutUnreadBody(req);
+}
+
+type ClientError = Error & { readonly code?: string };
+
 /** Answers what could not be parsed, where an answer cannot be mistaken for a part of another one. */
-function refuseConnection(error: Error & { code?: string }, socket: Duplex & Partial<Answering>): void {
+function refuseConnection(error: ClientError, socket: Duplex & Partial<Answering>): void {
   const isAnswering = socket._httpMessage?._headerSent === true;
   if (!socket.writable || isAnswering || error.code === 'ECONNRESET') {
     socket.destroy();
     return;
   }
   const { status, text, message } = refusalOf(error.code);
-  const body = JSON.stringify({ error: 'bad-request', message });
-  socket.end(
-    `HTTP/1.1 ${status} ${text}\r\nSlimFaas-Reason: bad-request\r\nContent-Type: application/json\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-  );
+  const body = reasonBody(message);
+  const headers = [...reasonHeaders(body), 'Connection', 'close'];
+  let head = `HTTP/1.1 ${status} ${text}\r\n`;
+  for (let i = 0; i + 1 < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`;
+  socket.end(`${head}\r\n${body}`);
   socket.destroySoon?.();
+}
+
+function reasonBody(message: string): string {
+  return JSON.stringify({ error: 'bad-request', message });
+}
+
+function reasonHeaders(body: string): string[] {
+  const length = String(Buffer.byteLength(body));
+  return ['SlimFaas-Reason', 'bad-request', 'Content-Type', 'application/json', 'Content-Length', length];
 }
 
 interface Answering {
@@ -111,4 +158,11 @@ function refusalOf(code: string | undefined): { status: number; text: string; me
     default:
       return { status: 400, text: 'Bad Request', message: 'the request is not valid HTTP/1.1' };
   }
+}
+
+/** undefined: the client has just gone. */
+function limitOf(code: string | undefined): EdgeLimit | undefined {
+  if (code === 'HPE_HEADER_OVERFLOW') return 'header-bytes';
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return 'header-time';
+  return code?.startsWith('HPE_') && code !== 'HPE_INVALID_EOF_STATE' ? 'malformed' : undefined;
 }

@@ -10,7 +10,13 @@ export { NO_BODY, bufferBody, iterableBody } from './bodies.ts';
 export { replayableBody } from './replayable-body.ts';
 export { nodeSink, type NodeSinkOptions } from './node-sink.ts';
 export { captureSink, type CapturedAnswer, type CaptureSink } from './capture-sink.ts';
-export { createEdgeServer, EDGE_DEFAULTS, type EdgeHandler, type EdgeLimits } from './edge-server.ts';
+export {
+  createEdgeServer,
+  EDGE_DEFAULTS,
+  type EdgeHandler,
+  type EdgeLimit,
+  type EdgeLimits,
+} from './edge-server.ts';
 export { RunningList, type Listed } from './running-list.ts';
 export { headerValue, withoutHeaders } from './fields.ts';
 export { isRepeatable } from './request-writer.ts';

@@ -5,15 +5,23 @@
  */
 import type { BodyConsumer, BodySource, RawHeaders } from './types.ts';
 
-/** @param maxBytes a body is kept for replay up to 1 MiB by default */
-export function replayableBody(source: BodySource, maxBytes = 1_048_576): BodySource {
+/**
+ * @param maxBytes a body is kept for replay up to 1 MiB by default
+ * @param onKept called once, when it is known how much is kept from now on: all of a body that has ended, or nothing
+ */
+export function replayableBody(
+  source: BodySource,
+  maxBytes = 1_048_576,
+  onKept: (bytes: number) => void = () => undefined,
+): BodySource {
   if (source.length === 0 || source.bytes) return source;
-  return new ReplayableBody(source, maxBytes);
+  return new ReplayableBody(source, maxBytes, onKept);
 }
 
 class ReplayableBody implements BodySource, BodyConsumer {
   readonly #source: BodySource;
   readonly #maxBytes: number;
+  readonly #onKept: (bytes: number) => void;
   readonly length: number | undefined;
   #kept: Buffer[] = [];
   #size = 0;
@@ -28,9 +36,10 @@ class ReplayableBody implements BodySource, BodyConsumer {
   /** The present consumer asked for a pause. */
   #isPaused = false;
 
-  constructor(source: BodySource, maxBytes: number) {
+  constructor(source: BodySource, maxBytes: number, onKept: (bytes: number) => void) {
     this.#source = source;
     this.#maxBytes = maxBytes;
+    this.#onKept = onKept;
     this.length = source.length;
   }
 
@@ -80,6 +89,7 @@ class ReplayableBody implements BodySource, BodyConsumer {
 
   end(trailers: RawHeaders): void {
     this.#trailers = trailers;
+    if (!this.#isCut) this.#onKept(this.#size);
     this.#consumer?.end(trailers);
   }
 
@@ -98,6 +108,7 @@ class ReplayableBody implements BodySource, BodyConsumer {
     }
     this.#isCut = true;
     this.#kept = [];
+    this.#onKept(0);
   }
 
   /** Gives the consumer what is kept, then lets the source go on. */

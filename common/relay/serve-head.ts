@@ -7,7 +7,8 @@
  * - more than one Content-Length, even with equal values;
  * - absolute-form (`GET http://other/ …`), authority-form and `*` targets: the first names a second host beside
  *   the Host header, and none of them is a path of a function;
- * - no Host, or two (RFC 9112 §3.2).
+ * - no Host, or two (RFC 9112 §3.2);
+ * - a Transfer-Encoding in HTTP/1.0, whose servers do not know it: "faulty framing" (RFC 9112 §6.1).
  */
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
@@ -30,6 +31,11 @@ interface Facts {
  */
 const refused = new WeakSet<Socket>();
 
+/** Nothing more of its connection is looked at. */
+export function refuseRest(req: IncomingMessage): void {
+  refused.add(req.socket);
+}
+
 export function isRefused(req: IncomingMessage): boolean {
   return refused.has(req.socket);
 }
@@ -42,7 +48,7 @@ export function serveHead(req: IncomingMessage): RequestHead {
   try {
     return checkedHead(req);
   } catch (error) {
-    refused.add(req.socket);
+    refuseRest(req);
     throw error;
   }
 }
@@ -54,6 +60,7 @@ function checkedHead(req: IncomingMessage): RequestHead {
   const facts: Facts = { hosts: 0, lengths: 0, codings: 0, listed: undefined };
   const headers = keptHeaders(req.rawHeaders, facts);
   if (facts.lengths + facts.codings > 1) throw refuse('more than one Content-Length or Transfer-Encoding');
+  if (facts.codings > 0 && req.httpVersion === '1.0') throw refuse('HTTP/1.0 has no Transfer-Encoding');
   if (facts.hosts > 1 || (facts.hosts === 0 && req.httpVersionMinor > 0))
     throw refuse('a request needs exactly one Host header');
   return {

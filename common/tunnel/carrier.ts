@@ -36,6 +36,7 @@ export function joinTunnel(client: Duplex, upstream: Socket, isWebSocket: boolea
   // After a clean end the pipes flush and end the other side by themselves; after any other nothing is whole.
   client.once('close', () => client.readableEnded || upstream.destroy());
   upstream.once('close', () => upstream.readableEnded || client.destroy());
+  if (client.destroyed || upstream.destroyed) destroyBoth(); // its `close` may have been before we listened
   const done = Promise.all([closed(client), closed(upstream)]).then(() => timers.forEach(clearTimeout));
   return {
     done,

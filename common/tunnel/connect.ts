@@ -23,6 +23,8 @@ export function connectTo(target: Target, timeoutMs: number, signal: AbortSignal
     socket.once('error', fail);
     socket.once('connect', () => {
       settle();
+      // Until its new owner listens: a reset that comes between must not end the process.
+      socket.on('error', () => undefined);
       resolve(socket);
     });
   });

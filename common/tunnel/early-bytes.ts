@@ -22,9 +22,9 @@ export function watchEarlyBytes(socket: Duplex, head: Buffer): EarlyBytes {
   let size = head.length;
   const leave = (): void => leaving.abort(new Error('the caller left'));
   const keep = (chunk: Buffer): void => {
-    chunks.push(chunk);
     size += chunk.length;
-    if (size > MOST_EARLY_BYTES) leave();
+    if (size <= MOST_EARLY_BYTES) chunks.push(chunk);
+    else leave();
   };
   socket.on('data', keep);
   for (const event of ['end', 'close', 'error']) socket.on(event, leave);

@@ -1,7 +1,27 @@
+/**
+ * Which requests are to be tunnels. Both hops ask here: were one of them to see an upgrade where the other sees a
+ * plain request, they would disagree about where it ends, and a body would be lost or taken for the next request.
+ */
 import type { IncomingMessage } from 'node:http';
+import { bodyLength } from '../relay/node-body.ts';
 
-/** Whether a request is to be a tunnel. h2c is not: whoever offers it is content with an HTTP/1.1 answer. */
+/**
+ * A GET of HTTP/1.1 without a body. Not one that offers HTTP/2, be it one of several: Java's HttpClient does so with
+ * each first request, whatever its body, and is content with an answer in HTTP/1.1; and behind a tunnel of HTTP/2 the
+ * app would take requests that no limit and no rule of visibility has seen. A server may ignore the offer (RFC 9110 7.8).
+ */
 export function isTunnelRequest(req: IncomingMessage): boolean {
-  const upgrade = req.headers.upgrade?.trim().toLowerCase();
-  return req.method === 'GET' && upgrade !== undefined && upgrade !== '' && !upgrade.startsWith('h2c');
+  const { upgrade } = req.headers;
+  if (upgrade === undefined || req.method !== 'GET' || req.httpVersion === '1.0') return false;
+  return isProtocolList(upgrade) && bodyLength(req.rawHeaders) === 0;
+}
+
+function isProtocolList(upgrade: string): boolean {
+  const protocols = upgrade.split(',').map((protocol) => protocol.trim().toLowerCase());
+  return protocols.some((protocol) => protocol !== '') && !protocols.some(isHttp);
+}
+
+/** `h2c`, `h2c-14`, `HTTP/2.0` … */
+function isHttp(protocol: string): boolean {
+  return protocol.startsWith('h2') || protocol.startsWith('http');
 }

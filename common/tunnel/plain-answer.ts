@@ -4,8 +4,12 @@
  * connection is spent anyway.
  */
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import { pipeline, type Duplex } from 'node:stream';
 import type { ResponseHead } from '../relay/types.ts';
+
+/** Without a byte of the answer coming or being read: it must not hold a place for ever. */
+const ANSWER_IDLE_MS = 60_000;
 
 const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'connection',
@@ -31,5 +35,6 @@ export function forwardAnswer(res: IncomingMessage, head: ResponseHead, socket: 
     text += `${head.headers[i]}: ${head.headers[i + 1]}\r\n`;
   }
   socket.write(`${text}Connection: close\r\n\r\n`, 'latin1');
+  (socket as Partial<Socket>).setTimeout?.(ANSWER_IDLE_MS, () => socket.destroy());
   pipeline(res, socket, () => socket.destroy());
 }

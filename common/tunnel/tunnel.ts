@@ -4,7 +4,7 @@
  * order, a path its bytes, the upstream's refusal is forwarded as it is, either side's end ends the other, and
  * a WebSocket can be closed with a close frame instead of a reset.
  */
-import type { Agent, ClientRequest, IncomingMessage } from 'node:http';
+import type { Agent, ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import util from 'node:util';
@@ -25,6 +25,8 @@ export interface TunnelRequest {
   readonly protocol: string;
   /** To the upstream's answer. */
   readonly headMs: number;
+  /** The headers of the upstream's 101; what is deleted here does not reach the client. */
+  readonly onAgreed?: (headers: IncomingHttpHeaders) => void;
   /** Asked when the upstream answers something other than 101; without it every answer is forwarded. */
   readonly decide?: (head: ResponseHead) => HeadVerdict;
   /** The last word on an answer other than 101. */
@@ -97,6 +99,8 @@ class OpenTunnel implements Tunnel {
     this.#timer = setTimeout(() => this.#abandon({ kind: 'timeout' }), request.headMs);
     request.early.left.addEventListener('abort', this.#callerLeft);
     if (request.early.left.aborted) this.#callerLeft();
+    else if (request.upstream.destroyed)
+      this.#abandon({ kind: 'failed', error: new Error('connection lost') });
     else this.#send(proxy);
   }
 
@@ -123,7 +127,8 @@ class OpenTunnel implements Tunnel {
       this.#proxyReq = proxyReq;
       writeHead(proxyReq, head, protocol); // the one moment between its making and its sending
     });
-    proxy.on('open', (proxySocket: Socket) => this.#upgraded(proxySocket));
+    let agreed = protocol;
+    proxy.on('open', (proxySocket: Socket) => this.#upgraded(proxySocket, agreed));
     proxy.on('error', () => undefined); // a carrier hears of it from the sockets themselves
     const asRequest = { method: head.method, url: head.path, headers: {} } as IncomingMessage;
     const target = { host: 'upstream', port: 80 };
@@ -131,6 +136,10 @@ class OpenTunnel implements Tunnel {
     const proxyReq = this.#proxyReq as ClientRequest | undefined;
     if (!proxyReq) return this.#abandon({ kind: 'failed', error: new Error('http-proxy sent nothing') });
     this.#takeOver(proxyReq);
+    proxyReq.prependListener('upgrade', ({ headers }) => {
+      agreed = headers.upgrade ?? protocol; // the client may have offered several
+      this.#request.onAgreed?.(headers);
+    });
   }
 
   /** http-proxy would end the client's socket on an error and garble an answer that is not 101. */
@@ -151,11 +160,11 @@ class OpenTunnel implements Tunnel {
     socket.once('close', () => this.#abandon({ kind: 'answered', status: head.status }));
   }
 
-  #upgraded(proxySocket: Socket): void {
-    const { socket, early, protocol } = this.#request;
+  #upgraded(proxySocket: Socket, protocol: string): void {
+    const { socket, early } = this.#request;
     clearTimeout(this.#timer);
     early.left.removeEventListener('abort', this.#callerLeft);
-    this.#carrier = joinTunnel(socket, proxySocket, protocol.toLowerCase() === 'websocket');
+    this.#carrier = joinTunnel(socket, proxySocket, protocol.trim().toLowerCase() === 'websocket');
     early.handOver();
     void this.#carrier.done.then(() => this.#finish({ kind: 'closed' }));
   }

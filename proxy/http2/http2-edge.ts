@@ -14,6 +14,7 @@ import { Sessions, type Peer, type SessionLimits } from './sessions.ts';
 export interface Http2EdgeOptions extends SessionLimits {
   readonly maxStreams: number;
   readonly maxHeaderBytes: number;
+  readonly maxHeaders: number;
   readonly clock: Clock;
   readonly onStream: (arrival: StreamArrival) => void;
 }
@@ -30,8 +31,8 @@ export interface StreamArrival {
 
 const END_STREAM = 1;
 
-/** HTTP/1.1 has no such limit here either; what bounds a head is its size. A header takes 32 bytes at least. */
-const MAX_HEADER_PAIRS = 2_048;
+/** `:method`, `:scheme`, `:authority`, `:path`. */
+const PSEUDO_HEADERS = 4;
 /** Our answers' heads are at most 64 KiB before compression. */
 const MAX_SENT_HEADER_BYTES = 131_072;
 /** A caller that cancels more calls than these on one connection pays with the connection (CVE-2023-44487). */
@@ -69,10 +70,10 @@ export class Http2Edge {
   }
 
   #create(): Http2Server {
-    const { maxStreams, maxHeaderBytes } = this.#options;
+    const { maxStreams, maxHeaderBytes, maxHeaders } = this.#options;
     const server = http2().createServer({
       settings: { maxConcurrentStreams: maxStreams, maxHeaderListSize: maxHeaderBytes },
-      maxHeaderListPairs: MAX_HEADER_PAIRS,
+      maxHeaderListPairs: maxHeaders + PSEUDO_HEADERS,
       maxSendHeaderBlockLength: MAX_SENT_HEADER_BYTES,
       maxSessionMemory: sessionMegabytes(maxStreams),
       maxSessionInvalidFrames: MAX_OFFENCES,

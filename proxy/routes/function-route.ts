@@ -110,9 +110,11 @@ export function keepForReplay(
   budget: ReplayBudget,
 ): { body: BodySource; release: () => void } {
   const kept = body.length === 0 ? undefined : budget.reserve(body.length);
-  if (!kept) return { body, release: () => undefined };
-  return { body: replayableBody(body, kept.bytes), release: kept.release };
+  if (!kept) return { body, release: nothingHeld };
+  return { body: replayableBody(body, kept.bytes, kept.shrinkTo), release: kept.release };
 }
+
+function nothingHeld(): void {}
 
 /** Object and string headers included, about what V8 keeps for a head. */
 export function bytesOfHead(head: { path: string; headers: readonly string[] }): number {

@@ -303,3 +303,16 @@ async function* readEvents(response: Response): AsyncGenerator<{ NumberReady: nu
     }
   }
 }
+
+test('what is refused at the door is counted by limit', async () => {
+  await using t = await startTestProxy(['--max-headers=16']);
+  const many = 'X: x\r\n'.repeat(16);
+  assert.match(await rawCall(t.port, `GET /health HTTP/1.1\r\nHost: h\r\n${many}\r\n`), /^HTTP\/1.1 431 /);
+  assert.match(
+    await rawCall(t.port, 'GET /function/f/ HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n'),
+    /^HTTP\/1.1 400 /,
+  );
+  const metrics = await (await fetch(`${t.url}/metrics`)).text();
+  for (const limit of ['headers', 'malformed'])
+    assert.match(metrics, new RegExp(`^slimfaas_proxy_limited_total\\{.*limit="${limit}".*\\} 1$`, 'm'));
+});

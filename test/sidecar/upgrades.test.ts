@@ -244,4 +244,17 @@ describe('sidecar: upgrades', () => {
     const answer = await sidecar.call('/', { method: 'POST', body: 'plain', headers });
     assert.deepEqual([answer.status, answer.body], [200, 'plain']);
   });
+
+  it('a POST that offers an upgrade keeps its body, and HTTP/2 among other offers is not tunnelled', async () => {
+    await using app = await new App((req, res) => void req.pipe(res)).listen();
+    let upgrades = 0;
+    app.server.on('upgrade', (_req, socket: Socket) => void (upgrades++, socket.destroy()));
+    await using sidecar = await sidecarFor(app.port);
+    const posted = { method: 'POST', body: 'plain', headers: { Connection: 'Upgrade', Upgrade: 'x' } };
+    const answer = await sidecar.call('/', posted);
+    assert.deepEqual([answer.status, answer.body], [200, 'plain']);
+    const offers = { headers: { Connection: 'Upgrade', Upgrade: 'websocket, h2c' } };
+    assert.equal((await sidecar.call('/', offers)).status, 200);
+    assert.equal(upgrades, 0);
+  });
 });

@@ -97,6 +97,21 @@ describe('a body that can be replayed', () => {
     assert.equal(source.calls.at(-1), 'stop');
   });
 
+  it('says how much is kept once that is known: what there was, or nothing', () => {
+    const kept: number[] = [];
+    for (const texts of [
+      ['ab', 'c'],
+      ['abc', 'de', 'f'],
+    ]) {
+      const source = new HandBody();
+      const body = replayableBody(source, 4, (bytes) => kept.push(bytes));
+      body.start(new Taker());
+      for (const text of texts) source.consumer?.data(Buffer.from(text));
+      source.consumer?.end([]);
+    }
+    assert.deepEqual(kept, [3, 0]);
+  });
+
   it('heeds a pause while it replays', () => {
     const source = new HandBody();
     const body = replayableBody(source);

@@ -64,6 +64,25 @@ describe('the coarse clock', () => {
     clock.stop();
   });
 
+  it('counts the part of a slow tick after which it is touched', async () => {
+    const { clock, sweeps, time } = testClock(() => 'open');
+    clock.touch();
+    await waitFor(
+      () => {
+        time.ms += 250;
+        return clock.now >= 1_000;
+      },
+      { what: 'a second without use: it ticks slowly now' },
+    );
+    const { length } = sweeps;
+    const before = clock.now;
+    time.ms += 700;
+    clock.touch();
+    assert.equal(sweeps.length, length, 'no tick has come between');
+    assert.ok(clock.now - before >= 700);
+    clock.stop();
+  });
+
   it('takes 0 and undefined for no deadline', () => {
     assert.equal(isOver(0, 0, 1e9), false);
     assert.equal(isOver(0, undefined, 1e9), false);

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
+import type { EdgeLimit } from '../../../common/relay/index.ts';
+import { waitFor } from '../../helpers/wait.ts';
 import { edge } from './rig.ts';
 import { answering, rawClient, rawUpstream, type Wire } from './wire.ts';
 
@@ -238,6 +241,10 @@ describe('smuggling is refused with 400 and a closed connection', () => {
     ['a version that there is not', 'GET / HTTP/1.9\r\nHost: f\r\n\r\n'],
     ['an empty header name', 'GET / HTTP/1.1\r\nHost: f\r\n: x\r\n\r\n'],
     ['a header without a colon', 'GET / HTTP/1.1\r\nHost: f\r\nX\r\n\r\n'],
+    [
+      'a coding in HTTP/1.0',
+      `POST / HTTP/1.0\r\nHost: f\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${SMUGGLED}`,
+    ],
     ['nonsense', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03'],
   ] as const)
     it(name, (t) => isRefused(t, bytes));
@@ -254,6 +261,27 @@ describe('smuggling is refused with 400 and a closed connection', () => {
 
   it('a head above the limit is 431', (t) =>
     isRefused(t, `GET / HTTP/1.1\r\nHost: f\r\nX: ${'x'.repeat(70_000)}\r\n\r\n`, 431));
+
+  it('more headers than the limit are 431, an upgrade’s too', async (t) => {
+    await isRefused(t, `GET / HTTP/1.1\r\nHost: f\r\n${'X:\r\n'.repeat(2_048)}\r\n`, 431);
+    const met: EdgeLimit[] = [];
+    const upstream = await rawUpstream(t, answering(OK));
+    const limits = { maxHeaders: 4 };
+    const { port, server } = await edge(t, upstream.target, { limits, onLimit: (limit) => met.push(limit) });
+    server.on('upgrade', (_req, socket: Socket) => socket.end('upgraded'));
+    for (const upgrade of ['X: x\r\n', 'Upgrade: websocket\r\n']) {
+      const client = await rawClient(t, port);
+      const head = `GET / HTTP/1.1\r\nHost: f\r\nConnection: Upgrade\r\n${upgrade}`;
+      client.send(`${head}A: 1\r\nB: 2\r\n\r\n${SMUGGLED}`);
+      await client.untilEnded();
+      assert.match(client.received, /^HTTP\/1\.1 431 .*SlimFaas-Reason: bad-request.*send fewer headers/s);
+      assert.equal(client.received.split('HTTP/1.1 ').length, 2, 'one answer only');
+    }
+    const fits = await rawClient(t, port);
+    fits.send('GET / HTTP/1.1\r\nHost: f\r\nA: 1\r\nB: 2\r\nC: 3\r\n\r\n');
+    await fits.contains('ok');
+    assert.deepEqual(met, ['headers', 'headers']);
+  });
 
   it('CONNECT is cut', async (t) => {
     const upstream = await rawUpstream(t);
@@ -297,6 +325,53 @@ describe('smuggling inside a body breaks the request off', () => {
 });
 
 describe('limits of the edge', () => {
+  it('a body that goes on after an early answer is cut', async (t) => {
+    const upstream = await rawUpstream(t, answering('HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n'));
+    const { port } = await edge(t, upstream.target, { limits: { unreadBodyMs: 300 } });
+    const client = await rawClient(t, port);
+    client.send('POST / HTTP/1.1\r\nHost: f\r\nContent-Length: 1000000\r\n\r\n');
+    const dripping = setInterval(() => client.socket.write('x'), 20);
+    t.after(() => clearInterval(dripping));
+    await client.contains('HTTP/1.1 413');
+    await client.untilEnded();
+  });
+
+  it('each is counted', async (t) => {
+    const met: EdgeLimit[] = [];
+    const upstream = await rawUpstream(t, answering(OK));
+    const limits = { maxConnections: 1, headersTimeoutMs: 200, maxHeaderBytes: 4_096 };
+    const { port } = await edge(t, upstream.target, { limits, onLimit: (limit) => met.push(limit) });
+    for (const [bytes, limit] of [
+      ['GET / HTTP/1.1\r\nHost: ', 'header-time'],
+      [`GET / HTTP/1.1\r\nHost: f\r\nX: ${'x'.repeat(5_000)}\r\n\r\n`, 'header-bytes'],
+      ['nonsense\r\n\r\n', 'malformed'],
+      ['GET / HTTP/1.1\r\nHost: f\r\nHost: g\r\n\r\n', 'malformed'],
+    ] as const) {
+      met.length = 0;
+      // The one before may not be gone yet.
+      await waitFor(
+        async () => {
+          const client = await rawClient(t, port);
+          client.send(bytes);
+          await client.untilEnded();
+          return met.includes(limit);
+        },
+        { what: limit },
+      );
+    }
+    await waitFor(
+      async () => {
+        const first = await rawClient(t, port);
+        const second = await rawClient(t, port);
+        await Promise.race([first.untilEnded(), second.untilEnded()]);
+        first.socket.destroy();
+        second.socket.destroy();
+        return met.includes('connections');
+      },
+      { what: 'connections' },
+    );
+  });
+
   it('a head that comes too slowly is 408', async (t) => {
     const upstream = await rawUpstream(t);
     const { port } = await edge(t, upstream.target, { limits: { headersTimeoutMs: 200 } });

@@ -14,6 +14,7 @@ import {
   nodeBody,
   nodeSink,
   serveHead,
+  type EdgeLimit,
   type EdgeLimits,
   type ExchangeControl,
   type ExchangeRequest,
@@ -116,6 +117,7 @@ export interface Edge {
 
 export interface EdgeOptions {
   readonly limits?: Partial<EdgeLimits>;
+  readonly onLimit?: (limit: EdgeLimit) => void;
   readonly sink?: NodeSinkOptions;
   readonly timeouts?: Partial<Timeouts>;
   /** In place of a plain relay to the target. */
@@ -140,7 +142,7 @@ export async function edge(t: TestContext, target: Target, options: EdgeOptions 
       },
     );
   };
-  const server = createEdgeServer(options.handler ?? forward, options.limits);
+  const server = createEdgeServer(options.handler ?? forward, options.limits, options.onLimit);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   t.after(() => {

@@ -187,7 +187,7 @@ test('a stream that is silent for longer than a slow client may be goes on', asy
   chat.on('error', () => undefined);
   for (const part of ['before', 'after']) {
     chat.write(part);
-    const [reply] = (await once(chat, 'data')) as [string];
+    const [reply] = (await once(chat, 'data', { signal: AbortSignal.timeout(20_000) })) as [string];
     assert.equal(reply, `echo ${part}`);
     // Two and a half times the timeout, during which it is the client's turn and nothing moves.
     if (part === 'before') await new Promise((resolve) => setTimeout(resolve, 2_500));

@@ -99,6 +99,8 @@ export function headersFrame(streamId: number, fields: Fields, flags = 0x5): Buf
   return frame(1, flags, streamId, Buffer.concat(parts));
 }
 
+const CLOSED_WITHIN_MS = 60_000;
+
 export interface RawConnection extends Disposable {
   readonly socket: Socket;
   /** Of the frames that came, in order. */
@@ -119,7 +121,13 @@ export async function rawConnection(port: number, first: Buffer): Promise<RawCon
       rest = rest.subarray(9 + rest.readUIntBE(0, 3));
     }
   });
-  const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+  // With a deadline: what should have been cut and was not fails its test instead of hanging it.
+  const closed = new Promise<void>((resolve, reject) => {
+    const late = new Error(`the connection was still open after ${CLOSED_WITHIN_MS} ms`);
+    const timer = setTimeout(() => reject(late), CLOSED_WITHIN_MS);
+    socket.once('close', () => (clearTimeout(timer), resolve()));
+  });
+  closed.catch(() => undefined); // not every test asks
   await once(socket, 'connect');
   socket.write(first);
   return { socket, types, closed, [Symbol.dispose]: () => socket.destroy() };

@@ -110,10 +110,10 @@ test('headers beyond max-header-bytes cost the stream and nothing else, SETTINGS
   await using t = await start((_req, res) => res.end());
   const tooMuch = [
     ...Object.entries(REQUEST),
-    ...Array.from({ length: 1_200 }, () => ['x-a', 'y'.repeat(30)] as const),
+    ...Array.from({ length: 150 }, () => ['x'.repeat(100), 'y'.repeat(120)] as const),
   ];
-  const first = headersFrame(1, tooMuch.slice(0, 400), 0x1); // END_STREAM; the rest in CONTINUATION frames
-  const rest = [400, 800].map((at) => headersFrame(1, tooMuch.slice(at, at + 400)).subarray(9));
+  const first = headersFrame(1, tooMuch.slice(0, 50), 0x1); // END_STREAM; the rest in CONTINUATION frames
+  const rest = [tooMuch.slice(50, 100), tooMuch.slice(100)].map((some) => headersFrame(1, some).subarray(9));
   const request = Buffer.concat([
     first,
     frame(9, 0, 1, rest[0] as Buffer),
@@ -131,6 +131,21 @@ test('headers beyond max-header-bytes cost the stream and nothing else, SETTINGS
     assert.equal(connection.types.includes(3), more.length > 0);
   }
   assert.equal(await callsSeen(t), 2);
+});
+
+test('more headers than max-headers cost the stream and nothing else', async () => {
+  await using t = await start((_req, res) => res.end(), ['--max-headers=20']);
+  const withHeaders = (count: number) => [
+    ...Object.entries(REQUEST),
+    ...Array.from({ length: count }, () => ['x-a', 'y'] as const),
+  ];
+  using connection = await rawConnection(t.port, GREETING);
+  connection.socket.write(
+    Buffer.concat([headersFrame(1, withHeaders(21)), headersFrame(3, withHeaders(20))]),
+  );
+  await waitFor(() => connection.types.includes(3), { what: 'the first is reset' });
+  await waitFor(() => connection.types.includes(1), { what: 'the second is answered' });
+  assert.equal(await callsSeen(t), 1);
 });
 
 test('rapid reset: whoever cancels all he begins is cut', async () => {

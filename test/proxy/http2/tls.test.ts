@@ -7,10 +7,12 @@ import { join } from 'node:path';
 import { connect, type PeerCertificate } from 'node:tls';
 import { once } from 'node:events';
 import { test } from 'node:test';
+import WebSocket, { WebSocketServer } from 'ws';
 import { UsageError } from '../../../common/errors.ts';
 import { createAuthority, issueCertificate } from '../../../webhook/x509.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { startTestProxy } from '../support/test-proxy.ts';
+import { statusOf } from '../support/wakes.ts';
 import { h2Client } from './h2-client.ts';
 
 interface Files extends AsyncDisposable {
@@ -67,6 +69,30 @@ test('ALPN: h2 and HTTP/1.1, and the function is told https by either', async ()
   assert.equal(over1, '1.1 https');
   const plain = await fetch(`${t.url}/function/fib/`);
   assert.equal(await plain.text(), 'http');
+});
+
+test('a WebSocket over TLS, through waiting and both ways', async () => {
+  await using files = await certificateFiles();
+  await using t = await startTestProxy(files.flags);
+  t.addFunction('chat');
+  const url = `wss://127.0.0.1:${t.proxy.tlsPort}/function/chat/`;
+  const client = new WebSocket(url, { rejectUnauthorized: false });
+  await waitFor(async () => (await statusOf(t, 'chat')).Waiting === 1, { what: 'the upgrade waits' });
+  const pod = await t.addPod('chat');
+  const server = new WebSocketServer({ noServer: true });
+  let proto: unknown;
+  pod.onUpgrade((req, socket, head) => {
+    proto = req.headers['x-forwarded-proto'];
+    server.handleUpgrade(req, socket, head, (ws) => ws.on('message', (data: Buffer) => ws.send(data)));
+  });
+  await once(client, 'open');
+  const large = Buffer.alloc(300_000, 'x');
+  client.send(large);
+  const [message] = (await once(client, 'message')) as [Buffer];
+  assert.ok(message.equals(large));
+  assert.equal(proto, 'https');
+  client.terminate();
+  await waitFor(async () => (await statusOf(t, 'chat')).Running === 0, { what: 'its place is free' });
 });
 
 test('TLS 1.1 is refused', async () => {

@@ -32,6 +32,8 @@ export class FakePod implements AsyncDisposable {
   connections = 0;
   /** Paths in the order in which they were admitted. */
   readonly seen: string[] = [];
+  /** The server forgets them. */
+  readonly #upgraded = new Set<Duplex>();
   readonly #server = createServer((req, res) => this.#serve(req, res));
 
   constructor(ip: string, options: FakePodOptions) {
@@ -58,6 +60,7 @@ export class FakePod implements AsyncDisposable {
 
   onUpgrade(handle: (req: IncomingMessage, socket: Duplex, head: Buffer) => void): void {
     this.#server.on('upgrade', (req: IncomingMessage, socket: Duplex, head: Buffer) => {
+      this.#upgraded.add(socket);
       if (this.#refusal() === undefined) return handle(req, socket, head);
       this.refusals++;
       socket.end(
@@ -72,6 +75,7 @@ export class FakePod implements AsyncDisposable {
     if (!this.#server.listening) return;
     this.#server.close();
     this.#server.closeAllConnections();
+    for (const socket of this.#upgraded) socket.destroy();
     await once(this.#server, 'close');
   }
 

@@ -9,6 +9,8 @@ import { ActiveCalls, NodeCall, watchSlowClients } from '../../../proxy/active-c
 import { forwardHeaders, parseLoad } from '../../../proxy/headers.ts';
 import { createIds } from '../../../proxy/ids.ts';
 import { createProxyMetrics } from '../../../proxy/proxy-metrics.ts';
+import { keepForReplay } from '../../../proxy/routes/function-route.ts';
+import { HandBody } from '../../common/relay/hand-body.ts';
 import { ReplayBudget } from '../../../proxy/replay-budget.ts';
 import { outcomeAction } from '../../../proxy/retry.ts';
 import { callTimeouts } from '../../../proxy/timeouts.ts';
@@ -118,6 +120,31 @@ test('bodies kept for replay are bounded together, and given back once', () => {
   first.release();
   first.release();
   assert.equal(budget.reserved, 1_048_576 + 10);
+});
+
+test('what a body of unknown length turns out not to need is given back at once', () => {
+  const budget = new ReplayBudget(3_000_000);
+  const kept = budget.reserve(undefined);
+  assert.ok(kept);
+  kept.shrinkTo(100);
+  assert.equal(budget.reserved, 100);
+  kept.shrinkTo(200);
+  assert.equal(budget.reserved, 100, 'never grows');
+  kept.release();
+  kept.release();
+  assert.equal(budget.reserved, 0);
+});
+
+test('a body that grows too large to keep holds nothing of the budget while it is sent', () => {
+  const budget = new ReplayBudget(3_000_000);
+  const source = new HandBody();
+  const { body, release } = keepForReplay(source, budget);
+  body.start({ data: () => true, end: () => undefined, fail: () => undefined });
+  assert.equal(budget.reserved, 1_048_576);
+  source.consumer?.data(Buffer.alloc(1_048_577));
+  assert.equal(budget.reserved, 0);
+  release();
+  assert.equal(budget.reserved, 0);
 });
 
 test('a waiting call counts its head and what Node reads ahead, at most', () => {
