@@ -81,11 +81,11 @@ const STRICTER =
  */
 const LAXER = /Data after `Connection: close`|chunk extension|^bad response$/;
 
-/** undici 8.12 counts white space behind a length (which RFC 9110 allows) as a digit of it. */
+/** undici 8.12 counts a space behind a length (which RFC 9110 allows) as a digit of it, and refuses a tab there. */
 function isMisreadLength(bytes: string, error: Error | undefined): boolean {
   return (
     /\ncontent-length:[^\r]*[ \t]\r/i.test(bytes) &&
-    /does not match content-length/.test(error?.message ?? '')
+    /does not match content-length|Invalid character in Content-Length/.test(error?.message ?? '')
   );
 }
 
