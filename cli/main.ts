@@ -3,6 +3,7 @@
  * The one executable. The sidecar is dispatched before anything else is loaded: it starts with every pod of
  * every function, and yargs alone would cost it more than 100 ms.
  */
+import './v8-flags.ts';
 import { describeError, UsageError } from '../common/errors.ts';
 
 try {

@@ -101,7 +101,7 @@ export class Call implements Caller {
     if (endpoint.suspicion !== undefined) this.#trustAfterConnect(state);
     state.exchange = relay.exchange(
       {
-        target: { host: endpoint.host, port: endpoint.port ?? 0 },
+        target: endpoint.target,
         head: endpoint.hasSidecar ? { ...head, headers: withoutQueueing(head.headers) } : head,
         body,
         sink,

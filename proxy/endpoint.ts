@@ -3,6 +3,7 @@
  * know. The sidecar is the authority on room; what is kept here is a belief that saves refusals, corrected
  * by every answer, share and report.
  */
+import type { Target } from '../common/relay/index.ts';
 import type { PodView } from './pod-view.ts';
 
 export type EndpointState =
@@ -16,6 +17,7 @@ type Health = { readonly kind: 'ok' } | { readonly kind: 'suspect'; readonly why
 
 export class Endpoint {
   #view: PodView;
+  #target: Target | undefined;
   #wasKubeReady = false;
   #saidReady = false;
   #saidDraining = false;
@@ -45,6 +47,13 @@ export class Endpoint {
 
   get port(): number | undefined {
     return this.#view.port;
+  }
+
+  /** The same object each time: the relay knows its pool by it. */
+  get target(): Target {
+    const { ip: host, port = 0 } = this.#view;
+    if (this.#target?.host !== host || this.#target.port !== port) this.#target = { host, port };
+    return this.#target;
   }
 
   get hasSidecar(): boolean {

@@ -3,6 +3,7 @@
  * `node proxy.ts <port> <nats url> <function> <pod ip>[,<pod ip>…]`. Its Kubernetes is the tests' small one, in this process and
  * idle once the watch has begun.
  */
+import '../../../cli/v8-flags.ts';
 import { readFlags } from '../../../common/flags.ts';
 import { silentLog } from '../../../common/log.ts';
 import { createRegistry } from '../../../common/metrics.ts';
