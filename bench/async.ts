@@ -89,7 +89,9 @@ async function start(stops: StopStack): Promise<World> {
   await jsm.consumers.add(JOBS_STREAM, consumerConfig(ID, SETTINGS, false));
   const arrivals = await listenForArrivals();
   stops.add('arrivals', () => arrivals.close());
-  const parts: Subject[] = [await runningSubject(`nats-server,${nats.port},${nats.pid}`)];
+  const parts: Subject[] = [
+    await runningSubject(`nats-server,${nats.port},${nats.pid}`, new URL(nats.url).hostname),
+  ];
   const startPart = async (name: string, port: number, command: SubjectCommand): Promise<void> => {
     const subject = await startSubject(name, port, command);
     stops.add(name, () => subject.stop());

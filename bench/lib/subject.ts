@@ -51,9 +51,9 @@ export async function startSubject(name: string, port: number, run: SubjectComma
 }
 
 /** A process that somebody else started: `NAME,PORT,PID,PREFIX`. */
-export async function runningSubject(text: string): Promise<Subject> {
+export async function runningSubject(text: string, host?: string): Promise<Subject> {
   const [name = '', port, pid, prefix = ''] = text.split(',');
-  if (!(await accepts(Number(port)))) throw new Error(`${name}: nothing listens on port ${port}`);
+  if (!(await accepts(Number(port), host))) throw new Error(`${name}: nothing listens on port ${port}`);
   return {
     name,
     port: Number(port),
