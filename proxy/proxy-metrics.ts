@@ -2,7 +2,15 @@
  * The proxy's Prometheus metrics. Waiting calls are exported by the proxy that holds them and only by it, so
  * that a sum over replicas counts none twice. Labels: namespace and function, never a pod or a path.
  */
-import { Counter, Histogram, LATENCY_BUCKETS, type Registry } from '../common/metrics.ts';
+import { LATENCY_BUCKETS, LatencyCounts } from '../common/latency-counts.ts';
+import {
+  Counter,
+  Histogram,
+  latencyHistogram,
+  readCounter,
+  type Labels,
+  type Registry,
+} from '../common/metrics.ts';
 import type { EdgeLimit } from '../common/relay/index.ts';
 import type { FunctionId } from '../common/subjects.ts';
 import type { CallEnd } from './account.ts';
@@ -47,22 +55,13 @@ export function createProxyMetrics(registry: Registry): ProxyMetrics {
   const own = (name: string, help: string, extra: readonly string[]) =>
     new Counter({ name, help, labelNames: [...FUNCTION, ...extra], registers: [registry] });
   const seconds = (name: string, help: string) =>
-    new Histogram({ name, help, labelNames: FUNCTION, buckets: LATENCY_BUCKETS, registers: [registry] });
+    new Histogram({ name, help, labelNames: FUNCTION, buckets: [...LATENCY_BUCKETS], registers: [registry] });
   const all = {
-    requests: own(
-      'slimfaas_proxy_requests_total',
-      'Calls that ended, by class of status; cancelled: the caller left',
-      ['code'],
-    ),
+    calls: registerCallCounts(registry),
     refusals: own('slimfaas_proxy_refusals_total', 'Calls that a sidecar sent back untouched', ['why']),
     retries: own('slimfaas_proxy_retries_total', 'Calls sent again after a connection failed', ['phase']),
     errors: own('slimfaas_proxy_errors_total', "Answers of the proxy's own, by reason", ['reason']),
     coldStarts: own('slimfaas_proxy_cold_starts_total', 'Calls that waited for a first pod and got it', []),
-    duration: seconds(
-      'slimfaas_proxy_request_duration_seconds',
-      "From a call's head to the end of its answer",
-    ),
-    wait: seconds('slimfaas_proxy_wait_seconds', 'From a call to its place in a pod'),
     jobs: own('slimfaas_proxy_jobs_accepted_total', 'Jobs that JetStream confirmed', []),
     jobRefusals: own('slimfaas_proxy_jobs_refused_total', 'Jobs that were not accepted, by reason', [
       'reason',
@@ -85,14 +84,55 @@ export function createProxyMetrics(registry: Registry): ProxyMetrics {
   return { series: (id) => makeSeries(all, id), limited: (limit) => limited.inc({ limit }) };
 }
 
+/** What every call counts, as plain numbers: see {@link readCounter}. */
+class CallCounts {
+  readonly labels: Labels;
+  readonly wait = new LatencyCounts();
+  readonly duration = new LatencyCounts();
+  /** By the first digit of the status; 0: the caller left. */
+  readonly ended = [0, 0, 0, 0, 0, 0];
+
+  constructor(labels: Labels) {
+    this.labels = labels;
+  }
+}
+
+/** @returns those that are shown, for each function to add its own */
+function registerCallCounts(registry: Registry): Set<CallCounts> {
+  const shown = new Set<CallCounts>();
+  readCounter(registry, {
+    name: 'slimfaas_proxy_requests_total',
+    help: 'Calls that ended, by class of status; cancelled: the caller left',
+    labelNames: [...FUNCTION, 'code'],
+    read: () => [...shown].flatMap(endedByCode),
+  });
+  latencyHistogram(registry, {
+    name: 'slimfaas_proxy_request_duration_seconds',
+    help: "From a call's head to the end of its answer",
+    labelNames: FUNCTION,
+    read: () => [...shown].map(({ labels, duration }) => [labels, duration]),
+  });
+  latencyHistogram(registry, {
+    name: 'slimfaas_proxy_wait_seconds',
+    help: 'From a call to its place in a pod',
+    labelNames: FUNCTION,
+    read: () => [...shown].map(({ labels, wait }) => [labels, wait]),
+  });
+  return shown;
+}
+
+function endedByCode({ labels, ended }: CallCounts): [Labels, number][] {
+  return ended.flatMap((count, digit): [Labels, number][] =>
+    count === 0 ? [] : [[{ ...labels, code: digit === 0 ? 'cancelled' : `${digit}xx` }, count]],
+  );
+}
+
 interface AllMetrics {
-  readonly requests: Counter;
+  readonly calls: Set<CallCounts>;
   readonly refusals: Counter;
   readonly retries: Counter;
   readonly errors: Counter;
   readonly coldStarts: Counter;
-  readonly duration: Histogram;
-  readonly wait: Histogram;
   readonly coldStart: Histogram;
   readonly jobs: Counter;
   readonly jobRefusals: Counter;
@@ -101,15 +141,10 @@ interface AllMetrics {
 
 function makeSeries(all: AllMetrics, { namespace, name }: FunctionId): FunctionSeries {
   const labels = { namespace, function: name };
-  const requests = new Map<string, { inc(): void }>();
   const errors = new Set<string>();
-  const duration = all.duration.labels(labels);
-  const wait = all.wait.labels(labels);
-  const endedAs = (code: string): { inc(): void } => {
-    const known = requests.get(code) ?? all.requests.labels({ ...labels, code });
-    requests.set(code, known);
-    return known;
-  };
+  const calls = new CallCounts(labels);
+  const { ended, wait, duration } = calls;
+  all.calls.add(calls);
   return {
     placed(waitedSeconds, wasCold) {
       wait.observe(waitedSeconds);
@@ -118,7 +153,8 @@ function makeSeries(all: AllMetrics, { namespace, name }: FunctionId): FunctionS
       all.coldStart.observe(labels, waitedSeconds);
     },
     ended(end, tookSeconds) {
-      endedAs(end.kind === 'status' ? `${Math.floor(end.status / 100)}xx` : 'cancelled').inc();
+      const digit = end.kind === 'status' ? Math.min(5, Math.floor(end.status / 100)) : 0; // 999 is a 5xx (RFC 9110 §15)
+      ended[digit] = (ended[digit] ?? 0) + 1;
       duration.observe(tookSeconds);
     },
     refused: (why) => all.refusals.inc({ ...labels, why }),
@@ -132,7 +168,10 @@ function makeSeries(all: AllMetrics, { namespace, name }: FunctionId): FunctionS
       all.jobAccept.observe(labels, tookSeconds);
     },
     jobRefused: (reason) => all.jobRefusals.inc({ ...labels, reason }),
-    remove: () => removeSeries(all, labels, errors),
+    remove() {
+      all.calls.delete(calls);
+      removeSeries(all, labels, errors);
+    },
   };
 }
 
@@ -145,9 +184,7 @@ function removeSeries(
   labels: { namespace: string; function: string },
   errors: Iterable<string>,
 ): void {
-  for (const histogram of [all.duration, all.wait, all.coldStart, all.jobAccept]) histogram.remove(labels);
-  const codes = ['1xx', '2xx', '3xx', '4xx', '5xx', 'cancelled'];
-  for (const code of codes) all.requests.remove({ ...labels, code });
+  for (const histogram of [all.coldStart, all.jobAccept]) histogram.remove(labels);
   for (const why of ['full', 'draining', 'starting']) all.refusals.remove({ ...labels, why });
   for (const phase of ['connect', 'send', 'head']) all.retries.remove({ ...labels, phase });
   for (const reason of JOB_REFUSALS) all.jobRefusals.remove({ ...labels, reason });

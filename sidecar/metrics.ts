@@ -3,10 +3,10 @@
  * with the first scrape. Labels are namespace and function only, plus small closed sets.
  */
 import type { Breaker } from '../common/breaker.ts';
-import { Counter, Gauge, Histogram, LATENCY_BUCKETS, type Registry } from '../common/metrics.ts';
+import { Gauge, latencyHistogram, readCounter, type Labels, type Registry } from '../common/metrics.ts';
 import type { FunctionId } from '../common/subjects.ts';
 import type { JobStats } from './jobs/job-stats.ts';
-import { LATENCY_BUCKETS_SECONDS, type Stats } from './stats.ts';
+import type { Stats } from './stats.ts';
 
 export interface MetricsSource {
   readonly id: FunctionId;
@@ -14,8 +14,6 @@ export interface MetricsSource {
   readonly stats: Stats;
   readonly jobs: { readonly stats: JobStats; running(): number };
 }
-
-type Labels = Record<string, string>;
 
 /** Registers everything once; the values are read at each scrape. */
 export function registerSidecarMetrics(registry: Registry, source: MetricsSource): void {
@@ -40,7 +38,12 @@ export function registerSidecarMetrics(registry: Registry, source: MetricsSource
     base,
     () => stats.drainSeconds ?? 0,
   );
-  registry.registerMetric(durationHistogram(base, stats));
+  latencyHistogram(registry, {
+    name: 'slimfaas_sidecar_request_duration_seconds',
+    help: 'From the first byte of a call to its end, waiting and retries included',
+    labelNames: ['namespace', 'function'],
+    read: () => [[base, stats.duration]],
+  });
   registerJobMetrics(registry, source.jobs, base);
 }
 
@@ -66,15 +69,11 @@ function counter(
   extraLabel: string | undefined,
   read: () => Samples,
 ): void {
-  new Counter({
+  readCounter(registry, {
     name: `slimfaas_sidecar_${name}`,
     help,
     labelNames: ['namespace', 'function', ...(extraLabel === undefined ? [] : [extraLabel])],
-    registers: [registry],
-    collect() {
-      this.reset();
-      for (const [labels, value] of read()) this.inc(labels, value);
-    },
+    read,
   });
 }
 
@@ -92,37 +91,4 @@ function gauge(registry: Registry, name: string, help: string, labels: Labels, r
 
 function labelled(counts: Readonly<Record<string, number>>, base: Labels, label: string): Samples {
   return Object.entries(counts).map(([key, value]) => [{ ...base, [label]: key }, value] as const);
-}
-
-/** A Histogram whose values are given instead of observed. */
-function durationHistogram(base: Labels, stats: Stats): Histogram {
-  const name = 'slimfaas_sidecar_request_duration_seconds';
-  const help = 'From the first byte of a call to its end, waiting and retries included';
-  const labelNames = ['namespace', 'function'];
-  const histogram = new Histogram({ name, help, labelNames, buckets: LATENCY_BUCKETS, registers: [] });
-  const get = async () => {
-    const values = histogramValues(name, base, stats);
-    return { name, help, type: 'histogram', aggregator: 'sum', values };
-  };
-  // getForPromString is prom-client's way to text, get the one to JSON; both read its own store otherwise.
-  return Object.assign(histogram, { get, getForPromString: get });
-}
-
-interface HistogramValue {
-  readonly metricName: string;
-  readonly labels: Record<string, string | number>;
-  readonly value: number;
-}
-
-function histogramValues(name: string, labels: Labels, stats: Stats): HistogramValue[] {
-  let total = 0;
-  const values: HistogramValue[] = [];
-  for (const [i, count] of stats.durationCounts.entries()) {
-    total += count; // Prometheus' buckets are cumulative
-    const le = LATENCY_BUCKETS_SECONDS[i] ?? '+Inf';
-    values.push({ metricName: `${name}_bucket`, labels: { ...labels, le }, value: total });
-  }
-  values.push({ metricName: `${name}_sum`, labels, value: stats.durationSumSeconds });
-  values.push({ metricName: `${name}_count`, labels, value: total });
-  return values;
 }

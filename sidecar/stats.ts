@@ -3,12 +3,8 @@
  * loaded, which costs 20 ms that a cold start does not have. `metrics.ts` shows them, `report.ts` sends them.
  */
 import type { ReasonCode } from '../common/errors.ts';
+import { LatencyCounts } from '../common/latency-counts.ts';
 import type { RefusalReason } from '../common/names.ts';
-
-/** As `LATENCY_BUCKETS` of common/metrics.ts, which cannot be imported here: it loads prom-client. */
-export const LATENCY_BUCKETS_SECONDS: readonly number[] = [
-  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120,
-];
 
 /** `cancelled`: the caller left before the answer was whole. */
 export type CodeClass = '1xx' | '2xx' | '3xx' | '4xx' | '5xx' | 'cancelled';
@@ -30,9 +26,7 @@ export class Stats {
     cancelled: 0,
   };
   readonly refusals: Partial<Record<RefusalReason | ReasonCode, number>> = {};
-  /** One more than the buckets: the last counts what is beyond them. */
-  readonly durationCounts: number[] = Array.from({ length: LATENCY_BUCKETS_SECONDS.length + 1 }, () => 0);
-  durationSumSeconds = 0;
+  readonly duration = new LatencyCounts();
   retries = 0;
   /** Length of the drain so far; undefined before it began. */
   drainSeconds: number | undefined;
@@ -50,12 +44,7 @@ export class Stats {
     this.requests[codeClass] += 1;
     this.#finished += 1;
     if (codeClass === '5xx') this.#failed += 1;
-    this.durationSumSeconds += seconds;
-    let bucket = 0;
-    while (bucket < LATENCY_BUCKETS_SECONDS.length && seconds > (LATENCY_BUCKETS_SECONDS[bucket] as number)) {
-      bucket += 1;
-    }
-    this.durationCounts[bucket] = (this.durationCounts[bucket] as number) + 1;
+    this.duration.observe(seconds);
   }
 
   /** Jobs count as load like calls, but not in the calls' metrics. */
