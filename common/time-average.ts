@@ -28,14 +28,15 @@ export class TimeAverage {
     return this.#value;
   }
 
-  set(value: number): void {
-    this.#advance();
+  /** @param now of the same clock, where the caller has just read it */
+  set(value: number, now = this.#now()): void {
+    this.#advance(now);
     this.#value = value;
   }
 
   /** The average since the last reading; begins a new window. An empty window's average is the value itself. */
   read(): TimeAverageReading {
-    const now = this.#advance();
+    const now = this.#advance(this.#now());
     const windowMs = now - this.#windowStart;
     const average = windowMs > 0 ? this.#area / windowMs : this.#value;
     this.#windowStart = now;
@@ -43,8 +44,8 @@ export class TimeAverage {
     return { average, windowMs };
   }
 
-  #advance(): number {
-    const now = Math.max(this.#now(), this.#changedAt); // a clock that steps back must not make an area negative
+  #advance(time: number): number {
+    const now = Math.max(time, this.#changedAt); // a clock that steps back must not make an area negative
     this.#area += this.#value * (now - this.#changedAt);
     this.#changedAt = now;
     return now;

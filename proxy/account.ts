@@ -41,18 +41,21 @@ export class Account {
     return (this.#series ??= this.#metrics.series(this.#id));
   }
 
-  /** A call got a place. */
-  started(waitedMs: number, wasCold: boolean): void {
+  /**
+   * A call got a place.
+   * @param now of the proxy's clock, here and below: read once by the call for all who want it
+   */
+  started(now: number, waitedMs: number, wasCold: boolean): void {
     this.#hasNews = true;
     this.#started++;
-    this.#running.set(++this.#runningNow);
+    this.#running.set(++this.#runningNow, now);
     this.series.placed(waitedMs / 1000, wasCold);
   }
 
   /** A call that had a place has none any more. */
-  left(): void {
+  left(now: number): void {
     this.#hasNews = true;
-    this.#running.set(--this.#runningNow);
+    this.#running.set(--this.#runningNow, now);
   }
 
   /** A call is over, whether it ever had a place or not. */

@@ -32,6 +32,7 @@ export interface CallRequest {
   readonly head: RequestHead;
   readonly body: BodySource;
   readonly sink: ResponseSink;
+  /** Asked only when it has to wait. */
   readonly heldBytes: number;
   /** Answers with an error of our own; nothing has been answered yet. */
   readonly fail: (error: ReasonError) => void;
@@ -52,23 +53,27 @@ type CallState =
   | { readonly kind: 'ended' };
 
 export class Call implements Caller {
-  readonly heldBytes: number;
   readonly #entry: FunctionEntry;
   readonly #request: CallRequest;
   readonly #deps: CallDeps;
   readonly #ticket: CallTicket;
   #state: CallState = { kind: 'waiting' };
+  /** Placed as it arrives, it has waited for nothing and its clock has just been read. */
+  #isArriving = true;
   #wasCold = false;
   #refusal: string | undefined;
   /** Tries that may have reached a function and got no answer. */
   #deaths = 0;
 
   constructor(entry: FunctionEntry, request: CallRequest, deps: CallDeps) {
-    this.heldBytes = request.heldBytes;
     this.#entry = entry;
     this.#request = request;
     this.#deps = deps;
     this.#ticket = entry.throttler.ticket(this);
+  }
+
+  get heldBytes(): number {
+    return this.#request.heldBytes;
   }
 
   start(): void {
@@ -79,6 +84,7 @@ export class Call implements Caller {
       if (!(error instanceof ReasonError)) throw error;
       this.refused(error);
     }
+    this.#isArriving = false;
     if (this.#state.kind === 'waiting') this.#request.onWait();
   }
 
@@ -91,15 +97,16 @@ export class Call implements Caller {
   }
 
   placed(place: Place): void {
-    const { clock, relay } = this.#deps;
     const { endpoint } = place;
+    const { arrivedMs } = this.#ticket;
+    const now = this.#isArriving ? arrivedMs : this.#deps.clock.now();
     const state: CallState = { kind: 'running', place, exchange: undefined };
     this.#state = state;
     this.#refusal = undefined;
-    this.#entry.account.started(clock.now() - this.#ticket.arrivedMs, this.#wasCold);
+    this.#entry.account.started(now, now - arrivedMs, this.#wasCold);
     const { head, body, sink } = this.#request;
     if (endpoint.suspicion !== undefined) this.#trustAfterConnect(state);
-    state.exchange = relay.exchange(
+    state.exchange = this.#deps.relay.exchange(
       {
         target: endpoint.target,
         head: endpoint.hasSidecar ? { ...head, headers: withoutQueueing(head.headers) } : head,
@@ -137,7 +144,8 @@ export class Call implements Caller {
   }
 
   #done(place: Place, outcome: Outcome): void {
-    this.#entry.account.left();
+    const now = this.#deps.clock.now();
+    this.#entry.account.left(now);
     place.release(true);
     if (outcome.kind === 'answered') place.endpoint.answered();
     const action = outcomeAction(outcome, {
@@ -149,7 +157,7 @@ export class Call implements Caller {
     if (this.#refusal !== undefined) this.#noteRefusal(place, this.#refusal);
     if (action.kind === 'again') this.#again(action.phase, action.mayHaveRun);
     else if (action.kind === 'fail') this.refused(action.error);
-    else this.#end(action.end);
+    else this.#end(action.end, now);
     // Last, so that a call that goes back to the line does so before the line moves.
     this.#entry.pods.changed();
   }
@@ -180,10 +188,10 @@ export class Call implements Caller {
     });
   }
 
-  #end(end: CallEnd): void {
+  #end(end: CallEnd, now = this.#deps.clock.now()): void {
     if (this.#state.kind === 'ended') return;
     this.#state = { kind: 'ended' };
-    this.#entry.account.ended(end, this.#deps.clock.now() - this.#ticket.arrivedMs);
+    this.#entry.account.ended(end, now - this.#ticket.arrivedMs);
     this.#request.onEnd(end);
   }
 }

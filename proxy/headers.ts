@@ -23,31 +23,57 @@ export function forwardHeaders(headers: RawHeaders, origin: CallOrigin, ids: Ids
   const out: string[] = [];
   let forwardedFor = -1;
   let host: string | undefined;
-  let hasProto = false;
-  let hasHost = false;
-  let hasTrace = false;
-  let hasId = false;
+  let found = 0;
   for (let i = 0; i + 1 < headers.length; i += 2) {
     const name = headers[i] as string;
-    const lower = name.toLowerCase();
-    if (lower.startsWith('slimfaas-')) continue;
-    if (lower === 'x-forwarded-for') forwardedFor = out.length + 1;
-    else if (lower === 'x-forwarded-proto') hasProto = true;
-    else if (lower === 'x-forwarded-host') hasHost = true;
-    else if (lower === 'traceparent') hasTrace = true;
-    else if (lower === 'x-request-id') hasId = true;
-    else if (lower === 'host') host ??= headers[i + 1];
+    const own = ownField(name);
+    if (own === INTERNAL) continue;
+    if (own === HOST) host ??= headers[i + 1];
+    else if (own === FORWARDED_FOR) forwardedFor = out.length + 1;
+    found |= own;
     out.push(name, headers[i + 1] as string);
   }
   // Appended to the last one there is: whoever reads the list from the right meets us first.
   if (forwardedFor > 0) out[forwardedFor] = `${out[forwardedFor]}, ${origin.address}`;
   else out.push('X-Forwarded-For', origin.address);
-  if (!hasProto) out.push('X-Forwarded-Proto', origin.isTls ? 'https' : 'http');
-  if (!hasHost && host !== undefined) out.push('X-Forwarded-Host', host);
-  if (!hasTrace) out.push('traceparent', ids.traceparent());
-  if (!hasId) out.push('X-Request-Id', ids.requestId());
+  if ((found & PROTO) === 0) out.push('X-Forwarded-Proto', origin.isTls ? 'https' : 'http');
+  if ((found & FORWARDED_HOST) === 0 && host !== undefined) out.push('X-Forwarded-Host', host);
+  if ((found & TRACE) === 0) out.push('traceparent', ids.traceparent());
+  if ((found & REQUEST_ID) === 0) out.push('X-Request-Id', ids.requestId());
   return out;
 }
+
+/** Headers that mean something here, as bits. */
+const INTERNAL = 1;
+const HOST = 2;
+const FORWARDED_FOR = 4;
+const PROTO = 8;
+const FORWARDED_HOST = 16;
+const TRACE = 32;
+const REQUEST_ID = 64;
+
+/** 0 for the caller's own, which the first letter tells of most. */
+function ownField(name: string): number {
+  switch (name.charCodeAt(0) | 0x20) {
+    case 0x68: // h
+      return name.length === 4 && name.toLowerCase() === 'host' ? HOST : 0;
+    case 0x73: // s
+      return name.length > 9 && name.slice(0, 9).toLowerCase() === 'slimfaas-' ? INTERNAL : 0;
+    case 0x74: // t
+      return name.length === 11 && name.toLowerCase() === 'traceparent' ? TRACE : 0;
+    case 0x78: // x
+      return X_FIELDS.get(name.toLowerCase()) ?? 0;
+    default:
+      return 0;
+  }
+}
+
+const X_FIELDS: ReadonlyMap<string, number> = new Map([
+  ['x-forwarded-for', FORWARDED_FOR],
+  ['x-forwarded-proto', PROTO],
+  ['x-forwarded-host', FORWARDED_HOST],
+  ['x-request-id', REQUEST_ID],
+]);
 
 /** To a sidecar: "refuse me rather than queue me, I have a queue of my own". */
 export function withoutQueueing(headers: readonly string[]): string[] {
@@ -56,6 +82,21 @@ export function withoutQueueing(headers: readonly string[]): string[] {
 
 /** `running/limit` of a sidecar; undefined for anything else. */
 export function parseLoad(text: string | undefined): { running: number; limit: number } | undefined {
-  const match = text === undefined ? null : /^(\d{1,9})\/(\d{1,9})$/.exec(text);
-  return match ? { running: Number(match[1]), limit: Number(match[2]) } : undefined;
+  const slash = text?.indexOf('/') ?? -1;
+  if (text === undefined || slash < 0) return undefined;
+  const running = parseCount(text, 0, slash);
+  const limit = parseCount(text, slash + 1, text.length);
+  return running < 0 || limit < 0 ? undefined : { running, limit };
+}
+
+/** One to nine digits; -1 for anything else. */
+function parseCount(text: string, from: number, to: number): number {
+  if (to <= from || to - from > 9) return -1;
+  let count = 0;
+  for (let i = from; i < to; i++) {
+    const digit = text.charCodeAt(i) - 0x30;
+    if (digit < 0 || digit > 9) return -1;
+    count = count * 10 + digit;
+  }
+  return count;
 }

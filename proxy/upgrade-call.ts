@@ -6,7 +6,13 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { describeError, ReasonError } from '../common/errors.ts';
 import { HEADER } from '../common/names.ts';
-import { headerValue, withoutHeaders, type RequestHead, type ResponseHead } from '../common/relay/index.ts';
+import {
+  HeaderNames,
+  headerValue,
+  withoutHeaders,
+  type RequestHead,
+  type ResponseHead,
+} from '../common/relay/index.ts';
 import { connectTo } from '../common/tunnel/connect.ts';
 import type { EarlyBytes } from '../common/tunnel/early-bytes.ts';
 import { openTunnel, type Tunnel, type TunnelOutcome } from '../common/tunnel/tunnel.ts';
@@ -82,7 +88,8 @@ export class UpgradeCall implements Caller {
   placed(place: Place): void {
     this.#state = 'running';
     this.#refusal = undefined;
-    this.#entry.account.started(this.#deps.clock.now() - this.#ticket.arrivedMs, this.#wasCold);
+    const now = this.#deps.clock.now();
+    this.#entry.account.started(now, now - this.#ticket.arrivedMs, this.#wasCold);
     void this.#try(place).then((outcome) => this.#done(place, outcome));
   }
 
@@ -131,7 +138,7 @@ export class UpgradeCall implements Caller {
         for (const name of INTERNAL) delete headers[name];
       },
       decide: (answer) => this.#decide(endpoint, answer),
-      mapHead: (answer) => ({ ...answer, headers: withoutHeaders(answer.headers, INTERNAL) }),
+      mapHead: (answer) => ({ ...answer, headers: withoutHeaders(answer.headers, INTERNAL_NAMES) }),
     };
   }
 
@@ -149,7 +156,7 @@ export class UpgradeCall implements Caller {
   }
 
   #done(place: Place, outcome: TryOutcome): void {
-    this.#entry.account.left();
+    this.#entry.account.left(this.#deps.clock.now());
     place.release(true);
     this.#goOn(place, outcome);
     // Last, so that a call that goes back to the line does so before the line moves.
@@ -205,7 +212,8 @@ export class UpgradeCall implements Caller {
 }
 
 /** The sidecar's, read by then. */
-const INTERNAL = new Set<string>([HEADER.load, HEADER.refused]);
+const INTERNAL = [HEADER.load, HEADER.refused];
+const INTERNAL_NAMES = new HeaderNames(INTERNAL);
 
 function broken(cause: Error): ReasonError {
   const message = `the connection to the function broke before it answered the upgrade: ${describeError(cause)}`;

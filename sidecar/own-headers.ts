@@ -3,10 +3,10 @@
  * `slimfaas-refused` would have its own call sent again elsewhere, although it ran.
  */
 import { HEADER } from '../common/names.ts';
-import { headerValue, withoutHeaders, type RawHeaders } from '../common/relay/index.ts';
+import { HeaderNames, headerValue, withoutHeaders, type RawHeaders } from '../common/relay/index.ts';
 
-const NOT_FOR_THE_APP: ReadonlySet<string> = new Set([HEADER.queue]);
-const NOT_FROM_THE_APP: ReadonlySet<string> = new Set([HEADER.load, HEADER.refused]);
+const NOT_FOR_THE_APP = new HeaderNames([HEADER.queue]);
+const NOT_FROM_THE_APP = new HeaderNames([HEADER.load, HEADER.refused]);
 
 /** Sent by a proxy: refuse rather than queue. */
 export function wantsRefusal(rawHeaders: RawHeaders): boolean {

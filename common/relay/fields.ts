@@ -17,34 +17,43 @@ export type FieldKind =
   | 'hop';
 
 export function fieldKind(name: string): FieldKind {
+  // Of the first letter only: it tells most names of the same length apart, and lower-casing makes a string each time.
+  const first = name.charCodeAt(0) | 0x20;
   switch (name.length) {
     case 2:
-      return name.toLowerCase() === 'te' ? 'te' : 'other';
+      return first === T && name.toLowerCase() === 'te' ? 'te' : 'other';
     case 4:
-      return name.toLowerCase() === 'host' ? 'host' : 'other';
+      return first === H && name.toLowerCase() === 'host' ? 'host' : 'other';
     case 6:
-      return name.toLowerCase() === 'expect' ? 'expect' : 'other';
+      return first === E && name.toLowerCase() === 'expect' ? 'expect' : 'other';
     case 7:
-      if (name.toLowerCase() === 'upgrade') return 'hop';
-      break;
-    case 10: {
-      const lower = name.toLowerCase();
-      if (lower === 'connection' || lower === 'keep-alive') return lower;
-      break;
-    }
+      return first === U && name.toLowerCase() === 'upgrade' ? 'hop' : proxyOrOther(name, first);
+    case 10:
+      if (first === C && name.toLowerCase() === 'connection') return 'connection';
+      return first === K && name.toLowerCase() === 'keep-alive' ? 'keep-alive' : proxyOrOther(name, first);
     case 14:
-      if (name.toLowerCase() === 'content-length') return 'content-length';
-      break;
+      return first === C && name.toLowerCase() === 'content-length'
+        ? 'content-length'
+        : proxyOrOther(name, first);
     case 17:
-      if (name.toLowerCase() === 'transfer-encoding') return 'transfer-encoding';
+      if (first === T && name.toLowerCase() === 'transfer-encoding') return 'transfer-encoding';
+      return proxyOrOther(name, first);
+    default:
+      return proxyOrOther(name, first);
   }
-  return isProxyField(name) ? 'hop' : 'other';
 }
 
+const C = 0x63;
+const E = 0x65;
+const H = 0x68;
+const K = 0x6b;
+const P = 0x70;
+const T = 0x74;
+const U = 0x75;
+
 /** Proxy-Connection, Proxy-Authenticate, Proxy-Authorization …: between a client and its own proxy only. */
-function isProxyField(name: string): boolean {
-  if (name.length < 7 || (name.charCodeAt(0) | 0x20) !== 0x70) return false;
-  return name.slice(0, 6).toLowerCase() === 'proxy-';
+function proxyOrOther(name: string, first: number): FieldKind {
+  return first === P && name.length >= 7 && name.slice(0, 6).toLowerCase() === 'proxy-' ? 'hop' : 'other';
 }
 
 /** Names that a Connection header may not make hop-by-hop: without them the message changes its meaning. */
@@ -82,14 +91,35 @@ export function hasOption(value: string, option: string): boolean {
   return lower.includes(',') && lower.split(',').some((item) => item.trim() === option);
 }
 
-/** The headers without those named, in lower case; the same array when there is none. */
-export function withoutHeaders(headers: RawHeaders, names: ReadonlySet<string>): RawHeaders {
-  const kept: string[] = [];
-  for (let i = 0; i + 1 < headers.length; i += 2) {
-    const name = headers[i] as string;
-    if (!names.has(name.toLowerCase())) kept.push(name, headers[i + 1] as string);
+/** A few header names, in lower case, to be looked for in every message: most names are told apart by their length. */
+export class HeaderNames {
+  readonly #names: ReadonlySet<string>;
+  /** Bit n: there is a name whose length is n, modulo 32. */
+  readonly #lengths: number;
+
+  constructor(names: Iterable<string>) {
+    this.#names = new Set(names);
+    let lengths = 0;
+    for (const { length } of this.#names) lengths |= 1 << (length & 31);
+    this.#lengths = lengths;
   }
-  return kept.length === headers.length ? headers : kept;
+
+  has(name: string): boolean {
+    return ((this.#lengths >>> (name.length & 31)) & 1) === 1 && this.#names.has(name.toLowerCase());
+  }
+}
+
+/** The headers without those named; the same array when there is none. */
+export function withoutHeaders(headers: RawHeaders, names: HeaderNames): RawHeaders {
+  let at = 0;
+  while (at < headers.length && !names.has(headers[at] as string)) at += 2;
+  if (at >= headers.length) return headers;
+  const kept = headers.slice(0, at);
+  for (let i = at + 2; i + 1 < headers.length; i += 2) {
+    const name = headers[i] as string;
+    if (!names.has(name)) kept.push(name, headers[i + 1] as string);
+  }
+  return kept;
 }
 
 /** The first value of a header; `name` in lower case. */

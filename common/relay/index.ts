@@ -18,5 +18,5 @@ export {
   type EdgeLimits,
 } from './edge-server.ts';
 export { RunningList, type Listed } from './running-list.ts';
-export { headerValue, withoutHeaders } from './fields.ts';
+export { HeaderNames, headerValue, withoutHeaders } from './fields.ts';
 export { isRepeatable } from './request-writer.ts';

@@ -4,7 +4,7 @@
  * a bare LF, put a space before the colon or send two lengths get a 502.
  */
 import { badResponse } from './errors.ts';
-import { connectionListed, fieldKind, hasOption, withoutHeaders } from './fields.ts';
+import { connectionListed, fieldKind, hasOption, HeaderNames, withoutHeaders } from './fields.ts';
 import { COLON, CR, HTAB, LF, SP, isFieldCode, isTokenCode, parseLength } from './grammar.ts';
 import type { ResponseHead } from './types.ts';
 
@@ -63,7 +63,7 @@ export function parseResponseHead(text: string, isHead: boolean): ParsedHead {
     head: {
       status,
       statusText,
-      headers: facts.listed ? withoutHeaders(headers, new Set(facts.listed)) : headers,
+      headers: facts.listed ? withoutHeaders(headers, new HeaderNames(facts.listed)) : headers,
     },
     framing,
     length: facts.length,

@@ -13,7 +13,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { ReasonError } from '../errors.ts';
-import { connectionListed, fieldKind, hasOption, withoutHeaders } from './fields.ts';
+import { connectionListed, fieldKind, hasOption, HeaderNames, withoutHeaders } from './fields.ts';
 import { isTargetText, parseLength } from './grammar.ts';
 import type { RequestHead } from './types.ts';
 
@@ -66,7 +66,7 @@ function checkedHead(req: IncomingMessage): RequestHead {
   return {
     method: req.method as string,
     path,
-    headers: facts.listed ? withoutHeaders(headers, new Set(facts.listed)) : headers,
+    headers: facts.listed ? withoutHeaders(headers, new HeaderNames(facts.listed)) : headers,
   };
 }
 

@@ -10,7 +10,13 @@ import { decodeJob, elementId, encodeJob, INLINE_BODY_MAX, type JobHead } from '
 import { decodeState } from '../../common/jobs/state.ts';
 import { JOBS_STREAM, RESULTS_STREAM } from '../../common/jobs/streams.ts';
 import { getStored, type NatsConnection } from '../../common/nats.ts';
-import { bodyLength, headerValue, withoutHeaders, type RequestHead } from '../../common/relay/index.ts';
+import {
+  bodyLength,
+  HeaderNames,
+  headerValue,
+  withoutHeaders,
+  type RequestHead,
+} from '../../common/relay/index.ts';
 import { functionKey, resultSubject, type FunctionId } from '../../common/subjects.ts';
 import { CALLBACK_URL_HEADER, type CallbackGate } from '../callback-urls/gate.ts';
 import { createIds } from '../ids.ts';
@@ -98,7 +104,13 @@ async function acceptWithRoom(
  * The body is stored whole, so its framing is made anew, and nobody waits for a 100 any more; where the result goes
  * is not the function's concern.
  */
-const OURS = new Set(['content-length', 'transfer-encoding', 'expect', 'trailer', CALLBACK_URL_HEADER]);
+const OURS = new HeaderNames([
+  'content-length',
+  'transfer-encoding',
+  'expect',
+  'trailer',
+  CALLBACK_URL_HEADER,
+]);
 
 interface TakenBody {
   readonly inline: Buffer;

@@ -7,6 +7,7 @@ import { asReason, sendReason } from '../../common/reason-answer.ts';
 import { ReasonError } from '../../common/errors.ts';
 import { HEADER } from '../../common/names.ts';
 import {
+  HeaderNames,
   nodeBody,
   nodeSink,
   replayableBody,
@@ -14,10 +15,12 @@ import {
   withoutHeaders,
   type BodySource,
   type NodeSinkOptions,
+  type RequestHead,
+  type ResponseSink,
 } from '../../common/relay/index.ts';
 import { NodeCall, type ActiveCalls } from '../active-calls.ts';
-import { Call, type CallDeps } from '../call.ts';
-import type { FunctionEntry } from '../function-entry.ts';
+import type { CallEnd } from '../account.ts';
+import { Call, type CallDeps, type CallRequest } from '../call.ts';
 import type { FunctionLookup } from '../function-lookup.ts';
 import { parseFunctionTarget } from '../function-path.ts';
 import { forwardHeaders, isEncrypted } from '../headers.ts';
@@ -55,52 +58,61 @@ function begin(req: IncomingMessage, res: ServerResponse, deps: FunctionRouteDep
   const entry = deps.lookup.forCall(req, target.name, target.path);
   const origin = { address: plainAddress(req.socket.remoteAddress ?? ''), isTls: isEncrypted(req.socket) };
   const head = { method, path: target.path, headers: forwardHeaders(headers, origin, deps.ids) };
-  startCall(entry, head, { req, res, deps });
-}
-
-interface Exchange {
-  readonly req: IncomingMessage;
-  readonly res: ServerResponse;
-  readonly deps: FunctionRouteDeps;
-}
-
-function startCall(
-  entry: FunctionEntry,
-  head: { method: string; path: string; headers: readonly string[] },
-  { req, res, deps }: Exchange,
-): void {
-  const { body, release } = keepForReplay(nodeBody(req), deps.replay);
-  const active = new NodeCall(req, res);
-  let isWatched = false;
-  const call = new Call(
-    entry,
-    {
-      head,
-      body,
-      sink: nodeSink(res, SINK_OPTIONS),
-      heldBytes: heldBytes(bytesOfHead(head), body.length),
-      fail: (error) => sendReason(res, error),
-      onWait: () => {
-        // A call that runs is cancelled by its sink; one that waits has only this.
-        if (res.destroyed) call.cancel();
-        else if (!isWatched) res.once('close', () => call.cancel());
-        isWatched = true;
-      },
-      onEnd: (end) => {
-        release();
-        deps.active.remove(active);
-        // An upload that broke off: nobody reads an answer, and nothing else would close the connection.
-        if (end.kind === 'cancelled') res.destroy();
-      },
-    },
-    deps,
-  );
-  deps.active.add(active);
+  const arrival = new Arrival(req, res, head, deps);
+  const call = new Call(entry, arrival, deps);
+  arrival.call = call;
+  deps.active.add(arrival.active);
   call.start();
 }
 
+/** What a {@link Call} needs of Node's request and response: one object, as there is one for every call. */
+class Arrival implements CallRequest {
+  readonly head: RequestHead;
+  readonly body: BodySource;
+  readonly sink: ResponseSink;
+  readonly active: NodeCall;
+  call: Call | undefined;
+  readonly #res: ServerResponse;
+  readonly #active: ActiveCalls;
+  readonly #release: () => void;
+  #isWatched = false;
+
+  constructor(req: IncomingMessage, res: ServerResponse, head: RequestHead, deps: FunctionRouteDeps) {
+    const { body, release } = keepForReplay(nodeBody(req), deps.replay);
+    this.head = head;
+    this.body = body;
+    this.sink = nodeSink(res, SINK_OPTIONS);
+    this.active = new NodeCall(req, res);
+    this.#res = res;
+    this.#active = deps.active;
+    this.#release = release;
+  }
+
+  get heldBytes(): number {
+    return heldBytes(bytesOfHead(this.head), this.body.length);
+  }
+
+  fail(error: ReasonError): void {
+    sendReason(this.#res, error);
+  }
+
+  /** A call that runs is cancelled by its sink; one that waits has only this. */
+  onWait(): void {
+    if (this.#res.destroyed) this.call?.cancel();
+    else if (!this.#isWatched) this.#res.once('close', () => this.call?.cancel());
+    this.#isWatched = true;
+  }
+
+  onEnd(end: CallEnd): void {
+    this.#release();
+    this.#active.remove(this.active);
+    // An upload that broke off: nobody reads an answer, and nothing else would close the connection.
+    if (end.kind === 'cancelled') this.#res.destroy();
+  }
+}
+
 /** Internal headers of the sidecar's answer, read by then. */
-const INTERNAL = new Set<string>([HEADER.load, HEADER.refused]);
+const INTERNAL = new HeaderNames([HEADER.load, HEADER.refused]);
 export const SINK_OPTIONS = {
   mapHead: (head) => ({ ...head, headers: withoutHeaders(head.headers, INTERNAL) }),
 } satisfies NodeSinkOptions;

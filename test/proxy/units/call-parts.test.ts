@@ -191,9 +191,9 @@ test('reports average what runs over time, count once, and are silent when there
     /function="f"/,
     'a function that nobody calls costs no series',
   );
-  account.started(5, true);
+  account.started(clock.now(), 5, true);
   clock.advance(500);
-  account.left();
+  account.left(clock.now());
   account.ended({ kind: 'status', status: 502 }, 500);
   account.ended({ kind: 'cancelled' }, 1);
   clock.advance(500);
