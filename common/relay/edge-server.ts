@@ -6,7 +6,8 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { http } from '../node-http.ts';
 import { cutUnreadBody } from '../reason-answer.ts';
 import type { Duplex } from 'node:stream';
-import { bodyLength } from './node-body.ts';
+import { closeIdleConnections } from './idle-connections.ts';
+import { announcesBody } from './node-body.ts';
 import { isTunnelRequest } from '../tunnel/is-tunnel-request.ts';
 import { isRefused, refuseRest } from './serve-head.ts';
 
@@ -60,7 +61,9 @@ export function createEdgeServer(
       onLimit('headers');
       return refuseHeaders(req, res);
     }
-    if (bodyLength(req.rawHeaders) !== 0) res.once('finish', () => readOff(req, all.unreadBodyMs));
+    // Node keeps no clock of its own (idle-connections.ts) and would leave the time out of what it tells the client.
+    (res as ServerResponse & KeepAlive)._keepAliveTimeout = all.keepAliveMs;
+    if (announcesBody(req)) res.once('finish', () => readOff(req, all.unreadBodyMs));
     handler(req, res);
     if (isRefused(req)) onLimit('malformed');
   };
@@ -70,7 +73,7 @@ export function createEdgeServer(
       maxHeaderSize: all.maxHeaderBytes,
       headersTimeout: all.headersTimeoutMs,
       requestTimeout: all.requestTimeoutMs,
-      keepAliveTimeout: all.keepAliveMs,
+      keepAliveTimeout: 0,
       connectionsCheckingInterval: Math.min(5_000, all.headersTimeoutMs),
       requireHostHeader: false, // `serveHead` answers it with a reason
       noDelay: true,
@@ -86,6 +89,7 @@ export function createEdgeServer(
   server.maxHeadersCount = 0; // Node would drop the rest without a word
   server.maxRequestsPerSocket = all.maxRequestsPerConnection;
   if (all.maxConnections > 0) server.maxConnections = all.maxConnections;
+  closeIdleConnections(server, all.keepAliveMs);
   server.on('checkContinue', handle);
   server.on('drop', () => onLimit('connections'));
   server.on('clientError', (error: ClientError, socket) => {
@@ -140,6 +144,10 @@ function reasonBody(message: string): string {
 function reasonHeaders(body: string): string[] {
   const length = String(Buffer.byteLength(body));
   return ['SlimFaas-Reason', 'bad-request', 'Content-Type', 'application/json', 'Content-Length', length];
+}
+
+interface KeepAlive {
+  _keepAliveTimeout: number;
 }
 
 interface Answering {

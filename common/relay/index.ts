@@ -17,6 +17,7 @@ export {
   type EdgeLimit,
   type EdgeLimits,
 } from './edge-server.ts';
+export { giveAway } from './idle-connections.ts';
 export { RunningList, type Listed } from './running-list.ts';
 export { HeaderNames, headerValue, withoutHeaders } from './fields.ts';
 export { isRepeatable } from './request-writer.ts';

@@ -9,8 +9,14 @@ import { fieldKind, safeTrailers } from './fields.ts';
 import type { BodyConsumer, BodySource } from './types.ts';
 
 export function nodeBody(req: IncomingMessage): BodySource {
+  if (!announcesBody(req)) return NO_BODY;
   const length = bodyLength(req.rawHeaders);
   return length === 0 ? NO_BODY : new NodeBody(req, length);
+}
+
+/** From the table that Node has made of the headers by now: most requests need no walk through them. */
+export function announcesBody({ headers }: IncomingMessage): boolean {
+  return headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
 }
 
 /** What the framing headers announce; undefined: chunked. 0 where there is no body, or an empty one. */

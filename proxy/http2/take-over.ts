@@ -9,6 +9,7 @@
 import type { Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Socket } from 'node:net';
+import { giveAway } from '../../common/relay/index.ts';
 
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
 
@@ -49,6 +50,7 @@ function isFresh(socket: Duplex): socket is ParsedSocket {
 
 /** The connection as it was before its first byte. */
 function freed(socket: ParsedSocket, { rawPacket, bytesParsed }: PrefaceError): Socket {
+  giveAway(socket);
   socket.parser?.unconsume();
   socket.parser?.remove(); // out of the reach of the header timeout
   for (const event of HTTP1_EVENTS) socket.removeAllListeners(event);

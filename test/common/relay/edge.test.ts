@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
-import type { EdgeLimit } from '../../../common/relay/index.ts';
+import { giveAway, type EdgeLimit } from '../../../common/relay/index.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { edge } from './rig.ts';
 import { answering, rawClient, rawUpstream, type Wire } from './wire.ts';
@@ -388,6 +389,50 @@ describe('limits of the edge', () => {
     client.send('GET / HTTP/1.1\r\nHost: f\r\n\r\n');
     assert.equal(await client.untilEnded(), 'fin');
     assert.match(client.received, /ok$/);
+  });
+
+  it('one whose answer is slow is not idle, nor one that was given away, by an upgrade or to another server', async (t) => {
+    const upstream = await rawUpstream(t);
+    const { port, server } = await edge(t, upstream.target, {
+      limits: { keepAliveMs: 80 },
+      handler: (req, res) => {
+        if (req.url === '/given') giveAway(req.socket);
+        if (req.url !== '/slow') res.end('ok');
+      },
+    });
+    server.on('upgrade', (_req, socket) => socket.write('HTTP/1.1 101 Switching Protocols\r\n\r\n'));
+    const [slow, given, upgraded, idle] = await Promise.all([1, 2, 3, 4].map(() => rawClient(t, port)));
+    slow?.send('GET /slow HTTP/1.1\r\nHost: f\r\n\r\n');
+    given?.send('GET /given HTTP/1.1\r\nHost: f\r\n\r\n');
+    upgraded?.send('GET / HTTP/1.1\r\nHost: f\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n');
+    await upgraded?.contains('101');
+    // Two that are idle, one after the other: by the end of the second the others have had twice their time.
+    for (const one of [idle, await rawClient(t, port)]) {
+      one?.send('GET / HTTP/1.1\r\nHost: f\r\n\r\n');
+      await one?.untilEnded();
+    }
+    const open = await new Promise((resolve) => server.getConnections((_, count) => resolve(count)));
+    assert.equal(open, 3);
+  });
+
+  it('Node has the fields by which an idle connection is known', async (t) => {
+    const upstream = await rawUpstream(t);
+    let during: unknown;
+    const { port, server } = await edge(t, upstream.target, {
+      handler: (req, res) => {
+        const { parser, _httpMessage } = req.socket as Socket & { parser?: object; _httpMessage?: object };
+        during = [typeof parser, _httpMessage === res];
+        res.end('ok');
+      },
+    });
+    const upgrade = once(server, 'upgrade');
+    const client = await rawClient(t, port);
+    client.send('GET / HTTP/1.1\r\nHost: f\r\n\r\n');
+    await client.contains('ok');
+    assert.deepEqual(during, ['object', true]);
+    client.send('GET / HTTP/1.1\r\nHost: f\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n');
+    const [, socket] = (await upgrade) as [unknown, { parser: unknown; _httpMessage: unknown }];
+    assert.deepEqual([socket.parser, socket._httpMessage], [null, null]);
   });
 
   it('a connection too many is closed at once', async (t) => {

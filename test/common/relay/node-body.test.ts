@@ -42,6 +42,7 @@ function requestWith(...rawHeaders: string[]): IncomingMessage {
     url: '/',
     httpVersionMinor: 1,
     rawHeaders,
+    headers: { [rawHeaders[0]?.toLowerCase() ?? '']: rawHeaders[1] },
     socket: {},
   } as unknown as IncomingMessage;
 }
