@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { WebSocket, WebSocketServer } from 'ws';
+import { sidecarNodeOptions } from '../webhook/sidecar-resources.ts';
 import { median, type Bench, type BenchOptions, type Row } from './lib/bench.ts';
 import { freePort, nodeCommand, startSubject, type Subject, type SubjectCommand } from './lib/subject.ts';
 
@@ -82,20 +83,16 @@ async function startOnce(kind: Kind, appPort: number, cache: string) {
 async function commandOf(kind: Kind, port: number, appPort: number, cache: string): Promise<SubjectCommand> {
   if (kind === 'bare Node') return { command: process.execPath, args: ['-e', BARE, String(port)] };
   const command = await sidecarCommand(port, appPort);
-  return kind === 'sidecar' ? command : { ...command, env: { NODE_COMPILE_CACHE: cache } };
+  return kind === 'sidecar' ? command : { ...command, env: { ...command.env, NODE_COMPILE_CACHE: cache } };
 }
 
 async function sidecarCommand(port: number, appPort: number): Promise<SubjectCommand> {
   const admin = await freePort();
   const identity = ['--function=bench', '--pod-name=bench-1', '--log-level=silent', `--nats=${NO_NATS}`];
   const ports = ['--host=127.0.0.1', `--port=${port}`, `--admin-port=${admin}`, `--app-port=${appPort}`];
-  return nodeCommand(BUNDLE, [
-    'sidecar',
-    ...identity,
-    ...ports,
-    '--parallel-per-pod=2000',
-    '--drain-seconds=1',
-  ]);
+  const limits = ['--parallel-per-pod=2000', '--drain-seconds=1'];
+  const env = { NODE_OPTIONS: sidecarNodeOptions() }; // as the webhook sets it
+  return { ...nodeCommand(BUNDLE, ['sidecar', ...identity, ...ports, ...limits]), env };
 }
 
 /** Memory after each fifth of the calls, with the WebSockets open, and when they are gone. */
@@ -116,7 +113,8 @@ async function underLoad({ quick, say }: BenchOptions, appPort: number): Promise
       note(`memory, after ${(calls / 5) * part} calls`);
       say(`${(calls / 5) * part} calls`);
     }
-    await withWebSockets(sidecar, sockets, () => note(`memory, ${sockets} WebSockets open`));
+    for (const round of ['first', 'second', 'third'])
+      await withWebSockets(sidecar, sockets, () => note(`memory, ${sockets} WebSockets open, ${round} time`));
     note('memory, WebSockets closed');
   } finally {
     await sidecar.stop();

@@ -6,7 +6,7 @@ import type { AppProtocol, FunctionSpec } from '../common/function-spec.ts';
 import type { V1Container, V1Probe } from '../common/kube/client.ts';
 import { SIDECAR_ADMIN_PORT, SIDECAR_CONTAINER, SIDECAR_DATA_PORT } from '../common/names.ts';
 import type { FunctionId } from '../common/subjects.ts';
-import { sidecarResources } from './sidecar-resources.ts';
+import { sidecarNodeOptions, sidecarResources } from './sidecar-resources.ts';
 
 export interface SidecarFacts {
   readonly id: FunctionId;
@@ -27,20 +27,21 @@ export interface SidecarDefaults {
 }
 
 export function sidecarContainer(facts: SidecarFacts, defaults: SidecarDefaults): V1Container {
+  const resources = sidecarResources(facts.spec.sidecarResources);
   return {
     name: SIDECAR_CONTAINER,
     image: facts.spec.sidecarImage ?? defaults.image,
     args: ['sidecar'],
     // Native sidecar: started before the user's containers, ended after them, restarted whatever they do.
     restartPolicy: 'Always',
-    env: environment(facts, defaults),
+    env: environment(facts, defaults, resources),
     ports: [
       { name: 'slimfaas-data', containerPort: SIDECAR_DATA_PORT, protocol: 'TCP' },
       { name: 'slimfaas-admin', containerPort: SIDECAR_ADMIN_PORT, protocol: 'TCP' },
     ],
     livenessProbe: livenessProbe(),
     lifecycle: drainBeforeStop(),
-    resources: sidecarResources(facts.spec.sidecarResources),
+    resources,
     securityContext: {
       allowPrivilegeEscalation: false,
       capabilities: { drop: ['ALL'] },
@@ -77,7 +78,11 @@ function livenessProbe(): V1Probe {
   return { ...adminGet('/health'), periodSeconds: 10, timeoutSeconds: 3, failureThreshold: 6 };
 }
 
-function environment(facts: SidecarFacts, defaults: SidecarDefaults): NonNullable<V1Container['env']> {
+function environment(
+  facts: SidecarFacts,
+  defaults: SidecarDefaults,
+  resources: ReturnType<typeof sidecarResources>,
+): NonNullable<V1Container['env']> {
   const { id, spec } = facts;
   const values: Record<string, string | undefined> = {
     FUNCTION: id.name,
@@ -109,6 +114,7 @@ function environment(facts: SidecarFacts, defaults: SidecarDefaults): NonNullabl
     field('SLIMFAAS_NAMESPACE', 'metadata.namespace'),
     field('SLIMFAAS_POD_NAME', 'metadata.name'),
     field('SLIMFAAS_POD_IP', 'status.podIP'),
+    { name: 'NODE_OPTIONS', value: sidecarNodeOptions(resources.limits['memory']) },
     ...plain,
   ];
 }

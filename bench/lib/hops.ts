@@ -3,6 +3,7 @@
  * with one function whose pods are always ready. NATS is not there: warm calls need none.
  */
 import { join } from 'node:path';
+import { sidecarNodeOptions } from '../../webhook/sidecar-resources.ts';
 import { freePort, nodeCommand, startSubject, type Subject } from './subject.ts';
 
 const MAIN = join(import.meta.dirname, '..', '..', 'cli', 'main.ts');
@@ -40,7 +41,8 @@ export async function startSidecarHop(name: string, hop: SidecarHop): Promise<Su
     'log-level': 'error',
   };
   const args = Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, String(value)]);
-  return startSubject(name, hop.port, { ...nodeCommand(MAIN, ['sidecar', ...args]), host: hop.host });
+  const env = { NODE_OPTIONS: sidecarNodeOptions() };
+  return startSubject(name, hop.port, { ...nodeCommand(MAIN, ['sidecar', ...args]), host: hop.host, env });
 }
 
 /** A proxy in front of pods at `addresses`, which listen on {@link POD_PORT}. */

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { describe, it } from 'node:test';
 import { parseAnnotations } from '../../common/annotations.ts';
+import { sidecarNodeOptions } from '../../webhook/sidecar-resources.ts';
 import { readFlags } from '../../common/flags.ts';
 import type { CallPolicy } from '../../common/function-spec.ts';
 import type { V1Pod, V1Probe } from '../../common/kube/client.ts';
@@ -124,13 +126,25 @@ describe('the environment of the sidecar', () => {
       );
       assert.deepEqual(
         Object.keys(env).filter((key) => !known.has(key)),
-        [],
+        ['NODE_OPTIONS'],
       );
       const config = readFlags(sidecarFlags, [], env);
       assert.equal(config.nats, OPTIONS.nats);
       const sync = JSON.parse(config['sync-policy']) as CallPolicy;
       assert.equal(sync.httpTimeoutSeconds, 120);
     });
+
+  it('sizes its heap to half of its memory limit, in options that its Node takes', () => {
+    const usual = sidecarEnv(inject().pod)['NODE_OPTIONS'];
+    assert.equal(usual, '--max-semi-space-size=8 --max-old-space-size=128');
+    assert.match(sidecarNodeOptions('1Gi'), /--max-old-space-size=512$/);
+    assert.match(sidecarNodeOptions('20M'), /--max-old-space-size=32$/, 'never too small to start');
+    const env = { ...process.env, NODE_OPTIONS: usual };
+    const script = 'process.stdout.write(String(v8.getHeapStatistics().heap_size_limit >> 20))';
+    const { stdout, stderr } = spawnSync(process.execPath, ['-e', script], { env, encoding: 'utf8' });
+    assert.equal(stderr, '');
+    assert.ok(Number(stdout) >= 128 && Number(stdout) < 192, stdout);
+  });
 
   it('carries identity, limits, policies and port', () => {
     const env = sidecarEnv(review(fixture('deployment')).after);
