@@ -96,7 +96,7 @@ export class Call {
         head: this.#head,
         body: this.#body,
         sink: this.#sink,
-        timeouts: { connectMs: CONNECT_MS, headMs: policy.httpTimeoutMs, idleMs: hop.idleMs },
+        timeouts: { connectMs: CONNECT_MS, headMs: policy.httpTimeoutMs, idleMs: hop.idleMs, silenceMs: 0 },
         decide: (answer) => this.#decide(answer),
         mayRepeat: this.#mayRepeat,
       },

@@ -9,7 +9,7 @@ import type { Stats } from './stats.ts';
 
 /** What differs between the ways to speak to the app. */
 export interface AppHop {
-  /** Neither side moved a byte for so long in the middle of an answer: nobody is there. 0: no limit. */
+  /** A caller who for so long neither sends nor takes what is his to: he is not there. 0: no limit. */
   readonly idleMs: number;
   /**
    * Of the body of a call that must not run twice, kept for the case that the app provably has not seen it. On
@@ -17,8 +17,6 @@ export interface AppHop {
    * connection's age limit) names the last call that it took.
    */
   readonly unseenBytes: number;
-  /** Ask the other end of a silent connection after so long whether it is there; 0: never. */
-  readonly tcpKeepAliveMs: number;
 }
 
 export interface SidecarContext {

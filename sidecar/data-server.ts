@@ -23,8 +23,6 @@ const PROBE_TIMEOUTS = { connectMs: 1_000, headMs: 30_000, idleMs: 30_000 };
 
 export function createDataServer(context: SidecarContext, tunnels: OpenTunnels): Server {
   const server = createEdgeServer((req, res) => serve(context, req, res), { keepAliveMs: KEEP_ALIVE_MS });
-  const { tcpKeepAliveMs } = context.hop;
-  if (tcpKeepAliveMs > 0) server.on('connection', (socket) => socket.setKeepAlive(true, tcpKeepAliveMs));
   server.on('upgrade', (req, socket, head) => serveUpgrade(context, tunnels, { req, socket, head }));
   return server;
 }

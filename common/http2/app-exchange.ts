@@ -108,7 +108,7 @@ export class AppExchange implements Exchange, SessionTenant, SendListener, Liste
       connectingSince: this.#connectingSince,
       activeAt: this.#activeAt,
       awaitsContinue: this.#sender?.awaitsContinue === true,
-      awaitsCaller: this.#sender?.awaitsCaller === true,
+      awaitsCaller: this.#isHeld || this.#sender?.awaitsCaller === true,
     };
     const late = overdue(at, this.#request.timeouts, now);
     if (late === 'continue') this.#continue(CONTINUE);

@@ -17,14 +17,15 @@ export interface Progress {
   readonly activeAt: number;
   /** The body waits for the upstream's 100, since `activeAt`. */
   readonly awaitsContinue: boolean;
-  /** The next byte of the body is the caller's to send. */
+  /** The next byte is the caller's: to send of the body, or to take of the answer. */
   readonly awaitsCaller: boolean;
 }
 
 /** @returns the phase that ran out of time, `continue` when the body may go without leave, or undefined */
 export function overdue(at: Progress, limits: Timeouts, now: number): FailurePhase | 'continue' | undefined {
   if (isOver(at.startedAt, limits.totalMs, now)) return at.phase;
-  const isIdle = isOver(at.activeAt, limits.idleMs, now);
+  const isCallers = at.awaitsCaller || limits.silenceMs === undefined;
+  const isIdle = isOver(at.activeAt, isCallers ? limits.idleMs : limits.silenceMs, now);
   if (at.phase === 'body') return isIdle ? 'body' : undefined;
   if (isOver(at.startedAt, limits.headMs, now)) return at.phase;
   if (at.phase === 'connect')

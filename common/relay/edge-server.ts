@@ -47,6 +47,9 @@ export const EDGE_DEFAULTS: EdgeLimits = {
 
 export type EdgeHandler = (req: IncomingMessage, res: ServerResponse) => void;
 
+/** How long a connection is silent before the kernel asks whether the other end is there. */
+export const TCP_KEEP_ALIVE_MS = 60_000;
+
 /** Listening, the event `upgrade` and closing are the caller's. */
 export function createEdgeServer(
   handler: EdgeHandler,
@@ -77,6 +80,9 @@ export function createEdgeServer(
       connectionsCheckingInterval: Math.min(5_000, all.headersTimeoutMs),
       requireHostHeader: false, // `serveHead` answers it with a reason
       noDelay: true,
+      // A client whose host went without a word: an answer may be silent for hours, and hold its place in a pod.
+      keepAlive: true,
+      keepAliveInitialDelay: TCP_KEEP_ALIVE_MS,
       // A request without a body gets no stream events (7–10 % of CPU a request): nobody here waits for any.
       optimizeEmptyRequests: true,
     },

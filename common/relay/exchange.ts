@@ -118,7 +118,7 @@ export class RunningExchange implements Exchange, Tenant, SendListener, Listed {
       connectingSince: this.#connectingSince,
       activeAt: this.#activeAt,
       awaitsContinue: this.#sender?.awaitsContinue === true,
-      awaitsCaller: this.#sender?.awaitsCaller === true,
+      awaitsCaller: this.#isHeld || this.#sender?.awaitsCaller === true,
     };
   }
 

@@ -13,6 +13,7 @@ export { captureSink, type CapturedAnswer, type CaptureSink } from './capture-si
 export {
   createEdgeServer,
   EDGE_DEFAULTS,
+  TCP_KEEP_ALIVE_MS,
   type EdgeHandler,
   type EdgeLimit,
   type EdgeLimits,

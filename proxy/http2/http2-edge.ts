@@ -47,8 +47,6 @@ const MAX_OFFENCES = 100;
 function sessionMegabytes(maxStreams: number): number {
   return 10 + Math.ceil(maxStreams / 4);
 }
-/** A client that is gone without a word (power, network) is found by the kernel: asked after a minute of silence. */
-const TCP_KEEP_ALIVE_MS = 60_000;
 
 export class Http2Edge {
   readonly sessions: Sessions;
@@ -64,7 +62,6 @@ export class Http2Edge {
 
   /** A connection of which nothing was read yet, or its first bytes are in its buffer again. */
   take(socket: Socket): void {
-    socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
     this.#server ??= this.#create();
     this.#server.emit('connection', socket);
   }

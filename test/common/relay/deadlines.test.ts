@@ -39,6 +39,15 @@ describe('the clocks of an exchange', () => {
       assert.equal(overdue({ ...START, ...progress }, LIMITS, now), expected);
     });
 
+  it('an upstream may be silent for longer than a caller, or for ever', () => {
+    const body: Progress = { ...START, phase: 'body', activeAt: 1_000 };
+    const limits = { ...LIMITS, silenceMs: 5_000 };
+    assert.equal(overdue(body, limits, 5_999), undefined);
+    assert.equal(overdue(body, limits, 6_000), 'body');
+    assert.equal(overdue({ ...body, awaitsCaller: true }, limits, 3_000), 'body');
+    assert.equal(overdue(body, { connectMs: 0, headMs: 0, idleMs: 2_000, silenceMs: 0 }, 1e9), undefined);
+  });
+
   it('do not run where the limit is 0 or missing', () => {
     const none = { connectMs: 0, headMs: 0, idleMs: 0 };
     for (const phase of ['connect', 'head', 'body'] as const)

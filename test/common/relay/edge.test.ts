@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
@@ -8,6 +9,8 @@ import { waitFor } from '../../helpers/wait.ts';
 import { edge } from './rig.ts';
 import { answering, rawClient, rawUpstream, type Wire } from './wire.ts';
 
+/** Where the kernel's timers cannot be read. */
+const NO_PROC = existsSync('/proc/net/tcp') ? false : 'needs Linux';
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
 /** Sends bytes at the edge and returns the answer with what the function saw of them. */
@@ -433,6 +436,21 @@ describe('limits of the edge', () => {
     client.send('GET / HTTP/1.1\r\nHost: f\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n');
     const [, socket] = (await upgrade) as [unknown, { parser: unknown; _httpMessage: unknown }];
     assert.deepEqual([socket.parser, socket._httpMessage], [null, null]);
+  });
+
+  it('a silent client is asked by the kernel whether it is still there', { skip: NO_PROC }, async (t) => {
+    const upstream = await rawUpstream(t);
+    const { port, server } = await edge(t, upstream.target);
+    const accepted = once(server, 'connection');
+    await rawClient(t, port);
+    await accepted;
+    const local = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+    const rows = readFileSync('/proc/net/tcp', 'utf8')
+      .split('\n')
+      .map((line) => line.trim().split(/\s+/));
+    const timers = rows.filter(([, from, , state]) => from === local && state === '01').map((row) => row[5]);
+    assert.equal(timers.length, 1);
+    assert.match(timers[0] ?? '', /^02:/, 'the timer of keep-alive');
   });
 
   it('a connection too many is closed at once', async (t) => {

@@ -58,6 +58,40 @@ describe('deadlines', () => {
     assert.deepEqual(sink.calls, ['head 200', 'data', 'abort']);
   });
 
+  it('idle: an upstream that may be silent is waited for, beside one that may not', async (t) => {
+    const relay = testRelay(t);
+    const upstream = await rawUpstream(t);
+    const patient = start(relay, {
+      target: upstream.target,
+      timeouts: { ...PATIENT, idleMs: 100, silenceMs: 0 },
+    });
+    const wire = await upstream.wire(0);
+    await wire.contains('\r\n\r\n');
+    wire.send('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no');
+    for (let i = 1; i <= 2; i++) {
+      const strict = start(relay, { target: upstream.target, timeouts: { ...PATIENT, idleMs: 100 } });
+      const other = await upstream.wire(i);
+      await other.contains('\r\n\r\n');
+      other.send('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no');
+      assert.equal((await strict.done).kind, 'timeout');
+    }
+    wire.send('k');
+    assert.equal((await patient.done).kind, 'answered');
+  });
+
+  it('idle: a caller who takes nothing is not, whatever the upstream may', async (t) => {
+    const upstream = await rawUpstream(t, answering('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc'));
+    const sink = new RecordingSink();
+    sink.accepts = false;
+    const running = start(testRelay(t), {
+      target: upstream.target,
+      timeouts: { ...PATIENT, idleMs: 100, silenceMs: 0 },
+      sink,
+    });
+    const outcome = await running.done;
+    assert.ok(outcome.kind === 'timeout' && outcome.phase === 'body');
+  });
+
   it('idle: an answer that moves lives longer than the limit', async (t) => {
     const upstream = await rawUpstream(t);
     const running = start(testRelay(t), { target: upstream.target, timeouts: { ...PATIENT, idleMs: 400 } });
