@@ -4,7 +4,7 @@ import type Router from 'koa-router';
 import type { Log } from '../common/log.ts';
 import type { Registry } from '../common/metrics.ts';
 import { createEdgeServer, type EdgeLimit } from '../common/relay/index.ts';
-import type { FunctionId } from '../common/subjects.ts';
+import { functionKey, type FunctionId } from '../common/subjects.ts';
 import { createApp } from './app.ts';
 import type { Clock } from './clock.ts';
 import type { Ending } from './ending.ts';
@@ -60,7 +60,7 @@ export function createServers(config: ProxyConfig, state: ProxyState, deps: Serv
   const app = createApp({
     log: deps.log,
     addRoutes(router: Router) {
-      addHealthRoutes(router, deps);
+      addHealthRoutes(router, { ...deps, maySee: (req) => seenBy(state, req) });
       addStatusRoutes(router, { ...common, showPrivate: config['show-private'] });
       addWakeRoutes(router, common);
       addJobRoutes(router, common);
@@ -95,6 +95,13 @@ export function createServers(config: ProxyConfig, state: ProxyState, deps: Serv
   takeOverHttp2(main, (socket) => http2.take(socket));
   const idOf = (name: string): FunctionId => state.table.find(name)?.id ?? guessId(name, config.namespace);
   return { main, metrics: createMetricsServer(deps, idOf), http2 };
+}
+
+/** For `/metrics`, which on this port is anybody's: a function that a caller may not call is not named to him. */
+function seenBy({ lookup }: ProxyState, req: IncomingMessage): (namespace: string, name: string) => boolean {
+  const hidden = new Set(lookup.everything().map(({ id }) => functionKey(id)));
+  for (const { id } of lookup.visibleTo(req)) hidden.delete(functionKey(id));
+  return (namespace, name) => !hidden.has(functionKey({ namespace, name }));
 }
 
 function createHttp2(config: ProxyConfig, clock: Clock, onStream: Http2EdgeOptions['onStream']): Http2Edge {

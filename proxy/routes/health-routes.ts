@@ -5,6 +5,7 @@
  * probe: NATS or the API server going away takes every proxy's `/ready` away at once, and must not take every
  * proxy out of the Service, because warm calls need neither.
  */
+import type { IncomingMessage } from 'node:http';
 import type Router from 'koa-router';
 import type { Registry } from '../../common/metrics.ts';
 
@@ -14,9 +15,12 @@ export interface HealthRoutesDeps {
   /** What keeps it from answering calls; empty: nothing. */
   readonly obstacles: () => readonly string[];
   readonly registry: Registry;
+  /** Whether a caller may know of a function, by the names in its labels; without it all may know of all. */
+  readonly maySee?: (req: IncomingMessage) => (namespace: string, name: string) => boolean;
 }
 
-export function addHealthRoutes(router: Router, { missing, obstacles, registry }: HealthRoutesDeps): void {
+export function addHealthRoutes(router: Router, deps: HealthRoutesDeps): void {
+  const { missing, obstacles, registry, maySee } = deps;
   router.get('/health', (ctx) => {
     ctx.body = { status: 'ok' };
   });
@@ -29,7 +33,16 @@ export function addHealthRoutes(router: Router, { missing, obstacles, registry }
   readiness('/ready', missing);
   readiness('/ready-for-calls', obstacles);
   router.get('/metrics', async (ctx) => {
-    ctx.body = await registry.metrics();
+    const text = await registry.metrics();
+    ctx.body = maySee ? withoutFunctions(text, maySee(ctx.req)) : text;
     ctx.set('Content-Type', registry.contentType);
   });
+}
+
+/** The exposition without the series of functions that are not to be seen. Names of Kubernetes hold nothing that is escaped. */
+function withoutFunctions(text: string, maySee: (namespace: string, name: string) => boolean): string {
+  return text.replaceAll(
+    /^[^#\n]*\{[^}\n]*namespace="([^"]*)",function="([^"]*)".*\n/gm,
+    (line, namespace, name) => (maySee(namespace as string, name as string) ? (line as string) : ''),
+  );
 }

@@ -71,6 +71,13 @@ test('a caller inside reaches private functions; an outside address in X-Forward
     headers: { 'X-Forwarded-For': '127.0.0.1, 8.8.8.8' },
   });
   assert.equal(spoofed.status, 404);
+  const metrics = async (headers: Record<string, string>): Promise<string> =>
+    (await callUrl(`${t.url}/metrics`, { headers })).text;
+  const its = /^slimfaas_proxy_requests_total\{namespace="default",function="secret",code="2xx"\} \d+$/m;
+  assert.match(await metrics({}), its);
+  const outside = await metrics({ 'X-Forwarded-For': '8.8.8.8' });
+  assert.doesNotMatch(outside, /secret/);
+  assert.match(outside, /^slimfaas_proxy_client_connections \d+$/m, 'all else is there');
   const inside = await callUrl(`${t.url}/function/secret/`, { headers: { 'X-Forwarded-For': '127.0.0.1' } });
   assert.equal(inside.status, 200);
   t.kube.set({
