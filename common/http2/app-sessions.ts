@@ -3,14 +3,18 @@
  * for a connection waits in order, and hears at once when it cannot be made.
  */
 import { AppSession, type SessionKeeper } from './app-session.ts';
+import type { TargetPool } from '../relay/target-relay.ts';
 import type { Target } from '../relay/types.ts';
+
+/** As the HTTP/1.1 relay keeps its idle connections. */
+const IDLE_MS = 30_000;
 
 export interface SessionTenant {
   onSession(session: AppSession): void;
   onConnectFailed(error: Error): void;
 }
 
-export class AppSessions implements SessionKeeper {
+export class AppSessions implements SessionKeeper, TargetPool {
   readonly target: Target;
   readonly #usable = new Set<AppSession>();
   readonly #waiters = new Set<SessionTenant>();
@@ -21,23 +25,23 @@ export class AppSessions implements SessionKeeper {
     this.target = target;
   }
 
-  get active(): number {
+  get busyCount(): number {
     let sum = 0;
     for (const { active } of this.#usable) sum += active;
     return sum;
   }
 
-  get idle(): number {
+  get idleCount(): number {
     let count = 0;
     for (const { active } of this.#usable) if (active === 0) count++;
     return count;
   }
 
-  get connecting(): number {
+  get connectingCount(): number {
     return this.#connecting ? 1 : 0;
   }
 
-  get waiting(): number {
+  get waitingCount(): number {
     return this.#waiters.size;
   }
 
@@ -63,9 +67,9 @@ export class AppSessions implements SessionKeeper {
     this.#serve(session);
   }
 
-  sweep(now: number, idleMs: number): void {
+  sweep(now: number): void {
     for (const session of this.#usable)
-      if (session.active === 0 && now - session.idleSince >= idleMs) session.close();
+      if (session.active === 0 && now - session.idleSince >= IDLE_MS) session.close();
   }
 
   retire(): void {

@@ -3,6 +3,7 @@
  * left over grows old at the bottom and is closed. Exchanges beyond `maxConnections` wait in order.
  */
 import { Connection, type Keeper, type Tenant } from './connection.ts';
+import type { TargetPool } from './target-relay.ts';
 import type { Target } from './types.ts';
 
 export interface PoolLimits {
@@ -21,7 +22,7 @@ const KEEP_ALIVE_MARGIN_MS = 1_000;
  */
 const MAX_IDLE_FOR_UNREPEATABLE_MS = 1_000;
 
-export class Pool implements Keeper {
+export class Pool implements Keeper, TargetPool {
   readonly target: Target;
   readonly #limits: PoolLimits;
   readonly #idle: Connection[] = [];
