@@ -5,6 +5,7 @@
  */
 import { labelsKey, METRIC_NAME, type Labels } from './labels.ts';
 import { matchesAll, type Matcher } from './matcher.ts';
+import { fixedName, SelectorIndex, type FixedLabel } from './selector-index.ts';
 import type { RangeSeries, SeriesSource, TimedSample } from './values.ts';
 
 export interface SeriesStoreOptions {
@@ -70,8 +71,9 @@ class Store implements SeriesStore {
   readonly #byKey = new Map<string, Series>();
   readonly #byName = new Map<string, Set<Series>>();
   readonly #byTarget = new Map<string, Map<string, Series>>();
-  /** By the metric's name; `undefined` for selectors that do not fix it. */
-  #wanted = new Map<string | undefined, (readonly Matcher[])[]>();
+  /** Series by a label that the selectors of their metric fix. */
+  readonly #byLabel = new Map<string, Set<Series>>();
+  #wanted = new SelectorIndex([]);
   #samples = 0;
   #dropped = 0;
 
@@ -86,24 +88,16 @@ class Store implements SeriesStore {
   }
 
   setWanted(selectors: readonly (readonly Matcher[])[]): void {
-    this.#wanted = new Map();
-    for (const matchers of selectors) {
-      const name = fixedName(matchers);
-      const list = this.#wanted.get(name);
-      if (list) list.push(matchers);
-      else this.#wanted.set(name, [matchers]);
-    }
-    for (const series of this.#byKey.values()) if (!this.#isWanted(series.labels)) this.#remove(series);
+    // Before the new labels are known by which series are sorted: those that go leave the old ones.
+    const wanted = new SelectorIndex(selectors);
+    for (const series of this.#byKey.values()) if (!wanted.wants(series.labels)) this.#remove(series);
+    this.#wanted = wanted;
+    this.#byLabel.clear();
+    for (const series of this.#byKey.values()) this.#sort(series);
   }
 
   wantsName(name: string): boolean {
-    return this.#wanted.has(name) || this.#wanted.has(undefined);
-  }
-
-  #isWanted(labels: Labels): boolean {
-    const matches = (list: readonly (readonly Matcher[])[] | undefined) =>
-      list?.some((matchers) => matchesAll(matchers, labels)) ?? false;
-    return matches(this.#wanted.get(labels.get(METRIC_NAME))) || matches(this.#wanted.get(undefined));
+    return this.#wanted.wantsName(name);
   }
 
   append(labels: Labels, value: number, timeMs: number): boolean {
@@ -111,7 +105,7 @@ class Store implements SeriesStore {
   }
 
   #append(labels: Labels, value: number, timeMs: number): Series | undefined {
-    if (!this.#isWanted(labels)) return undefined;
+    if (!this.#wanted.wants(labels)) return undefined;
     const key = labelsKey(labels);
     const series = this.#byKey.get(key) ?? this.#create(key, labels, timeMs);
     if (series && this.#push(series, value, timeMs)) return series;
@@ -128,7 +122,22 @@ class Store implements SeriesStore {
     const named = this.#byName.get(name);
     if (named) named.add(series);
     else this.#byName.set(name, new Set([series]));
+    this.#sort(series);
     return series;
+  }
+
+  #sort(series: Series): void {
+    for (const key of this.#labelKeys(series)) {
+      const alike = this.#byLabel.get(key);
+      if (alike) alike.add(series);
+      else this.#byLabel.set(key, new Set([series]));
+    }
+  }
+
+  *#labelKeys({ labels }: Series): Iterable<string> {
+    const name = labels.get(METRIC_NAME) ?? '';
+    for (const label of this.#wanted.labelsOf(name))
+      yield labelKey(name, { label, value: labels.get(label) ?? '' });
   }
 
   /** Times only rise; a clock that jumped back takes the samples of the future with it. */
@@ -208,12 +217,22 @@ class Store implements SeriesStore {
     const named = this.#byName.get(name);
     named?.delete(series);
     if (named?.size === 0) this.#byName.delete(name);
+    for (const key of this.#labelKeys(series)) {
+      const alike = this.#byLabel.get(key);
+      alike?.delete(series);
+      if (alike?.size === 0) this.#byLabel.delete(key);
+    }
   }
 
   #select(matchers: readonly Matcher[]): Iterable<Series> {
+    return [...this.#candidates(matchers)].filter((series) => matchesAll(matchers, series.labels));
+  }
+
+  #candidates(matchers: readonly Matcher[]): Iterable<Series> {
     const name = fixedName(matchers);
-    const candidates = name === undefined ? this.#byKey.values() : (this.#byName.get(name) ?? []);
-    return [...candidates].filter((series) => matchesAll(matchers, series.labels));
+    if (name === undefined) return this.#byKey.values();
+    const key = this.#wanted.keyOf(matchers);
+    return (key ? this.#byLabel.get(labelKey(name, key)) : this.#byName.get(name)) ?? [];
   }
 
   latest(matchers: readonly Matcher[], fromMs: number, toMs: number): readonly TimedSample[] {
@@ -246,9 +265,9 @@ function withoutStale(times: number[], values: number[]): { times: number[]; val
   };
 }
 
-/** The metric's name, where a selector fixes it. */
-function fixedName(matchers: readonly Matcher[]): string | undefined {
-  return matchers.find((matcher) => matcher.label === METRIC_NAME && matcher.op === '=')?.value;
+/** Unambiguous: a name and a label hold no space. */
+function labelKey(name: string, { label, value }: FixedLabel): string {
+  return `${name} ${label} ${value}`;
 }
 
 /** How many of the rising `times` are not above `limitMs`. */
