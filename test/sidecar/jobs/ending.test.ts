@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { encodeState } from '../../../common/jobs/state.ts';
 import { readDeadHistory } from '../../../common/jobs/dead.ts';
 import { JOBS_STREAM } from '../../../common/jobs/streams.ts';
-import { resultSubject } from '../../../common/subjects.ts';
+import { consumerName, resultSubject } from '../../../common/subjects.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { App, holding } from '../support/app.ts';
 import { FN, policy, startJobWorld } from '../support/job-world.ts';
@@ -28,6 +28,27 @@ describe('jobs when something ends', () => {
     assert.equal(state.tries[0]?.pod, 'fn-1');
     assert.equal(app.requests[1]?.header('slimfaas-try-number'), '0');
     assert.equal(app.requests[1]?.header('slimfaas-element-id'), job.id);
+  });
+
+  it('a job that runs for longer than the ack wait is kept alive: run once', async () => {
+    // Above the 5 s between two signs of life.
+    await using world = await startJobWorld({ ackWaitMs: 7_000 });
+    const { handler, held, releaseAll } = holding();
+    await using app = await new App(handler).listen();
+    await world.sidecar(app.port, { 'parallel-per-pod': 1, 'async-policy': policy([], 60) });
+    const job = await world.publish();
+    await waitFor(() => held.length === 1, { what: 'it runs' });
+    // Another one, taken by a consumer that gives no sign: when that comes again, the ack wait has passed for both.
+    const other = await world.publish();
+    const consumer = await world.jetstream.js.consumers.get(JOBS_STREAM, consumerName(FN));
+    const first = await consumer.next({ expires: 10_000 });
+    assert.equal(first?.seq, other.seq);
+    const again = await consumer.next({ expires: 20_000 });
+    assert.deepEqual([again?.seq, again?.redelivered], [other.seq, true]);
+    again?.term();
+    releaseAll();
+    const state = await world.ended(job);
+    assert.deepEqual([app.count, state.tries.length], [1, 1]);
   });
 
   it('a drain finishes what runs and takes nothing new', async () => {
