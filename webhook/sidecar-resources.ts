@@ -38,12 +38,15 @@ export function sidecarResources(given: SidecarResources = {}): Resources {
  * @param memoryLimit a Kubernetes quantity; undefined: that of {@link DEFAULTS}
  */
 export function sidecarNodeOptions(memoryLimit = DEFAULTS.limits['memory'] ?? ''): string {
-  const heapMiB = Math.max(LEAST_HEAP_MIB, Math.floor(quantity(memoryLimit) / 2 / 2 ** 20));
+  const half = Math.floor(quantity(memoryLimit) / 2 / 2 ** 20);
+  const heapMiB = Math.min(Math.max(half, LEAST_HEAP_MIB), MOST_HEAP_MIB);
   return `--max-semi-space-size=8 --max-old-space-size=${heapMiB}`;
 }
 
 /** An idle sidecar's heap is 15. */
 const LEAST_HEAP_MIB = 32;
+/** Nothing in a sidecar grows to it; and `1E` of memory is a valid limit, but no option of Node's. */
+const MOST_HEAP_MIB = 4_096;
 
 const SUFFIXES: Readonly<Record<string, number>> = {
   n: 1e-9,
