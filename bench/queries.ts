@@ -1,6 +1,7 @@
 /**
  * What do triggers with PromQL cost when every function has one of its own? One scrape of all their series, and one
- * evaluation of all queries, as the scaler does each scrape interval; at two sizes, because what matters is how it grows.
+ * evaluation of all queries, as the scaler does each scrape interval; at two sizes, because what matters is how it
+ * grows.
  */
 import { labelsOf } from '../scaler/promql/labels.ts';
 import { compileQuery, createSeriesStore, queryNumber } from '../scaler/promql/query.ts';

@@ -13,6 +13,10 @@ export class LatencyCounts {
   readonly counts: number[] = Array.from({ length: LATENCY_BUCKETS.length + 1 }, () => 0);
   sumSeconds = 0;
 
+  get isEmpty(): boolean {
+    return this.counts.every((count) => count === 0);
+  }
+
   observe(seconds: number): void {
     this.sumSeconds += seconds;
     let bucket = 0;

@@ -18,7 +18,7 @@ export interface Described<V> {
   readonly read: () => Iterable<readonly [Labels, V]>;
 }
 
-/** A counter for the hot path: prom-client hashes the labels at each increment, which costs a call half a microsecond. */
+/** A counter for the hot path: prom-client hashes the labels at each increment, half a microsecond of a call. */
 export function readCounter(registry: Registry, { name, help, labelNames, read }: Described<number>): void {
   new Counter({
     name,

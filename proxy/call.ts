@@ -32,7 +32,7 @@ export interface CallRequest {
   readonly head: RequestHead;
   readonly body: BodySource;
   readonly sink: ResponseSink;
-  /** Asked only when it has to wait. */
+  /** Asked each time that it begins or ends to wait: always the same. */
   readonly heldBytes: number;
   /** Answers with an error of our own; nothing has been answered yet. */
   readonly fail: (error: ReasonError) => void;

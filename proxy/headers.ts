@@ -58,7 +58,7 @@ function ownField(name: string): number {
     case 0x68: // h
       return name.length === 4 && name.toLowerCase() === 'host' ? HOST : 0;
     case 0x73: // s
-      return name.length > 9 && name.slice(0, 9).toLowerCase() === 'slimfaas-' ? INTERNAL : 0;
+      return name.length >= 9 && name.slice(0, 9).toLowerCase() === 'slimfaas-' ? INTERNAL : 0;
     case 0x74: // t
       return name.length === 11 && name.toLowerCase() === 'traceparent' ? TRACE : 0;
     case 0x78: // x

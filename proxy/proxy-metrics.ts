@@ -110,15 +110,20 @@ function registerCallCounts(registry: Registry): Set<CallCounts> {
     name: 'slimfaas_proxy_request_duration_seconds',
     help: "From a call's head to the end of its answer",
     labelNames: FUNCTION,
-    read: () => [...shown].map(({ labels, duration }) => [labels, duration]),
+    read: () => [...shown].flatMap(({ labels, duration }) => unlessEmpty(labels, duration)),
   });
   latencyHistogram(registry, {
     name: 'slimfaas_proxy_wait_seconds',
     help: 'From a call to its place in a pod',
     labelNames: FUNCTION,
-    read: () => [...shown].map(({ labels, wait }) => [labels, wait]),
+    read: () => [...shown].flatMap(({ labels, wait }) => unlessEmpty(labels, wait)),
   });
   return shown;
+}
+
+/** A function that only gets jobs costs no series of calls. */
+function unlessEmpty(labels: Labels, latency: LatencyCounts): [Labels, LatencyCounts][] {
+  return latency.isEmpty ? [] : [[labels, latency]];
 }
 
 function endedByCode({ labels, ended }: CallCounts): [Labels, number][] {

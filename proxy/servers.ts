@@ -60,7 +60,8 @@ export function createServers(config: ProxyConfig, state: ProxyState, deps: Serv
   const app = createApp({
     log: deps.log,
     addRoutes(router: Router) {
-      addHealthRoutes(router, { ...deps, maySee: (req) => seenBy(state, req) });
+      const sees = (req: IncomingMessage) => seenBy(state, req);
+      addHealthRoutes(router, config['show-private'] ? deps : { ...deps, maySee: sees });
       addStatusRoutes(router, { ...common, showPrivate: config['show-private'] });
       addWakeRoutes(router, common);
       addJobRoutes(router, common);
@@ -99,9 +100,8 @@ export function createServers(config: ProxyConfig, state: ProxyState, deps: Serv
 
 /** For `/metrics`, which on this port is anybody's: a function that a caller may not call is not named to him. */
 function seenBy({ lookup }: ProxyState, req: IncomingMessage): (namespace: string, name: string) => boolean {
-  const hidden = new Set(lookup.everything().map(({ id }) => functionKey(id)));
-  for (const { id } of lookup.visibleTo(req)) hidden.delete(functionKey(id));
-  return (namespace, name) => !hidden.has(functionKey({ namespace, name }));
+  const visible = new Set(lookup.visibleTo(req).map(({ id }) => functionKey(id)));
+  return (namespace, name) => visible.has(functionKey({ namespace, name }));
 }
 
 function createHttp2(config: ProxyConfig, clock: Clock, onStream: Http2EdgeOptions['onStream']): Http2Edge {

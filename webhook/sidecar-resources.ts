@@ -32,13 +32,14 @@ export function sidecarResources(given: SidecarResources = {}): Resources {
 }
 
 /**
- * NODE_OPTIONS that fit V8's heap into a container of `memoryLimit`: half of it for what lives long, since buffers and
- * Node itself need the rest, and 8 MiB where V8 would keep 16 of what is young, up to three times over. Without the first,
- * V8 puts off collecting what 1,000 WebSockets left until it is 200 MB (docs/decisions/sidecar-weight.md).
+ * NODE_OPTIONS that fit V8's heap into a container of `memoryLimit`: half of it for what lives long, since buffers
+ * and Node itself need the rest, and 8 MiB where V8 would keep 16 of what is young, up to three times over. Without
+ * the first, V8 puts off collecting what 1,000 WebSockets left until it is 200 MB (docs/decisions/sidecar-weight.md).
  * @param memoryLimit a Kubernetes quantity; undefined: that of {@link DEFAULTS}
  */
 export function sidecarNodeOptions(memoryLimit = DEFAULTS.limits['memory'] ?? ''): string {
-  const half = Math.floor(quantity(memoryLimit) / 2 / 2 ** 20);
+  const bytes = quantity(memoryLimit) || quantity(DEFAULTS.limits['memory'] as string); // 0: no limit
+  const half = Math.floor(bytes / 2 / 2 ** 20);
   const heapMiB = Math.min(Math.max(half, LEAST_HEAP_MIB), MOST_HEAP_MIB);
   return `--max-semi-space-size=8 --max-old-space-size=${heapMiB}`;
 }

@@ -6,7 +6,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { http } from '../node-http.ts';
 import { cutUnreadBody } from '../reason-answer.ts';
 import type { Duplex } from 'node:stream';
-import { closeIdleConnections } from './idle-connections.ts';
+import { watchIdleConnections } from './idle-connections.ts';
 import { announcesBody } from './node-body.ts';
 import { isTunnelRequest } from '../tunnel/is-tunnel-request.ts';
 import { isRefused, refuseRest } from './serve-head.ts';
@@ -95,7 +95,7 @@ export function createEdgeServer(
   server.maxHeadersCount = 0; // Node would drop the rest without a word
   server.maxRequestsPerSocket = all.maxRequestsPerConnection;
   if (all.maxConnections > 0) server.maxConnections = all.maxConnections;
-  closeIdleConnections(server, all.keepAliveMs);
+  watchIdleConnections(server, all.keepAliveMs);
   server.on('checkContinue', handle);
   server.on('drop', () => onLimit('connections'));
   server.on('clientError', (error: ClientError, socket) => {

@@ -1,6 +1,6 @@
 /**
- * The life of an exchange, whatever carries it: connect → head → body → over, each phase left once, its clocks, and,
- * whatever happens, exactly one Outcome. How a request is sent and its answer read is its heirs' business: HTTP/1.1
+ * The life of an exchange, whatever carries it: connect → head → body → over, each phase left once, its clocks,
+ * and, whatever happens, exactly one Outcome. How a request is sent and its answer read is its heirs' business: HTTP/1.1
  * (exchange.ts) and HTTP/2 (../http2/app-exchange.ts). A base class and not an object beside them, because a call
  * would pay for one more object and for the calls between the two.
  */
@@ -120,13 +120,16 @@ export abstract class ExchangeLife implements Exchange, SendListener, Listed {
   }
 
   #progress(phase: Progress['phase']): Progress {
+    const { sender } = this;
+    // While an upload is held back nobody reads from its caller, and so nobody would hear that he has left.
+    const isUploading = phase === 'body' && sender?.isSent !== true;
     return {
       phase,
       startedAt: this.#startedAt,
       connectingSince: this.#connectingSince,
       activeAt: this.#activeAt,
-      awaitsContinue: this.sender?.awaitsContinue === true,
-      awaitsCaller: this.isHeld || this.sender?.awaitsCaller === true,
+      awaitsContinue: sender?.awaitsContinue === true,
+      awaitsCaller: this.isHeld || isUploading || sender?.awaitsCaller === true,
     };
   }
 

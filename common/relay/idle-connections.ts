@@ -25,8 +25,14 @@ export function giveAway(socket: Socket): void {
   givenAway.add(socket);
 }
 
-/** @param idleMs from the last byte to the end of an idle connection */
-export function closeIdleConnections(server: Server, idleMs: number): void {
+/**
+ * Clients are told `idleMs` and may use a connection until then: it ends a second later, as Node's own timer would end
+ * it, so that a request sent at the last moment does not meet a closing connection.
+ */
+const MARGIN_MS = 1_000;
+
+/** @param idleMs from the last byte on, what the clients are told */
+export function watchIdleConnections(server: Server, idleMs: number): void {
   const watched = new RunningList<WatchedConnection>();
   let timer: NodeJS.Timeout | undefined;
   const look = (): void => {
@@ -68,6 +74,6 @@ class WatchedConnection implements Listed {
     if (_httpMessage || bytesWritten === 0 || bytes !== this.#bytes) {
       this.#bytes = bytes;
       this.#sinceMs = now;
-    } else if (now - this.#sinceMs >= idleMs) this.#socket.destroy();
+    } else if (now - this.#sinceMs >= idleMs + MARGIN_MS) this.#socket.destroy();
   }
 }

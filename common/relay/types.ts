@@ -108,7 +108,10 @@ export interface Timeouts {
    * `body`. Before that, a caller who does not send the body that the upstream waits for: phase `send`.
    */
   readonly idleMs: number;
-  /** Where the upstream may be silent for longer in an answer than a caller may be who is to read or send. */
+  /**
+   * Where the upstream may be silent for longer in an answer than a caller may be who is to read or send. It
+   * counts once the request is sent: until then a caller who has left may not be noticed.
+   */
   readonly silenceMs?: number;
   /** From the start to the end: phase `head` or `body`, wherever it was. */
   readonly totalMs?: number;

@@ -39,10 +39,13 @@ export function addHealthRoutes(router: Router, deps: HealthRoutesDeps): void {
   });
 }
 
-/** The exposition without the series of functions that are not to be seen. Names of Kubernetes hold nothing that is escaped. */
+/**
+ * The exposition without the series of functions that are not to be seen; one whose function cannot be read from its
+ * labels is left out. Names of Kubernetes hold nothing that is escaped.
+ */
 function withoutFunctions(text: string, maySee: (namespace: string, name: string) => boolean): string {
-  return text.replaceAll(
-    /^[^#\n]*\{[^}\n]*namespace="([^"]*)",function="([^"]*)".*\n/gm,
-    (line, namespace, name) => (maySee(namespace as string, name as string) ? (line as string) : ''),
-  );
+  return text.replaceAll(/^[^#\n]*\bfunction="([^"]*)".*\n/gm, (line, name: string) => {
+    const namespace = /\bnamespace="([^"]*)"/.exec(line as string)?.[1];
+    return namespace !== undefined && maySee(namespace, name) ? (line as string) : '';
+  });
 }

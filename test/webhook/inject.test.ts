@@ -138,6 +138,7 @@ describe('the environment of the sidecar', () => {
     const usual = sidecarEnv(inject().pod)['NODE_OPTIONS'];
     assert.equal(usual, '--max-semi-space-size=8 --max-old-space-size=128');
     assert.match(sidecarNodeOptions('1Gi'), /--max-old-space-size=512$/);
+    assert.equal(sidecarNodeOptions('0'), usual, 'no limit is no reason to take all');
     assert.match(sidecarNodeOptions('1E'), /--max-old-space-size=4096$/);
     assert.match(sidecarNodeOptions('20M'), /--max-old-space-size=32$/, 'never too small to start');
     const env = { ...process.env, NODE_OPTIONS: usual };

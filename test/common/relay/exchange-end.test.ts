@@ -92,6 +92,20 @@ describe('deadlines', () => {
     assert.ok(outcome.kind === 'timeout' && outcome.phase === 'body');
   });
 
+  it('idle: nor is an upload that the upstream reads no further, whose caller could leave unseen', async (t) => {
+    const upstream = await rawUpstream(t);
+    const body = new HandBody(undefined);
+    const timeouts = { ...PATIENT, idleMs: 100, silenceMs: 0 };
+    const running = start(testRelay(t), { target: upstream.target, head: POST, body, timeouts });
+    const wire = await upstream.wire(0);
+    await wire.contains('\r\n\r\n');
+    wire.socket.pause();
+    wire.send('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no');
+    while (body.consumer?.data(Buffer.alloc(65_536))) await new Promise((resolve) => setImmediate(resolve));
+    const outcome = await running.done;
+    assert.ok(outcome.kind === 'timeout' && outcome.phase === 'body');
+  });
+
   it('idle: an answer that moves lives longer than the limit', async (t) => {
     const upstream = await rawUpstream(t);
     const running = start(testRelay(t), { target: upstream.target, timeouts: { ...PATIENT, idleMs: 400 } });

@@ -42,7 +42,9 @@ function requestWith(...rawHeaders: string[]): IncomingMessage {
     url: '/',
     httpVersionMinor: 1,
     rawHeaders,
-    headers: { [rawHeaders[0]?.toLowerCase() ?? '']: rawHeaders[1] },
+    headers: Object.fromEntries(
+      rawHeaders.flatMap((name, i) => (i % 2 === 0 ? [[name.toLowerCase(), rawHeaders[i + 1]]] : [])),
+    ),
     socket: {},
   } as unknown as IncomingMessage;
 }

@@ -86,10 +86,10 @@ export async function startJobProxy(
   };
 }
 
-/** A private function is unknown to callers from outside, and listed with --show-private alone. */
+/** A private function is unknown to callers from outside; the metrics port has it. */
 async function isKnown(proxy: TestProxy, name: string): Promise<boolean> {
   const gauge = `slimfaas_proxy_waiting_requests{namespace="default",function="${name}"}`;
-  return (await (await fetch(`${proxy.url}/metrics`)).text()).includes(gauge);
+  return (await (await fetch(`${proxy.metricsUrl}/metrics`)).text()).includes(gauge);
 }
 
 export function elementIdOf(answer: Answer): string {

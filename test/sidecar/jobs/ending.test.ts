@@ -31,8 +31,8 @@ describe('jobs when something ends', () => {
   });
 
   it('a job that runs for longer than the ack wait is kept alive: run once', async () => {
-    // Above the 5 s between two signs of life.
-    await using world = await startJobWorld({ ackWaitMs: 7_000 });
+    // Well above the 5 s between two signs of life.
+    await using world = await startJobWorld({ ackWaitMs: 10_000 });
     const { handler, held, releaseAll } = holding();
     await using app = await new App(handler).listen();
     await world.sidecar(app.port, { 'parallel-per-pod': 1, 'async-policy': policy([], 60) });
