@@ -10,7 +10,7 @@ import { promisify } from 'node:util';
 import { startNats } from '../test/helpers/nats.ts';
 import { ownAddress } from '../test/helpers/addresses.ts';
 import { median, type Bench, type BenchOptions, type Row } from './lib/bench.ts';
-import type { LoadResult } from './lib/load.ts';
+import type { LoadResult } from './lib/load-result.ts';
 import { freePort, nodeCommand, startSubject, type Subject, type SubjectCommand } from './lib/subject.ts';
 
 const run = promisify(execFile);

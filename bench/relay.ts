@@ -14,7 +14,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { median, type Bench, type BenchOptions, type Row } from './lib/bench.ts';
-import type { LoadResult } from './lib/load.ts';
+import type { LoadResult } from './lib/load-result.ts';
 import { findNginx, startNginx } from './lib/nginx.ts';
 import { joined, podAddresses, POD_PORT, startProxyHop, startSidecarHop } from './lib/hops.ts';
 import { freePort, nodeCommand, runningSubject, startSubject, type Subject } from './lib/subject.ts';

@@ -11,7 +11,7 @@ import { silentLog } from '../common/log.ts';
 import { median, type Bench, type BenchOptions, type Row } from './lib/bench.ts';
 import { limitCpu } from './lib/cpu-quota.ts';
 import { podAddresses, POD_PORT, startProxyHop } from './lib/hops.ts';
-import type { LoadResult } from './lib/load.ts';
+import type { LoadResult } from './lib/load-result.ts';
 import { nodeCommand, startSubject, type Subject } from './lib/subject.ts';
 
 const run = promisify(execFile);

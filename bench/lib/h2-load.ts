@@ -7,7 +7,7 @@
  * Prints one JSON line, as load.ts does.
  */
 import { connect, type ClientHttp2Session } from 'node:http2';
-import type { LoadResult } from './load.ts';
+import { printResult } from './load-result.ts';
 
 const STREAMS_A_CONNECTION = 4;
 
@@ -52,14 +52,4 @@ await Promise.all(
   Array.from({ length: Number(streams) }, (_, i) => caller(sessions[i % connections] as ClientHttp2Session)),
 );
 for (const session of sessions) session.close();
-const sorted = Float64Array.from(latencies).toSorted();
-const at = (p: number) => Math.round((sorted[Math.floor(sorted.length * p)] ?? 0) * 1_000);
-const seconds = (performance.now() - startedAt) / 1_000;
-const result: LoadResult = {
-  requests: latencies.length,
-  errors,
-  seconds,
-  p50Micros: at(0.5),
-  p99Micros: at(0.99),
-};
-process.stdout.write(`${JSON.stringify(result)}\n`);
+printResult(latencies, errors, startedAt);

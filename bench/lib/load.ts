@@ -8,14 +8,7 @@
  * With BODY-BYTES it posts a body of that size. Prints one JSON line: requests, seconds, p50 and p99 in µs.
  */
 import { connect, type Socket } from 'node:net';
-
-export interface LoadResult {
-  readonly requests: number;
-  readonly errors: number;
-  readonly seconds: number;
-  readonly p50Micros: number;
-  readonly p99Micros: number;
-}
+import { printResult } from './load-result.ts';
 
 const [port, path, connections, milliseconds, maxRequests, bodyBytes] = process.argv.slice(2);
 const deadline = performance.now() + Number(milliseconds);
@@ -33,17 +26,7 @@ const startedAt = performance.now();
 
 function finishOne(): void {
   if (--open > 0) return;
-  const seconds = (performance.now() - startedAt) / 1_000;
-  const sorted = Float64Array.from(latencies).toSorted();
-  const at = (p: number) => Math.round((sorted[Math.floor(sorted.length * p)] ?? 0) * 1_000);
-  const result: LoadResult = {
-    requests: latencies.length,
-    errors,
-    seconds,
-    p50Micros: at(0.5),
-    p99Micros: at(0.99),
-  };
-  process.stdout.write(`${JSON.stringify(result)}\n`);
+  printResult(latencies, errors, startedAt);
 }
 
 class Client {
