@@ -125,7 +125,8 @@ const NATS = object({
 
 export function valuesSchema(): Schema {
   return {
-    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    // Of the drafts the one that every Helm 3 reads; 2020-12 came with 3.18.
+    $schema: 'http://json-schema.org/draft-07/schema#',
     description: 'Rendered by `npm run manifests` from manifests/values-schema.ts and the parts’ flags.',
     ...object({
       // What helm hands to a chart that is part of another one.
