@@ -173,6 +173,14 @@ function labelsOf(workload: Manifest): Labels {
   return templateOf(workload).metadata?.labels ?? {};
 }
 
+test('in a namespace of another name nothing points at the one that it usually has', async () => {
+  const values = { createNamespace: true, webhook: { certManager: { issuer: 'ca' } } };
+  const { stdout } = await helmTemplate(values, '--namespace', 'functions');
+  const text = stdout.replaceAll(/^# Source: .*$/gm, '').replaceAll(/^ *#.*$/gm, '');
+  assert.doesNotMatch(text, /namespace: ['"]?slimfaas\b|slimfaas\.svc|inject-ca-from: slimfaas/);
+  assert.match(text, /service: \{ name: slimfaas-webhook, namespace: functions,/);
+});
+
 test('a flag is either the chart’s own or a value', () => {
   for (const [part, own] of Object.entries(OWN_FLAGS)) {
     const known = new Set(Object.keys(TABLES[part] as FlagTable));
