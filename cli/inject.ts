@@ -9,7 +9,8 @@ import type { Argv } from 'yargs';
 import { checkFlag } from '../common/flags.ts';
 import { UsageError } from '../common/errors.ts';
 import { VERSION } from '../common/version.ts';
-import { webhookFlags } from '../webhook/flags.ts';
+import { sidecarDefaultsOf, webhookFlags } from '../webhook/flags.ts';
+import type { SidecarDefaults } from '../webhook/sidecar-container.ts';
 import { injectManifests, type Finding, type ManifestReport } from './inject-manifests.ts';
 
 /** What the command needs of the world; tests hand in their own. */
@@ -23,14 +24,13 @@ export interface InjectIo {
 export interface InjectArguments {
   readonly file: string;
   readonly check: boolean;
-  readonly image: string;
-  readonly nats: string;
+  readonly sidecar: SidecarDefaults;
 }
 
 export async function runInject(args: InjectArguments, io: InjectIo): Promise<void> {
   const source = args.file === '-' ? 'stdin' : args.file;
   const input = await readInput(args.file, io);
-  const report = injectManifests(source, input, { image: args.image, nats: args.nats, version: VERSION });
+  const report = injectManifests(source, input, { ...args.sidecar, version: VERSION });
   if (!args.check) io.write(report.output);
   for (const line of complaints(report)) io.complain(line);
   const has = (severity: Finding['severity']) => report.findings.some((found) => found.severity === severity);
@@ -84,14 +84,22 @@ export const injectCommand = {
         type: 'string',
         requiresArg: true,
         describe: 'NATS servers for the sidecar',
+      })
+      .option('sidecar-user', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'user id of the sidecar; none: the namespace gives one, as OpenShift does',
       }),
   handler: async (argv: Readonly<Record<string, unknown>>): Promise<void> => {
     await runInject(
       {
         file: String(argv['filename']),
         check: argv['check'] === true,
-        image: flag('sidecar-image', argv),
-        nats: flag('sidecar-nats', argv),
+        sidecar: sidecarDefaultsOf({
+          'sidecar-image': flag('sidecar-image', argv),
+          'sidecar-nats': flag('sidecar-nats', argv),
+          'sidecar-user': flag('sidecar-user', argv),
+        }),
       },
       {
         stdin: process.stdin,
@@ -103,7 +111,10 @@ export const injectCommand = {
   },
 };
 
-function flag(name: 'sidecar-image' | 'sidecar-nats', argv: Readonly<Record<string, unknown>>): string {
+function flag(
+  name: 'sidecar-image' | 'sidecar-nats' | 'sidecar-user',
+  argv: Readonly<Record<string, unknown>>,
+): string {
   const given = argv[name];
   const table = webhookFlags[name];
   return given === undefined ? table.default : String(checkFlag(`--${name}`, table, String(given)));

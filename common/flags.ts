@@ -11,7 +11,13 @@ interface FlagBase {
 }
 
 export type Flag =
-  | (FlagBase & { readonly type: 'string'; readonly default: string; readonly choices?: readonly string[] })
+  | (FlagBase & {
+      readonly type: 'string';
+      readonly default: string;
+      readonly choices?: readonly string[];
+      /** For what is neither a choice nor free text; `allowed` finishes the sentence "use …". */
+      readonly form?: { readonly fits: (text: string) => boolean; readonly allowed: string };
+    })
   | (FlagBase & {
       readonly type: 'int' | 'number';
       readonly default: number;
@@ -54,6 +60,7 @@ export function checkFlag(
     case 'string':
       if (flag.choices && !flag.choices.includes(text))
         throw bad(origin, text, `one of ${flag.choices.join(', ')}`);
+      if (flag.form && !flag.form.fits(text)) throw bad(origin, text, flag.form.allowed);
       return text;
     case 'boolean':
       if (text !== 'true' && text !== 'false') throw bad(origin, text, 'true or false');
@@ -124,7 +131,7 @@ function splitArgv(table: FlagTable, argv: readonly string[]): Map<string, strin
 function allowed(flag: Flag): string {
   if (flag.type === 'int' || flag.type === 'number') return rangeText(flag);
   if (flag.type === 'string' && flag.choices) return `one of ${flag.choices.join(', ')}`;
-  return flag.type;
+  return flag.type === 'string' && flag.form ? flag.form.allowed : flag.type;
 }
 
 function rangeText(flag: { type: 'int' | 'number'; min?: number; max?: number }): string {

@@ -1,6 +1,7 @@
 /** Flags of `slimfaas webhook`; the defaults are those of `manifests/install.yaml`. */
 import type { FlagTable } from '../common/flags.ts';
 import { LOG_LEVEL_FLAG } from '../common/log.ts';
+import type { SidecarDefaults } from './sidecar-container.ts';
 
 export const webhookFlags = {
   host: { type: 'string', default: '0.0.0.0', group: 'Listening', describe: 'address to listen on' },
@@ -59,6 +60,16 @@ export const webhookFlags = {
     group: 'Injection',
     describe: 'NATS servers as injected sidecars reach them, from any namespace; several by commas',
   },
+  'sidecar-user': {
+    type: 'string',
+    default: '65532',
+    form: {
+      fits: (text) => text === 'none' || (/^[1-9]\d{0,9}$/.test(text) && Number(text) <= 2_147_483_647),
+      allowed: 'a user id from 1 to 2147483647, or none: the namespace gives one, as OpenShift does',
+    },
+    group: 'Injection',
+    describe: 'user id of the injected sidecar; none: the namespace gives one, as OpenShift does',
+  },
   'cert-dir': {
     type: 'string',
     default: '',
@@ -106,3 +117,15 @@ export const webhookFlags = {
   },
   'log-level': LOG_LEVEL_FLAG,
 } as const satisfies FlagTable;
+
+/** What the flags say of every sidecar, for the webhook and for `slimfaas inject`. */
+export function sidecarDefaultsOf(
+  flags: Readonly<Record<'sidecar-image' | 'sidecar-nats' | 'sidecar-user', string>>,
+): SidecarDefaults {
+  const user = flags['sidecar-user'];
+  return {
+    image: flags['sidecar-image'],
+    nats: flags['sidecar-nats'],
+    user: user === 'none' ? undefined : Number(user),
+  };
+}

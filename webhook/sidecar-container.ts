@@ -24,6 +24,8 @@ export interface SidecarFacts {
 export interface SidecarDefaults {
   readonly image: string;
   readonly nats: string;
+  /** undefined: the namespace gives one. */
+  readonly user: number | undefined;
 }
 
 export function sidecarContainer(facts: SidecarFacts, defaults: SidecarDefaults): V1Container {
@@ -47,7 +49,8 @@ export function sidecarContainer(facts: SidecarFacts, defaults: SidecarDefaults)
       capabilities: { drop: ['ALL'] },
       readOnlyRootFilesystem: true,
       runAsNonRoot: true,
-      runAsUser: 65_532,
+      // Where nothing is said the image's own user counts, unless the cluster fills in one of the namespace's range.
+      ...(defaults.user === undefined ? {} : { runAsUser: defaults.user }),
       seccompProfile: { type: 'RuntimeDefault' },
     },
   };

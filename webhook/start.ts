@@ -12,7 +12,8 @@ import { startAdmin } from './admin.ts';
 import { keepCertificate } from '../common/tls/certificate-keeper.ts';
 import type { CertificateSource, KeyPair } from '../common/tls/key-pair.ts';
 import { fileCertificates } from './file-certificates.ts';
-import type { webhookFlags } from './flags.ts';
+import { sidecarDefaultsOf, type webhookFlags } from './flags.ts';
+import type { InjectOptions } from './inject.ts';
 import { certificateCluster } from './kube.ts';
 import { createWebhookMetrics } from './metrics.ts';
 import { ownCertificates } from './own-certificates.ts';
@@ -82,8 +83,8 @@ export async function startWebhook(config: WebhookConfig, deps: WebhookDeps): Pr
   };
 }
 
-function injectOptions(config: WebhookConfig): { image: string; nats: string; version: string } {
-  return { image: config['sidecar-image'], nats: config['sidecar-nats'], version: VERSION };
+function injectOptions(config: WebhookConfig): InjectOptions {
+  return { ...sidecarDefaultsOf(config), version: VERSION };
 }
 
 function certificateSource(config: WebhookConfig, deps: WebhookDeps): CertificateSource {

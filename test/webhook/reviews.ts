@@ -9,6 +9,7 @@ import { reviewPod, type AdmissionResponse } from '../../webhook/review.ts';
 export const OPTIONS: InjectOptions = {
   image: 'example/slimfaas:1',
   nats: 'nats://10.96.0.10:4222',
+  user: 65_532,
   version: '0.0.0-test',
 };
 

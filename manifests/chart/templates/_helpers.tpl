@@ -1,0 +1,125 @@
+{{/* What the templates share. A part is named by its command: proxy, scaler, webhook. */}}
+
+{{/* @param the component's name */}}
+{{- define "slimfaas.labels" -}}
+{ app.kubernetes.io/name: slimfaas, app.kubernetes.io/component: {{ . }} }
+{{- end }}
+
+{{- define "slimfaas.image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+
+{{- define "slimfaas.nats" -}}
+{{- .Values.nats.url | default "nats://$(SLIMFAAS_NATS_SERVICE_HOST):$(SLIMFAAS_NATS_SERVICE_PORT)" -}}
+{{- end }}
+
+{{- define "slimfaas.hasFixedUser" -}}
+{{- if ne (toString .Values.user) "none" }}true{{ end -}}
+{{- end }}
+
+{{/* A pod's placement and rights; the user id as a list: root, id. */}}
+{{- define "slimfaas.podSecurity" -}}
+{{- $root := index . 0 }}
+{{- $user := index . 1 -}}
+securityContext:
+  runAsNonRoot: true
+  {{- if include "slimfaas.hasFixedUser" $root }}
+  runAsUser: {{ int64 $user }}
+  runAsGroup: {{ int64 $user }}
+  {{- end }}
+  seccompProfile: { type: RuntimeDefault }
+{{- end }}
+
+{{- define "slimfaas.containerSecurity" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  capabilities: { drop: [ALL] }
+  readOnlyRootFilesystem: true
+{{- end }}
+
+{{/* @param the values of a part */}}
+{{- define "slimfaas.placement" -}}
+{{- with .nodeSelector }}
+nodeSelector: {{ toJson . }}
+{{- end }}
+{{- with .tolerations }}
+tolerations: {{ toJson . }}
+{{- end }}
+{{- end }}
+
+{{- define "slimfaas.pullSecrets" -}}
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* @param the component's name */}}
+{{- define "slimfaas.spread" -}}
+topologySpreadConstraints:
+  - maxSkew: 1
+    topologyKey: kubernetes.io/hostname
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels: {{ include "slimfaas.labels" . }}
+{{- end }}
+
+{{/* @param a list: root, port */}}
+{{- define "slimfaas.scrape" -}}
+{{- if (index . 0).Values.metrics.annotations }}
+annotations: { prometheus.io/scrape: 'true', prometheus.io/port: '{{ index . 1 }}' }
+{{- end }}
+{{- end }}
+
+{{/* Flags as their variables; toJson, because a template prints a large number as 2.68435456e+08. */}}
+{{- define "slimfaas.flags" -}}
+{{- range $flag, $value := . }}
+- name: SLIMFAAS_{{ $flag | upper | replace "-" "_" }}
+  value: {{ if kindIs "slice" $value }}{{ join "," $value | quote }}{{ else if kindIs "string" $value }}{{ $value | quote }}{{ else }}{{ toJson $value | quote }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{- define "slimfaas.liveness" -}}
+livenessProbe:
+  httpGet: { path: /health, port: {{ . }} }
+  periodSeconds: 10
+  timeoutSeconds: 3
+  failureThreshold: 6
+{{- end }}
+
+{{/* Where a part may do what its ClusterRole says: everywhere, or in the namespaces that are named. A list: root, part. */}}
+{{- define "slimfaas.bindings" -}}
+{{- $root := index . 0 }}
+{{- $name := printf "slimfaas-%s" (index . 1) }}
+{{- range $namespace := $root.Values.namespaces | default (list "") }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: {{ if $namespace }}RoleBinding{{ else }}ClusterRoleBinding{{ end }}
+metadata:
+  {{- /* In its own namespace the scaler has a Role, and a binding to it, of the same name. */}}
+  name: {{ $name }}{{ if $namespace }}-functions{{ end }}
+  {{- if $namespace }}
+  namespace: {{ $namespace }}
+  {{- end }}
+  labels: {{ include "slimfaas.labels" (index $ 1) }}
+roleRef: { apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: {{ $name }} }
+subjects:
+  - { kind: ServiceAccount, name: {{ $name }}, namespace: {{ $root.Release.Namespace }} }
+{{- end }}
+{{- end }}
+
+{{/* @param a list: root, part */}}
+{{- define "slimfaas.budget" -}}
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  name: slimfaas-{{ index . 1 }}
+  namespace: {{ (index . 0).Release.Namespace }}
+  labels: {{ include "slimfaas.labels" (index . 1) }}
+spec:
+  maxUnavailable: 1
+  selector:
+    matchLabels: {{ include "slimfaas.labels" (index . 1) }}
+{{- end }}

@@ -1,0 +1,160 @@
+/**
+ * values.schema.json: what each value of the chart may be. The flags of the parts come from their own tables, so that
+ * helm refuses a misspelt or impossible flag before a pod does. Given up: flags of plain text are not checked further.
+ */
+import type { Flag, FlagTable } from '../common/flags.ts';
+import { proxyFlags } from '../proxy/flags.ts';
+import { scalerFlags } from '../scaler/flags.ts';
+import { webhookFlags } from '../webhook/flags.ts';
+
+type Schema = Readonly<Record<string, unknown>>;
+
+/** What the chart says itself, by argument or variable: a second word on them would be silently ignored. */
+export const OWN_FLAGS = {
+  proxy: words(`host port metrics-port tls-port tls-cert tls-key
+    namespaces namespace pod-name pod-ip nats scaler-url`),
+  // Its rights are to the Lease of the default name, in its own namespace.
+  scaler: words(
+    'host port namespaces namespace pod-name pod-ip nats job-replicas lease-name lease-namespace',
+  ),
+  // The names are those of the chart's objects.
+  webhook: words(`host port admin-port namespace pod-name sidecar-image sidecar-nats sidecar-user cert-dir
+    service-name webhook-configuration secret-name`),
+} as const;
+
+function words(text: string): readonly string[] {
+  return text.split(/\s+/);
+}
+
+/** As Kubernetes writes amounts: 10Gi, 100m, 0.5. */
+const QUANTITY = { type: ['string', 'number'], pattern: '^[0-9]+(\\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$' };
+/** A name of Kubernetes, or nothing. */
+const NAME_OR_EMPTY = { type: 'string', pattern: '^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?$' };
+const TEXTS = { type: 'object', additionalProperties: { type: 'string' } };
+const NAMES = {
+  type: 'array',
+  uniqueItems: true,
+  items: { type: 'string', pattern: '^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$' },
+};
+const BOOLEAN = { type: 'boolean' };
+
+function object(properties: Schema): Schema {
+  return { type: 'object', additionalProperties: false, properties };
+}
+
+function oneOf(...values: string[]): Schema {
+  return { type: 'string', enum: values };
+}
+
+const AMOUNTS = object({ cpu: QUANTITY, memory: QUANTITY, 'ephemeral-storage': QUANTITY });
+
+const PLACEMENT = {
+  resources: object({ requests: AMOUNTS, limits: AMOUNTS }),
+  nodeSelector: TEXTS,
+  tolerations: {
+    type: 'array',
+    items: object({
+      key: { type: 'string' },
+      operator: oneOf('Exists', 'Equal'),
+      value: { type: 'string' },
+      effect: oneOf('NoSchedule', 'PreferNoSchedule', 'NoExecute'),
+      tolerationSeconds: { type: 'integer' },
+    }),
+  },
+};
+
+function part(table: FlagTable, own: readonly string[], more: Schema = {}): Schema {
+  return object({
+    replicas: { type: 'integer', minimum: 0 },
+    podDisruptionBudget: BOOLEAN,
+    ...PLACEMENT,
+    flags: flagsSchema(table, own),
+    ...more,
+  });
+}
+
+function flagsSchema(table: FlagTable, own: readonly string[]): Schema {
+  const free = Object.entries(table).filter(([name]) => !own.includes(name));
+  return object(
+    Object.fromEntries(
+      free.map(([name, flag]) => [name, { description: flag.describe, ...flagSchema(flag) }]),
+    ),
+  );
+}
+
+function flagSchema(flag: Flag): Schema {
+  switch (flag.type) {
+    case 'int':
+    case 'number':
+      return {
+        type: flag.type === 'int' ? 'integer' : 'number',
+        ...(flag.min === undefined ? {} : { minimum: flag.min }),
+        ...(flag.max === undefined ? {} : { maximum: flag.max }),
+      };
+    case 'boolean':
+      return BOOLEAN;
+    case 'list':
+      return { type: 'array', items: { type: 'string' } };
+    case 'string':
+      return flag.choices ? oneOf(...flag.choices) : { type: 'string' };
+  }
+}
+
+const PROXY_ONLY = {
+  service: object({ type: oneOf('ClusterIP', 'NodePort', 'LoadBalancer'), annotations: TEXTS }),
+  tls: object({ secretName: NAME_OR_EMPTY }),
+  ingress: object({
+    hosts: {
+      type: 'array',
+      uniqueItems: true,
+      items: { type: 'string', pattern: '^(\\*\\.)?[a-z0-9]([-a-z0-9.]{0,250}[a-z0-9])?$' },
+    },
+    className: NAME_OR_EMPTY,
+    annotations: TEXTS,
+    tlsSecretName: NAME_OR_EMPTY,
+  }),
+};
+
+const NATS = object({
+  // The client reads no password from the address.
+  url: { type: 'string', pattern: '^(nats://[^@/, ]+(,nats://[^@/, ]+)*)?$' },
+  image: { type: 'string', minLength: 1 },
+  storage: object({ size: QUANTITY, className: NAME_OR_EMPTY }),
+  ...PLACEMENT,
+});
+
+export function valuesSchema(): Schema {
+  return {
+    // Of the drafts the one that every Helm 3 reads; 2020-12 came with 3.18.
+    $schema: 'http://json-schema.org/draft-07/schema#',
+    description: 'Rendered by `npm run manifests` from manifests/values-schema.ts and the parts’ flags.',
+    ...object({
+      // What helm hands to a chart that is part of another one.
+      global: { type: 'object' },
+      image: object({
+        repository: { type: 'string', minLength: 1 },
+        tag: { type: 'string' },
+        pullPolicy: oneOf('', 'Always', 'IfNotPresent', 'Never'),
+        pullSecrets: { type: 'array', items: { type: 'string', minLength: 1 } },
+      }),
+      namespaces: NAMES,
+      user: {
+        description: 'a user id from 1 to 2147483647, or none: each namespace gives its own',
+        anyOf: [{ type: 'integer', minimum: 1, maximum: 2_147_483_647 }, { const: 'none' }],
+      },
+      createNamespace: BOOLEAN,
+      nats: NATS,
+      jobs: object({ replicas: { type: 'integer', minimum: 1, maximum: 5 } }),
+      metrics: object({ annotations: BOOLEAN, podMonitors: BOOLEAN, podMonitorLabels: TEXTS }),
+      proxy: part(proxyFlags, OWN_FLAGS.proxy, PROXY_ONLY),
+      scaler: part(scalerFlags, OWN_FLAGS.scaler),
+      webhook: part(webhookFlags, OWN_FLAGS.webhook, {
+        certManager: object({ issuer: NAME_OR_EMPTY, kind: oneOf('Issuer', 'ClusterIssuer') }),
+      }),
+    }),
+  };
+}
+
+export function valuesSchemaText(): string {
+  return `${JSON.stringify(valuesSchema(), null, 2)}\n`;
+}

@@ -1,0 +1,77 @@
+/** What platform teams set, in a few wholes: the chart is rendered and checked with each. */
+
+export const VALUE_SETS: Readonly<Record<string, object>> = {
+  defaults: {},
+  production: {
+    image: {
+      repository: 'example/platform/slimfaas',
+      tag: '0.1.0-hardened',
+      pullPolicy: 'Always',
+      pullSecrets: ['mirror'],
+    },
+    createNamespace: true,
+    nats: {
+      storage: { size: '100Gi', className: 'fast' },
+      resources: { requests: { cpu: 1, memory: '1Gi' }, limits: { memory: '4Gi' } },
+      nodeSelector: { disk: 'ssd' },
+    },
+    metrics: { annotations: false, podMonitors: true, podMonitorLabels: { release: 'prometheus' } },
+    proxy: {
+      replicas: 3,
+      resources: { requests: { cpu: '500m' }, limits: { memory: '1Gi' } },
+      service: { type: 'LoadBalancer', annotations: { 'example.com/internal': 'true' } },
+      tls: { secretName: 'functions-tls' },
+      ingress: {
+        hosts: ['functions.example.com', '*.functions.example.com'],
+        className: 'nginx',
+        annotations: { 'nginx.ingress.kubernetes.io/proxy-body-size': '0' },
+        tlsSecretName: 'ingress-tls',
+      },
+      flags: {
+        'queue-bytes': 536_870_912,
+        'drain-timeout': 600.5,
+        'callback-allow': ['*.example.com', '10.1.0.0/16'],
+        'show-private': true,
+        'async-status': 202,
+      },
+      tolerations: [{ key: 'edge', operator: 'Exists', effect: 'NoSchedule' }],
+    },
+    scaler: { replicas: 3, podDisruptionBudget: false, flags: { tick: 0.5, 'job-storage': 'file' } },
+    webhook: { replicas: 3, flags: { 'log-level': 'debug', 'stop-delay-seconds': 10 } },
+  },
+  'some namespaces, cert-manager': {
+    namespaces: ['shop', 'billing'],
+    webhook: { certManager: { issuer: 'internal-ca', kind: 'ClusterIssuer' } },
+  },
+  'user ids of the namespace': { user: 'none' },
+  'a user id of the operator': { user: 1_000_650_000 },
+  'NATS of the operator': {
+    nats: { url: 'nats://nats-0.nats.messaging:4222,nats://nats-1.nats.messaging:4222' },
+    jobs: { replicas: 3 },
+  },
+};
+
+/** A wrong value, and what helm's refusal must say: which value it is, and why not. */
+export const REFUSALS: readonly (readonly [values: object, message: RegExp])[] = [
+  [{ replicas: 2 }, /additional properties 'replicas' not allowed/],
+  [{ proxy: { replicas: 'two' } }, /'\/proxy\/replicas': got string, want integer/],
+  [{ proxy: { flags: { 'queue-limti': 1 } } }, /'\/proxy\/flags': additional properties 'queue-limti'/],
+  [
+    { proxy: { flags: { 'async-status': 204 } } },
+    /'\/proxy\/flags\/async-status': maximum: got 204, want 202/,
+  ],
+  [{ proxy: { flags: { port: 80 } } }, /'\/proxy\/flags': additional properties 'port' not allowed/],
+  [{ scaler: { flags: { 'job-storage': 'tape' } } }, /'\/scaler\/flags\/job-storage': .*'file', 'memory'/],
+  [{ webhook: { certManager: { kind: 'Secret' } } }, /'\/webhook\/certManager\/kind': .*'ClusterIssuer'/],
+  [{ image: { pullPolicy: 'Sometimes' } }, /'\/image\/pullPolicy': .*'IfNotPresent'/],
+  [{ user: 0 }, /'\/user': minimum: got 0, want 1/],
+  [{ user: 'root' }, /'\/user': value must be 'none'/],
+  [{ namespaces: ['Shop'] }, /'\/namespaces\/0': 'Shop' does not match pattern/],
+  [{ nats: { url: 'nats://me:secret@nats:4222' } }, /'\/nats\/url': .* does not match pattern/],
+  [{ nats: { storage: { size: '10 GB' } } }, /'\/nats\/storage\/size': '10 GB' does not match pattern/],
+  [{ jobs: { replicas: 3 } }, /jobs\.replicas: 3 needs a NATS cluster of your own; set nats\.url/],
+  [
+    { proxy: { resources: { limits: { memory: '1 GB' } } } },
+    /'\/proxy\/resources\/limits\/memory': '1 GB' does not match/,
+  ],
+];
