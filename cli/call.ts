@@ -1,8 +1,7 @@
 /** `slimfaas call <function> [path]`: one synchronous call through the proxy, answer on stdout. */
-import { flagValues } from './flag-options.ts';
+import { flagValues, type Parsed } from './flag-options.ts';
 import { callFlags } from './people-flags.ts';
 import { askProxy } from './proxy-client.ts';
-import type { Parsed } from './commands.ts';
 
 /** Exit code 0 for an answer below 400, 1 otherwise: usable in a script. */
 export async function runCall(argv: Parsed): Promise<void> {

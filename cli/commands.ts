@@ -6,7 +6,7 @@ import yargs, { type Argv } from 'yargs';
 import { UsageError } from '../common/errors.ts';
 import type { FlagTable } from '../common/flags.ts';
 import { VERSION } from '../common/version.ts';
-import { withFlags } from './flag-options.ts';
+import { withFlags, type Parsed } from './flag-options.ts';
 import { proxyFlags } from '../proxy/flags.ts';
 import { scalerFlags } from '../scaler/flags.ts';
 import { sidecarFlags } from '../sidecar/flags.ts';
@@ -21,9 +21,6 @@ import {
   queryFlags,
   statusFlags,
 } from './people-flags.ts';
-
-/** What yargs parsed, before {@link flagValues} completes it. */
-export type Parsed = Readonly<Record<string, unknown>>;
 
 /** @throws UsageError for anything that is not a valid command line */
 export async function runCommand(args: readonly string[]): Promise<void> {

@@ -1,11 +1,10 @@
 /** `slimfaas jobs dead list|show|replay|drop`: jobs that were given up, over the proxy's metrics port. */
 import { UsageError } from '../common/errors.ts';
-import { flagValues } from './flag-options.ts';
+import { flagValues, type Parsed } from './flag-options.ts';
 import { withText } from './jobs.ts';
 import { adminUrlFlags, deadListFlags } from './people-flags.ts';
 import { askProxy, failureText } from './proxy-client.ts';
 import { table } from './table.ts';
-import type { Parsed } from './commands.ts';
 
 interface DeadJob {
   readonly seq: number;

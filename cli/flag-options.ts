@@ -7,6 +7,9 @@
 import type { Argv, Options } from 'yargs';
 import { checkFlag, envName, type Flag, type FlagTable, type FlagValues } from '../common/flags.ts';
 
+/** What yargs parsed, before {@link flagValues} completes it. */
+export type Parsed = Readonly<Record<string, unknown>>;
+
 export function withFlags<A>(yargs: Argv<A>, table: FlagTable): Argv<A> {
   for (const [name, flag] of Object.entries(table)) yargs.option(name, optionOf(name, flag));
   return yargs;
@@ -15,7 +18,7 @@ export function withFlags<A>(yargs: Argv<A>, table: FlagTable): Argv<A> {
 /** The frozen configuration from what yargs parsed, the environment and the defaults, in this order. */
 export function flagValues<T extends FlagTable>(
   table: T,
-  argv: Readonly<Record<string, unknown>>,
+  argv: Parsed,
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): FlagValues<T> {
   const values: Record<string, unknown> = {};

@@ -1,8 +1,7 @@
 /** `slimfaas jobs show|cancel`: one job, by the id that its acceptance answered with. */
-import { flagValues } from './flag-options.ts';
+import { flagValues, type Parsed } from './flag-options.ts';
 import { jobShowFlags, proxyUrlFlags } from './people-flags.ts';
 import { askProxy, failureText } from './proxy-client.ts';
-import type { Parsed } from './commands.ts';
 
 /** Prints the job as the proxy describes it; a result's body that is text is shown as text. */
 export async function showJob(argv: Parsed): Promise<void> {

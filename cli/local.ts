@@ -4,8 +4,7 @@ import { UsageError } from '../common/errors.ts';
 import { createLog } from '../common/pino-log.ts';
 import { localFlags } from '../local/flags.ts';
 import { startLocal } from '../local/start.ts';
-import type { Parsed } from './commands.ts';
-import { flagValues } from './flag-options.ts';
+import { flagValues, type Parsed } from './flag-options.ts';
 import { runPart } from './run-part.ts';
 
 export async function runLocal(argv: Parsed): Promise<void> {

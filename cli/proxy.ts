@@ -6,8 +6,7 @@ import { openNatsLink } from '../common/nats.ts';
 import { VERSION } from '../common/version.ts';
 import { proxyFlags } from '../proxy/flags.ts';
 import { startProxy } from '../proxy/start.ts';
-import type { Parsed } from './commands.ts';
-import { flagValues } from './flag-options.ts';
+import { flagValues, type Parsed } from './flag-options.ts';
 import { runPart } from './run-part.ts';
 
 export async function runProxy(argv: Parsed): Promise<void> {

@@ -1,10 +1,9 @@
 /** `slimfaas query '<promql>'`: the value that a trigger with this query would get, and the series behind it. */
-import { flagValues } from './flag-options.ts';
+import { flagValues, type Parsed } from './flag-options.ts';
 import { queryFlags } from './people-flags.ts';
 import { failureText } from './proxy-client.ts';
 import { askScaler } from './scaler-client.ts';
 import { table } from './table.ts';
-import type { Parsed } from './commands.ts';
 
 interface Series {
   readonly labels: Readonly<Record<string, string>>;

@@ -4,12 +4,11 @@
  * one line, not the rest.
  */
 import { describeError, UsageError } from '../common/errors.ts';
-import { flagValues } from './flag-options.ts';
+import { flagValues, type Parsed } from './flag-options.ts';
 import { statusFlags } from './people-flags.ts';
 import { askProxy, failureText, type FunctionStatus } from './proxy-client.ts';
 import { askScaler, type ScalerView } from './scaler-client.ts';
 import { table } from './table.ts';
-import type { Parsed } from './commands.ts';
 
 export async function runStatus(argv: Parsed): Promise<void> {
   const flags = flagValues(statusFlags, argv);

@@ -1,8 +1,7 @@
 /** `slimfaas wake <function>`: asks the proxy to wake it; returns when the wake is on its way. */
-import { flagValues } from './flag-options.ts';
+import { flagValues, type Parsed } from './flag-options.ts';
 import { proxyUrlFlags } from './people-flags.ts';
 import { askProxy, failureText } from './proxy-client.ts';
-import type { Parsed } from './commands.ts';
 
 export async function runWake(argv: Parsed): Promise<void> {
   const flags = flagValues(proxyUrlFlags, argv);

@@ -5,8 +5,7 @@ import { createRegistry } from '../common/metrics.ts';
 import { VERSION } from '../common/version.ts';
 import { webhookFlags } from '../webhook/flags.ts';
 import { startWebhook } from '../webhook/start.ts';
-import type { Parsed } from './commands.ts';
-import { flagValues } from './flag-options.ts';
+import { flagValues, type Parsed } from './flag-options.ts';
 import { runPart } from './run-part.ts';
 
 export async function runWebhook(argv: Parsed): Promise<void> {
