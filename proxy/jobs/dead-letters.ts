@@ -6,7 +6,7 @@
 import { MessageError, ReasonError } from '../../common/errors.ts';
 import { removeBody } from '../../common/jobs/body-store.ts';
 import { readDeadHistory, type DeadHistory } from '../../common/jobs/dead.ts';
-import { decodeJob, elementId, encodeJob, type Job } from '../../common/jobs/job.ts';
+import { decodeJob, elementId, encodeJob, ownBody, type Job } from '../../common/jobs/job.ts';
 import { DEAD_STREAM } from '../../common/jobs/streams.ts';
 import { getStored, type JetStreamManager, type StoredMsg } from '../../common/nats.ts';
 import {
@@ -111,7 +111,7 @@ export class DeadLetters {
   async drop(seq: number): Promise<boolean> {
     const letter = await this.#find(seq);
     if (!letter) return false;
-    const object = letter.job?.head.object;
+    const object = letter.job && ownBody(letter.job.head);
     if (object) await removeBody(await this.#jsm(), object.name);
     await this.#delete(seq);
     return true;
