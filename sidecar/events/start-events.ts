@@ -3,7 +3,6 @@
  * left at the pod's end handed over. Loaded once the app is ready: no cold start waits for it.
  */
 import { describeError } from '../../common/errors.ts';
-import { handOver } from '../../common/events/hand-over.ts';
 import { ensurePodConsumer } from '../../common/events/pod-consumer.ts';
 import { AckedPublisher } from '../../common/jobs/acked-publisher.ts';
 import { decodeJob } from '../../common/jobs/job.ts';
@@ -19,6 +18,7 @@ import type { JobStats } from '../jobs/job-stats.ts';
 import { placesOf } from '../jobs/places.ts';
 import type { Shares } from '../shares.ts';
 import { EventRunner } from './event-runner.ts';
+import { handOver } from './hand-over.ts';
 import { EventLedger } from './ledger.ts';
 
 export interface EventsOptions {
