@@ -32,6 +32,8 @@ export interface DeadSummary {
   readonly method?: string;
   readonly path?: string;
   readonly bodyBytes?: number;
+  /** The event that it was. */
+  readonly event?: string;
   readonly replayOf?: string;
 }
 
@@ -175,6 +177,7 @@ function summaryOf({ message, fn, history, job }: Letter): DeadSummary {
     method: head.method,
     path: head.path,
     bodyBytes: head.object?.size ?? body.length,
+    ...(head.event === undefined ? {} : { event: head.event }),
     ...(head.replayOf === undefined ? {} : { replayOf: head.replayOf }),
   };
 }

@@ -71,27 +71,51 @@ test('every pod of one function and the first pod of another, at zero, get it; t
 test('an event that its pod cannot finish is finished by the next one', async () => {
   await world.deploy({
     name: 'slow',
-    annotations: { SubscribeEvents: 'long,slow-ping', ReplicasMin: 1 },
+    annotations: { SubscribeEvents: 'slow-long,slow-ping', ReplicasMin: 1 },
     graceSeconds: 3,
   });
   await hears('slow', 1);
   const [first] = world.pods('slow');
   assert.ok(first);
-  await publish('long/slow/6000');
-  const running = async () => {
-    const text = await (await fetch(`http://${first['status'].podIP}:15081/metrics`)).text();
-    return /^slimfaas_sidecar_jobs_running\{[^}]*\} 1$/m.test(text);
-  };
-  await waitFor(running, { what: 'it runs' });
+  await publish('slow-long/slow/12000');
+  await waitFor(() => isRunning(first), { what: 'it runs' });
   await world.system.api.delete('pods', 'slimfaas', first.metadata.name ?? '');
-  await waitFor(
-    async () => {
-      const next = world.pods('slow').find((pod) => pod.metadata.name !== first.metadata.name);
-      return next?.['status']?.podIP !== undefined && (await doneIn(next, 'jobs')) > 0;
-    },
-    { what: 'the next pod has finished it', timeoutMs: 60_000, intervalMs: 100 },
+  await isDoneByNext('slow', first);
+});
+
+test('an event whose pod is gone without a word is found by the scaler, and run by the next pod', async () => {
+  await world.deploy({
+    name: 'lost',
+    annotations: { SubscribeEvents: 'lost-long,lost-ping', ReplicasMin: 1 },
+  });
+  await hears('lost', 1);
+  const [first] = world.pods('lost');
+  assert.ok(first);
+  await publish('lost-long/slow/12000');
+  await waitFor(() => isRunning(first), { what: 'it runs' });
+  await world.system.api.delete('pods', 'slimfaas', first.metadata.name ?? '', { gracePeriodSeconds: 0 });
+  await isDoneByNext('lost', first);
+  const moved = /scaler .* events of an ended pod moved function=slimfaas\/lost/;
+  assert.ok(
+    world.system.logLines.some((line) => moved.test(line)),
+    'by the scaler',
   );
 });
+
+async function isRunning(pod: KubeObject): Promise<boolean> {
+  const text = await (await fetch(`http://${pod['status'].podIP}:15081/metrics`)).text();
+  return /^slimfaas_sidecar_jobs_running\{[^}]*\} 1$/m.test(text);
+}
+
+async function isDoneByNext(name: string, first: KubeObject): Promise<void> {
+  await waitFor(
+    async () => {
+      const next = world.pods(name).find((pod) => pod.metadata.name !== first.metadata.name);
+      return next?.['status']?.podIP !== undefined && (await doneIn(next, 'jobs')) > 0;
+    },
+    { what: 'the next pod has finished it', timeoutMs: 90_000, intervalMs: 100 },
+  );
+}
 
 test('a private event is unknown outside', async () => {
   await world.deploy({ name: 'hidden', annotations: { SubscribeEvents: 'Private:secret' } });

@@ -131,11 +131,12 @@ test('an event that waits in the queue is tried as DefaultPublish says, and is a
   assert.equal((await t.publish('paid/x')).status, 204);
   const policies = { 'publish-policy': policy([0.05]), 'async-policy': policy([600]) };
   await t.addPod('cold', app.port, 'paid', policies);
-  const dead = async () => JSON.parse((await t.admin('/dead-jobs')).text) as { tries: unknown[] }[];
+  const dead = async () =>
+    JSON.parse((await t.admin('/dead-jobs')).text) as { tries: unknown[]; event: string }[];
   const letters = await waitFor(async () => ((await dead()).length > 0 ? dead() : undefined), {
     what: 'a letter',
   });
-  assert.equal(letters[0]?.tries.length, 2);
+  assert.deepEqual([letters[0]?.tries.length, letters[0]?.event], [2, 'paid']);
   assert.equal(app.requests.length, 2);
 });
 

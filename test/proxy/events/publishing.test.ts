@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { EVENTS_STREAM, JOBS_STREAM } from '../../../common/jobs/streams.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { Recorder } from '../../sidecar/support/recorder.ts';
+import { h2Client } from '../http2/h2-client.ts';
 import { startEventWorld } from '../support/event-world.ts';
 import { collectWakes } from '../support/wakes.ts';
 
@@ -77,6 +78,20 @@ test('an event without a path goes to /; any method passes', async () => {
     assert.equal((await t.publish('paid', { method })).status, 204, method);
     await waitFor(() => app.requests.some(({ line }) => line === `${method} /`), { what: `${method} /` });
   }
+});
+
+test('over HTTP/2 as over HTTP/1.1, errors included', async () => {
+  await using t = await startEventWorld();
+  await using app = await recorder();
+  await t.addFunction('mail', { SubscribeEvents: 'paid' });
+  await t.addPod('mail', app.port, 'paid');
+  using client = h2Client(t.proxy.url);
+  const answer = await client.call('/publish-event/paid/x?y', { method: 'PUT', body: 'two' });
+  assert.equal(answer.status, 204, answer.text);
+  const got = await waitFor(() => app.requests[0], { what: 'it arrives' });
+  assert.deepEqual([got.line, got.body.toString()], ['PUT /x?y', 'two']);
+  const refused = await client.call('/publish-event/unheard', { method: 'POST', body: 'x' });
+  assert.deepEqual([refused.status, refused.headers['slimfaas-reason']], [404, 'unknown-event']);
 });
 
 test('404 for an event that nobody subscribes to, 400 for what is no event’s name', async () => {

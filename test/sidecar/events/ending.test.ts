@@ -40,16 +40,20 @@ describe('events when something ends', () => {
     await using world = await startEventWorld();
     await using app = await new App((req, res) => {
       if (req.url === '/fails') res.writeHead(500).end();
+      if (req.url === '/ends') res.end();
     }).listen();
     const sidecar = await world.pod(app.port, { 'publish-policy': policy([600], 60), 'drain-seconds': 1 });
     await world.send({ path: '/fails' });
     await world.send({ path: '/runs' });
     await world.send({ path: '/runs' });
-    await waitFor(() => app.count === 3, { what: 'all have begun' });
+    await world.send({ path: '/ends' });
+    await waitFor(() => app.count === 4, { what: 'all have begun' });
     const retries = () => sidecar.metric('slimfaas_sidecar_events_total', 'outcome="retry"');
     await waitFor(async () => (await retries()) === 1, { what: 'one has failed' });
+    const done = () => sidecar.metric('slimfaas_sidecar_events_total', 'outcome="done"');
+    await waitFor(async () => (await done()) === 1, { what: 'one is done, behind the others' });
     await sidecar.stop();
-    assert.equal(await world.depth(), 3);
+    assert.equal(await world.depth(), 3, 'all but the one that is done');
   });
 
   it('of an event that two pods leave behind one job is made', async () => {

@@ -101,6 +101,22 @@ describe('events in a sidecar', () => {
     assert.equal(app.count, 12);
   });
 
+  it('find their places beside calls that never pause', async () => {
+    await using world = await startEventWorld();
+    await using app = await new App((_req, res) => void setTimeout(() => res.end(), 5)).listen();
+    const sidecar = await world.pod(app.port, { 'parallel-per-pod': 2 });
+    const isOver = new AbortController();
+    const callers = Array.from({ length: 6 }, async () => {
+      while (!isOver.signal.aborted) await sidecar.proxyCall('/call');
+    });
+    for (let i = 0; i < 10; i++) await world.send({ path: `/event/${i}` });
+    await world.isDone('fn-1');
+    isOver.abort();
+    await Promise.all(callers);
+    assert.equal(app.arrivals.filter(({ url }) => url.startsWith('/event/')).length, 10);
+    assert.ok(app.mostRunning <= 2, `${app.mostRunning} ran at once`);
+  });
+
   it('each of two pods gets each event; a later pod only those from its start on', async () => {
     await using world = await startEventWorld();
     await using a = await answering(() => 200);
