@@ -22,11 +22,12 @@ export interface EventKeeperOptions {
   readonly podState: (id: FunctionId, pod: string) => PodState;
   readonly now: () => number;
   readonly log: Log;
-  readonly everyMs?: number;
 }
 
 /** A consumer without a pod is left alone until the next look: a watch may be a moment behind. */
 const EVERY_MS = 5_000;
+/** JetStream lists 256 consumers an answer, 1 KB each: 5,000 pods are looked at every 25 s. */
+const EVERY_MS_EACH = 5;
 /**
  * A pod that ends hands over by itself; one that ends for so long is on a node that is gone, and stays so until
  * somebody removes it. Where a grace period is longer than that, what its pods still run is run twice.
@@ -48,6 +49,7 @@ export class EventKeeper {
   /** Consumers without a working pod, and since when. */
   #orphans: ReadonlyMap<string, Orphan> = new Map();
   #lookedAtMs: number;
+  #everyMs = EVERY_MS;
   #round: Promise<void> | undefined;
   #hasFailed = false;
 
@@ -58,9 +60,9 @@ export class EventKeeper {
 
   /** One round at a time. */
   tick(): Promise<void> {
-    const { nats, isLeader, now, everyMs = EVERY_MS } = this.#options;
+    const { nats, isLeader, now } = this.#options;
     const { connection } = nats;
-    const isDue = now() - this.#lookedAtMs >= everyMs || now() < this.#lookedAtMs;
+    const isDue = now() - this.#lookedAtMs >= this.#everyMs || now() < this.#lookedAtMs;
     if (!connection || !isLeader() || !isDue) return this.#round ?? Promise.resolve();
     this.#lookedAtMs = now();
     this.#round ??= this.#look(connection).finally(() => {
@@ -72,7 +74,7 @@ export class EventKeeper {
   async #look(connection: NatsConnection): Promise<void> {
     const { log } = this.#options;
     try {
-      const jsm = await connection.jetstreamManager();
+      const jsm = await connection.jetstreamManager({ checkAPI: false });
       const before = this.#orphans;
       this.#orphans = await this.#findOrphans(jsm);
       for (const [consumer, { id, state, sinceMs }] of this.#orphans) {
@@ -90,7 +92,9 @@ export class EventKeeper {
 
   async #findOrphans(jsm: JetStreamManager): Promise<Map<string, Orphan>> {
     const orphans = new Map<string, Orphan>();
+    let count = 0;
     for await (const { name, config } of jsm.consumers.list(EVENTS_STREAM)) {
+      count += 1;
       const id = parseEveryEventOf(config.filter_subject ?? '');
       const pod = id && podOfEventConsumer(name, id.namespace);
       if (!id || pod === undefined) continue;
@@ -99,6 +103,7 @@ export class EventKeeper {
       const sinceMs = this.#orphans.get(name)?.sinceMs ?? this.#options.now();
       orphans.set(name, { id, state, sinceMs });
     }
+    this.#everyMs = Math.max(EVERY_MS, count * EVERY_MS_EACH);
     return orphans;
   }
 
