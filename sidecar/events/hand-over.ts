@@ -33,18 +33,21 @@ export async function handOver(deps: HandOverDeps, what: HandOver): Promise<numb
   if (!info) return 0;
   const isEmpty = info.num_pending === 0 && info.num_ack_pending === 0;
   const floor = isEmpty ? info.delivered.stream_seq : info.ack_floor.stream_seq;
-  const first = await walk(deps, what, floor + 1);
+  // Before its first ack the floor is 0, wherever the consumer has begun: its time tells.
+  const sinceMs = Date.parse(info.config.opt_start_time ?? '') || 0;
+  const own = { ...what, sinceMs };
+  const first = await walk(deps, own, floor + 1);
   if (what.signal.aborted) return first.count;
   await jsm.consumers.delete(EVENTS_STREAM, what.consumer);
   // What was stored while the consumer was still there, and came too late for the walk.
-  const last = await walk(deps, what, first.next);
+  const last = await walk(deps, own, first.next);
   return first.count + last.count;
 }
 
 /** Hands over everything unfinished from a sequence on. @returns where it ended */
 async function walk(
   { jsm, publisher }: HandOverDeps,
-  { id, isDone, signal }: HandOver,
+  { id, isDone, signal, sinceMs }: HandOver & { readonly sinceMs: number },
   from: number,
 ): Promise<{ count: number; next: number }> {
   let count = 0;
@@ -52,7 +55,7 @@ async function walk(
     const stored = await getStored(jsm, EVENTS_STREAM, { seq: next, next_by_subj: everyEventOf(id) });
     if (!stored || signal.aborted) return { count, next };
     next = stored.seq + 1;
-    if (isDone(stored.data)) continue;
+    if (stored.time.getTime() < sinceMs || isDone(stored.data)) continue;
     await eventToQueue(publisher, id, stored);
     count += 1;
   }

@@ -56,6 +56,32 @@ describe('events when something ends', () => {
     assert.equal(await world.depth(), 3, 'all but the one that is done');
   });
 
+  it('a pod that had none hands over none, whatever the stream holds from before it', async () => {
+    await using world = await startEventWorld();
+    await using app = await recorder();
+    for (let i = 0; i < 3; i++) await world.send({ path: '/before' });
+    await makeReader(world, 'fn-1', Date.now() + 1_000); // clocks differ by less than a second here
+    const sidecar = await world.pod(app.port);
+    await sidecar.stop();
+    assert.equal(await world.reader('fn-1'), undefined);
+    assert.deepEqual([await world.depth(), app.count], [0, 0]);
+  });
+
+  it('a pod that finished none of its own hands over those alone', async () => {
+    await using world = await startEventWorld();
+    const { handler, held } = holding();
+    await using app = await new App(handler).listen();
+    for (let i = 0; i < 3; i++) await world.send({ path: '/before' });
+    const sinceMs = Date.now() + 100;
+    await makeReader(world, 'fn-1', sinceMs);
+    const sidecar = await world.pod(app.port, { 'drain-seconds': 1 });
+    await waitFor(() => Date.now() > sinceMs + 50, { what: 'its time has begun' });
+    await world.send({ path: '/own' });
+    await waitFor(() => held.length === 1, { what: 'its own runs' });
+    await sidecar.stop();
+    assert.deepEqual([await world.depth(), app.arrivals.map(({ url }) => url)], [1, ['/own']]);
+  });
+
   it('of an event that two pods leave behind one job is made', async () => {
     await using world = await startEventWorld();
     const { handler } = holding();
@@ -138,8 +164,8 @@ describe('events when something ends', () => {
 });
 
 /** The production ack wait is 15 s, which a test that kills a pod would wait for. */
-async function makeReader({ jetstream }: EventWorld, pod: string): Promise<void> {
-  const config = podConsumerConfig({ id: FN, pod, sinceMs: Date.now() }, nanos(600_000));
+async function makeReader({ jetstream }: EventWorld, pod: string, sinceMs = Date.now()): Promise<void> {
+  const config = podConsumerConfig({ id: FN, pod, sinceMs }, nanos(600_000));
   const quick = { ...config, ack_wait: nanos(1_000) };
   await jetstream.jsm.consumers.add(EVENTS_STREAM, quick as ConsumerConfig);
 }
