@@ -44,6 +44,8 @@ const SETTINGS: JobSettings = {
   resultTtlMs: 3_600_000,
   deadTtlMs: 3_600_000,
   bodyTtlMs: 3_600_000,
+  eventTtlMs: 600_000,
+  eventMaxBytes: 0,
 };
 const SIZES = [64, 4_096, 262_144, 2_097_152];
 const PACE_MS = 100;

@@ -8,6 +8,7 @@ export type ReasonCode =
   | 'unknown-route'
   | 'unknown-function'
   | 'unknown-job'
+  | 'unknown-event'
   | 'job-conflict'
   | 'bad-request'
   | 'body-too-large'
@@ -23,6 +24,7 @@ const STATUS: Record<ReasonCode, number> = {
   'unknown-route': 404,
   'unknown-function': 404,
   'unknown-job': 404,
+  'unknown-event': 404,
   'job-conflict': 409,
   'bad-request': 400,
   'body-too-large': 413,

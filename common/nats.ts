@@ -22,6 +22,7 @@ import type { Log } from './log.ts';
 export type { NatsConnection };
 export type {
   ConsumerConfig,
+  ConsumerInfo,
   JetStreamClient,
   JetStreamManager,
   JsMsg,

@@ -21,8 +21,34 @@ export function everyFunction(kind: FunctionSubjectKind): string {
   return `${PREFIX}.${kind}.*.*`;
 }
 
-export function eventSubject(namespace: string, event: string): string {
-  return `${PREFIX}.event.${escapeToken(namespace)}.${escapeToken(event)}`;
+/** One event for one function that subscribes to it: the function is the last token. */
+export function eventSubject(id: FunctionId, event: string): string {
+  return `${PREFIX}.event.${escapeToken(id.namespace)}.${escapeToken(event)}.${escapeToken(id.name)}`;
+}
+
+/** All events of one function. */
+export function everyEventOf(id: FunctionId): string {
+  return `${PREFIX}.event.${escapeToken(id.namespace)}.*.${escapeToken(id.name)}`;
+}
+
+/** The function that {@link everyEventOf} names; undefined for any other subject. */
+export function parseEveryEventOf(subject: string): FunctionId | undefined {
+  const [prefix, kind, namespace, every, name, ...rest] = subject.split('.');
+  const isIt = prefix === PREFIX && kind === 'event' && every === '*' && rest.length === 0;
+  if (!isIt || !namespace || !name) return undefined;
+  return { namespace: unescapeToken(namespace), name: unescapeToken(name) };
+}
+
+/** The consumer with which one pod reads its function's events; see {@link consumerName} for its letters. */
+export function eventConsumerName(namespace: string, pod: string): string {
+  return `${escapeToken(namespace)}__${escapeToken(pod)}`.replaceAll('%', '_');
+}
+
+/** The pod whose consumer that is; undefined for a name that {@link eventConsumerName} cannot have made. */
+export function podOfEventConsumer(consumer: string, namespace: string): string | undefined {
+  const prefix = eventConsumerName(namespace, '');
+  if (!consumer.startsWith(prefix)) return undefined;
+  return unescapeToken(consumer.slice(prefix.length).replaceAll('_', '%')) || undefined;
 }
 
 /** Where a job's state and result are kept: the job's own sequence on SLIMFAAS_JOBS is its last token. */

@@ -189,6 +189,14 @@ export const proxyFlags = {
     group: 'Jobs',
     describe: 'bytes that the body of an asynchronous job may have; above it 413',
   },
+  'max-event-body': {
+    type: 'int',
+    default: 8 * 1024 * 1024,
+    min: 0,
+    group: 'Events',
+    describe:
+      'bytes that the body of an event may have; above it 413. Every pod that gets it reads all of it',
+  },
   'async-status': {
     type: 'int',
     default: 201,

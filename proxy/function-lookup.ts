@@ -40,6 +40,10 @@ export class FunctionLookup {
     return entry.view.spec.defaultVisibility === 'Public' || this.#isInside(req);
   }
 
+  isInside(req: CallerFacts): boolean {
+    return this.#isInside(req);
+  }
+
   everything(): FunctionEntry[] {
     return [...this.#table.all];
   }

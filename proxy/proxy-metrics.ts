@@ -30,6 +30,8 @@ export interface FunctionSeries {
   /** A job was accepted, so long after its request's head. */
   jobAccepted(seconds: number): void;
   jobRefused(reason: string): void;
+  /** An event is on its way to this function: to its `pods`, or in its `queue`. */
+  eventAccepted(way: 'pods' | 'queue'): void;
   remove(): void;
 }
 
@@ -42,6 +44,7 @@ export const NO_SERIES: FunctionSeries = Object.freeze({
   failed: () => undefined,
   jobAccepted: () => undefined,
   jobRefused: () => undefined,
+  eventAccepted: () => undefined,
   remove: () => undefined,
 });
 
@@ -49,6 +52,8 @@ export interface ProxyMetrics {
   series(id: FunctionId): FunctionSeries;
   /** A client met a limit before it named a function. */
   limited(limit: EdgeLimit): void;
+  /** An event that was not published, or not to everyone. */
+  eventRefused(reason: string): void;
 }
 
 export function createProxyMetrics(registry: Registry): ProxyMetrics {
@@ -66,6 +71,11 @@ export function createProxyMetrics(registry: Registry): ProxyMetrics {
     jobRefusals: own('slimfaas_proxy_jobs_refused_total', 'Jobs that were not accepted, by reason', [
       'reason',
     ]),
+    events: own(
+      'slimfaas_proxy_events_total',
+      'Events on their way: to the pods of a function, or in its queue',
+      ['way'],
+    ),
     jobAccept: seconds(
       'slimfaas_proxy_job_accept_seconds',
       "From a job's head to JetStream's confirmation, its body included",
@@ -81,7 +91,17 @@ export function createProxyMetrics(registry: Registry): ProxyMetrics {
     labelNames: ['limit'],
     registers: [registry],
   });
-  return { series: (id) => makeSeries(all, id), limited: (limit) => limited.inc({ limit }) };
+  const eventsRefused = new Counter({
+    name: 'slimfaas_proxy_events_refused_total',
+    help: 'Events that were not published, or not to all their functions, by reason',
+    labelNames: ['reason'],
+    registers: [registry],
+  });
+  return {
+    series: (id) => makeSeries(all, id),
+    limited: (limit) => limited.inc({ limit }),
+    eventRefused: (reason) => eventsRefused.inc({ reason }),
+  };
 }
 
 /** What every call counts, as plain numbers: see {@link readCounter}. */
@@ -142,6 +162,7 @@ interface AllMetrics {
   readonly jobs: Counter;
   readonly jobRefusals: Counter;
   readonly jobAccept: Histogram;
+  readonly events: Counter;
 }
 
 function makeSeries(all: AllMetrics, { namespace, name }: FunctionId): FunctionSeries {
@@ -173,6 +194,7 @@ function makeSeries(all: AllMetrics, { namespace, name }: FunctionId): FunctionS
       all.jobAccept.observe(labels, tookSeconds);
     },
     jobRefused: (reason) => all.jobRefusals.inc({ ...labels, reason }),
+    eventAccepted: (way) => all.events.inc({ ...labels, way }),
     remove() {
       all.calls.delete(calls);
       removeSeries(all, labels, errors);
@@ -193,6 +215,7 @@ function removeSeries(
   for (const why of ['full', 'draining', 'starting']) all.refusals.remove({ ...labels, why });
   for (const phase of ['connect', 'send', 'head']) all.retries.remove({ ...labels, phase });
   for (const reason of JOB_REFUSALS) all.jobRefusals.remove({ ...labels, reason });
+  for (const way of ['pods', 'queue']) all.events.remove({ ...labels, way });
   for (const reason of errors) all.errors.remove({ ...labels, reason });
   for (const counter of [all.coldStarts, all.jobs]) counter.remove(labels);
 }

@@ -8,6 +8,7 @@ import { functionKey, type FunctionId } from '../common/subjects.ts';
 import { createApp } from './app.ts';
 import type { Clock } from './clock.ts';
 import type { Ending } from './ending.ts';
+import type { PublishOptions } from './events/publish.ts';
 import type { ProxyConfig } from './flags.ts';
 import { Http2Edge, type Http2EdgeOptions } from './http2/http2-edge.ts';
 import { createStreamRoutes } from './http2/stream-routes.ts';
@@ -17,6 +18,7 @@ import type { ProxyJobs } from './jobs/proxy-jobs.ts';
 import type { ProxyState } from './proxy-state.ts';
 import { ReplayBudget } from './replay-budget.ts';
 import { ACCEPT_PREFIX, createAcceptRoute } from './routes/accept-route.ts';
+import { createEventRoute, EVENT_PREFIX } from './routes/event-route.ts';
 import { createFunctionRoute, FUNCTION_PREFIX } from './routes/function-route.ts';
 import { addHealthRoutes } from './routes/health-routes.ts';
 import { addDeadRoutes } from './routes/dead-routes.ts';
@@ -34,6 +36,7 @@ export interface ServersDeps {
   readonly registry: Registry;
   readonly wake: Wake;
   readonly limited: (limit: EdgeLimit) => void;
+  readonly eventRefused: (reason: string) => void;
   readonly stream: StatusStream;
   readonly jobs: ProxyJobs;
   readonly ending: Pick<Ending, 'hasBegun'>;
@@ -57,6 +60,7 @@ export function createServers(config: ProxyConfig, state: ProxyState, deps: Serv
   const functionDeps = { ...common, replay };
   const functionRoute = createFunctionRoute(functionDeps);
   const acceptRoute = createAcceptRoute(common);
+  const eventRoute = createEventRoute({ ...common, publish: publishOptions(config, deps.jobs) });
   const app = createApp({
     log: deps.log,
     addRoutes(router: Router) {
@@ -71,6 +75,7 @@ export function createServers(config: ProxyConfig, state: ProxyState, deps: Serv
   const koa = app.callback();
   const handle = (req: IncomingMessage, res: ServerResponse): void => {
     if (req.url?.startsWith(ACCEPT_PREFIX)) acceptRoute(req, res);
+    else if (req.url?.startsWith(EVENT_PREFIX)) eventRoute(req, res);
     else void koa(req, res);
   };
   const main = createEdgeServer(
@@ -102,6 +107,10 @@ export function createServers(config: ProxyConfig, state: ProxyState, deps: Serv
 function seenBy({ lookup }: ProxyState, req: IncomingMessage): (namespace: string, name: string) => boolean {
   const visible = new Set(lookup.visibleTo(req).map(({ id }) => functionKey(id)));
   return (namespace, name) => visible.has(functionKey({ namespace, name }));
+}
+
+function publishOptions(config: ProxyConfig, { accept }: ProxyJobs): PublishOptions {
+  return { ...accept, namespace: config.namespace, maxBodyBytes: config['max-event-body'] };
 }
 
 function createHttp2(config: ProxyConfig, clock: Clock, onStream: Http2EdgeOptions['onStream']): Http2Edge {

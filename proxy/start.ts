@@ -77,6 +77,7 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
     registry,
     wake,
     limited: metrics.limited,
+    eventRefused: metrics.eventRefused,
     stream,
     jobs,
     ending,

@@ -167,6 +167,20 @@ export const scalerFlags = {
     group: 'Jobs',
     describe: 'seconds after which a large body is removed, whatever became of its job',
   },
+  'event-ttl': {
+    type: 'number',
+    default: 3_600,
+    min: 1,
+    group: 'Events',
+    describe: 'seconds after which an event is gone for a pod that has not run it by then',
+  },
+  'event-max-bytes': {
+    type: 'int',
+    default: 0,
+    min: 0,
+    group: 'Events',
+    describe: "bytes of all stored events, beyond which the oldest go; 0: the server's own limit",
+  },
   'lease-name': {
     type: 'string',
     default: 'slimfaas-scaler',
@@ -274,5 +288,7 @@ export function jobSettingsOf(config: ScalerConfig): JobSettings {
     resultTtlMs: config['result-ttl'] * 1_000,
     deadTtlMs: config['dead-ttl'] * 1_000,
     bodyTtlMs: config['body-ttl'] * 1_000,
+    eventTtlMs: config['event-ttl'] * 1_000,
+    eventMaxBytes: config['event-max-bytes'],
   };
 }

@@ -4,6 +4,8 @@
  */
 import type { Log } from '../common/log.ts';
 import type { NatsLink } from '../common/nats.ts';
+import { functionKey, type FunctionId } from '../common/subjects.ts';
+import { EventKeeper, type PodState } from './event-keeper.ts';
 import { jobSettingsOf, seriesOptionsOf, tuningOf, type ScalerConfig } from './flags.ts';
 import { JobKeeper, type KeptFunction } from './job-keeper.ts';
 import { createLoadAdvisor, type LoadAdvisor } from './load-advisor.ts';
@@ -39,6 +41,7 @@ export class Load {
   readonly jobs: JobKeeper;
   /** For people who ask. */
   readonly desk: QueryDesk;
+  readonly #events: EventKeeper;
   readonly #deps: LoadDeps;
   readonly #store: SeriesStore;
   readonly #queries: TriggerQueries;
@@ -67,6 +70,13 @@ export class Load {
       isOurs: (namespace) => config.namespaces.length === 0 || config.namespaces.includes(namespace),
       onChange: deps.onJobs,
     });
+    this.#events = new EventKeeper({
+      nats,
+      isLeader,
+      now,
+      log,
+      podState: (id, pod) => this.#podState(id, pod),
+    });
     this.advisor = createLoadAdvisor({
       tuning: tuningOf(config),
       queries: this.#queries,
@@ -87,6 +97,7 @@ export class Load {
     const { isLeader, now } = this.#deps;
     this.#functions();
     void this.jobs.tick();
+    void this.#events.tick();
     const hasQuestions = this.desk.texts().length > 0;
     const everyMs = hasQuestions ? Math.min(this.#scrapeEveryMs, ASKED_EVERY_MS) : this.#scrapeEveryMs;
     const isDue = now() - this.#scrapedAtMs >= everyMs || now() < this.#scrapedAtMs;
@@ -94,6 +105,15 @@ export class Load {
     this.#scrapedAtMs = now();
     this.#deps.scrapePods.follow();
     void this.#scraper.scrape(this.#targets(), this.#ownSamples());
+  }
+
+  /** Of pods that nobody scales, the scaler knows none. */
+  #podState(id: FunctionId, pod: string): PodState {
+    const { world, isSynced } = this.#deps;
+    const workload = isSynced() ? world.workload(functionKey(id)) : undefined;
+    if (!workload?.fn) return 'unknown';
+    const known = world.podsOf(workload).get(pod);
+    return known ? (known.isEnding ? 'ending' : 'there') : 'gone';
   }
 
   async #scrapeAnew(): Promise<void> {

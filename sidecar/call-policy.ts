@@ -23,7 +23,7 @@ export const DEFAULT_SYNC_POLICY: RetryPolicy = {
   retriesSetByUser: false,
 };
 
-/** DESIGN's defaults of `DefaultAsync`. */
+/** DESIGN's defaults of `DefaultAsync` and `DefaultPublish`. */
 export const DEFAULT_ASYNC_POLICY: RetryPolicy = {
   ...DEFAULT_SYNC_POLICY,
   retryStatuses: new Set([500, 502, 503]),

@@ -12,7 +12,7 @@ export interface MetricsSource {
   readonly id: FunctionId;
   readonly breaker: Breaker;
   readonly stats: Stats;
-  readonly jobs: { readonly stats: JobStats; running(): number };
+  readonly jobs: { readonly stats: JobStats; readonly events: JobStats; running(): number };
 }
 
 /** Registers everything once; the values are read at each scrape. */
@@ -49,15 +49,20 @@ export function registerSidecarMetrics(registry: Registry, source: MetricsSource
 
 function registerJobMetrics(
   registry: Registry,
-  { stats, running }: MetricsSource['jobs'],
+  { stats, events, running }: MetricsSource['jobs'],
   base: Labels,
 ): void {
-  gauge(registry, 'jobs_running', 'Jobs that hold a place', base, running);
+  gauge(registry, 'jobs_running', 'Jobs and events that hold a place', base, running);
   counter(registry, 'job_tries_total', 'Requests of jobs that the app was given', undefined, () => [
     [base, stats.tries],
   ]);
   const help = 'Jobs that left this pod: done, to be retried, dead, or given back without a charge';
   counter(registry, 'jobs_total', help, 'outcome', () => labelled(stats.ends, base, 'outcome'));
+  counter(registry, 'event_tries_total', 'Requests of events that the app was given', undefined, () => [
+    [base, events.tries],
+  ]);
+  const ends = "This pod's copies of events: done, to be retried, dead, or given back without a charge";
+  counter(registry, 'events_total', ends, 'outcome', () => labelled(events.ends, base, 'outcome'));
 }
 
 type Samples = readonly (readonly [Labels, number])[];

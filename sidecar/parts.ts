@@ -9,9 +9,15 @@ import { functionSubject, type FunctionId } from '../common/subjects.ts';
 import type { AdminContext } from './admin.ts';
 import { Admission } from './admission.ts';
 import { Announcer } from './announcer.ts';
-import { DEFAULT_ASYNC_POLICY, DEFAULT_SYNC_POLICY, parseCallPolicy } from './call-policy.ts';
+import {
+  DEFAULT_ASYNC_POLICY,
+  DEFAULT_SYNC_POLICY,
+  parseCallPolicy,
+  type RetryPolicy,
+} from './call-policy.ts';
 import type { AppHop, SidecarContext } from './context.ts';
 import { Drain } from './drain.ts';
+import { EventsPart } from './events/events-part.ts';
 import { InFlight } from './in-flight.ts';
 import { Fairness } from './jobs/fairness.ts';
 import { JobStats } from './jobs/job-stats.ts';
@@ -32,6 +38,7 @@ export interface Parts {
   readonly tunnels: OpenTunnels;
   readonly announcer: Announcer;
   readonly jobs: JobsPart;
+  readonly events: EventsPart;
   readonly probe: ProbeSpec;
   /** What opens admission, also after the app's container was restarted. */
   readonly onReopen: (open: () => Promise<void>) => void;
@@ -65,13 +72,16 @@ export function buildParts(config: SidecarConfig, deps: PartsDeps, port: () => n
     voice.announcer.announce('draining');
     core.tunnels.closeAll();
     jobs.drain();
-    return () => void jobs.stop();
+    events.drain();
+    return () => void Promise.all([jobs.stop(), events.stop()]);
   });
   const context = { ...core, reporter: voice.reporter, drain };
   const jobStats = new JobStats(core.stats);
+  const eventStats = new JobStats(core.stats);
   const jobs = buildJobs(config, deps, { id: core.id, shares, context, stats: jobStats });
+  const events = buildEvents(config, deps, { id: core.id, shares, context, stats: eventStats });
   const { admission, id, stats } = core;
-  const running = { stats: jobStats, running: () => admission.jobs };
+  const running = { stats: jobStats, events: eventStats, running: () => admission.jobs };
   let reopen = async (): Promise<void> => undefined;
   const pause = new Pause({
     admission,
@@ -97,6 +107,7 @@ export function buildParts(config: SidecarConfig, deps: PartsDeps, port: () => n
     tunnels: core.tunnels,
     announcer: voice.announcer,
     jobs,
+    events,
     probe,
     onReopen: (open) => void (reopen = open),
   };
@@ -180,7 +191,25 @@ function buildJobs(config: SidecarConfig, { nats, log }: SidecarDeps, parts: Job
     nats,
     log,
     policy: parseCallPolicy('async-policy', config['async-policy'], DEFAULT_ASYNC_POLICY),
+    eventPolicy: publishPolicyOf(config),
     jitter: config['retry-jitter'] / 100,
     isOrdered: config.ordered,
   });
+}
+
+function buildEvents(config: SidecarConfig, { nats, log }: SidecarDeps, parts: JobParts): EventsPart {
+  if (config['subscribe-events'].length === 0) return new EventsPart(undefined);
+  return new EventsPart({
+    ...parts,
+    pod: config['pod-name'],
+    nats,
+    log,
+    policy: publishPolicyOf(config),
+    jitter: config['retry-jitter'] / 100,
+    startedAtMs: Date.now(),
+  });
+}
+
+function publishPolicyOf(config: SidecarConfig): RetryPolicy {
+  return parseCallPolicy('publish-policy', config['publish-policy'], DEFAULT_ASYNC_POLICY);
 }

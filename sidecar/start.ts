@@ -49,11 +49,14 @@ export async function startSidecar(config: SidecarConfig, deps: SidecarDeps): Pr
     context.admission.open();
     context.reporter.limitChanged();
     if (how === 'passed') parts.announcer.announce('ready');
-    if (config['app-port'] > 0) void parts.jobs.start();
+    if (config['app-port'] === 0) return;
+    void parts.jobs.start();
+    void parts.events.start();
   };
   parts.onReopen(open);
   const appReady = open();
   stops.add('jobs', () => parts.jobs.stop());
+  stops.add('events', () => parts.events.stop());
   stops.add('drain', () => context.drain.run());
   deps.log.info({ function: config.function, port, appPort: config['app-port'] }, 'listening');
   return { stop: () => stops.stop(), port, adminPort: listeners.admin.port, appReady };

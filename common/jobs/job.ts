@@ -25,6 +25,8 @@ export interface JobHead {
   readonly callbackUrl?: string;
   /** The element id of the dead job that this one replays. */
   readonly replayOf?: string;
+  /** The event that it is. Then DefaultPublish rules its tries, and others may have the same stored body. */
+  readonly event?: string;
 }
 
 export interface Job {
@@ -40,6 +42,11 @@ export function encodeJob(head: JobHead, body: Uint8Array): Buffer {
   json.copy(payload, 4);
   payload.set(body, 4 + json.length);
   return payload;
+}
+
+/** The stored body that goes when this job does; an event's is read by others too, and goes with its age. */
+export function ownBody({ object, event }: JobHead): JobHead['object'] {
+  return event === undefined ? object : undefined;
 }
 
 /** @throws MessageError when the payload is not what {@link encodeJob} writes */

@@ -21,6 +21,8 @@ export const RESULTS_STREAM = 'SLIMFAAS_RESULTS';
 export const BODIES_STREAM = 'SLIMFAAS_BODIES';
 /** Results on their way to the URLs that their jobs were given. */
 export const CALLBACKS_STREAM = 'SLIMFAAS_CALLBACKS';
+/** Events for the pods that were there when they were published; see docs/decisions/events.md. */
+export const EVENTS_STREAM = 'SLIMFAAS_EVENTS';
 /** Shared by all proxies. */
 export const CALLBACKS_CONSUMER = 'proxies';
 /** For so long a result is offered to its URL. */
@@ -44,6 +46,10 @@ export interface JobSettings {
   readonly deadTtlMs: number;
   /** A large body outlives its job by no more than this, also when nobody removed it. */
   readonly bodyTtlMs: number;
+  /** An event that a pod has not run by then is gone. */
+  readonly eventTtlMs: number;
+  /** Bytes of all stored events; beyond it the oldest go. 0: no limit but the server's. */
+  readonly eventMaxBytes: number;
 }
 
 /** Silence of a sidecar for so long gives its job to another; it says "working" three times within it. */
@@ -99,6 +105,18 @@ export function streamConfigs(settings: JobSettings): Partial<StreamConfig>[] {
       discard: DiscardPolicy.New,
       max_msgs: CALLBACKS_MAX,
       max_age: nanos(CALLBACK_TTL_MS),
+    },
+    {
+      ...common,
+      name: EVENTS_STREAM,
+      subjects: ['slimfaas.event.*.*.*'],
+      // Not by interest: an event may come between a pod's start and its consumer.
+      retention: RetentionPolicy.Limits,
+      // The oldest have been run by every pod that is well; refusing new ones would punish all for one that is not.
+      discard: DiscardPolicy.Old,
+      max_bytes: settings.eventMaxBytes === 0 ? -1 : settings.eventMaxBytes,
+      max_age: nanos(settings.eventTtlMs),
+      duplicate_window: nanos(Math.min(settings.duplicateWindowMs, settings.eventTtlMs)),
     },
   ];
 }

@@ -6,7 +6,7 @@
 import { MessageError, ReasonError } from '../../common/errors.ts';
 import { removeBody } from '../../common/jobs/body-store.ts';
 import { readDeadHistory, type DeadHistory } from '../../common/jobs/dead.ts';
-import { decodeJob, elementId, encodeJob, type Job } from '../../common/jobs/job.ts';
+import { decodeJob, elementId, encodeJob, ownBody, type Job } from '../../common/jobs/job.ts';
 import { DEAD_STREAM } from '../../common/jobs/streams.ts';
 import { getStored, type JetStreamManager, type StoredMsg } from '../../common/nats.ts';
 import {
@@ -32,6 +32,8 @@ export interface DeadSummary {
   readonly method?: string;
   readonly path?: string;
   readonly bodyBytes?: number;
+  /** The event that it was. */
+  readonly event?: string;
   readonly replayOf?: string;
 }
 
@@ -111,7 +113,7 @@ export class DeadLetters {
   async drop(seq: number): Promise<boolean> {
     const letter = await this.#find(seq);
     if (!letter) return false;
-    const object = letter.job?.head.object;
+    const object = letter.job && ownBody(letter.job.head);
     if (object) await removeBody(await this.#jsm(), object.name);
     await this.#delete(seq);
     return true;
@@ -175,6 +177,7 @@ function summaryOf({ message, fn, history, job }: Letter): DeadSummary {
     method: head.method,
     path: head.path,
     bodyBytes: head.object?.size ?? body.length,
+    ...(head.event === undefined ? {} : { event: head.event }),
     ...(head.replayOf === undefined ? {} : { replayOf: head.replayOf }),
   };
 }

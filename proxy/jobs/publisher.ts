@@ -15,6 +15,10 @@ import type { Settler } from './settler.ts';
 
 export interface JobPublish {
   readonly id: FunctionId;
+  /** Where it goes; absent: to the jobs of the function. */
+  readonly subject?: string;
+  /** What callers know it as; absent: a job. */
+  readonly noun?: string;
   readonly payload: Uint8Array;
   /** Unique to the job, or to the caller's Idempotency-Key. */
   readonly messageId: string;
@@ -47,8 +51,8 @@ const RETRY_AFTER_SECONDS = 2;
 
 /** `queue-unavailable`, and JetStream may have stored it all the same. */
 export class UnsettledError extends ReasonError {
-  constructor(cause: unknown) {
-    const message = `JetStream did not confirm the job (${describeError(cause)}); try again`;
+  constructor(cause: unknown, noun = 'job') {
+    const message = `JetStream did not confirm the ${noun} (${describeError(cause)}); try again`;
     super('queue-unavailable', message, { cause, retryAfterSeconds: RETRY_AFTER_SECONDS });
     this.name = 'UnsettledError';
   }
@@ -69,30 +73,28 @@ export async function publishJob(job: JobPublish, options: PublisherOptions): Pr
     if (!isUnsettled || now() >= deadline) break;
     await sleep(100);
   }
-  if (!isUnsettled) throw unavailable(lastError);
+  if (!isUnsettled) throw unavailable(lastError, job.noun);
   if (!job.isShared) options.settler.add(job);
-  throw new UnsettledError(lastError);
+  throw new UnsettledError(lastError, job.noun);
 }
 
 async function tryPublish(job: JobPublish, nats: NatsLink, timeoutMs: number): Promise<PublishOutcome> {
   const { connection } = nats;
   if (!connection) return { kind: 'not-sent', error: new Error('not connected to NATS') };
   if (timeoutMs <= 0) return { kind: 'not-sent', error: new Error('no time left') };
-  const { id, payload, messageId } = job;
-  return AckedPublisher.of(connection).publish(
-    { subject: functionSubject('job', id), payload, messageId },
-    timeoutMs,
-  );
+  const { id, payload, messageId, subject = functionSubject('job', id) } = job;
+  return AckedPublisher.of(connection).publish({ subject, payload, messageId }, timeoutMs);
 }
 
 async function refusal(
-  { id }: JobPublish,
+  { id, subject, noun }: JobPublish,
   { error, apiCode }: { error: unknown; apiCode: number | undefined },
   { nats }: PublisherOptions,
 ): Promise<ReasonError> {
   // One code for both bounds: only a count tells the function's from the stream's.
-  const full = apiCode === STORE_FAILED ? await fullnessOf(nats, id).catch(() => undefined) : undefined;
-  if (!full || full.jobs < full.bound) return unavailable(error);
+  const mayBeFull = apiCode === STORE_FAILED && subject === undefined;
+  const full = mayBeFull ? await fullnessOf(nats, id).catch(() => undefined) : undefined;
+  if (!full || full.jobs < full.bound) return unavailable(error, noun);
   const message = `${id.name} has ${full.jobs} jobs, which is all that it may have; try again when some are done`;
   return new ReasonError('queue-full', message, { cause: error, retryAfterSeconds: RETRY_AFTER_SECONDS });
 }
@@ -108,8 +110,8 @@ async function fullnessOf(
   return info && { jobs: info.state.subjects?.[subject] ?? 0, bound: info.config.max_msgs_per_subject };
 }
 
-function unavailable(cause: unknown): ReasonError {
-  const message = `JetStream did not confirm the job, nothing was accepted (${describeError(cause)}); try again`;
+function unavailable(cause: unknown, noun = 'job'): ReasonError {
+  const message = `JetStream did not confirm the ${noun}, nothing was accepted (${describeError(cause)}); try again`;
   return new ReasonError('queue-unavailable', message, { cause, retryAfterSeconds: RETRY_AFTER_SECONDS });
 }
 

@@ -8,7 +8,7 @@ import {
   type JobAnswer,
   type JobQuestion,
 } from '../../common/jobs/question.ts';
-import { decodeJob, parseElementId } from '../../common/jobs/job.ts';
+import { decodeJob, ownBody, parseElementId } from '../../common/jobs/job.ts';
 import { decodeState, encodeState, type JobState, type Try } from '../../common/jobs/state.ts';
 import { JOBS_STREAM, RESULTS_STREAM } from '../../common/jobs/streams.ts';
 import { removeBody } from '../../common/jobs/body-store.ts';
@@ -135,7 +135,7 @@ export class JobQuery {
     const job = isOurs ? decodeJob(jobMessage.data).head : undefined;
     const known = state ?? job;
     if (known?.secret !== parsed.secret) return undefined;
-    return { ...parsed, state, acceptedAtMs: known.acceptedAtMs, object: job?.object?.name };
+    return { ...parsed, state, acceptedAtMs: known.acceptedAtMs, object: job && ownBody(job)?.name };
   }
 
   async #jsm(): Promise<JetStreamManager> {

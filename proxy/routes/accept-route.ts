@@ -85,7 +85,7 @@ async function takeJob(
 }
 
 /** The scaler sees the queue within a tick; a function at zero should not wait for that. */
-function wakeIfAsleep(entry: FunctionEntry, wake: Wake): void {
+export function wakeIfAsleep(entry: FunctionEntry, wake: Wake): void {
   if (entry.pods.ready.length === 0) wake(entry.id, Math.max(1, entry.throttler.waiting));
 }
 
@@ -95,8 +95,10 @@ function answer(res: ServerResponse, status: number, { name }: FunctionTarget, i
   res.end();
 }
 
-function refuse(res: ServerResponse, error: unknown, log: Log): void {
-  if (!(error instanceof ReasonError)) log.error({ error: describeError(error) }, 'a job was not accepted');
+/** Answers with the reason. */
+export function refuse(res: ServerResponse, error: unknown, log: Log): void {
+  if (!(error instanceof ReasonError))
+    log.error({ error: describeError(error) }, 'a request was not accepted');
   const reason = asReason(error);
   // Over HTTP/2 the connection has other requests, and a stream needs no word for its end.
   const isHttp1 = res.req.httpVersionMajor === 1;

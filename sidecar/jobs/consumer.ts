@@ -9,13 +9,10 @@ import { describeError } from '../../common/errors.ts';
 import { AckedPublisher } from '../../common/jobs/acked-publisher.ts';
 import type { Delivery } from '../../common/jobs/delivery.ts';
 import { PullConsumer } from '../../common/jobs/pull.ts';
-import { JOBS_STREAM, VOID_HEADER } from '../../common/jobs/streams.ts';
+import { VOID_HEADER } from '../../common/jobs/streams.ts';
 import type { Running } from '../../common/lifecycle.ts';
 import type { Log } from '../../common/log.ts';
 import type { JetStreamManager, NatsConnection, NatsLink } from '../../common/nats.ts';
-import { consumerName, jobQuestionSubject, type FunctionId } from '../../common/subjects.ts';
-import type { Callbacks } from './callbacks.ts';
-import type { Fairness } from './fairness.ts';
 import type { JetStream } from './records.ts';
 import { NO_SUSPECTS, suspectsAfterReconnect } from './suspects.ts';
 
@@ -30,12 +27,18 @@ export interface JobPlaces {
   onRoom(listener: () => void): () => void;
 }
 
+/** A consumer of JetStream's, by its names. */
+export interface Source {
+  readonly stream: string;
+  readonly consumer: string;
+}
+
 export interface ConsumerDeps {
-  readonly id: FunctionId;
+  readonly source: Source;
   readonly nats: NatsLink;
   readonly places: JobPlaces;
-  readonly fairness: Fairness;
-  readonly callbacks: Callbacks;
+  /** Is told whether more of them wait. */
+  readonly fairness: { areJobsWaiting: boolean };
   /** Runs a job that has its place; made anew for each connection. */
   readonly createRunner: (jetstream: JetStream) => JobRun;
   readonly log: Log;
@@ -76,11 +79,10 @@ export class JobConsumer implements Running {
 
   constructor(deps: ConsumerDeps) {
     this.#deps = deps;
-    const { nats, places, id } = deps;
+    const { nats, places } = deps;
     this.#releases.push(
       nats.onStatus((isConnected) => this.#connectionChanged(isConnected)),
       places.onRoom(() => this.#fill()),
-      nats.serve(jobQuestionSubject(id), (data) => this.#answer(data)),
     );
     const timer = setInterval(() => void this.#look(), LOOK_MS);
     this.#releases.push(() => clearInterval(timer));
@@ -100,7 +102,6 @@ export class JobConsumer implements Running {
     for (const release of this.#releases) release();
     this.#stopsRunning.abort();
     clearTimeout(this.#quiet);
-    this.#deps.callbacks.end();
     await Promise.all(this.#runs);
   }
 
@@ -135,8 +136,7 @@ export class JobConsumer implements Running {
   #createPull(connection: NatsConnection): PullConsumer {
     return new PullConsumer({
       connection,
-      stream: JOBS_STREAM,
-      consumer: consumerName(this.#deps.id),
+      ...this.#deps.source,
       onJob: (delivery) => this.#receive(delivery),
       onCredits: (isRefused) => {
         if (isRefused) this.#pausedUntil = performance.now() + PAUSE_MS;
@@ -209,21 +209,13 @@ export class JobConsumer implements Running {
     const session = this.#session;
     if (!session || session.pull.credits > 0 || this.#isStopping) return this.#fill();
     try {
-      const info = await session.jsm.consumers.info(JOBS_STREAM, consumerName(this.#deps.id));
+      const { stream, consumer } = this.#deps.source;
+      const info = await session.jsm.consumers.info(stream, consumer);
       this.#deps.fairness.areJobsWaiting = info.num_pending > 0;
     } catch {
       // no consumer yet, or no server: nothing waits as far as we know
     }
     this.#fill();
-  }
-
-  #answer(data: Uint8Array): Uint8Array | undefined {
-    try {
-      return this.#deps.callbacks.answer(data);
-    } catch (error) {
-      this.#deps.log.warn({ error: describeError(error) }, 'question not understood');
-      return undefined;
-    }
   }
 }
 

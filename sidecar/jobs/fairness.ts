@@ -26,6 +26,8 @@ export class Fairness {
   #lastRefusedAt = -Infinity;
   #lastServed: WorkKind = 'job';
   #areJobsWaiting = false;
+  /** Events are jobs here in every way, but they come from another consumer. */
+  areEventsWaiting = false;
 
   /** @param jobShare 0 to 1, the part of the places that jobs get when both kinds wait */
   constructor(jobShare: number, now: () => number = () => performance.now()) {
@@ -53,7 +55,7 @@ export class Fairness {
 
   mayCallEnter(running: Running): boolean {
     if (running.calls + running.jobs >= running.limit) return false;
-    if (!this.#areJobsWaiting) return true;
+    if (!this.#areJobsWaiting && !this.areEventsWaiting) return true;
     if (running.limit === 1) return this.#lastServed === 'job';
     return running.calls < running.limit - this.#jobPlaces(running.limit);
   }

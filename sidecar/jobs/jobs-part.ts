@@ -2,12 +2,11 @@
  * Jobs as the sidecar's life sees them: begun once the app is ready, and over whenever the pod ends, which may
  * be before. The rest is loaded when it is begun, so that neither a cold start nor a bare pod pays for it.
  */
-import type { JobConsumer } from './consumer.ts';
-import type { JobsOptions } from './start-jobs.ts';
+import type { JobsOptions, RunningJobs } from './start-jobs.ts';
 
 export class JobsPart {
   readonly #options: JobsOptions;
-  #consumer: JobConsumer | undefined;
+  #consumer: RunningJobs | undefined;
   #isDraining = false;
   #isStarted = false;
 

@@ -6,7 +6,7 @@ import type { AckedMessage, AckedPublisher } from '../../common/jobs/acked-publi
 import { removeBody } from '../../common/jobs/body-store.ts';
 import type { Delivery } from '../../common/jobs/delivery.ts';
 import { encodeCallback, type EndedState } from '../../common/jobs/callback.ts';
-import { elementId, type JobHead } from '../../common/jobs/job.ts';
+import { elementId, ownBody, type JobHead } from '../../common/jobs/job.ts';
 import { decodeState, encodeState, type JobState, type Try } from '../../common/jobs/state.ts';
 import { JOBS_STREAM, RESULTS_STREAM } from '../../common/jobs/streams.ts';
 import { deadHeaders, type DeadHistory } from '../../common/jobs/dead.ts';
@@ -53,7 +53,8 @@ export class Records {
     await this.write(message, state);
     await this.sendResult(message, head, state);
     message.ack();
-    if (head.object) await removeBody(this.#jetstream.jsm, head.object.name).catch(() => undefined);
+    const body = ownBody(head);
+    if (body) await removeBody(this.#jetstream.jsm, body.name).catch(() => undefined);
   }
 
   async giveBack(message: Delivery, state: JobState, delayMs: number): Promise<void> {

@@ -5,18 +5,13 @@
  * uncharged; only what the function did, or failed to do, counts as a try.
  */
 import { describeError, MessageError } from '../../common/errors.ts';
-import { readBody } from '../../common/jobs/body-store.ts';
 import type { Delivery } from '../../common/jobs/delivery.ts';
 import { decodeJob, elementId, type Job, type JobHead } from '../../common/jobs/job.ts';
 import { ACK_WAIT_MS, VOID_HEADER } from '../../common/jobs/streams.ts';
 import type { JobState, Try } from '../../common/jobs/state.ts';
 import type { Log } from '../../common/log.ts';
-import { HEADER } from '../../common/names.ts';
 import {
-  bufferBody,
   captureSink,
-  iterableBody,
-  type BodySource,
   type CaptureSink,
   type CapturedAnswer,
   type Relay,
@@ -25,15 +20,18 @@ import {
 import type { RetryPolicy } from '../call-policy.ts';
 import type { Callbacks } from './callbacks.ts';
 import type { JobStats } from './job-stats.ts';
-import { triedBy, type Tried } from './outcome.ts';
+import type { Tried } from './outcome.ts';
 import { tryRecord, type JetStream, type Records } from './records.ts';
-import { isLastTry, verdict, type TryOutcome, type Verdict } from './verdict.ts';
+import { tryJob } from './try-job.ts';
+import { verdict, type TryOutcome, type Verdict } from './verdict.ts';
 
 export interface RunnerDeps {
   readonly pod: string;
   readonly app: Target;
   readonly relay: Relay;
   readonly policy: RetryPolicy;
+  /** Of jobs that are events. */
+  readonly eventPolicy: RetryPolicy;
   readonly jitter: number;
   readonly records: Records;
   readonly jetstream: JetStream;
@@ -47,8 +45,6 @@ export interface RunnerDeps {
 const RESULT_BODY_BYTES = 64 * 1024;
 /** A function that is not listening although its probe passed is about to be restarted. */
 const UNREACHED_DELAY_MS = 1_000;
-const CONNECT_MS = 5_000;
-const BODY_IDLE_MS = 60_000;
 /** Deliveries beyond the tries on record from which on each start is written down: something is wrong there. */
 const SUSPECT_DELIVERIES = 5;
 /** A job that was begun so often without an outcome kills its pods, and would for ever. */
@@ -59,6 +55,7 @@ interface Run {
   readonly head: JobHead;
   readonly tries: readonly Try[];
   readonly lost: number;
+  readonly policy: RetryPolicy;
   /** Aborted at the pod's end. */
   readonly signal: AbortSignal;
   readonly startedAtMs: number;
@@ -111,14 +108,15 @@ export class JobRunner {
       return delivery.nak(before.nextTryAtMs - now); // the server lost the delay, we have not
     }
     const { tries = [], lost = 0 } = before ?? {};
-    const run = { delivery, head: job.head, tries, lost, signal, startedAtMs: now };
+    const policy = job.head.event === undefined ? this.#deps.policy : this.#deps.eventPolicy;
+    const run = { delivery, head: job.head, tries, lost, policy, signal, startedAtMs: now };
     if (lost >= LOST_MAX) return this.#bury(run, tries, `its pod ended under it ${lost} times`);
     await this.#try(run, job);
   }
 
   async #try(run: Run, job: Job): Promise<void> {
-    const { records, stats, now, policy, jitter } = this.#deps;
-    const { delivery, tries, lost } = run;
+    const { records, stats, now, jitter } = this.#deps;
+    const { delivery, head, tries, lost, policy } = run;
     const isSuspect = delivery.deliveries - tries.length > SUSPECT_DELIVERIES;
     if (isSuspect) await records.write(delivery, { ...baseOf(run, tries), state: 'running', lost: lost + 1 });
     stats.started();
@@ -129,8 +127,10 @@ export class JobRunner {
       return this.#giveBack(run, tried.why);
     }
     const decided = verdict(tried, tries.length, policy, { jitter });
-    if (decided.kind === 'wait-for-callback') return this.#awaitCallback(run, now());
-    await this.#settle(run, decided, tried, sink.answer);
+    if (decided.kind !== 'wait-for-callback') return this.#settle(run, decided, tried, sink.answer);
+    // Nobody was told the id of an event, so nobody is waited for.
+    if (head.event !== undefined) return this.#settle(run, { kind: 'done' }, tried, sink.answer);
+    await this.#awaitCallback(run, now());
   }
 
   #giveBack({ delivery, signal }: Run, why: string): void {
@@ -140,55 +140,16 @@ export class JobRunner {
   }
 
   #exchange(run: Run, job: Job, sink: CaptureSink): Promise<Tried> {
-    const { app, relay, policy, now } = this.#deps;
-    return new Promise((resolve) => {
-      const exchange = relay.exchange(
-        {
-          target: app,
-          head: { ...job.head, headers: this.#headers(run) },
-          body: this.#body(job),
-          sink,
-          timeouts: {
-            connectMs: CONNECT_MS,
-            headMs: policy.httpTimeoutMs,
-            idleMs: BODY_IDLE_MS,
-            totalMs: policy.httpTimeoutMs,
-          },
-          mayRepeat: false,
-        },
-        (outcome) => {
-          run.signal.removeEventListener('abort', cancel);
-          resolve(triedBy(outcome, sink.answer, now()));
-        },
-      );
-      const cancel = (): void => exchange.cancel();
-      run.signal.addEventListener('abort', cancel, { once: true });
-    });
-  }
-
-  #headers({ delivery, head, tries }: Run): readonly string[] {
-    const id = elementId(head.secret, delivery.seq);
-    const isLast = isLastTry(tries.length, this.#deps.policy);
-    const own = [
-      HEADER.elementId,
-      id,
-      HEADER.tryNumber,
-      String(tries.length),
-      HEADER.lastTry,
-      String(isLast),
-    ];
-    return [...head.headers, ...own];
-  }
-
-  #body({ head, body }: Job): BodySource {
-    if (!head.object) return bufferBody(body);
-    return iterableBody(readBody(this.#deps.jetstream.jsm, head.object), head.object.size);
+    const { jetstream } = this.#deps;
+    const { delivery, tries, policy, signal } = run;
+    const given = { job, sequence: delivery.seq, triesBefore: tries.length, policy, signal };
+    return tryJob(given, sink, { ...this.#deps, jsm: jetstream.jsm });
   }
 
   /** 202: the job stays open, and its place taken, until the function calls back or HttpTimeout has passed. */
   async #awaitCallback(run: Run, nowMs: number): Promise<void> {
-    const { callbacks, policy, jitter, records } = this.#deps;
-    const { delivery, head, tries } = run;
+    const { callbacks, jitter, records } = this.#deps;
+    const { delivery, head, tries, policy } = run;
     const called = callbacks.open(elementId(head.secret, delivery.seq), policy.httpTimeoutMs);
     const deadlineMs = nowMs + policy.httpTimeoutMs;
     await records.write(delivery, { ...baseOf(run, tries), state: 'waiting-for-callback', deadlineMs });

@@ -1,21 +1,25 @@
 /** The pod's share in asynchronous jobs, put together. Loaded once the app is ready: no cold start waits for it. */
-import type { Place } from '../../common/breaker.ts';
+import { describeError } from '../../common/errors.ts';
+import { JOBS_STREAM } from '../../common/jobs/streams.ts';
+import type { Running } from '../../common/lifecycle.ts';
 import type { Log } from '../../common/log.ts';
 import type { NatsLink } from '../../common/nats.ts';
-import type { FunctionId } from '../../common/subjects.ts';
+import { consumerName, jobQuestionSubject, type FunctionId } from '../../common/subjects.ts';
 import type { RetryPolicy } from '../call-policy.ts';
 import type { SidecarContext } from '../context.ts';
 import type { Shares } from '../shares.ts';
 import { Callbacks } from './callbacks.ts';
 import { JobConsumer, type JobPlaces } from './consumer.ts';
 import type { JobStats } from './job-stats.ts';
-import { Records } from './records.ts';
+import { placesOf } from './places.ts';
+import { Records, type JetStream } from './records.ts';
 import { JobRunner } from './runner.ts';
 
 export interface JobsOptions {
   readonly id: FunctionId;
   readonly pod: string;
   readonly policy: RetryPolicy;
+  readonly eventPolicy: RetryPolicy;
   /** 0 to 1, see verdict.ts. */
   readonly jitter: number;
   readonly isOrdered: boolean;
@@ -26,67 +30,74 @@ export interface JobsOptions {
   readonly log: Log;
 }
 
-/** With a free place and a caller who was turned away for want of one: proxies are told at most this often. */
-const TELL_MS = 50;
+/** Jobs as they run; stopped, those that run are given back. */
+export interface RunningJobs extends Running {
+  /** No new ones. */
+  drain(): void;
+}
 
-export function startJobs(options: JobsOptions): JobConsumer {
-  const { id, pod, policy, jitter, nats, context, stats, log } = options;
+export function startJobs(options: JobsOptions): RunningJobs {
+  const { id, nats, context, log } = options;
   const callbacks = new Callbacks();
-  return new JobConsumer({
-    id,
+  const endAnswering = nats.serve(jobQuestionSubject(id), (data) => answer(callbacks, data, log));
+  const consumer = new JobConsumer({
+    source: { stream: JOBS_STREAM, consumer: consumerName(id) },
     nats,
     fairness: context.admission.fairness,
-    callbacks,
-    places: placesOf(options),
-    createRunner: (jetstream) =>
-      new JobRunner({
-        pod,
-        policy,
-        jitter,
-        callbacks,
-        stats,
-        log,
-        jetstream,
-        app: context.app,
-        relay: context.relay,
-        records: new Records(id, jetstream),
-        now: Date.now,
-      }),
+    places: orderedPlaces(options),
+    createRunner: (jetstream) => createRunner(options, callbacks, jetstream),
     log,
+  });
+  return {
+    drain: () => consumer.drain(),
+    async stop() {
+      endAnswering();
+      const stopped = consumer.stop();
+      callbacks.end(); // what waits for one is given back, and only then is everything stopped
+      await stopped;
+    },
+  };
+}
+
+function createRunner(options: JobsOptions, callbacks: Callbacks, jetstream: JetStream): JobRunner {
+  const { id, pod, policy, eventPolicy, jitter, context, stats, log } = options;
+  return new JobRunner({
+    pod,
+    policy,
+    eventPolicy,
+    jitter,
+    callbacks,
+    stats,
+    log,
+    jetstream,
+    app: context.app,
+    relay: context.relay,
+    records: new Records(id, jetstream),
+    now: Date.now,
   });
 }
 
-function placesOf({ isOrdered, shares, context }: JobsOptions): JobPlaces {
-  const { admission, inFlight, reporter } = context;
-  let toldAt = -Infinity;
-  const released = (): void => {
-    reporter.released();
-    const now = performance.now();
-    if (!admission.fairness.doCallsWait || now - toldAt < TELL_MS) return;
-    toldAt = now;
-    reporter.send(); // who was refused for this job's sake would look again only by his own clock
-  };
-  const held = (place: Place): Place => {
-    const endInFlight = inFlight.begin();
-    return {
-      arrival: place.arrival,
-      release() {
-        place.release();
-        released();
-        endInFlight();
-      },
-    };
-  };
+/** For NatsLink.serve. */
+function answer(callbacks: Callbacks, data: Uint8Array, log: Log): Uint8Array | undefined {
+  try {
+    return callbacks.answer(data);
+  } catch (error) {
+    log.warn({ error: describeError(error) }, 'question not understood');
+    return undefined;
+  }
+}
+
+/** In strict order one job runs in a pod, whatever its limit. */
+function orderedPlaces(options: JobsOptions): JobPlaces {
+  const places = placesOf(options);
+  const { isOrdered, context } = options;
+  if (!isOrdered) return places;
   return {
     get room() {
-      if (!shares.isKnown) return 0; // a new pod's share of jobs is zero until it hears
-      return isOrdered ? Math.min(admission.jobRoom, 1 - admission.jobs) : admission.jobRoom;
+      return Math.min(places.room, 1 - context.admission.jobs);
     },
-    tryEnter() {
-      const place = admission.tryEnterJob();
-      return place && held(place);
-    },
-    enter: async (signal, timeoutMs) => held(await admission.enterJob(signal, timeoutMs)),
-    onRoom: (listener) => admission.onRoom(listener),
+    tryEnter: () => places.tryEnter(),
+    enter: (signal, timeoutMs) => places.enter(signal, timeoutMs),
+    onRoom: (listener) => places.onRoom(listener),
   };
 }

@@ -13,7 +13,10 @@ import {
 test('a plain name gives the subject of the design', () => {
   assert.equal(functionSubject('wake', { namespace: 'shop', name: 'cart' }), 'slimfaas.wake.shop.cart');
   assert.equal(everyFunction('activity'), 'slimfaas.activity.*.*');
-  assert.equal(eventSubject('shop', 'order.paid'), 'slimfaas.event.shop.order%2Epaid');
+  assert.equal(
+    eventSubject({ namespace: 'shop', name: 'cart' }, 'order.paid'),
+    'slimfaas.event.shop.order%2Epaid.cart',
+  );
   assert.equal(functionKey({ namespace: 'shop', name: 'cart' }), 'shop/cart');
 });
 

@@ -19,6 +19,8 @@ export const jobSettings: JobSettings = {
   resultTtlMs: 600_000,
   deadTtlMs: 600_000,
   bodyTtlMs: 600_000,
+  eventTtlMs: 600_000,
+  eventMaxBytes: 0,
 };
 
 export interface TestJetStream extends AsyncDisposable {

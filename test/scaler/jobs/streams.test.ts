@@ -7,6 +7,7 @@ import {
   CALLBACKS_CONSUMER,
   CALLBACKS_STREAM,
   DEAD_STREAM,
+  EVENTS_STREAM,
   JOBS_STREAM,
   RESULTS_STREAM,
 } from '../../../common/jobs/streams.ts';
@@ -30,20 +31,29 @@ test('all streams are made, twice without harm, and a changed setting updates wh
   await reconcileStreams(nats.jsm, jobSettings, silentLog);
   const names: string[] = [];
   for await (const name of nats.jsm.streams.names()) names.push(name);
-  const all = [BODIES_STREAM, CALLBACKS_STREAM, DEAD_STREAM, JOBS_STREAM, RESULTS_STREAM];
+  const all = [BODIES_STREAM, CALLBACKS_STREAM, DEAD_STREAM, EVENTS_STREAM, JOBS_STREAM, RESULTS_STREAM];
   assert.deepEqual(names.toSorted(), all.toSorted());
   await nats.jsm.consumers.info(CALLBACKS_STREAM, CALLBACKS_CONSUMER);
 
   await nats.js.publish(functionSubject('job', cart), job);
   await reconcileStreams(
     nats.jsm,
-    { ...jobSettings, maxJobsPerFunction: 7, duplicateWindowMs: 60_000 },
+    {
+      ...jobSettings,
+      maxJobsPerFunction: 7,
+      duplicateWindowMs: 60_000,
+      eventTtlMs: 30_000,
+      eventMaxBytes: 9_000,
+    },
     silentLog,
   );
   const { config, state } = await nats.jsm.streams.info(JOBS_STREAM);
   assert.equal(config.max_msgs_per_subject, 7);
   assert.equal(config.duplicate_window, nanos(60_000));
   assert.equal(state.messages, 1, 'jobs stay');
+  const events = (await nats.jsm.streams.info(EVENTS_STREAM)).config;
+  assert.deepEqual([events.max_age, events.max_bytes], [nanos(30_000), 9_000]);
+  assert.equal(events.duplicate_window, nanos(30_000), 'no longer than they live');
 });
 
 test('a change that JetStream refuses leaves the stream in use', async () => {

@@ -1,0 +1,39 @@
+/**
+ * Events as the sidecar's life sees them: nothing at all in a pod that subscribes to none, else begun once the app is
+ * ready, and over whenever the pod ends, which may be before. The rest is loaded when it is begun.
+ */
+import type { EventsOptions, RunningEvents } from './start-events.ts';
+
+export class EventsPart {
+  readonly #options: EventsOptions | undefined;
+  #events: RunningEvents | undefined;
+  #isDraining = false;
+  #isStarted = false;
+  #stopped: Promise<void> | undefined;
+
+  /** @param options undefined: it subscribes to none */
+  constructor(options: EventsOptions | undefined) {
+    this.#options = options;
+  }
+
+  /** Again after a pause it changes nothing. */
+  async start(): Promise<void> {
+    if (this.#isStarted || !this.#options) return;
+    this.#isStarted = true;
+    const { startEvents } = await import('./start-events.ts');
+    if (!this.#isDraining) this.#events = startEvents(this.#options);
+  }
+
+  /** No new ones. */
+  drain(): void {
+    this.#isDraining = true;
+    this.#events?.drain();
+  }
+
+  /** What is not done is handed over. */
+  stop(): Promise<void> {
+    this.drain();
+    this.#stopped ??= this.#events?.stop();
+    return this.#stopped ?? Promise.resolve();
+  }
+}

@@ -1,0 +1,47 @@
+/** The pod's places as jobs and events take them: among the calls', counted as open until they end, told to proxies. */
+import type { Place } from '../../common/breaker.ts';
+import type { SidecarContext } from '../context.ts';
+import type { Shares } from '../shares.ts';
+import type { JobPlaces } from './consumer.ts';
+
+export interface PlacesDeps {
+  readonly shares: Pick<Shares, 'isKnown'>;
+  readonly context: Pick<SidecarContext, 'admission' | 'inFlight' | 'reporter'>;
+}
+
+/** With a free place and a caller who was turned away for want of one: proxies are told at most this often. */
+const TELL_MS = 50;
+
+export function placesOf({ shares, context }: PlacesDeps): JobPlaces {
+  const { admission, inFlight, reporter } = context;
+  let toldAt = -Infinity;
+  const released = (): void => {
+    reporter.released();
+    const now = performance.now();
+    if (!admission.fairness.doCallsWait || now - toldAt < TELL_MS) return;
+    toldAt = now;
+    reporter.send(); // who was refused for this job's sake would look again only by his own clock
+  };
+  const held = (place: Place): Place => {
+    const endInFlight = inFlight.begin();
+    return {
+      arrival: place.arrival,
+      release() {
+        place.release();
+        released();
+        endInFlight();
+      },
+    };
+  };
+  return {
+    get room() {
+      return shares.isKnown ? admission.jobRoom : 0; // a new pod's share of jobs is zero until it hears
+    },
+    tryEnter() {
+      const place = admission.tryEnterJob();
+      return place && held(place);
+    },
+    enter: async (signal, timeoutMs) => held(await admission.enterJob(signal, timeoutMs)),
+    onRoom: (listener) => admission.onRoom(listener),
+  };
+}

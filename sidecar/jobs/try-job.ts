@@ -1,0 +1,81 @@
+/**
+ * One try: a stored request is brought to the user's container, with what it may want to know of it in three
+ * headers, and what came of it is said in the terms of a try.
+ */
+import { readBody } from '../../common/jobs/body-store.ts';
+import { elementId, type Job } from '../../common/jobs/job.ts';
+import { HEADER } from '../../common/names.ts';
+import type { JetStreamManager } from '../../common/nats.ts';
+import {
+  bufferBody,
+  iterableBody,
+  type BodySource,
+  type CaptureSink,
+  type Relay,
+  type Target,
+} from '../../common/relay/index.ts';
+import type { RetryPolicy } from '../call-policy.ts';
+import { triedBy, type Tried } from './outcome.ts';
+import { isLastTry } from './verdict.ts';
+
+export interface GivenJob {
+  readonly job: Job;
+  /** On its stream. */
+  readonly sequence: number;
+  readonly triesBefore: number;
+  readonly policy: RetryPolicy;
+  /** On abort the request is cancelled, which is no try. */
+  readonly signal: AbortSignal;
+}
+
+export interface TryDeps {
+  readonly app: Target;
+  readonly relay: Relay;
+  readonly jsm: JetStreamManager;
+  readonly now: () => number;
+}
+
+const CONNECT_MS = 5_000;
+const BODY_IDLE_MS = 60_000;
+
+export function tryJob(
+  given: GivenJob,
+  sink: CaptureSink,
+  { app, relay, jsm, now }: TryDeps,
+): Promise<Tried> {
+  const { job, policy, signal } = given;
+  return new Promise((resolve) => {
+    const exchange = relay.exchange(
+      {
+        target: app,
+        head: { ...job.head, headers: [...job.head.headers, ...ownHeaders(given)] },
+        body: bodyOf(job, jsm),
+        sink,
+        timeouts: {
+          connectMs: CONNECT_MS,
+          headMs: policy.httpTimeoutMs,
+          idleMs: BODY_IDLE_MS,
+          totalMs: policy.httpTimeoutMs,
+        },
+        mayRepeat: false,
+      },
+      (outcome) => {
+        signal.removeEventListener('abort', cancel);
+        resolve(triedBy(outcome, sink.answer, now()));
+      },
+    );
+    const cancel = (): void => exchange.cancel();
+    signal.addEventListener('abort', cancel, { once: true });
+  });
+}
+
+function ownHeaders({ job, sequence, triesBefore, policy }: GivenJob): readonly string[] {
+  const id = elementId(job.head.secret, sequence);
+  const isLast = isLastTry(triesBefore, policy);
+  return [HEADER.elementId, id, HEADER.tryNumber, String(triesBefore), HEADER.lastTry, String(isLast)];
+}
+
+function bodyOf({ head, body }: Job, jsm: JetStreamManager): BodySource {
+  if (!head.object) return bufferBody(body);
+  return iterableBody(readBody(jsm, head.object), head.object.size);
+}

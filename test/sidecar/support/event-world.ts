@@ -1,0 +1,70 @@
+/** Sidecars that read events of a real JetStream, in front of a test's apps; published as the proxy publishes them. */
+import { randomBytes } from 'node:crypto';
+import { EVENTS_STREAM } from '../../../common/jobs/streams.ts';
+import { encodeJob, type JobHead } from '../../../common/jobs/job.ts';
+import type { ConsumerInfo } from '../../../common/nats.ts';
+import { eventSubject } from '../../../common/subjects.ts';
+import { waitFor } from '../../helpers/wait.ts';
+import { FN, startJobWorld, type JobWorld } from './job-world.ts';
+import type { SidecarFlags } from './sidecar-process.ts';
+import { sidecarFor, type TestSidecar } from './sidecar.ts';
+
+export interface EventWorld extends JobWorld {
+  /** One more pod, `fn-1`, `fn-2` …, that reads events. */
+  pod(appPort: number, flags?: SidecarFlags, isProcess?: boolean): Promise<TestSidecar>;
+  /** Its sequence on the stream. */
+  send(event?: Partial<JobHead>, body?: Buffer | string): Promise<number>;
+  /** Of a pod's consumer; undefined: there is none. */
+  reader(pod: string): Promise<ConsumerInfo | undefined>;
+  /** Nothing waits for that pod and nothing of it is unfinished. */
+  isDone(pod: string): Promise<void>;
+}
+
+export async function startEventWorld(): Promise<EventWorld> {
+  const jobs = await startJobWorld();
+  const { jsm, js, server } = jobs.jetstream;
+  const pods: TestSidecar[] = [];
+  let count = 0;
+  const reader = (pod: string): Promise<ConsumerInfo | undefined> =>
+    jsm.consumers.info(EVENTS_STREAM, `ns__${pod}`).catch(() => undefined);
+  return {
+    ...jobs,
+    reader,
+    async pod(appPort, flags = {}, isProcess = false) {
+      const pod = `fn-${++count}`;
+      const ports: SidecarFlags = isProcess ? { port: 0, 'admin-port': 0 } : {}; // nobody calls it
+      const given = { nats: server.url, 'pod-name': pod, 'subscribe-events': 'paid', ...ports, ...flags };
+      const sidecar = await sidecarFor(appPort, { flags: given, isProcess });
+      pods.push(sidecar);
+      const name = String(given['pod-name']);
+      await waitFor(() => reader(name), { what: `${name} reads events` });
+      return sidecar;
+    },
+    async send(event = {}, body = '') {
+      const secret = randomBytes(16).toString('hex');
+      const base = {
+        secret,
+        method: 'POST',
+        path: '/',
+        headers: [],
+        acceptedAtMs: Date.now(),
+        event: 'paid',
+      };
+      const payload = encodeJob({ ...base, ...event }, Buffer.from(body));
+      return (await js.publish(eventSubject(FN, event.event ?? 'paid'), payload)).seq;
+    },
+    async isDone(pod) {
+      await waitFor(
+        async () => {
+          const info = await reader(pod);
+          return info?.num_pending === 0 && info.num_ack_pending === 0;
+        },
+        { what: `${pod} has finished all its events`, timeoutMs: 60_000 }, // an ack that a server forgot: 15 s
+      );
+    },
+    async [Symbol.asyncDispose]() {
+      for (const sidecar of pods) await sidecar[Symbol.asyncDispose]();
+      await jobs[Symbol.asyncDispose]();
+    },
+  };
+}
