@@ -35,8 +35,10 @@ const EVERY_MS_EACH = 5;
 const ENDING_MS = 300_000;
 /** A round moves so many events of one pod at most; the rest comes with the next. */
 const BATCH = 200;
-/** What is there comes at once. */
+/** What is there comes at once; what waits for a next try costs this each round. */
 const FETCH_MS = 1_000;
+/** Pods of a lost node pool, side by side: one whose function's queue is full holds up no other. */
+const AT_ONCE = 16;
 
 interface Orphan {
   readonly id: FunctionId;
@@ -77,17 +79,28 @@ export class EventKeeper {
       const jsm = await connection.jetstreamManager({ checkAPI: false });
       const before = this.#orphans;
       this.#orphans = await this.#findOrphans(jsm);
-      for (const [consumer, { id, state, sinceMs }] of this.#orphans) {
-        const isOld = this.#options.now() - sinceMs >= ENDING_MS;
-        const isSure = state === 'gone' ? before.get(consumer)?.state === 'gone' : isOld;
-        if (isSure) await this.#moveToQueue(connection, jsm, { id, consumer });
-      }
+      const sure = [...this.#orphans].filter(([consumer, orphan]) =>
+        this.#isSure(orphan, before.get(consumer)),
+      );
+      const failures: unknown[] = [];
+      const queue = sure.values();
+      const work = async (): Promise<void> => {
+        for (const [consumer, { id }] of queue)
+          await this.#moveToQueue(connection, jsm, { id, consumer }).catch((error) => failures.push(error));
+      };
+      await Promise.all(Array.from({ length: AT_ONCE }, work));
+      if (failures.length > 0) throw failures[0];
       this.#hasFailed = false;
     } catch (error) {
       if (!this.#hasFailed)
         log.warn({ error: describeError(error) }, 'events of ended pods wait; trying again');
       this.#hasFailed = true;
     }
+  }
+
+  #isSure({ state, sinceMs }: Orphan, before: Orphan | undefined): boolean {
+    if (state === 'gone') return before?.state === 'gone';
+    return this.#options.now() - sinceMs >= ENDING_MS;
   }
 
   async #findOrphans(jsm: JetStreamManager): Promise<Map<string, Orphan>> {
@@ -116,9 +129,13 @@ export class EventKeeper {
     const info = await podConsumer(jsm, consumer);
     if (!info) return;
     let count = 0;
-    if (info.num_pending > 0 || info.num_ack_pending > 0) {
+    const left = info.num_pending + info.num_ack_pending;
+    if (left > 0) {
       const source = await connection.jetstream().consumers.get(EVENTS_STREAM, consumer);
-      for await (const message of await source.fetch({ max_messages: BATCH, expires: FETCH_MS })) {
+      for await (const message of await source.fetch({
+        max_messages: Math.min(BATCH, left),
+        expires: FETCH_MS,
+      })) {
         await eventToQueue(publisher, id, message);
         message.ack();
         count += 1;
@@ -126,8 +143,8 @@ export class EventKeeper {
     }
     const { log } = this.#options;
     if (count > 0) log.info({ function: functionKey(id), consumer, count }, 'events of an ended pod moved');
-    const left = await podConsumer(jsm, consumer);
-    if (left?.num_pending === 0 && left.num_ack_pending === 0)
+    const after = await podConsumer(jsm, consumer);
+    if (after?.num_pending === 0 && after.num_ack_pending === 0)
       await jsm.consumers.delete(EVENTS_STREAM, consumer);
   }
 }

@@ -176,7 +176,7 @@ export const scalerFlags = {
   },
   'event-max-bytes': {
     type: 'int',
-    default: 0,
+    default: 1_073_741_824,
     min: 0,
     group: 'Events',
     describe: "bytes of all stored events, beyond which the oldest go; 0: the server's own limit",

@@ -5,12 +5,21 @@
  * an error although some functions have the event; the same Idempotency-Key makes repeating it harmless to them.
  */
 import { ReasonError } from '../../common/errors.ts';
-import { encodeJob, type JobHead } from '../../common/jobs/job.ts';
+import { decodeJob, encodeJob, type JobHead } from '../../common/jobs/job.ts';
+import { EVENTS_STREAM, JOBS_STREAM } from '../../common/jobs/streams.ts';
+import { getStored } from '../../common/nats.ts';
 import { HeaderNames, headerValue, withoutHeaders, type RequestHead } from '../../common/relay/index.ts';
 import { eventSubject, functionKey, type FunctionId } from '../../common/subjects.ts';
 import { hash, newSecret } from '../jobs/accept.ts';
 import { publishJob, UnsettledError, type Accepted, type PublisherOptions } from '../jobs/publisher.ts';
-import { announcedLength, discardBody, FRAMING, takeBody, type Upload } from '../jobs/take-body.ts';
+import {
+  announcedLength,
+  connectionOf,
+  discardBody,
+  FRAMING,
+  takeBody,
+  type Upload,
+} from '../jobs/take-body.ts';
 
 export interface EventTarget {
   readonly id: FunctionId;
@@ -47,17 +56,44 @@ export async function publishEvent(
   const chosen = targets();
   const store = { event, key, payload: encodeJob(job, body.inline) };
   const results = await Promise.allSettled(chosen.map((target) => storeFor(target, store, options)));
-  const isUsed = results.some(
-    (result) =>
-      (result.status === 'fulfilled' && !result.value.isDuplicate) ||
-      (result.status === 'rejected' && result.reason instanceof UnsettledError),
-  );
-  if (body.stored && !isUsed) await discardBody(options, body.stored);
+  if (body.stored) {
+    const uses = results.map((result, i) =>
+      usesBody(result, chosen[i] as EventTarget, { secret, key, options }),
+    );
+    if (!(await Promise.all(uses)).includes(true)) await discardBody(options, body.stored);
+  }
   throwFirst(results);
   return chosen;
 }
 
 const NOT_KEPT = new HeaderNames(FRAMING);
+
+interface Stored {
+  readonly secret: string;
+  readonly key: string;
+  readonly options: PublishOptions;
+}
+
+/**
+ * Whether JetStream has, or may have, a message that refers to our body. A duplicate may be one of our own first try,
+ * whose confirmation was lost; only what is stored can tell, and what cannot be told is left to its age.
+ */
+async function usesBody(
+  result: PromiseSettledResult<Accepted>,
+  { way }: EventTarget,
+  { secret, key, options }: Stored,
+): Promise<boolean> {
+  if (result.status === 'rejected') return result.reason instanceof UnsettledError;
+  if (!result.value.isDuplicate || key === secret) return true;
+  try {
+    const jsm = await connectionOf(options).jetstreamManager({ checkAPI: false });
+    const stream = way === 'pods' ? EVENTS_STREAM : JOBS_STREAM;
+    const stored = await getStored(jsm, stream, { seq: result.value.sequence });
+    return stored !== undefined && decodeJob(stored.data).head.secret === secret;
+  } catch {
+    return true;
+  }
+}
 
 function storeFor(
   { id, way }: EventTarget,

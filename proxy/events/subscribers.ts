@@ -25,19 +25,27 @@ export function checkEventName(name: string | undefined): string {
   throw new ReasonError('bad-request', `no event named: use /publish-event/{event}/{path}; ${allowed}`);
 }
 
+/** Whether a function hears an event, as far as its publisher may know. */
+export type Hears = (spec: FunctionSpec, event: string) => boolean;
+
 /**
  * `event` in the own namespace, even if it has dots; else `event.namespace`, split at the last dot, as functions are
- * named. What counts is whether anyone subscribes, not whether the publisher may reach them.
+ * named. Who may not reach a subscription is answered as if it were none, here too.
  */
-export function resolveEvent(name: string, ownNamespace: string, all: Subscribers): EventName {
+export function resolveEvent(
+  name: string,
+  ownNamespace: string,
+  all: Subscribers,
+  hears: Hears = subscribes,
+): EventName {
   const own = { namespace: ownNamespace, event: name };
   const dot = name.lastIndexOf('.');
   if (dot <= 0) return own;
   const other = { namespace: name.slice(dot + 1), event: name.slice(0, dot) };
   let isOthers = false;
   for (const { id, view } of all) {
-    if (subscribes(view.spec, name) && id.namespace === own.namespace) return own;
-    isOthers ||= id.namespace === other.namespace && subscribes(view.spec, other.event);
+    if (id.namespace === own.namespace && hears(view.spec, name)) return own;
+    isOthers ||= id.namespace === other.namespace && hears(view.spec, other.event);
   }
   return isOthers ? other : own;
 }

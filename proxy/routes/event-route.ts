@@ -11,6 +11,7 @@ import {
   subscribes,
   wayTo,
   type EventName,
+  type Hears,
 } from '../events/subscribers.ts';
 import type { FunctionEntry } from '../function-entry.ts';
 import { parseFunctionTarget } from '../function-path.ts';
@@ -37,9 +38,9 @@ export function createEventRoute(deps: EventRouteDeps): (req: IncomingMessage, r
 async function publish(req: IncomingMessage, res: ServerResponse, deps: EventRouteDeps): Promise<void> {
   const { method, path, headers } = serveHead(req);
   const target = parseFunctionTarget(path, EVENT_PREFIX);
-  const name = resolveEvent(checkEventName(target?.name), deps.publish.namespace, deps.lookup.everything());
+  const written = checkEventName(target?.name);
   const forwarded = target?.path ?? '/';
-  const entries = subscribersOf(req, name, forwarded, deps);
+  const { name, entries } = subscribersOf(req, written, forwarded, deps);
   const origin = { address: plainAddress(req.socket.remoteAddress ?? ''), isTls: isEncrypted(req.socket) };
   const head = { method, path: forwarded, headers: forwardHeaders(headers, origin, deps.ids) };
   await send(name.event, head, { req, res, entries, deps });
@@ -50,16 +51,18 @@ async function publish(req: IncomingMessage, res: ServerResponse, deps: EventRou
 /** A private subscription is to a caller from outside as if it were none. */
 function subscribersOf(
   req: IncomingMessage,
-  { namespace, event }: EventName,
+  written: string,
   path: string,
-  { lookup }: EventRouteDeps,
-): readonly FunctionEntry[] {
-  const all = lookup
-    .everything()
-    .filter(({ id, view }) => id.namespace === namespace && subscribes(view.spec, event));
-  const reached = all.filter(({ view }) => mayReach(view.spec, event, path) || lookup.isInside(req));
-  if (reached.length > 0) return reached;
-  const message = `no function subscribes to the event ${JSON.stringify(event)}; see SlimFaas/SubscribeEvents`;
+  { lookup, publish: { namespace: own } }: EventRouteDeps,
+): { readonly name: EventName; readonly entries: readonly FunctionEntry[] } {
+  const all = lookup.everything();
+  const hears: Hears = (spec, event) =>
+    subscribes(spec, event) && (mayReach(spec, event, path) || lookup.isInside(req));
+  const name = resolveEvent(written, own, all, hears);
+  const { namespace, event } = name;
+  const entries = all.filter(({ id, view }) => id.namespace === namespace && hears(view.spec, event));
+  if (entries.length > 0) return { name, entries };
+  const message = `no function subscribes to the event ${JSON.stringify(written)}; see SlimFaas/SubscribeEvents`;
   throw new ReasonError('unknown-event', message);
 }
 

@@ -14,6 +14,8 @@ export interface HandOver {
   readonly id: FunctionId;
   readonly consumer: string;
   readonly isDone: (payload: Uint8Array) => boolean;
+  /** What was published before concerns others. */
+  readonly sinceMs: number;
   /** On abort the rest stays where it is, and the consumer with it. */
   readonly signal: AbortSignal;
 }
@@ -30,24 +32,27 @@ export interface HandOverDeps {
 export async function handOver(deps: HandOverDeps, what: HandOver): Promise<number> {
   const { jsm } = deps;
   const info = await podConsumer(jsm, what.consumer);
-  if (!info) return 0;
+  // Not made yet, although the pod was ready: events since its start may have been published for it.
+  if (!info) return (await walk(deps, what, 1)).count;
   const isEmpty = info.num_pending === 0 && info.num_ack_pending === 0;
   const floor = isEmpty ? info.delivered.stream_seq : info.ack_floor.stream_seq;
   // Before its first ack the floor is 0, wherever the consumer has begun: its time tells.
-  const sinceMs = Date.parse(info.config.opt_start_time ?? '') || 0;
+  const sinceMs = Date.parse(info.config.opt_start_time ?? '') || what.sinceMs;
   const own = { ...what, sinceMs };
   const first = await walk(deps, own, floor + 1);
   if (what.signal.aborted) return first.count;
   await jsm.consumers.delete(EVENTS_STREAM, what.consumer);
-  // What was stored while the consumer was still there, and came too late for the walk.
-  const last = await walk(deps, own, first.next);
+  // What was stored while the consumer was still there, and came too late for the walk. Nobody else can find it now.
+  const last = await walk(deps, { ...own, signal: NEVER }, first.next);
   return first.count + last.count;
 }
+
+const NEVER = new AbortController().signal;
 
 /** Hands over everything unfinished from a sequence on. @returns where it ended */
 async function walk(
   { jsm, publisher }: HandOverDeps,
-  { id, isDone, signal, sinceMs }: HandOver & { readonly sinceMs: number },
+  { id, isDone, signal, sinceMs }: HandOver,
   from: number,
 ): Promise<{ count: number; next: number }> {
   let count = 0;

@@ -137,7 +137,8 @@ async function handOverAll(
   try {
     const jsm = await connection.jetstreamManager({ checkAPI: false });
     const isDone = (payload: Uint8Array): boolean => isFinished(ledger, payload);
-    const what = { id, consumer: consumerOf(options), isDone, signal };
+    const sinceMs = options.startedAtMs - CLOCK_MARGIN_MS;
+    const what = { id, consumer: consumerOf(options), isDone, sinceMs, signal };
     const count = await handOver({ jsm, publisher: AckedPublisher.of(connection) }, what);
     if (count > 0) log.info({ count }, 'events handed over to the queue');
   } catch (error) {

@@ -1,4 +1,5 @@
 /** The pod's share in asynchronous jobs, put together. Loaded once the app is ready: no cold start waits for it. */
+import type { Place } from '../../common/breaker.ts';
 import { describeError } from '../../common/errors.ts';
 import { JOBS_STREAM } from '../../common/jobs/streams.ts';
 import type { Running } from '../../common/lifecycle.ts';
@@ -90,14 +91,30 @@ function answer(callbacks: Callbacks, data: Uint8Array, log: Log): Uint8Array | 
 /** In strict order one job runs in a pod, whatever its limit. */
 function orderedPlaces(options: JobsOptions): JobPlaces {
   const places = placesOf(options);
-  const { isOrdered, context } = options;
-  if (!isOrdered) return places;
+  if (!options.isOrdered) return places;
+  // Of jobs alone: events have places too, and no order.
+  let running = 0;
+  const counted = (place: Place): Place => {
+    running += 1;
+    let isOut = true;
+    return {
+      arrival: place.arrival,
+      release() {
+        if (isOut) running -= 1;
+        isOut = false;
+        place.release();
+      },
+    };
+  };
   return {
     get room() {
-      return Math.min(places.room, 1 - context.admission.jobs);
+      return Math.min(places.room, 1 - running);
     },
-    tryEnter: () => places.tryEnter(),
-    enter: (signal, timeoutMs) => places.enter(signal, timeoutMs),
+    tryEnter() {
+      const place = places.tryEnter();
+      return place && counted(place);
+    },
+    enter: async (signal, timeoutMs) => counted(await places.enter(signal, timeoutMs)),
     onRoom: (listener) => places.onRoom(listener),
   };
 }

@@ -7,7 +7,7 @@ import { silentLog } from '../../common/log.ts';
 import { nanos, type ConsumerConfig, type JetStreamManager, type NatsConnection } from '../../common/nats.ts';
 import { eventConsumerName, eventSubject, functionSubject } from '../../common/subjects.ts';
 import { EventKeeper, type PodState } from '../../scaler/event-keeper.ts';
-import { startJetStream } from '../helpers/jetstream.ts';
+import { jobSettings, startJetStream } from '../helpers/jetstream.ts';
 import { waitFor } from '../helpers/wait.ts';
 import { TestCluster } from './support/test-cluster.ts';
 
@@ -107,6 +107,39 @@ test('what b.0 had acknowledged is not moved', async () => {
     { what: 'the consumer is removed', intervalMs: 200 },
   );
   assert.equal(await queued(jsm), 1);
+});
+
+test('a function whose queue is full holds up no other', async () => {
+  await using t = await startJetStream({ ...jobSettings, maxJobsPerFunction: 1 });
+  const { link, jsm } = t;
+  const connection = link.connection as NatsConnection;
+  const other = { namespace: 'default', name: 'other' };
+  const js = connection.jetstream();
+  await js.publish(functionSubject('job', FN), new TextEncoder().encode('the one that it may have'));
+  for (const [id, pod] of [
+    [FN, 'a'],
+    [other, 'b'],
+  ] as const) {
+    const config = podConsumerConfig({ id, pod, sinceMs: Date.now() - 60_000 }, nanos(600_000));
+    await jsm.consumers.add(EVENTS_STREAM, config as ConsumerConfig);
+    await js.publish(eventSubject(id, 'paid'), new TextEncoder().encode('event'));
+  }
+  let nowMs = 0;
+  const podState = (): PodState => 'gone';
+  const keeper = new EventKeeper({
+    nats: link,
+    isLeader: () => true,
+    podState,
+    now: () => nowMs,
+    log: silentLog,
+  });
+  for (let round = 0; round < 3; round++) {
+    nowMs += 5_000;
+    await keeper.tick();
+  }
+  assert.deepEqual(await readers(jsm), [eventConsumerName('default', 'a')]);
+  const { state } = await jsm.streams.info(JOBS_STREAM, { subjects_filter: functionSubject('job', other) });
+  assert.deepEqual(state.subjects, { [functionSubject('job', other)]: 1 });
 });
 
 test('a follower moves nothing', async () => {

@@ -120,13 +120,31 @@ test('names with dots and wildcards are names, and an event may be of another na
   assert.deepEqual(state.subjects, { 'slimfaas.job.default.mail': 3, 'slimfaas.job.other.far': 1 });
 });
 
+test('a repeated key is one event, whose large body stays; the second body goes', async () => {
+  await using t = await startEventWorld();
+  await using app = await new Recorder((_req, res) => res.end()).listen();
+  await t.addFunction('fib', { SubscribeEvents: 'paid' });
+  await t.addPod('fib', app.port, 'paid');
+  const post = { headers: { 'Idempotency-Key': 'k' }, body: Buffer.alloc(700_000, 'x') };
+  assert.equal((await t.publish('paid', post)).status, 204);
+  assert.equal((await t.publish('paid', post)).status, 204);
+  await waitFor(() => app.requests.length === 1, { what: 'it has run' });
+  assert.equal(app.requests[0]?.body.length, 700_000);
+  assert.equal(await t.bodies(), 1);
+});
+
 test('Private, by prefix, by the function, or by the path, is 404 from outside', async () => {
   await using t = await startEventWorld();
   await t.addFunction('a', { SubscribeEvents: 'Private:secret,Public:both' });
   await t.addFunction('b', { SubscribeEvents: 'hidden,Public:shown', DefaultVisibility: 'Private' });
   await t.addFunction('c', { SubscribeEvents: 'both', PathsStartWithVisibility: 'Private:/admin' });
-  assert.equal((await t.publish('secret')).status, 404);
-  assert.equal((await t.publish('hidden')).status, 404);
+  const unknown = await t.publish('nope');
+  for (const name of ['secret', 'hidden', 'secret.default'])
+    assert.deepEqual(
+      [(await t.publish(name)).status, (await t.publish(name)).text],
+      [404, unknown.text.replace('nope', name)],
+      'not a word tells that somebody subscribes',
+    );
   assert.equal(await t.depth(), 0);
   assert.equal((await t.publish('shown/x')).status, 204, 'Public: opens it in a private function');
   assert.equal((await t.publish('both/x')).status, 204);

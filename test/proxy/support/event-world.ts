@@ -1,5 +1,5 @@
 /** Publishers, functions that subscribe, and pods with real sidecars: events from the request to the app. */
-import { EVENTS_STREAM } from '../../../common/jobs/streams.ts';
+import { BODIES_STREAM, EVENTS_STREAM } from '../../../common/jobs/streams.ts';
 import type { JobSettings } from '../../../common/jobs/streams.ts';
 import { ownAddress } from '../../helpers/addresses.ts';
 import { waitFor } from '../../helpers/wait.ts';
@@ -18,6 +18,8 @@ export interface EventWorld extends JobProxy {
   ): Promise<TestSidecar>;
   /** Pods that read events. */
   readers(): Promise<string[]>;
+  /** Large bodies in the store. */
+  bodies(): Promise<number>;
 }
 
 export async function startEventWorld(
@@ -34,6 +36,10 @@ export async function startEventWorld(
   return {
     ...jobs,
     readers,
+    async bodies() {
+      const { state } = await jobs.jsm.streams.info(BODIES_STREAM, { subjects_filter: '>' }); // one subject a body
+      return Object.keys(state.subjects ?? {}).length;
+    },
     publish: (path, options = {}) =>
       callUrl(`${jobs.proxy.url}/publish-event/${path}`, { method: 'POST', ...options }),
     async addPod(name, appPort, events, more = {}) {

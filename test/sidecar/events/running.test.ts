@@ -5,7 +5,7 @@ import { storeBody } from '../../../common/jobs/body-store.ts';
 import { BODIES_STREAM } from '../../../common/jobs/streams.ts';
 import { eventSubject } from '../../../common/subjects.ts';
 import { waitFor } from '../../helpers/wait.ts';
-import { App, holding } from '../support/app.ts';
+import { App, holding, type Handler } from '../support/app.ts';
 import { startEventWorld } from '../support/event-world.ts';
 import { FN, policy } from '../support/job-world.ts';
 import { Recorder } from '../support/recorder.ts';
@@ -99,6 +99,21 @@ describe('events in a sidecar', () => {
     assert.equal(app.mostRunning, 2);
     assert.deepEqual(new Set(app.arrivals.map(({ url }) => url)).size, 12);
     assert.equal(app.count, 12);
+  });
+
+  it('hold up no job of a function in strict order, but for its place', async () => {
+    await using world = await startEventWorld({ isOrdered: true });
+    const held = holding();
+    const isEvent = (url = '') => url.startsWith('/event');
+    const handler: Handler = (req, res, nth) =>
+      isEvent(req.url) ? held.handler(req, res, nth) : void res.end();
+    await using app = await new App(handler).listen();
+    await world.pod(app.port, { ordered: 'true' });
+    await world.send({ path: '/event' });
+    await waitFor(() => held.held.length === 1, { what: 'an event runs' });
+    await world.ended(await world.publish());
+    await world.ended(await world.publish());
+    held.releaseAll();
   });
 
   it('find their places beside calls that never pause', async () => {

@@ -5,7 +5,7 @@ import { encodeJob, type JobHead } from '../../../common/jobs/job.ts';
 import type { ConsumerInfo } from '../../../common/nats.ts';
 import { eventSubject } from '../../../common/subjects.ts';
 import { waitFor } from '../../helpers/wait.ts';
-import { FN, startJobWorld, type JobWorld } from './job-world.ts';
+import { FN, startJobWorld, type JobWorld, type JobWorldOptions } from './job-world.ts';
 import type { SidecarFlags } from './sidecar-process.ts';
 import { sidecarFor, type TestSidecar } from './sidecar.ts';
 
@@ -20,8 +20,8 @@ export interface EventWorld extends JobWorld {
   isDone(pod: string): Promise<void>;
 }
 
-export async function startEventWorld(): Promise<EventWorld> {
-  const jobs = await startJobWorld();
+export async function startEventWorld(options: JobWorldOptions = {}): Promise<EventWorld> {
+  const jobs = await startJobWorld(options);
   const { jsm, js, server } = jobs.jetstream;
   const pods: TestSidecar[] = [];
   let count = 0;
