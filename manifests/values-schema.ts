@@ -2,6 +2,9 @@
  * values.schema.json: what each value of the chart may be. The flags of the parts come from their own tables, so that
  * helm refuses a misspelt or impossible flag before a pod does. Given up: flags of plain text are not checked further.
  */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parse } from 'yaml';
 import type { Flag, FlagTable } from '../common/flags.ts';
 import { proxyFlags } from '../proxy/flags.ts';
 import { scalerFlags } from '../scaler/flags.ts';
@@ -155,6 +158,27 @@ export function valuesSchema(): Schema {
   };
 }
 
+/**
+ * Helm takes a value of null for "not there", and a template that misses one writes nonsense (user: null was root). So what
+ * has a default must stay; but for resources and selectors, of which one may be taken away.
+ */
+function keepDefaults(schema: Schema, defaults: Values): Schema {
+  const properties = schema['properties'] as Readonly<Record<string, Schema>> | undefined;
+  if (!properties) return schema;
+  const kept = Object.entries(properties).map(([name, inner]): [string, Schema] => {
+    const value = defaults[name];
+    const isGroup = value !== null && typeof value === 'object' && !MAY_LACK.has(name);
+    return [name, isGroup ? keepDefaults(inner, value as Values) : inner];
+  });
+  const required = Object.keys(properties).filter((name) => name in defaults);
+  return { ...schema, ...(required.length > 0 ? { required } : {}), properties: Object.fromEntries(kept) };
+}
+
+type Values = Readonly<Record<string, unknown>>;
+
+const MAY_LACK: ReadonlySet<string> = new Set(['resources', 'nodeSelector', 'flags']);
+
 export function valuesSchemaText(): string {
-  return `${JSON.stringify(valuesSchema(), null, 2)}\n`;
+  const values = parse(readFileSync(join(import.meta.dirname, 'chart/values.yaml'), 'utf8')) as Values;
+  return `${JSON.stringify(keepDefaults(valuesSchema(), values), null, 2)}\n`;
 }

@@ -255,9 +255,9 @@ test('namespaces: proxy and scaler see and scale there, and nowhere else', async
 test('namespaces: the parts are told, and the webhook is called for no other', async () => {
   const chart = await render('some namespaces, cert-manager');
   for (const part of ['proxy', 'scaler'])
-    assert.ok(chart.container(part).args?.includes('--namespaces=shop,billing'));
+    assert.ok(chart.container(part).args?.includes('--namespaces=shop,billing,123,1e3'));
   const [webhook] = chart.one('MutatingWebhookConfiguration', 'slimfaas')['webhooks'];
   assert.deepEqual(webhook.namespaceSelector.matchExpressions, [
-    { key: 'kubernetes.io/metadata.name', operator: 'In', values: ['shop', 'billing'] },
+    { key: 'kubernetes.io/metadata.name', operator: 'In', values: ['shop', 'billing', '123', '1e3'] },
   ]);
 });

@@ -178,7 +178,7 @@ test('in a namespace of another name nothing points at the one that it usually h
   const { stdout } = await helmTemplate(values, '--namespace', 'functions');
   const text = stdout.replaceAll(/^# Source: .*$/gm, '').replaceAll(/^ *#.*$/gm, '');
   assert.doesNotMatch(text, /namespace: ['"]?slimfaas\b|slimfaas\.svc|inject-ca-from: slimfaas/);
-  assert.match(text, /service: \{ name: slimfaas-webhook, namespace: functions,/);
+  assert.match(text, /service: \{ name: slimfaas-webhook, namespace: 'functions',/);
 });
 
 test('a flag is either the chart’s own or a value', () => {

@@ -40,7 +40,11 @@ export const VALUE_SETS: Readonly<Record<string, object>> = {
     webhook: { replicas: 3, flags: { 'log-level': 'debug', 'stop-delay-seconds': 10 } },
   },
   'some namespaces, cert-manager': {
-    namespaces: ['shop', 'billing'],
+    // Names that YAML would take for numbers.
+    namespaces: ['shop', 'billing', '123', '1e3'],
+    image: { pullSecrets: ['2024'] },
+    proxy: { tls: { secretName: '2025' } },
+    nats: { storage: { className: '1' } },
     webhook: { certManager: { issuer: 'internal-ca', kind: 'ClusterIssuer' } },
   },
   'user ids of the namespace': { user: 'none' },
@@ -65,6 +69,9 @@ export const REFUSALS: readonly (readonly [values: object, message: RegExp])[] =
   [{ webhook: { certManager: { kind: 'Secret' } } }, /'\/webhook\/certManager\/kind': .*'ClusterIssuer'/],
   [{ image: { pullPolicy: 'Sometimes' } }, /'\/image\/pullPolicy': .*'IfNotPresent'/],
   [{ user: 0 }, /'\/user': minimum: got 0, want 1/],
+  [{ user: null }, /missing property 'user'/],
+  [{ nats: { storage: { size: null } } }, /'\/nats\/storage': missing property 'size'/],
+  [{ proxy: null }, /missing property 'proxy'|'\/proxy'/],
   [{ user: 'root' }, /'\/user': value must be 'none'/],
   [{ namespaces: ['Shop'] }, /'\/namespaces\/0': 'Shop' does not match pattern/],
   [{ nats: { url: 'nats://me:secret@nats:4222' } }, /'\/nats\/url': .* does not match pattern/],

@@ -51,7 +51,7 @@ tolerations: {{ toJson . }}
 {{- with .Values.image.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ . | squote }}
   {{- end }}
 {{- end }}
 {{- end }}
@@ -101,12 +101,12 @@ metadata:
   {{- /* In its own namespace the scaler has a Role, and a binding to it, of the same name. */}}
   name: {{ $name }}{{ if $namespace }}-functions{{ end }}
   {{- if $namespace }}
-  namespace: {{ $namespace }}
+  namespace: {{ $namespace | squote }}
   {{- end }}
   labels: {{ include "slimfaas.labels" (index $ 1) }}
 roleRef: { apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: {{ $name }} }
 subjects:
-  - { kind: ServiceAccount, name: {{ $name }}, namespace: {{ $root.Release.Namespace }} }
+  - { kind: ServiceAccount, name: {{ $name }}, namespace: {{ $root.Release.Namespace | squote }} }
 {{- end }}
 {{- end }}
 
@@ -116,7 +116,7 @@ apiVersion: policy/v1
 kind: PodDisruptionBudget
 metadata:
   name: slimfaas-{{ index . 1 }}
-  namespace: {{ (index . 0).Release.Namespace }}
+  namespace: {{ (index . 0).Release.Namespace | squote }}
   labels: {{ include "slimfaas.labels" (index . 1) }}
 spec:
   maxUnavailable: 1
