@@ -60,7 +60,11 @@ test('every pod of one function and the first pod of another, at zero, get it; t
     const isIt = async () => (await doneIn(pod, 'events')) > (before[i] ?? 0);
     await waitFor(isIt, { what: `${pod.metadata.name} has it`, timeoutMs: 30_000 });
   }
-  await world.waitForReplicas('cold', 1);
+  const coldRan = async (): Promise<boolean> => {
+    const [pod] = world.pods('cold');
+    return pod?.['status'].podIP !== undefined && (await doneIn(pod, 'jobs').catch(() => 0)) === 1;
+  };
+  await waitFor(coldRan, { what: 'the first pod of cold has run it', timeoutMs: 30_000 });
   await waitFor(() => record.seen.includes(0) && record.seen.at(-1) === 0 && record.seen.length > 1, {
     what: 'cold has done it and sleeps again',
     timeoutMs: 60_000,
