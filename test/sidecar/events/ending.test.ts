@@ -82,6 +82,17 @@ describe('events when something ends', () => {
     assert.deepEqual([await world.depth(), app.arrivals.map(({ url }) => url)], [1, ['/own']]);
   });
 
+  it('a pod that ends before it has its consumer hands over what came since its start', async () => {
+    await using world = await startEventWorld();
+    await using app = await recorder();
+    const sidecar = await world.pod(app.port);
+    // As if it had not been made yet; it is looked for again half a minute later.
+    await world.jetstream.jsm.consumers.delete(EVENTS_STREAM, 'ns__fn-1');
+    await world.send({ path: '/own' });
+    await sidecar.stop();
+    assert.deepEqual([await world.depth(), app.requests.length], [1, 0]);
+  });
+
   it('of an event that two pods leave behind one job is made', async () => {
     await using world = await startEventWorld();
     const { handler } = holding();
