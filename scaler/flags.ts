@@ -176,7 +176,8 @@ export const scalerFlags = {
   },
   'event-max-bytes': {
     type: 'int',
-    default: 1_073_741_824,
+    // None: JetStream sets aside what a stream may have, and refuses to make one that a small volume could not hold.
+    default: 0,
     min: 0,
     group: 'Events',
     describe: "bytes of all stored events, beyond which the oldest go; 0: the server's own limit",
