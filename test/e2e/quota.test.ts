@@ -69,6 +69,8 @@ test('a quota met on the way up stops further growth, with an Event, and growth 
       .get('deployments', NAMESPACE, 'growing')
       ?.['status']?.conditions?.find((c: { type: string }) => c.type === 'ReplicaFailure');
   await waitFor(() => condition()?.status === 'True', { what: 'the API shows the quota' });
+  // For the scaler's watch to bring it: nothing tells when it has, and calls before that are a wake without a quota.
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
   calls.push(...Array.from({ length: 5 }, () => world.call('growing', '/work/1500')));
   await waitFor(() => eventsOf('growing', 'ScalingBlocked').length > 0, { what: 'ScalingBlocked' });
   assert.match(eventsOf('growing', 'ScalingBlocked')[0]?.['message'], /quota: .*exceeded quota: full/);
