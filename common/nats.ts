@@ -258,3 +258,15 @@ export async function getStored(
     });
   }
 }
+
+/** Error codes of JetStream's API (server/errors.json of nats-server). */
+export const STREAM_NOT_FOUND = 10_059;
+export const CONSUMER_NOT_FOUND = 10_014;
+
+/** For `catch`: undefined where JetStream says with this code that there is none; every other error goes on. */
+export function absentIf(errorCode: number): (error: unknown) => undefined {
+  return (error) => {
+    if (error instanceof NatsError && error.api_error?.err_code === errorCode) return undefined;
+    throw error;
+  };
+}

@@ -3,9 +3,12 @@
  * internal ones (`slimfaas-*`, which a caller must not forge) and for what a proxy adds about where the call
  * came from. One pass, because it runs for every call. Pure.
  */
+import type { Socket } from 'node:net';
 import { HEADER } from '../common/names.ts';
+import { parseLength } from '../common/relay/grammar.ts';
 import type { RawHeaders } from '../common/relay/types.ts';
 import type { Ids } from './ids.ts';
+import { plainAddress } from './trust.ts';
 
 export interface CallOrigin {
   /** The peer's address; empty when it has gone. */
@@ -16,6 +19,11 @@ export interface CallOrigin {
 /** Whether it came over the TLS port: only a TLSSocket has the field. */
 export function isEncrypted(socket: object): boolean {
   return (socket as { encrypted?: unknown }).encrypted === true;
+}
+
+/** Of whoever is at the other end of a request's connection. */
+export function originOf(socket: Socket): CallOrigin {
+  return { address: plainAddress(socket.remoteAddress ?? ''), isTls: isEncrypted(socket) };
 }
 
 /** @param headers end-to-end headers only */
@@ -80,23 +88,11 @@ export function withoutQueueing(headers: readonly string[]): string[] {
   return [...headers, HEADER.queue, 'none'];
 }
 
-/** `running/limit` of a sidecar; undefined for anything else. */
+/** `running/limit` of a sidecar, each of at most nine digits; undefined for anything else. */
 export function parseLoad(text: string | undefined): { running: number; limit: number } | undefined {
   const slash = text?.indexOf('/') ?? -1;
-  if (text === undefined || slash < 0) return undefined;
-  const running = parseCount(text, 0, slash);
-  const limit = parseCount(text, slash + 1, text.length);
+  if (text === undefined || slash > 9 || text.length - slash > 10) return undefined;
+  const running = parseLength(text.slice(0, Math.max(0, slash)));
+  const limit = parseLength(text.slice(slash + 1));
   return running < 0 || limit < 0 ? undefined : { running, limit };
-}
-
-/** One to nine digits; -1 for anything else. */
-function parseCount(text: string, from: number, to: number): number {
-  if (to <= from || to - from > 9) return -1;
-  let count = 0;
-  for (let i = from; i < to; i++) {
-    const digit = text.charCodeAt(i) - 0x30;
-    if (digit < 0 || digit > 9) return -1;
-    count = count * 10 + digit;
-  }
-  return count;
 }

@@ -4,10 +4,11 @@
  * it keeps its place.
  */
 import {
+  absentIf,
   AckPolicy,
+  CONSUMER_NOT_FOUND,
   DeliverPolicy,
   nanos,
-  NatsError,
   ReplayPolicy,
   type ConsumerConfig,
   type JetStreamManager,
@@ -17,8 +18,6 @@ import { eventConsumerName, everyEventOf, type FunctionId } from '../subjects.ts
 
 /** Events of one pod that run, or wait for their next try; more are not delivered to it meanwhile. */
 const UNFINISHED_MAX = 1_000;
-/** JetStream API error code: consumer not found. */
-const CONSUMER_NOT_FOUND = 10_014;
 
 export interface PodReader {
   readonly id: FunctionId;
@@ -57,8 +56,5 @@ export async function ensurePodConsumer(jsm: JetStreamManager, reader: PodReader
 
 /** Undefined: it is not there. @throws NatsError */
 export async function podConsumer(jsm: JetStreamManager, name: string) {
-  return jsm.consumers.info(EVENTS_STREAM, name).catch((error: unknown) => {
-    if (error instanceof NatsError && error.api_error?.err_code === CONSUMER_NOT_FOUND) return undefined;
-    throw error;
-  });
+  return jsm.consumers.info(EVENTS_STREAM, name).catch(absentIf(CONSUMER_NOT_FOUND));
 }

@@ -32,12 +32,7 @@ export type Hears = (spec: FunctionSpec, event: string) => boolean;
  * `event` in the own namespace, even if it has dots; else `event.namespace`, split at the last dot, as functions are
  * named. Who may not reach a subscription is answered as if it were none, here too.
  */
-export function resolveEvent(
-  name: string,
-  ownNamespace: string,
-  all: Subscribers,
-  hears: Hears = subscribes,
-): EventName {
+export function resolveEvent(name: string, ownNamespace: string, all: Subscribers, hears: Hears): EventName {
   const own = { namespace: ownNamespace, event: name };
   const dot = name.lastIndexOf('.');
   if (dot <= 0) return own;

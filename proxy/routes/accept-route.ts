@@ -12,11 +12,10 @@ import { NodeCall, type ActiveCalls } from '../active-calls.ts';
 import type { FunctionEntry } from '../function-entry.ts';
 import type { FunctionLookup } from '../function-lookup.ts';
 import { parseFunctionTarget, type FunctionTarget } from '../function-path.ts';
-import { forwardHeaders, isEncrypted } from '../headers.ts';
+import { forwardHeaders, originOf } from '../headers.ts';
 import type { Ids } from '../ids.ts';
 import { acceptJob } from '../jobs/accept.ts';
 import type { ProxyJobs } from '../jobs/proxy-jobs.ts';
-import { plainAddress } from '../trust.ts';
 import type { Wake } from '../wake.ts';
 
 export interface AcceptRouteDeps {
@@ -44,8 +43,11 @@ async function accept(req: IncomingMessage, res: ServerResponse, deps: AcceptRou
   if (!target)
     throw new ReasonError('unknown-function', 'no function named: use /async-function/{name}/{path}');
   const entry = deps.lookup.forCall(req, target.name, target.path);
-  const origin = { address: plainAddress(req.socket.remoteAddress ?? ''), isTls: isEncrypted(req.socket) };
-  const head = { method, path: target.path, headers: forwardHeaders(headers, origin, deps.ids) };
+  const head = {
+    method,
+    path: target.path,
+    headers: forwardHeaders(headers, originOf(req.socket), deps.ids),
+  };
   const begun = performance.now();
   let id: string;
   try {

@@ -15,8 +15,7 @@ import {
 } from '../events/subscribers.ts';
 import type { FunctionEntry } from '../function-entry.ts';
 import { parseFunctionTarget } from '../function-path.ts';
-import { forwardHeaders, isEncrypted } from '../headers.ts';
-import { plainAddress } from '../trust.ts';
+import { forwardHeaders, originOf } from '../headers.ts';
 import { refuse, wakeIfAsleep, type AcceptRouteDeps } from './accept-route.ts';
 
 export interface EventRouteDeps extends Omit<AcceptRouteDeps, 'jobs'> {
@@ -41,8 +40,7 @@ async function publish(req: IncomingMessage, res: ServerResponse, deps: EventRou
   const written = checkEventName(target?.name);
   const forwarded = target?.path ?? '/';
   const { name, entries } = subscribersOf(req, written, forwarded, deps);
-  const origin = { address: plainAddress(req.socket.remoteAddress ?? ''), isTls: isEncrypted(req.socket) };
-  const head = { method, path: forwarded, headers: forwardHeaders(headers, origin, deps.ids) };
+  const head = { method, path: forwarded, headers: forwardHeaders(headers, originOf(req.socket), deps.ids) };
   await send(name.event, head, { req, res, entries, deps });
   res.writeHead(204);
   res.end();

@@ -23,10 +23,9 @@ import type { CallEnd } from '../account.ts';
 import { Call, type CallDeps, type CallRequest } from '../call.ts';
 import type { FunctionLookup } from '../function-lookup.ts';
 import { parseFunctionTarget } from '../function-path.ts';
-import { forwardHeaders, isEncrypted } from '../headers.ts';
+import { forwardHeaders, originOf } from '../headers.ts';
 import type { Ids } from '../ids.ts';
 import type { ReplayBudget } from '../replay-budget.ts';
-import { plainAddress } from '../trust.ts';
 import { heldBytes } from '../waiting-budget.ts';
 
 export interface FunctionRouteDeps extends CallDeps {
@@ -56,8 +55,11 @@ function begin(req: IncomingMessage, res: ServerResponse, deps: FunctionRouteDep
   const target = parseFunctionTarget(path, FUNCTION_PREFIX);
   if (!target) throw new ReasonError('unknown-function', 'no function named: use /function/{name}/{path}');
   const entry = deps.lookup.forCall(req, target.name, target.path);
-  const origin = { address: plainAddress(req.socket.remoteAddress ?? ''), isTls: isEncrypted(req.socket) };
-  const head = { method, path: target.path, headers: forwardHeaders(headers, origin, deps.ids) };
+  const head = {
+    method,
+    path: target.path,
+    headers: forwardHeaders(headers, originOf(req.socket), deps.ids),
+  };
   const arrival = new Arrival(req, res, head, deps);
   const call = new Call(entry, arrival, deps);
   arrival.call = call;

@@ -7,10 +7,9 @@ import { serveHead } from '../../common/relay/index.ts';
 import { watchEarlyBytes, type EarlyBytes } from '../../common/tunnel/early-bytes.ts';
 import type { FunctionLookup } from '../function-lookup.ts';
 import { parseFunctionTarget } from '../function-path.ts';
-import { forwardHeaders, isEncrypted } from '../headers.ts';
+import { forwardHeaders, originOf } from '../headers.ts';
 import type { Ids } from '../ids.ts';
 import type { OpenUpgrades } from '../open-upgrades.ts';
-import { plainAddress } from '../trust.ts';
 import { UpgradeCall, type UpgradeDeps } from '../upgrade-call.ts';
 import { heldBytes } from '../waiting-budget.ts';
 import { FUNCTION_PREFIX } from './function-route.ts';
@@ -39,11 +38,10 @@ function begin(req: IncomingMessage, socket: Duplex, early: EarlyBytes, deps: Up
   const target = parseFunctionTarget(path, FUNCTION_PREFIX);
   if (!target) throw new ReasonError('unknown-function', 'upgrades are taken at /function/{name}/{path}');
   const entry = deps.lookup.forCall(req, target.name, target.path);
-  const origin = { address: plainAddress(req.socket.remoteAddress ?? ''), isTls: isEncrypted(req.socket) };
   const call = new UpgradeCall(
     entry,
     {
-      head: { method, path: target.path, headers: forwardHeaders(headers, origin, deps.ids) },
+      head: { method, path: target.path, headers: forwardHeaders(headers, originOf(req.socket), deps.ids) },
       protocol: req.headers.upgrade ?? '',
       socket,
       early,

@@ -14,16 +14,15 @@ import {
 } from '../../common/jobs/streams.ts';
 import type { Log } from '../../common/log.ts';
 import {
+  absentIf,
+  CONSUMER_NOT_FOUND,
   NatsError,
+  STREAM_NOT_FOUND,
   type ConsumerConfig,
   type JetStreamManager,
   type StreamConfig,
 } from '../../common/nats.ts';
 import { consumerName, type FunctionId } from '../../common/subjects.ts';
-
-/** JetStream API error codes (server/errors.json of nats-server). */
-const STREAM_NOT_FOUND = 10_059;
-const CONSUMER_NOT_FOUND = 10_014;
 
 export interface JobFunction {
   readonly id: FunctionId;
@@ -46,7 +45,7 @@ async function reconcileStream(
   log: Log,
 ): Promise<void> {
   const name = wanted.name as string;
-  const current = await jsm.streams.info(name).catch(unless(STREAM_NOT_FOUND));
+  const current = await jsm.streams.info(name).catch(absentIf(STREAM_NOT_FOUND));
   if (!current) {
     await jsm.streams.add(wanted);
     log.info({ stream: name }, 'stream created');
@@ -84,7 +83,7 @@ async function ensureConsumer(
   wanted: Partial<ConsumerConfig>,
 ): Promise<void> {
   const name = wanted.durable_name as string;
-  const current = await jsm.consumers.info(stream, name).catch(unless(CONSUMER_NOT_FOUND));
+  const current = await jsm.consumers.info(stream, name).catch(absentIf(CONSUMER_NOT_FOUND));
   if (!current) await jsm.consumers.add(stream, wanted);
   else if (Object.entries(wanted).some(([field, value]) => !isSame(valueOf(current.config, field), value))) {
     await jsm.consumers.update(stream, name, wanted as ConsumerConfig);
@@ -96,7 +95,7 @@ async function ensureConsumer(
  * @returns false while there are jobs: ask again later
  */
 export async function removeConsumer(jsm: JetStreamManager, id: FunctionId): Promise<boolean> {
-  const info = await jsm.consumers.info(JOBS_STREAM, consumerName(id)).catch(unless(CONSUMER_NOT_FOUND));
+  const info = await jsm.consumers.info(JOBS_STREAM, consumerName(id)).catch(absentIf(CONSUMER_NOT_FOUND));
   if (!info) return true;
   if (info.num_pending + info.num_ack_pending > 0) return false;
   await jsm.consumers.delete(JOBS_STREAM, consumerName(id));
@@ -109,11 +108,4 @@ function valueOf(config: object, field: string): unknown {
 
 function isSame(a: unknown, b: unknown): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
-}
-
-function unless(errorCode: number): (error: unknown) => undefined {
-  return (error) => {
-    if (error instanceof NatsError && error.api_error?.err_code === errorCode) return undefined;
-    throw error;
-  };
 }

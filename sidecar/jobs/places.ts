@@ -12,9 +12,11 @@ export interface PlacesDeps {
 /** With a free place and a caller who was turned away for want of one: proxies are told at most this often. */
 const TELL_MS = 50;
 
-export function placesOf({ shares, context }: PlacesDeps): JobPlaces {
+/** @param most that may be taken here at once, beside the other kinds of work */
+export function placesOf({ shares, context }: PlacesDeps, most = Infinity): JobPlaces {
   const { admission, inFlight, reporter } = context;
   let toldAt = -Infinity;
+  let taken = 0;
   const released = (): void => {
     reporter.released();
     const now = performance.now();
@@ -24,9 +26,11 @@ export function placesOf({ shares, context }: PlacesDeps): JobPlaces {
   };
   const held = (place: Place): Place => {
     const endInFlight = inFlight.begin();
+    taken += 1;
     return {
       arrival: place.arrival,
       release() {
+        taken -= 1;
         place.release();
         released();
         endInFlight();
@@ -35,7 +39,8 @@ export function placesOf({ shares, context }: PlacesDeps): JobPlaces {
   };
   return {
     get room() {
-      return shares.isKnown ? admission.jobRoom : 0; // a new pod's share of jobs is zero until it hears
+      if (!shares.isKnown) return 0; // a new pod's share of jobs is zero until it hears
+      return Math.min(admission.jobRoom, most - taken);
     },
     tryEnter() {
       const place = admission.tryEnterJob();

@@ -1,5 +1,4 @@
 /** The pod's share in asynchronous jobs, put together. Loaded once the app is ready: no cold start waits for it. */
-import type { Place } from '../../common/breaker.ts';
 import { describeError } from '../../common/errors.ts';
 import { JOBS_STREAM } from '../../common/jobs/streams.ts';
 import type { Running } from '../../common/lifecycle.ts';
@@ -10,7 +9,7 @@ import type { RetryPolicy } from '../call-policy.ts';
 import type { SidecarContext } from '../context.ts';
 import type { Shares } from '../shares.ts';
 import { Callbacks } from './callbacks.ts';
-import { JobConsumer, type JobPlaces } from './consumer.ts';
+import { JobConsumer } from './consumer.ts';
 import type { JobStats } from './job-stats.ts';
 import { placesOf } from './places.ts';
 import { Records, type JetStream } from './records.ts';
@@ -45,7 +44,8 @@ export function startJobs(options: JobsOptions): RunningJobs {
     source: { stream: JOBS_STREAM, consumer: consumerName(id) },
     nats,
     fairness: context.admission.fairness,
-    places: orderedPlaces(options),
+    // In strict order one job runs in a pod, whatever its limit.
+    places: placesOf(options, options.isOrdered ? 1 : Infinity),
     createRunner: (jetstream) => createRunner(options, callbacks, jetstream),
     log,
   });
@@ -86,35 +86,4 @@ function answer(callbacks: Callbacks, data: Uint8Array, log: Log): Uint8Array | 
     log.warn({ error: describeError(error) }, 'question not understood');
     return undefined;
   }
-}
-
-/** In strict order one job runs in a pod, whatever its limit. */
-function orderedPlaces(options: JobsOptions): JobPlaces {
-  const places = placesOf(options);
-  if (!options.isOrdered) return places;
-  // Of jobs alone: events have places too, and no order.
-  let running = 0;
-  const counted = (place: Place): Place => {
-    running += 1;
-    let isOut = true;
-    return {
-      arrival: place.arrival,
-      release() {
-        if (isOut) running -= 1;
-        isOut = false;
-        place.release();
-      },
-    };
-  };
-  return {
-    get room() {
-      return Math.min(places.room, 1 - running);
-    },
-    tryEnter() {
-      const place = places.tryEnter();
-      return place && counted(place);
-    },
-    enter: async (signal, timeoutMs) => counted(await places.enter(signal, timeoutMs)),
-    onRoom: (listener) => places.onRoom(listener),
-  };
 }
