@@ -6,7 +6,7 @@ import { EVENTS_STREAM, JOBS_STREAM } from '../../common/jobs/streams.ts';
 import { silentLog } from '../../common/log.ts';
 import { nanos, type ConsumerConfig, type JetStreamManager, type NatsConnection } from '../../common/nats.ts';
 import { eventConsumerName, eventSubject, functionSubject } from '../../common/subjects.ts';
-import { EventKeeper, type PodState } from '../../scaler/event-keeper.ts';
+import { EventKeeper, type EventKeeperOptions, type PodState } from '../../scaler/event-keeper.ts';
 import { jobSettings, startJetStream } from '../helpers/jetstream.ts';
 import { waitFor } from '../helpers/wait.ts';
 import { TestCluster } from './support/test-cluster.ts';
@@ -35,6 +35,19 @@ async function queued(jsm: JetStreamManager): Promise<number> {
   return state.messages;
 }
 
+/** A tick of a keeper whose clock has gone on: by default by what lies between two looks. */
+function keeperOf(
+  options: Pick<EventKeeperOptions, 'nats' | 'podState'>,
+  isLeader = true,
+): (afterMs?: number) => Promise<void> {
+  let nowMs = 0;
+  const keeper = new EventKeeper({ ...options, isLeader: () => isLeader, now: () => nowMs, log: silentLog });
+  return (afterMs = 5_000) => {
+    nowMs += afterMs;
+    return keeper.tick();
+  };
+}
+
 test('what a pod has not acknowledged is moved, once however many pods leave it, and its consumer goes', async () => {
   await using t = await startJetStream();
   const { link, jsm } = t;
@@ -52,19 +65,11 @@ test('what a pod has not acknowledged is moved, once however many pods leave it,
   const taken = await dead.fetch({ max_messages: 3, expires: 1_000 });
   let nth = 0;
   for await (const message of taken) if (++nth === 2) await message.ackAck(); // it died running two others
-  let nowMs = 0;
-  const keeper = new EventKeeper({
+  const look = keeperOf({
     nats: link,
-    isLeader: () => true,
     podState: (id, pod) => (id.name === FN.name ? (states[pod] ?? 'unknown') : 'unknown'),
-    now: () => nowMs,
-    log: silentLog,
   });
-  const look = async (): Promise<void> => {
-    nowMs += 5_000;
-    await keeper.tick();
-  };
-  await keeper.tick();
+  await look(0);
   await look();
   assert.equal((await readers(jsm)).length, 5, 'one look is not enough');
   await waitFor(
@@ -76,8 +81,7 @@ test('what a pod has not acknowledged is moved, once however many pods leave it,
   );
   assert.deepEqual((await readers(jsm)).toSorted(), ['default__a', 'default__d', 'default__e']);
   assert.equal(await queued(jsm), 5, 'the four of b.0 are among the five of c, and each is one job');
-  nowMs += 300_000;
-  await look();
+  await look(305_000);
   await waitFor(async () => (await readers(jsm)).length === 2, { what: 'one that ends for ever goes too' });
 });
 
@@ -89,19 +93,10 @@ test('what b.0 had acknowledged is not moved', async () => {
   await publish(connection, 3);
   const dead = await connection.jetstream().consumers.get(EVENTS_STREAM, eventConsumerName('default', 'b'));
   for await (const message of await dead.fetch({ max_messages: 2, expires: 1_000 })) await message.ackAck();
-  let nowMs = 0;
-  const podState = (): PodState => 'gone';
-  const keeper = new EventKeeper({
-    nats: link,
-    isLeader: () => true,
-    podState,
-    now: () => nowMs,
-    log: silentLog,
-  });
+  const look = keeperOf({ nats: link, podState: () => 'gone' });
   await waitFor(
     async () => {
-      nowMs += 5_000;
-      await keeper.tick();
+      await look();
       return (await readers(jsm)).length === 0;
     },
     { what: 'the consumer is removed', intervalMs: 200 },
@@ -124,19 +119,8 @@ test('a function whose queue is full holds up no other', async () => {
     await jsm.consumers.add(EVENTS_STREAM, config as ConsumerConfig);
     await js.publish(eventSubject(id, 'paid'), new TextEncoder().encode('event'));
   }
-  let nowMs = 0;
-  const podState = (): PodState => 'gone';
-  const keeper = new EventKeeper({
-    nats: link,
-    isLeader: () => true,
-    podState,
-    now: () => nowMs,
-    log: silentLog,
-  });
-  for (let round = 0; round < 3; round++) {
-    nowMs += 5_000;
-    await keeper.tick();
-  }
+  const look = keeperOf({ nats: link, podState: () => 'gone' });
+  for (let round = 0; round < 3; round++) await look();
   assert.deepEqual(await readers(jsm), [eventConsumerName('default', 'a')]);
   const { state } = await jsm.streams.info(JOBS_STREAM, { subjects_filter: functionSubject('job', other) });
   assert.deepEqual(state.subjects, { [functionSubject('job', other)]: 1 });
@@ -145,19 +129,8 @@ test('a function whose queue is full holds up no other', async () => {
 test('a follower moves nothing', async () => {
   await using t = await startJetStream();
   await addReader(t.jsm, 'b');
-  let nowMs = 0;
-  const podState = (): PodState => 'gone';
-  const keeper = new EventKeeper({
-    nats: t.link,
-    isLeader: () => false,
-    podState,
-    now: () => nowMs,
-    log: silentLog,
-  });
-  for (let i = 0; i < 3; i++) {
-    nowMs += 5_000;
-    await keeper.tick();
-  }
+  const look = keeperOf({ nats: t.link, podState: () => 'gone' }, false);
+  for (let i = 0; i < 3; i++) await look();
   assert.equal((await readers(t.jsm)).length, 1);
 });
 
