@@ -21,6 +21,7 @@ import {
   word,
   type Reader,
 } from './annotation-values.ts';
+import { canonicalPrefix } from './canonical-path.ts';
 import type {
   AnnotationFault,
   EventSubscription,
@@ -222,14 +223,25 @@ function readEvents(source: Source, fallback: Visibility): readonly EventSubscri
     .map(({ visibility, text }) => ({ visibility, event: text }));
 }
 
-/** A path without a prefix is Public: with DefaultVisibility Private that is how a path is opened. */
+/**
+ * A path without a prefix is Public: with DefaultVisibility Private that is how a path is opened. Paths of requests
+ * are compared without their query: a Private rule with one closes the path, a Public one opens nothing.
+ */
 function readPaths(source: Source): readonly PathRule[] {
   const names = [ANNOTATION.pathVisibility, ANNOTATION.pathVisibilityAlias];
-  return readVisible(source, names, 'Public').map(({ visibility, text }) => {
-    if (text.startsWith('/')) return { visibility, prefix: text };
-    const prefix = `/${text}`;
-    source.find(...names)?.report(text, 'not allowed; allowed: a path that starts with "/"', prefix);
-    return { visibility, prefix };
+  const report = (rule: PathRule, text: string, allowed: string, inForce: string): PathRule => {
+    source.find(...names)?.report(text, `not allowed; allowed: ${allowed}`, inForce);
+    return rule;
+  };
+  return readVisible(source, names, 'Public').flatMap(({ visibility, text }) => {
+    const [path = ''] = text.split(/[?#]/, 1);
+    const rule = { visibility, prefix: canonicalPrefix(path) };
+    if (!path.startsWith('/') && path === text)
+      return report(rule, text, 'a path that starts with "/"', rule.prefix);
+    if (path === text) return rule;
+    const isKept = visibility === 'Private';
+    report(rule, text, 'a path without "?" and "#"', isKept ? `Private:${rule.prefix}` : 'ignored');
+    return isKept ? rule : [];
   });
 }
 

@@ -90,6 +90,17 @@ const VALID: readonly [string, string, Partial<FunctionSpec>][] = [
       ],
     },
   ],
+  [
+    ANNOTATION.pathVisibility,
+    'Private:/a//b/./c/, Private:/caf\u00e9, Private:/%61%20b',
+    {
+      pathVisibility: [
+        { visibility: 'Private', prefix: '/a/b/c/' },
+        { visibility: 'Private', prefix: '/caf%C3%A9' },
+        { visibility: 'Private', prefix: '/a%20b' },
+      ],
+    },
+  ],
   [ANNOTATION.pathVisibilityAlias, '/x', { pathVisibility: [{ visibility: 'Public', prefix: '/x' }] }],
   [ANNOTATION.defaultTrust, 'Untrusted', { trusted: false }],
   [ANNOTATION.defaultTrustAlias, 'untrusted', { trusted: false }],
@@ -141,6 +152,8 @@ const INVALID: readonly [string, string, RegExp, string][] = [
   [ANNOTATION.defaultVisibility, 'Hidden', /Public or Private/, 'Public'],
   [ANNOTATION.pathVisibility, 'Secret:/x', /Public: or Private:/, 'Private:/x'],
   [ANNOTATION.pathVisibility, 'x', /starts with "\/"/, '/x'],
+  [ANNOTATION.pathVisibility, 'Private:/x?y=1', /without "\?" and "#"/, 'Private:/x'],
+  [ANNOTATION.pathVisibility, '/x#y', /without "\?" and "#"/, 'ignored'],
   [ANNOTATION.defaultTrust, 'maybe', /Trusted or Untrusted/, 'Trusted'],
   [ANNOTATION.configuration, '{', /JSON object/, 'the defaults'],
   [ANNOTATION.schedule, '[]', /JSON object/, 'no schedule'],
