@@ -24,7 +24,7 @@ export class PathRules {
       const text = textOf(rule);
       if (!firstOf.has(text)) firstOf.set(text, index);
     });
-    this.#prefixes = linked([...firstOf].sort(([a], [b]) => (a < b ? -1 : 1)));
+    this.#prefixes = linked([...firstOf].toSorted(([a], [b]) => (a < b ? -1 : 1)));
   }
 
   /** Of the first rule whose prefix the path begins with; undefined: no rule is for it. */

@@ -4,8 +4,13 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { proxyFlags } from '../proxy/flags.ts';
+import { scalerFlags } from '../scaler/flags.ts';
+import { sidecarFlags } from '../sidecar/flags.ts';
+import { webhookFlags } from '../webhook/flags.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
+const PART_FLAGS = [proxyFlags, scalerFlags, sidecarFlags, webhookFlags];
 const documents = [
   'README.md',
   ...readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' }).map((name) => join('docs', name)),
@@ -39,3 +44,58 @@ test('the index of behaviours names all 41, each with a test that bears its numb
     }
   }
 });
+
+const BOUNDS_HEAD = [
+  'What grows',
+  'Who can grow it',
+  'Bound, and what is beyond it',
+  'Flag',
+  'Metric',
+  'Test',
+];
+
+test('each bound names a flag or says that it is fixed, a metric and a test, and all of them exist', () => {
+  const lines = readFileSync(join(root, 'docs/bounds.md'), 'utf8').split('\n');
+  const tables = lines.filter((line) => line.startsWith('|')).map(cellsOf);
+  const heads = tables.filter(([first]) => first === BOUNDS_HEAD[0]);
+  const rows = tables.filter(([first]) => first !== BOUNDS_HEAD[0] && !/^-+$/.test(first ?? ''));
+  assert.ok(rows.length > 0);
+  for (const head of heads) assert.deepEqual(head, BOUNDS_HEAD);
+  const source = sourceText();
+  for (const row of rows) checkBound(row, source);
+});
+
+function checkBound(row: readonly string[], source: string): void {
+  assert.equal(row.length, BOUNDS_HEAD.length, row.join(' | '));
+  const [what, , , flag = '', metric = '', tests = ''] = row;
+  const flags = [...flag.matchAll(/`--([a-z0-9-]+)`/g)].map((match) => match[1] as string);
+  if (flag !== 'fixed' && !flag.startsWith('annotation')) assert.ok(flags.length > 0, `${what}: a flag`);
+  const known = new Set(PART_FLAGS.flatMap((table) => Object.keys(table)));
+  for (const name of flags) assert.ok(known.has(name), `${what}: the flag --${name} exists`);
+  const metrics = [...metric.matchAll(/`([a-z0-9_]+)/g)].map((match) => match[1] as string);
+  assert.ok(metrics.length > 0, `${what}: a metric`);
+  for (const name of metrics) {
+    const short = name.replace(/^slimfaas_sidecar_/, '');
+    assert.ok(source.includes(`'${name}'`) || source.includes(`'${short}'`), `${what}: ${name} is exported`);
+  }
+  assert.match(tests, /\(\.\.\/test\/[^)]+\.test\.ts\)/, `${what}: a test`);
+}
+
+function cellsOf(line: string): string[] {
+  return line
+    .slice(1, -1)
+    .split(/(?<!\\)\|/)
+    .map((cell) => cell.trim());
+}
+
+function sourceText(): string {
+  return ['proxy', 'sidecar', 'scaler', 'webhook', 'common']
+    .flatMap((part) =>
+      readdirSync(join(root, part), { recursive: true, encoding: 'utf8' }).map((name) =>
+        join(root, part, name),
+      ),
+    )
+    .filter((path) => path.endsWith('.ts'))
+    .map((path) => readFileSync(path, 'utf8'))
+    .join('\n');
+}
