@@ -1,7 +1,7 @@
 /** Functions of an instant vector, sample by sample, and those that change labels. */
 import { PromqlError } from './error.ts';
 import { dropName, type Labels } from './labels.ts';
-import { compilePattern } from './matcher.ts';
+import { compilePattern, type PatternMatch } from './pattern.ts';
 import type { Sample } from './values.ts';
 
 /** A function of each value and of the call's scalar arguments; the metric's name goes. */
@@ -82,17 +82,17 @@ export function labelReplace(
   checkLabelName(target, position);
   const pattern = compilePattern(regex, position);
   return samples.map(({ labels, value }) => {
-    const match = pattern.exec(labels.get(source) ?? '');
+    const match = pattern.match(labels.get(source) ?? '');
     return { labels: match ? withLabel(labels, target, expand(replacement, match)) : labels, value };
   });
 }
 
-/** `$1`, `${1}` and `$$`, as Go expands them: a name is as long as it can be, so `$1y` is the group "1y". */
-function expand(template: string, match: RegExpExecArray): string {
+/** `$1`, `${name}` and `$$`, as Go expands them: a name is as long as it can be, so `$1y` is the group "1y". */
+function expand(template: string, { groups, byName }: PatternMatch): string {
   return template.replaceAll(/\$(?:\$|(\w+)|\{(\w+)\})/g, (_, plain?: string, braced?: string) => {
     const group = plain ?? braced;
     if (group === undefined) return '$';
-    return /^\d+$/.test(group) ? (match[Number(group)] ?? '') : '';
+    return (/^\d+$/.test(group) ? groups[Number(group)] : byName.get(group)) ?? '';
   });
 }
 
