@@ -1,10 +1,13 @@
 /**
  * Bundles everything into dist/: one entry, `dist/slimfaas.js`, and chunks that it loads when a command needs
  * them, so that a sidecar never parses what a scaler uses. The result runs with no node_modules beside it.
+ * dist/ is the npm package (`npm pack ./dist`). With --image it is what the image holds: no local cluster, no demo.
  */
-import { cp, rm } from 'node:fs/promises';
+import { cp, rm, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { build, type Plugin } from 'esbuild';
+import manifest from '../package.json' with { type: 'json' };
 
 /**
  * The NATS client loads TLS with itself; a sidecar that speaks plain NATS never uses it. Loaded when first asked for,
@@ -24,11 +27,12 @@ const lazyTls: Plugin = {
 };
 
 const root = fileURLToPath(new URL('..', import.meta.url));
+const { values } = parseArgs({ options: { image: { type: 'boolean', default: false } } });
 
 await rm(`${root}dist`, { recursive: true, force: true });
 await build({
   absWorkingDir: root,
-  entryPoints: { slimfaas: 'cli/main.ts' },
+  entryPoints: { slimfaas: values.image ? 'cli/image.ts' : 'cli/main.ts' },
   outdir: 'dist',
   bundle: true,
   splitting: true,
@@ -46,3 +50,27 @@ await build({
   logLevel: 'warning',
 });
 await cp(`${root}proxy/status-page`, `${root}dist/status-page`, { recursive: true });
+await writeFile(`${root}dist/package.json`, packageText());
+if (!values.image) await addWhatPeopleNeed();
+
+/** Of the bundle: it has no dependency, and Node need not guess that its files are ES modules. */
+function packageText(): string {
+  const { name, version, description, license, type, engines, keywords } = manifest;
+  const bin = { slimfaas: 'slimfaas.js' };
+  const own = { name, version, description, license, keywords, type, engines, bin };
+  return `${JSON.stringify(own, null, 2)}\n`;
+}
+
+/** For `slimfaas local`: install.yaml and the demo. For the npm package: README and licence. */
+async function addWhatPeopleNeed(): Promise<void> {
+  for (const file of ['install.yaml', 'demo/functions.yaml', 'demo/mysql.yaml'])
+    await cp(`${root}manifests/${file}`, `${root}dist/${file}`);
+  for (const file of ['README.md', 'LICENSE']) await cp(root + file, `${root}dist/${file}`);
+  await build({
+    entryPoints: [`${root}manifests/demo/server.ts`],
+    outfile: `${root}dist/demo/server.js`,
+    format: 'esm',
+    platform: 'node',
+    logLevel: 'warning',
+  });
+}

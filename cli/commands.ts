@@ -4,14 +4,12 @@
  */
 import yargs, { type Argv } from 'yargs';
 import { UsageError } from '../common/errors.ts';
-import type { FlagTable } from '../common/flags.ts';
 import { VERSION } from '../common/version.ts';
-import { withFlags, type Parsed } from './flag-options.ts';
 import { proxyFlags } from '../proxy/flags.ts';
 import { scalerFlags } from '../scaler/flags.ts';
 import { sidecarFlags } from '../sidecar/flags.ts';
 import { webhookFlags } from '../webhook/flags.ts';
-import { localFlags } from '../local/flags.ts';
+import { part } from './part-command.ts';
 import {
   adminUrlFlags,
   callFlags,
@@ -22,8 +20,11 @@ import {
   statusFlags,
 } from './people-flags.ts';
 
+/** Adds commands that not every build has. */
+export type AddCommands = (parser: Argv) => void;
+
 /** @throws UsageError for anything that is not a valid command line */
-export async function runCommand(args: readonly string[]): Promise<void> {
+export async function runCommand(args: readonly string[], addMore?: AddCommands): Promise<void> {
   const parser = yargs(args)
     .scriptName('slimfaas')
     .usage('$0 <command> [flags]\n\nScale-to-zero functions for Kubernetes, by annotations.')
@@ -40,6 +41,7 @@ export async function runCommand(args: readonly string[]): Promise<void> {
       throw new UsageError(error ? error.message : `${message}; see slimfaas --help`);
     });
   addParts(parser);
+  addMore?.(parser);
   await addPeopleCommands(parser);
   await parser.parseAsync();
 }
@@ -54,17 +56,10 @@ function addParts(parser: Argv): void {
   part(parser, 'webhook', 'the admission webhook', webhookFlags, async (argv) =>
     (await import('./webhook.ts')).runWebhook(argv),
   );
-  // Real runs never come here (main.ts dispatches the sidecar before yargs): this is its --help.
+  // Real runs never come here (run.ts dispatches the sidecar before yargs): this is its --help.
   part(parser, 'sidecar', 'what the webhook injects', sidecarFlags, () => {
     throw new UsageError('the sidecar is started without yargs');
   });
-  part(
-    parser,
-    'local',
-    'everything on this machine: a local cluster, all parts, the demo',
-    localFlags,
-    async (argv) => (await import('./local.ts')).runLocal(argv),
-  );
 }
 
 async function addPeopleCommands(parser: Argv): Promise<void> {
@@ -108,31 +103,4 @@ function addJobCommands(parser: Argv): Argv {
     return sub.demandCommand(1, 'name a command: list, show, replay or drop');
   });
   return parser.demandCommand(1, 'name a command: show, cancel or dead');
-}
-
-function part(
-  parser: Argv,
-  command: string,
-  describe: string,
-  table: FlagTable,
-  run: (argv: Parsed) => unknown,
-): void {
-  parser.command(
-    command,
-    describe,
-    (sub: Argv) => withFlags(sub, table),
-    async (argv) => {
-      refuseUnknown(argv, table, command);
-      await run(argv);
-    },
-  );
-}
-
-/** @throws UsageError naming the unknown flag and those there are */
-function refuseUnknown(argv: Parsed, table: FlagTable, command: string): void {
-  const positionals = [...command.matchAll(/[<[](\w+)[>\]]/g)].map((match) => match[1]);
-  const known = new Set([...Object.keys(table), ...positionals, '_', '$0', 'help', 'version']);
-  const unknown = Object.keys(argv).find((name) => !known.has(name));
-  const allowed = Object.keys(table).map((name) => `--${name}`);
-  if (unknown !== undefined) throw new UsageError(`unknown flag --${unknown}; allowed: ${allowed.join(' ')}`);
 }

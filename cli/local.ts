@@ -1,9 +1,9 @@
 /** `slimfaas local`: the cluster on this machine; its parts are this very executable, started as pods. */
-import { fileURLToPath } from 'node:url';
 import { UsageError } from '../common/errors.ts';
 import { createLog } from '../common/pino-log.ts';
 import { localFlags } from '../local/flags.ts';
 import { startLocal } from '../local/start.ts';
+import { DEMO_SERVER, MANIFESTS } from '../manifests/folder.ts';
 import { flagValues, type Parsed } from './flag-options.ts';
 import { runPart } from './run-part.ts';
 
@@ -18,8 +18,8 @@ export async function runLocal(argv: Parsed): Promise<void> {
   await runPart(log, (signal) =>
     startLocal(config, {
       entrypoint: [process.execPath, process.argv[1] as string],
-      // Beside the sources and beside dist/ alike.
-      manifestsDir: fileURLToPath(new URL('../manifests', import.meta.url)),
+      manifestsDir: MANIFESTS,
+      demoServer: DEMO_SERVER,
       log,
       print: (line) => console.log(line),
       signal,

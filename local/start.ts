@@ -18,6 +18,8 @@ export interface LocalDeps {
   readonly entrypoint: readonly string[];
   /** The folder with `install.yaml` and `demo/`. */
   readonly manifestsDir: string;
+  /** The demo's program, which Node runs. */
+  readonly demoServer: string;
   readonly log: Log;
   readonly print: (line: string) => void;
   readonly signal: AbortSignal;
@@ -41,7 +43,7 @@ export async function startLocal(config: LocalConfig, deps: LocalDeps): Promise<
     log: deps.log,
     images: {
       slimfaas: deps.entrypoint,
-      demo: [process.execPath, join(demo, 'server.ts')],
+      demo: [process.execPath, deps.demoServer],
     },
     onLog: createPrinter(config, print),
   });

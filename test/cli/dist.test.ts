@@ -1,12 +1,13 @@
-/** The built executable as an image has it: dist/ alone, with no node_modules beside or above it. */
+/** The built executable as an image or the npm package has it: dist/ alone, with no node_modules beside or above it. */
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
+import manifest from '../../package.json' with { type: 'json' };
 import { SIDECAR_ADMIN_PORT } from '../../common/names.ts';
 import { ownAddress } from '../helpers/addresses.ts';
 import { writeKubeconfig } from '../helpers/kubectl.ts';
@@ -69,6 +70,33 @@ test('--help names every command', async () => {
   ])
     assert.match(stdout, new RegExp(`slimfaas ${command}\\b`), command);
 });
+
+test('dist/ is the npm package: packed, it has no dependency, brings the demo, and runs', async () => {
+  const run = promisify(execFile);
+  const home = { cwd: folder, env: { PATH: process.env['PATH'], HOME: folder } };
+  const { stdout } = await run('npm', ['pack', '--json', '--ignore-scripts', '.'], home);
+  const [{ filename, version, files }] = JSON.parse(stdout) as [PackedPackage];
+  assert.equal(version, manifest.version);
+  const paths = new Set(files.map(({ path }) => path));
+  for (const path of ['slimfaas.js', 'install.yaml', 'demo/server.js', 'status-page/index.html', 'LICENSE'])
+    assert.ok(paths.has(path), path);
+  const modules = join(folder, 'elsewhere/node_modules');
+  mkdirSync(modules, { recursive: true });
+  await run('tar', ['xzf', filename, '-C', modules], home);
+  const packed = join(modules, 'package');
+  const own = JSON.parse(readFileSync(join(packed, 'package.json'), 'utf8')) as Record<string, unknown>;
+  assert.equal(own['dependencies'], undefined);
+  const { slimfaas } = own['bin'] as { slimfaas: string };
+  const answer = await run(process.execPath, [join(packed, slimfaas), '--version'], home);
+  assert.equal(answer.stdout.trim(), manifest.version);
+  await run(process.execPath, ['--check', join(packed, 'demo/server.js')], home);
+});
+
+interface PackedPackage {
+  readonly filename: string;
+  readonly version: string;
+  readonly files: readonly { readonly path: string }[];
+}
 
 test('sidecar: it listens, and its metrics are there', async (t) => {
   const host = ownAddress();

@@ -28,6 +28,7 @@ function start(installYaml: string, signal = new AbortController().signal) {
   const deps = {
     entrypoint: [],
     manifestsDir,
+    demoServer: '',
     log: silentLog,
     print: (line: string) => printed.push(line),
     signal,

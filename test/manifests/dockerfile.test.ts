@@ -1,10 +1,10 @@
 /**
- * manifests/Dockerfile without Docker: its steps, in a folder that has what it copies and nothing else. Given up: the base
- * image, `npm ci` (the packages of this repository stand in), and whose files are whose.
+ * The Dockerfiles without a container tool: their steps, in a folder that has what they copy and nothing else. Given up:
+ * the base image, `npm ci` (the packages of this repository stand in), and whose files are whose.
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -15,93 +15,198 @@ import { webhookFlags } from '../../webhook/flags.ts';
 import { ofKind, readManifests, templateOf } from './manifests.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const text = readFileSync(join(root, 'manifests/Dockerfile'), 'utf8');
-const instructions = text
-  .replaceAll(/^#.*\n/gm, '')
-  .replaceAll('\\\n', ' ')
-  .split('\n')
-  .filter((line) => line !== '');
-
-/** The arguments of each instruction of a kind, in order. */
-function all(kind: string): string[] {
-  return instructions
-    .filter((line) => line.startsWith(`${kind} `))
-    .map((line) => line.slice(kind.length + 1));
-}
-
-function only(kind: string): string {
-  const [argument, ...more] = all(kind);
-  assert.ok(argument !== undefined && more.length === 0, `one ${kind}`);
-  return argument;
-}
-
 const run = promisify(execFile);
 
-describe('the Dockerfile, step by step', () => {
+/** The instructions of one stage. */
+class Stage {
+  readonly from: string;
+  readonly #lines: readonly string[];
+
+  constructor(lines: readonly string[]) {
+    this.from = (lines[0] as string).slice('FROM '.length);
+    this.#lines = lines;
+  }
+
+  /** The arguments of each instruction of a kind, in order. */
+  all(kind: string): string[] {
+    return this.#lines
+      .filter((line) => line.startsWith(`${kind} `))
+      .map((line) => line.slice(kind.length + 1));
+  }
+
+  only(kind: string): string {
+    const [argument, ...more] = this.all(kind);
+    assert.ok(argument !== undefined && more.length === 0, `one ${kind}`);
+    return argument;
+  }
+
+  /** What it copies from the checkout: `from to`. */
+  copies(): string[] {
+    return this.all('COPY').filter((copy) => !copy.startsWith('--from'));
+  }
+}
+
+function readStages(path: string): Stage[] {
+  const lines = readFileSync(join(root, path), 'utf8')
+    .replaceAll(/^#.*\n/gm, '')
+    .replaceAll('\\\n', ' ')
+    .split('\n')
+    .filter((line) => line !== '');
+  const starts = lines.flatMap((line, index) => (line.startsWith('FROM ') ? [index] : []));
+  return starts.map((start, i) => new Stage(lines.slice(start, starts[i + 1])));
+}
+
+const product = readStages('manifests/Dockerfile') as [Stage, Stage, Stage];
+const demo = readStages('manifests/demo/Dockerfile') as [Stage, Stage];
+
+const IMAGES = [
+  ['product', product],
+  ['demo', demo],
+] as const;
+
+for (const [name, stages] of IMAGES)
+  describe(`the image of the ${name}`, () => {
+    const last = stages.at(-1) as Stage;
+
+    it('is built on the Node that everything is tested with, from no host by name, for no processor by name', () => {
+      const [major] = manifest.devDependencies.node.split('.');
+      for (const { from } of stages.slice(0, -1))
+        assert.match(from, new RegExp(`^node:${major}-slim AS \\w+$`));
+      assert.equal(last.from, 'scratch');
+      const text = stages.flatMap((stage) => stage.all('RUN')).join('\n') + read('manifests/node-root.sh');
+      assert.doesNotMatch(text, /x86|amd64|arm64|aarch64|x64|linux-gnu/);
+    });
+
+    it('is the user that the webhook and the manifests set, and holds no more than it takes from before', () => {
+      const user = webhookFlags['sidecar-user'].default;
+      assert.equal(last.only('USER'), `${user}:${user}`);
+      for (const workload of ofKind(readManifests('install.yaml'), 'Deployment'))
+        assert.equal(templateOf(workload).spec?.securityContext?.runAsUser, Number(user));
+      assert.deepEqual(last.copies(), []);
+      assert.equal(last.all('COPY').length, 2);
+    });
+
+    it('has no shell: what it runs is named by its whole path', () => {
+      for (const command of [...last.all('RUN'), last.only('ENTRYPOINT')])
+        assert.equal((JSON.parse(command) as string[])[0], '/usr/local/bin/node');
+    });
+
+    it('what it copies is there, and no .dockerignore keeps it out', () => {
+      const ignored = read('.dockerignore').split('\n').filter(Boolean);
+      for (const copy of stages.flatMap((stage) => stage.copies()))
+        for (const path of copy.split(' ').slice(0, -1)) {
+          assert.ok(existsSync(join(root, path)), path);
+          assert.ok(!ignored.some((line) => path === line || path.startsWith(`${line}/`)), path);
+        }
+    });
+  });
+
+function read(path: string): string {
+  return readFileSync(join(root, path), 'utf8');
+}
+
+function scratchFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'slimfaas-image-'));
+  after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+const PATH = [dirname(process.execPath), process.env['PATH']].join(delimiter);
+
+describe('the product’s Dockerfile, step by step', () => {
+  const [building, compiling, last] = product;
+  const folder = scratchFolder();
   const [source, app] = [join(folder, 'src'), join(folder, 'app')];
   const cache = join(app, 'compile-cache');
-  const env = { PATH: [dirname(process.execPath), process.env['PATH']].join(delimiter), HOME: folder };
-  after(() => rmSync(folder, { recursive: true, force: true }));
+  const env = { PATH, HOME: folder };
 
-  /** A line of the second stage, where /app is. */
+  /** A line of a stage where /app is. */
   const shell = (line: string) =>
-    run('sh', ['-c', line.replaceAll('/app', app)], {
+    run('sh', ['-c', line.replaceAll('/app', app).replaceAll('/usr/local/bin/node', process.execPath)], {
       cwd: folder,
       env: { ...env, NODE_COMPILE_CACHE: cache },
     });
 
   before(async () => {
-    for (const line of all('COPY').filter((copy) => !copy.startsWith('--from'))) {
+    for (const line of building.copies()) {
       const paths = line.split(' ');
       const target = paths.pop() as string;
       for (const path of paths)
         cpSync(join(root, path), join(source, target === './' ? path : target), { recursive: true });
     }
     symlinkSync(join(root, 'node_modules'), join(source, 'node_modules'));
-    await run('npm', ['run', 'build'], { cwd: source, env });
+    await run('npm', ['run', 'build', '--', '--image'], { cwd: source, env });
     cpSync(join(source, 'dist'), app, { recursive: true });
   });
 
   it('calls npm scripts that there are, and installs what they need', () => {
-    const scripts = all('RUN').flatMap((line) => /^npm run (\S+)$/.exec(line)?.[1] ?? []);
-    assert.deepEqual(scripts, ['build']);
-    for (const script of scripts) assert.ok(script in manifest.scripts);
+    assert.deepEqual(
+      building.all('RUN').filter((line) => line.startsWith('npm run')),
+      ['npm run build -- --image'],
+    );
+    assert.ok('build' in manifest.scripts);
     assert.ok('esbuild' in manifest.dependencies, 'npm ci --omit=dev brings the bundler');
   });
 
   it('what it copies is enough to build, and what was built is what it takes', () => {
     assert.ok(readdirSync(app).includes('slimfaas.js'));
-    const taken = all('COPY').find((copy) => copy.startsWith('--from'));
-    assert.equal(taken, '--from=build /src/dist /app');
+    assert.ok(compiling.all('COPY').includes('--from=build /src/dist /app'));
+    assert.ok(last.all('COPY').includes('--from=compiled --chown=65532:65532 /app /app'));
   });
 
-  it('has the Node that everything is tested with, from no host by name', () => {
-    const [major] = manifest.devDependencies.node.split('.');
-    for (const from of all('FROM')) assert.match(from, new RegExp(`^node:${major}-slim( AS build)?$`));
+  it('holds nothing that only a laptop needs', async () => {
+    const files = readdirSync(app, { recursive: true, encoding: 'utf8' });
+    assert.deepEqual(
+      files.filter((name) => /^(local|demo|install|README)/.test(name)),
+      [],
+    );
+    await assert.rejects(shell('node /app/slimfaas.js local'), /Unknown command: local/);
   });
 
   it('its entry point runs', async () => {
-    const [command, ...args] = JSON.parse(only('ENTRYPOINT')) as [string, ...string[]];
-    const { stdout } = await shell([command, ...args, '--version'].join(' '));
+    const command = JSON.parse(last.only('ENTRYPOINT')) as string[];
+    const { stdout } = await shell([...command, '--version'].join(' '));
     assert.equal(stdout.trim(), manifest.version);
   });
 
-  it('is the user that the webhook and the manifests set', () => {
-    const user = webhookFlags['sidecar-user'].default;
-    assert.equal(only('USER'), `${user}:${user}`);
-    for (const workload of ofKind(readManifests('install.yaml'), 'Deployment'))
-      assert.equal(templateOf(workload).spec?.securityContext?.runAsUser, Number(user));
-  });
-
   it('fills the compile cache with all that a sidecar loads', async () => {
-    assert.equal(only('ENV'), 'NODE_COMPILE_CACHE=/app/compile-cache');
-    const line = all('RUN').find((command) => command.includes('--help')) as string;
+    assert.equal(compiling.only('ENV'), 'NODE_COMPILE_CACHE=/app/compile-cache');
+    assert.match(last.only('ENV'), /NODE_COMPILE_CACHE=\/app\/compile-cache$/);
+    const line = compiling.all('RUN').find((command) => command.includes('--help')) as string;
     await shell(line);
     const cached = () => readdirSync(cache, { recursive: true, encoding: 'utf8' }).length;
     const before = cached();
     assert.ok(before > 20, `${before} files`);
     await assert.rejects(shell('node /app/slimfaas.js sidecar --unknown'), { code: 2 });
     assert.equal(cached(), before);
+  });
+});
+
+describe('the demo’s Dockerfile, step by step', () => {
+  it('the server without its types is a program that Node runs', async () => {
+    const folder = scratchFolder();
+    cpSync(join(root, 'manifests/demo/server.ts'), join(folder, 'src/server.ts'));
+    const line = demo[0].all('RUN').find((command) => command.includes('strip')) as string;
+    const inFolder = line.replaceAll(/\/(app|src)\b/g, `${folder}/$1`);
+    await run('sh', ['-c', inFolder], { env: { PATH } });
+    await run(process.execPath, ['--check', join(folder, 'app/server.mjs')]);
+  });
+});
+
+describe('the root folder of both images', () => {
+  it('has Node with its libraries, the user, names, and nothing else', async () => {
+    const folder = join(scratchFolder(), 'root');
+    await run('sh', [join(root, 'manifests/node-root.sh'), folder], { env: { PATH } });
+    const files = readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map(({ name }) => name);
+    const known = new Set(['node', 'passwd', 'group', 'nsswitch.conf', 'ca-certificates.crt']);
+    for (const name of files) assert.ok(known.has(name) || /^(lib|ld-)[\w+-]+\.so/.test(name), name);
+    assert.ok(files.includes('node') && files.some((name) => name.startsWith('ld-linux')), files.join());
+    assert.match(readFileSync(join(folder, 'etc/passwd'), 'utf8'), /^slimfaas:x:65532:65532:/m);
+    assert.equal(
+      (await run(join(folder, 'usr/local/bin/node'), ['--version'])).stdout.trim(),
+      process.version,
+    );
   });
 });
