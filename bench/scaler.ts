@@ -65,6 +65,9 @@ function createReconciler(run: (pass: () => Slice) => void, onPatch: (name: stri
     run,
     now: Date.now,
     log: silentLog,
+    onFailed: (_path, _object, error) => {
+      throw error;
+    },
     jobsOf: () => 0,
     advisor: () => advisor,
     effects: {

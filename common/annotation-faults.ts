@@ -3,33 +3,63 @@
  * reading, so that one bad value costs its own default and nothing else; what that gives up is refusing a
  * manifest outright, which is the webhook's and `slimfaas inject --check`'s to do from this list.
  */
+import { MAX_FAULTS } from './annotation-bounds.ts';
 import type { AnnotationFault } from './function-spec.ts';
 
 /** Takes what is wrong with one value. `inForce` is what holds instead, in words. */
 export type ReportFault = (value: string, problem: string, inForce: string) => void;
 
 export interface FaultList {
-  readonly faults: AnnotationFault[];
+  /** At most {@link MAX_FAULTS}; the last one says how many more there are. */
+  readonly faults: readonly AnnotationFault[];
+  /** There is room for no more: who would take long to word one need not. */
+  readonly isFull: boolean;
   /** The reporter for one annotation. */
   of(annotation: string): ReportFault;
 }
 
-/** Events and log lines carry the value; a pasted file must not fill them. */
-const MAX_VALUE_LENGTH = 200;
+/** Events and log lines carry these; a pasted file must not fill them. */
+const MAX_SHOWN = 200;
+/** A problem lists what is allowed too. */
+const MAX_PROBLEM = 400;
 
 export function createFaultList(): FaultList {
   const faults: AnnotationFault[] = [];
+  let more = 0;
   return {
-    faults,
+    get faults() {
+      return more === 0 ? faults : [...faults, countedFault(more)];
+    },
+    get isFull() {
+      return faults.length >= MAX_FAULTS - 1;
+    },
     of: (annotation) => (value, problem, inForce) => {
-      faults.push(Object.freeze({ annotation, value: shorten(value), problem, inForce: shorten(inForce) }));
+      if (faults.length >= MAX_FAULTS - 1) more++;
+      else faults.push(faultOf(annotation, value, problem, inForce));
     },
   };
 }
 
-function shorten(text: string): string {
-  return text.length <= MAX_VALUE_LENGTH ? text : `${text.slice(0, MAX_VALUE_LENGTH - 1)}…`;
+function faultOf(annotation: string, value: string, problem: string, inForce: string): AnnotationFault {
+  return Object.freeze({
+    annotation: shorten(annotation),
+    value: shorten(value),
+    problem: shorten(problem, MAX_PROBLEM),
+    inForce: shorten(inForce),
+  });
 }
+
+function countedFault(more: number): AnnotationFault {
+  const problem = `${more} more faults are not shown; mend these first`;
+  return Object.freeze({ annotation: 'SlimFaas/*', value: '', problem, inForce: 'the defaults' });
+}
+
+function shorten(text: string, length = MAX_SHOWN): string {
+  return text.length <= length ? text : `${text.slice(0, length - 1)}…`;
+}
+
+/** The longest known name has 65 letters. */
+const MAX_COMPARED = 100;
 
 /**
  * The known name that `written` was most likely meant to be. Case errors are the commonest, so they count
@@ -40,6 +70,7 @@ export function closestName(
   known: readonly string[],
   maxDistance: number = Math.floor(written.length / 3),
 ): string | undefined {
+  if (written.length > MAX_COMPARED) return undefined;
   const target = written.toLowerCase();
   let best: string | undefined;
   let bestDistance = maxDistance + 1;

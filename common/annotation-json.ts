@@ -4,6 +4,7 @@
  * in force. Property names are matched without regard to case: a strict superset of what SlimFaas takes.
  * This is a small hand-written stand-in for a schema library, which the sidecar could not afford to load.
  */
+import { isTooDeep, MAX_ITEMS, MAX_JSON_DEPTH, MAX_UNKNOWN } from './annotation-bounds.ts';
 import { closestName, type ReportFault } from './annotation-faults.ts';
 
 export interface JsonPart {
@@ -15,6 +16,10 @@ export interface JsonPart {
 
 /** The part at the top of an annotation; undefined (and a fault) when the text is no JSON object. */
 export function parseJsonPart(text: string, report: ReportFault, inForce: string): JsonPart | undefined {
+  if (isTooDeep(text)) {
+    report(text, `nested too deep; allowed: at most ${MAX_JSON_DEPTH} levels`, inForce);
+    return undefined;
+  }
   try {
     const part = { path: '', value: JSON.parse(text) as unknown, report };
     if (isObject(part.value)) return part;
@@ -37,12 +42,16 @@ export function fields<K extends string>(part: JsonPart, names: readonly K[], in
     reject(part, 'a JSON object', inForce);
     return found;
   }
+  let unknown = 0;
   for (const [key, value] of Object.entries(part.value)) {
     const name = names.find((candidate) => candidate.toLowerCase() === key.toLowerCase());
     const child = { path: join(part.path, name ?? key), value, report: part.report };
-    if (name === undefined) reportUnknown(child, key, names);
-    else if (value !== null) found[name] = child;
+    if (name === undefined) {
+      if (++unknown <= MAX_UNKNOWN) reportUnknown(child, key, names);
+    } else if (value !== null) found[name] = child;
   }
+  if (unknown > MAX_UNKNOWN)
+    part.report('', `${unknown - MAX_UNKNOWN} more unknown properties of ${part.path || 'it'}`, 'ignored');
   return found;
 }
 
@@ -52,13 +61,21 @@ function reportUnknown(part: JsonPart, key: string, names: readonly string[]): v
   part.report(show(part.value), `${part.path} is not known; ${advice}`, 'ignored');
 }
 
-/** The items of an array; undefined (and a fault) when it is none. Null items are left out. */
+/** The items of an array, at most {@link MAX_ITEMS}; undefined (and a fault) when it is none. Nulls are left out. */
 export function items(part: JsonPart, what: string, inForce: string): JsonPart[] | undefined {
   if (!Array.isArray(part.value)) {
     reject(part, `a list of ${what}`, inForce);
     return undefined;
   }
+  const { length } = part.value;
+  if (length > MAX_ITEMS)
+    part.report(
+      '',
+      `${part.path} has ${length} items; allowed: at most ${MAX_ITEMS}`,
+      `the first ${MAX_ITEMS}`,
+    );
   return part.value
+    .slice(0, MAX_ITEMS)
     .map((value: unknown, i) => ({ path: `${part.path}[${i}]`, value, report: part.report }))
     .filter((item) => item.value !== null);
 }
@@ -106,8 +123,9 @@ export function numbersOr(
 ): readonly number[] {
   if (part === undefined) return fallback;
   const { value } = part;
-  if (Array.isArray(value) && value.every((item): item is number => isNumberIn(item, range))) return value;
-  reject(part, `a list, each ${describeRange(range)}`, show(fallback));
+  const isList = Array.isArray(value) && value.length <= MAX_ITEMS;
+  if (isList && value.every((item): item is number => isNumberIn(item, range))) return value;
+  reject(part, `a list of at most ${MAX_ITEMS}, each ${describeRange(range)}`, show(fallback));
   return fallback;
 }
 

@@ -1,35 +1,20 @@
 /**
  * Annotations of a pod template to a complete, frozen {@link FunctionSpec}. This is the one edge at which they
  * are read: an invalid value falls back to its default and becomes a fault, and nothing here ever throws, so
- * that one bad annotation cannot make a function vanish.
+ * that one bad annotation cannot make a function vanish. What may be written has bounds (annotation-bounds.ts).
  */
 import { DEFAULT_POLICIES, readConfiguration } from './annotation-configuration.ts';
-import { closestName, createFaultList, type FaultList, type ReportFault } from './annotation-faults.ts';
+import { closestName, type FaultList, type ReportFault } from './annotation-faults.ts';
+import { readDependsOn, readEvents, readPaths } from './annotation-lists.ts';
+import { ANNOTATION } from './annotation-names.ts';
 import { readResources } from './annotation-resources.ts';
 import { readScale } from './annotation-scale.ts';
 import { readSchedule } from './annotation-schedule.ts';
-import {
-  appProtocol,
-  bool,
-  commaItems,
-  image,
-  int,
-  isEventName,
-  isWorkloadName,
-  listItems,
-  visibleItem,
-  word,
-  type Reader,
-} from './annotation-values.ts';
-import { canonicalPrefix } from './canonical-path.ts';
-import type {
-  AnnotationFault,
-  EventSubscription,
-  FunctionSpec,
-  PathRule,
-  ScaleSpec,
-  Visibility,
-} from './function-spec.ts';
+import { Source } from './annotation-source.ts';
+import { appProtocol, bool, image, int, word } from './annotation-values.ts';
+import type { AnnotationFault, FunctionSpec, ScaleSpec } from './function-spec.ts';
+
+export { ANNOTATION } from './annotation-names.ts';
 
 export interface ParsedAnnotations {
   /** SlimFaas/Function is "true". */
@@ -37,38 +22,6 @@ export interface ParsedAnnotations {
   readonly spec: FunctionSpec;
   readonly faults: readonly AnnotationFault[];
 }
-
-/** Every annotation that this system reads or writes; the keys are what users type. */
-export const ANNOTATION = {
-  function: 'SlimFaas/Function',
-  replicasMin: 'SlimFaas/ReplicasMin',
-  replicasAtStart: 'SlimFaas/ReplicasAtStart',
-  wakesWithAny: 'SlimFaas/ReplicasStartAsSoonAsOneFunctionRetrieveARequest',
-  idleTimeout: 'SlimFaas/TimeoutSecondBeforeSetReplicasMin',
-  parallelLimit: 'SlimFaas/NumberParallelRequest',
-  parallelPerPod: 'SlimFaas/NumberParallelRequestPerPod',
-  dependsOn: 'SlimFaas/DependsOn',
-  subscribeEvents: 'SlimFaas/SubscribeEvents',
-  defaultVisibility: 'SlimFaas/DefaultVisibility',
-  pathVisibility: 'SlimFaas/PathsStartWithVisibility',
-  pathVisibilityAlias: 'SlimFaas/UrlsPathStartWithVisibility',
-  defaultTrust: 'SlimFaas/DefaultTrust',
-  defaultTrustAlias: 'SlimFaas/DefaultTrusted',
-  configuration: 'SlimFaas/Configuration',
-  schedule: 'SlimFaas/Schedule',
-  scale: 'SlimFaas/Scale',
-  inject: 'slimfaas.dev/inject',
-  port: 'slimfaas.dev/port',
-  appProtocol: 'slimfaas.dev/app-protocol',
-  queueLimit: 'slimfaas.dev/queue-limit',
-  coldStartTimeout: 'slimfaas.dev/cold-start-timeout',
-  sidecarImage: 'slimfaas.dev/sidecar-image',
-  sidecarResources: 'slimfaas.dev/sidecar-resources',
-  paused: 'slimfaas.dev/paused',
-  ordered: 'slimfaas.dev/ordered',
-  retryJitter: 'slimfaas.dev/retry-jitter',
-  jobShare: 'slimfaas.dev/job-share',
-} as const;
 
 const KNOWN: readonly string[] = Object.values(ANNOTATION);
 const DEFAULT_PARALLEL_PER_POD = 10;
@@ -83,42 +36,6 @@ export function parseAnnotations(annotations: Readonly<Record<string, string>>):
     spec: deepFreeze(spec),
     faults: Object.freeze(source.list.faults),
   });
-}
-
-/** The annotations with a place for their faults; a blank value is one that is not there. */
-class Source {
-  readonly list: FaultList = createFaultList();
-  readonly #annotations: Readonly<Record<string, string>>;
-
-  constructor(annotations: Readonly<Record<string, string>>) {
-    this.#annotations = annotations;
-  }
-
-  /** The trimmed value of the first of these names that is not blank: main names come before aliases. */
-  find(...names: readonly string[]): { text: string; report: ReportFault } | undefined {
-    for (const name of names) {
-      const value: unknown = Object.hasOwn(this.#annotations, name) ? this.#annotations[name] : undefined;
-      const text = typeof value === 'string' ? value.trim() : '';
-      if (text !== '') return { text, report: this.list.of(name) };
-    }
-    return undefined;
-  }
-
-  read<T, D>(name: string | readonly string[], reader: Reader<T>, fallback: D): T | D {
-    const found = this.find(...(typeof name === 'string' ? [name] : name));
-    if (!found) return fallback;
-    const result = reader(found.text);
-    if ('value' in result) return result.value;
-    const inForce = fallback === undefined ? 'none' : String(fallback);
-    found.report(found.text, `not allowed; allowed: ${result.allowed}`, inForce);
-    return fallback;
-  }
-
-  /** Whether a valid value was written, be it the default's. */
-  isSet<T>(name: string, reader: Reader<T>): boolean {
-    const found = this.find(name);
-    return found !== undefined && 'value' in reader(found.text);
-  }
 }
 
 function readSpec(source: Source): FunctionSpec {
@@ -197,66 +114,6 @@ function readScaleWithin(source: Source, replicasMin: number): ScaleSpec | undef
   return { ...scale, replicaMax: replicasMin };
 }
 
-function readDependsOn(source: Source): readonly string[] {
-  const found = source.find(ANNOTATION.dependsOn);
-  if (!found) return [];
-  const names = listItems(found.text);
-  if (!names) {
-    found.report(found.text, 'not allowed; allowed: a comma list or a JSON array of names', 'none');
-    return [];
-  }
-  for (const name of names.filter((name) => !isWorkloadName(name))) {
-    found.report(name, 'not allowed; allowed: names of workloads (a-z, 0-9, "-", ".")', 'ignored');
-  }
-  return [...new Set(names.filter(isWorkloadName))];
-}
-
-/** An event without a prefix has the function's own visibility, as in SlimFaas. */
-function readEvents(source: Source, fallback: Visibility): readonly EventSubscription[] {
-  const items = readVisible(source, [ANNOTATION.subscribeEvents], fallback);
-  const problem = 'not allowed; allowed: event names without "/" and white space';
-  for (const { text } of items.filter(({ text }) => !isEventName(text))) {
-    source.list.of(ANNOTATION.subscribeEvents)(text, problem, 'ignored');
-  }
-  return items
-    .filter(({ text }) => isEventName(text))
-    .map(({ visibility, text }) => ({ visibility, event: text }));
-}
-
-/**
- * A path without a prefix is Public: with DefaultVisibility Private that is how a path is opened. Paths of requests
- * are compared without their query: a Private rule with one closes the path, a Public one opens nothing.
- */
-function readPaths(source: Source): readonly PathRule[] {
-  const names = [ANNOTATION.pathVisibility, ANNOTATION.pathVisibilityAlias];
-  const report = (rule: PathRule, text: string, allowed: string, inForce: string): PathRule => {
-    source.find(...names)?.report(text, `not allowed; allowed: ${allowed}`, inForce);
-    return rule;
-  };
-  return readVisible(source, names, 'Public').flatMap(({ visibility, text }) => {
-    const [path = ''] = text.split(/[?#]/, 1);
-    const rule = { visibility, prefix: canonicalPrefix(path) };
-    if (!path.startsWith('/') && path === text)
-      return report(rule, text, 'a path that starts with "/"', rule.prefix);
-    if (path === text) return rule;
-    const isKept = visibility === 'Private';
-    report(rule, text, 'a path without "?" and "#"', isKept ? `Private:${rule.prefix}` : 'ignored');
-    return isKept ? rule : [];
-  });
-}
-
-function readVisible(source: Source, names: readonly string[], fallback: Visibility) {
-  const found = source.find(...names);
-  if (!found) return [];
-  const read = commaItems(found.text).map((item) => visibleItem(item, fallback));
-  for (const { unknownPrefix, text } of read) {
-    if (unknownPrefix === undefined) continue;
-    const problem = `prefix ${unknownPrefix}: is not allowed; allowed: Public: or Private:`;
-    found.report(`${unknownPrefix}:${text}`, problem, `Private:${text}`);
-  }
-  return read.filter(({ text }) => text !== '');
-}
-
 /**
  * Keys are case-sensitive, so `slimfaas/replicasmin` does nothing: say so. Under `slimfaas.dev/` other keys
  * may be ours (`status`) or somebody's own; only near misses are reported there.
@@ -266,6 +123,11 @@ function reportUnknown(annotations: Readonly<Record<string, string>>, list: Faul
     const lower = key.toLowerCase();
     if (KNOWN.includes(key) || !/^slimfaas(\.dev)?\//.test(lower)) continue;
     const isOurs = lower.startsWith('slimfaas/');
+    if (list.isFull) {
+      // To find what each of thousands was meant to be takes a second: they are only counted.
+      if (isOurs) list.of(key)('', 'unknown annotation', 'ignored');
+      continue;
+    }
     const meant = isOurs ? closestName(key, KNOWN) : closestName(key, KNOWN, 2);
     if (!isOurs && meant === undefined) continue;
     const advice = meant === undefined ? '; see docs/annotations.md' : `; did you mean ${meant}?`;

@@ -5,7 +5,7 @@
 import type { V1Deployment, V1Pod, V1StatefulSet, KubeClients } from '../common/kube/client.ts';
 import { watchCreationFailures, type CreationFailure } from '../common/kube/creation-failures.ts';
 import type { PageRequest } from '../common/kube/lists.ts';
-import { watchResource, type Watched } from '../common/kube/watched.ts';
+import { watchResource, type OnFailedObject, type Watched } from '../common/kube/watched.ts';
 import type { Log } from '../common/log.ts';
 import type { FunctionId } from '../common/subjects.ts';
 import { viewWorkload, type FunctionView } from './function-view.ts';
@@ -38,6 +38,7 @@ export interface KubeWatchOptions {
   readonly namespaces: readonly string[];
   readonly targets: WatchTargets;
   readonly log: Log;
+  readonly onFailed: OnFailedObject;
 }
 
 export function watchKube(options: KubeWatchOptions): KubeWatch {
@@ -65,7 +66,7 @@ export function watchKube(options: KubeWatchOptions): KubeWatch {
 function watchWorkloads(
   kind: 'Deployment' | 'StatefulSet',
   namespace: string | undefined,
-  { kube, targets, log }: KubeWatchOptions,
+  { kube, targets, log, onFailed }: KubeWatchOptions,
   sets: Sets,
 ): Source {
   const lists = {
@@ -97,14 +98,14 @@ function watchWorkloads(
       kube.config,
       lists[kind],
       { ...handlers, onSynced },
-      { path: `/apis/apps/v1${scopePath(namespace)}/${resource}`, log },
+      { path: `/apis/apps/v1${scopePath(namespace)}/${resource}`, log, onFailed },
     ),
   );
 }
 
 function watchFailures(
   namespace: string | undefined,
-  { kube, targets, log }: KubeWatchOptions,
+  { kube, targets, log, onFailed }: KubeWatchOptions,
   sets: Sets,
 ): Watched {
   return watchCreationFailures({
@@ -119,6 +120,7 @@ function watchFailures(
       if (view) targets.setFunction(view);
     },
     log,
+    onFailed,
   });
 }
 
@@ -149,7 +151,8 @@ class Sets {
   }
 }
 
-function watchPods(namespace: string | undefined, { kube, targets, log }: KubeWatchOptions): Source {
+function watchPods(namespace: string | undefined, options: KubeWatchOptions): Source {
+  const { kube, targets, log, onFailed } = options;
   // All of them, not only functions': a caller is inside the cluster if its address is a pod's.
   const list = (page: PageRequest) =>
     namespace === undefined
@@ -169,7 +172,7 @@ function watchPods(namespace: string | undefined, { kube, targets, log }: KubeWa
       kube.config,
       list,
       { ...handlers, onSynced },
-      { path: `/api/v1${scopePath(namespace)}/pods`, log },
+      { path: `/api/v1${scopePath(namespace)}/pods`, log, onFailed },
     ),
   );
 }

@@ -4,6 +4,7 @@
  */
 import type { Server } from 'node:net';
 import type { KubeClients } from '../common/kube/client.ts';
+import { createObjectFailures } from '../common/kube/object-failures.ts';
 import { StopStack, type Running } from '../common/lifecycle.ts';
 import type { Log } from '../common/log.ts';
 import type { Registry } from '../common/metrics.ts';
@@ -61,7 +62,9 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
   const stream = new StatusStream(clock);
   const ending = createEnding(config, state, { stream, log, sayGoodbye: () => sayGoodbye() });
   stops.add('connections to pods', () => state.relay.close());
-  const watch = watchKube({ kube, namespaces: config.namespaces, targets: state.targets, log });
+  const onFailed = createObjectFailures(registry, log);
+  const { namespaces } = config;
+  const watch = watchKube({ kube, namespaces, targets: state.targets, log, onFailed });
   stops.add('watch', () => watch.stop());
   const wantsActivity = (id: FunctionId): boolean => state.table.get(id)?.wantsActivity ?? false;
   stops.add('news', listenToNews({ nats, endpoints: state.endpoints, wantsActivity, log }));

@@ -2,7 +2,9 @@
  * Decides, for one function at a time, and hands the decision to whoever carries it out: on a tick, on a wake, and
  * when something has changed that a dependent may wait for. What is seen comes in through `reconcile.ts`.
  */
+import { describeError } from '../common/errors.ts';
 import type { FunctionInfo } from '../common/function-spec.ts';
+import type { OnFailedObject } from '../common/kube/watched.ts';
 import type { Actuator } from './actuator.ts';
 import { mayGrow } from './decide/bounds.ts';
 import { decide } from './decide/decide.ts';
@@ -20,6 +22,7 @@ export interface DeciderOptions {
   readonly advisor: () => LoadAdvisor;
   readonly faults: Pick<FaultTeller, 'tell'>;
   readonly act: Actuator['act'];
+  readonly onFailed: OnFailedObject;
   readonly now: () => number;
 }
 
@@ -45,8 +48,10 @@ export class Decider {
   /** Windows and policies count time by ticks; what happens between decides on the same advice. */
   onTick(workload: Workload, fn: FunctionInfo, finder: FactFinder, nowMs: number): void {
     if (this.#seen.state(workload.key, nowMs).isSteady(nowMs, this.#seen.epoch)) return;
-    this.#advise(workload, fn, nowMs);
-    this.decide(workload, fn, finder, nowMs);
+    this.#guarded(workload, nowMs, () => {
+      this.#advise(workload, fn, nowMs);
+      this.#decide(workload, fn, finder, nowMs);
+    });
   }
 
   /** The function, then what it depends on, so that all patches leave at once. */
@@ -75,6 +80,25 @@ export class Decider {
   }
 
   decide(workload: Workload, fn: FunctionInfo, finder: FactFinder, nowMs: number): void {
+    this.#guarded(workload, nowMs, () => this.#decide(workload, fn, finder, nowMs));
+  }
+
+  /** What cannot be decided costs that function alone: it stays as it is, and its faults say why. */
+  #guarded(workload: Workload, nowMs: number, work: () => void): void {
+    const state = this.#seen.state(workload.key, nowMs);
+    const before = state.failure;
+    try {
+      work();
+      state.failure = undefined;
+    } catch (error) {
+      state.failure = describeError(error);
+      const { kind, uid, id } = workload;
+      this.#options.onFailed(`decision/${kind}`, { metadata: { ...id, uid } }, error);
+    }
+    if (state.failure !== before) this.#options.faults.tell();
+  }
+
+  #decide(workload: Workload, fn: FunctionInfo, finder: FactFinder, nowMs: number): void {
     const state = this.#seen.state(workload.key, nowMs);
     state.settle(workload.replicas, () => readyPods(workload, this.#seen), nowMs);
     const facts = finder.factsOf(workload, fn, state);

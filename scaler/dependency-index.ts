@@ -4,7 +4,7 @@
  */
 import type { FunctionInfo } from '../common/function-spec.ts';
 import { functionKey } from '../common/subjects.ts';
-import { buildGraph, type DependencyGraph } from './decide/dependencies.ts';
+import { buildGraph, MAX_DEPENDENCIES, type DependencyGraph } from './decide/dependencies.ts';
 import type { Workload } from './kube-objects.ts';
 import type { World } from './world.ts';
 
@@ -51,9 +51,16 @@ export class DependencyIndex {
     for (const name of fn.spec.dependsOn)
       if (resolveDependency(name, fn.id.namespace, this.#world) === undefined)
         faults.push(`SlimFaas/DependsOn: there is no workload ${JSON.stringify(name)}; it is not waited for`);
-    for (const cycle of this.#graph.cycles)
-      if (cycle[0] === workload.key)
-        faults.push(`SlimFaas/DependsOn: a cycle, ${cycle.join(' → ')}; the last step is ignored`);
+    const cycle = this.#graph.cycles.get(workload.key);
+    if (cycle) {
+      const more = cycle.more === 0 ? '' : `, and ${cycle.more} more like it`;
+      faults.push(`SlimFaas/DependsOn: a cycle, ${cycle.path.join(' → ')}; the last step is ignored${more}`);
+    }
+    const dropped = this.#graph.dropped.get(workload.key);
+    if (dropped)
+      faults.push(
+        `SlimFaas/DependsOn: at most ${MAX_DEPENDENCIES} dependencies, those of dependencies counted; ${dropped} names are ignored`,
+      );
     return faults;
   }
 }

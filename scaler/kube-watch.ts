@@ -15,7 +15,12 @@ import {
   type FailuresOptions,
 } from '../common/kube/creation-failures.ts';
 import type { PageRequest } from '../common/kube/lists.ts';
-import { watchResource, type WatchHandlers, type Watched } from '../common/kube/watched.ts';
+import {
+  watchResource,
+  type OnFailedObject,
+  type WatchHandlers,
+  type Watched,
+} from '../common/kube/watched.ts';
 import type { Running } from '../common/lifecycle.ts';
 import type { Log } from '../common/log.ts';
 import { FUNCTION_LABEL } from '../common/names.ts';
@@ -35,6 +40,7 @@ export interface ClusterHandlers {
   onAutoscalerGone(key: string): void;
   /** True while every watch that decisions rest on is in sync. */
   onSynced(isSynced: boolean): void;
+  readonly onFailed: OnFailedObject;
 }
 
 export interface ClusterWatch extends Running {
@@ -81,12 +87,13 @@ function watchNamespace(
   log: Log,
 ): { required: Watched[]; others: Watched[] } {
   const { config } = clients;
+  const { onFailed } = handlers;
   const lists = listsOf(clients, namespace);
   const pathOf = (api: string, resource: string) =>
     namespace === undefined ? `${api}/${resource}` : `${api}/namespaces/${namespace}/${resource}`;
-  const inApps = (resource: string) => ({ path: pathOf('/apis/apps/v1', resource), log });
-  const ofPods = { path: pathOf('/api/v1', 'pods'), labelSelector: FUNCTION_LABEL, log };
-  const ofAutoscalers = { path: pathOf('/apis/autoscaling/v2', 'horizontalpodautoscalers'), log };
+  const inApps = (resource: string) => ({ path: pathOf('/apis/apps/v1', resource), log, onFailed });
+  const ofPods = { path: pathOf('/api/v1', 'pods'), labelSelector: FUNCTION_LABEL, log, onFailed };
+  const ofAutoscalers = { path: pathOf('/apis/autoscaling/v2', 'horizontalpodautoscalers'), log, onFailed };
   const onPod = {
     onSet: handlers.onPod,
     onDelete: handlers.onPodGone,
@@ -111,6 +118,7 @@ function watchNamespace(
         path: pathOf('/api/v1', 'events'),
         onFailure: (failure) => handlers.onCreationFailure(failure),
         log,
+        onFailed,
       }),
     ],
   };

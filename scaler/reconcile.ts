@@ -19,6 +19,7 @@ import type { ReconcileEffects } from './effects.ts';
 import type { FactFinder } from './facts.ts';
 import { podOf, workloadOf, ownerKeyOf, type Workload } from './kube-objects.ts';
 import type { V1Deployment, V1Pod, V1StatefulSet } from '../common/kube/client.ts';
+import type { OnFailedObject } from '../common/kube/watched.ts';
 import { FaultTeller } from './faults.ts';
 import type { LoadAdvisor } from './load-advisor.ts';
 import type { FunctionState } from './state.ts';
@@ -34,6 +35,7 @@ export interface ReconcileOptions {
   readonly advisor: () => LoadAdvisor;
   /** How a pass over all functions is run; default: at one go. */
   readonly run?: (pass: () => Slice) => void;
+  readonly onFailed: OnFailedObject;
   readonly now: () => number;
   readonly log: Log;
 }
@@ -56,6 +58,7 @@ export class Reconciler {
     this.#faults = new FaultTeller(this.world, effects.onFaults, (workload, fn) => [
       ...this.#seen.dependencies.faultsOf(workload, fn),
       ...advisor().faultsOf(fn),
+      ...this.#failureOf(workload),
     ]);
     this.#sharer = new Sharer(this.world, effects.isLeader);
     const actuator = new Actuator({
@@ -72,6 +75,7 @@ export class Reconciler {
       advisor,
       faults: this.#faults,
       act: (...args) => actuator.act(...args),
+      onFailed: options.onFailed,
       now,
     });
   }
@@ -222,6 +226,11 @@ export class Reconciler {
   faultsOf(workload: Workload, fn: FunctionInfo): readonly string[] {
     this.#decider.refreshGraph();
     return this.#faults.of(workload, fn);
+  }
+
+  #failureOf({ key, replicas }: Workload): string[] {
+    const failure = this.#seen.states.get(key)?.failure;
+    return failure === undefined ? [] : [`cannot be decided (${failure}); left at ${replicas} replicas`];
   }
 
   #decideNow(key: string, finder: FactFinder): void {

@@ -6,7 +6,12 @@ import { isIPv6 } from 'node:net';
 import type { V1Pod } from '../common/kube/client.ts';
 import { firstContainerPort } from '../common/kube/function-info.ts';
 import type { PageRequest } from '../common/kube/lists.ts';
-import { watchResource, type WatchHandlers, type Watched } from '../common/kube/watched.ts';
+import {
+  watchResource,
+  type OnFailedObject,
+  type WatchHandlers,
+  type Watched,
+} from '../common/kube/watched.ts';
 import type { Running } from '../common/lifecycle.ts';
 import type { Log } from '../common/log.ts';
 import { FUNCTION_LABEL } from '../common/names.ts';
@@ -48,18 +53,19 @@ export function createScrapePods(watch: (handlers: WatchHandlers<V1Pod>) => read
 export function watchAllPods(
   { config, core }: ScalerClients,
   namespaces: readonly string[],
-  log: Log,
+  { log, onFailed }: { log: Log; onFailed: OnFailedObject },
 ): (handlers: WatchHandlers<V1Pod>) => readonly Watched[] {
   return (handlers) => {
     if (namespaces.length === 0) {
       const list = (page: PageRequest) => core.listPodForAllNamespaces(page);
-      return [watchResource<V1Pod>(config, list, handlers, { path: '/api/v1/pods', log })];
+      return [watchResource<V1Pod>(config, list, handlers, { path: '/api/v1/pods', log, onFailed })];
     }
     return namespaces.map((namespace) => {
       const list = (page: PageRequest) => core.listNamespacedPod({ namespace, ...page });
       return watchResource<V1Pod>(config, list, handlers, {
         path: `/api/v1/namespaces/${namespace}/pods`,
         log,
+        onFailed,
       });
     });
   };

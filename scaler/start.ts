@@ -4,6 +4,8 @@
  */
 import { hostname } from 'node:os';
 import type { KubeClients } from '../common/kube/client.ts';
+import { createObjectFailures } from '../common/kube/object-failures.ts';
+import type { OnFailedObject } from '../common/kube/watched.ts';
 import { StopStack, type Running } from '../common/lifecycle.ts';
 import type { Log } from '../common/log.ts';
 import { decodeActivity, decodeReady, decodeShare, decodeWake } from '../common/messages.ts';
@@ -56,6 +58,7 @@ export async function startScaler(config: ScalerConfig, deps: ScalerDeps): Promi
 
   const writer = createKubeWriter(kube, { pod });
   const effects = createEffects({ writer, nats, metrics, isLeader, now, log });
+  const onFailed = createObjectFailures(registry, log);
   const slicer = new Slicer({ onPass: metrics.passed });
   const reconciler: Reconciler = new Reconciler({
     run: (pass) => slicer.run(pass),
@@ -64,9 +67,11 @@ export async function startScaler(config: ScalerConfig, deps: ScalerDeps): Promi
     effects,
     jobsOf: (key) => load.jobs.depthOf(key)?.total ?? 0,
     advisor: () => load.advisor,
+    onFailed,
   });
-  const watch = watchCluster(scalerClients(kube), config.namespaces, clusterHandlers(reconciler), log);
-  const scrapePods = createScrapePods(watchAllPods(scalerClients(kube), config.namespaces, log));
+  const { namespaces } = config;
+  const watch = watchCluster(scalerClients(kube), namespaces, clusterHandlers(reconciler, onFailed), log);
+  const scrapePods = createScrapePods(watchAllPods(scalerClients(kube), namespaces, { log, onFailed }));
   const load: Load = new Load({
     scrapePods,
     config,
@@ -149,8 +154,9 @@ function elect(config: ScalerConfig, { kube, identity, log }: Candidate, onLeadi
   });
 }
 
-function clusterHandlers(reconciler: Reconciler): ClusterHandlers {
+function clusterHandlers(reconciler: Reconciler, onFailed: OnFailedObject): ClusterHandlers {
   return {
+    onFailed,
     onWorkload: (kind, object) => reconciler.onWorkload(kind, object),
     onWorkloadGone: (kind, key) => reconciler.onWorkloadGone(kind, key),
     onPod: (object) => reconciler.onPod(object),

@@ -56,6 +56,8 @@ export class FunctionState {
   advice: (LoadAdvice & { readonly atReplicas: number }) | undefined;
   /** What is decided stands until then, if nothing is heard of it and nothing concerns all; see `steady.ts`. */
   steady: { readonly fromMs: number; readonly untilMs: number; readonly epoch: number } | undefined;
+  /** Why nothing could be decided at the last look: a defect of ours that this function's facts bring out. */
+  failure: string | undefined;
   ledger: Ledger = new Map();
   sharesSentMs = 0;
   #schedule: { spec: FunctionSpec; at: (nowMs: number) => ScheduleState } | undefined;

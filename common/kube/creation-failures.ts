@@ -6,7 +6,7 @@
 import type { CoreV1Event, KubeConfig, KubernetesListObject } from '@kubernetes/client-node';
 import type { Log } from '../log.ts';
 import type { PageRequest } from './lists.ts';
-import { watchResource, type Watched } from './watched.ts';
+import { watchResource, type OnFailedObject, type Watched } from './watched.ts';
 
 const SELECTOR = 'involvedObject.kind=StatefulSet,reason=FailedCreate,type=Warning';
 
@@ -28,10 +28,12 @@ export interface FailuresOptions {
   readonly path: string;
   readonly onFailure: (failure: CreationFailure) => void;
   readonly log: Log;
+  readonly onFailed?: OnFailedObject;
 }
 
 /** Nothing waits for it: without it, or without the right to read Events, a cause is missing and all else works. */
-export function watchCreationFailures({ config, list, path, onFailure, log }: FailuresOptions): Watched {
+export function watchCreationFailures(options: FailuresOptions): Watched {
+  const { config, list, path, onFailure, log, onFailed } = options;
   return watchResource<CoreV1Event>(
     config,
     (page) => list({ ...page, fieldSelector: SELECTOR }),
@@ -43,6 +45,6 @@ export function watchCreationFailures({ config, list, path, onFailure, log }: Fa
       },
       onDelete: () => undefined,
     },
-    { path, fieldSelector: SELECTOR, log },
+    { path, fieldSelector: SELECTOR, log, ...(onFailed && { onFailed }) },
   );
 }

@@ -25,12 +25,17 @@ export interface WatchHandlers<T> {
   onSynced?(isSynced: boolean): void;
 }
 
+/** Takes an object that a handler threw at. It may be any tenant's; who watches serves all of them. */
+export type OnFailedObject = (path: string, object: KubernetesObject, error: unknown) => void;
+
 export interface WatchOptions {
   /** As the API writes it: `/apis/apps/v1/deployments`, `/api/v1/namespaces/x/pods`. */
   readonly path: string;
   readonly labelSelector?: string;
   readonly fieldSelector?: string;
   readonly log: Log;
+  /** Default: a log line. */
+  readonly onFailed?: OnFailedObject;
 }
 
 export interface Watched extends Running {
@@ -78,13 +83,26 @@ export function watchResource<T extends KubernetesObject>(
     informer.start().then(() => setSynced(true), restart);
   };
 
-  const set = (object: T) => {
-    handlers.onSet(object);
+  const onFailed = options.onFailed ?? logFailure(options.log);
+  /** A throw here would end the process, and again at each restart: it costs this object alone. */
+  const guarded = (handle: (object: T) => void) => (object: T) => {
+    try {
+      handle(object);
+    } catch (error) {
+      onFailed(path, object, error);
+    }
+  };
+  const set = guarded((object) => handlers.onSet(object));
+  const take = (object: T) => {
+    set(object);
     keepIdentity(object);
   };
-  informer.on('add', set);
-  informer.on('update', set);
-  informer.on('delete', (object) => handlers.onDelete(object));
+  informer.on('add', take);
+  informer.on('update', take);
+  informer.on(
+    'delete',
+    guarded((object) => handlers.onDelete(object)),
+  );
   informer.on('error', restart);
   start();
   return {
@@ -96,5 +114,12 @@ export function watchResource<T extends KubernetesObject>(
       clearTimeout(timer);
       await informer.stop();
     },
+  };
+}
+
+function logFailure(log: Log): OnFailedObject {
+  return (path, { metadata }, error) => {
+    const { namespace, name } = metadata ?? {};
+    log.error({ path, namespace, name, error: describeError(error) }, 'this object cannot be handled');
   };
 }

@@ -3,9 +3,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CoreV1Api, type KubernetesObject, type V1Pod } from '@kubernetes/client-node';
 import { inPages, keepIdentity, type PageRequest } from '../../common/kube/lists.ts';
+import { createObjectFailures } from '../../common/kube/object-failures.ts';
 import { watchResource } from '../../common/kube/watched.ts';
 import { silentLog } from '../../common/log.ts';
+import { createRegistry } from '../../common/metrics.ts';
 import { configFor, podManifest, startLocalApi } from '../helpers/local-api.ts';
+import { recordingLog } from '../helpers/recording-log.ts';
 import { waitFor } from '../helpers/wait.ts';
 
 const OWNER = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'rs', uid: 'u', controller: true };
@@ -80,6 +83,42 @@ test('a list longer than a page is heard whole, and nothing is kept of an object
   );
   assert.equal(gone[0]?.metadata?.ownerReferences?.[0]?.name, 'rs');
   assert.deepEqual(gone[0]?.metadata?.labels, { app: 'a' });
+});
+
+test('an object that a handler throws at costs itself alone, in the list and in the watch', async (t) => {
+  const server = await startLocalApi((release) => t.after(release));
+  const create = (name: string) => server.api.create('pods', podManifest(name));
+  for (const name of ['a', 'bad-1', 'c']) await create(name);
+  const config = configFor(server);
+  const core = config.makeApiClient(CoreV1Api);
+  const registry = createRegistry('test', '0');
+  const { log, lines } = recordingLog();
+  const seen: string[] = [];
+  const gone: string[] = [];
+  const refuse = (name = '') => {
+    if (name.startsWith('bad')) throw new RangeError('Maximum call stack size exceeded');
+    return name;
+  };
+  const watched = watchResource<V1Pod>(
+    config,
+    (page) => core.listNamespacedPod({ namespace: 'default', ...page }),
+    {
+      onSet: ({ metadata }) => void seen.push(refuse(metadata?.name)),
+      onDelete: ({ metadata }) => void gone.push(refuse(metadata?.name)),
+    },
+    { path: '/api/v1/namespaces/default/pods', log, onFailed: createObjectFailures(registry, log) },
+  );
+  t.after(() => watched.stop());
+  await waitFor(() => watched.isSynced, { what: 'listed' });
+  for (const name of ['bad-2', 'e']) await create(name);
+  await waitFor(() => seen.includes('e'), { what: 'the watch goes on after the bad one' });
+  for (const name of ['bad-1', 'a'])
+    await server.api.delete('pods', 'default', name, { gracePeriodSeconds: 0 });
+  await waitFor(() => gone.length === 1, { what: 'and so do deletions' });
+  assert.deepEqual(seen.filter((name) => !name.startsWith('bad')).toSorted(), ['a', 'c', 'e'].toSorted());
+  assert.match(await registry.metrics(), /slimfaas_object_failures_total\{resource="pods"[^}]*\} [345]/);
+  const told = lines.filter(({ message }) => message === 'this object cannot be handled');
+  assert.deepEqual(told.map(({ fields }) => fields['name']).toSorted(), ['bad-1', 'bad-2']);
 });
 
 test('pages end with the last one, and who wrote a field is dropped', async () => {

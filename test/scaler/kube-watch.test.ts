@@ -30,6 +30,7 @@ test('an autoscaler is heard of, also when it goes while nobody looks or turns t
       onPodGone: nothing,
       onCreationFailure: nothing,
       onSynced: nothing,
+      onFailed: nothing,
       onAutoscaler: ({ key, ownerKey }) => void told.push(`${key} → ${ownerKey}`),
       onAutoscalerGone: (key) => void told.push(`${key} gone`),
     },

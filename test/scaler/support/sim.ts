@@ -37,6 +37,8 @@ export class Sim {
   isLeader = true;
   /** `name 0→1 wake`, in order. */
   readonly patches: string[] = [];
+  /** `decision/Deployment name`, in order. */
+  readonly failures: string[] = [];
   readonly faults = new Map<string, readonly string[]>();
   readonly shares: ShareMessage[] = [];
   readonly jobs = new Map<string, number>();
@@ -44,6 +46,8 @@ export class Sim {
   readonly reconciler: Reconciler;
   /** What the API server does with a patch; default: does it. */
   onScale: ((request: ScaleRequest) => Promise<ScaleOutcome>) | undefined;
+  /** Instead of {@link jobs}. */
+  jobsOf: ((key: string) => number) | undefined;
   readonly #deployments = new Map<string, Deployment>();
   readonly #pods = new Map<string, V1Pod>();
   #version = 0;
@@ -55,7 +59,8 @@ export class Sim {
       ...(run ? { run } : {}),
       now: () => this.nowMs,
       log: silentLog,
-      jobsOf: (key) => this.jobs.get(key) ?? 0,
+      onFailed: (path, { metadata }) => void this.failures.push(`${path} ${metadata?.name}`),
+      jobsOf: (key) => this.jobsOf?.(key) ?? this.jobs.get(key) ?? 0,
       advisor: () => advisor,
       effects: {
         isLeader: () => this.isLeader,
