@@ -5,6 +5,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import { silentLog } from '../common/log.ts';
+import { SIDECAR_CONTAINER } from '../common/names.ts';
 import { openNatsLink } from '../common/nats.ts';
 import type { KubeObject } from '../local/api/types.ts';
 import { startCluster, type Cluster } from '../local/cluster.ts';
@@ -116,8 +117,8 @@ function observe({ api }: Cluster, observer: Observer): () => Promise<void> {
     api.watch('pods', (_, pod) => {
       if (pod.metadata.labels?.['app'] !== NAME) return;
       observer.mark('pod created');
-      if (isRunning(pod, 'initContainerStatuses')) observer.mark('sidecar process started');
-      if (isRunning(pod, 'containerStatuses')) observer.mark('function process started');
+      if (isRunning(pod, (name) => name === SIDECAR_CONTAINER)) observer.mark('sidecar process started');
+      if (isRunning(pod, (name) => name !== SIDECAR_CONTAINER)) observer.mark('function process started');
     }),
   ];
   return async () => {
@@ -126,9 +127,13 @@ function observe({ api }: Cluster, observer: Observer): () => Promise<void> {
   };
 }
 
-function isRunning(pod: KubeObject, field: string): boolean {
-  const statuses = (pod['status']?.[field] ?? []) as { state: { running?: object } }[];
-  return statuses.some(({ state }) => state.running);
+function isRunning(pod: KubeObject, isMeant: (name: string) => boolean): boolean {
+  const { initContainerStatuses = [], containerStatuses = [] } = pod['status'] ?? {};
+  const statuses = [...initContainerStatuses, ...containerStatuses] as {
+    name: string;
+    state: { running?: object };
+  }[];
+  return statuses.some(({ name, state }) => isMeant(name) && state.running);
 }
 
 async function wakeOnce({ api }: Cluster, observer: Observer, proxyUrl: string): Promise<Wake> {

@@ -4,7 +4,8 @@
  */
 import { isNode, isSeq, type Document, type LineCounter } from 'yaml';
 import type { V1Pod } from '../common/kube/client.ts';
-import { FUNCTION_LABEL, INJECT_STATUS_ANNOTATION } from '../common/names.ts';
+import { findSidecar, userContainers } from '../common/kube/sidecar.ts';
+import { FUNCTION_LABEL, INJECT_STATUS_ANNOTATION, SIDECAR_CONTAINER } from '../common/names.ts';
 
 export type Path = readonly (string | number)[];
 
@@ -36,14 +37,22 @@ export function writeInjected(document: Document, podPath: Path, pod: V1Pod): vo
 function writeAdditions(document: Document, podPath: Path, pod: V1Pod): void {
   const set = (path: Path, value: unknown) =>
     document.setIn([...podPath, ...path], document.createNode(value, { aliasDuplicateObjects: false }));
-  const init = document.getIn([...podPath, 'spec', 'initContainers'], true);
-  const [sidecar] = pod.spec?.initContainers ?? [];
-  if (isSeq(init)) init.items.unshift(document.createNode(sidecar, { aliasDuplicateObjects: false }));
-  else set(['spec', 'initContainers'], [sidecar]);
-  for (const [index, container] of (pod.spec?.containers ?? []).entries())
+  for (const [index, container] of userContainers(pod.spec).entries())
     if (document.getIn([...podPath, 'spec', 'containers', index, 'lifecycle', 'preStop']) === undefined)
       set(['spec', 'containers', index, 'lifecycle', 'preStop'], container.lifecycle?.preStop);
+  writeSidecar(document, podPath, pod);
   set(['metadata', 'labels', FUNCTION_LABEL], pod.metadata?.labels?.[FUNCTION_LABEL]);
   const status = pod.metadata?.annotations?.[INJECT_STATUS_ANNOTATION];
   set(['metadata', 'annotations', INJECT_STATUS_ANNOTATION], status);
+}
+
+/** First of the init containers or last of the others, as `injectPod` has decided. */
+function writeSidecar(document: Document, podPath: Path, pod: V1Pod): void {
+  const sidecar = document.createNode(findSidecar(pod.spec), { aliasDuplicateObjects: false });
+  const isNative = pod.spec?.initContainers?.some(({ name }) => name === SIDECAR_CONTAINER) === true;
+  const path = [...podPath, 'spec', isNative ? 'initContainers' : 'containers'];
+  const list = document.getIn(path, true);
+  if (!isSeq(list)) document.setIn(path, document.createNode([sidecar]));
+  else if (isNative) list.items.unshift(sidecar);
+  else list.items.push(sidecar);
 }

@@ -4,7 +4,7 @@
  * own probes decide.
  */
 import { sleep } from '../common/lifecycle.ts';
-import { checkProbe } from './probe-checks.ts';
+import { checkProbe, checkTcp } from './probe-checks.ts';
 import type { ProbeSpec } from './probe-spec.ts';
 
 /** 10 ms, growing by a quarter to 50 ms: short against any start, and 20 checks a second against a slow one. */
@@ -48,4 +48,21 @@ export async function startAppProbe(spec: ProbeSpec, host: string, signal: Abort
 /** One check; false where there is nothing of ours to check, so that nobody waits for it to fail. */
 export async function checkApp(spec: ProbeSpec, host: string): Promise<boolean> {
   return spec.kind === 'kubernetes' || spec.kind === 'none' ? false : checkProbe(spec, host);
+}
+
+/** Between two looks whether the app still listens; it has as long as its pod's grace period for its end. */
+const GONE_PAUSE_MS = 50;
+const LONGEST_GONE_PAUSE_MS = 250;
+const GONE_TIMEOUT_MS = 1_000;
+
+/** Resolves when nobody listens on the app's port, or on abort. */
+export async function waitForAppGone(
+  app: { readonly host: string; readonly port: number },
+  signal: AbortSignal,
+): Promise<void> {
+  let pause = GONE_PAUSE_MS;
+  while (!signal.aborted && (await checkTcp(app.host, app.port, GONE_TIMEOUT_MS))) {
+    await sleep(pause, signal);
+    pause = Math.min(LONGEST_GONE_PAUSE_MS, pause * PAUSE_GROWTH);
+  }
 }

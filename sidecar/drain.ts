@@ -5,6 +5,9 @@
  *   2. Serve on what runs and waits, and direct callers who arrive still: Kubernetes removes this pod from
  *      its Services only now, concurrently. Open WebSockets get a close frame, so their clients come back.
  *   3. Over when nothing is left, but not before SETTLE_MS; in any case when the grace period is.
+ * SIGTERM reaches a sidecar beside the app together with the app. So after the drain it stays until the app's port
+ * is closed and its own lines are empty, within the same grace period: an app with a preStop of its own may
+ * serve direct callers for a while yet.
  */
 import { sleep } from '../common/lifecycle.ts';
 import type { Log } from '../common/log.ts';
@@ -29,11 +32,14 @@ export interface DrainOptions {
   readonly onBegin: () => void;
   /** Time is up, or nothing is left: what could not be finished is given back. */
   readonly onEnd?: () => void;
+  /** Resolves when nobody listens on the app's port, or on abort. Absent: the kubelet has ended the app by then. */
+  readonly appGone?: (signal: AbortSignal) => Promise<void>;
 }
 
 export class Drain {
   readonly #options: DrainOptions;
   #running: Promise<void> | undefined;
+  #ending: Promise<void> | undefined;
   #deadline = Infinity;
 
   constructor(options: DrainOptions) {
@@ -55,6 +61,24 @@ export class Drain {
     return this.#running;
   }
 
+  /** For SIGTERM: drains, and resolves when the process may exit. */
+  end(): Promise<void> {
+    this.#ending ??= this.#end();
+    return this.#ending;
+  }
+
+  async #end(): Promise<void> {
+    await this.run();
+    const { admission, inFlight, appGone, onEnd } = this.#options;
+    const isOver = new AbortController();
+    const deadline = sleep(this.leftMs ?? 0, isOver.signal);
+    await Promise.race([appGone?.(isOver.signal), deadline]);
+    admission.close(); // who comes now, or waits for another try, is told so
+    await Promise.race([inFlight.idle(), deadline]);
+    isOver.abort();
+    onEnd?.();
+  }
+
   async #drain(): Promise<void> {
     const { admission, inFlight, stats, drainMs, log, onBegin } = this.#options;
     const begun = performance.now();
@@ -68,8 +92,10 @@ export class Drain {
     const done = this.#allDone(isOver.signal).then(() => 'done' as const);
     const how = await Promise.race([done, deadline]);
     isOver.abort();
-    admission.close();
-    this.#options.onEnd?.();
+    if (how === 'deadline') {
+      admission.close();
+      this.#options.onEnd?.();
+    }
     stats.drainSeconds = (performance.now() - begun) / 1_000;
     log.info({ how, seconds: stats.drainSeconds, open: inFlight.count }, 'drained');
   }

@@ -66,6 +66,13 @@ export const sidecarFlags = {
     group: APP,
     describe: 'how long a drain may take: grace period less 2',
   },
+  'outlive-app': {
+    type: 'boolean',
+    default: false,
+    group: APP,
+    describe:
+      'after SIGTERM, stay until the app’s port is closed; for a sidecar that gets it together with the app',
+  },
 
   'parallel-per-pod': {
     type: 'int',

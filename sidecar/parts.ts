@@ -23,7 +23,7 @@ import { Fairness } from './jobs/fairness.ts';
 import { JobStats } from './jobs/job-stats.ts';
 import { JobsPart } from './jobs/jobs-part.ts';
 import { OpenTunnels } from './open-tunnels.ts';
-import { checkApp } from './app-probe.ts';
+import { checkApp, waitForAppGone } from './app-probe.ts';
 import { Pause } from './pause.ts';
 import { parseProbe, type ProbeSpec } from './probe-spec.ts';
 import { Reporter } from './report.ts';
@@ -166,6 +166,7 @@ function buildShares(
 /** @param begin tells everyone who must know that the drain begins; returns what is to be done at its end */
 function buildDrain(config: SidecarConfig, { log }: SidecarDeps, core: Core, begin: () => () => void): Drain {
   let end = (): void => undefined;
+  const hasAppToOutlive = config['outlive-app'] && core.app.port !== 0;
   return new Drain({
     admission: core.admission,
     inFlight: core.inFlight,
@@ -174,6 +175,7 @@ function buildDrain(config: SidecarConfig, { log }: SidecarDeps, core: Core, beg
     log,
     onBegin: () => (end = begin()),
     onEnd: () => end(),
+    ...(hasAppToOutlive ? { appGone: (signal: AbortSignal) => waitForAppGone(core.app, signal) } : {}),
   });
 }
 

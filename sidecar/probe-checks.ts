@@ -21,7 +21,7 @@ export function checkProbe(spec: Checkable, host: string): Promise<boolean> {
   }
 }
 
-function checkTcp(host: string, port: number, timeoutMs: number): Promise<boolean> {
+export function checkTcp(host: string, port: number, timeoutMs: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ host, port, timeout: timeoutMs });
     const end = (hasPassed: boolean): void => {

@@ -57,7 +57,7 @@ export async function startSidecar(config: SidecarConfig, deps: SidecarDeps): Pr
   const appReady = open();
   stops.add('jobs', () => parts.jobs.stop());
   stops.add('events', () => parts.events.stop());
-  stops.add('drain', () => context.drain.run());
+  stops.add('drain', () => context.drain.end());
   deps.log.info({ function: config.function, port, appPort: config['app-port'] }, 'listening');
   return { stop: () => stops.stop(), port, adminPort: listeners.admin.port, appReady };
 }

@@ -6,11 +6,16 @@
 import { createHash } from 'node:crypto';
 import type { ParsedAnnotations } from '../common/annotations.ts';
 import type { FunctionSpec } from '../common/function-spec.ts';
-import type { V1Container, V1Pod } from '../common/kube/client.ts';
+import type { V1Container, V1Pod, V1PodSpec } from '../common/kube/client.ts';
 import type { PodOwner } from '../common/kube/ownership.ts';
 import { FUNCTION_LABEL, INJECT_STATUS_ANNOTATION } from '../common/names.ts';
 import { functionLabelValue } from './function-label.ts';
-import { drainBeforeStop, sidecarContainer, type SidecarDefaults } from './sidecar-container.ts';
+import {
+  drainBeforeStop,
+  sidecarContainer,
+  type SidecarDefaults,
+  type SidecarPlace,
+} from './sidecar-container.ts';
 import { appPort, appProtocolOf, appReadinessProbe } from './user-containers.ts';
 
 export interface InjectOptions extends SidecarDefaults {
@@ -50,6 +55,7 @@ export function injectPod(
       parallelLimit: limits.overPods,
       parallelPerPod: limits.perPod,
       drainSeconds: Math.max(1, grace - AFTER_DRAIN_SECONDS),
+      place: placeIn(pod),
     },
     options,
   );
@@ -68,12 +74,23 @@ function withSidecar(pod: V1Pod, owner: PodOwner, sidecar: V1Container, version:
     [INJECT_STATUS_ANNOTATION]: JSON.stringify({ version, hash: hashOf(sidecar) }),
   };
   const spec = (desired.spec ??= { containers: [] });
-  spec.initContainers = [sidecar, ...(spec.initContainers ?? [])];
   // The API server sends `containers: null` for a manifest without any, and says itself what is missing.
   for (const container of spec.containers ?? [])
     if (!container.lifecycle?.preStop)
       container.lifecycle = { ...container.lifecycle, ...drainBeforeStop(container.name) };
+  addSidecar(spec, sidecar, placeIn(pod));
   return desired;
+}
+
+/** Kubernetes fills in `Always`; a Deployment's and a StatefulSet's pods may have nothing else. */
+function placeIn(pod: V1Pod): SidecarPlace {
+  return (pod.spec?.restartPolicy ?? 'Always') === 'Always' ? 'beside' : 'native';
+}
+
+/** Native first, before other init containers; else last, so that the app's container is kubectl's default. */
+function addSidecar(spec: V1PodSpec, sidecar: V1Container, place: SidecarPlace): void {
+  if (place === 'native') spec.initContainers = [sidecar, ...(spec.initContainers ?? [])];
+  else if (spec.containers) spec.containers = [...spec.containers, sidecar];
 }
 
 /**

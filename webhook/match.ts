@@ -4,7 +4,8 @@
  * A skip lets the pod in as it is; a refusal keeps it out, because injecting would break it silently.
  */
 import type { ParsedAnnotations } from '../common/annotations.ts';
-import type { V1Container, V1Pod } from '../common/kube/client.ts';
+import type { V1Pod } from '../common/kube/client.ts';
+import { allContainers, findSidecar } from '../common/kube/sidecar.ts';
 import { SIDECAR_ADMIN_PORT, SIDECAR_CONTAINER, SIDECAR_DATA_PORT } from '../common/names.ts';
 
 /** Kubelets put this on the API's copy of a static pod; such a pod cannot be changed from here. */
@@ -54,8 +55,7 @@ function isOptedOut(_pod: V1Pod, parsed: ParsedAnnotations): Verdict | undefined
  * not cost that workload its sidecar, and two containers of one name would make the pod invalid.
  */
 function isAlreadyInjected(pod: V1Pod): Verdict | undefined {
-  const isThere = allContainers(pod).some((container) => container.name === SIDECAR_CONTAINER);
-  return isThere ? { kind: 'skip', reason: 'already-injected' } : undefined;
+  return findSidecar(pod.spec) ? { kind: 'skip', reason: 'already-injected' } : undefined;
 }
 
 function isMirrorPod(pod: V1Pod): Verdict | undefined {
@@ -83,7 +83,7 @@ function isWindows(pod: V1Pod): Verdict | undefined {
 
 function hasPortConflict(pod: V1Pod, parsed: ParsedAnnotations): Verdict | undefined {
   const advice = 'free it, or set slimfaas.dev/inject: "false"';
-  for (const container of allContainers(pod))
+  for (const container of allContainers(pod.spec))
     for (const { containerPort, protocol } of container.ports ?? [])
       if (OUR_PORTS.has(containerPort) && (protocol ?? 'TCP') === 'TCP')
         return refuse(`container ${quoted(container.name)} declares port ${containerPort}`, advice);
@@ -95,10 +95,6 @@ function hasPortConflict(pod: V1Pod, parsed: ParsedAnnotations): Verdict | undef
 
 function refuse(what: string, advice: string): Verdict {
   return { kind: 'refuse', message: `${what}, which ${SIDECAR_CONTAINER} needs; ${advice}` };
-}
-
-function allContainers(pod: V1Pod): V1Container[] {
-  return [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])];
 }
 
 function quoted(text: string): string {

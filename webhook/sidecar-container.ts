@@ -19,7 +19,15 @@ export interface SidecarFacts {
   readonly parallelLimit: number;
   readonly parallelPerPod: number;
   readonly drainSeconds: number;
+  readonly place: SidecarPlace;
 }
+
+/**
+ * - `beside`: an ordinary container after the app's, which then starts half a second sooner.
+ * - `native`: an init container that is always restarted, in pods that end by themselves: the kubelet ends it when
+ *   the app has ended. An ordinary container would keep a Job's pod from ever being complete.
+ */
+export type SidecarPlace = 'beside' | 'native';
 
 export interface SidecarDefaults {
   readonly image: string;
@@ -34,8 +42,7 @@ export function sidecarContainer(facts: SidecarFacts, defaults: SidecarDefaults)
     name: SIDECAR_CONTAINER,
     image: facts.spec.sidecarImage ?? defaults.image,
     args: ['sidecar'],
-    // Native sidecar: started before the user's containers, ended after them, restarted whatever they do.
-    restartPolicy: 'Always',
+    ...(facts.place === 'native' ? { restartPolicy: 'Always' } : {}),
     env: environment(facts, defaults, resources),
     ports: [
       { name: 'slimfaas-data', containerPort: SIDECAR_DATA_PORT, protocol: 'TCP' },
@@ -108,6 +115,7 @@ function environment(
     RETRY_JITTER: spec.retryJitterPercent?.toString(),
     JOB_SHARE: spec.jobSharePercent?.toString(),
     DRAIN_SECONDS: String(facts.drainSeconds),
+    OUTLIVE_APP: facts.place === 'beside' ? 'true' : undefined,
   };
   const plain = Object.entries(values).flatMap(([name, value]) =>
     value === undefined ? [] : [{ name: `SLIMFAAS_${name}`, value: literal(value) }],

@@ -4,6 +4,7 @@
  */
 import type { AppProtocol } from '../common/function-spec.ts';
 import type { V1Container, V1Pod, V1Probe } from '../common/kube/client.ts';
+import { userContainers } from '../common/kube/sidecar.ts';
 
 /** Names the container that a person means; service meshes set it to the user's when they add their own. */
 const DEFAULT_CONTAINER_ANNOTATION = 'kubectl.kubernetes.io/default-container';
@@ -13,7 +14,7 @@ const MESH_PROXIES = new Set(['istio-proxy', 'linkerd-proxy', 'consul-dataplane'
 /** 0 for a workload that speaks no HTTP as far as its manifest says. */
 export function appPort(pod: V1Pod, annotated: number | undefined): number {
   if (annotated !== undefined) return annotated;
-  for (const container of userContainers(pod)) {
+  for (const container of byRank(pod)) {
     const port = container.ports?.[0]?.containerPort;
     if (port !== undefined) return port;
   }
@@ -29,7 +30,7 @@ const H2C_PORT_NAME = /^(h2c|grpc|http2)(-|$)/;
 /** What the port speaks: the annotation's word, else the name that a container gave the port, else HTTP/1.1. */
 export function appProtocolOf(pod: V1Pod, port: number, annotated: AppProtocol | undefined): AppProtocol {
   if (annotated !== undefined) return annotated;
-  const declared = userContainers(pod)
+  const declared = byRank(pod)
     .flatMap(({ ports }) => ports ?? [])
     .find(({ containerPort }) => containerPort === port);
   return H2C_PORT_NAME.test(declared?.name ?? '') ? 'h2c' : 'http1';
@@ -40,10 +41,10 @@ export function appProtocolOf(pod: V1Pod, port: number, annotated: AppProtocol |
  * Other webhooks run before this one (their configurations' names decide), so `containers[0]` may well be theirs,
  * with a port and a probe that say nothing about the function.
  */
-function userContainers(pod: V1Pod): V1Container[] {
+function byRank(pod: V1Pod): V1Container[] {
   const preferred = pod.metadata?.annotations?.[DEFAULT_CONTAINER_ANNOTATION];
   const rank = ({ name }: V1Container) => (name === preferred ? 0 : MESH_PROXIES.has(name) ? 2 : 1);
-  return (pod.spec?.containers ?? []).toSorted((a, b) => rank(a) - rank(b));
+  return userContainers(pod.spec).toSorted((a, b) => rank(a) - rank(b));
 }
 
 export interface AppProbe {
@@ -57,7 +58,7 @@ export interface AppProbe {
  * ports are resolved here, because the sidecar does not see the other containers.
  */
 export function appReadinessProbe(pod: V1Pod, port: number): AppProbe {
-  const probed = userContainers(pod).filter((container) => container.readinessProbe);
+  const probed = byRank(pod).filter((container) => container.readinessProbe);
   const container = probed.find((candidate) => declares(candidate, port)) ?? probed[0];
   if (!container?.readinessProbe) return { probe: undefined };
   return resolveNamedPort(container, structuredClone(container.readinessProbe));

@@ -5,7 +5,7 @@
 import { parseAnnotations } from '../annotations.ts';
 import type { FunctionInfo, WorkloadKind } from '../function-spec.ts';
 import type { V1Deployment, V1PodSpec, V1StatefulSet } from './client.ts';
-import { SIDECAR_CONTAINER } from '../names.ts';
+import { userContainers } from './sidecar.ts';
 
 /** Undefined for a workload that has not opted in. */
 export function functionOfWorkload(
@@ -30,8 +30,8 @@ export function functionOfWorkload(
 
 /** The first containerPort that the user's own containers declare. */
 export function firstContainerPort(spec: V1PodSpec | undefined): number | undefined {
-  for (const container of spec?.containers ?? []) {
-    const port = container.name === SIDECAR_CONTAINER ? undefined : container.ports?.[0]?.containerPort;
+  for (const container of userContainers(spec)) {
+    const port = container.ports?.[0]?.containerPort;
     if (port !== undefined) return port;
   }
   return undefined;

@@ -26,6 +26,7 @@ export class Container {
   readonly #ending = new AbortController();
   readonly #backoff: RestartBackoff;
   readonly #startWaiters = new Set<() => void>();
+  readonly #tried = Promise.withResolvers<void>();
   #log: LogBuffer | undefined;
   #state: ContainerState;
   #last: Terminated | undefined;
@@ -86,9 +87,15 @@ export class Container {
     await new Promise<void>((resolve) => this.#startWaiters.add(resolve));
   }
 
+  /** Resolves when its first start has succeeded (postStart included) or failed: then the kubelet turns to the next one. */
+  tried(): Promise<void> {
+    return this.#tried.promise;
+  }
+
   /** From now on nothing is started again; what runs may run on until `stop`. */
   noMoreRestarts(): void {
     this.#ending.abort();
+    this.#tried.resolve();
     for (const resolve of this.#startWaiters) resolve();
   }
 
@@ -130,6 +137,7 @@ export class Container {
     const { spec } = this.#plan;
     const pullError = this.#pod.pullError(spec);
     if (pullError !== undefined) {
+      this.#tried.resolve();
       await this.#pullFailed(pullError);
       return false;
     }
@@ -139,6 +147,7 @@ export class Container {
       return true;
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
+      this.#tried.resolve();
       this.#wait(error.code, error.message);
       this.#pod.event('Warning', 'Failed', `Error: ${error.message}`, this.name);
       await sleep(this.#pod.configRetryMs, this.#ending.signal);
@@ -184,6 +193,7 @@ export class Container {
       exit = { code: 128, signal: undefined };
     }
     run.abort();
+    this.#tried.resolve();
     this.#launching = undefined;
     this.#process = undefined;
     this.#terminated(exit, { startedAt, containerID, ...failure });
@@ -229,6 +239,7 @@ export class Container {
       if (why !== undefined) process.kill();
       if (signal.aborted) return;
     }
+    this.#tried.resolve();
     startProbes({
       context: this.#handlers as HandlerContext,
       ended: signal,

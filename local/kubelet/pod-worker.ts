@@ -1,6 +1,7 @@
 /**
  * One pod's life: address first (posted before any container runs), then init containers and native sidecars
- * in their order, then the others; at the end the others first and the sidecars after them, last one first.
+ * in their order, then the others in theirs, each when the start of the one before is over. At the end the others
+ * go first and the native sidecars after them, last one first.
  * Every change is posted at once, several of the same turn together.
  */
 import { rmSync } from 'node:fs';
@@ -105,7 +106,12 @@ export class PodWorker {
       }
     }
     if (this.#ending) return;
-    await Promise.all(this.#mains.map((container) => container.run()));
+    const runs: Promise<void>[] = [];
+    for (const container of this.#mains) {
+      runs.push(container.run());
+      await container.tried();
+    }
+    await Promise.all(runs);
     if (!this.#ending) await this.#finishSidecars();
   }
 

@@ -8,6 +8,7 @@ import { parseAllDocuments } from 'yaml';
 import { injectManifests } from '../../cli/inject-manifests.ts';
 import { injectCommand, runInject } from '../../cli/inject.ts';
 import type { V1Pod } from '../../common/kube/client.ts';
+import { findSidecar } from '../../common/kube/sidecar.ts';
 import { SIDECAR_CONTAINER } from '../../common/names.ts';
 import { fixture, OPTIONS, review } from '../webhook/reviews.ts';
 import { brokenRules } from '../webhook/pod-rules.ts';
@@ -40,7 +41,7 @@ function item(name: string) {
 }
 
 function sidecarIn(pod: V1Pod): string | undefined {
-  return pod.spec?.initContainers?.[0]?.name;
+  return findSidecar(pod.spec)?.name;
 }
 
 describe('slimfaas inject: which pods', () => {
@@ -89,7 +90,7 @@ describe('slimfaas inject: which pods', () => {
       `kind: List\nitems:\n  - kind: Pod\n    metadata: &m { name: p, annotations: { SlimFaas/Function: "true" } }\n    spec: &s ${POD_SPEC}\n  - { kind: Pod, metadata: *m, spec: *s }\n`,
     );
     assert.deepEqual(aliased.objects[0].items.map(sidecarIn), [SIDECAR_CONTAINER, SIDECAR_CONTAINER]);
-    assert.equal(aliased.objects[0].items[1].spec.initContainers.length, 1);
+    assert.equal(aliased.objects[0].items[1].spec.containers.length, 2);
   });
 });
 
@@ -111,6 +112,21 @@ describe('slimfaas inject: what comes out', () => {
       assert.deepEqual(brokenRules(template), []);
     });
 
+  it('a template that ends by itself gets a native sidecar, before its own init containers', () => {
+    const spec = POD_SPEC.replace(
+      'containers:',
+      'restartPolicy: Never, initContainers: [{ name: early }], containers:',
+    );
+    const { objects, output } = run(workload('Job').replace(POD_SPEC, spec));
+    const template = objects[0].spec.template as V1Pod;
+    assert.deepEqual(
+      template.spec?.initContainers?.map(({ name }) => name),
+      ['slimfaas-sidecar', 'early'],
+      output,
+    );
+    assert.equal(template.spec?.containers.length, 1);
+  });
+
   it('injected twice is injected once', () => {
     const { output } = run(workload('Deployment'));
     assert.equal(run(output).output, output);
@@ -122,7 +138,7 @@ describe('slimfaas inject: what comes out', () => {
       .replace('metadata: { name', 'metadata: # here\n  { name');
     const { output } = run(input);
     assert.match(output, /^# first\nkind: Deployment\nmetadata:\s+# here/);
-    assert.ok(output.indexOf('containers:') < output.indexOf('initContainers:'));
+    assert.ok(output.indexOf('name: app') < output.indexOf('name: slimfaas-sidecar'));
   });
 });
 

@@ -19,8 +19,8 @@ test('the main job: asleep at zero, woken by a call, limited by its sidecar, ans
   assert.equal(answer.body, 'Hello guillaume\n');
   const [pod] = world.pods('main');
   assert.deepEqual(
-    pod?.['spec'].initContainers.map((container: { name: string }) => container.name),
-    ['slimfaas-sidecar'],
+    pod?.['spec'].containers.map((container: { name: string }) => container.name),
+    ['app', 'slimfaas-sidecar'],
   );
   await world.waitForReplicas('main', 0);
   await waitFor(() => world.pods('main').length === 0, { what: 'its pod is gone', timeoutMs: 15_000 });

@@ -36,8 +36,7 @@ async function startMesh(t: TestContext, app: string): Promise<string[]> {
     let text = '';
     for await (const chunk of request) text += String(chunk);
     const { apiVersion, kind, request: review } = JSON.parse(text);
-    const initContainers = names(review.object.spec.initContainers);
-    asked.push(initContainers.join());
+    asked.push(names(review.object.spec.containers).join());
     const container = { name: 'mesh', image: 'tests/mesh', command: ['sleep', '1000'] };
     const patch = Buffer.from(JSON.stringify([{ op: 'add', path: '/spec/containers/-', value: container }]));
     const answer = {
@@ -94,9 +93,8 @@ test('behaviour 39: a second webhook changes the pod, so ours is asked again: ex
   await world.deploy({ name: 'meshed' });
   assert.equal((await world.call('meshed', '/hello/x')).status, 200);
   const [pod] = world.pods('meshed');
-  assert.deepEqual(asked, ['slimfaas-sidecar']);
-  assert.deepEqual(names(pod?.['spec'].initContainers), ['slimfaas-sidecar']);
-  assert.deepEqual(names(pod?.['spec'].containers), ['app', 'mesh']);
+  assert.deepEqual(asked, ['app,slimfaas-sidecar']);
+  assert.deepEqual(names(pod?.['spec'].containers), ['app', 'slimfaas-sidecar', 'mesh']);
   assert.deepEqual(
     [(await reviews('injected')) - before.injected, (await reviews('already-injected')) - before.unchanged],
     [1, 1],
@@ -106,7 +104,7 @@ test('behaviour 39: a second webhook changes the pod, so ours is asked again: ex
 test('behaviour 40: a namespace that enforces restricted Pod Security admits the injected pod', async () => {
   await shop.deploy({ name: 'locked', isRestricted: true });
   assert.equal((await shop.call('locked', '/hello/x')).status, 200);
-  assert.deepEqual(names(shop.pods('locked')[0]?.['spec'].initContainers), ['slimfaas-sidecar']);
+  assert.deepEqual(names(shop.pods('locked')[0]?.['spec'].containers), ['app', 'slimfaas-sidecar']);
   // The namespace does refuse what is not restricted.
   const refused = {
     metadata: { name: 'bare', namespace: SHOP },

@@ -59,6 +59,19 @@ describe('order', { concurrency: true }, () => {
     );
   });
 
+  test('a container starts when the one before it has started, its postStart hook included, or failed', async (t) => {
+    const notes = createNotes((release) => t.after(release));
+    const postStart = { exec: { command: ['sh', '-c', 'sleep 0.1; echo hook is over >> "$NOTES"'] } };
+    const containers = withEnv(notes.env, [
+      noting('first', { lifecycle: { postStart } }),
+      { name: 'absent', image: 'nobody/has:it' },
+      noting('last'),
+    ]);
+    await api.create('pods', podOf('listed', { containers }));
+    await waitFor(() => notes.lines().length === 3, { what: 'all that can have started' });
+    assert.deepEqual(notes.lines(), ['first up', 'hook is over', 'last up']);
+  });
+
   test('the address is posted before any container runs', async (t) => {
     const seen = recordStatus('addressed', (release) => t.after(release));
     await api.create('pods', podOf('addressed', { containers: [idle()] }));

@@ -90,8 +90,7 @@ describe('sidecar: draining', () => {
     releaseAll();
     assert.equal((await slow).status, 200);
     assert.equal((await drained).status, 200);
-    const late = await sidecar.call();
-    assert.deepEqual([late.status, reasonOf(late)], [503, 'shutting-down']);
+    assert.equal((await sidecar.call()).status, 200, 'the app is still there, and so is who serves it');
     assert.ok((await sidecar.metric('slimfaas_sidecar_drain_seconds')) > 0);
   });
 
@@ -140,6 +139,35 @@ describe('sidecar: draining', () => {
     await sidecar.stop();
     assert.ok(performance.now() - begun < 10_000, 'the call itself would run for 120 s');
     await stuck;
+  });
+
+  it('after SIGTERM it stays until the app is gone, and tells who comes later that the pod ends', async () => {
+    const { handler, held, releaseAll } = holding();
+    await using app = await new App((req, res, nth) => {
+      if (req.url === '/slow') handler(req, res, nth);
+      else res.end('ok');
+    }).listen();
+    const sidecar = await sidecarFor(app.port, { flags: { 'outlive-app': 'true' } });
+    await sidecar.admin('/drain');
+    let isOver = false;
+    const stopped = sidecar.stop().then(() => (isOver = true));
+    for (let i = 0; i < 3; i++)
+      assert.equal((await sidecar.call()).status, 200, 'the app has a preStop of its own');
+    const slow = sidecar.call('/slow');
+    await waitFor(() => held.length === 1, { what: 'a call runs' });
+    app.server.close(); // as an app that ends in order: no new connections, what runs is finished
+    await waitFor(async () => reasonOf(await sidecar.call()) === 'shutting-down', { what: 'it says so' });
+    assert.equal(isOver, false, 'a call still runs');
+    releaseAll();
+    assert.equal((await slow).body, 'held');
+    await stopped;
+  });
+
+  it('after SIGTERM it waits for an app that does not end no longer than its own time', async () => {
+    await using app = await new App().listen();
+    const sidecar = await sidecarFor(app.port, { flags: { 'outlive-app': 'true', 'drain-seconds': 1 } });
+    await sidecar.stop();
+    assert.ok(app.server.listening, 'as it did all the time');
   });
 
   it('every container’s preStop waits for the same drain', async () => {

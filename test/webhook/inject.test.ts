@@ -40,17 +40,26 @@ function probeOf(injection: Injection): V1Probe | undefined {
 }
 
 describe('the sidecar container', () => {
-  it('is a native sidecar, first in the list', () => {
-    const { after } = review(fixture('mesh'));
-    const [first, ...others] = after.spec?.initContainers ?? [];
-    assert.equal(first?.name, 'slimfaas-sidecar');
-    assert.equal(first?.restartPolicy, 'Always');
-    assert.deepEqual(first?.args, ['sidecar']);
-    assert.deepEqual(
-      others.map(({ name }) => name),
-      ['istio-init', 'vault-agent', 'migrate'],
-    );
+  const names = (containers: readonly { name: string }[] = []) => containers.map(({ name }) => name);
+
+  it('comes after the app, which starts first and stays kubectl’s default container', () => {
+    const { before, after } = review(fixture('mesh'));
+    assert.deepEqual(names(after.spec?.containers), ['istio-proxy', 'app', 'slimfaas-sidecar']);
+    assert.deepEqual(names(after.spec?.initContainers), names(before.spec?.initContainers));
+    const sidecar = sidecarOf(after);
+    assert.equal(sidecar?.restartPolicy, undefined, 'it is for init containers');
+    assert.deepEqual(sidecar?.args, ['sidecar']);
+    assert.equal(sidecarEnv(after)['SLIMFAAS_OUTLIVE_APP'], 'true');
   });
+
+  for (const restartPolicy of ['Never', 'OnFailure'])
+    it(`is a native one, first in the list, where the pod ends by itself: restartPolicy ${restartPolicy}`, () => {
+      const { pod } = inject({}, { restartPolicy, initContainers: [{ name: 'migrate' }] });
+      assert.deepEqual(names(pod.spec?.initContainers), ['slimfaas-sidecar', 'migrate']);
+      assert.deepEqual(names(pod.spec?.containers), ['app']);
+      assert.equal(sidecarOf(pod)?.restartPolicy, 'Always');
+      assert.equal(sidecarEnv(pod)['SLIMFAAS_OUTLIVE_APP'], undefined, 'the kubelet sees to it');
+    });
 
   it('holds to Pod Security restricted, with a read-only root', () => {
     const sidecar = sidecarOf(inject().pod);

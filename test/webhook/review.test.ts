@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { V1Container } from '../../common/kube/client.ts';
+import { allContainers, userContainers } from '../../common/kube/sidecar.ts';
 import { ReviewError, reviewPod } from '../../webhook/review.ts';
 import { brokenRestrictedRules, brokenRules } from './pod-rules.ts';
 import { fixture, FIXTURES, OPTIONS, review, sidecarOf } from './reviews.ts';
@@ -40,10 +41,7 @@ describe("behaviour 40: valid pods, the user's parts untouched", () => {
       const { before, after } = review(fixture(name));
       const withoutOurs = structuredClone(after);
       const { spec, metadata } = withoutOurs;
-      if (spec?.initContainers) {
-        spec.initContainers = spec.initContainers.filter((c) => c.name !== 'slimfaas-sidecar');
-        if (!before.spec?.initContainers) delete spec.initContainers;
-      }
+      if (spec) spec.containers = userContainers(spec);
       for (const [index, container] of (spec?.containers ?? []).entries())
         removeOurPreStop(container, before.spec?.containers[index]);
       delete metadata?.annotations?.['slimfaas.dev/status'];
@@ -68,8 +66,8 @@ describe("behaviour 40: valid pods, the user's parts untouched", () => {
     assert.equal(helper?.lifecycle?.preStop?.httpGet?.path, '/drain?container=helper');
   });
 
-  it('gives init containers and other native sidecars no preStop', () => {
-    const others = review(fixture('mesh')).after.spec?.initContainers?.slice(1) ?? [];
+  it('gives init containers and native sidecars no preStop', () => {
+    const others = review(fixture('mesh')).after.spec?.initContainers ?? [];
     assert.deepEqual(
       others.map(({ lifecycle }) => lifecycle),
       [undefined, undefined, undefined],
@@ -78,7 +76,7 @@ describe("behaviour 40: valid pods, the user's parts untouched", () => {
 
   it('is admitted where Pod Security restricted is enforced', () => {
     const { after } = review(fixture('restricted'));
-    const containers = [...(after.spec?.initContainers ?? []), ...(after.spec?.containers ?? [])];
+    const containers = allContainers(after.spec);
     assert.equal(containers.length, 2);
     for (const container of containers) assert.deepEqual(brokenRestrictedRules(container), []);
   });

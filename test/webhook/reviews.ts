@@ -2,7 +2,7 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import jsonPatch from 'fast-json-patch';
 import type { V1Container, V1Pod } from '../../common/kube/client.ts';
-import { SIDECAR_CONTAINER } from '../../common/names.ts';
+import { findSidecar } from '../../common/kube/sidecar.ts';
 import type { InjectOptions } from '../../webhook/inject.ts';
 import { reviewPod, type AdmissionResponse } from '../../webhook/review.ts';
 
@@ -46,7 +46,7 @@ export function review(given: Review, options: InjectOptions = OPTIONS): Reviewe
 }
 
 export function sidecarOf(pod: V1Pod): V1Container | undefined {
-  return pod.spec?.initContainers?.find(({ name }) => name === SIDECAR_CONTAINER);
+  return findSidecar(pod.spec);
 }
 
 /** Its plain values; what comes from fields is `field:<path>`. */

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { readFlags } from '../../common/flags.ts';
 import type { V1Container } from '../../common/kube/client.ts';
+import { findSidecar } from '../../common/kube/sidecar.ts';
 import { parseManifests, templateOf } from '../manifests/manifests.ts';
 import { sidecarDefaultsOf, webhookFlags } from '../../webhook/flags.ts';
 import { brokenRestrictedRules } from './pod-rules.ts';
@@ -39,7 +40,7 @@ async function injectedSidecar(...args: string[]): Promise<V1Container> {
   assert.equal(code, 0, stderr);
   const [deployment] = parseManifests(stdout);
   assert.ok(deployment);
-  return templateOf(deployment).spec?.initContainers?.[0] as V1Container;
+  return findSidecar(templateOf(deployment).spec) as V1Container;
 }
 
 test('65532 unless something else is said, and that where it is', async () => {

@@ -24,7 +24,7 @@ describe('the webhook against an API server, with the rights of install.yaml', (
     await untilReady(webhook);
     assert.equal(splitBundle(cluster.caBundle()).length, 1);
     const stored = await cluster.createPod(annotatedPod('one'));
-    assert.equal(stored.spec?.initContainers?.[0]?.name, 'slimfaas-sidecar');
+    assert.equal(stored.spec?.containers.at(-1)?.name, 'slimfaas-sidecar');
     assert.equal(stored.metadata?.labels?.['slimfaas.dev/function'], 'one');
     const metrics = await (await fetch(`http://127.0.0.1:${webhook.adminPort}/metrics`)).text();
     assert.match(metrics, /slimfaas_webhook_reviews_total\{outcome="injected"\} 1/);
