@@ -14,6 +14,7 @@ export type ReasonCode =
   | 'body-too-large'
   | 'queue-full'
   | 'queue-timeout'
+  | 'too-busy'
   | 'upstream-failed'
   | 'queue-unavailable'
   | 'cold-start-timeout'
@@ -30,6 +31,7 @@ const STATUS: Record<ReasonCode, number> = {
   'body-too-large': 413,
   'queue-full': 429,
   'queue-timeout': 503,
+  'too-busy': 503,
   'upstream-failed': 502,
   'queue-unavailable': 503,
   'shutting-down': 503,

@@ -182,6 +182,22 @@ export const proxyFlags = {
     group: 'Clients',
     describe: 'requests that one HTTP/2 connection may have open at once; the client waits with further ones',
   },
+  'status-readers': {
+    type: 'int',
+    default: 200,
+    min: 0,
+    group: 'Clients',
+    describe:
+      'clients that may follow /status-functions-stream, as open status pages do; further ones get 503',
+  },
+  'status-bytes': {
+    type: 'int',
+    default: 16 * 1024 * 1024,
+    min: 0,
+    group: 'Clients',
+    describe:
+      'bytes of status answers that clients have not read yet; beyond it everyone gets the last status again',
+  },
   'max-body': {
     type: 'int',
     default: 1024 * 1024 * 1024,

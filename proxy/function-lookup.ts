@@ -48,9 +48,13 @@ export class FunctionLookup {
     return [...this.#table.all];
   }
 
+  /** What callers from outside may see. */
+  public(): FunctionEntry[] {
+    return this.everything().filter((e) => e.view.spec.defaultVisibility === 'Public');
+  }
+
   visibleTo(req: CallerFacts): FunctionEntry[] {
-    const isInside = this.#isInside(req);
-    return [...this.#table.all].filter((e) => isInside || e.view.spec.defaultVisibility === 'Public');
+    return this.#isInside(req) ? this.everything() : this.public();
   }
 }
 

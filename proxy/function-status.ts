@@ -14,8 +14,17 @@ export interface FunctionStatus {
   readonly Waiting: number;
   readonly Running: number;
   readonly Pods: readonly { readonly Name: string; readonly State: string; readonly Trouble?: string }[];
+  /** How many more there are than are listed; not there when all are. */
+  readonly PodsLeftOut?: number;
   readonly Faults: readonly AnnotationFault[];
+  readonly FaultsLeftOut?: number;
 }
+
+/** Anybody may ask, and tenants write faults: an answer has at most so many of each for a function. */
+const MAX_PODS = 1_000;
+const MAX_FAULTS = 20;
+/** Letters of a text that Kubernetes or an app wrote. */
+const MAX_TROUBLE = 500;
 
 export function functionStatus({ view, pods, throttler, account }: FunctionEntry): FunctionStatus {
   return {
@@ -27,16 +36,27 @@ export function functionStatus({ view, pods, throttler, account }: FunctionEntry
     Visibility: view.spec.defaultVisibility,
     Waiting: throttler.waiting,
     Running: account.inFlight,
-    Pods: [...pods.all].map(podStatus),
-    Faults: view.faults,
+    Pods: firstOf(pods.all, MAX_PODS).map(podStatus),
+    ...(pods.size > MAX_PODS && { PodsLeftOut: pods.size - MAX_PODS }),
+    Faults: view.faults.slice(0, MAX_FAULTS),
+    ...(view.faults.length > MAX_FAULTS && { FaultsLeftOut: view.faults.length - MAX_FAULTS }),
   };
+}
+
+function firstOf<T>(items: Iterable<T>, most: number): T[] {
+  const first: T[] = [];
+  for (const item of items) {
+    if (first.length === most) break;
+    first.push(item);
+  }
+  return first;
 }
 
 function podStatus(pod: Endpoint): FunctionStatus['Pods'][number] {
   // Ready by its sidecar's word, a pod is well: Kubernetes' own probe is only seconds behind.
   const Trouble = pod.suspicion ?? (pod.state.kind === 'ready' ? undefined : pod.view.trouble);
   const status = { Name: pod.view.name, State: pod.state.kind };
-  return Trouble === undefined ? status : { ...status, Trouble };
+  return Trouble === undefined ? status : { ...status, Trouble: Trouble.slice(0, MAX_TROUBLE) };
 }
 
 /** By namespace and name, so that a page does not jump. */

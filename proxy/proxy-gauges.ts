@@ -10,6 +10,8 @@ export interface Gauges {
   relayConnections(): { active: number; idle: number };
   /** Since the start. */
   slowClients(): number;
+  /** Clients that follow the status, and the bytes that they and others have not read of it. */
+  status(): { readers: number; bytes: number };
   /** Connections and requests of HTTP/2 now; requests and broken connections since the start. */
   http2(): { connections: number; running: number; streams: number; errors: number };
 }
@@ -18,6 +20,7 @@ export function registerGauges(registry: Registry, gauges: Gauges): void {
   registerCalls(registry, gauges);
   registerConnections(registry, gauges);
   registerHttp2(registry, gauges);
+  registerStatus(registry, gauges);
 }
 
 function registerCalls(registry: Registry, gauges: Gauges): void {
@@ -44,6 +47,13 @@ function registerConnections(registry: Registry, gauges: Gauges): void {
   });
   const slow = 'Connections cut because the client neither sent its body nor read its answer';
   counter(registry, 'slimfaas_proxy_slow_clients_total', slow, () => gauges.slowClients());
+}
+
+function registerStatus(registry: Registry, { status }: Gauges): void {
+  const readers = gauge(registry, 'slimfaas_proxy_status_readers', 'Clients that follow the status');
+  readers((g) => g.set(status().readers));
+  const bytes = gauge(registry, 'slimfaas_proxy_status_bytes', 'Bytes of status answers not read yet');
+  bytes((g) => g.set(status().bytes));
 }
 
 /** `client_connections` counts these too; what HTTP/2 shows there as one connection may be hundreds of calls. */

@@ -48,10 +48,13 @@ export const NO_SERIES: FunctionSeries = Object.freeze({
   remove: () => undefined,
 });
 
+/** What a client may meet before its request is a function's. */
+export type ClientLimit = EdgeLimit | 'status-readers';
+
 export interface ProxyMetrics {
   series(id: FunctionId): FunctionSeries;
   /** A client met a limit before it named a function. */
-  limited(limit: EdgeLimit): void;
+  limited(limit: ClientLimit): void;
   /** An event that was not published, or not to everyone. */
   eventRefused(reason: string): void;
 }

@@ -27,6 +27,7 @@ import { addPageRoutes } from './routes/page-routes.ts';
 import { addStatusRoutes } from './routes/status-routes.ts';
 import { createUpgradeRoute } from './routes/upgrade-route.ts';
 import { addWakeRoutes } from './routes/wake-routes.ts';
+import type { StatusBoard } from './status-board.ts';
 import type { StatusStream } from './status-stream.ts';
 import type { Wake } from './wake.ts';
 
@@ -37,6 +38,7 @@ export interface ServersDeps {
   readonly wake: Wake;
   readonly limited: (limit: EdgeLimit) => void;
   readonly eventRefused: (reason: string) => void;
+  readonly board: StatusBoard;
   readonly stream: StatusStream;
   readonly jobs: ProxyJobs;
   readonly ending: Pick<Ending, 'hasBegun'>;
@@ -66,7 +68,7 @@ export function createServers(config: ProxyConfig, state: ProxyState, deps: Serv
     addRoutes(router: Router) {
       const sees = (req: IncomingMessage) => seenBy(state, req);
       addHealthRoutes(router, config['show-private'] ? deps : { ...deps, maySee: sees });
-      addStatusRoutes(router, { ...common, showPrivate: config['show-private'] });
+      addStatusRoutes(router, { ...common, ...statusLimits(config) });
       addWakeRoutes(router, common);
       addJobRoutes(router, common);
       addPageRoutes(router);
@@ -101,6 +103,10 @@ export function createServers(config: ProxyConfig, state: ProxyState, deps: Serv
   takeOverHttp2(main, (socket) => http2.take(socket));
   const idOf = (name: string): FunctionId => state.table.find(name)?.id ?? guessId(name, config.namespace);
   return { main, metrics: createMetricsServer(deps, idOf), http2 };
+}
+
+function statusLimits(config: ProxyConfig): { showPrivate: boolean; readMs: number } {
+  return { showPrivate: config['show-private'], readMs: config['body-idle-timeout'] * 1000 };
 }
 
 /** For `/metrics`, which on this port is anybody's: a function that a caller may not call is not named to him. */

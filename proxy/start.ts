@@ -26,6 +26,8 @@ import { createProxyState, type ProxyState } from './proxy-state.ts';
 import { createReport, reportActivity } from './report.ts';
 import { createServers, type Servers } from './servers.ts';
 import { createTlsPort, firstKeyPair, followKeyPair } from './http2/tls-port.ts';
+import { byName, functionStatus } from './function-status.ts';
+import { StatusBoard } from './status-board.ts';
 import { StatusStream } from './status-stream.ts';
 import { createWake } from './wake.ts';
 
@@ -59,8 +61,8 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
   const report = createReport(nats, podName);
   const metrics = createProxyMetrics(registry);
   const state = createProxyState(config, { clock, random, metrics, wake, report });
-  const stream = new StatusStream(clock);
-  const ending = createEnding(config, state, { stream, log, sayGoodbye: () => sayGoodbye() });
+  const status = createStatus(config, state, { clock, metrics });
+  const ending = createEnding(config, state, { stream: status.stream, log, sayGoodbye: () => sayGoodbye() });
   stops.add('connections to pods', () => state.relay.close());
   const onFailed = createObjectFailures(registry, log);
   const { namespaces } = config;
@@ -81,7 +83,7 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
     wake,
     limited: metrics.limited,
     eventRefused: metrics.eventRefused,
-    stream,
+    ...status,
     jobs,
     ending,
     missing,
@@ -90,7 +92,7 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
   const servers = createServers(config, state, serving);
   const sayGoodbye = (): void => servers.http2.sessions.closeAfterAnswers();
   const accepting: Server[] = [servers.main];
-  registerStateGauges(registry, state, { accepting, http2: servers.http2 });
+  registerStateGauges(registry, state, { accepting, http2: servers.http2, ...status });
   const admin = await listen(servers.metrics, config['metrics-port'], config.host, servers.metrics);
   stops.add('metrics port', () => admin.close());
   const connections = clientConnections(servers);
@@ -149,6 +151,27 @@ interface ListeningDeps {
   readonly metrics: ProxyMetrics;
 }
 
+function createStatus(
+  config: ProxyConfig,
+  { lookup }: ProxyState,
+  { clock, metrics }: { clock: Clock; metrics: ProxyMetrics },
+): { board: StatusBoard; stream: StatusStream } {
+  const board = new StatusBoard({
+    clock,
+    statuses: (view) =>
+      (view === 'all' ? lookup.everything() : lookup.public()).map(functionStatus).toSorted(byName),
+    maxBytes: config['status-bytes'],
+  });
+  const stream = new StatusStream({
+    clock,
+    board,
+    maxReaders: config['status-readers'],
+    readMs: config['body-idle-timeout'] * 1000,
+    onFull: () => metrics.limited('status-readers'),
+  });
+  return { board, stream };
+}
+
 function createEnding(
   config: ProxyConfig,
   { active, upgrades, table }: ProxyState,
@@ -172,9 +195,12 @@ interface Accepting {
   /** Of all ports but that of the metrics. */
   readonly accepting: readonly Server[];
   readonly http2: Servers['http2'];
+  readonly board: StatusBoard;
+  readonly stream: StatusStream;
 }
 
-function registerStateGauges(registry: Registry, state: ProxyState, { accepting, http2 }: Accepting): void {
+function registerStateGauges(registry: Registry, state: ProxyState, serving: Accepting): void {
+  const { accepting, http2, board, stream } = serving;
   registerGauges(registry, {
     *functions() {
       for (const { id, throttler, account } of state.table.all)
@@ -187,6 +213,7 @@ function registerStateGauges(registry: Registry, state: ProxyState, { accepting,
     waitingBytes: () => state.budget.bytes,
     relayConnections: () => state.relay.stats,
     slowClients: () => state.active.slowClients,
+    status: () => ({ readers: stream.readers, bytes: board.heldBytes }),
     http2: () => ({
       connections: http2.sessions.size,
       running: http2.sessions.running,

@@ -1,73 +1,111 @@
 /**
  * Server-sent events of the functions' status: looked at every half second, sent only when something changed,
  * a comment now and then so that idle connections are not cut on the way. A reader who does not keep up misses
- * states in between and never makes us keep them.
+ * states in between, and is cut when it takes too long over one.
  */
 import type { ServerResponse } from 'node:http';
+import { ReasonError } from '../common/errors.ts';
 import type { Clock } from './clock.ts';
+import type { Rendering, StatusBoard, StatusView } from './status-board.ts';
 
 const LOOK_MS = 500;
 const COMMENT_MS = 15_000;
-/** Readers at once; each costs a rendering per look. */
-const MAX_READERS = 200;
+
+export interface StatusStreamOptions {
+  readonly clock: Clock;
+  readonly board: Pick<StatusBoard, 'read' | 'hold'>;
+  /** Readers at once; each costs a write when something changes. */
+  readonly maxReaders: number;
+  /** In which a reader takes what it was sent; beyond: cut. */
+  readonly readMs: number;
+  /** A reader was refused. */
+  readonly onFull: () => void;
+}
 
 interface Reader {
   readonly res: ServerResponse;
-  readonly render: () => string;
-  last: string;
+  /** Asked at each look: a caller may be outside from one moment to the next. */
+  readonly view: () => StatusView;
+  last: Rendering | undefined;
   sentAtMs: number;
+  /** Of the bytes that were written last. */
+  release: () => void;
 }
 
 export class StatusStream {
-  readonly #clock: Clock;
+  readonly #options: StatusStreamOptions;
   readonly #readers = new Set<Reader>();
   #cancel: (() => void) | undefined;
 
-  constructor(clock: Clock) {
-    this.#clock = clock;
+  constructor(options: StatusStreamOptions) {
+    this.#options = options;
   }
 
-  get isFull(): boolean {
-    return this.#readers.size >= MAX_READERS;
+  get readers(): number {
+    return this.#readers.size;
   }
 
-  /** @param render the state as one line; returns its release */
-  add(res: ServerResponse, render: () => string): () => void {
-    const reader: Reader = { res, render, last: '', sentAtMs: this.#clock.now() };
+  /** @throws ReasonError `too-busy` when there are as many readers as there may be */
+  checkRoom(): void {
+    const { maxReaders, onFull } = this.#options;
+    if (this.#readers.size < maxReaders) return;
+    onFull();
+    throw new ReasonError(
+      'too-busy',
+      `${maxReaders} readers follow the status in this proxy, its limit (--status-readers); ask /status-functions`,
+      { retryAfterSeconds: 5 },
+    );
+  }
+
+  /** Begins to write on an answer whose head is written; ends with its connection. */
+  add(res: ServerResponse, view: () => StatusView): void {
+    const { clock } = this.#options;
+    const reader: Reader = { res, view, last: undefined, sentAtMs: clock.now(), release: nothingHeld };
     this.#readers.add(reader);
+    res.once('close', () => this.#remove(reader));
     this.#send(reader);
-    this.#cancel ??= this.#clock.after(LOOK_MS, () => this.#look());
-    return () => {
-      this.#readers.delete(reader);
-      if (this.#readers.size === 0) this.#stopLooking();
-    };
+    this.#cancel ??= clock.after(LOOK_MS, () => this.#look());
   }
 
   /** Ends every stream; its readers come back to another proxy. */
   close(): void {
-    this.#stopLooking();
-    for (const { res } of this.#readers) res.end();
-    this.#readers.clear();
+    for (const reader of this.#readers) {
+      reader.res.end();
+      this.#remove(reader);
+    }
+  }
+
+  #remove(reader: Reader): void {
+    this.#readers.delete(reader);
+    reader.release();
+    if (this.#readers.size > 0) return;
+    this.#cancel?.();
+    this.#cancel = undefined;
   }
 
   #look(): void {
+    this.#cancel = this.#options.clock.after(LOOK_MS, () => this.#look());
     for (const reader of this.#readers) this.#send(reader);
-    this.#cancel = this.#clock.after(LOOK_MS, () => this.#look());
   }
 
   #send(reader: Reader): void {
-    if (reader.res.writableNeedDrain) return;
-    const now = this.#clock.now();
-    const state = reader.render();
-    if (state !== reader.last) reader.res.write(`data: ${state}\n\n`);
-    else if (now - reader.sentAtMs >= COMMENT_MS) reader.res.write(': still here\n\n');
+    const { clock, board, readMs } = this.#options;
+    const { res } = reader;
+    const now = clock.now();
+    if (res.writableNeedDrain) {
+      if (now - reader.sentAtMs >= readMs) res.destroy();
+      return;
+    }
+    const state = board.read(reader.view());
+    if (state !== reader.last) {
+      reader.release();
+      reader.release = board.hold(state.event);
+      res.write(state.event, reader.release);
+    } else if (now - reader.sentAtMs >= COMMENT_MS) res.write(': still here\n\n');
     else return;
     reader.last = state;
     reader.sentAtMs = now;
   }
-
-  #stopLooking(): void {
-    this.#cancel?.();
-    this.#cancel = undefined;
-  }
 }
+
+function nothingHeld(): void {}

@@ -1,33 +1,50 @@
 /** `/status-functions`, `/status-function/{fn}` and the same as server-sent events. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type Router from 'koa-router';
-import { byName, functionStatus, type FunctionStatus } from '../function-status.ts';
+import type { RouterContext } from 'koa-router';
+import type { Clock } from '../clock.ts';
+import { functionStatus } from '../function-status.ts';
 import type { FunctionLookup } from '../function-lookup.ts';
+import type { StatusBoard, StatusView } from '../status-board.ts';
 import type { StatusStream } from '../status-stream.ts';
 
 export interface StatusRoutesDeps {
+  readonly clock: Clock;
   readonly lookup: FunctionLookup;
   readonly showPrivate: boolean;
+  readonly board: StatusBoard;
   readonly stream: StatusStream;
+  /** In which a client takes its answer; beyond: cut. */
+  readonly readMs: number;
 }
 
 export function addStatusRoutes(router: Router, deps: StatusRoutesDeps): void {
-  router.get('/status-functions', (ctx) => {
-    ctx.body = statusesFor(ctx.req, deps);
-  });
+  router.get('/status-functions', (ctx) => answer(ctx, deps.board.read(viewOf(ctx.req, deps)).json, deps));
   router.get('/status-function/:name', (ctx) => {
     // A list here too, of one: the same reader serves both routes.
-    ctx.body = [functionStatus(deps.lookup.forFunction(ctx.req, ctx.params['name'] ?? ''))];
+    const status = functionStatus(deps.lookup.forFunction(ctx.req, ctx.params['name'] ?? ''));
+    answer(ctx, deps.board.readOne(status), deps);
   });
   router.get('/status-functions-stream', (ctx) => {
+    deps.stream.checkRoom();
     ctx.respond = false;
     openStream(ctx.req, ctx.res, deps);
   });
 }
 
-function statusesFor(req: IncomingMessage, { lookup, showPrivate }: StatusRoutesDeps): FunctionStatus[] {
-  const entries = showPrivate ? lookup.everything() : lookup.visibleTo(req);
-  return entries.map(functionStatus).toSorted(byName);
+function viewOf(req: IncomingMessage, { lookup, showPrivate }: StatusRoutesDeps): StatusView {
+  return showPrivate || lookup.isInside(req) ? 'all' : 'public';
+}
+
+function answer(ctx: RouterContext, json: Buffer, { clock, board, readMs }: StatusRoutesDeps): void {
+  ctx.type = 'application/json';
+  ctx.body = json;
+  const release = board.hold(json);
+  const cancel = clock.after(readMs, () => ctx.res.destroy());
+  ctx.res.once('close', () => {
+    cancel();
+    release();
+  });
 }
 
 function openStream(req: IncomingMessage, res: ServerResponse, deps: StatusRoutesDeps): void {
@@ -36,6 +53,5 @@ function openStream(req: IncomingMessage, res: ServerResponse, deps: StatusRoute
     'Cache-Control': 'no-store',
     'X-Accel-Buffering': 'no', // nginx in front would collect events
   });
-  const close = deps.stream.add(res, () => JSON.stringify(statusesFor(req, deps)));
-  res.once('close', close);
+  deps.stream.add(res, () => viewOf(req, deps));
 }
