@@ -18,9 +18,12 @@ import { median, type Bench, type BenchOptions, type Row } from './lib/bench.ts'
 import { freePort, nodeCommand, startSubject, type Subject, type SubjectCommand } from './lib/subject.ts';
 
 const BUNDLE = fileURLToPath(new URL('../dist/slimfaas.js', import.meta.url));
+const BARE_SERVER = fileURLToPath(new URL('lib/bare-server.mjs', import.meta.url));
 const LOAD = fileURLToPath(new URL('lib/load.ts', import.meta.url));
 /** Nobody answers there: a sidecar without NATS, which is the same work but for one small connection. */
 const NO_NATS = 'nats://127.0.0.1:9';
+/** A sidecar gives memory back after two quiet rounds of 5 s (sidecar/idle-memory.ts). */
+const IDLE_MS = 17_000;
 const BARE = `require('node:http').createServer((q, s) => s.end('ok')).listen(process.argv[1], '127.0.0.1')`;
 
 export const bench: Bench = {
@@ -95,29 +98,40 @@ async function sidecarCommand(port: number, appPort: number): Promise<SubjectCom
   return { ...nodeCommand(BUNDLE, ['sidecar', ...identity, ...ports, ...limits]), env };
 }
 
-/** Memory after each fifth of the calls, with the WebSockets open, and when they are gone. */
-async function underLoad({ quick, say }: BenchOptions, appPort: number): Promise<Row[]> {
-  const calls = quick ? 20_000 : 100_000;
-  const sockets = quick ? 200 : 1_000;
+/** The same calls and WebSockets to a sidecar and to a Node server without one, one after the other. */
+async function underLoad(options: BenchOptions, appPort: number): Promise<Row[]> {
+  const barePort = await freePort();
+  const bare = await startSubject('bare Node', barePort, nodeCommand(BARE_SERVER, [barePort]));
+  const rows = await memoryOf(bare, options);
   const port = await freePort();
   const sidecar = await startSubject('sidecar', port, await sidecarCommand(port, appPort));
+  return [...rows, ...(await memoryOf(sidecar, options))];
+}
+
+/** Memory after each fifth of the calls, with the WebSockets open, when they are gone, and when it has been idle. */
+async function memoryOf(subject: Subject, { quick, say }: BenchOptions): Promise<Row[]> {
+  const calls = quick ? 20_000 : 100_000;
+  const sockets = quick ? 200 : 1_000;
   const rows: Row[] = [];
   const note = (metric: string): void => {
-    rows.push({ case: 'sidecar under load', metric, value: sidecar.rssBytes() / 1_048_576, unit: 'MiB' });
+    const value = subject.rssBytes() / 1_048_576;
+    rows.push({ case: `${subject.name} under load`, metric, value, unit: 'MiB' });
   };
   try {
-    await untilAnswers(port);
+    await untilAnswers(subject.port);
     note('memory, idle');
     for (let part = 1; part <= 5; part++) {
-      await load(port, calls / 5);
+      await load(subject.port, calls / 5);
       note(`memory, after ${(calls / 5) * part} calls`);
-      say(`${(calls / 5) * part} calls`);
+      say(`${subject.name}: ${(calls / 5) * part} calls`);
     }
     for (const round of ['first', 'second', 'third'])
-      await withWebSockets(sidecar, sockets, () => note(`memory, ${sockets} WebSockets open, ${round} time`));
+      await withWebSockets(subject, sockets, () => note(`memory, ${sockets} WebSockets open, ${round} time`));
     note('memory, WebSockets closed');
+    await new Promise((resolve) => setTimeout(resolve, IDLE_MS));
+    note(`memory, ${IDLE_MS / 1_000} s later`);
   } finally {
-    await sidecar.stop();
+    await subject.stop();
   }
   return rows;
 }

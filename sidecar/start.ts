@@ -13,6 +13,7 @@ import { openAppHop } from './app-hop.ts';
 import { startAppProbe } from './app-probe.ts';
 import { createDataServer } from './data-server.ts';
 import type { sidecarFlags } from './flags.ts';
+import { giveMemoryBackWhenIdle } from './idle-memory.ts';
 import { listen } from './listener.ts';
 import { buildParts, type Parts } from './parts.ts';
 
@@ -40,6 +41,11 @@ export async function startSidecar(config: SidecarConfig, deps: SidecarDeps): Pr
   const { stops, context } = parts;
   const listeners = await openPorts(config, deps, parts);
   port = listeners.data.port;
+  const { stats, inFlight } = context;
+  stops.add(
+    'idle memory',
+    giveMemoryBackWhenIdle({ isBusy: () => inFlight.count > 0, ended: () => stats.ended, log: deps.log }),
+  );
   const probing = new AbortController();
   stops.add('app probe', () => probing.abort());
   const open = async (): Promise<void> => {

@@ -28,6 +28,8 @@ export class Stats {
   readonly refusals: Partial<Record<RefusalReason | ReasonCode, number>> = {};
   readonly duration = new LatencyCounts();
   retries = 0;
+  /** Calls and jobs that have ended since the start. */
+  ended = 0;
   /** Length of the drain so far; undefined before it began. */
   drainSeconds: number | undefined;
   #started = 0;
@@ -42,6 +44,7 @@ export class Stats {
   /** An admitted call ended. */
   finish(codeClass: CodeClass, seconds: number): void {
     this.requests[codeClass] += 1;
+    this.ended += 1;
     this.#finished += 1;
     if (codeClass === '5xx') this.#failed += 1;
     this.duration.observe(seconds);
@@ -53,6 +56,7 @@ export class Stats {
   }
 
   jobEnded(hasFailed: boolean): void {
+    this.ended += 1;
     this.#finished += 1;
     if (hasFailed) this.#failed += 1;
   }
