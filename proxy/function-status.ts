@@ -17,12 +17,10 @@ export interface FunctionStatus {
   /** How many more there are than are listed; not there when all are. */
   readonly PodsLeftOut?: number;
   readonly Faults: readonly AnnotationFault[];
-  readonly FaultsLeftOut?: number;
 }
 
-/** Anybody may ask, and tenants write faults: an answer has at most so many of each for a function. */
+/** Anybody may ask: an answer lists at most so many pods of a function. Faults are bounded where they are made. */
 const MAX_PODS = 1_000;
-const MAX_FAULTS = 20;
 /** Letters of a text that Kubernetes or an app wrote. */
 const MAX_TROUBLE = 500;
 
@@ -38,8 +36,7 @@ export function functionStatus({ view, pods, throttler, account }: FunctionEntry
     Running: account.inFlight,
     Pods: firstOf(pods.all, MAX_PODS).map(podStatus),
     ...(pods.size > MAX_PODS && { PodsLeftOut: pods.size - MAX_PODS }),
-    Faults: view.faults.slice(0, MAX_FAULTS),
-    ...(view.faults.length > MAX_FAULTS && { FaultsLeftOut: view.faults.length - MAX_FAULTS }),
+    Faults: view.faults,
   };
 }
 
