@@ -200,3 +200,35 @@ describe('a wrong value is an error that names it', () => {
       assert.match(stderr, message);
     });
 });
+
+describe('two installations in one cluster', () => {
+  it('share no name that the whole cluster shares, and each webhook tends its own configuration', async () => {
+    const seen = new Map<string, string>();
+    for (const namespace of ['slimfaas', 'shop', 'slimfaas-shop']) {
+      const args = [
+        'template',
+        'slimfaas',
+        CHART,
+        '--namespace',
+        namespace,
+        '--set',
+        `namespaces={${namespace}}`,
+      ];
+      const { stdout } = await helm(args);
+      const all = stdout.split(/^---\n/m).map((text) => parse(text) as Manifest | null);
+      const ofCluster = all.filter(
+        (object) => object && object.metadata.namespace === undefined,
+      ) as Manifest[];
+      assert.equal(ofCluster.length, 5, namespace);
+      for (const { kind, metadata } of ofCluster) {
+        const name = `${kind} ${metadata.name}`;
+        assert.equal(seen.get(name), undefined, `${name} of ${namespace}`);
+        seen.set(name, namespace);
+      }
+      const configuration = ofCluster.find(({ kind }) => kind === 'MutatingWebhookConfiguration')?.metadata
+        .name;
+      const flag = /--webhook-configuration=(\S+)/.exec(stdout)?.[1] ?? 'slimfaas';
+      assert.equal(flag, configuration);
+    }
+  });
+});

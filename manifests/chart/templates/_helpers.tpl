@@ -13,6 +13,14 @@
 {{- .Values.nats.url | default "nats://$(SLIMFAAS_NATS_SERVICE_HOST):$(SLIMFAAS_NATS_SERVICE_PORT)" -}}
 {{- end }}
 
+{{/*
+The first word of names that the whole cluster shares. There is one installation a namespace, so the namespace tells
+two installations apart; release names do not, as Helm allows the same one in two namespaces.
+*/}}
+{{- define "slimfaas.clusterName" -}}
+{{- if eq .Release.Namespace "slimfaas" }}slimfaas{{ else }}slimfaas-{{ .Release.Namespace }}{{ end -}}
+{{- end }}
+
 {{- define "slimfaas.hasFixedUser" -}}
 {{- if ne (toString .Values.user) "none" }}true{{ end -}}
 {{- end }}
@@ -92,7 +100,8 @@ livenessProbe:
 {{/* Where a part may do what its ClusterRole says: everywhere, or in the namespaces that are named. A list: root, part. */}}
 {{- define "slimfaas.bindings" -}}
 {{- $root := index . 0 }}
-{{- $name := printf "slimfaas-%s" (index . 1) }}
+{{- $account := printf "slimfaas-%s" (index . 1) }}
+{{- $name := printf "%s-%s" (include "slimfaas.clusterName" $root) (index . 1) }}
 {{- range $namespace := $root.Values.namespaces | default (list "") }}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
@@ -106,7 +115,7 @@ metadata:
   labels: {{ include "slimfaas.labels" (index $ 1) }}
 roleRef: { apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: {{ $name }} }
 subjects:
-  - { kind: ServiceAccount, name: {{ $name }}, namespace: {{ $root.Release.Namespace | squote }} }
+  - { kind: ServiceAccount, name: {{ $account }}, namespace: {{ $root.Release.Namespace | squote }} }
 {{- end }}
 {{- end }}
 
