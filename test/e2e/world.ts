@@ -2,19 +2,13 @@
  * What end-to-end tests see and do, the same for the local cluster and for a real one: apply, call, and watch
  * replicas and pods. Faults exist in the local cluster only.
  */
-import { request } from 'node:http';
 import type { KubeObject } from '../../local/api/types.ts';
+import { send, type Answer, type CallInit } from '../helpers/send.ts';
 import { startTestSystem, type TestSystem } from '../helpers/cluster.ts';
 import { waitFor } from '../helpers/wait.ts';
 import { functionManifest, NAMESPACE, type FunctionManifest } from './functions.ts';
 
-export interface Answer {
-  readonly status: number;
-  readonly headers: NodeJS.Dict<string | string[]>;
-  readonly body: string;
-  /** Milliseconds from sending to the last byte. */
-  readonly ms: number;
-}
+export { send, type Answer, type CallInit };
 
 /** What the demo's `/work/<ms>` answers. */
 export interface Work {
@@ -42,13 +36,6 @@ export interface World extends AsyncDisposable {
   recordReplicas(name: string): { readonly seen: number[]; stop(): void };
   waitForReplicas(name: string, count: number, timeoutMs?: number): Promise<void>;
   waitForReady(name: string, count: number, timeoutMs?: number): Promise<void>;
-}
-
-export interface CallInit {
-  readonly method?: string;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string | Buffer;
-  readonly signal?: AbortSignal;
 }
 
 export async function startWorld(options: Parameters<typeof startTestSystem>[0] = {}): Promise<World> {
@@ -108,33 +95,6 @@ export function createWorld(system: TestSystem, namespace = NAMESPACE): World {
     },
     [Symbol.asyncDispose]: () => system.stop(),
   };
-}
-
-/** One request on a connection of its own, body read whole. Rejects when the connection breaks. */
-export function send(
-  url: string,
-  { method = 'GET', headers = {}, body, signal }: CallInit = {},
-): Promise<Answer> {
-  const begun = performance.now();
-  return new Promise((resolve, reject) => {
-    const options = { method, headers, agent: false as const, ...(signal ? { signal } : {}) };
-    const req = request(url, options, (res) => {
-      const chunks: Buffer[] = [];
-      res.on('data', (chunk: Buffer) => chunks.push(chunk));
-      res.on('error', reject);
-      res.on('end', () => {
-        const text = Buffer.concat(chunks).toString();
-        resolve({
-          status: res.statusCode ?? 0,
-          headers: res.headers,
-          body: text,
-          ms: performance.now() - begun,
-        });
-      });
-    });
-    req.on('error', reject);
-    req.end(body);
-  });
 }
 
 /** The largest number of pieces of work that ran at the same time. Ends count before starts of the same moment. */

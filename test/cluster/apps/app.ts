@@ -1,0 +1,67 @@
+/**
+ * The function of the cluster tests: an HTTP server whose start, end and appetite the environment sets. It runs in the
+ * demo's image from a ConfigMap, so a cluster needs no image for it.
+ *
+ *   PORT, START_MS   listens there, that long after its process began; the readiness of /health is the same
+ *   GET /hello       {pod, startedAt, listeningAt}: milliseconds since 1970
+ *   GET /work/<ms>   the same after that time, with {running}
+ *   any /keep/<id>   remembers the call; GET /kept lists what it remembers
+ *   GET /hog         takes memory until the kernel ends the process
+ *   GET /exit        ends the process
+ *   upgrade          a WebSocket that sends back what it gets
+ */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { setTimeout as after } from 'node:timers/promises';
+import { WebSocketServer } from 'ws';
+
+const startedAt = Math.round(performance.timeOrigin);
+const pod = process.env['HOSTNAME'] ?? '';
+const kept: string[] = [];
+const held: Buffer[] = [];
+let running = 0;
+let listeningAt = 0;
+
+async function respond(request: IncomingMessage): Promise<unknown> {
+  const [, route = '', argument = ''] = (request.url ?? '').split('/');
+  switch (route) {
+    case 'health':
+    case 'hello':
+      return { pod, startedAt, listeningAt };
+    case 'work': {
+      running += 1;
+      const now = running;
+      await after(Number(argument));
+      running -= 1;
+      return { pod, startedAt, listeningAt, running: now };
+    }
+    case 'keep':
+      kept.push(argument);
+      return { pod };
+    case 'kept':
+      return { pod, kept };
+    case 'hog':
+      for (;;) {
+        held.push(Buffer.alloc(8 * 1024 * 1024, 1));
+        await after(1);
+      }
+    case 'exit':
+      return process.exit(1);
+    default:
+      return { pod, method: request.method, url: request.url, headers: request.headers };
+  }
+}
+
+function handle(request: IncomingMessage, response: ServerResponse): void {
+  request.resume();
+  void respond(request).then((body) => {
+    response.setHeader('content-type', 'application/json');
+    response.end(JSON.stringify(body));
+  });
+}
+
+await after(Number(process.env['START_MS'] ?? 0));
+const server = createServer(handle);
+const sockets = new WebSocketServer({ server });
+sockets.on('connection', (socket) => socket.on('message', (data) => socket.send(`echo ${String(data)}`)));
+server.listen(Number(process.env['PORT'] ?? 5000), () => (listeningAt = Date.now()));
+process.once('SIGTERM', () => server.close());

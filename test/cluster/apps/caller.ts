@@ -1,0 +1,87 @@
+/**
+ * A pod that calls others from inside the cluster, so that load goes on while the API server, a port-forward or the
+ * test's own connection is away.
+ *
+ *   POST /start {url, callers, paceMs}   begins closed-loop callers, each on connections of its own; answers with an id
+ *   POST /stop/<id>                      ends them, and answers with what they saw
+ *   POST /call {url, headers}            one call: {status, body}
+ */
+import { Agent, createServer, request, type IncomingMessage } from 'node:http';
+import { setTimeout as after } from 'node:timers/promises';
+import type { LoadOrder, LoadResult } from '../harness/caller.ts';
+
+class Load {
+  #isOver = false;
+  readonly #times: number[] = [];
+  readonly #failures: LoadResult['failures'][number][] = [];
+  readonly #callers: Promise<void>[];
+
+  constructor(order: LoadOrder) {
+    this.#callers = Array.from({ length: order.callers }, () => this.#callUntilStopped(order));
+  }
+
+  async #callUntilStopped({ url, paceMs = 0 }: LoadOrder): Promise<void> {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    while (!this.#isOver) {
+      const begun = Date.now();
+      const { status, body } = await call(url, {}, agent);
+      this.#times.push(Date.now() - begun);
+      if (status !== 200) this.#failures.push({ at: begun, status, body: body.slice(0, 300) });
+      await after(Math.max(0, begun + paceMs - Date.now()) + (status === 200 ? 0 : 100));
+    }
+    agent.destroy();
+  }
+
+  async stop(): Promise<LoadResult> {
+    this.#isOver = true;
+    await Promise.all(this.#callers);
+    const sorted = this.#times.toSorted((a, b) => a - b);
+    const at = (p: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * p))] ?? 0;
+    const failures = this.#failures;
+    return { calls: sorted.length, failures, p50: at(0.5), p99: at(0.99), max: sorted.at(-1) ?? 0 };
+  }
+}
+
+/** Status 0: the connection broke; `body` says how. */
+function call(url: string, headers: Record<string, string> = {}, agent?: Agent) {
+  return new Promise<{ status: number; body: string }>((resolve) => {
+    const fail = (error: Error): void => resolve({ status: 0, body: error.message });
+    const req = request(url, { headers, ...(agent ? { agent } : {}), timeout: 120_000 }, (res) => {
+      let body = '';
+      res.setEncoding('utf8').on('data', (chunk: string) => (body += chunk));
+      res.on('error', fail).on('end', () => resolve({ status: res.statusCode ?? 0, body }));
+    });
+    req.on('error', fail).on('timeout', () => req.destroy(new Error('no answer in 120 s')));
+    req.end();
+  });
+}
+
+const loads = new Map<string, Load>();
+
+async function respond(path: string, text: string): Promise<unknown> {
+  const [, order, id = ''] = path.split('/');
+  if (order === 'start') {
+    const next = String(loads.size + 1);
+    loads.set(next, new Load(JSON.parse(text) as LoadOrder));
+    return { id: next };
+  }
+  if (order === 'stop') return loads.get(id)?.stop();
+  if (order === 'call') {
+    const { url, headers } = JSON.parse(text) as { url: string; headers?: Record<string, string> };
+    return call(url, headers);
+  }
+  return { ready: true };
+}
+
+async function read(message: IncomingMessage): Promise<string> {
+  let text = '';
+  for await (const chunk of message) text += String(chunk);
+  return text;
+}
+
+createServer((request, response) => {
+  void read(request)
+    .then((text) => respond(request.url ?? '', text))
+    .then((body) => response.end(JSON.stringify(body ?? null)));
+}).listen(8080);
+process.once('SIGTERM', () => process.exit(0));

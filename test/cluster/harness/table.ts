@@ -1,0 +1,37 @@
+/**
+ * A reporter of the runner: one table for people and for the docs, of the cases, how long they took and the figures that
+ * they noted with `t.diagnostic()`. The runner says to which case a figure belongs by file, line and column.
+ */
+import { basename } from 'node:path';
+import type { TestEvent } from 'node:test/reporters';
+
+interface Row {
+  readonly name: string;
+  readonly file: string;
+  readonly result: string;
+  readonly seconds: string;
+  readonly notes: string[];
+}
+
+export default async function* table(events: AsyncIterable<TestEvent>): AsyncGenerator<string> {
+  const rows = new Map<string, Row>();
+  for await (const { type, data } of events) {
+    if (type === 'test:diagnostic') rows.get(placeOf(data))?.notes.push(data.message);
+    if ((type !== 'test:pass' && type !== 'test:fail') || data.details.type === 'suite') continue;
+    const skip = data.skip === undefined ? undefined : `not run: ${String(data.skip)}`;
+    rows.set(placeOf(data), {
+      name: data.name,
+      file: basename(data.file ?? '', '.test.ts'),
+      result: skip === undefined ? (type === 'test:pass' ? 'passed' : 'FAILED') : 'not run',
+      seconds: (data.details.duration_ms / 1_000).toFixed(1),
+      notes: skip === undefined ? [] : [skip],
+    });
+  }
+  yield '| file | case | result | seconds | what it saw |\n|---|---|---|---|---|\n';
+  for (const { file, name, result, seconds, notes } of rows.values())
+    yield `| ${[file, name, result, seconds, notes.join('; ')].map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |\n`;
+}
+
+function placeOf({ file, line, column }: { file?: string; line?: number; column?: number }): string {
+  return `${file}:${line}:${column}`;
+}

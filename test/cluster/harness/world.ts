@@ -1,0 +1,146 @@
+/**
+ * What a cluster test sees and does: apply, call, watch. `openWorld()` is the first line of each file; what a test
+ * deploys is deleted when it ends.
+ */
+import { after } from 'node:test';
+import { send, type Answer, type CallInit } from '../../helpers/send.ts';
+import { waitFor } from '../../helpers/wait.ts';
+import { openCaller, type Caller } from './caller.ts';
+import { createClients, type Clients, type KubeObject } from './clients.ts';
+import { workload, type FunctionSpec } from './functions.ts';
+import { openReach, type Reach } from './reach.ts';
+import { ensureSharedRelease, type Release } from './release.ts';
+import { readContext, type RunContext } from './settings.ts';
+
+export interface World extends Clients {
+  readonly context: RunContext;
+  readonly release: Release;
+  /** Namespace of the functions. */
+  readonly namespace: string;
+  /** The proxy's, as this process reaches it: `http://host:port`, `host:port`. */
+  readonly proxyUrl: string;
+  readonly proxyHost: string;
+  /** The proxy's, as a pod reaches it. */
+  readonly insideUrl: string;
+  /** The same world with functions in another of the release's namespaces. */
+  in(namespace: string): World;
+  /** Applies a function, and waits until the proxy knows it. Disposing deletes it. */
+  deploy(spec: FunctionSpec): Promise<Deployed>;
+  /** `/function/<name>.<namespace><path>` */
+  call(name: string, path?: string, init?: CallInit): Promise<Answer>;
+  /** The caller inside the cluster. */
+  caller(): Promise<Caller>;
+}
+
+export interface Deployed extends AsyncDisposable {
+  readonly name: string;
+  /** As the proxy knows it: `name.namespace`. */
+  readonly route: string;
+  read(): Promise<KubeObject>;
+  replicas(): Promise<number>;
+  /** Those that are not being deleted. */
+  pods(): Promise<KubeObject[]>;
+  allPods(): Promise<KubeObject[]>;
+  /** Changes its workload: a merge patch. */
+  patch(change: object): Promise<void>;
+  waitForReplicas(count: number, timeoutMs?: number): Promise<void>;
+  waitForReady(count: number, timeoutMs?: number): Promise<void>;
+}
+
+/** Of the shared release. Call it at the top of a file. */
+export async function openWorld(): Promise<World> {
+  const context = readContext();
+  const clients = createClients(context.settings, context.apiUrl);
+  const release = await ensureSharedRelease(clients, context);
+  return openWorldOf(clients, context, release);
+}
+
+export async function openWorldOf(clients: Clients, context: RunContext, release: Release): Promise<World> {
+  const reach = await openReach(clients, context, release.system, 'slimfaas-proxy', 5000);
+  after(() => reach.close());
+  return createWorld(clients, context, release, reach, release.functions[0] as string);
+}
+
+function createWorld(
+  clients: Clients,
+  context: RunContext,
+  release: Release,
+  reach: Reach,
+  namespace: string,
+): World {
+  const proxyHost = `${reach.host}:${reach.port}`;
+  const proxyUrl = `http://${proxyHost}`;
+  const world: World = {
+    ...clients,
+    context,
+    release,
+    namespace,
+    proxyUrl,
+    proxyHost,
+    insideUrl: `http://slimfaas-proxy.${release.system}:5000`,
+    in: (other) => createWorld(clients, context, release, reach, other),
+    async deploy(spec) {
+      await clients.apply(workload(context.settings, namespace, spec));
+      const deployed = createDeployed(clients, namespace, spec);
+      await waitFor(
+        async () => (await send(`${proxyUrl}/status-function/${deployed.route}`)).status === 200,
+        {
+          what: `the proxy knows ${deployed.route}`,
+          intervalMs: 50,
+        },
+      );
+      return deployed;
+    },
+    call: (name, path = '/hello', init = {}) =>
+      send(`${proxyUrl}/function/${name}.${namespace}${path}`, init),
+    caller: () => openCaller(clients, context, namespace),
+  };
+  return world;
+}
+
+function createDeployed(
+  clients: Clients,
+  namespace: string,
+  { name, kind = 'Deployment' }: FunctionSpec,
+): Deployed {
+  const path = `/apis/apps/v1/namespaces/${namespace}/${kind.toLowerCase()}s/${name}`;
+  const read = async (): Promise<KubeObject> => {
+    const object = await clients.get(path);
+    if (object === undefined) throw new Error(`${kind} ${namespace}/${name} is gone`);
+    return object;
+  };
+  const replicas = async (): Promise<number> => (await read())['spec'].replicas;
+  const allPods = () => clients.list(`/api/v1/namespaces/${namespace}/pods?labelSelector=app%3D${name}`);
+  return {
+    name,
+    route: `${name}.${namespace}`,
+    read,
+    replicas,
+    allPods,
+    pods: async () => (await allPods()).filter(({ metadata }) => metadata.deletionTimestamp === undefined),
+    async patch(change) {
+      const { status, text } = await clients.send('PATCH', path, change, 'application/merge-patch+json');
+      if (status !== 200) throw new Error(`patch of ${name}: ${status} ${text}`);
+    },
+    waitForReplicas: (count, timeoutMs = 30_000) =>
+      until(async () => (await replicas()) === count, `${name} has ${count} replicas`, timeoutMs),
+    waitForReady: (count, timeoutMs = 60_000) =>
+      until(
+        async () => ((await read())['status']?.readyReplicas ?? 0) === count,
+        `${name} has ${count} ready replicas`,
+        timeoutMs,
+      ),
+    async [Symbol.asyncDispose]() {
+      await clients.send('DELETE', path);
+    },
+  };
+}
+
+/** Polls as often as an API server that others use too may be asked. */
+export async function until(
+  condition: () => Promise<boolean>,
+  what: string,
+  timeoutMs = 60_000,
+): Promise<void> {
+  await waitFor(condition, { what, timeoutMs, intervalMs: 200 });
+}
