@@ -3,7 +3,7 @@
  * demo's image from a ConfigMap, so a cluster needs no image for it.
  *
  *   PORT, START_MS   listens there, that long after its process began; the readiness of /health is the same
- *   GET /hello       {pod, startedAt, listeningAt}: milliseconds since 1970
+ *   GET /hello       {pod, startedAt, listeningAt, now}: milliseconds since 1970
  *   GET /work/<ms>   the same after that time, with {running}
  *   any /keep/<id>   remembers the call; GET /kept lists what it remembers
  *   GET /hog         takes memory until the kernel ends the process
@@ -26,7 +26,7 @@ async function respond(request: IncomingMessage): Promise<unknown> {
   switch (route) {
     case 'health':
     case 'hello':
-      return { pod, startedAt, listeningAt };
+      return { pod, startedAt, listeningAt, now: Date.now() };
     case 'work': {
       running += 1;
       const now = running;

@@ -4,11 +4,12 @@
  *
  *   POST /start {url, callers, paceMs}   begins closed-loop callers, each on connections of its own; answers with an id
  *   POST /stop/<id>                      ends them, and answers with what they saw
- *   POST /call {url, headers}            one call: {status, body}
+ *   POST /call {url, headers}            one call: {status, body, begunAt, endedAt}
+ *   POST /poll {url}                     the same, every 20 ms until it is answered with 200
  */
 import { Agent, createServer, request, type IncomingMessage } from 'node:http';
 import { setTimeout as after } from 'node:timers/promises';
-import type { LoadOrder, LoadResult } from '../harness/caller.ts';
+import type { LoadOrder, LoadResult, TimedAnswer } from '../harness/caller.ts';
 
 class Load {
   #isOver = false;
@@ -43,17 +44,32 @@ class Load {
 }
 
 /** Status 0: the connection broke; `body` says how. */
-function call(url: string, headers: Record<string, string> = {}, agent?: Agent) {
+function call(url: string, headers: Record<string, string> = {}, agent?: Agent, timeout = 120_000) {
   return new Promise<{ status: number; body: string }>((resolve) => {
     const fail = (error: Error): void => resolve({ status: 0, body: error.message });
-    const req = request(url, { headers, ...(agent ? { agent } : {}), timeout: 120_000 }, (res) => {
+    const req = request(url, { headers, ...(agent ? { agent } : {}), timeout }, (res) => {
       let body = '';
       res.setEncoding('utf8').on('data', (chunk: string) => (body += chunk));
       res.on('error', fail).on('end', () => resolve({ status: res.statusCode ?? 0, body }));
     });
-    req.on('error', fail).on('timeout', () => req.destroy(new Error('no answer in 120 s')));
+    req.on('error', fail).on('timeout', () => req.destroy(new Error(`no answer in ${timeout} ms`)));
     req.end();
   });
+}
+
+/** As somebody who waits for a Service calls it: a new connection each time, and again soon. */
+async function poll(url: string): Promise<{ status: number; body: string }> {
+  for (;;) {
+    const answer = await call(url, {}, undefined, 1_000);
+    if (answer.status === 200) return answer;
+    await after(20);
+  }
+}
+
+async function timed(work: () => Promise<{ status: number; body: string }>): Promise<TimedAnswer> {
+  const begunAt = Date.now();
+  const answer = await work();
+  return { ...answer, begunAt, endedAt: Date.now() };
 }
 
 const loads = new Map<string, Load>();
@@ -68,7 +84,11 @@ async function respond(path: string, text: string): Promise<unknown> {
   if (order === 'stop') return loads.get(id)?.stop();
   if (order === 'call') {
     const { url, headers } = JSON.parse(text) as { url: string; headers?: Record<string, string> };
-    return call(url, headers);
+    return timed(() => call(url, headers));
+  }
+  if (order === 'poll') {
+    const { url } = JSON.parse(text) as { url: string };
+    return timed(() => poll(url));
   }
   return { ready: true };
 }

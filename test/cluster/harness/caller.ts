@@ -21,10 +21,20 @@ export interface LoadResult {
   readonly max: number;
 }
 
+/** Times of the caller's node, in milliseconds since 1970. */
+export interface TimedAnswer {
+  readonly status: number;
+  readonly body: string;
+  readonly begunAt: number;
+  readonly endedAt: number;
+}
+
 export interface Caller {
   /** Begins load; hands back its end. */
   load(order: LoadOrder): Promise<{ stop(): Promise<LoadResult> }>;
-  call(url: string, headers?: Readonly<Record<string, string>>): Promise<{ status: number; body: string }>;
+  call(url: string, headers?: Readonly<Record<string, string>>): Promise<TimedAnswer>;
+  /** Calls every 20 ms until it is answered with 200. */
+  poll(url: string): Promise<TimedAnswer>;
 }
 
 const NAME = 'caller';
@@ -59,6 +69,7 @@ export async function openCaller(clients: Clients, context: RunContext, namespac
           }),
       };
     },
-    call: (url, headers = {}) => order('call', { url, headers }) as Promise<{ status: number; body: string }>,
+    call: (url, headers = {}) => order('call', { url, headers }) as Promise<TimedAnswer>,
+    poll: (url) => order('poll', { url }) as Promise<TimedAnswer>,
   };
 }

@@ -111,7 +111,7 @@ export function createClients(settings: Settings, apiUrl: string): Clients {
 function sendToApi(url: URL, method: string, type: string, body: unknown): Promise<ApiAnswer> {
   return new Promise((resolve, reject) => {
     const headers = body === undefined ? {} : { 'content-type': type };
-    const req = request(url, { method, headers, timeout: 30_000 }, (res) => {
+    const req = request(url, { method, headers, timeout: 130_000 }, (res) => {
       let text = '';
       res.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
       res.on('error', reject).on('end', () => resolve({ status: res.statusCode ?? 0, text }));

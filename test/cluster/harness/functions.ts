@@ -59,11 +59,21 @@ export function appPod(settings: Settings, fn: FunctionSpec): Record<string, unk
 }
 
 export function workload(settings: Settings, namespace: string, fn: FunctionSpec): object {
-  const { name, kind = 'Deployment', replicas = 0, annotations = {} } = fn;
-  const labels = { app: name };
-  const written = Object.entries({ Function: 'true', ...annotations }).map(([key, value]) => {
+  const written = Object.entries({ Function: 'true', ...fn.annotations }).map(([key, value]) => {
     return [key.includes('/') ? key : `SlimFaas/${key}`, String(value)];
   });
+  return plainWorkload(settings, namespace, fn, Object.fromEntries(written) as Record<string, string>);
+}
+
+/** @param annotations of the pod template */
+export function plainWorkload(
+  settings: Settings,
+  namespace: string,
+  fn: FunctionSpec,
+  annotations: Readonly<Record<string, string>> = {},
+): object {
+  const { name, kind = 'Deployment', replicas = 0 } = fn;
+  const labels = { app: name };
   return {
     apiVersion: 'apps/v1',
     kind,
@@ -73,7 +83,7 @@ export function workload(settings: Settings, namespace: string, fn: FunctionSpec
       selector: { matchLabels: labels },
       ...(kind === 'StatefulSet' ? { serviceName: name } : {}),
       template: {
-        metadata: { labels, annotations: Object.fromEntries(written) },
+        metadata: { labels, annotations },
         spec: appPod(settings, fn),
       },
       ...fn.workload,

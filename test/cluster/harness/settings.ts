@@ -22,6 +22,8 @@ export interface Settings {
   /** Chart and image of the release before this one; empty: upgrades are not tested. */
   readonly previousChart: string;
   readonly previousImage: string;
+  /** How many cold starts a measurement takes. */
+  readonly samples: number;
   /** Leave everything in the cluster, for a look at it. */
   readonly isKept: boolean;
 }
@@ -41,6 +43,7 @@ export function readSettings(): Settings {
     faults: words(env['CLUSTER_FAULTS'] ?? ''),
     previousChart: env['CLUSTER_PREVIOUS_CHART'] ?? '',
     previousImage: env['CLUSTER_PREVIOUS_IMAGE'] ?? '',
+    samples: Number(env['CLUSTER_SAMPLES'] ?? 5),
     isKept: env['CLUSTER_KEEP'] === '1',
   };
 }

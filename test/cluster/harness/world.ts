@@ -7,7 +7,7 @@ import { send, type Answer, type CallInit } from '../../helpers/send.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { openCaller, type Caller } from './caller.ts';
 import { createClients, type Clients, type KubeObject } from './clients.ts';
-import { workload, type FunctionSpec } from './functions.ts';
+import { plainWorkload, workload, type FunctionSpec } from './functions.ts';
 import { openReach, type Reach } from './reach.ts';
 import { ensureSharedRelease, type Release } from './release.ts';
 import { readContext, type RunContext } from './settings.ts';
@@ -26,6 +26,8 @@ export interface World extends Clients {
   in(namespace: string): World;
   /** Applies a function, and waits until the proxy knows it. Disposing deletes it. */
   deploy(spec: FunctionSpec): Promise<Deployed>;
+  /** Applies the same workload without the annotations of a function. */
+  deployPlain(spec: FunctionSpec): Promise<Deployed>;
   /** `/function/<name>.<namespace><path>` */
   call(name: string, path?: string, init?: CallInit): Promise<Answer>;
   /** The caller inside the cluster. */
@@ -90,6 +92,10 @@ function createWorld(
         },
       );
       return deployed;
+    },
+    async deployPlain(spec) {
+      await clients.apply(plainWorkload(context.settings, namespace, spec));
+      return createDeployed(clients, namespace, spec);
     },
     call: (name, path = '/hello', init = {}) =>
       send(`${proxyUrl}/function/${name}.${namespace}${path}`, init),
