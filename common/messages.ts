@@ -34,6 +34,8 @@ export interface ActivityMessage {
   readonly windowMs: number;
   /** The limit that the sidecar enforces now; absent from proxies. */
   readonly limit?: number;
+  /** Of `runningNow`, the jobs; absent from proxies, and from sidecars of older versions. */
+  readonly jobs?: number;
 }
 
 /** sidecar → proxies, scaler. */
@@ -79,6 +81,7 @@ export function decodeActivity(data: Uint8Array): ActivityMessage {
     failed: count(o, 'failed'),
     windowMs: count(o, 'windowMs'),
     ...(o['limit'] === undefined ? {} : { limit: count(o, 'limit') }),
+    ...(o['jobs'] === undefined ? {} : { jobs: count(o, 'jobs') }),
   };
 }
 

@@ -25,7 +25,9 @@ export function createWake({ nats, scalerUrl, podName, log }: WakeOptions): Wake
   return (id, waiting) => {
     const message = encodeMessage({ from: podName, waiting });
     if (nats.publish(functionSubject('wake', id), message)) return;
-    const path = `/wake/${encodeURIComponent(id.namespace)}/${encodeURIComponent(id.name)}?waiting=${waiting}`;
+    // By the same name as over NATS: under another, the scaler would count the same callers twice.
+    const query = `waiting=${waiting}&from=${encodeURIComponent(podName)}`;
+    const path = `/wake/${encodeURIComponent(id.namespace)}/${encodeURIComponent(id.name)}?${query}`;
     post(`${scalerUrl.replace(/\/$/, '')}${path}`).catch((error: unknown) =>
       log.warn({ function: id, scalerUrl, error: describeError(error) }, 'NATS is down and so is the scaler'),
     );

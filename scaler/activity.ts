@@ -13,6 +13,9 @@ const PROXY_FRESH_MS = 3_000;
 /** A busy sidecar reports each second: an older report says what ran at its end, but nothing of the time since. */
 const LOAD_FRESH_MS = 1_500;
 
+/** Far more than a function has proxies; a stranger in the cluster may say any name. */
+const PROXIES_MAX = 200;
+
 /** A pod reports before its watch event by milliseconds: more than a few at once are not ours. */
 const EARLY_MAX = 100;
 
@@ -24,6 +27,8 @@ export interface PodReport {
   readonly waiting: number;
   readonly startedPerSecond: number;
   readonly limit: number | undefined;
+  /** Jobs that run; 0 of a sidecar that does not tell. */
+  readonly jobs: number;
 }
 
 /** What runs and what began, over all pods, at this moment. */
@@ -45,7 +50,7 @@ export class FunctionActivity {
   onWake(message: WakeMessage, nowMs: number): void {
     this.lastActiveMs = nowMs;
     this.wakeAtMs = nowMs;
-    this.#proxies.set(message.from, { atMs: nowMs, waiting: message.waiting });
+    this.#hearProxy(message.from, message.waiting, nowMs);
   }
 
   /** @param isKnownPod the watch knows the reporting pod as this function's */
@@ -54,14 +59,20 @@ export class FunctionActivity {
     if (running > 0 || runningNow > 0 || waiting > 0 || started > 0 || finished > 0)
       this.lastActiveMs = nowMs;
     if (source === 'proxy') {
-      this.#proxies.set(pod, { atMs: nowMs, waiting });
+      this.#hearProxy(pod, waiting, nowMs);
       return;
     }
     const startedPerSecond = windowMs > 0 ? (started * 1_000) / windowMs : 0;
-    const { limit } = message;
-    const report = { atMs: nowMs, running, runningNow, waiting, startedPerSecond, limit };
+    const { limit, jobs = 0 } = message;
+    const report = { atMs: nowMs, running, runningNow, waiting, startedPerSecond, limit, jobs };
     if (isKnownPod) this.pods.set(pod, report);
     else this.#keepEarly(pod, report);
+  }
+
+  #hearProxy(name: string, waiting: number, nowMs: number): void {
+    if (!this.#proxies.has(name) && this.#proxies.size >= PROXIES_MAX) this.waitingInProxies(nowMs);
+    if (this.#proxies.has(name) || this.#proxies.size < PROXIES_MAX)
+      this.#proxies.set(name, { atMs: nowMs, waiting });
   }
 
   /** The oldest makes room: every pod that goes may leave a last report behind, and they must not pile up. */
@@ -99,6 +110,12 @@ export class FunctionActivity {
   runningNow(): number {
     let sum = 0;
     for (const { runningNow } of this.pods.values()) sum += runningNow;
+    return sum;
+  }
+
+  jobsNow(): number {
+    let sum = 0;
+    for (const { jobs } of this.pods.values()) sum += jobs;
     return sum;
   }
 

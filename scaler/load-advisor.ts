@@ -47,6 +47,8 @@ export interface SeenLoad {
 export interface JobLoad {
   /** Jobs in nobody's hands; undefined: never read. */
   readonly ready: number | undefined;
+  /** All that are not finished. */
+  readonly total: number;
   readonly perSecond: number | undefined;
 }
 
@@ -191,9 +193,17 @@ export function measure(activity: FunctionActivity, jobs: JobLoad, nowMs: number
   return {
     concurrency: load ? load.running + waiting : waiting > 0 ? waiting : undefined,
     rps: load?.startedPerSecond,
-    queue: jobs.ready,
+    queue: jobs.ready === undefined ? undefined : queued(jobs.ready, jobs.total, activity.jobsNow()),
     messageRate: jobs.perSecond,
   };
+}
+
+/**
+ * JetStream is asked once a second, sidecars tell within it: a job that a pod has just taken is in both, and one job
+ * would want two pods. Of all jobs no more can wait than are not running.
+ */
+function queued(ready: number, total: number, running: number): number {
+  return Math.min(ready, Math.max(0, total - running));
 }
 
 /** Without JetStream there are no jobs, and the default rule goes by concurrency alone. */

@@ -82,6 +82,7 @@ export class Load {
       queries: this.#queries,
       jobsOf: (key) => ({
         ready: this.jobs.isFresh ? (this.jobs.depthOf(key)?.ready ?? 0) : undefined,
+        total: this.jobs.depthOf(key)?.total ?? 0,
         perSecond: this.jobs.rateOf(key),
       }),
     });

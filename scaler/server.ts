@@ -90,11 +90,17 @@ async function wake(ctx: Koa.Context & { params: Record<string, string> }, deps:
     ctx.body = { error: 'bad-request', message: `waiting is ${JSON.stringify(text)}; use a whole number` };
     return;
   }
-  const isKnown = deps.wake(id, Number(text), `http ${ctx.ip}`);
+  const isKnown = deps.wake(id, Number(text), senderOf(ctx));
   const leader = deps.isLeader() || ctx.get(FORWARDED) ? undefined : deps.leaderUrl();
   const passedOn = leader === undefined ? undefined : await forward(leader, ctx.url);
   ctx.status = isKnown || passedOn === 204 ? 204 : 404;
   if (ctx.status === 404) ctx.body = unknown(id);
+}
+
+/** A proxy gives its name, the one that it has over NATS too. A stranger's may be any text: it is cut. */
+function senderOf(ctx: Koa.Context): string {
+  const from = ctx.query['from'];
+  return typeof from === 'string' && from !== '' ? from.slice(0, 253) : `http ${ctx.ip}`;
 }
 
 async function forward(leader: string, path: string): Promise<number | undefined> {

@@ -140,7 +140,8 @@ function buildVoice(config: SidecarConfig, nats: NatsLink, core: Core, port: () 
   const pod = config['pod-name'];
   const { stats, admission, id } = core;
   const { breaker } = admission;
-  const reporter = new Reporter({ pod, subject: functionSubject('activity', id), nats, breaker, stats });
+  const subject = functionSubject('activity', id);
+  const reporter = new Reporter({ pod, subject, nats, breaker, stats, jobs: () => admission.jobs });
   const self = () => ({ pod, ip: config['pod-ip'], port: port() });
   return { reporter, announcer: new Announcer(nats, functionSubject('ready', id), self) };
 }

@@ -17,6 +17,8 @@ export interface ReportOptions {
   readonly nats: NatsLink;
   readonly breaker: Breaker;
   readonly stats: Stats;
+  /** Jobs that run. */
+  readonly jobs: () => number;
 }
 
 export class Reporter {
@@ -72,7 +74,7 @@ export class Reporter {
   }
 
   #read(): ActivityMessage {
-    const { pod, breaker, stats } = this.#options;
+    const { pod, breaker, stats, jobs } = this.#options;
     const { average, windowMs } = breaker.readWindow();
     return {
       source: 'sidecar',
@@ -83,6 +85,7 @@ export class Reporter {
       ...stats.readWindow(),
       windowMs,
       limit: breaker.limit,
+      jobs: jobs(),
     };
   }
 

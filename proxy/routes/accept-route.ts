@@ -86,9 +86,12 @@ async function takeJob(
   }
 }
 
-/** The scaler sees the queue within a tick; a function at zero should not wait for that. */
+/**
+ * The scaler sees the queue within a tick; a function at zero should not wait for that. It counts the job itself
+ * there, so the wake tells of callers alone.
+ */
 export function wakeIfAsleep(entry: FunctionEntry, wake: Wake): void {
-  if (entry.pods.ready.length === 0) wake(entry.id, Math.max(1, entry.throttler.waiting));
+  if (entry.pods.ready.length === 0) wake(entry.id, entry.throttler.waiting);
 }
 
 function answer(res: ServerResponse, status: number, { name }: FunctionTarget, id: string): void {

@@ -6,8 +6,8 @@ import type { FunctionLookup } from '../function-lookup.ts';
 import type { Wake } from '../wake.ts';
 
 export function addWakeRoutes(router: Router, deps: { lookup: FunctionLookup; wake: Wake }): void {
-  // At least one: a wake for nobody would be a contradiction to whoever sizes it.
-  const wake = (entry: FunctionEntry): void => deps.wake(entry.id, Math.max(1, entry.throttler.waiting));
+  // With nobody waiting it is a wake of ReplicasAtStart: who asks for it is no caller.
+  const wake = (entry: FunctionEntry): void => deps.wake(entry.id, entry.throttler.waiting);
   const wakeOne = (ctx: RouterContext): void => {
     wake(deps.lookup.forFunction(ctx.req, ctx.params['name'] ?? ''));
     ctx.status = 204;

@@ -30,7 +30,8 @@ test('each message survives the round trip, unknown fields aside', () => {
     waiting: 4,
   });
   assert.deepEqual(decodeActivity(bytes({ ...activity, later: true })), activity);
-  assert.deepEqual(decodeActivity(encodeMessage({ ...activity, limit: 5 })), { ...activity, limit: 5 });
+  const told = { ...activity, limit: 5, jobs: 2 };
+  assert.deepEqual(decodeActivity(encodeMessage(told)), told);
   const ready = { pod: 'p', ip: '127.16.1.1', port: 15080, state: 'draining' } as const;
   assert.deepEqual(decodeReady(encodeMessage(ready)), ready);
   const share = { limit: 10, shares: { a: 5, b: 5 } };

@@ -76,7 +76,7 @@ test('NATS is gone: warm calls go on, a wake goes to the scaler’s HTTP, and me
     assert.equal((await callUrl(`${t.url}/function/warm/`)).status, 200);
     const call = callUrl(`${t.url}/function/cold.one/`);
     await waitFor(() => wakes.length >= 2, { what: 'the scaler is asked, and again' });
-    assert.equal(wakes[0], 'POST /wake/default/cold.one?waiting=1');
+    assert.equal(wakes[0], 'POST /wake/default/cold.one?waiting=1&from=proxy');
     const pod = await t.addPod('cold.one', { name: 'p', isReady: false });
     await t.nats.restart();
     await waitFor(

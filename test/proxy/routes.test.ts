@@ -155,6 +155,7 @@ test('wake-function and wake-functions ask for what the caller may see, and answ
   assert.equal((await callUrl(`${t.url}/wake-function/a`, { method: 'POST' })).status, 204);
   assert.equal((await callUrl(`${t.url}/wake-functions`, { method: 'POST' })).status, 204);
   await waitFor(() => a?.length === 3 && b?.length === 1, { what: 'a three times, b once' });
+  assert.deepEqual([...new Set(a?.map(({ waiting }) => waiting))], [0], 'who wakes waits for nothing');
   assert.deepEqual(secret, []);
   assert.equal((await callUrl(`${t.url}/wake-functions`)).status, 405);
 });

@@ -4,7 +4,7 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { functionSubject } from '../../common/subjects.ts';
-import { decodeShare } from '../../common/messages.ts';
+import { decodeShare, encodeMessage } from '../../common/messages.ts';
 import { writeKubeconfig } from '../helpers/kubectl.ts';
 import { isFasterThan, waitFor } from '../helpers/wait.ts';
 import { TestCluster } from './support/test-cluster.ts';
@@ -100,6 +100,23 @@ test('without NATS a wake over HTTP to a follower reaches the leader at once', a
   assert.equal(missing.status, 404);
   assert.equal(((await missing.json()) as { error: string }).error, 'unknown-function');
   assert.equal((await wake('/wake/default/fn?waiting=many')).status, 400);
+});
+
+test('a proxy that wakes over HTTP through several scalers, and over NATS, counts its callers once', async (t) => {
+  const cluster = await TestCluster.start((release) => t.after(release));
+  await cluster.fn('fn', { 'SlimFaas/NumberParallelRequest': '30' });
+  const leader = await cluster.scaler({ tick: 60 });
+  const follower = await cluster.scaler({ tick: 60, 'pod-name': 'follower' }, { leads: false });
+  const path = '/wake/default/fn?waiting=7&from=proxy-1';
+  for (const { url } of [leader, follower])
+    assert.equal((await fetch(`${url}${path}`, { method: 'POST' })).status, 204);
+  const message = encodeMessage({ from: 'proxy-1', waiting: 7 });
+  cluster.link.publish(functionSubject('wake', { namespace: 'default', name: 'fn' }), message);
+  await cluster.link.connection?.flush();
+  const view = (await (await fetch(`${leader.url}/functions/default/fn`)).json()) as {
+    facts: { waiting: number };
+  };
+  assert.equal(view.facts.waiting, 7);
 });
 
 test('shares are published by the leader only, and sum to the limit', async (t) => {

@@ -117,7 +117,7 @@ test('new annotations hold at once', async () => {
 
 test('what is measured: unknown is not zero, and who waits is known before anybody reports', () => {
   const activity = new FunctionActivity();
-  const jobs = { ready: undefined, perSecond: undefined };
+  const jobs = { ready: undefined, total: 0, perSecond: undefined };
   assert.deepEqual(measure(activity, jobs, 0), {
     concurrency: undefined,
     rps: undefined,
@@ -137,7 +137,7 @@ test('what is measured: unknown is not zero, and who waits is known before anybo
     windowMs: 500,
   };
   activity.onReport({ source: 'sidecar', ...report }, 0);
-  const load = measure(activity, { ready: 3, perSecond: 1 }, 0);
+  const load = measure(activity, { ready: 3, total: 3, perSecond: 1 }, 0);
   assert.deepEqual(load, { concurrency: 10.5, rps: 8, queue: 3, messageRate: 1 });
 });
 

@@ -1,6 +1,7 @@
 /** What a wake leaves behind for the windows and policies of the minutes after it, and who may carry it out. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { FunctionActivity } from '../../scaler/activity.ts';
 import { Sim } from './support/sim.ts';
 
 const PARALLEL = {
@@ -131,4 +132,31 @@ test('a WakeUp is one call at its time, also where the idle timeout is 0', async
   assert.deepEqual(sim.patches, []);
   await sim.pass(2);
   assert.equal(sim.patches[0], 'fn 0→1 wake');
+});
+
+test('a job at zero is counted once: one pod where a pod takes one, and as many as there are jobs', async () => {
+  for (const jobs of [1, 3]) {
+    const sim = new Sim();
+    sim.fn('fn', 0, { 'SlimFaas/NumberParallelRequestPerPod': '1', 'SlimFaas/NumberParallelRequest': '5' });
+    // What the proxy says of each post, before the scaler has looked into the queue and after.
+    for (let i = 0; i < jobs; i++) await sim.wake('fn', 0);
+    assert.equal(sim.replicas('fn'), 1);
+    sim.jobs.set('default/fn', jobs);
+    await sim.wake('fn', 0);
+    await sim.pass(2);
+    assert.equal(sim.replicas('fn'), jobs);
+    // The first pod has taken a job, and says so before Kubernetes calls it ready.
+    sim.pod('fn', 'p', { isReady: false });
+    sim.report('fn', 'p', { runningNow: 1, running: 1, started: 1, jobs: 1 });
+    await sim.pass(2, () => sim.report('fn', 'p', { runningNow: 1, running: 1, jobs: 1 }));
+    assert.equal(sim.replicas('fn'), jobs);
+  }
+});
+
+test('strangers who say any number of names take no more memory than the bound', () => {
+  const activity = new FunctionActivity();
+  for (let i = 0; i < 5_000; i++) activity.onWake({ from: `stranger-${i}`, waiting: 1 }, 1_000);
+  assert.equal(activity.waitingInProxies(1_000), 200);
+  activity.onWake({ from: 'proxy', waiting: 7 }, 5_000);
+  assert.equal(activity.waitingInProxies(5_000), 7, 'who fell silent makes room');
 });

@@ -52,6 +52,7 @@ test('a function at zero is woken, and its first pod gets the event from its que
   const wakes = collectWakes(t.proxy, 'mail');
   assert.equal((await t.publish('paid/late', { body: 'kept' })).status, 204);
   await waitFor(() => wakes.length > 0, { what: 'a wake' });
+  assert.equal(wakes[0]?.waiting, 0, 'it is in the queue, and counted there');
   assert.equal(await t.depth(), 1);
   await t.addPod('mail', app.port, 'paid');
   const got = await waitFor(() => app.requests[0], { what: 'the event arrives' });

@@ -24,6 +24,8 @@ test('201 with an unguessable id and the place of the job; the function at zero 
   assert.match(id, /^[0-9a-f]{32}1$/);
   assert.equal(answer.headers['location'], `/async-function-job/fib/${id}`);
   await waitFor(() => wakes.length > 0, { what: 'a wake' });
+  // The scaler counts the job in its queue; as a caller too, it would be two, and get two pods.
+  assert.equal(wakes[0]?.waiting, 0);
   const [first, second] = await Promise.all([t.post('fib', '/'), t.post('fib', '/')]);
   assert.notEqual(elementIdOf(first).slice(0, 32), elementIdOf(second).slice(0, 32));
 });

@@ -73,7 +73,10 @@ export class Sim {
     });
     const advisor = createLoadAdvisor({
       ...(tuning ? { tuning } : {}),
-      jobsOf: (key) => ({ ready: this.jobs.get(key) ?? 0, perSecond: undefined }),
+      jobsOf: (key) => {
+        const total = this.jobs.get(key) ?? 0;
+        return { ready: total, total, perSecond: undefined };
+      },
       queries: { valueOf: (query) => this.queries.get(query), faultOf: () => undefined },
     });
     this.reconciler.onNats(isConnected);

@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import { readDeadHistory } from '../../../common/jobs/dead.ts';
 import { storeBody } from '../../../common/jobs/body-store.ts';
 import { encodeState } from '../../../common/jobs/state.ts';
+import { decodeActivity, type ActivityMessage } from '../../../common/messages.ts';
 import { BODIES_STREAM, JOBS_STREAM } from '../../../common/jobs/streams.ts';
 import { functionSubject, resultSubject } from '../../../common/subjects.ts';
 import { waitFor } from '../../helpers/wait.ts';
@@ -32,6 +33,24 @@ describe('jobs in a sidecar', () => {
     assert.equal(request?.header('slimfaas-try-number'), '0');
     assert.equal(request?.header('slimfaas-last-try'), 'false');
     await waitFor(async () => (await world.depth()) === 0, { what: 'the job has left the queue' });
+  });
+
+  it('a report says how many of what runs are jobs, so that the scaler does not count one in two places', async () => {
+    await using world = await startJobWorld();
+    const held: (() => void)[] = [];
+    await using app = await new Recorder((_req, res) => void held.push(() => res.end())).listen();
+    await world.sidecar(app.port);
+    const heard: ActivityMessage[] = [];
+    world.jetstream.link.subscribe(functionSubject('activity', FN), (_subject, data) => {
+      heard.push(decodeActivity(data));
+    });
+    await world.publish();
+    const busy = await waitFor(() => heard.find(({ runningNow }) => runningNow > 0), { what: 'a report' });
+    assert.deepEqual([busy.runningNow, busy.jobs], [1, 1]);
+    for (const end of held) end();
+    await waitFor(() => heard.some(({ finished, jobs }) => finished === 1 && jobs === 0), {
+      what: 'it is over',
+    });
   });
 
   it('behaviour 28: 500 three times, then 200: tries after the policy delays, one result', async () => {
