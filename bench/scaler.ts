@@ -59,7 +59,7 @@ export const bench: Bench = {
 function createReconciler(run: (pass: () => Slice) => void, onPatch: (name: string) => void): Reconciler {
   const advisor = createLoadAdvisor({
     jobsOf: () => ({ ready: 0, total: 0, perSecond: undefined }),
-    queries: { valueOf: () => undefined, faultOf: () => undefined },
+    queries: { resultOf: () => ({ kind: 'no-data' }), faultOf: () => undefined },
   });
   const reconciler = new Reconciler({
     run,

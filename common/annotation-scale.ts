@@ -56,8 +56,10 @@ export function readScale(text: string, report: ReportFault): ScaleSpec | undefi
   };
 }
 
+const TRIGGER = ['MetricType', 'MetricName', 'Query', 'Threshold', 'ActivationThreshold'] as const;
+
 function readTrigger(part: JsonPart): ScaleTrigger | undefined {
-  const f = fields(part, ['MetricType', 'MetricName', 'Query', 'Threshold'], 'trigger ignored');
+  const f = fields(part, TRIGGER, 'trigger ignored');
   const metricName = textOr(f.MetricName, '');
   const query = textOr(f.Query, '');
   const threshold = numberOr(f.Threshold, { min: 0, isAbove: true }, undefined, 'trigger ignored');
@@ -70,7 +72,17 @@ function readTrigger(part: JsonPart): ScaleTrigger | undefined {
     return undefined;
   }
   const metricType = wordOr(f.MetricType, ['AverageValue', 'Value'], 'AverageValue');
-  return { metricType, metricName, query, threshold };
+  const activationThreshold = readActivation(f.ActivationThreshold, query);
+  return { metricType, metricName, query, threshold, activationThreshold };
+}
+
+/** Calls and jobs, which the built-in metrics count, keep a function up by themselves. */
+function readActivation(part: JsonPart | undefined, query: string): number {
+  if (part !== undefined && query === '') {
+    reject(part, 'ActivationThreshold beside a Query', '0');
+    return 0;
+  }
+  return numberOr(part, { min: 0 }, 0);
 }
 
 function readDirection(part: JsonPart | undefined, fallback: ScaleDirection): ScaleDirection {

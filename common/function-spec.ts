@@ -46,6 +46,8 @@ export interface ScaleTrigger {
   readonly metricName: string;
   readonly query: string;
   readonly threshold: number;
+  /** A query's value above it keeps the function up. */
+  readonly activationThreshold: number;
 }
 
 export interface ScalePolicy {

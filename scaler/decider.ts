@@ -20,7 +20,7 @@ export interface DeciderOptions {
   readonly seen: Seen;
   readonly effects: Pick<ReconcileEffects, 'onDecision'>;
   readonly advisor: () => LoadAdvisor;
-  readonly faults: Pick<FaultTeller, 'tell'>;
+  readonly faults: Pick<FaultTeller, 'tell' | 'tellOf'>;
   readonly act: Actuator['act'];
   readonly onFailed: OnFailedObject;
   readonly now: () => number;
@@ -52,6 +52,8 @@ export class Decider {
       this.#advise(workload, fn, nowMs);
       this.#decide(workload, fn, finder, nowMs);
     });
+    // What queries say changes by time alone.
+    if (fn.spec.scale) this.#options.faults.tellOf(workload);
   }
 
   /** The function, then what it depends on, so that all patches leave at once. */
@@ -95,7 +97,7 @@ export class Decider {
       const { kind, uid, id } = workload;
       this.#options.onFailed(`decision/${kind}`, { metadata: { ...id, uid } }, error);
     }
-    if (state.failure !== before) this.#options.faults.tell();
+    if (state.failure !== before) this.#options.faults.tellOf(workload);
   }
 
   #decide(workload: Workload, fn: FunctionInfo, finder: FactFinder, nowMs: number): void {
@@ -113,9 +115,13 @@ export class Decider {
   #advise(workload: Workload, fn: FunctionInfo, nowMs: number): void {
     const state = this.#seen.state(workload.key, nowMs);
     state.advice = undefined;
+    state.triggers = {};
     if (workload.replicas === 0 || !mayGrow(fn.spec)) return;
-    const seen = { activity: state.activity, readyPods: readyPods(workload, this.#seen), nowMs };
-    const advice = this.#options.advisor().advise(workload, fn, seen);
-    state.advice = advice && { ...advice, atReplicas: workload.replicas };
+    const { activity, hasPast } = state;
+    const seen = { activity, hasPast, readyPods: readyPods(workload, this.#seen), nowMs };
+    const { load, triggers } = this.#options.advisor().advise(workload, fn, seen);
+    state.advice = load && { ...load, atReplicas: workload.replicas };
+    state.triggers = triggers;
+    if (triggers.active !== undefined) state.triggeredAtMs = nowMs;
   }
 }

@@ -5,6 +5,7 @@
 import type { FunctionInfo } from '../common/function-spec.ts';
 import { functionKey } from '../common/subjects.ts';
 import { buildGraph, MAX_DEPENDENCIES, type DependencyGraph } from './decide/dependencies.ts';
+import { invalid, type Fault } from './faults.ts';
 import type { Workload } from './kube-objects.ts';
 import type { World } from './world.ts';
 
@@ -46,7 +47,7 @@ export class DependencyIndex {
   }
 
   /** In words for the user: names that do not exist, and cycles, each told by the function it begins with. */
-  faultsOf(workload: Workload, fn: FunctionInfo): string[] {
+  faultsOf(workload: Workload, fn: FunctionInfo): Fault[] {
     const faults: string[] = [];
     for (const name of fn.spec.dependsOn)
       if (resolveDependency(name, fn.id.namespace, this.#world) === undefined)
@@ -61,7 +62,7 @@ export class DependencyIndex {
       faults.push(
         `SlimFaas/DependsOn: at most ${MAX_DEPENDENCIES} dependencies, those of dependencies counted; ${dropped} names are ignored`,
       );
-    return faults;
+    return faults.map(invalid);
   }
 }
 

@@ -8,6 +8,7 @@ import type { NatsLink } from '../common/nats.ts';
 import { functionSubject, type FunctionId } from '../common/subjects.ts';
 import type { Decision } from './decide/types.ts';
 import { createEventSink } from './events.ts';
+import type { OnFaults } from './faults.ts';
 import type { KubeWriter, ScaleOutcome, ScaleRequest } from './kube.ts';
 import type { Workload } from './kube-objects.ts';
 import type { ScalerMetrics } from './metrics.ts';
@@ -20,8 +21,8 @@ export interface ReconcileEffects {
   readonly onDecision: (workload: Workload, decision: Decision) => void;
   /** A replica count was changed; `wakeMs`: since the wake that caused it arrived. */
   readonly onScaled: (workload: Workload, decision: Decision, wakeMs: number | undefined) => void;
-  /** Faults of annotations and dependencies, whenever they may have changed. */
-  readonly onFaults: (workload: Workload, faults: readonly string[]) => void;
+  /** All that is wrong with a function, whenever it has changed. */
+  readonly onFaults: OnFaults;
 }
 
 export interface EffectDeps {
@@ -53,9 +54,9 @@ export function createEffects({ writer, nats, metrics, isLeader, now, log }: Eff
     },
     onFaults(workload, faults) {
       if (!isLeader()) return;
-      for (const message of faults) {
+      for (const { reason, message } of faults) {
         log.warn({ function: workload.key }, message);
-        events.emit(workload, { type: 'Warning', reason: 'InvalidAnnotation', message });
+        events.emit(workload, { type: 'Warning', reason, message });
       }
     },
   };

@@ -68,6 +68,7 @@ export class FactFinder {
         state.lastSetByOthersMs,
         schedule?.lastWakeUpMs ?? 0,
         this.#coldStartClock(state, troubles.length > 0),
+        state.triggeredAtMs,
       ),
       idleTimeoutSeconds: schedule?.idleTimeoutSeconds ?? fn.spec.idleTimeoutSeconds,
       awakeDependents: this.#awakeDependents(workload),
@@ -75,6 +76,7 @@ export class FactFinder {
       blind: this.#blindness(workload, state),
       setByOthers: this.#standing(state, fn)?.replicas,
       load: state.advice?.atReplicas === workload.replicas ? state.advice : undefined,
+      triggers: workload.replicas > 0 ? state.triggers : {},
     };
   }
 

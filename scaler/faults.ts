@@ -1,13 +1,19 @@
 /**
- * Says what is wrong in users' annotations, once for each state of them: any change of any function may make or
- * mend a fault (a dependency that appears, a cycle), so all are looked at, and only what has changed is told.
+ * Says what is wrong with a function, once for each state of it: any change of any function may make or mend a fault (a
+ * dependency that appears, a cycle), so all are looked at then, and only what has changed is told.
  */
 import type { FunctionInfo } from '../common/function-spec.ts';
 import type { Workload } from './kube-objects.ts';
 import type { World } from './world.ts';
 
-export type MoreFaults = (workload: Workload, fn: FunctionInfo) => readonly string[];
-export type OnFaults = (workload: Workload, faults: readonly string[]) => void;
+export interface Fault {
+  /** Of the Kubernetes Event that tells it. */
+  readonly reason: 'InvalidAnnotation' | 'TriggerWithoutData' | 'NotDecided';
+  readonly message: string;
+}
+
+export type MoreFaults = (workload: Workload, fn: FunctionInfo) => readonly Fault[];
+export type OnFaults = (workload: Workload, faults: readonly Fault[]) => void;
 
 export class FaultTeller {
   readonly #world: World;
@@ -23,21 +29,29 @@ export class FaultTeller {
     this.#more = more;
   }
 
-  of(workload: Workload, fn: FunctionInfo): readonly string[] {
-    const written = fn.faults.map((f) => `${f.annotation}: ${f.problem}; in force: ${f.inForce}`);
+  of(workload: Workload, fn: FunctionInfo): readonly Fault[] {
+    const written = fn.faults.map((f) => invalid(`${f.annotation}: ${f.problem}; in force: ${f.inForce}`));
     return [...written, ...this.#more(workload, fn)];
   }
 
   tell(): void {
-    const told = new Map<string, string>();
-    for (const workload of this.#world.workloads()) {
-      if (!workload.fn) continue;
-      const faults = this.of(workload, workload.fn);
-      const text = faults.join('\n');
-      if (text !== '') told.set(workload.key, text);
-      if ((this.#told.get(workload.key) ?? '') !== text) this.#onFaults(workload, faults);
-    }
-    this.#told = told;
+    const before = this.#told;
+    this.#told = new Map();
+    for (const workload of this.#world.workloads()) this.#tell(workload, before.get(workload.key));
+  }
+
+  /** What changed concerns this one alone. */
+  tellOf(workload: Workload): void {
+    this.#tell(workload, this.#told.get(workload.key));
+  }
+
+  #tell(workload: Workload, before = ''): void {
+    if (!workload.fn) return;
+    const faults = this.of(workload, workload.fn);
+    const text = faults.map(({ message }) => message).join('\n');
+    if (text === '') this.#told.delete(workload.key);
+    else this.#told.set(workload.key, text);
+    if (before !== text) this.#onFaults(workload, faults);
   }
 
   /** For a new leader: the former one's Events may have been its last. */
@@ -45,4 +59,9 @@ export class FaultTeller {
     this.#told.clear();
     this.tell();
   }
+}
+
+/** As it is written, it cannot be used. */
+export function invalid(message: string): Fault {
+  return { reason: 'InvalidAnnotation', message };
 }

@@ -7,7 +7,7 @@ import type { FlagTable, FlagValues } from '../common/flags.ts';
 import { UsageError } from '../common/errors.ts';
 import type { JobSettings } from '../common/jobs/streams.ts';
 import { LOG_LEVEL_FLAG } from '../common/log.ts';
-import { DEFAULT_TUNING, type Tuning } from './decide/tuning.ts';
+import { loadFlags } from './load-flags.ts';
 import { SERIES_LIMITS, type SeriesStoreOptions } from './promql/series.ts';
 
 export const scalerFlags = {
@@ -25,46 +25,7 @@ export const scalerFlags = {
     group: 'Scaling',
     describe: 'seconds between decisions; wakes never wait for it',
   },
-  'stable-window': {
-    type: 'number',
-    default: DEFAULT_TUNING.stableWindowMs / 1_000,
-    min: 6,
-    max: 3_600,
-    group: 'Load',
-    describe: 'seconds over which load is averaged, and for which nothing goes down after a panic',
-  },
-  'panic-window': {
-    type: 'number',
-    default: DEFAULT_TUNING.panicWindowMs / 1_000,
-    min: 1,
-    max: 3_600,
-    group: 'Load',
-    describe: 'seconds of the short window, in which a burst shows; at most --stable-window',
-  },
-  'panic-threshold': {
-    type: 'number',
-    default: DEFAULT_TUNING.panicThreshold,
-    min: 1.1,
-    max: 10,
-    group: 'Load',
-    describe: 'panic when the short window wants this many times the ready pods',
-  },
-  'target-utilization': {
-    type: 'number',
-    default: DEFAULT_TUNING.targetUtilization,
-    min: 0.01,
-    max: 1,
-    group: 'Load',
-    describe: 'how full a pod should be where NumberParallelRequest is set and SlimFaas/Scale is not',
-  },
-  tolerance: {
-    type: 'number',
-    default: DEFAULT_TUNING.tolerance,
-    min: 0,
-    max: 1,
-    group: 'Load',
-    describe: 'how far a trigger of type Value may be off its threshold before anything changes',
-  },
+  ...loadFlags,
   'prometheus-url': {
     type: 'string',
     default: '',
@@ -236,20 +197,6 @@ export const scalerFlags = {
 } as const satisfies FlagTable;
 
 export type ScalerConfig = FlagValues<typeof scalerFlags>;
-
-/** @throws UsageError where the short window would be the longer one */
-export function tuningOf(config: ScalerConfig): Tuning {
-  const [stable, panic] = [config['stable-window'], config['panic-window']];
-  if (panic > stable)
-    throw new UsageError(`--panic-window must be at most --stable-window (${stable}), not ${panic}`);
-  return {
-    stableWindowMs: stable * 1_000,
-    panicWindowMs: panic * 1_000,
-    panicThreshold: config['panic-threshold'],
-    targetUtilization: config['target-utilization'],
-    tolerance: config.tolerance,
-  };
-}
 
 export interface LeaseTimes {
   readonly durationMs: number;

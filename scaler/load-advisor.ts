@@ -4,31 +4,42 @@
  * scaler begins with the replicas that it finds, as its first recommendation.
  */
 import type { FunctionInfo, FunctionSpec, ScaleTrigger } from '../common/function-spec.ts';
+import { functionKey } from '../common/subjects.ts';
 import type { FunctionActivity } from './activity.ts';
 import { applyBehavior, NO_HISTORY, recordChange, type BehaviorHistory } from './decide/behavior.ts';
 import { mostReplicas } from './decide/bounds.ts';
 import { createLoadWindow, type LoadWindow } from './decide/load-window.ts';
 import { CALM, panicStep, type PanicState } from './decide/panic-window.ts';
+import { TriggerAnswers, type TriggerResult } from './decide/trigger-answers.ts';
 import {
-  builtInValue,
-  CONCURRENCY_AND_QUEUE,
   effectiveScale,
   recommend,
-  type BuiltInLoad,
+  replicasFor,
   type EffectiveScale,
   type Recommendation,
+  type TriggerReading,
 } from './decide/triggers.ts';
 import { DEFAULT_TUNING, type Tuning } from './decide/tuning.ts';
-import type { LoadAdvice } from './decide/types.ts';
+import type { LoadAdvice, TriggerUse } from './decide/types.ts';
+import type { Fault } from './faults.ts';
 import type { Workload } from './kube-objects.ts';
+import { measure, valueOfMetric, type JobLoad } from './measure.ts';
+
+/** What a function's triggers say. */
+export interface Advice {
+  readonly load: LoadAdvice | undefined;
+  readonly triggers: TriggerUse;
+}
 
 /** What a function's triggers advise, asked once a tick. */
 export interface LoadAdvisor {
-  advise(workload: Workload, fn: FunctionInfo, seen: SeenLoad): LoadAdvice | undefined;
+  advise(workload: Workload, fn: FunctionInfo, seen: SeenLoad): Advice;
+  /** What the former leader's triggers answered, nobody here knows. */
+  onLeading(nowMs: number): void;
   onScaled(key: string, change: ScaleChange, nowMs: number): void;
   forget(key: string): void;
-  /** Triggers that cannot work as written. */
-  faultsOf(fn: FunctionInfo): readonly string[];
+  /** Triggers that cannot work as written, or have nothing to say. */
+  faultsOf(fn: FunctionInfo): readonly Fault[];
 }
 
 export interface ScaleChange {
@@ -41,20 +52,15 @@ export interface ScaleChange {
 export interface SeenLoad {
   readonly activity: FunctionActivity;
   readonly readyPods: number;
+  /** It was up when this process first saw it: it may be in the middle of work that only a trigger shows. */
+  readonly hasPast: boolean;
   readonly nowMs: number;
 }
 
-export interface JobLoad {
-  /** Jobs in nobody's hands; undefined: never read. */
-  readonly ready: number | undefined;
-  /** All that are not finished. */
-  readonly total: number;
-  readonly perSecond: number | undefined;
-}
-
 export interface QueryValues {
-  /** The query's last value; undefined without valid data, and from a query that cannot work. */
-  valueOf(query: string, intervalMs: number, nowMs: number): number | undefined;
+  /** The query's last answer. */
+  resultOf(query: string, intervalMs: number, nowMs: number): TriggerResult;
+  /** What is wrong with its text. */
   faultOf(query: string): string | undefined;
 }
 
@@ -69,6 +75,7 @@ interface Memory {
   readonly scale: EffectiveScale;
   /** By the metric's name; only for those that a trigger asks for. */
   readonly windows: ReadonlyMap<string, LoadWindow>;
+  answers: TriggerAnswers;
   panic: PanicState;
   history: BehaviorHistory;
 }
@@ -76,6 +83,10 @@ interface Memory {
 export function createLoadAdvisor(options: LoadAdvisorOptions): LoadAdvisor {
   return new Advisor(options);
 }
+
+/** A pod's series are there after its first scrape, its rates after the second. */
+const START_INTERVALS = 3;
+const START_MS = 15_000;
 
 class Advisor implements LoadAdvisor {
   readonly #options: LoadAdvisorOptions;
@@ -87,29 +98,46 @@ class Advisor implements LoadAdvisor {
     this.#tuning = options.tuning ?? DEFAULT_TUNING;
   }
 
-  advise(workload: Workload, fn: FunctionInfo, seen: SeenLoad): LoadAdvice | undefined {
-    const memory = this.#memory(workload.key, fn.spec);
-    const { triggers, scaleUp, scaleDown } = memory.scale;
-    if (triggers.length === 0) return undefined;
-    const { nowMs, activity, readyPods } = seen;
+  advise(workload: Workload, fn: FunctionInfo, seen: SeenLoad): Advice {
+    const { nowMs, activity } = seen;
+    const memory = this.#memory(workload.key, fn.spec, seen);
+    if (memory.scale.triggers.length === 0) return { load: undefined, triggers: {} };
     const load = measure(activity, this.#options.jobsOf(workload.key), nowMs);
     for (const [name, window] of memory.windows) window.record(valueOfMetric(name, load), nowMs);
+    this.#ask(memory, workload.replicas, nowMs);
+    return { load: this.#loadOf(workload.replicas, memory, seen), triggers: useOf(memory, nowMs) };
+  }
 
-    const current = workload.replicas;
-    const over = (windowMs: number, which: readonly ScaleTrigger[]) =>
-      recommend(
-        which.map((trigger) => ({ trigger, value: this.#valueOf(trigger, memory, { windowMs, nowMs }) })),
-        current,
-        this.#tuning.tolerance,
-      );
-    const stable = over(this.#tuning.stableWindowMs, triggers);
-    const panic = over(this.#tuning.panicWindowMs, triggers.filter(canPanic));
+  #ask({ scale, answers, windows, spec }: Memory, current: number, nowMs: number): void {
+    const { stableWindowMs, tolerance } = this.#tuning;
+    const intervalMs = spec.scale?.scrapeIntervalMs ?? 0;
+    for (const trigger of scale.triggers) {
+      const { query, metricName } = trigger;
+      const result =
+        query === ''
+          ? asResult(windows.get(metricName)?.average(stableWindowMs, nowMs))
+          : this.#options.queries.resultOf(query, intervalMs, nowMs);
+      const value = result.kind === 'value' ? result.value : undefined;
+      answers.note(trigger, result, replicasFor({ trigger, value }, current, tolerance), nowMs);
+    }
+  }
+
+  #loadOf(current: number, memory: Memory, { nowMs, readyPods }: SeenLoad): LoadAdvice | undefined {
+    const { scale, answers, windows, spec } = memory;
+    const { panicWindowMs, tolerance } = this.#tuning;
+    const stable = recommend(readingsOf(scale.triggers, answers, nowMs), current, tolerance);
+    const inBurst = scale.triggers.filter(canPanic).map((trigger) => ({
+      trigger,
+      value: windows.get(trigger.metricName)?.average(panicWindowMs, nowMs),
+    }));
+    const panic = recommend(inBurst, current, tolerance);
     const wants = { stableReplicas: stable.replicas, panicReplicas: panic.replicas };
     const step = panicStep(memory.panic, { ...wants, readyReplicas: readyPods }, nowMs, this.#tuning);
     memory.panic = step.state;
     const desired = step.replicas;
     if (desired === undefined) return undefined;
-    const input = { current, desired, ...boundsOf(fn.spec, memory.scale), scaleUp, scaleDown };
+    const { scaleUp, scaleDown } = scale;
+    const input = { current, desired, ...boundsOf(spec, scale), scaleUp, scaleDown };
     const result = applyBehavior(input, memory.history, nowMs);
     memory.history = result.history;
     const lead = step.state.isPanicking ? panic : stable;
@@ -126,34 +154,51 @@ class Advisor implements LoadAdvisor {
     const memory = this.#memories.get(key);
     if (!memory) return;
     memory.history = isWake ? NO_HISTORY : recordChange(memory.history, change, nowMs);
-    if (isWake) memory.panic = CALM;
+    if (!isWake) return;
+    memory.panic = CALM;
+    memory.answers = this.#answers(memory.spec, { nowMs, hasPast: false });
+  }
+
+  onLeading(nowMs: number): void {
+    for (const memory of this.#memories.values())
+      memory.answers = this.#answers(memory.spec, { nowMs, hasPast: true });
   }
 
   forget(key: string): void {
     this.#memories.delete(key);
   }
 
-  faultsOf(fn: FunctionInfo): readonly string[] {
-    const faults: string[] = [];
-    for (const { query } of fn.spec.scale?.triggers ?? []) {
-      const fault = query === '' ? undefined : this.#options.queries.faultOf(query);
-      if (fault !== undefined)
-        faults.push(`SlimFaas/Scale: query ${JSON.stringify(query)}: ${fault}; in force: never scales down`);
+  faultsOf(fn: FunctionInfo): readonly Fault[] {
+    const answers = this.#memories.get(functionKey(fn.id))?.answers;
+    const kept = this.#tuning.keepAnswerMs / 1_000;
+    const faults: Fault[] = [];
+    for (const trigger of fn.spec.scale?.triggers ?? []) {
+      if (trigger.query === '') continue;
+      const written = this.#options.queries.faultOf(trigger.query);
+      const fault = written ?? answers?.faultOf(trigger);
+      if (fault === undefined) continue;
+      const reason = written === undefined ? 'TriggerWithoutData' : 'InvalidAnnotation';
+      const name = `SlimFaas/Scale: query ${JSON.stringify(trigger.query)}`;
+      faults.push({
+        reason,
+        message: `${name}: ${fault}; in force: its last answer for ${kept} s, then none`,
+      });
     }
     return faults;
   }
 
-  #valueOf(
-    trigger: ScaleTrigger,
-    memory: Memory,
-    at: { windowMs: number; nowMs: number },
-  ): number | undefined {
-    const intervalMs = memory.spec.scale?.scrapeIntervalMs ?? 0;
-    if (trigger.query !== '') return this.#options.queries.valueOf(trigger.query, intervalMs, at.nowMs);
-    return memory.windows.get(trigger.metricName)?.average(at.windowMs, at.nowMs);
+  #answers(spec: FunctionSpec, { nowMs, hasPast }: Pick<SeenLoad, 'nowMs' | 'hasPast'>): TriggerAnswers {
+    const startMs = (spec.scale?.scrapeIntervalMs ?? 0) * START_INTERVALS;
+    const { keepAnswerMs } = this.#tuning;
+    const awaitAnswerMs = hasPast ? keepAnswerMs : Math.min(startMs, keepAnswerMs);
+    return new TriggerAnswers(nowMs, {
+      keepAnswerMs,
+      awaitAnswerMs,
+      faultAfterMs: Math.max(startMs, START_MS),
+    });
   }
 
-  #memory(key: string, spec: FunctionSpec): Memory {
+  #memory(key: string, spec: FunctionSpec, seen: SeenLoad): Memory {
     const known = this.#memories.get(key);
     if (known?.spec === spec) return known;
     const { targetUtilization, stableWindowMs } = this.#tuning;
@@ -163,7 +208,8 @@ class Advisor implements LoadAdvisor {
       names.map((name) => [name, known?.windows.get(name) ?? createLoadWindow(stableWindowMs)]),
     );
     // New annotations decide at once on what was measured before; how fast it moved still counts.
-    const memory = { spec, scale, windows, panic: CALM, history: known?.history ?? NO_HISTORY };
+    const answers = this.#answers(spec, seen);
+    const memory = { spec, scale, windows, answers, panic: CALM, history: known?.history ?? NO_HISTORY };
     this.#memories.set(key, memory);
     return memory;
   }
@@ -183,39 +229,50 @@ function boundsOf(spec: FunctionSpec, scale: EffectiveScale): { min: number; max
   return { min, max: Math.max(min, Math.min(mostReplicas(spec), scale.replicaMax ?? Infinity)) };
 }
 
-/**
- * Callers that wait would run if they could. Before the first report of a sidecar they are all that is known:
- * a lower bound, which may raise the count; what lowers it is checked against missing data by the rules.
- */
-export function measure(activity: FunctionActivity, jobs: JobLoad, nowMs: number): BuiltInLoad {
-  const load = activity.load(nowMs);
-  const waiting = activity.waitingInProxies(nowMs) + activity.waitingInPods();
-  return {
-    concurrency: load ? load.running + waiting : waiting > 0 ? waiting : undefined,
-    rps: load?.startedPerSecond,
-    queue: jobs.ready === undefined ? undefined : queued(jobs.ready, jobs.total, activity.jobsNow()),
-    messageRate: jobs.perSecond,
-  };
+function asResult(value: number | undefined): TriggerResult {
+  return value === undefined ? { kind: 'no-data' } : { kind: 'value', value };
 }
 
-/**
- * JetStream is asked once a second, sidecars tell within it: a job that a pod has just taken is in both, and one job
- * would want two pods. Of all jobs no more can wait than are not running.
- */
-function queued(ready: number, total: number, running: number): number {
-  return Math.min(ready, Math.max(0, total - running));
+/** Without those that count no more. */
+function readingsOf(
+  triggers: readonly ScaleTrigger[],
+  answers: TriggerAnswers,
+  nowMs: number,
+): TriggerReading[] {
+  const readings: TriggerReading[] = [];
+  for (const trigger of triggers) {
+    const standing = answers.standing(trigger, nowMs);
+    if (standing.kind === 'answered') readings.push({ trigger, value: standing.answer.value });
+    else if (standing.kind === 'kept')
+      readings.push({ trigger, value: undefined, kept: standing.answer.replicas });
+    else if (standing.kind === 'awaited') readings.push({ trigger, value: undefined });
+  }
+  return readings;
 }
 
-/** Without JetStream there are no jobs, and the default rule goes by concurrency alone. */
-function valueOfMetric(name: string, load: BuiltInLoad): number | undefined {
-  if (name !== CONCURRENCY_AND_QUEUE) return builtInValue(name, load);
-  return builtInValue(name, { ...load, queue: load.queue ?? 0 });
+/** Only queries: what the built-in metrics count keeps a function up by itself. */
+function useOf({ scale, answers }: Memory, nowMs: number): TriggerUse {
+  const queries = scale.triggers.filter(({ query }) => query !== '');
+  for (const trigger of queries) {
+    const standing = answers.standing(trigger, nowMs);
+    if (standing.kind !== 'answered' && standing.kind !== 'kept') continue;
+    const { value } = standing.answer;
+    if (value <= trigger.activationThreshold) continue;
+    const old = standing.kind === 'kept' ? ' (its last answer)' : '';
+    return { active: `${nameOf(trigger)} is ${round(value)}, above ${trigger.activationThreshold}${old}` };
+  }
+  const awaited = queries.find((trigger) => answers.isAwaited(trigger, nowMs));
+  return awaited === undefined ? {} : { awaited: nameOf(awaited) };
+}
+
+function nameOf({ metricName, query }: ScaleTrigger): string {
+  return metricName || (query.length > 60 ? `${query.slice(0, 59)}…` : query);
 }
 
 function wording({ lead, isPartial }: Recommendation, desired: number): string {
   const missing = isPartial ? '; some triggers have no data' : '';
   if (lead?.value === undefined) return `wants ${desired}${missing}`;
-  const name = lead.trigger.metricName || 'query';
+  const name = nameOf(lead.trigger);
   const per = lead.trigger.metricType === 'AverageValue' ? 'a pod' : 'in all';
   return `${name} ${round(lead.value)} at ${lead.trigger.threshold} ${per} wants ${desired}${missing}`;
 }

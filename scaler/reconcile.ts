@@ -20,7 +20,7 @@ import type { FactFinder } from './facts.ts';
 import { podOf, workloadOf, ownerKeyOf, type Workload } from './kube-objects.ts';
 import type { V1Deployment, V1Pod, V1StatefulSet } from '../common/kube/client.ts';
 import type { OnFailedObject } from '../common/kube/watched.ts';
-import { FaultTeller } from './faults.ts';
+import { FaultTeller, type Fault } from './faults.ts';
 import type { LoadAdvisor } from './load-advisor.ts';
 import type { FunctionState } from './state.ts';
 import { Sharer } from './share-out.ts';
@@ -204,7 +204,9 @@ export class Reconciler {
 
   /** What stands for a while is told anew by the new leader; nothing else changes hands. */
   onLeading(): void {
-    this.#sharer.onLeading(this.#options.now());
+    const nowMs = this.#options.now();
+    this.#sharer.onLeading(nowMs);
+    this.#options.advisor().onLeading(nowMs);
     this.#faults.tellAgain();
     this.tick();
   }
@@ -222,15 +224,18 @@ export class Reconciler {
     return { facts, state, faults: this.faultsOf(workload, fn) };
   }
 
-  /** All in the user's annotations that cannot be used as written. */
-  faultsOf(workload: Workload, fn: FunctionInfo): readonly string[] {
+  /** All that is wrong with it. */
+  faultsOf(workload: Workload, fn: FunctionInfo): readonly Fault[] {
     this.#decider.refreshGraph();
     return this.#faults.of(workload, fn);
   }
 
-  #failureOf({ key, replicas }: Workload): string[] {
+  #failureOf({ key, replicas }: Workload): Fault[] {
     const failure = this.#seen.states.get(key)?.failure;
-    return failure === undefined ? [] : [`cannot be decided (${failure}); left at ${replicas} replicas`];
+    if (failure === undefined) return [];
+    return [
+      { reason: 'NotDecided', message: `cannot be decided (${failure}); left at ${replicas} replicas` },
+    ];
   }
 
   #decideNow(key: string, finder: FactFinder): void {

@@ -4,7 +4,7 @@
  */
 import type { FunctionSpec } from '../common/function-spec.ts';
 import { FunctionActivity } from './activity.ts';
-import type { Decision, Facts, LoadAdvice } from './decide/types.ts';
+import type { Decision, Facts, LoadAdvice, TriggerUse } from './decide/types.ts';
 import type { Pod } from './kube-objects.ts';
 import { createScheduleClock, type ScheduleState } from './schedule.ts';
 import type { Ledger } from './shares.ts';
@@ -53,6 +53,11 @@ export class FunctionState {
   /** Since when this process, not being the leader, has seen a wake that nobody acted upon. */
   wakeDueSinceMs: number | undefined;
   /** What the triggers said at the last tick, and at which count: it says nothing about another one. */
+  /** What the queries of triggers said at the last tick, and when one last said that there is work. */
+  triggers: TriggerUse = {};
+  triggeredAtMs = 0;
+  /** It was up when it was first seen, and has been since. */
+  hasPast = true;
   advice: (LoadAdvice & { readonly atReplicas: number }) | undefined;
   /** What is decided stands until then, if nothing is heard of it and nothing concerns all; see `steady.ts`. */
   steady: { readonly fromMs: number; readonly untilMs: number; readonly epoch: number } | undefined;
@@ -86,6 +91,7 @@ export class FunctionState {
   /** What has come true since the last look. */
   settle(replicas: number, readyPods: () => number, nowMs: number): void {
     if (replicas === 0) {
+      this.hasPast = false;
       this.coldStartSinceMs = undefined;
       return;
     }

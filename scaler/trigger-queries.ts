@@ -7,6 +7,7 @@ import { describeError } from '../common/errors.ts';
 import type { Log } from '../common/log.ts';
 import { compileQuery, numberOfValue, queryNumber, type Query, type SeriesStore } from './promql/query.ts';
 import type { RemotePrometheus } from './promql/remote.ts';
+import type { TriggerResult } from './decide/trigger-answers.ts';
 import type { QueryValues } from './load-advisor.ts';
 
 export interface TriggerQueriesOptions {
@@ -62,6 +63,13 @@ export class TriggerQueries implements QueryValues {
     if (!entry) return undefined;
     if (nowMs - entry.askedAtMs >= intervalMs || nowMs < entry.askedAtMs) this.#ask(text, entry, nowMs);
     return nowMs - entry.answeredAtMs <= intervalMs * FRESH_INTERVALS ? entry.value : undefined;
+  }
+
+  resultOf(text: string, intervalMs: number, nowMs: number): TriggerResult {
+    const reason = this.#entries.get(text)?.fault;
+    if (reason !== undefined) return { kind: 'fault', reason };
+    const value = this.valueOf(text, intervalMs, nowMs);
+    return value === undefined ? { kind: 'no-data' } : { kind: 'value', value };
   }
 
   #compile(text: string): Entry {

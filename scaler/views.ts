@@ -26,7 +26,7 @@ export function showFunction(reconciler: Reconciler, id: FunctionId): FunctionVi
   return {
     ...summary(reconciler, workload, workload.fn),
     facts: { ...numbers, idleForSeconds: Math.floor((facts.nowMs - facts.idleSinceMs) / 1_000) },
-    faults,
+    faults: faults.map(({ message }) => message),
     shares: Object.fromEntries([...state.ledger].map(([pod, grant]) => [pod, grant.granted])),
     decisions: state.decisions.map(decisionView),
   };

@@ -1,5 +1,6 @@
 /**
- * N→ReplicasMin, when nothing ran, waited, was queued or is due for the whole timeout. Missing data never scale
+ * N→ReplicasMin, when nothing ran, waited, was queued or is due for the whole timeout, and no trigger's query was
+ * above its ActivationThreshold: a worker that takes its work from elsewhere has no callers and is in the middle of it. Missing data never scale
  * down: not knowing is not idleness. A function stays up while one that depends on it is up, even if its own
  * timeout is shorter, because a call to the dependent would otherwise find its dependency gone.
  */
@@ -17,9 +18,11 @@ export function quietMs(idleTimeoutSeconds: number): number {
   return Math.max(idleTimeoutSeconds * 1_000, QUIET_MS);
 }
 
-/** Nothing has happened for the whole timeout. */
-export function isIdle({ running, waiting, jobs, nowMs, idleSinceMs, idleTimeoutSeconds }: Facts): boolean {
-  return running + waiting + jobs === 0 && nowMs - idleSinceMs >= quietMs(idleTimeoutSeconds);
+/** Nothing has happened for the whole timeout, in traffic nor by what the triggers measure. */
+export function isIdle(facts: Facts): boolean {
+  const { running, waiting, jobs, nowMs, idleSinceMs, idleTimeoutSeconds, triggers } = facts;
+  if (running + waiting + jobs > 0 || triggers.active !== undefined) return false;
+  return nowMs - idleSinceMs >= quietMs(idleTimeoutSeconds);
 }
 
 export function idleRule(facts: Facts): Decision | undefined {
@@ -27,8 +30,10 @@ export function idleRule(facts: Facts): Decision | undefined {
   if (replicas <= floorOf(facts) || !isIdle(facts)) return undefined;
   const idleMs = facts.nowMs - facts.idleSinceMs;
   if (facts.awakeDependents.length > 0)
-    return hold(facts, 'dependents', `${facts.awakeDependents.join(', ')} depend on it and are up`);
+    return hold(facts, 'dependents', `${someOf(facts.awakeDependents)} depend on it and are up`);
   if (facts.blind !== undefined) return hold(facts, 'missing-data', facts.blind);
+  if (facts.triggers.awaited !== undefined)
+    return hold(facts, 'missing-data', `trigger ${facts.triggers.awaited} has not answered yet`);
   const reason = `idle for ${seconds(idleMs)} s, timeout ${idleTimeoutSeconds} s`;
   return { kind: 'sleep', wanted: spec.replicasMin, reason };
 }
@@ -38,6 +43,7 @@ export function awakeRule(facts: Facts): Decision {
   const { replicas, running, waiting, jobs, idleTimeoutSeconds } = facts;
   if (running + waiting + jobs > 0)
     return hold(facts, 'active', `${running} running, ${waiting} waiting, ${jobs} jobs`);
+  if (facts.triggers.active !== undefined) return hold(facts, 'active', `trigger ${facts.triggers.active}`);
   if (replicas <= floorOf(facts)) return hold(facts, 'at-minimum', `ReplicasMin is ${floorOf(facts)}`);
   if (facts.setByOthers !== undefined)
     return hold(facts, 'set-by-others', `somebody set ${facts.setByOthers} replicas`);
@@ -49,6 +55,14 @@ export function awakeRule(facts: Facts): Decision {
 function floorOf(facts: Facts): number {
   if (facts.autoscalerMin !== undefined && facts.spec.replicasMin > 0) return Infinity;
   return facts.spec.replicasMin;
+}
+
+/** Thousands may depend on one. */
+const NAMED = 5;
+
+function someOf(names: readonly string[]): string {
+  const more = names.length - NAMED;
+  return names.slice(0, NAMED).join(', ') + (more > 0 ? ` and ${more} more` : '');
 }
 
 function seconds(ms: number): number {

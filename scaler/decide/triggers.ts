@@ -1,7 +1,7 @@
 /**
  * From what the triggers measure to a replica count: the arithmetic of the HorizontalPodAutoscaler, one
  * recommendation out of many triggers. Limits, policies and windows come after, in behavior.ts; going to zero
- * is not decided here at all, so a trigger without data cannot stand in its way.
+ * is not decided here at all (see idle.ts).
  */
 import { DEFAULT_SCALE_DOWN, DEFAULT_SCALE_UP } from '../../common/annotation-scale.ts';
 import type { FunctionSpec, ScaleSpec, ScaleTrigger } from '../../common/function-spec.ts';
@@ -11,10 +11,12 @@ import { DEFAULT_TUNING } from './tuning.ts';
 export interface TriggerReading {
   readonly trigger: ScaleTrigger;
   readonly value: number | undefined;
+  /** Without a value: what it last wanted, while that counts still (see trigger-answers.ts). */
+  readonly kept?: number | undefined;
 }
 
 export interface TriggerVerdict extends TriggerReading {
-  /** undefined without valid data. */
+  /** undefined without valid data, now and before. */
   readonly replicas: number | undefined;
 }
 
@@ -36,9 +38,9 @@ export function recommend(
 ): Recommendation {
   const verdicts = readings.map((reading) => ({
     ...reading,
-    replicas: replicasFor(reading, current, tolerance),
+    replicas: replicasFor(reading, current, tolerance) ?? reading.kept,
   }));
-  const isPartial = verdicts.some((verdict) => verdict.replicas === undefined);
+  const isPartial = readings.some((reading) => replicasFor(reading, current, tolerance) === undefined);
   let lead: TriggerVerdict | undefined;
   for (const verdict of verdicts) {
     if (verdict.replicas !== undefined && verdict.replicas > (lead?.replicas ?? -1)) lead = verdict;
@@ -133,6 +135,7 @@ export function effectiveScale(
     metricType: 'AverageValue',
     metricName: CONCURRENCY_AND_QUEUE,
     query: '',
+    activationThreshold: 0,
     // At least one whole call a pod: with one place a pod, 70 % of it would take two pods for one caller.
     threshold: Math.max(1, spec.parallelPerPod * targetUtilization),
   };

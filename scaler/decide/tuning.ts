@@ -13,6 +13,8 @@ export interface Tuning {
   readonly targetUtilization: number;
   /** How far a `Value` trigger may be off its threshold before anything changes; 0.1 is 10 %. */
   readonly tolerance: number;
+  /** For how long the last answer of a trigger without data counts. */
+  readonly keepAnswerMs: number;
 }
 
 /** The windows, panic at 2 and 70 % are Knative's defaults; the tolerance is the HorizontalPodAutoscaler's. */
@@ -22,4 +24,5 @@ export const DEFAULT_TUNING: Tuning = Object.freeze({
   panicThreshold: 2,
   targetUtilization: 0.7,
   tolerance: 0.1,
+  keepAnswerMs: 300_000,
 });

@@ -53,12 +53,21 @@ export interface Facts {
   readonly setByOthers: number | undefined;
   /** What the triggers ask for; undefined for a function without any. */
   readonly load: LoadAdvice | undefined;
+  readonly triggers: TriggerUse;
 }
 
 /** The outcome of triggers and behaviour policies: how many replicas, and why in words with numbers. */
 export interface LoadAdvice {
   readonly wanted: number;
   readonly reason: string;
+}
+
+/** What queries say about use; see trigger-answers.ts. */
+export interface TriggerUse {
+  /** In words: one that is above its ActivationThreshold, so that there is work. */
+  readonly active?: string;
+  /** One that has not answered yet. */
+  readonly awaited?: string;
 }
 
 export type HoldReason =

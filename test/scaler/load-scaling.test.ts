@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FunctionActivity } from '../../scaler/activity.ts';
-import { measure } from '../../scaler/load-advisor.ts';
+import { measure } from '../../scaler/measure.ts';
 import { Sim } from './support/sim.ts';
 
 const scale = (value: object) => ({ 'SlimFaas/Scale': JSON.stringify(value) });

@@ -16,7 +16,7 @@ function reading(
   threshold: number,
   value: number | undefined,
 ): TriggerReading {
-  return { trigger: { metricType, metricName: 'x', query: 'x', threshold }, value };
+  return { trigger: { metricType, metricName: 'x', query: 'x', threshold, activationThreshold: 0 }, value };
 }
 
 /** type, threshold, value, replicas now, replicas wanted, why. */

@@ -6,7 +6,8 @@ import { readFlags } from '../../common/flags.ts';
 import { CALM, panicStep } from '../../scaler/decide/panic-window.ts';
 import { recommend } from '../../scaler/decide/triggers.ts';
 import { DEFAULT_TUNING, type Tuning } from '../../scaler/decide/tuning.ts';
-import { leaseTimesOf, scalerFlags, seriesOptionsOf, tuningOf } from '../../scaler/flags.ts';
+import { leaseTimesOf, scalerFlags, seriesOptionsOf } from '../../scaler/flags.ts';
+import { tuningOf } from '../../scaler/load-flags.ts';
 import { SERIES_LIMITS } from '../../scaler/promql/series.ts';
 import { urlOf } from '../../scaler/start.ts';
 import { Sim } from './support/sim.ts';
@@ -26,6 +27,7 @@ test('each flag sets its own number', () => {
       '--panic-threshold=3',
       '--target-utilization=0.5',
       '--tolerance=0.2',
+      '--keep-answer=60',
     ),
   );
   assert.deepEqual(changed, {
@@ -34,6 +36,7 @@ test('each flag sets its own number', () => {
     panicThreshold: 3,
     targetUtilization: 0.5,
     tolerance: 0.2,
+    keepAnswerMs: 60_000,
   });
   assert.deepEqual(
     seriesOptionsOf(read('--query-retention=60', '--query-max-series=5', '--query-max-samples=6')),
@@ -118,7 +121,13 @@ test('a higher threshold panics later, a longer window panics longer', () => {
 });
 
 test('the tolerance bounds how far a Value trigger may be off', () => {
-  const trigger = { metricType: 'Value', metricName: 'x', query: '', threshold: 10 } as const;
+  const trigger = {
+    metricType: 'Value',
+    metricName: 'x',
+    query: '',
+    threshold: 10,
+    activationThreshold: 0,
+  } as const;
   assert.equal(recommend([{ trigger, value: 11.5 }], 4).replicas, 5);
   assert.equal(recommend([{ trigger, value: 11.5 }], 4, 0.2).replicas, 4);
 });

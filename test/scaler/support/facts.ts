@@ -31,6 +31,7 @@ export function factsOf(
     blind: undefined,
     setByOthers: undefined,
     load: undefined,
+    triggers: {},
     ...changes,
   };
 }

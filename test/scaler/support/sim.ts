@@ -68,7 +68,11 @@ export class Sim {
         publishShares: (_id, message) => void this.shares.push(message),
         onDecision: () => {},
         onScaled: (workload, decision) => this.#note(workload.id, workload.replicas, decision),
-        onFaults: (workload, faults) => void this.faults.set(workload.id.name, faults),
+        onFaults: (workload, faults) =>
+          void this.faults.set(
+            workload.id.name,
+            faults.map(({ message }) => message),
+          ),
       },
     });
     const advisor = createLoadAdvisor({
@@ -77,7 +81,13 @@ export class Sim {
         const total = this.jobs.get(key) ?? 0;
         return { ready: total, total, perSecond: undefined };
       },
-      queries: { valueOf: (query) => this.queries.get(query), faultOf: () => undefined },
+      queries: {
+        resultOf: (query) => {
+          const value = this.queries.get(query);
+          return value === undefined ? { kind: 'no-data' } : { kind: 'value', value };
+        },
+        faultOf: () => undefined,
+      },
     });
     this.reconciler.onNats(isConnected);
     this.reconciler.onSynced(isSynced);
