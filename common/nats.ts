@@ -262,11 +262,14 @@ export async function getStored(
 /** Error codes of JetStream's API (server/errors.json of nats-server). */
 export const STREAM_NOT_FOUND = 10_059;
 export const CONSUMER_NOT_FOUND = 10_014;
+/** Of a message by its sequence: JSNoMessageFound, and what a deletion answers (JSStreamMsgDeleteFailed). */
+export const MESSAGE_NOT_FOUND = [10_037, 10_043, 10_057] as const;
 
-/** For `catch`: undefined where JetStream says with this code that there is none; every other error goes on. */
-export function absentIf(errorCode: number): (error: unknown) => undefined {
+/** For `catch`: undefined where JetStream says with one of these codes that there is none; every other error goes on. */
+export function absentIf(...errorCodes: readonly number[]): (error: unknown) => undefined {
   return (error) => {
-    if (error instanceof NatsError && error.api_error?.err_code === errorCode) return undefined;
+    const code = error instanceof NatsError ? error.api_error?.err_code : undefined;
+    if (code !== undefined && errorCodes.includes(code)) return undefined;
     throw error;
   };
 }

@@ -58,6 +58,12 @@ function registerJobMetrics(
   ]);
   const help = 'Jobs that left this pod: done, to be retried, dead, or given back without a charge';
   counter(registry, 'jobs_total', help, 'outcome', () => labelled(stats.ends, base, 'outcome'));
+  const missing = 'Ends of jobs for which JetStream had no room: what of them is missing';
+  counter(registry, 'job_records_missing_total', missing, 'what', () =>
+    labelled(stats.missing, base, 'what'),
+  );
+  const untold = 'Jobs that have ended and whose end JetStream does not know yet';
+  gauge(registry, 'job_ends_untold', untold, base, () => stats.untold());
   counter(registry, 'event_tries_total', 'Requests of events that the app was given', undefined, () => [
     [base, events.tries],
   ]);

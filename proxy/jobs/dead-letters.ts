@@ -8,7 +8,13 @@ import { removeBody } from '../../common/jobs/body-store.ts';
 import { readDeadHistory, type DeadHistory } from '../../common/jobs/dead.ts';
 import { decodeJob, elementId, encodeJob, ownBody, type Job } from '../../common/jobs/job.ts';
 import { DEAD_STREAM } from '../../common/jobs/streams.ts';
-import { getStored, type JetStreamManager, type StoredMsg } from '../../common/nats.ts';
+import {
+  absentIf,
+  getStored,
+  MESSAGE_NOT_FOUND,
+  type JetStreamManager,
+  type StoredMsg,
+} from '../../common/nats.ts';
 import {
   everyFunction,
   functionSubject,
@@ -16,6 +22,7 @@ import {
   type FunctionId,
 } from '../../common/subjects.ts';
 import { firstSecret, newSecret, type AcceptOptions } from './accept.ts';
+import { askJetStream } from './ask-jetstream.ts';
 import { publishJob } from './publisher.ts';
 import { tryView, type TryView } from './query.ts';
 
@@ -63,17 +70,17 @@ export class DeadLetters {
 
   /** @param fn undefined: of every function. At most 100, those after `after` on the stream. */
   async list(fn: FunctionId | undefined, after = 0): Promise<DeadSummary[]> {
-    const jsm = await this.#jsm();
     const subject = fn ? functionSubject('dead', fn) : everyFunction('dead');
-    const found: DeadSummary[] = [];
-    let seq = after;
-    while (found.length < LIST_MAX) {
-      const message = await getStored(jsm, DEAD_STREAM, { seq: seq + 1, next_by_subj: subject });
-      if (!message) break;
-      seq = message.seq;
-      found.push(summaryOf(letterOf(message)));
-    }
-    return found;
+    return this.#ask(async (jsm) => {
+      const found: DeadSummary[] = [];
+      for (let seq = after; found.length < LIST_MAX;) {
+        const message = await getStored(jsm, DEAD_STREAM, { seq: seq + 1, next_by_subj: subject });
+        if (!message) break;
+        seq = message.seq;
+        found.push(summaryOf(letterOf(message)));
+      }
+      return found;
+    });
   }
 
   async show(seq: number): Promise<DeadView | undefined> {
@@ -114,25 +121,26 @@ export class DeadLetters {
     const letter = await this.#find(seq);
     if (!letter) return false;
     const object = letter.job && ownBody(letter.job.head);
-    if (object) await removeBody(await this.#jsm(), object.name);
+    if (object) await this.#ask((jsm) => removeBody(jsm, object.name));
     await this.#delete(seq);
     return true;
   }
 
   async #find(seq: number): Promise<Letter | undefined> {
-    const message = await getStored(await this.#jsm(), DEAD_STREAM, { seq });
+    const message = await this.#ask((jsm) => getStored(jsm, DEAD_STREAM, { seq }));
     return message && letterOf(message);
   }
 
   async #delete(seq: number): Promise<void> {
-    const jsm = await this.#jsm();
-    await jsm.streams.deleteMessage(DEAD_STREAM, seq).catch(() => false); // somebody else was quicker
+    // Absent: somebody else was quicker.
+    await this.#ask((jsm) =>
+      jsm.streams.deleteMessage(DEAD_STREAM, seq).catch(absentIf(...MESSAGE_NOT_FOUND)),
+    );
   }
 
-  async #jsm(): Promise<JetStreamManager> {
-    const jsm = await this.#options.nats.connection?.jetstreamManager({ checkAPI: false });
-    if (jsm) return jsm;
-    throw new ReasonError('queue-unavailable', 'NATS is not connected; try again', { retryAfterSeconds: 2 });
+  /** @throws ReasonError `queue-unavailable` */
+  #ask<T>(ask: (jsm: JetStreamManager) => Promise<T>): Promise<T> {
+    return askJetStream(this.#options.nats, ask);
   }
 }
 

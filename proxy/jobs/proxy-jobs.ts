@@ -14,6 +14,7 @@ import { JobBytes } from './job-bytes.ts';
 import { doneUpTo, listenToEnds } from './job-ends.ts';
 import { JobQuery } from './query.ts';
 import { Settler } from './settler.ts';
+import { StateWriter } from './state-writer.ts';
 
 export interface ProxyJobs extends Running {
   readonly accept: AcceptOptions;
@@ -36,6 +37,7 @@ const CALLBACK_TIMEOUT_MS = 10_000;
 export function createProxyJobs(config: ProxyConfig, deps: ProxyJobsDeps): ProxyJobs {
   const { nats, log, resolve = resolveBySystem } = deps;
   const settler = new Settler(nats, log);
+  const writer = new StateWriter(nats, log);
   const allow = new CallbackAllow(config['callback-allow']);
   const bytes = new JobBytes({
     maxBytes: config['max-job-bytes'],
@@ -55,11 +57,12 @@ export function createProxyJobs(config: ProxyConfig, deps: ProxyJobsDeps): Proxy
   return {
     accept,
     acceptStatus: config['async-status'],
-    query: new JobQuery(nats),
+    query: new JobQuery(nats, writer),
     dead: new DeadLetters(accept),
     async stop() {
       endListening?.();
       await deliverer?.stop();
+      await writer.stop();
       await settler.stop();
     },
   };

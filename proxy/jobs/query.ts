@@ -9,17 +9,25 @@ import {
   type JobQuestion,
 } from '../../common/jobs/question.ts';
 import { decodeJob, ownBody, parseElementId } from '../../common/jobs/job.ts';
-import { decodeState, encodeState, type JobState, type Try } from '../../common/jobs/state.ts';
+import { decodeState, type JobState, type Try } from '../../common/jobs/state.ts';
 import { JOBS_STREAM, RESULTS_STREAM } from '../../common/jobs/streams.ts';
 import { removeBody } from '../../common/jobs/body-store.ts';
-import { ReasonError } from '../../common/errors.ts';
-import { getStored, type JetStreamManager, type NatsLink } from '../../common/nats.ts';
+import { MessageError } from '../../common/errors.ts';
+import {
+  absentIf,
+  getStored,
+  MESSAGE_NOT_FOUND,
+  type JetStreamManager,
+  type NatsLink,
+} from '../../common/nats.ts';
 import {
   functionSubject,
   jobQuestionSubject,
   resultSubject,
   type FunctionId,
 } from '../../common/subjects.ts';
+import { askJetStream } from './ask-jetstream.ts';
+import type { StateWriter } from './state-writer.ts';
 
 export interface TryView {
   readonly startedAt: string;
@@ -47,9 +55,11 @@ const ASK_MS = 300;
 
 export class JobQuery {
   readonly #nats: NatsLink;
+  readonly #writer: StateWriter;
 
-  constructor(nats: NatsLink) {
+  constructor(nats: NatsLink, writer: StateWriter) {
     this.#nats = nats;
+    this.#writer = writer;
   }
 
   /** Undefined for an id that names no job of this function. @throws ReasonError `queue-unavailable` */
@@ -97,7 +107,8 @@ export class JobQuery {
   }
 
   /**
-   * Cancels a job that does not run: it leaves the queue, its state says so.
+   * Cancels a job that does not run: it leaves the queue, and then its state says so, because a full store has room for
+   * the one when the other is gone.
    * @returns what stood in the way; undefined for an id that names no job
    */
   async cancel(id: FunctionId, element: string): Promise<'cancelled' | 'running' | 'ended' | undefined> {
@@ -105,43 +116,53 @@ export class JobQuery {
     if (!found) return undefined;
     if (found.state && isFinal(found.state)) return 'ended';
     if ((await this.ask(id, { kind: 'where', elementId: element })) !== undefined) return 'running';
-    const jsm = await this.#jsm();
     // False: a sidecar finished it in this moment.
-    if (!(await jsm.streams.deleteMessage(JOBS_STREAM, found.sequence).catch(() => false))) return 'ended';
-    if (found.object !== undefined) await removeBody(jsm, found.object).catch(() => undefined);
+    if (!(await askJetStream(this.#nats, (jsm) => deleteJob(jsm, found.sequence)))) return 'ended';
+    const { sequence, secret, acceptedAtMs, object } = found;
+    if (object !== undefined)
+      await askJetStream(this.#nats, (jsm) => removeBody(jsm, object)).catch(() => undefined);
     const tries = found.state?.tries ?? [];
-    const state: JobState = {
-      state: 'cancelled',
-      secret: found.secret,
-      acceptedAtMs: found.acceptedAtMs,
-      tries,
-    };
-    await this.#nats.connection?.jetstream().publish(resultSubject(id, found.sequence), encodeState(state));
+    await this.#writer.write(id, sequence, element, { state: 'cancelled', secret, acceptedAtMs, tries });
     return 'cancelled';
   }
 
   async #find(id: FunctionId, element: string): Promise<Found | undefined> {
     const parsed = parseElementId(element);
     if (!parsed) return undefined;
-    const jsm = await this.#jsm();
-    const [stateMessage, jobMessage] = await Promise.all([
-      getStored(jsm, RESULTS_STREAM, { last_by_subj: resultSubject(id, parsed.sequence) }),
-      getStored(jsm, JOBS_STREAM, { seq: parsed.sequence }),
-    ]);
-    const recorded = stateMessage && decodeState(stateMessage.data);
+    const unwritten = this.#writer.stateOf(element);
+    if (unwritten)
+      return { ...parsed, state: unwritten, acceptedAtMs: unwritten.acceptedAtMs, object: undefined };
+    const [stateMessage, jobMessage] = await askJetStream(this.#nats, (jsm) =>
+      Promise.all([
+        getStored(jsm, RESULTS_STREAM, { last_by_subj: resultSubject(id, parsed.sequence) }),
+        getStored(jsm, JOBS_STREAM, { seq: parsed.sequence }),
+      ]),
+    );
+    const recorded = stateMessage && readable(() => decodeState(stateMessage.data));
     // Another secret: the record of an earlier stream's job, whose numbers began at 1 too.
     const state = recorded?.secret === parsed.secret ? recorded : undefined;
     const isOurs = jobMessage?.subject === functionSubject('job', id) && jobMessage.data.length > 0;
-    const job = isOurs ? decodeJob(jobMessage.data).head : undefined;
+    const job = isOurs ? readable(() => decodeJob(jobMessage.data).head) : undefined;
     const known = state ?? job;
     if (known?.secret !== parsed.secret) return undefined;
     return { ...parsed, state, acceptedAtMs: known.acceptedAtMs, object: job && ownBody(job)?.name };
   }
+}
 
-  async #jsm(): Promise<JetStreamManager> {
-    const jsm = await this.#nats.connection?.jetstreamManager({ checkAPI: false });
-    if (jsm) return jsm;
-    throw new ReasonError('queue-unavailable', 'NATS is not connected; try again', { retryAfterSeconds: 2 });
+/** @returns false: there is none of that number any more */
+async function deleteJob(jsm: JetStreamManager, sequence: number): Promise<boolean> {
+  return (
+    (await jsm.streams.deleteMessage(JOBS_STREAM, sequence).catch(absentIf(...MESSAGE_NOT_FOUND))) ?? false
+  );
+}
+
+/** What somebody else put there, and nobody can read, is as good as not there. */
+function readable<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof MessageError) return undefined;
+    throw error;
   }
 }
 

@@ -7,15 +7,21 @@ import { decodeQuestion, encodeAnswer } from '../../common/jobs/question.ts';
 export type CallbackOutcome = 'success' | 'error' | 'timeout' | 'ended';
 
 export class Callbacks {
-  readonly #running = new Set<string>();
+  /** How many hold each: its run, and the record of its end that JetStream has not yet. */
+  readonly #running = new Map<string, number>();
   /** Held still, while the end is written down; a second callback is too late by now. */
   readonly #closed = new Set<string>();
   readonly #open = new Map<string, (outcome: CallbackOutcome) => void>();
 
   /** Marks a job as held; returns its release. */
   hold(elementId: string): () => void {
-    this.#running.add(elementId);
+    this.#running.set(elementId, (this.#running.get(elementId) ?? 0) + 1);
+    let isHeld = true;
     return () => {
+      if (!isHeld) return;
+      isHeld = false;
+      const left = (this.#running.get(elementId) ?? 1) - 1;
+      if (left > 0) return void this.#running.set(elementId, left);
       this.#running.delete(elementId);
       this.#closed.delete(elementId);
     };

@@ -14,7 +14,7 @@ import type { Running } from '../../common/lifecycle.ts';
 import type { Log } from '../../common/log.ts';
 import type { JetStreamManager, NatsConnection, NatsLink } from '../../common/nats.ts';
 import type { JetStream } from './records.ts';
-import { NO_SUSPECTS, suspectsAfterReconnect } from './suspects.ts';
+import { Suspects } from './suspects.ts';
 
 /** What the consumer needs of the pod's admission. */
 export interface JobPlaces {
@@ -120,26 +120,27 @@ export class JobConsumer implements Running {
     try {
       const jsm = await connection.jetstreamManager({ checkAPI: false });
       if (this.#isStopping || this.#deps.nats.connection !== connection) return;
-      const suspects = this.#isReconnect
-        ? suspectsAfterReconnect(jsm, this.#stopsPulling.signal)
-        : NO_SUSPECTS;
+      const { source } = this.#deps;
+      const signal = this.#stopsPulling.signal;
+      const suspects = new Suspects({ jsm, source, isReconnect: this.#isReconnect, signal });
       this.#isReconnect = true;
       const publisher = AckedPublisher.of(connection);
       const runner = this.#deps.createRunner({ publisher, jsm, suspects });
-      this.#session = { pull: this.#createPull(connection), runner, jsm };
+      this.#session = { pull: this.#createPull(connection, suspects), runner, jsm };
       this.#fill();
     } catch (error) {
       this.#deps.log.warn({ error: describeError(error) }, 'no JetStream; jobs wait');
     }
   }
 
-  #createPull(connection: NatsConnection): PullConsumer {
+  #createPull(connection: NatsConnection, suspects: Suspects): PullConsumer {
     return new PullConsumer({
       connection,
       ...this.#deps.source,
       onJob: (delivery) => this.#receive(delivery),
       onCredits: (isRefused) => {
         if (isRefused) this.#pausedUntil = performance.now() + PAUSE_MS;
+        if (isRefused) suspects.consumerIsGone();
         this.#deps.fairness.areJobsWaiting = false; // a request that ended empty: there was nothing
         this.#fill();
       },

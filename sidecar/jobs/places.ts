@@ -27,9 +27,12 @@ export function placesOf({ shares, context }: PlacesDeps, most = Infinity): JobP
   const held = (place: Place): Place => {
     const endInFlight = inFlight.begin();
     taken += 1;
+    let isHeld = true;
     return {
       arrival: place.arrival,
       release() {
+        if (!isHeld) return;
+        isHeld = false;
         taken -= 1;
         place.release();
         released();

@@ -21,6 +21,7 @@ import type { RetryPolicy } from '../call-policy.ts';
 import type { Callbacks } from './callbacks.ts';
 import type { JobStats } from './job-stats.ts';
 import type { Tried } from './outcome.ts';
+import type { Outcomes } from './outcomes.ts';
 import { tryRecord, type JetStream, type Records } from './records.ts';
 import { tryJob } from './try-job.ts';
 import { verdict, type TryOutcome, type Verdict } from './verdict.ts';
@@ -34,6 +35,7 @@ export interface RunnerDeps {
   readonly eventPolicy: RetryPolicy;
   readonly jitter: number;
   readonly records: Records;
+  readonly outcomes: Outcomes;
   readonly jetstream: JetStream;
   readonly callbacks: Callbacks;
   readonly stats: JobStats;
@@ -85,11 +87,12 @@ export class JobRunner {
 
   /** A payload that nobody can read is a dead letter; for all else JetStream did not confirm something. */
   async #setAside(delivery: Delivery, error: unknown): Promise<void> {
-    const { log, records, stats } = this.#deps;
+    const { log, outcomes, stats } = this.#deps;
     const why = describeError(error);
-    if (error instanceof MessageError && (await records.buryUnread(delivery, why).catch(() => false))) {
+    if (error instanceof MessageError) {
+      log.error({ job: delivery.seq, why }, 'job that cannot be read is set aside');
       stats.ended('dead');
-      return log.error({ job: delivery.seq, why }, 'job that cannot be read is set aside');
+      return outcomes.settle(delivery, { kind: 'unread', why });
     }
     log.warn({ job: delivery.seq, why }, 'job given back');
     stats.ended('given-back');
@@ -97,7 +100,8 @@ export class JobRunner {
   }
 
   async #runKnown(delivery: Delivery, job: Job, signal: AbortSignal): Promise<void> {
-    const before = await this.#deps.records.before(delivery, job.head);
+    const before = await this.#before(delivery, job.head);
+    if (before === 'told') return;
     if (before?.state === 'done' || before?.state === 'dead') {
       await this.#deps.records.sendResult(delivery, job.head, before);
       return delivery.ack(); // its end was recorded, only the ack was lost
@@ -114,16 +118,21 @@ export class JobRunner {
     await this.#try(run, job);
   }
 
+  async #before(delivery: Delivery, head: JobHead): Promise<JobState | 'told' | undefined> {
+    const { outcomes, records } = this.#deps;
+    return (await outcomes.onRedelivery(delivery, head)) ?? (await records.before(delivery, head));
+  }
+
   async #try(run: Run, job: Job): Promise<void> {
     const { records, stats, now, jitter } = this.#deps;
     const { delivery, head, tries, lost, policy } = run;
     const isSuspect = delivery.deliveries - tries.length > SUSPECT_DELIVERIES;
-    if (isSuspect) await records.write(delivery, { ...baseOf(run, tries), state: 'running', lost: lost + 1 });
+    if (isSuspect) await records.note(delivery, { ...baseOf(run, tries), state: 'running', lost: lost + 1 });
     stats.started();
     const sink = captureSink(RESULT_BODY_BYTES);
     const tried = await this.#exchange(run, job, sink);
     if (tried.kind === 'none') {
-      if (isSuspect) await records.write(delivery, { ...baseOf(run, tries), state: 'running', lost });
+      if (isSuspect) await this.#note(run, { ...baseOf(run, tries), state: 'running', lost });
       return this.#giveBack(run, tried.why);
     }
     const decided = verdict(tried, tries.length, policy, { jitter });
@@ -148,11 +157,11 @@ export class JobRunner {
 
   /** 202: the job stays open, and its place taken, until the function calls back or HttpTimeout has passed. */
   async #awaitCallback(run: Run, nowMs: number): Promise<void> {
-    const { callbacks, jitter, records } = this.#deps;
+    const { callbacks, jitter } = this.#deps;
     const { delivery, head, tries, policy } = run;
     const called = callbacks.open(elementId(head.secret, delivery.seq), policy.httpTimeoutMs);
     const deadlineMs = nowMs + policy.httpTimeoutMs;
-    await records.write(delivery, { ...baseOf(run, tries), state: 'waiting-for-callback', deadlineMs });
+    await this.#note(run, { ...baseOf(run, tries), state: 'waiting-for-callback', deadlineMs });
     const outcome = await called;
     if (outcome === 'ended') return this.#giveBack(run, 'the pod ends, and the work in it');
     if (outcome === 'success') return this.#settle(run, { kind: 'done' }, { kind: 'called-back' }, undefined);
@@ -166,7 +175,7 @@ export class JobRunner {
     outcome: TryOutcome,
     answer: CapturedAnswer | undefined,
   ): Promise<void> {
-    const { records, pod, now, log, stats } = this.#deps;
+    const { outcomes, pod, now, log, stats } = this.#deps;
     const { delivery, head } = run;
     const status = outcome.kind === 'answered' ? { status: outcome.status } : {};
     const error = 'error' in decided ? { error: decided.error } : {};
@@ -176,18 +185,34 @@ export class JobRunner {
       const { delayMs } = decided;
       log.info({ job: delivery.seq, tries: tries.length, ...decided }, 'job failed; will be retried');
       const state = { ...baseOf(run, tries), state: 'retrying', nextTryAtMs: now() + delayMs } as const;
-      await records.giveBack(delivery, state, delayMs);
-      return stats.ended('retry');
+      stats.ended('retry');
+      return outcomes.settle(delivery, { kind: 'retry', head, state });
     }
-    await records.finish(delivery, head, { ...baseOf(run, tries), state: 'done', result: resultOf(answer) });
+    const state = { ...baseOf(run, tries), state: 'done', result: resultOf(answer) } as const;
     stats.ended('done');
+    await outcomes.settle(delivery, { kind: 'done', head, state });
   }
 
   async #bury(run: Run, tries: readonly Try[], why: string): Promise<void> {
-    const { records, log, stats } = this.#deps;
-    await records.bury(run.delivery, run.head, { ...baseOf(run, tries), state: 'dead', why });
-    log.warn({ job: run.delivery.seq, tries: tries.length, why }, 'job given up');
+    const { outcomes, log, stats } = this.#deps;
+    const { delivery, head } = run;
+    log.warn({ job: delivery.seq, tries: tries.length, why }, 'job given up');
     stats.ended('dead');
+    await outcomes.settle(delivery, {
+      kind: 'dead',
+      head,
+      state: { ...baseOf(run, tries), state: 'dead', why },
+    });
+  }
+
+  /** Of what has begun: it goes on whether or not that can be written down. */
+  async #note({ delivery }: Run, state: JobState): Promise<void> {
+    await this.#deps.records.note(delivery, state).catch((error: unknown) => {
+      this.#deps.log.info(
+        { job: delivery.seq, error: describeError(error) },
+        'state of a job is not recorded',
+      );
+    });
   }
 }
 

@@ -11,6 +11,7 @@ import type { Shares } from '../shares.ts';
 import { Callbacks } from './callbacks.ts';
 import { JobConsumer } from './consumer.ts';
 import type { JobStats } from './job-stats.ts';
+import { Outcomes } from './outcomes.ts';
 import { placesOf } from './places.ts';
 import { Records, type JetStream } from './records.ts';
 import { JobRunner } from './runner.ts';
@@ -40,13 +41,15 @@ export function startJobs(options: JobsOptions): RunningJobs {
   const { id, nats, context, log } = options;
   const callbacks = new Callbacks();
   const endAnswering = nats.serve(jobQuestionSubject(id), (data) => answer(callbacks, data, log));
+  const outcomes = new Outcomes({ ...options, inFlight: context.inFlight, callbacks, now: Date.now });
+  options.stats.untold = () => outcomes.size;
   const consumer = new JobConsumer({
     source: { stream: JOBS_STREAM, consumer: consumerName(id) },
     nats,
     fairness: context.admission.fairness,
     // In strict order one job runs in a pod, whatever its limit.
     places: placesOf(options, options.isOrdered ? 1 : Infinity),
-    createRunner: (jetstream) => createRunner(options, callbacks, jetstream),
+    createRunner: (jetstream) => createRunner(options, { callbacks, outcomes }, jetstream),
     log,
   });
   return {
@@ -56,11 +59,16 @@ export function startJobs(options: JobsOptions): RunningJobs {
       const stopped = consumer.stop();
       callbacks.end(); // what waits for one is given back, and only then is everything stopped
       await stopped;
+      await outcomes.stop();
     },
   };
 }
 
-function createRunner(options: JobsOptions, callbacks: Callbacks, jetstream: JetStream): JobRunner {
+function createRunner(
+  options: JobsOptions,
+  { callbacks, outcomes }: { readonly callbacks: Callbacks; readonly outcomes: Outcomes },
+  jetstream: JetStream,
+): JobRunner {
   const { id, pod, policy, eventPolicy, jitter, context, stats, log } = options;
   return new JobRunner({
     pod,
@@ -68,6 +76,7 @@ function createRunner(options: JobsOptions, callbacks: Callbacks, jetstream: Jet
     eventPolicy,
     jitter,
     callbacks,
+    outcomes,
     stats,
     log,
     jetstream,

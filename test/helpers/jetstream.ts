@@ -7,7 +7,7 @@ import {
   type JetStreamManager,
   type NatsLink,
 } from '../../common/nats.ts';
-import { startNats, type TestNats } from './nats.ts';
+import { startNats, type NatsOptions, type TestNats } from './nats.ts';
 import { waitFor } from './wait.ts';
 
 export const jobSettings: JobSettings = {
@@ -31,8 +31,11 @@ export interface TestJetStream extends AsyncDisposable {
 }
 
 /** @param settings null: no stream is made */
-export async function startJetStream(settings: JobSettings | null = jobSettings): Promise<TestJetStream> {
-  const server = await startNats();
+export async function startJetStream(
+  settings: JobSettings | null = jobSettings,
+  options: NatsOptions = {},
+): Promise<TestJetStream> {
+  const server = await startNats(options);
   const link = openNatsLink({ servers: server.url, name: 'test', log: silentLog });
   const connection = await waitFor(() => link.connection, { what: 'connected to NATS' });
   const jsm = await connection.jetstreamManager();

@@ -4,7 +4,8 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -26,9 +27,18 @@ export interface TestNats extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
-export async function startNats(): Promise<TestNats> {
+export interface NatsOptions {
+  /** What all streams on disk may take together; none: what the disk has. */
+  readonly maxFileStoreBytes?: number;
+}
+
+export async function startNats(options: NatsOptions = {}): Promise<TestNats> {
   const dir = await mkdtemp(join(tmpdir(), 'slimfaas-nats-'));
   const host = ownAddress();
+  if (options.maxFileStoreBytes !== undefined) {
+    const jetstream = `store_dir: "${join(dir, 'data')}", max_file_store: ${options.maxFileStoreBytes}`;
+    await writeFile(join(dir, CONFIG_FILE), `jetstream { ${jetstream} }\n`);
+  }
   // A test that runs out of time is killed and cleans up nothing: the watchdog does it then.
   const watchdog = startWatchdog(dir);
   // Port -1: the server picks a free one and writes it to a file, so two tests never race for a number.
@@ -66,6 +76,8 @@ export async function startNats(): Promise<TestNats> {
   };
 }
 
+const CONFIG_FILE = 'nats.conf';
+
 interface Launch {
   readonly dir: string;
   readonly host: string;
@@ -74,7 +86,9 @@ interface Launch {
 }
 
 function launch({ dir, host, port, watchdog }: Launch): ChildProcess {
-  const args = ['-a', host, '-p', String(port), '-js', '-sd', join(dir, 'data')];
+  const config = join(dir, CONFIG_FILE);
+  const jetstream = existsSync(config) ? ['-c', config] : ['-js', '-sd', join(dir, 'data')];
+  const args = ['-a', host, '-p', String(port), ...jetstream];
   // Debian keeps it where a user's PATH does not lead.
   const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/usr/local/sbin` };
   const options = { stdio: 'ignore', detached: true, env } as const;

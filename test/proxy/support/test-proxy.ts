@@ -8,7 +8,7 @@ import { readFlags } from '../../../common/flags.ts';
 import { proxyFlags, type ProxyConfig } from '../../../proxy/flags.ts';
 import { startProxy, type ProxyDeps, type RunningProxy } from '../../../proxy/start.ts';
 import { ownAddress } from '../../helpers/addresses.ts';
-import { startNats, type TestNats } from '../../helpers/nats.ts';
+import { startNats, type NatsOptions, type TestNats } from '../../helpers/nats.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { FakeKube } from './fake-kube.ts';
 import { FakePod, type FakePodOptions } from './fake-pod.ts';
@@ -64,9 +64,9 @@ export interface PodOptions extends FakePodOptions, PodState {
 /** @param more what the proxy is given beside its flags, cluster and NATS */
 export async function startTestProxy(
   flags: readonly string[] = [],
-  more: Pick<ProxyDeps, 'resolve'> = {},
+  { nats: natsOptions, ...more }: Pick<ProxyDeps, 'resolve'> & { readonly nats?: NatsOptions } = {},
 ): Promise<TestProxy> {
-  const nats = await startNats();
+  const nats = await startNats(natsOptions);
   const kube = await FakeKube.start();
   const links: NatsLink[] = [];
   const pods: FakePod[] = [];

@@ -10,6 +10,7 @@ import { getStored, nanos, type ConsumerConfig, type StoredMsg } from '../../../
 import { functionSubject, jobQuestionSubject, resultSubject } from '../../../common/subjects.ts';
 import { randomBytes } from 'node:crypto';
 import { jobSettings, startJetStream, type TestJetStream } from '../../helpers/jetstream.ts';
+import type { NatsOptions } from '../../helpers/nats.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { sidecarFor, type TestSidecar } from './sidecar.ts';
 
@@ -39,10 +40,11 @@ export interface JobWorldOptions {
   readonly isOrdered?: boolean;
   /** The production ack wait is 15 s, which a test that kills a pod would wait for. */
   readonly ackWaitMs?: number;
+  readonly nats?: NatsOptions;
 }
 
 export async function startJobWorld(options: JobWorldOptions = {}): Promise<JobWorld> {
-  const jetstream = await startJetStream();
+  const jetstream = await startJetStream(jobSettings, options.nats);
   const { jsm, js, link, server } = jetstream;
   await jsm.consumers.add(JOBS_STREAM, {
     ...(consumerConfig(FN, jobSettings, options.isOrdered ?? false) as ConsumerConfig),

@@ -1,0 +1,95 @@
+/**
+ * The states of jobs that a proxy ended: cancelled ones. The job leaves the queue first, because in a full store that
+ * makes the room for its state; what JetStream does not take at once is kept here, shown to who asks this proxy, and
+ * written when there is room. Gives up after a minute, or at the end of the process, with an error in the log.
+ */
+import { AckedPublisher } from '../../common/jobs/acked-publisher.ts';
+import { encodeState, type JobState } from '../../common/jobs/state.ts';
+import type { Running } from '../../common/lifecycle.ts';
+import type { Log } from '../../common/log.ts';
+import type { NatsLink } from '../../common/nats.ts';
+import { resultSubject, type FunctionId } from '../../common/subjects.ts';
+
+interface Unwritten {
+  readonly subject: string;
+  readonly state: JobState;
+  readonly sinceMs: number;
+}
+
+const CONFIRM_MS = 2_000;
+const AGAIN_MS = 1_000;
+const GIVE_UP_MS = 60_000;
+/** About a KiB each, with the tries of its job; beyond it the oldest is given up. */
+const UNWRITTEN_MAX = 1_000;
+
+export class StateWriter implements Running {
+  readonly #nats: NatsLink;
+  readonly #log: Log;
+  readonly #now: () => number;
+  readonly #unwritten = new Map<string, Unwritten>();
+  readonly #timer: NodeJS.Timeout;
+  #round: Promise<void> | undefined;
+
+  constructor(nats: NatsLink, log: Log, now: () => number = () => performance.now()) {
+    this.#nats = nats;
+    this.#log = log;
+    this.#now = now;
+    this.#timer = setInterval(() => void this.#writeAll(), AGAIN_MS);
+    this.#timer.unref();
+  }
+
+  get unwritten(): number {
+    return this.#unwritten.size;
+  }
+
+  /** What JetStream does not have yet, by element id. */
+  stateOf(element: string): JobState | undefined {
+    return this.#unwritten.get(element)?.state;
+  }
+
+  /** Resolves when JetStream has it, or it is kept. */
+  async write(id: FunctionId, sequence: number, element: string, state: JobState): Promise<void> {
+    const unwritten = { subject: resultSubject(id, sequence), state, sinceMs: this.#now() };
+    if (await this.#publish(unwritten)) return;
+    const [oldest] = this.#unwritten.keys();
+    if (this.#unwritten.size >= UNWRITTEN_MAX && oldest !== undefined) this.#giveUp(oldest);
+    this.#unwritten.set(element, unwritten);
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#round;
+    await this.#writeAll();
+    for (const element of this.#unwritten.keys()) this.#giveUp(element);
+  }
+
+  #writeAll(): Promise<void> {
+    this.#round ??= this.#writeRound().finally(() => {
+      this.#round = undefined;
+    });
+    return this.#round;
+  }
+
+  async #writeRound(): Promise<void> {
+    for (const [element, unwritten] of this.#unwritten) {
+      if (await this.#publish(unwritten)) this.#unwritten.delete(element);
+      else if (this.#now() - unwritten.sinceMs > GIVE_UP_MS) this.#giveUp(element);
+    }
+  }
+
+  async #publish({ subject, state }: Unwritten): Promise<boolean> {
+    const { connection } = this.#nats;
+    if (!connection) return false;
+    const message = { subject, payload: encodeState(state) };
+    return (await AckedPublisher.of(connection).publish(message, CONFIRM_MS)).kind === 'accepted';
+  }
+
+  #giveUp(element: string): void {
+    const state = this.#unwritten.get(element)?.state.state;
+    this.#unwritten.delete(element);
+    this.#log.error(
+      { job: element.slice(32), state },
+      'JetStream did not take the state of a job; it is lost',
+    );
+  }
+}
