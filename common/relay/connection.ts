@@ -9,6 +9,7 @@ import { RelayError } from './errors.ts';
 import { returnReadBuffer, takeReadBuffer } from './read-buffers.ts';
 import { ResponseParser, type ResponseHandler } from './response-parser.ts';
 import type { Target } from './types.ts';
+import { keepUnread, type UnreadAnswer } from './unread-answer.ts';
 
 /** What runs on a connection. */
 export interface Tenant extends ResponseHandler {
@@ -16,6 +17,8 @@ export interface Tenant extends ResponseHandler {
   onConnectFailed(error: Error): void;
   /** The socket took what had been written. */
   onDrain(): void;
+  /** Its sink has not taken all that was read. */
+  readonly isHeld: boolean;
   /** Everything of one read has been handed out; false keeps the buffer and pauses. */
   onReadDone(): boolean;
   /** The answer is complete; `isClean`: nothing came behind it. */
@@ -42,6 +45,8 @@ export class Connection {
   #buffer = takeReadBuffer();
   #state: State = 'connecting';
   #tenant: Tenant | undefined;
+  /** A write has failed: what is left of the answer is read from here. */
+  #unread: UnreadAnswer | undefined;
   /** An exchange has been answered on it before: it may have gone stale since. */
   isReused = false;
   /** Clock time at which it went idle, and how long it may stay so. */
@@ -133,7 +138,8 @@ export class Connection {
   }
 
   resumeReading(): void {
-    if (this.#state !== 'closed') this.#socket.resume();
+    if (this.#unread) this.#readRest(this.#unread);
+    else if (this.#state !== 'closed') this.#socket.resume();
   }
 
   /** Ends an idle connection in order. */
@@ -155,12 +161,14 @@ export class Connection {
     this.#state = 'closed';
     this.#tenant = undefined;
     this.#parser.stop();
+    this.#dropUnread();
     this.#keeper.onClosed(this);
     return true;
   }
 
   #listen(): void {
     const socket = this.#socket;
+    keepUnread(socket, (unread) => this.#onWriteFailed(unread));
     socket.once('connect', () => {
       if (this.#state !== 'connecting') return;
       this.wasEstablished = true;
@@ -191,8 +199,31 @@ export class Connection {
     }
     if (this.#state !== 'busy') return false;
     if (!this.#parser.isDone) return tenant.onReadDone();
-    tenant.onComplete(used === size);
+    tenant.onComplete(used === size && !this.#unread);
     return true;
+  }
+
+  /** Returns false where no answer is waited for. */
+  #onWriteFailed(unread: UnreadAnswer): boolean {
+    if (this.#state !== 'busy') return false;
+    this.#unread = unread;
+    // While the sink holds the memory of the last read, it says when to go on.
+    if (!this.#tenant?.isHeld) this.#readRest(unread);
+    return true;
+  }
+
+  #readRest(unread: UnreadAnswer): void {
+    while (this.#unread === unread) {
+      const size = unread.read(this.#buffer);
+      if (size === 0) return this.#dropUnread(); // the failed write is told then
+      if (!this.#onRead(size)) return;
+    }
+  }
+
+  #dropUnread(): void {
+    const unread = this.#unread;
+    this.#unread = undefined;
+    unread?.drop();
   }
 
   /** The upstream will send no more. */

@@ -48,7 +48,7 @@ export abstract class ExchangeLife implements Exchange, SendListener, Listed {
   protected phase: Progress['phase'] | 'over' = 'connect';
   protected sender: Sender | undefined;
   /** The sink has not taken everything it was given. */
-  protected isHeld = false;
+  isHeld = false;
   protected hasRetried = false;
   readonly #onDone: OnDone;
   readonly #startedAt: number;
