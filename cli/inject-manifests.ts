@@ -30,15 +30,18 @@ export interface ManifestReport {
   readonly findings: readonly Finding[];
   /** Annotated workloads seen. */
   readonly functions: number;
+  /** Those whose template has been given a sidecar. */
+  readonly injected: number;
 }
 
 /** @throws UsageError naming source, line and column of what is not YAML */
 export function injectManifests(source: string, input: string, options: InjectOptions): ManifestReport {
   const lines = new LineCounter();
   const documents = parse(source, input, lines);
-  if (documents.length === 0) return { source, output: input, findings: [], functions: 0 };
+  if (documents.length === 0) return { source, output: input, findings: [], functions: 0, injected: 0 };
   const findings: Finding[] = [];
   let functions = 0;
+  let injected = 0;
   const texts = documents.map((document, index) => {
     let isChanged = false;
     for (const workload of findWorkloads(plain(source, document))) {
@@ -52,11 +55,12 @@ export function injectManifests(source: string, input: string, options: InjectOp
       );
       if (result.isFunction) functions++;
       if (result.pod) writeInjected(document, workload.podPath, result.pod);
+      if (result.pod) injected++;
       isChanged ||= result.pod !== undefined;
     }
     return isChanged ? document.toString({ lineWidth: 0 }) : original(input, documents, index);
   });
-  return { source, output: joined(texts), findings, functions };
+  return { source, output: joined(texts), findings, functions, injected };
 }
 
 function parse(source: string, input: string, lines: LineCounter): Document[] {

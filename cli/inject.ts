@@ -3,13 +3,16 @@
  * cluster, and finds bad annotations before one does: `kubectl apply` shows an admission's warnings for bare pods
  * only, not for Deployments.
  */
+import { createHmac } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import type { Argv } from 'yargs';
 import { checkFlag } from '../common/flags.ts';
 import { UsageError } from '../common/errors.ts';
+import { functionKey } from '../common/subjects.ts';
 import { VERSION } from '../common/version.ts';
 import { sidecarDefaultsOf, webhookFlags } from '../webhook/flags.ts';
+import { randomToken, type InjectOptions } from '../webhook/inject.ts';
 import type { SidecarDefaults } from '../webhook/sidecar-container.ts';
 import { injectManifests, type Finding, type ManifestReport } from './inject-manifests.ts';
 
@@ -25,19 +28,35 @@ export interface InjectArguments {
   readonly file: string;
   readonly check: boolean;
   readonly sidecar: SidecarDefaults;
+  /** Drain tokens are derived from it; empty: they are random, and others each time. */
+  readonly drainSecret: string;
 }
 
 export async function runInject(args: InjectArguments, io: InjectIo): Promise<void> {
   const source = args.file === '-' ? 'stdin' : args.file;
   const input = await readInput(args.file, io);
-  const report = injectManifests(source, input, { ...args.sidecar, version: VERSION });
+  const report = injectManifests(source, input, {
+    ...args.sidecar,
+    version: VERSION,
+    createDrainToken: drainTokens(args.drainSecret),
+  });
   if (!args.check) io.write(report.output);
   for (const line of complaints(report)) io.complain(line);
+  if (!args.check && report.injected > 0) io.complain(`${source}: ${DRAIN_TOKEN_NOTE}\n`);
   const has = (severity: Finding['severity']) => report.findings.some((found) => found.severity === severity);
   // A fault leaves a default in force, so the manifest is still good to apply; a refusal does not.
   const isBad = has('refusal') || (args.check && has('fault'));
   if (args.check && !isBad) io.write(`${source}: ${report.functions} functions, no faults\n`);
   if (isBad) io.exit(1);
+}
+
+const DRAIN_TOKEN_NOTE =
+  'note: all pods of a template have the drain token that is written into it, where the webhook gives each pod its own; who reads it can drain them';
+
+/** The same for the same workload and secret, so that an unchanged manifest stays unchanged. */
+function drainTokens(secret: string): InjectOptions['createDrainToken'] {
+  if (secret === '') return randomToken;
+  return (id) => createHmac('sha256', secret).update(functionKey(id)).digest('hex').slice(0, 32);
 }
 
 async function readInput(file: string, io: InjectIo): Promise<string> {
@@ -89,12 +108,20 @@ export const injectCommand = {
         type: 'string',
         requiresArg: true,
         describe: 'user id of the sidecar; none: the namespace gives one, as OpenShift does',
+      })
+      .option('drain-secret', {
+        type: 'string',
+        requiresArg: true,
+        default: '',
+        describe:
+          'text that the tokens of the preStop hooks are derived from, for the same output each time; without it they are random',
       }),
   handler: async (argv: Readonly<Record<string, unknown>>): Promise<void> => {
     await runInject(
       {
         file: String(argv['filename']),
         check: argv['check'] === true,
+        drainSecret: String(argv['drain-secret'] ?? ''),
         sidecar: sidecarDefaultsOf({
           'sidecar-image': flag('sidecar-image', argv),
           'sidecar-nats': flag('sidecar-nats', argv),

@@ -4,6 +4,7 @@
  * Hand-written checks, because the sidecar must not pay for a schema library.
  */
 import { MessageError } from './errors.ts';
+import type { Spoken } from './spoken.ts';
 
 /** proxy → scaler: `waiting` callers have no pod to go to. */
 export interface WakeMessage {
@@ -16,7 +17,7 @@ export interface WakeMessage {
  * runs, waits or happened, at once when its share changes, and every 10 s when idle (so that silence means
  * missing data and not idleness); a proxy sends it each second while it has anything to say.
  */
-export interface ActivityMessage {
+export interface ActivityMessage extends Pick<Spoken, 'start'> {
   readonly source: 'sidecar' | 'proxy';
   /** The pod that reports. */
   readonly pod: string;
@@ -39,7 +40,7 @@ export interface ActivityMessage {
 }
 
 /** sidecar → proxies, scaler. */
-export interface ReadyMessage {
+export interface ReadyMessage extends Spoken {
   readonly pod: string;
   readonly ip: string;
   readonly port: number;
@@ -80,8 +81,7 @@ export function decodeActivity(data: Uint8Array): ActivityMessage {
     finished: count(o, 'finished'),
     failed: count(o, 'failed'),
     windowMs: count(o, 'windowMs'),
-    ...(o['limit'] === undefined ? {} : { limit: count(o, 'limit') }),
-    ...(o['jobs'] === undefined ? {} : { jobs: count(o, 'jobs') }),
+    ...optionalCounts(o, 'limit', 'jobs', 'start'),
   };
 }
 
@@ -91,7 +91,8 @@ export function decodeReady(data: Uint8Array): ReadyMessage {
   if (state !== 'ready' && state !== 'draining') {
     throw new MessageError(`state is ${JSON.stringify(state)}; allowed: ready, draining`);
   }
-  return { pod: text(o, 'pod'), ip: text(o, 'ip'), port: count(o, 'port'), state };
+  const order = optionalCounts(o, 'start', 'seq');
+  return { pod: text(o, 'pod'), ip: text(o, 'ip'), port: count(o, 'port'), state, ...order };
 }
 
 export function decodeShare(data: Uint8Array): ShareMessage {
@@ -135,4 +136,10 @@ function count(o: Json, field: string): number {
     throw new MessageError(`${field} is missing or not a number ≥ 0`);
   }
   return value;
+}
+
+function optionalCounts<K extends string>(o: Json, ...fields: readonly K[]): Partial<Record<K, number>> {
+  const found: Partial<Record<K, number>> = {};
+  for (const field of fields) if (o[field] !== undefined) found[field] = count(o, field);
+  return found;
 }

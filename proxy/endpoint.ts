@@ -3,6 +3,8 @@
  * know. The sidecar is the authority on room; what is kept here is a belief that saves refusals, corrected
  * by every answer, share and report.
  */
+import type { ReadyMessage } from '../common/messages.ts';
+import { compareSpoken, type Spoken } from '../common/spoken.ts';
 import type { Target } from '../common/relay/index.ts';
 import type { PodView } from './pod-view.ts';
 
@@ -21,6 +23,8 @@ export class Endpoint {
   #wasKubeReady = false;
   #saidReady = false;
   #saidDraining = false;
+  /** The last word of its sidecar; see common/spoken.ts. */
+  #word: Spoken | undefined;
   #isGone = false;
   #health: Health = { kind: 'ok' };
   #isProbe = false;
@@ -150,11 +154,31 @@ export class Endpoint {
     this.#health = { kind: 'suspect', why };
   }
 
-  saidReady(): void {
+  /** What its sidecar says of itself, unless it has said something else since. */
+  heard(message: Pick<ReadyMessage, 'state'> & Spoken): void {
+    const order = compareSpoken(message, this.#word);
+    if (order < 0) return;
+    this.#word = message;
+    if (message.state === 'draining') return this.saidDraining();
+    if (order > 0) this.#saidDraining = false; // it runs anew, or has taken its drain back
     this.#saidReady = true;
     this.#health = { kind: 'ok' };
   }
 
+  /**
+   * From a report: the run of the sidecar that said `draining` is over when a later one reports. It matters where a
+   * sidecar never says `ready`, because Kubernetes alone runs the pod's probe.
+   * @returns whether the state may have changed
+   */
+  heardStart(start: number | undefined): boolean {
+    if (start === undefined || start <= (this.#word?.start ?? 0)) return false;
+    const wasDraining = this.#saidDraining;
+    this.#word = { start, seq: -1 };
+    this.#saidDraining = false;
+    return wasDraining;
+  }
+
+  /** Of the run of its sidecar that we know of; an answer tells no number. */
   saidDraining(): void {
     this.#saidDraining = true;
   }

@@ -23,7 +23,7 @@ const EARLY_READY_MS = 10_000;
 
 interface EarlyReady {
   readonly id: FunctionId;
-  readonly ip: string;
+  readonly message: ReadyMessage;
   readonly forget: () => void;
 }
 
@@ -98,13 +98,12 @@ export class Endpoints {
     const key = podKey(id.namespace, message.pod);
     const known = this.#byPod.get(key);
     if (!known || known.endpoint.view.ip === '') {
-      if (message.state === 'ready') this.#keepEarly(key, id, message.ip);
+      if (message.state === 'ready') this.#keepEarly(key, id, message);
       return;
     }
     const { endpoint, group } = known;
     if (group.owner.id.name !== id.name || endpoint.view.ip !== message.ip) return;
-    if (message.state === 'ready') endpoint.saidReady();
-    else endpoint.saidDraining();
+    endpoint.heard(message);
     group.refresh();
   }
 
@@ -124,7 +123,8 @@ export class Endpoints {
     const known = message.source === 'sidecar' ? this.#of(id, message.pod) : undefined;
     if (!known || message.limit === undefined) return;
     known.endpoint.learned(message.runningNow, message.limit);
-    known.group.changed();
+    if (known.endpoint.heardStart(message.start)) known.group.refresh();
+    else known.group.changed();
   }
 
   /** Whether an address is that of a pod we watch, and all pods that have it are trusted. */
@@ -162,14 +162,14 @@ export class Endpoints {
     this.dropIfUnused(known.group.owner);
   }
 
-  #keepEarly(key: string, id: FunctionId, ip: string): void {
+  #keepEarly(key: string, id: FunctionId, message: ReadyMessage): void {
     this.#early.get(key)?.forget();
     const cancel = this.#options.clock.after(EARLY_READY_MS, () => this.#early.delete(key));
     const forget = (): void => {
       cancel();
       this.#early.delete(key);
     };
-    this.#early.set(key, { id, ip, forget });
+    this.#early.set(key, { id, message, forget });
   }
 
   /** Also for a pod that is known but had no address yet when its sidecar spoke. */
@@ -177,7 +177,7 @@ export class Endpoints {
     const early = this.#early.get(key);
     if (!early || view.ip === '') return;
     early.forget();
-    if (early.ip === view.ip && early.id.name === view.owner.id.name) endpoint.saidReady();
+    if (early.message.ip === view.ip && early.id.name === view.owner.id.name) endpoint.heard(early.message);
   }
 
   #setAddress(key: string, view: PodView | undefined): void {

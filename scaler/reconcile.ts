@@ -155,19 +155,24 @@ export class Reconciler {
     state.activity.onReport(message, nowMs, this.world.podsOf(workload).has(message.pod));
     if (state.activity.lastActiveMs === nowMs) this.#seen.lastUse.note(id, nowMs);
     if (contradicts(message, state.decisions.at(-1)?.decision)) state.steady = undefined;
-    if (message.source === 'sidecar') this.#share(key, nowMs);
+    if (message.source !== 'sidecar') return;
+    state.hearStart(message.pod, message.start, this.#isEnding(key, message.pod));
+    this.#share(key, nowMs);
   }
 
   onReady(id: FunctionId, message: ReadyMessage): void {
     const state = this.#seen.states.get(functionKey(id));
-    const pod = state?.pods.get(message.pod);
-    if (!state || !pod) return;
-    const isNews = pod.saidReady !== (message.state === 'ready');
-    pod.saidReady = message.state === 'ready';
-    if (message.state === 'draining') pod.endingSinceMs ??= this.#options.now();
+    if (!state?.pods.has(message.pod)) return;
+    const isEnding = this.#isEnding(functionKey(id), message.pod);
+    const isNews = state.hearReady(message, isEnding, this.#options.now());
     state.sharesSentMs = 0; // tell it its share at once
     if (isNews) this.#onChange(functionKey(id));
     else this.#share(functionKey(id), this.#options.now());
+  }
+
+  #isEnding(key: string, pod: string): boolean {
+    const workload = this.world.workload(key);
+    return workload !== undefined && this.world.podsOf(workload).get(pod)?.isEnding === true;
   }
 
   /** The number of its jobs has changed. */

@@ -3,6 +3,8 @@
  * starts its clocks anew and decides from what it sees.
  */
 import type { FunctionSpec } from '../common/function-spec.ts';
+import type { ReadyMessage } from '../common/messages.ts';
+import { compareSpoken, type Spoken } from '../common/spoken.ts';
 import { FunctionActivity } from './activity.ts';
 import type { Decision, Facts, LoadAdvice, TriggerUse } from './decide/types.ts';
 import type { Pod } from './kube-objects.ts';
@@ -31,6 +33,8 @@ interface SeenPod {
   saidReady: boolean;
   /** When it was first seen ending, by watch or by its own `draining`. */
   endingSinceMs: number | undefined;
+  /** The last word of its sidecar; see common/spoken.ts. */
+  word: Spoken | undefined;
 }
 
 const DECISIONS_KEPT = 10;
@@ -83,9 +87,36 @@ export class FunctionState {
       isOld: pod.isReady,
       saidReady: false,
       endingSinceMs: undefined,
+      word: undefined,
     };
     if (pod.isEnding) seen.endingSinceMs ??= nowMs;
     this.pods.set(pod.name, seen);
+  }
+
+  /**
+   * Takes what a pod's sidecar says of itself, unless it has said something else since.
+   * @param isEnding as the watch says
+   * @returns whether it is another state than before
+   */
+  hearReady(message: ReadyMessage, isEnding: boolean, nowMs: number): boolean {
+    const seen = this.pods.get(message.pod);
+    const order = seen && compareSpoken(message, seen.word);
+    if (!seen || order === undefined || order < 0) return false;
+    seen.word = message;
+    const isReady = message.state === 'ready';
+    const isNews = seen.saidReady !== isReady;
+    seen.saidReady = isReady;
+    if (!isReady) seen.endingSinceMs ??= nowMs;
+    else if (order > 0 && !isEnding) seen.endingSinceMs = undefined; // it runs anew, or has taken its drain back
+    return isNews;
+  }
+
+  /** From a report: a run of the sidecar that began later than the one that said `draining`; that one is over. */
+  hearStart(pod: string, start: number | undefined, isEnding: boolean): void {
+    const seen = this.pods.get(pod);
+    if (!seen || start === undefined || start <= (seen.word?.start ?? 0)) return;
+    seen.word = { start, seq: -1 };
+    if (!isEnding) seen.endingSinceMs = undefined;
   }
 
   /** What has come true since the last look. */

@@ -2,6 +2,7 @@
  * The admin server's routes (port 15081), for the kubelet and Prometheus: Koa and its router, because nothing
  * here is hot. Loaded with the first request (see admin-server.ts), when the app has long been starting.
  */
+import { timingSafeEqual } from 'node:crypto';
 import Koa from 'koa';
 import Router from 'koa-router';
 import type { Registry } from '../common/metrics.ts';
@@ -12,6 +13,8 @@ import { registerSidecarMetrics, type MetricsSource } from './metrics.ts';
 export interface AdminContext extends MetricsSource {
   readonly registry: Registry | (() => Promise<Registry>);
   readonly drain: Drain;
+  /** Empty: whoever asks may drain. */
+  readonly drainToken: string;
   readonly pause: Pause;
 }
 
@@ -36,7 +39,13 @@ export async function createAdminHandler(context: AdminContext): Promise<AdminHa
   });
   // GET is what the kubelet's preStop sends. The answer is what it waits for.
   // With `container=` it is that container's, which may come back; without, the sidecar's own: the pod ends.
-  router.all('/drain', async (ctx) => {
+  // Every pod of the cluster can reach this port; the hooks alone know the token.
+  router.get('/drain', async (ctx) => {
+    if (!mayDrain(context.drainToken, ctx.query['token'])) {
+      ctx.status = 403;
+      ctx.body = { error: 'forbidden', message: 'only the pod’s own preStop hooks may drain it' };
+      return;
+    }
     await (ctx.query['container'] === undefined ? drain.run() : context.pause.run());
     ctx.body = { status: 'drained' };
   });
@@ -49,4 +58,10 @@ export async function createAdminHandler(context: AdminContext): Promise<AdminHa
   app.use(router.allowedMethods());
   const handle = app.callback();
   return (req, res) => void handle(req, res);
+}
+
+function mayDrain(token: string, given: string | string[] | undefined): boolean {
+  if (token === '') return true;
+  if (typeof given !== 'string' || given.length !== token.length) return false;
+  return timingSafeEqual(Buffer.from(given), Buffer.from(token));
 }

@@ -64,12 +64,14 @@ export class Admission {
     this.breaker.resize(this.#limit); // also while draining: there may be direct callers in line
   }
 
-  /** The app is about to go and to come back: nothing new until `open`; direct callers wait in line. */
-  pause(): void {
-    if (this.#phase !== 'open') return;
-    this.#phase = 'starting';
-    this.#isAppReady = false;
-    this.breaker.resize(0);
+  /**
+   * The app is about to go and to come back: nothing new until `open`; direct callers wait in line.
+   * @returns whether calls could come until now
+   */
+  pause(): boolean {
+    if (this.#phase !== 'open') return false;
+    this.reset();
+    return true;
   }
 
   /** While starting it is only noted: the limit stays 0 until the app can take calls. */
@@ -84,6 +86,13 @@ export class Admission {
 
   close(): void {
     this.#phase = 'closed';
+  }
+
+  /** The drain is taken back: as at the start, nothing before `open`. */
+  reset(): void {
+    this.#phase = 'starting';
+    this.#isAppReady = false;
+    this.breaker.resize(0);
   }
 
   /** For a proxy, which queues better than we do: a place now, or why not. */

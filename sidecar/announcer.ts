@@ -11,13 +11,14 @@ const REPEATS_MS = [50, 200, 1_000, 3_000];
 export class Announcer {
   readonly #nats: NatsLink;
   readonly #subject: string;
-  readonly #pod: () => Omit<ReadyMessage, 'state'>;
+  readonly #pod: () => Omit<ReadyMessage, 'state' | 'seq'>;
   readonly #unwatch: () => void;
   #state: ReadyMessage['state'] | undefined;
+  #seq = -1;
   #timers: NodeJS.Timeout[] = [];
 
   /** @param pod asked when there is something to say: a test's port is known only once it listens */
-  constructor(nats: NatsLink, subject: string, pod: () => Omit<ReadyMessage, 'state'>) {
+  constructor(nats: NatsLink, subject: string, pod: () => Omit<ReadyMessage, 'state' | 'seq'>) {
     this.#nats = nats;
     this.#subject = subject;
     this.#pod = pod;
@@ -29,6 +30,7 @@ export class Announcer {
   /** Publishes `state` now and again; what was announced before is over. */
   announce(state: ReadyMessage['state']): void {
     this.#state = state;
+    this.#seq += 1;
     this.#clear();
     this.#send();
     this.#timers = REPEATS_MS.map((ms) => setTimeout(() => this.#send(), ms).unref());
@@ -41,7 +43,7 @@ export class Announcer {
 
   #send(): void {
     if (this.#state === undefined) return;
-    this.#nats.publish(this.#subject, encodeMessage({ ...this.#pod(), state: this.#state }));
+    this.#nats.publish(this.#subject, encodeMessage({ ...this.#pod(), state: this.#state, seq: this.#seq }));
   }
 
   #clear(): void {

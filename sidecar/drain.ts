@@ -7,7 +7,10 @@
  *   3. Over when nothing is left, but not before SETTLE_MS; in any case when the grace period is.
  * SIGTERM reaches a sidecar beside the app together with the app. So after the drain it stays until the app's port
  * is closed and its own lines are empty, within the same grace period: an app with a preStop of its own may
- * serve direct callers for a while yet.
+ * serve direct callers for a while yet. A sidecar that is restarted alone must not wait: its app stays.
+ *
+ * A drain is not for good. A pod that ends gets SIGTERM within its grace period; one that did not is not ending, and
+ * takes calls again.
  */
 import { sleep } from '../common/lifecycle.ts';
 import type { Log } from '../common/log.ts';
@@ -22,6 +25,9 @@ import type { Stats } from './stats.ts';
  */
 const SETTLE_MS = 300;
 
+/** What the webhook takes off the pod's grace period for the time of a drain, and a moment for the kubelet. */
+const AFTER_DRAIN_MS = 3_000;
+
 export interface DrainOptions {
   readonly admission: Admission;
   readonly inFlight: InFlight;
@@ -32,15 +38,23 @@ export interface DrainOptions {
   readonly onBegin: () => void;
   /** Time is up, or nothing is left: what could not be finished is given back. */
   readonly onEnd?: () => void;
-  /** Resolves when nobody listens on the app's port, or on abort. Absent: the kubelet has ended the app by then. */
+  /** The grace period is over and no SIGTERM came: the pod lives on. */
+  readonly onComeBack?: () => void;
+  /** Whether to wait for the app's end after SIGTERM; `if-told`: when {@link Drain.appEndsToo} was called. */
+  readonly outliveApp?: OutliveApp;
+  /** Resolves when nobody listens on the app's port, or on abort. */
   readonly appGone?: (signal: AbortSignal) => Promise<void>;
 }
+
+export type OutliveApp = 'no' | 'if-told' | 'yes';
 
 export class Drain {
   readonly #options: DrainOptions;
   #running: Promise<void> | undefined;
   #ending: Promise<void> | undefined;
   #deadline = Infinity;
+  #isAppEnding = false;
+  readonly #sigterm = new AbortController();
 
   constructor(options: DrainOptions) {
     this.#options = options;
@@ -61,6 +75,12 @@ export class Drain {
     return this.#running;
   }
 
+  /** The hook of a container of the app has come too: the pod ends, and not only the sidecar. */
+  appEndsToo(): Promise<void> {
+    this.#isAppEnding = true;
+    return this.run();
+  }
+
   /** For SIGTERM: drains, and resolves when the process may exit. */
   end(): Promise<void> {
     this.#ending ??= this.#end();
@@ -68,11 +88,13 @@ export class Drain {
   }
 
   async #end(): Promise<void> {
+    this.#sigterm.abort();
     await this.run();
-    const { admission, inFlight, appGone, onEnd } = this.#options;
+    const { admission, inFlight, outliveApp = 'no', appGone, onEnd } = this.#options;
+    const mustWait = outliveApp === 'yes' || (outliveApp === 'if-told' && this.#isAppEnding);
     const isOver = new AbortController();
     const deadline = sleep(this.leftMs ?? 0, isOver.signal);
-    await Promise.race([appGone?.(isOver.signal), deadline]);
+    if (mustWait) await Promise.race([appGone?.(isOver.signal), deadline]);
     admission.close(); // who comes now, or waits for another try, is told so
     await Promise.race([inFlight.idle(), deadline]);
     isOver.abort();
@@ -98,6 +120,19 @@ export class Drain {
     }
     stats.drainSeconds = (performance.now() - begun) / 1_000;
     log.info({ how, seconds: stats.drainSeconds, open: inFlight.count }, 'drained');
+    void this.#comeBack(begun + drainMs + AFTER_DRAIN_MS - performance.now());
+  }
+
+  async #comeBack(afterMs: number): Promise<void> {
+    const { onComeBack, log } = this.#options;
+    if (!onComeBack) return;
+    await sleep(afterMs, this.#sigterm.signal);
+    if (this.#ending) return;
+    this.#running = undefined;
+    this.#deadline = Infinity;
+    this.#isAppEnding = false;
+    log.warn('drained, but not ended within the grace period: takes calls again');
+    onComeBack();
   }
 
   /** Nothing left at the end of the settling time, and at no moment of waiting for what came during it. */

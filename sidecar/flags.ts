@@ -66,12 +66,20 @@ export const sidecarFlags = {
     group: APP,
     describe: 'how long a drain may take: grace period less 2',
   },
-  'outlive-app': {
-    type: 'boolean',
-    default: false,
+  'drain-token': {
+    type: 'string',
+    default: '',
     group: APP,
     describe:
-      'after SIGTERM, stay until the app’s port is closed; for a sidecar that gets it together with the app',
+      'what /drain must be called with, as the preStop hooks are; empty: a webhook of 0.1.0 knows none',
+  },
+  'outlive-app': {
+    type: 'string',
+    default: 'no',
+    choices: ['no', 'if-told', 'yes'],
+    group: APP,
+    describe:
+      'after SIGTERM stay until the app’s port is closed; if-told: when a hook of the app has said that it ends too',
   },
 
   'parallel-per-pod': {

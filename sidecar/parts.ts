@@ -16,7 +16,7 @@ import {
   type RetryPolicy,
 } from './call-policy.ts';
 import type { AppHop, SidecarContext } from './context.ts';
-import { Drain } from './drain.ts';
+import { Drain, type OutliveApp } from './drain.ts';
 import { EventsPart } from './events/events-part.ts';
 import { InFlight } from './in-flight.ts';
 import { Fairness } from './jobs/fairness.ts';
@@ -40,8 +40,8 @@ export interface Parts {
   readonly jobs: JobsPart;
   readonly events: EventsPart;
   readonly probe: ProbeSpec;
-  /** What opens admission, also after the app's container was restarted. */
-  readonly onReopen: (open: () => Promise<void>) => void;
+  /** What opens admission after the app's container was restarted, and after a drain that was taken back. */
+  readonly onReopen: (open: (hasDrained: boolean) => Promise<void>) => void;
 }
 
 export interface PartsDeps extends SidecarDeps {
@@ -68,13 +68,19 @@ export function buildParts(config: SidecarConfig, deps: PartsDeps, port: () => n
     'shares',
     deps.nats.subscribe(subject, (_, data) => shares.hear(data)),
   );
-  const drain = buildDrain(config, deps, core, () => {
-    voice.announcer.announce('draining');
-    core.tunnels.closeAll();
-    jobs.drain();
-    events.drain();
-    return () => void Promise.all([jobs.stop(), events.stop()]);
-  });
+  const drain = buildDrain(
+    config,
+    deps,
+    core,
+    () => {
+      voice.announcer.announce('draining');
+      core.tunnels.closeAll();
+      jobs.drain();
+      events.drain();
+      return () => void Promise.all([jobs.stop(), events.stop()]);
+    },
+    () => void comeBack(),
+  );
   const context = { ...core, reporter: voice.reporter, drain };
   const jobStats = new JobStats(core.stats);
   const eventStats = new JobStats(core.stats);
@@ -82,12 +88,17 @@ export function buildParts(config: SidecarConfig, deps: PartsDeps, port: () => n
   const events = buildEvents(config, deps, { id: core.id, shares, context, stats: eventStats });
   const { admission, id, stats } = core;
   const running = { stats: jobStats, events: eventStats, running: () => admission.jobs };
-  let reopen = async (): Promise<void> => undefined;
+  let reopen = async (_hasDrained: boolean): Promise<void> => undefined;
+  const comeBack = async (): Promise<void> => {
+    await Promise.all([jobs.reset(), events.reset()]);
+    admission.reset();
+    await reopen(true);
+  };
   const pause = new Pause({
     admission,
     drain,
     check: () => checkApp(probe, config['app-host']),
-    reopen: () => reopen(),
+    reopen: () => reopen(false),
     graceMs: config['drain-seconds'] * 1_000,
     log: deps.log,
   });
@@ -98,6 +109,7 @@ export function buildParts(config: SidecarConfig, deps: PartsDeps, port: () => n
     stats,
     registry: deps.registry,
     drain,
+    drainToken: config['drain-token'],
     jobs: running,
   };
   return {
@@ -140,9 +152,10 @@ function buildVoice(config: SidecarConfig, nats: NatsLink, core: Core, port: () 
   const pod = config['pod-name'];
   const { stats, admission, id } = core;
   const { breaker } = admission;
+  const start = Date.now();
   const subject = functionSubject('activity', id);
-  const reporter = new Reporter({ pod, subject, nats, breaker, stats, jobs: () => admission.jobs });
-  const self = () => ({ pod, ip: config['pod-ip'], port: port() });
+  const reporter = new Reporter({ pod, start, subject, nats, breaker, stats, jobs: () => admission.jobs });
+  const self = () => ({ pod, ip: config['pod-ip'], port: port(), start });
   return { reporter, announcer: new Announcer(nats, functionSubject('ready', id), self) };
 }
 
@@ -165,9 +178,14 @@ function buildShares(
 }
 
 /** @param begin tells everyone who must know that the drain begins; returns what is to be done at its end */
-function buildDrain(config: SidecarConfig, { log }: SidecarDeps, core: Core, begin: () => () => void): Drain {
+function buildDrain(
+  config: SidecarConfig,
+  { log }: SidecarDeps,
+  core: Core,
+  begin: () => () => void,
+  onComeBack: () => void,
+): Drain {
   let end = (): void => undefined;
-  const hasAppToOutlive = config['outlive-app'] && core.app.port !== 0;
   return new Drain({
     admission: core.admission,
     inFlight: core.inFlight,
@@ -176,7 +194,9 @@ function buildDrain(config: SidecarConfig, { log }: SidecarDeps, core: Core, beg
     log,
     onBegin: () => (end = begin()),
     onEnd: () => end(),
-    ...(hasAppToOutlive ? { appGone: (signal: AbortSignal) => waitForAppGone(core.app, signal) } : {}),
+    onComeBack,
+    outliveApp: core.app.port === 0 ? 'no' : (config['outlive-app'] as OutliveApp),
+    appGone: (signal) => waitForAppGone(core.app, signal),
   });
 }
 

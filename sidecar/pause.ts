@@ -41,14 +41,17 @@ export class Pause {
 
   async #pause(): Promise<void> {
     const { admission, drain, graceMs, log } = this.#options;
-    if (drain.isDraining) return drain.run();
+    if (drain.isDraining) return drain.appEndsToo();
     log.info({ running: admission.breaker.running }, 'the app’s container ends; calls wait');
-    admission.pause();
+    const wasOpen = admission.pause();
     const deadline = performance.now() + graceMs;
     await sleep(TELL_APART_MS);
     while (admission.breaker.running > 0 && performance.now() < deadline && !drain.isDraining)
       await sleep(POLL_MS);
-    if (drain.isDraining) return drain.run();
+    if (drain.isDraining) {
+      if (wasOpen) admission.open(); // the pod ends: the app serves direct callers until it does
+      return drain.appEndsToo();
+    }
     void this.#comeBack(performance.now() + graceMs);
   }
 

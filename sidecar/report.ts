@@ -13,6 +13,8 @@ const IDLE_TICKS = 10;
 
 export interface ReportOptions {
   readonly pod: string;
+  /** Of this run of the sidecar; see common/spoken.ts. */
+  readonly start: number;
   readonly subject: string;
   readonly nats: NatsLink;
   readonly breaker: Breaker;
@@ -74,7 +76,7 @@ export class Reporter {
   }
 
   #read(): ActivityMessage {
-    const { pod, breaker, stats, jobs } = this.#options;
+    const { pod, start, breaker, stats, jobs } = this.#options;
     const { average, windowMs } = breaker.readWindow();
     return {
       source: 'sidecar',
@@ -86,6 +88,7 @@ export class Reporter {
       windowMs,
       limit: breaker.limit,
       jobs: jobs(),
+      start,
     };
   }
 

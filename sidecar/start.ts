@@ -48,19 +48,20 @@ export async function startSidecar(config: SidecarConfig, deps: SidecarDeps): Pr
   );
   const probing = new AbortController();
   stops.add('app probe', () => probing.abort());
-  const open = async (): Promise<void> => {
+  const open = async (hasDrained: boolean): Promise<void> => {
     const how = await startAppProbe(parts.probe, config['app-host'], probing.signal);
     if (how === 'stopped') return;
     deps.log.info({ how, sinceStartMs: Math.round(performance.now()) }, 'app ready');
     context.admission.open();
     context.reporter.limitChanged();
-    if (how === 'passed') parts.announcer.announce('ready');
+    // Taken back by its own word, also where it is for Kubernetes to call the pod ready.
+    if (how === 'passed' || hasDrained) parts.announcer.announce('ready');
     if (config['app-port'] === 0) return;
     void parts.jobs.start();
     void parts.events.start();
   };
   parts.onReopen(open);
-  const appReady = open();
+  const appReady = open(false);
   stops.add('jobs', () => parts.jobs.stop());
   stops.add('events', () => parts.events.stop());
   stops.add('drain', () => context.drain.end());

@@ -3,17 +3,20 @@
  * preStop where there is none, the label and the status annotation; the user's probes, ports, environment and
  * volumes are never touched.
  */
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import type { ParsedAnnotations } from '../common/annotations.ts';
 import type { FunctionSpec } from '../common/function-spec.ts';
+import type { FunctionId } from '../common/subjects.ts';
 import type { V1Container, V1Pod, V1PodSpec } from '../common/kube/client.ts';
 import type { PodOwner } from '../common/kube/ownership.ts';
+import { userContainers } from '../common/kube/sidecar.ts';
 import { FUNCTION_LABEL, INJECT_STATUS_ANNOTATION } from '../common/names.ts';
 import { functionLabelValue } from './function-label.ts';
 import {
   drainBeforeStop,
   sidecarContainer,
   type SidecarDefaults,
+  type SidecarFacts,
   type SidecarPlace,
 } from './sidecar-container.ts';
 import { appPort, appProtocolOf, appReadinessProbe } from './user-containers.ts';
@@ -21,6 +24,8 @@ import { appPort, appProtocolOf, appReadinessProbe } from './user-containers.ts'
 export interface InjectOptions extends SidecarDefaults {
   /** Written into the status annotation. */
   readonly version: string;
+  /** A new one for each pod that is injected; see {@link randomToken}. */
+  readonly createDrainToken: (pod: FunctionId) => string;
 }
 
 export interface Injection {
@@ -45,40 +50,43 @@ export function injectPod(
   const app = appReadinessProbe(pod, port);
   const limits = limitsFor(owner, spec);
   const grace = pod.spec?.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS;
-  const sidecar = sidecarContainer(
-    {
-      id: owner.id,
-      spec,
-      port,
-      protocol: appProtocolOf(pod, port, spec.appProtocol),
-      probe: app.probe,
-      parallelLimit: limits.overPods,
-      parallelPerPod: limits.perPod,
-      drainSeconds: Math.max(1, grace - AFTER_DRAIN_SECONDS),
-      place: placeIn(pod),
-    },
-    options,
-  );
+  const facts: SidecarFacts = {
+    id: owner.id,
+    spec,
+    port,
+    protocol: appProtocolOf(pod, port, spec.appProtocol),
+    probe: app.probe,
+    parallelLimit: limits.overPods,
+    parallelPerPod: limits.perPod,
+    drainSeconds: Math.max(1, grace - AFTER_DRAIN_SECONDS),
+    place: placeIn(pod),
+    hasHooks: userContainers(pod.spec).some(({ lifecycle }) => !lifecycle?.preStop),
+    drainToken: options.createDrainToken(owner.id),
+  };
   return {
-    pod: withSidecar(pod, owner, sidecar, options.version),
+    pod: withSidecar(pod, facts, options),
     warnings: [app.warning, limits.warning].filter((warning) => warning !== undefined),
   };
 }
 
-function withSidecar(pod: V1Pod, owner: PodOwner, sidecar: V1Container, version: string): V1Pod {
+function withSidecar(pod: V1Pod, facts: SidecarFacts, options: InjectOptions): V1Pod {
+  const { id, drainToken, place } = facts;
+  const sidecar = sidecarContainer(facts, options);
+  // Without what is different in every pod: the hash tells injections apart.
+  const hash = hashOf(sidecarContainer({ ...facts, drainToken: '' }, options));
   const desired = structuredClone(pod);
   const meta = (desired.metadata ??= {});
-  meta.labels = { ...meta.labels, [FUNCTION_LABEL]: functionLabelValue(owner.id.name) };
+  meta.labels = { ...meta.labels, [FUNCTION_LABEL]: functionLabelValue(id.name) };
   meta.annotations = {
     ...meta.annotations,
-    [INJECT_STATUS_ANNOTATION]: JSON.stringify({ version, hash: hashOf(sidecar) }),
+    [INJECT_STATUS_ANNOTATION]: JSON.stringify({ version: options.version, hash }),
   };
   const spec = (desired.spec ??= { containers: [] });
   // The API server sends `containers: null` for a manifest without any, and says itself what is missing.
   for (const container of spec.containers ?? [])
     if (!container.lifecycle?.preStop)
-      container.lifecycle = { ...container.lifecycle, ...drainBeforeStop(container.name) };
-  addSidecar(spec, sidecar, placeIn(pod));
+      container.lifecycle = { ...container.lifecycle, ...drainBeforeStop(drainToken, container.name) };
+  addSidecar(spec, sidecar, place);
   return desired;
 }
 
@@ -109,6 +117,11 @@ function limitsFor(
     warning:
       'SlimFaas/NumberParallelRequest holds over all pods only for Deployments and StatefulSets; here it limits each pod',
   };
+}
+
+/** 128 bits that nobody guesses. */
+export function randomToken(): string {
+  return randomBytes(16).toString('hex');
 }
 
 /** Tells two injections apart: 12 hex digits of what was added. */

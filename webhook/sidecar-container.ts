@@ -20,6 +20,10 @@ export interface SidecarFacts {
   readonly parallelPerPod: number;
   readonly drainSeconds: number;
   readonly place: SidecarPlace;
+  /** Whether a container of the user's has the sidecar's preStop hook, which tells it that the app ends. */
+  readonly hasHooks: boolean;
+  /** What the preStop hooks show to the sidecar, so that nobody else can drain the pod. */
+  readonly drainToken: string;
 }
 
 /**
@@ -49,7 +53,7 @@ export function sidecarContainer(facts: SidecarFacts, defaults: SidecarDefaults)
       { name: 'slimfaas-admin', containerPort: SIDECAR_ADMIN_PORT, protocol: 'TCP' },
     ],
     livenessProbe: livenessProbe(),
-    lifecycle: drainBeforeStop(),
+    lifecycle: drainBeforeStop(facts.drainToken),
     resources,
     securityContext: {
       allowPrivilegeEscalation: false,
@@ -72,9 +76,11 @@ function adminGet(path: string): Pick<V1Probe, 'httpGet'> {
  * At a pod's end the kubelet runs the hooks of all containers at once, the sidecar's own too: `/drain` is for
  * good. A user's container that fails its liveness probe is ended alone, and comes back: its hook says which one
  * it is, `/drain?container=app`, so that the sidecar can tell the two apart.
+ * The token is in the path: kubelets before 1.27 send no headers of a hook.
  */
-export function drainBeforeStop(container?: string): NonNullable<V1Container['lifecycle']> {
-  return { preStop: adminGet(container === undefined ? '/drain' : `/drain?container=${container}`) };
+export function drainBeforeStop(token: string, container?: string): NonNullable<V1Container['lifecycle']> {
+  const query = new URLSearchParams({ ...(container === undefined ? {} : { container }), token });
+  return { preStop: adminGet(`/drain?${query.toString()}`) };
 }
 
 /**
@@ -115,7 +121,8 @@ function environment(
     RETRY_JITTER: spec.retryJitterPercent?.toString(),
     JOB_SHARE: spec.jobSharePercent?.toString(),
     DRAIN_SECONDS: String(facts.drainSeconds),
-    OUTLIVE_APP: facts.place === 'beside' ? 'true' : undefined,
+    DRAIN_TOKEN: facts.drainToken,
+    OUTLIVE_APP: facts.place === 'native' ? undefined : facts.hasHooks ? 'if-told' : 'yes',
   };
   const plain = Object.entries(values).flatMap(([name, value]) =>
     value === undefined ? [] : [{ name: `SLIMFAAS_${name}`, value: literal(value) }],

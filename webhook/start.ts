@@ -13,7 +13,7 @@ import { keepCertificate } from '../common/tls/certificate-keeper.ts';
 import type { CertificateSource, KeyPair } from '../common/tls/key-pair.ts';
 import { fileCertificates } from './file-certificates.ts';
 import { sidecarDefaultsOf, type webhookFlags } from './flags.ts';
-import type { InjectOptions } from './inject.ts';
+import { randomToken, type InjectOptions } from './inject.ts';
 import { certificateCluster } from './kube.ts';
 import { createWebhookMetrics } from './metrics.ts';
 import { ownCertificates } from './own-certificates.ts';
@@ -84,7 +84,7 @@ export async function startWebhook(config: WebhookConfig, deps: WebhookDeps): Pr
 }
 
 function injectOptions(config: WebhookConfig): InjectOptions {
-  return { ...sidecarDefaultsOf(config), version: VERSION };
+  return { ...sidecarDefaultsOf(config), version: VERSION, createDrainToken: randomToken };
 }
 
 function certificateSource(config: WebhookConfig, deps: WebhookDeps): CertificateSource {

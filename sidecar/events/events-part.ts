@@ -5,7 +5,7 @@
 import type { EventsOptions, RunningEvents } from './start-events.ts';
 
 export class EventsPart {
-  readonly #options: EventsOptions | undefined;
+  #options: EventsOptions | undefined;
   #events: RunningEvents | undefined;
   #isDraining = false;
   #isStarted = false;
@@ -28,6 +28,16 @@ export class EventsPart {
   drain(): void {
     this.#isDraining = true;
     this.#events?.drain();
+  }
+
+  /** After a drain that was taken back: `start` begins anew, with the events of from now on. */
+  async reset(): Promise<void> {
+    await this.stop();
+    this.#events = undefined;
+    this.#stopped = undefined;
+    this.#isDraining = false;
+    this.#isStarted = false;
+    if (this.#options) this.#options = { ...this.#options, startedAtMs: Date.now() };
   }
 
   /** What is not done is handed over. */

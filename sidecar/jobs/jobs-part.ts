@@ -28,6 +28,14 @@ export class JobsPart {
     this.#consumer?.drain();
   }
 
+  /** After a drain that was taken back: `start` begins anew. */
+  async reset(): Promise<void> {
+    await this.stop();
+    this.#consumer = undefined;
+    this.#isDraining = false;
+    this.#isStarted = false;
+  }
+
   /** What still runs is given back. */
   async stop(): Promise<void> {
     this.drain();

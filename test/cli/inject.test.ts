@@ -255,9 +255,13 @@ interface Ran {
   readonly code: number;
 }
 
-async function command(input: string, options: { file?: string; check?: boolean } = {}): Promise<Ran> {
+async function command(
+  input: string,
+  options: { file?: string; check?: boolean; secret?: string } = {},
+): Promise<Ran> {
   const ran = { out: '', err: '', code: 0 };
-  const args = { file: options.file ?? '-', check: options.check ?? false, sidecar: OPTIONS };
+  const { file = '-', check = false, secret = '' } = options;
+  const args = { file, check, drainSecret: secret, sidecar: OPTIONS };
   await runInject(args, {
     stdin: Readable.from([input]),
     write: (text) => void (ran.out += text),
@@ -266,6 +270,27 @@ async function command(input: string, options: { file?: string; check?: boolean 
   });
   return ran;
 }
+
+describe('slimfaas inject: drain tokens', () => {
+  const tokenIn = (text: string) => /DRAIN_TOKEN"?,?\s+"?value"?: "?([0-9a-f]{32})/.exec(text)?.[1];
+
+  it('are random, one a template, and it says what that means', async () => {
+    const ran = await command(workload('Deployment'));
+    assert.match(ran.err, /^stdin: note: all pods of a template have the drain token/);
+    assert.match(tokenIn(ran.out) ?? '', /^[0-9a-f]{32}$/);
+    assert.notEqual(tokenIn((await command(workload('Deployment'))).out), tokenIn(ran.out));
+    assert.equal((await command('kind: ConfigMap\n')).err, '', 'nothing was injected');
+  });
+
+  it('are the same each time with a secret, and others for another workload or secret', async () => {
+    const token = async (input: string, secret: string) => tokenIn((await command(input, { secret })).out);
+    const one = await token(workload('Deployment'), 'secret');
+    assert.match(one ?? '', /^[0-9a-f]{32}$/);
+    assert.equal(await token(workload('Deployment'), 'secret'), one);
+    assert.notEqual(await token(workload('Deployment').replace('web', 'other'), 'secret'), one);
+    assert.notEqual(await token(workload('Deployment'), 'another'), one);
+  });
+});
 
 describe('slimfaas inject: the command', () => {
   const FAULTY = workload('Deployment', '{ SlimFaas/Function: "true", SlimFaas/ReplicasMin: "many" }');

@@ -34,6 +34,9 @@ test('each message survives the round trip, unknown fields aside', () => {
   assert.deepEqual(decodeActivity(encodeMessage(told)), told);
   const ready = { pod: 'p', ip: '127.16.1.1', port: 15080, state: 'draining' } as const;
   assert.deepEqual(decodeReady(encodeMessage(ready)), ready);
+  const numbered = { ...ready, start: 1_700_000_000_000, seq: 3 };
+  assert.deepEqual(decodeReady(encodeMessage(numbered)), numbered);
+  assert.equal(decodeActivity(encodeMessage({ ...activity, start: 7 })).start, 7);
   const share = { limit: 10, shares: { a: 5, b: 5 } };
   assert.deepEqual(decodeShare(encodeMessage(share)), share);
 });
@@ -52,6 +55,11 @@ const refusals: [string, () => unknown, RegExp][] = [
     'a wrong state',
     () => decodeReady(bytes({ pod: 'p', ip: 'i', port: 1, state: 'up' })),
     /allowed: ready, draining/,
+  ],
+  [
+    'a start that is no number',
+    () => decodeReady(bytes({ pod: 'p', ip: 'i', port: 1, state: 'ready', start: 'now' })),
+    /start is missing or not a number/,
   ],
   ['shares that are no object', () => decodeShare(bytes({ limit: 1, shares: [] })), /shares is missing/],
   [

@@ -61,6 +61,27 @@ test('behaviour 14: the only pod is killed -9: its callers wait in the queue, an
   assert.deepEqual(new Set((await Promise.all(calls)).map(({ status }) => status)), new Set([200]));
 });
 
+test('a sidecar that restarts alone: its pod takes calls and jobs again', async () => {
+  const name = 'resumed';
+  await world.deploy({ name, annotations: { ReplicasMin: 1, NumberParallelRequest: 4 }, replicas: 1 });
+  await world.waitForReady(name, 1);
+  assert.equal((await world.call(name, '/hello/x')).status, 200);
+  const [pod] = world.pods(name);
+  const sidecars = new Set(processesWith('\0sidecar\0'));
+  const pid = processesWith(`SLIMFAAS_POD_NAME=${nameOf(pod)}`).find((it) => sidecars.has(it));
+  process.kill(pid ?? NaN, 'SIGTERM'); // as the kubelet does over a failed liveness probe
+  const statuses = () => world.pods(name)[0]?.['status'].containerStatuses as { restartCount: number }[];
+  await waitFor(() => statuses().some(({ restartCount }) => restartCount === 1), { what: 'it has ended' });
+  await world.waitForReady(name, 1);
+  assert.equal((await world.call(name, '/hello/again')).status, 200);
+  const posted = await fetch(`${world.system.proxyUrl}/async-function/${name}/hello/job`, { method: 'POST' });
+  const id = posted.headers.get('slimfaas-element-id');
+  const job = await fetch(`${world.system.proxyUrl}/async-function-job/${name}/${id}`, {
+    headers: { Prefer: 'wait=60' },
+  });
+  assert.equal(((await job.json()) as { state: string }).state, 'done');
+});
+
 test('behaviour 15: the pod is ready and its app refuses connections: tried again, 200, also for a POST', async () => {
   await world.deploy({ name: 'deaf', annotations: { ReplicasMin: 1 }, replicas: 1, readinessProbe: null });
   await world.waitForReady('deaf', 1);

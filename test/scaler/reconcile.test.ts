@@ -470,6 +470,30 @@ test('shares are told again every five seconds, and at once to a pod that says i
   assert.equal(sim.shares.length - before, 3);
 });
 
+test('a pod whose sidecar restarts alone gets its share back', async () => {
+  const sim = new Sim();
+  sim.fn('fn', 2, { 'SlimFaas/NumberParallelRequest': '4' });
+  const report = (): void => {
+    for (const pod of ['p', 'q']) sim.report('fn', pod, { limit: sim.shares.at(-1)?.shares[pod] ?? 0 });
+  };
+  const say = (state: 'ready' | 'draining', start: number, seq: number): void => {
+    const message = { pod: 'p', ip: '10.0.0.1', port: 15080, state, start, seq };
+    sim.reconciler.onReady({ namespace: 'default', name: 'fn' }, message);
+  };
+  for (const pod of ['p', 'q']) sim.pod('fn', pod);
+  await sim.pass(8, report);
+  assert.deepEqual(sim.shares.at(-1)?.shares, { p: 2, q: 2 });
+  say('draining', 1_000, 1);
+  await sim.pass(8, report);
+  assert.equal(sim.shares.at(-1)?.shares['q'], 4);
+  say('ready', 1_000, 0); // overtaken by the word before
+  await sim.pass(8, report);
+  assert.equal(sim.shares.at(-1)?.shares['q'], 4);
+  say('ready', 2_000, 0);
+  await sim.pass(8, report);
+  assert.deepEqual(sim.shares.at(-1)?.shares, { p: 2, q: 2 });
+});
+
 test('a pod whose report shows that it missed its share is told again at once', async () => {
   const sim = new Sim();
   sim.fn('fn', 1, { 'SlimFaas/NumberParallelRequest': '5' });

@@ -147,7 +147,7 @@ describe('sidecar: draining', () => {
       if (req.url === '/slow') handler(req, res, nth);
       else res.end('ok');
     }).listen();
-    const sidecar = await sidecarFor(app.port, { flags: { 'outlive-app': 'true' } });
+    const sidecar = await sidecarFor(app.port, { flags: { 'outlive-app': 'yes' } });
     await sidecar.admin('/drain');
     let isOver = false;
     const stopped = sidecar.stop().then(() => (isOver = true));
@@ -165,9 +165,55 @@ describe('sidecar: draining', () => {
 
   it('after SIGTERM it waits for an app that does not end no longer than its own time', async () => {
     await using app = await new App().listen();
-    const sidecar = await sidecarFor(app.port, { flags: { 'outlive-app': 'true', 'drain-seconds': 1 } });
+    const sidecar = await sidecarFor(app.port, { flags: { 'outlive-app': 'yes', 'drain-seconds': 1 } });
     await sidecar.stop();
     assert.ok(app.server.listening, 'as it did all the time');
+  });
+
+  it('it waits for the app only when told that the app ends too: a sidecar that restarts alone is back at once', async () => {
+    await using app = await new App().listen();
+    const flags = { 'outlive-app': 'if-told', 'drain-seconds': 600 };
+    const alone = await sidecarFor(app.port, { flags });
+    await alone.admin('/drain');
+    await alone.stop();
+    const told = await sidecarFor(app.port, { flags });
+    await Promise.all([told.admin('/drain?container=app'), told.admin('/drain')]);
+    let isOver = false;
+    const stopped = told.stop().then(() => (isOver = true));
+    assert.equal((await told.call()).status, 200);
+    assert.equal(isOver, false);
+    await app.close();
+    await stopped;
+  });
+
+  it('drains for its own hooks alone: by GET and with the token of its pod', async () => {
+    await using app = await new App().listen();
+    await using sidecar = await sidecarFor(app.port, { flags: { 'drain-token': 'right' } });
+    for (const path of [
+      '/drain',
+      '/drain?token=',
+      '/drain?token=wrong',
+      '/drain?container=app&token=rigth',
+    ]) {
+      const answer = await sidecar.admin(path);
+      assert.equal(answer.status, 403, path);
+      assert.match(answer.body, /own preStop hooks may drain it/);
+    }
+    assert.equal((await sidecar.admin('/drain?token=right', { method: 'POST' })).status, 405);
+    assert.equal((await sidecar.proxyCall()).status, 200, 'nothing drains');
+    assert.equal((await sidecar.admin('/drain?token=right')).status, 200);
+    assert.equal((await sidecar.proxyCall()).headers['slimfaas-refused'], 'draining');
+  });
+
+  it('takes calls again where no SIGTERM has followed within the grace period', async () => {
+    await using app = await new App().listen();
+    await using sidecar = await sidecarFor(app.port, { flags: { 'drain-seconds': 0.4 } });
+    await sidecar.admin('/drain');
+    assert.equal((await sidecar.proxyCall()).headers['slimfaas-refused'], 'draining');
+    await waitFor(async () => (await sidecar.proxyCall()).status === 200, { what: 'it serves again' });
+    assert.equal((await sidecar.admin('/ready')).status, 200);
+    assert.equal((await sidecar.admin('/drain')).status, 200, 'and ends as any other');
+    assert.equal((await sidecar.proxyCall()).headers['slimfaas-refused'], 'draining');
   });
 
   it('every container’s preStop waits for the same drain', async () => {

@@ -74,7 +74,11 @@ describe('sidecar: ready', () => {
     await using app = await new App().listen();
     await using sidecar = await sidecarOn(nats, app);
     await waitFor(() => ear.ready.length >= 3, { what: 'ready and two repeats' });
-    assert.deepEqual(ear.ready[0], { pod: 'fn-1', ip: '127.0.0.1', port: sidecar.port, state: 'ready' });
+    const { start, ...said } = ear.ready[0] ?? {};
+    assert.deepEqual(said, { pod: 'fn-1', ip: '127.0.0.1', port: sidecar.port, state: 'ready', seq: 0 });
+    assert.ok(ear.ready.every((message) => message.start === start && message.seq === 0));
+    await waitFor(() => ear.activity.length > 0, { what: 'a report' });
+    assert.equal(ear.activity[0]?.start, start);
   });
 
   it('is announced after NATS came up later than the app', async () => {
@@ -98,6 +102,18 @@ describe('sidecar: ready', () => {
     const from = ear.ready.findIndex((message) => message.state === 'draining');
     assert.ok(from > 0);
     assert.ok(ear.ready.slice(from).every((message) => message.state === 'draining'));
+  });
+
+  it('is said again, with a higher number, when a drain is taken back', async () => {
+    await using nats = await startNats();
+    await using ear = await Ear.at(nats.url);
+    await using app = await new App().listen();
+    await using sidecar = await sidecarOn(nats, app, { flags: { 'drain-seconds': 0.4 } });
+    await waitFor(() => ear.ready.length > 0, { what: 'ready' });
+    await sidecar.admin('/drain');
+    await waitFor(() => ear.ready.at(-1)?.seq === 2, { what: 'the word after draining' });
+    const states = new Map(ear.ready.map(({ seq, state }) => [seq, state]));
+    assert.deepEqual([...states.values()], ['ready', 'draining', 'ready']);
   });
 
   it('is left to Kubernetes where the probe is an exec probe', async () => {

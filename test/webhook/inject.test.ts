@@ -12,7 +12,7 @@ import { functionLabelValue } from '../../webhook/function-label.ts';
 import { injectPod, type Injection } from '../../webhook/inject.ts';
 import { quantity, sidecarResources } from '../../webhook/sidecar-resources.ts';
 import { brokenRestrictedRules } from './pod-rules.ts';
-import { fixture, FIXTURES, OPTIONS, review, sidecarEnv, sidecarOf } from './reviews.ts';
+import { DRAIN_TOKEN, fixture, FIXTURES, OPTIONS, review, sidecarEnv, sidecarOf } from './reviews.ts';
 
 /** A Deployment's pod with these annotations and spec. */
 function inject(
@@ -49,7 +49,10 @@ describe('the sidecar container', () => {
     const sidecar = sidecarOf(after);
     assert.equal(sidecar?.restartPolicy, undefined, 'it is for init containers');
     assert.deepEqual(sidecar?.args, ['sidecar']);
-    assert.equal(sidecarEnv(after)['SLIMFAAS_OUTLIVE_APP'], 'true');
+    assert.equal(sidecarEnv(after)['SLIMFAAS_OUTLIVE_APP'], 'if-told');
+    const preStop = { exec: { command: ['sleep', '5'] } };
+    const { pod } = inject({}, { containers: [{ name: 'app', lifecycle: { preStop } }] });
+    assert.equal(sidecarEnv(pod)['SLIMFAAS_OUTLIVE_APP'], 'yes', 'nobody would tell');
   });
 
   for (const restartPolicy of ['Never', 'OnFailure'])
@@ -82,7 +85,8 @@ describe('the sidecar container', () => {
   });
 
   it('is drained by its own preStop as well, for pods whose containers all have their own', () => {
-    assert.equal(sidecarOf(inject().pod)?.lifecycle?.preStop?.httpGet?.path, '/drain');
+    const path = `/drain?token=${DRAIN_TOKEN}`;
+    assert.equal(sidecarOf(inject().pod)?.lifecycle?.preStop?.httpGet?.path, path);
   });
 
   it('comes from slimfaas.dev/sidecar-image where that is given', () => {

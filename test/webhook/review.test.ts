@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { V1Container } from '../../common/kube/client.ts';
+import type { V1Container, V1Pod } from '../../common/kube/client.ts';
 import { allContainers, userContainers } from '../../common/kube/sidecar.ts';
+import { randomToken } from '../../webhook/inject.ts';
 import { ReviewError, reviewPod } from '../../webhook/review.ts';
 import { brokenRestrictedRules, brokenRules } from './pod-rules.ts';
-import { fixture, FIXTURES, OPTIONS, review, sidecarOf } from './reviews.ts';
+import { DRAIN_TOKEN, fixture, FIXTURES, OPTIONS, review, sidecarEnv, sidecarOf } from './reviews.ts';
 
 describe('behaviour 39: admission called twice, the second patch is empty', () => {
   for (const name of FIXTURES)
@@ -56,14 +57,18 @@ describe("behaviour 40: valid pods, the user's parts untouched", () => {
     assert.deepEqual(proxy?.lifecycle?.postStart?.exec?.command, ['pilot-agent', 'wait']);
     for (const container of [proxy, app])
       assert.deepEqual(container?.lifecycle?.preStop, {
-        httpGet: { path: `/drain?container=${container?.name}`, port: 15081, scheme: 'HTTP' },
+        httpGet: {
+          path: `/drain?container=${container?.name}&token=${DRAIN_TOKEN}`,
+          port: 15081,
+          scheme: 'HTTP',
+        },
       });
   });
 
   it('keeps a preStop of the user, and gives the other container its own', () => {
     const [app, helper] = review(fixture('own-prestop')).after.spec?.containers ?? [];
     assert.deepEqual(app?.lifecycle, { preStop: { exec: { command: ['sh', '-c', 'sleep 5'] } } });
-    assert.equal(helper?.lifecycle?.preStop?.httpGet?.path, '/drain?container=helper');
+    assert.equal(helper?.lifecycle?.preStop?.httpGet?.path, `/drain?container=helper&token=${DRAIN_TOKEN}`);
   });
 
   it('gives init containers and native sidecars no preStop', () => {
@@ -90,6 +95,22 @@ describe("behaviour 40: valid pods, the user's parts untouched", () => {
     >;
     assert.equal(status['version'], OPTIONS.version);
     assert.match(status['hash'] ?? '', /^[0-9a-f]{12}$/);
+  });
+
+  it('gives each pod a drain token of its own, to sidecar and hooks alike, and keeps it out of the hash', () => {
+    const of = (createDrainToken: () => string) =>
+      review(fixture('deployment'), { ...OPTIONS, createDrainToken }).after;
+    const [one, two] = [of(randomToken), of(randomToken)];
+    const tokens = [one, two].map((pod) => {
+      const token = sidecarEnv(pod)['SLIMFAAS_DRAIN_TOKEN'] ?? '';
+      assert.match(token, /^[0-9a-f]{32}$/);
+      for (const { lifecycle } of pod.spec?.containers ?? [])
+        assert.ok(lifecycle?.preStop?.httpGet?.path?.endsWith(`token=${token}`));
+      return token;
+    });
+    assert.notEqual(tokens[0], tokens[1]);
+    const status = (pod: V1Pod) => pod.metadata?.annotations?.['slimfaas.dev/status'];
+    assert.equal(status(one), status(two));
   });
 
   it('marks two different injections with two hashes, and the same with one', () => {

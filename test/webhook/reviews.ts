@@ -6,11 +6,14 @@ import { findSidecar } from '../../common/kube/sidecar.ts';
 import type { InjectOptions } from '../../webhook/inject.ts';
 import { reviewPod, type AdmissionResponse } from '../../webhook/review.ts';
 
+export const DRAIN_TOKEN = 'a-token';
+
 export const OPTIONS: InjectOptions = {
   image: 'example/slimfaas:1',
   nats: 'nats://10.96.0.10:4222',
   user: 65_532,
   version: '0.0.0-test',
+  createDrainToken: () => DRAIN_TOKEN,
 };
 
 export interface Review {

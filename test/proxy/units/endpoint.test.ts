@@ -6,10 +6,12 @@ import { podView, specOf } from '../support/pods.ts';
 const perPod = (n: number, more: Record<string, string> = {}) =>
   specOf({ 'SlimFaas/NumberParallelRequestPerPod': String(n), ...more });
 
+const kindOf = (pod: Endpoint): string => pod.state.kind;
+
 test('a pod is starting until a sidecar or Kubernetes calls it ready', () => {
   const pod = new Endpoint(podView({ isKubeReady: false }));
   assert.deepEqual(pod.state, { kind: 'starting' });
-  pod.saidReady();
+  pod.heard({ state: 'ready' });
   assert.deepEqual(pod.state, { kind: 'ready', by: 'sidecar' });
   pod.update(podView({ isKubeReady: true }));
   assert.deepEqual(pod.state, { kind: 'ready', by: 'kubernetes' });
@@ -17,22 +19,66 @@ test('a pod is starting until a sidecar or Kubernetes calls it ready', () => {
 
 test('once Kubernetes has called it ready, Kubernetes alone decides', () => {
   const pod = new Endpoint(podView({ isKubeReady: false }));
-  pod.saidReady();
+  pod.heard({ state: 'ready' });
   pod.update(podView({ isKubeReady: true }));
   pod.update(podView({ isKubeReady: false }));
   assert.equal(pod.state.kind, 'starting');
-  pod.saidReady();
+  pod.heard({ state: 'ready' });
   assert.equal(pod.state.kind, 'starting');
 });
 
 test('draining is believed for good; terminating and ended pods take nothing', () => {
   const pod = new Endpoint(podView());
   pod.saidDraining();
-  pod.saidReady();
+  pod.heard({ state: 'ready' });
   pod.update(podView());
   assert.equal(pod.state.kind, 'draining');
   assert.equal(new Endpoint(podView({ isTerminating: true })).state.kind, 'draining');
   assert.equal(new Endpoint(podView({ isEnded: true })).state.kind, 'gone');
+});
+
+test('draining holds for the run of the sidecar that said it, whatever order messages come in', () => {
+  const pod = new Endpoint(podView());
+  const say = (state: 'ready' | 'draining', start: number, seq: number) => pod.heard({ state, start, seq });
+  say('draining', 1_000, 1);
+  say('ready', 1_000, 0); // a repetition that was overtaken
+  assert.equal(kindOf(pod), 'draining');
+  say('ready', 2_000, 0);
+  assert.equal(kindOf(pod), 'ready', 'its sidecar runs anew');
+  say('draining', 1_000, 1);
+  assert.equal(kindOf(pod), 'ready', 'the last repetition of the run before');
+  say('draining', 2_000, 1);
+  say('ready', 2_000, 2);
+  assert.equal(kindOf(pod), 'ready', 'it takes its own drain back');
+});
+
+test('a refusal that said draining is taken back by a later word too', () => {
+  const pod = new Endpoint(podView());
+  pod.heard({ state: 'ready', start: 1_000, seq: 0 });
+  pod.saidDraining();
+  pod.heard({ state: 'ready', start: 1_000, seq: 0 });
+  assert.equal(kindOf(pod), 'draining');
+  pod.heard({ state: 'ready', start: 2_000, seq: 0 });
+  assert.equal(kindOf(pod), 'ready');
+});
+
+test('a report of a later run ends what the run before said, also where nobody says ready', () => {
+  const pod = new Endpoint(podView());
+  pod.heard({ state: 'draining', start: 1_000, seq: 1 });
+  assert.equal(pod.heardStart(1_000), false);
+  assert.equal(pod.heardStart(undefined), false);
+  assert.equal(kindOf(pod), 'draining');
+  assert.equal(pod.heardStart(2_000), true);
+  assert.equal(kindOf(pod), 'ready');
+});
+
+test('a sidecar of 0.1.0 says no numbers: its draining is for good, until a newer one runs in its pod', () => {
+  const pod = new Endpoint(podView());
+  pod.heard({ state: 'draining' });
+  pod.heard({ state: 'ready' });
+  assert.equal(kindOf(pod), 'draining');
+  pod.heard({ state: 'ready', start: 1_000, seq: 0 });
+  assert.equal(kindOf(pod), 'ready');
 });
 
 test('without an address or a port there is nothing to call', () => {
@@ -42,7 +88,7 @@ test('without an address or a port there is nothing to call', () => {
 
 test('a new address makes a new start of what its sidecar said', () => {
   const pod = new Endpoint(podView({ isKubeReady: false }));
-  pod.saidReady();
+  pod.heard({ state: 'ready' });
   pod.update(podView({ isKubeReady: false, ip: '10.0.0.2' }));
   assert.equal(pod.state.kind, 'starting');
 });
@@ -101,7 +147,7 @@ test('a pod that failed is suspect until it answers, reports or becomes ready an
   const recover: ((pod: Endpoint) => void)[] = [
     (pod) => pod.answered(),
     (pod) => pod.learned(0, 10),
-    (pod) => pod.saidReady(),
+    (pod) => pod.heard({ state: 'ready' }),
     (pod) => pod.update(podView({ ip: '10.0.0.9' })),
   ];
   for (const change of recover) {

@@ -24,7 +24,7 @@ export interface TestSidecar extends AsyncDisposable {
   call(path?: string, options?: CallOptions): Promise<Answer>;
   /** As a proxy sends it: refuse rather than queue. */
   proxyCall(path?: string, options?: CallOptions): Promise<Answer>;
-  admin(path: string): Promise<Answer>;
+  admin(path: string, options?: CallOptions): Promise<Answer>;
   /** The value of one series of /metrics, summed over labels that contain `labels`. */
   metric(name: string, labels?: string): Promise<number>;
   stop(): Promise<void>;
@@ -85,7 +85,7 @@ interface Reachable {
 }
 
 function wrap({ host, port, adminPort, stop }: Reachable): TestSidecar {
-  const admin = (path: string) => call(adminPort, path, { host });
+  const admin = (path: string, options: CallOptions = {}) => call(adminPort, path, { host, ...options });
   return {
     port,
     call: (path = '/', options = {}) => call(port, path, { host, ...options }),
