@@ -10,6 +10,7 @@ export type ReasonCode =
   | 'unknown-job'
   | 'unknown-event'
   | 'job-conflict'
+  | 'no-sidecar'
   | 'bad-request'
   | 'body-too-large'
   | 'queue-full'
@@ -27,6 +28,7 @@ const STATUS: Record<ReasonCode, number> = {
   'unknown-job': 404,
   'unknown-event': 404,
   'job-conflict': 409,
+  'no-sidecar': 501,
   'bad-request': 400,
   'body-too-large': 413,
   'queue-full': 429,

@@ -131,6 +131,8 @@ export interface FunctionInfo {
   readonly uid: string;
   readonly spec: FunctionSpec;
   readonly faults: readonly AnnotationFault[];
+  /** Why its pods get no sidecar; undefined: they do. Then it runs no jobs and hears no events. */
+  readonly noSidecar: string | undefined;
   /** The user's HTTP port; undefined when neither annotation nor container names one. */
   readonly port: number | undefined;
   readonly replicas: number;

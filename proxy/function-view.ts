@@ -16,6 +16,8 @@ export interface FunctionView {
   readonly owner: PodOwner;
   readonly spec: FunctionSpec;
   readonly faults: readonly AnnotationFault[];
+  /** Why its pods get no sidecar, as its workload says; undefined: they do, or nobody knows. */
+  readonly noSidecar: string | undefined;
   readonly replicas: number;
   /** What Kubernetes says when it cannot create pods: quota, admission. */
   readonly blocked: string | undefined;
@@ -37,6 +39,7 @@ export function viewWorkload(
     owner: { kind, id: info.id },
     spec: info.spec,
     faults: info.faults,
+    noSidecar: info.noSidecar,
     replicas: info.replicas,
     blocked: failure && (failure.message ?? failure.reason ?? 'ReplicaFailure'),
   };
@@ -46,5 +49,6 @@ export function viewWorkload(
 export function viewBarePods(owner: PodOwner, pods: readonly PodView[]): FunctionView | undefined {
   const spec = pods.find((pod) => pod.spec)?.spec;
   if (!spec) return undefined;
-  return { id: owner.id, kind: 'Pod', owner, spec, faults: [], replicas: pods.length, blocked: undefined };
+  const unknown = { noSidecar: undefined, blocked: undefined };
+  return { id: owner.id, kind: 'Pod', owner, spec, faults: [], replicas: pods.length, ...unknown };
 }

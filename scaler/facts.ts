@@ -60,7 +60,7 @@ export class FactFinder {
       demand: this.demandOf(workload.key),
       running: activity.runningNow(),
       waiting: activity.waitingInProxies(nowMs) + activity.waitingInPods(),
-      jobs: this.#around.jobsOf(workload.key),
+      jobs: this.#jobsOf(workload.key, fn),
       idleSinceMs: Math.max(
         this.#lastUse(workload.key),
         state.firstSeenMs,
@@ -91,6 +91,11 @@ export class FactFinder {
     return demand;
   }
 
+  /** What its pods cannot run, for want of a sidecar, is no reason to be up. */
+  #jobsOf(key: string, { noSidecar }: FunctionInfo): number {
+    return noSidecar === undefined ? this.#around.jobsOf(key) : 0;
+  }
+
   #ownDemand(key: string): Demand | undefined {
     const state = this.#around.stateOf(key);
     const fn = this.#around.world.workload(key)?.fn;
@@ -98,7 +103,7 @@ export class FactFinder {
     const { activity } = state;
     const waiting = activity.waitingInProxies(this.#nowMs) + activity.waitingInPods();
     if (waiting > 0) return { by: 'callers', isCall: true, waiting };
-    const jobs = this.#around.jobsOf(key);
+    const jobs = this.#jobsOf(key, fn);
     if (jobs > 0) return { by: 'jobs', isCall: true, jobs };
     const schedule = state.scheduleAt(fn.spec, this.#nowMs);
     const timeoutMs = (schedule?.idleTimeoutSeconds ?? fn.spec.idleTimeoutSeconds) * 1_000;

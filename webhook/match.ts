@@ -70,14 +70,19 @@ function usesHostNetwork(pod: V1Pod): Verdict | undefined {
     ? {
         kind: 'skip',
         reason: 'host-network',
-        warning: 'the pod uses hostNetwork: not injected, so it cannot be called through the proxy',
+        warning:
+          'the pod uses hostNetwork: not injected, so calls reach it without limits, and jobs and events are refused',
       }
     : undefined;
 }
 
 function isWindows(pod: V1Pod): Verdict | undefined {
   return pod.spec?.os?.name === 'windows'
-    ? { kind: 'skip', reason: 'windows', warning: 'the sidecar runs on Linux only: not injected' }
+    ? {
+        kind: 'skip',
+        reason: 'windows',
+        warning: 'the sidecar runs on Linux only: not injected, so jobs and events are refused',
+      }
     : undefined;
 }
 

@@ -5,6 +5,7 @@
 import { parseAnnotations } from '../annotations.ts';
 import type { FunctionInfo, WorkloadKind } from '../function-spec.ts';
 import type { V1Deployment, V1PodSpec, V1StatefulSet } from './client.ts';
+import { noSidecarFault, whyNoSidecar } from './no-sidecar.ts';
 import { userContainers } from './sidecar.ts';
 
 /** Undefined for a workload that has not opted in. */
@@ -16,12 +17,15 @@ export function functionOfWorkload(
   const template = workload.spec?.template;
   const parsed = parseAnnotations(template?.metadata?.annotations ?? {});
   if (!parsed.isFunction || !meta?.name || !meta.namespace) return undefined;
+  const noSidecar = whyNoSidecar(meta.namespace, parsed.spec, template?.spec);
   return Object.freeze({
     id: Object.freeze({ namespace: meta.namespace, name: meta.name }),
     kind,
     uid: meta.uid ?? '',
     spec: parsed.spec,
-    faults: parsed.faults,
+    faults:
+      noSidecar === undefined ? parsed.faults : [...parsed.faults, noSidecarFault(noSidecar, parsed.spec)],
+    noSidecar,
     port: parsed.spec.port ?? firstContainerPort(template?.spec),
     replicas: workload.spec?.replicas ?? 1,
     createdAtMs: meta.creationTimestamp ? new Date(meta.creationTimestamp).getTime() : 0,

@@ -15,6 +15,7 @@ import { parseFunctionTarget, type FunctionTarget } from '../function-path.ts';
 import { forwardHeaders, originOf } from '../headers.ts';
 import type { Ids } from '../ids.ts';
 import { acceptJob } from '../jobs/accept.ts';
+import { checkRunsJobs } from '../jobs/runs-jobs.ts';
 import type { ProxyJobs } from '../jobs/proxy-jobs.ts';
 import type { Wake } from '../wake.ts';
 
@@ -43,6 +44,7 @@ async function accept(req: IncomingMessage, res: ServerResponse, deps: AcceptRou
   if (!target)
     throw new ReasonError('unknown-function', 'no function named: use /async-function/{name}/{path}');
   const entry = deps.lookup.forCall(req, target.name, target.path);
+  checkRunsJobs(entry);
   const head = {
     method,
     path: target.path,

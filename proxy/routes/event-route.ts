@@ -14,6 +14,7 @@ import {
   type Hears,
 } from '../events/subscribers.ts';
 import type { FunctionEntry } from '../function-entry.ts';
+import { thoseThatRunJobs } from '../jobs/runs-jobs.ts';
 import { parseFunctionTarget } from '../function-path.ts';
 import { forwardHeaders, originOf } from '../headers.ts';
 import { refuse, wakeIfAsleep, type AcceptRouteDeps } from './accept-route.ts';
@@ -59,7 +60,7 @@ function subscribersOf(
   const name = resolveEvent(written, own, all, hears);
   const { namespace, event } = name;
   const entries = all.filter(({ id, view }) => id.namespace === namespace && hears(view.spec, event));
-  if (entries.length > 0) return { name, entries };
+  if (entries.length > 0) return { name, entries: thoseThatRunJobs(entries) };
   const message = `no function subscribes to the event ${JSON.stringify(written)}; see SlimFaas/SubscribeEvents`;
   throw new ReasonError('unknown-event', message);
 }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { before, describe, it, test, type TestContext } from 'node:test';
 import { stringify } from 'yaml';
 import type { V1Container, V1PodSpec } from '../../common/kube/client.ts';
+import { NAMESPACES_NOT_INJECTED } from '../../common/kube/no-sidecar.ts';
 import { kubectl, writeKubeconfig } from '../helpers/kubectl.ts';
 import { call, startLocalApi } from '../helpers/local-api.ts';
 import { ofKind, renderChart, templateOf, type Manifest } from './manifests.ts';
@@ -250,6 +251,12 @@ test('namespaces: proxy and scaler see and scale there, and nowhere else', async
   assert.equal(await status('scaler', scale('shop')), 404);
   assert.equal(await status('scaler', scale('default')), 403);
   assert.equal(await status('proxy', scale('shop')), 403);
+});
+
+test('namespaces that are not injected are those whose functions are refused jobs', async () => {
+  const chart = await render('production');
+  const [webhook] = chart.one('MutatingWebhookConfiguration', 'slimfaas')['webhooks'];
+  assert.deepEqual(webhook.namespaceSelector.matchExpressions[0].values, NAMESPACES_NOT_INJECTED);
 });
 
 test('namespaces: the parts are told, and the webhook is called for no other', async () => {

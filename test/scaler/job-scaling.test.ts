@@ -46,6 +46,20 @@ test('the leader makes the streams, and one consumer a function, before any job'
   assert.equal(consumers.length, 2);
 });
 
+test('jobs that its pods cannot run, for want of a sidecar, wake no function', async (t) => {
+  const cluster = await TestCluster.start((release) => t.after(release));
+  await cluster.fn('bare', { 'slimfaas.dev/inject': 'false' });
+  await cluster.fn('fn');
+  await cluster.scaler();
+  const jsm = await managerOf(cluster);
+  await waitFor(() => hasConsumer(jsm, consumerName(FN)), { what: 'consumer of fn' });
+  const js = jsm.jetstream();
+  await js.publish(functionSubject('job', { namespace: 'default', name: 'bare' }), new Uint8Array(1));
+  await publish(cluster, 1); // later, and seen by the same look
+  await waitFor(() => cluster.replicasOf('fn') >= 1, { what: 'woken by its job' });
+  assert.equal(cluster.replicasOf('bare'), 0);
+});
+
 test('a job wakes from zero, many size the wake, and any unfinished one holds it awake', async (t) => {
   const cluster = await TestCluster.start((release) => t.after(release));
   await cluster.fn('fn', {

@@ -37,6 +37,7 @@ export function functionView(changes: Partial<FunctionView> = {}): FunctionView 
     owner: { kind: kind === 'Pod' ? 'Other' : kind, id },
     spec: specOf(),
     faults: [],
+    noSidecar: undefined,
     replicas: 0,
     blocked: undefined,
     ...changes,

@@ -41,6 +41,8 @@ export interface FunctionExtra {
   readonly namespace?: string;
   readonly kind?: 'Deployment' | 'StatefulSet';
   readonly status?: Record<string, unknown>;
+  /** Of its pod template. */
+  readonly podSpec?: Record<string, unknown>;
 }
 
 export interface PodState {
@@ -105,14 +107,17 @@ export async function startTestProxy(
     addFunction(
       name,
       annotations = {},
-      { replicas = 0, namespace = 'default', kind = 'Deployment', status } = {},
+      { replicas = 0, namespace = 'default', kind = 'Deployment', status, podSpec = {} } = {},
     ) {
       const all = { 'SlimFaas/Function': 'true', ...annotations };
       annotationsOf.set(name, all);
       kube.set({
         kind,
         metadata: { name, namespace },
-        spec: { replicas, template: { metadata: { annotations: all }, spec: { containers: [] } } },
+        spec: {
+          replicas,
+          template: { metadata: { annotations: all }, spec: { containers: [], ...podSpec } },
+        },
         status: status ?? {},
       });
     },

@@ -1,0 +1,35 @@
+/**
+ * Why the pods of a workload get no sidecar, as its pod template and its namespace say. Such pods are called by the
+ * proxy without one, but run no jobs and hear no events. The webhook decides pod by pod (webhook/match.ts); this is
+ * its answer beforehand, for a function at zero. Pure; types only.
+ */
+import type { AnnotationFault, FunctionSpec } from '../function-spec.ts';
+import { ANNOTATION } from '../annotation-names.ts';
+import type { V1PodSpec } from './client.ts';
+import { findSidecar } from './sidecar.ts';
+
+/** The webhook is called for none of their pods: the chart's namespaceSelector (test/manifests/chart.test.ts). */
+export const NAMESPACES_NOT_INJECTED: readonly string[] = ['kube-system', 'kube-node-lease'];
+
+/** @returns undefined: the webhook will inject, or has; else the reason, as the end of "it has no sidecar: …" */
+export function whyNoSidecar(
+  namespace: string,
+  spec: Pick<FunctionSpec, 'inject'>,
+  pod: V1PodSpec | undefined,
+): string | undefined {
+  if (findSidecar(pod)) return undefined; // by `slimfaas inject`
+  if (!spec.inject) return `${ANNOTATION.inject} is "false"`;
+  if (pod?.hostNetwork === true) return 'its pods use hostNetwork';
+  if (pod?.os?.name === 'windows') return 'its pods run on Windows';
+  if (NAMESPACES_NOT_INJECTED.includes(namespace)) return `the namespace ${namespace} is excluded`;
+  return undefined;
+}
+
+export function noSidecarFault(why: string, spec: Pick<FunctionSpec, 'inject'>): AnnotationFault {
+  return {
+    annotation: ANNOTATION.inject,
+    value: String(spec.inject),
+    problem: `the pods get no sidecar: ${why}`,
+    inForce: 'calls go to the pods directly and without limits; jobs and events are refused',
+  };
+}
