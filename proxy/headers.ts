@@ -46,7 +46,6 @@ export function forwardHeaders(headers: RawHeaders, origin: CallOrigin, ids: Ids
   else out.push('X-Forwarded-For', origin.address);
   if ((found & PROTO) === 0) out.push('X-Forwarded-Proto', origin.isTls ? 'https' : 'http');
   if ((found & FORWARDED_HOST) === 0 && host !== undefined) out.push('X-Forwarded-Host', host);
-  if ((found & TRACE) === 0) out.push('traceparent', ids.traceparent());
   if ((found & REQUEST_ID) === 0) out.push('X-Request-Id', ids.requestId());
   return out;
 }
@@ -57,8 +56,7 @@ const HOST = 2;
 const FORWARDED_FOR = 4;
 const PROTO = 8;
 const FORWARDED_HOST = 16;
-const TRACE = 32;
-const REQUEST_ID = 64;
+const REQUEST_ID = 32;
 
 /** 0 for the caller's own, which the first letter tells of most. */
 function ownField(name: string): number {
@@ -67,8 +65,6 @@ function ownField(name: string): number {
       return name.length === 4 && name.toLowerCase() === 'host' ? HOST : 0;
     case 0x73: // s
       return name.length >= 9 && name.slice(0, 9).toLowerCase() === 'slimfaas-' ? INTERNAL : 0;
-    case 0x74: // t
-      return name.length === 11 && name.toLowerCase() === 'traceparent' ? TRACE : 0;
     case 0x78: // x
       return X_FIELDS.get(name.toLowerCase()) ?? 0;
     default:

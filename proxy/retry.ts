@@ -1,5 +1,6 @@
 /** From how an exchange with a pod ended to what becomes of the call. Pure. */
 import { describeError, ReasonError } from '../common/errors.ts';
+import { isBadResponse } from '../common/relay/errors.ts';
 import type { Outcome } from '../common/relay/types.ts';
 import type { CallEnd } from './account.ts';
 
@@ -54,6 +55,8 @@ function afterFailure(outcome: Outcome & { kind: 'failed' }, facts: RetryFacts):
   if (outcome.headForwarded) return end({ kind: 'status', status: 502 });
   const why = describeError(outcome.error);
   if (outcome.phase === 'connect' || outcome.sentBytes === 0) return unreached(outcome.phase, why, facts);
+  if (isBadResponse(outcome.error))
+    return { kind: 'fail', error: badAnswer(outcome.error), suspect: undefined };
   if (facts.mayRepeat && facts.canResend)
     return { kind: 'again', phase: outcome.phase, mayHaveRun: true, suspect: why };
   return { kind: 'fail', error: broken(why, outcome.error), suspect: undefined };
@@ -63,6 +66,12 @@ function afterFailure(outcome: Outcome & { kind: 'failed' }, facts: RetryFacts):
 function unreached(phase: string, why: string, { canResend }: RetryFacts): OutcomeAction {
   if (canResend) return { kind: 'again', phase, mayHaveRun: false, suspect: why };
   return { kind: 'fail', error: broken(why), suspect: why };
+}
+
+/** The function has answered, and would answer the same again. */
+function badAnswer(error: Error): ReasonError {
+  const message = `the function's answer is not valid HTTP/1.1: ${error.message}. Mend it in the function`;
+  return new ReasonError('upstream-failed', message, { cause: error });
 }
 
 function broken(why: string, cause?: unknown): ReasonError {

@@ -11,6 +11,7 @@ import { HEADER } from '../common/names.ts';
 import { asReason, sendReason } from '../common/reason-answer.ts';
 import {
   headerValue,
+  isBadResponse,
   nodeBody,
   nodeSink,
   replayableBody,
@@ -131,6 +132,8 @@ export class Call {
   }
 
   #failed(sentBytes: number, error: Error): void {
+    // The app has answered, and it will answer the same again.
+    if (sentBytes > 0 && isBadResponse(error)) return this.#giveUp(badAnswer(error));
     const delay = sentBytes === 0 ? this.#delayAfterUnreached() : this.#delayAfterReaching();
     if (delay === undefined) this.#giveUp(upstreamFailed(error));
     else this.#tryAgainAfter(delay);
@@ -237,6 +240,11 @@ export class Call {
 }
 
 const NO_CONNECTION = new Error(`no connection within ${CONNECT_MS / 1_000} s`);
+
+function badAnswer(error: Error): ReasonError {
+  const message = `the function's answer is not valid HTTP/1.1: ${error.message}. Mend it in the function`;
+  return new ReasonError('upstream-failed', message, { cause: error });
+}
 
 function upstreamFailed(error: Error): ReasonError {
   const message = `the function's container did not answer: ${describeError(error)}. Look at its log`;

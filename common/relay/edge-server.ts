@@ -7,6 +7,7 @@ import { http } from '../node-http.ts';
 import { cutUnreadBody } from '../reason-answer.ts';
 import type { Duplex } from 'node:stream';
 import { watchIdleConnections } from './idle-connections.ts';
+import { describeMalformed, type ParseError } from './malformed.ts';
 import { announcesBody } from './node-body.ts';
 import { isTunnelRequest } from '../tunnel/is-tunnel-request.ts';
 import { isRefused, refuseRest } from './serve-head.ts';
@@ -125,7 +126,7 @@ function refuseHeaders(req: IncomingMessage, res: ServerResponse): void {
   cutUnreadBody(req);
 }
 
-type ClientError = Error & { readonly code?: string };
+type ClientError = Error & ParseError;
 
 /** Answers what could not be parsed, where an answer cannot be mistaken for a part of another one. */
 function refuseConnection(error: ClientError, socket: Duplex & Partial<Answering>): void {
@@ -134,7 +135,7 @@ function refuseConnection(error: ClientError, socket: Duplex & Partial<Answering
     socket.destroy();
     return;
   }
-  const { status, text, message } = refusalOf(error.code);
+  const { status, text, message } = refusalOf(error);
   const body = reasonBody(message);
   const headers = [...reasonHeaders(body), 'Connection', 'close'];
   let head = `HTTP/1.1 ${status} ${text}\r\n`;
@@ -161,8 +162,8 @@ interface Answering {
   destroySoon(): void;
 }
 
-function refusalOf(code: string | undefined): { status: number; text: string; message: string } {
-  switch (code) {
+function refusalOf(error: ParseError): { status: number; text: string; message: string } {
+  switch (error.code) {
     case 'HPE_HEADER_OVERFLOW':
       return { status: 431, text: 'Request Header Fields Too Large', message: 'send smaller headers' };
     case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
@@ -170,7 +171,7 @@ function refusalOf(code: string | undefined): { status: number; text: string; me
     case 'ERR_HTTP_REQUEST_TIMEOUT':
       return { status: 408, text: 'Request Timeout', message: 'send the request faster' };
     default:
-      return { status: 400, text: 'Bad Request', message: 'the request is not valid HTTP/1.1' };
+      return { status: 400, text: 'Bad Request', message: describeMalformed(error) };
   }
 }
 

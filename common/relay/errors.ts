@@ -23,6 +23,11 @@ export class RelayError extends Error {
   }
 }
 
+/** The upstream answered, but not in HTTP/1.1. */
+export function isBadResponse(error: unknown): error is RelayError {
+  return error instanceof RelayError && error.code === 'bad-response';
+}
+
 export function badResponse(message: string): RelayError {
   return new RelayError('bad-response', message);
 }

@@ -136,14 +136,13 @@ function isBlank(code: number): boolean {
 function takeField(facts: Facts, status: number, name: string, value: string): boolean {
   switch (fieldKind(name)) {
     case 'content-length':
-      if (facts.length >= 0) throw badResponse('more than one Content-Length');
+      if (facts.length >= 0) throw badResponse('more than one Content-Length header (RFC 9112 §6.3)');
       facts.length = parseLength(value);
-      if (facts.length < 0) throw badResponse('bad Content-Length');
+      if (facts.length < 0) throw badResponse(`Content-Length ${JSON.stringify(value.slice(0, 50))}`);
       // RFC 9110 §8.6: never with 204 or 1xx; a careless reader behind us would wait for the bytes.
       return status !== 204 && status >= 200;
     case 'transfer-encoding':
-      if (facts.isChunked || value.toLowerCase() !== 'chunked')
-        throw badResponse('unknown Transfer-Encoding');
+      if (facts.isChunked || value.toLowerCase() !== 'chunked') throw badResponse(wrongCoding(facts, value));
       facts.isChunked = true;
       return status !== 204 && status !== 304 && status >= 200;
     case 'connection':
@@ -160,6 +159,11 @@ function takeField(facts: Facts, status: number, name: string, value: string): b
     default:
       return true;
   }
+}
+
+function wrongCoding({ isChunked }: Facts, value: string): string {
+  if (isChunked) return 'more than one Transfer-Encoding header (RFC 9112 §6.1); send "chunked" once';
+  return `Transfer-Encoding ${JSON.stringify(value.slice(0, 50))}; the only one known is "chunked"`;
 }
 
 function joined(a: string[] | undefined, b: string[] | undefined): string[] | undefined {

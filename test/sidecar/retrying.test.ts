@@ -39,6 +39,22 @@ describe('sidecar: sync retries', () => {
     assert.deepEqual([answer.status, answer.body, app.count], [503, 'try 4', 4]);
   });
 
+  it('does not ask again for an answer that is not HTTP/1.1, and names the header', async () => {
+    for (const [header, twice] of [
+      ['Transfer-Encoding', 'chunked'],
+      ['Content-Length', '2'],
+    ] as const) {
+      await using app = await new App((_req, res) => {
+        const head = `${header}: ${twice}\r\n${header}: ${twice}\r\n`;
+        res.socket?.end(`HTTP/1.1 200 OK\r\n${head}\r\n0\r\n\r\n`);
+      }).listen();
+      await using sidecar = await sidecarFor(app.port, { flags: policyFlags() });
+      const answer = await sidecar.call();
+      assert.deepEqual([answer.status, app.count], [502, 1]);
+      assert.match(answer.body, new RegExp(`more than one ${header} header`));
+    }
+  });
+
   it('does not try a POST again that reached the function', async () => {
     await using app = await new App(failing(1, 503)).listen();
     await using sidecar = await sidecarFor(app.port, { flags: policyFlags() });

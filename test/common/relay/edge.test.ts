@@ -177,6 +177,36 @@ async function isRefused(t: TestContext, bytes: string, status = 400): Promise<v
 
 const SMUGGLED = 'GET /smuggled HTTP/1.1\r\nHost: f\r\n\r\n';
 
+describe('a 400 says what is wrong', () => {
+  for (const [sent, says] of [
+    ['FOO / HTTP/1.1\r\nHost: f\r\n\r\n', /the method "FOO" is not known here; known are .*GET, /],
+    ['get / HTTP/1.1\r\nHost: f\r\n\r\n', /the method "get" is not known/],
+    ['\0\x01\x02', /does not begin with a method/],
+    ['\x16\x03\x01\x02\0\x01', /does not speak TLS; use http:/],
+    ['GET /a\xe9 HTTP/1.1\r\nHost: f\r\n\r\n', /the path has the byte 0xE9; write it as %E9/],
+    ['GET /a\x01b HTTP/1.1\r\nHost: f\r\n\r\n', /0x01; write it as %01/],
+    ['GET /a b HTTP/1.1\r\nHost: f\r\n\r\n', /one space between each/],
+    ['GET / HTTP/1.5\r\nHost: f\r\n\r\n', /Invalid HTTP version/],
+    ['GET / HTTP/1.1\r\nHost : f\r\n\r\n', /white space before the colon/],
+    ['GET / HTTP/1.1\r\nA: b\nC: d\r\n\r\n', /end with CR LF/],
+    ['POST / HTTP/1.1\r\nHost: f\r\nContent-Length: x\r\n\r\n', /one Content-Length, a whole number/],
+    [
+      'POST / HTTP/1.1\r\nHost: f\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n',
+      /one Transfer-Encoding/,
+    ],
+  ] as const) {
+    it(JSON.stringify(sent).slice(0, 60), async (t) => {
+      const upstream = await rawUpstream(t, answering(OK));
+      const client = await rawClient(t, (await edge(t, upstream.target)).port);
+      client.send(sent);
+      await client.untilEnded();
+      assert.match(client.received, /^HTTP\/1.1 400 /);
+      assert.match(client.received, /\{"error":"bad-request"/);
+      assert.match(client.received.replaceAll('\\"', '"'), says);
+    });
+  }
+});
+
 describe('smuggling is refused with 400 and a closed connection', () => {
   for (const [name, bytes] of [
     [

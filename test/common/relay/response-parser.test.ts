@@ -209,7 +209,7 @@ describe('answers that two parsers could read differently', () => {
     /more than one/,
   );
   refused('two lengths that agree', `${OK}Content-Length: 1\r\nContent-Length: 1\r\n\r\nx`, /more than one/);
-  refused('a list of lengths', `${OK}Content-Length: 1, 1\r\n\r\nx`, /bad Content-Length/);
+  refused('a list of lengths', `${OK}Content-Length: 1, 1\r\n\r\nx`, /Content-Length "1, 1"/);
   for (const length of ['', '-1', '+1', '0x1', '1e1', '1 ', ' 1 1', '١', '9999999999999999'])
     if (length.trim() !== '1')
       refused(
