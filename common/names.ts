@@ -18,12 +18,16 @@ export const PROXY_PORT = 5000;
 export const HEADER = {
   /** On every answer that the system itself gave. */
   reason: 'SlimFaas-Reason',
-  /** Sidecar to proxy: the user's container has seen nothing; `full`, `draining` or `starting`. */
+  /** Sidecar to proxy: why the call comes back; a {@link RefusalReason}. */
   refused: 'slimfaas-refused',
   /** Sidecar to proxy, on every answer: `running/limit`. */
   load: 'slimfaas-load',
   /** Proxy to sidecar: `none` asks for a refusal instead of a place in the sidecar's queue. */
   queue: 'slimfaas-queue',
+  /** Proxy to sidecar: the pod that is meant, `namespace/name`. Another pod refuses with `elsewhere`. */
+  for: 'slimfaas-for',
+  /** Proxy to sidecar: the id of the place that was granted to this call (common/places/protocol.ts). */
+  place: 'slimfaas-place',
   /** gRPC caller to proxy: which function, where the path cannot say it. */
   function: 'SlimFaas-Function',
   elementId: 'SlimFaas-Element-Id',
@@ -33,6 +37,8 @@ export const HEADER = {
 
 /**
  * Why the sidecar sent a request back untouched. `starting`: the app has not passed its probe yet; no place
- * coming free will change that, only a `ready` message or time.
+ * coming free will change that, only a `ready` message or time. `elsewhere`: the call is for another pod, which had
+ * this address before.
  */
-export type RefusalReason = 'full' | 'draining' | 'starting';
+export const REFUSALS = ['full', 'draining', 'starting', 'elsewhere'] as const;
+export type RefusalReason = (typeof REFUSALS)[number];

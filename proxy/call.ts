@@ -22,8 +22,9 @@ import {
 import type { CallEnd } from './account.ts';
 import type { Clock } from './clock.ts';
 import type { FunctionEntry } from './function-entry.ts';
-import { parseLoad, withoutQueueing } from './headers.ts';
+import { forSidecar, parseLoad } from './headers.ts';
 import type { Place } from './pod-group.ts';
+import { noteRefusal } from './refusal.ts';
 import { outcomeAction } from './retry.ts';
 import type { CallTicket, Caller } from './throttler.ts';
 import { callTimeouts, CONNECT_MS } from './timeouts.ts';
@@ -109,7 +110,7 @@ export class Call implements Caller {
     state.exchange = this.#deps.relay.exchange(
       {
         target: endpoint.target,
-        head: endpoint.hasSidecar ? { ...head, headers: withoutQueueing(head.headers) } : head,
+        head: endpoint.hasSidecar ? { ...head, headers: forSidecar(head.headers, place) } : head,
         body,
         sink,
         timeouts: callTimeouts(this.#entry.view.spec.sync, endpoint.hasSidecar),
@@ -154,21 +155,12 @@ export class Call implements Caller {
       mayRepeat: this.#isRepeatable && this.#deaths < MAX_DEATHS,
     });
     if (action.suspect !== undefined) place.endpoint.failed(action.suspect);
-    if (this.#refusal !== undefined) this.#noteRefusal(place, this.#refusal);
+    if (this.#refusal !== undefined) noteRefusal(this.#entry, place.endpoint, this.#refusal);
     if (action.kind === 'again') this.#again(action.phase, action.mayHaveRun);
     else if (action.kind === 'fail') this.refused(action.error);
     else this.#end(action.end, now);
     // Last, so that a call that goes back to the line does so before the line moves.
     this.#entry.pods.changed();
-  }
-
-  #noteRefusal({ endpoint }: Place, why: string): void {
-    this.#entry.account.series.refused(REFUSALS.has(why) ? why : 'full');
-    if (why === 'draining') {
-      endpoint.saidDraining();
-      this.#entry.pods.refresh();
-    } else if (why === 'starting') endpoint.failed('its app has not passed its readiness probe yet');
-    else endpoint.refusedFull();
   }
 
   #again(phase: string | undefined, mayHaveRun: boolean): void {
@@ -198,6 +190,5 @@ export class Call implements Caller {
 
 /** Methods that RFC 9110 calls idempotent. */
 const REPEATABLE = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
-const REFUSALS = new Set(['full', 'draining', 'starting']);
 /** A request that kills two pods is likely to kill the third. */
 export const MAX_DEATHS = 2;

@@ -6,6 +6,8 @@
 import type { ReadyMessage } from '../common/messages.ts';
 import { compareSpoken, type Spoken } from '../common/spoken.ts';
 import type { Target } from '../common/relay/index.ts';
+import { HEADER } from '../common/names.ts';
+import { podIdentity } from '../common/places/protocol.ts';
 import type { PodView } from './pod-view.ts';
 
 export type EndpointState =
@@ -26,6 +28,11 @@ export class Endpoint {
   /** The last word of its sidecar; see common/spoken.ts. */
   #word: Spoken | undefined;
   #isGone = false;
+  #hasMoved = false;
+  /** While a place line is open: whether calls wait for the pod's grants. */
+  #areCallsQueued: (() => boolean) | undefined;
+  #callHeaders: readonly string[] | undefined;
+  #share: number | undefined;
   #health: Health = { kind: 'ok' };
   #isProbe = false;
   #limit: number;
@@ -73,7 +80,7 @@ export class Endpoint {
   }
 
   get state(): EndpointState {
-    if (this.#isGone || this.#view.isEnded) return { kind: 'gone' };
+    if (this.#isGone || this.#hasMoved || this.#view.isEnded) return { kind: 'gone' };
     if (this.#view.isTerminating || this.#saidDraining) return { kind: 'draining' };
     if (this.#view.ip === '' || this.#view.port === undefined) return { kind: 'starting' };
     if (this.#view.isKubeReady) return { kind: 'ready', by: 'kubernetes' };
@@ -94,7 +101,7 @@ export class Endpoint {
   /** Places that we believe to be free. */
   get free(): number {
     if (this.#isProbe) return 1;
-    if (this.#health.kind === 'suspect') return 0;
+    if (this.#health.kind === 'suspect' || this.#areCallsQueued?.()) return 0;
     return this.#limit - this.#inFlight - this.#others;
   }
 
@@ -110,8 +117,37 @@ export class Endpoint {
 
   /** Full only because of what others run there, or suspect: trying is the way to know better. */
   get isWorthProbing(): boolean {
+    if (this.#areCallsQueued?.()) return false; // the pod will say when
     if (this.#health.kind === 'suspect') return this.#inFlight === 0;
     return this.#view.hasSidecar && (this.#others > 0 || this.#limit === 0) && this.free <= 0;
+  }
+
+  /** The last share heard of the scaler. */
+  get share(): number | undefined {
+    return this.#share;
+  }
+
+  /** What every call to its sidecar says; the same object each time. */
+  get callHeaders(): readonly string[] {
+    const { namespace, name } = this.#view;
+    return (this.#callHeaders ??= [HEADER.queue, 'none', HEADER.for, podIdentity(namespace, name)]);
+  }
+
+  /**
+   * Places in it are granted by turns while `areCallsWaiting`; undefined: no longer, what we believe counts again.
+   */
+  queueBy(areCallsWaiting: (() => boolean) | undefined): void {
+    this.#areCallsQueued = areCallsWaiting;
+  }
+
+  /** A place is held there for us: it takes calls. */
+  granted(): void {
+    this.#health = { kind: 'ok' };
+  }
+
+  /** Another pod answers at its address. Gone for us until the watch brings a new address or start. */
+  movedAway(): void {
+    this.#hasMoved = true;
   }
 
   /** Lets one call through whatever we believe; the sidecar decides. */
@@ -137,6 +173,7 @@ export class Endpoint {
   }
 
   shared(limit: number): void {
+    this.#share = limit;
     this.#limit = limit;
   }
 
@@ -188,6 +225,7 @@ export class Endpoint {
     const isNewAddress = view.ip !== this.#view.ip;
     const isNewlyReady = view.isKubeReady && !this.#view.isKubeReady;
     if (isNewAddress && this.#view.ip !== '') this.#saidReady = false;
+    if (isNewAddress) this.#hasMoved = false;
     if (isNewAddress || isNewlyReady) this.#health = { kind: 'ok' };
     this.#wasKubeReady ||= view.isKubeReady;
     this.#view = view;

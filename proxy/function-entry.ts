@@ -1,11 +1,14 @@
 /** One function while the proxy runs: what it is, its pods, those who wait for it, and its numbers. */
 import { ReasonError } from '../common/errors.ts';
+import type { ReadyMessage } from '../common/messages.ts';
 import { functionKey, type FunctionId } from '../common/subjects.ts';
 import { Account } from './account.ts';
 import { Activator } from './activator.ts';
 import type { Clock } from './clock.ts';
+import type { Endpoint } from './endpoint.ts';
 import { explainNoPod } from './explain.ts';
 import type { FunctionView } from './function-view.ts';
+import { PlaceLines, type LineBudget } from './place-lines.ts';
 import type { PodGroup } from './pod-group.ts';
 import type { ProxyMetrics } from './proxy-metrics.ts';
 import type { Report } from './report.ts';
@@ -20,6 +23,9 @@ export interface EntryDeps {
   readonly metrics: ProxyMetrics;
   readonly wake: Wake;
   readonly report: Report;
+  readonly lines: LineBudget;
+  /** A pod said its state over its place line. */
+  readonly onState: (id: FunctionId, endpoint: Endpoint, message: ReadyMessage, data: Uint8Array) => void;
   readonly defaults: { readonly queueLimit: number; readonly coldStartSeconds: number };
 }
 
@@ -30,6 +36,7 @@ export class FunctionEntry {
   readonly account: Account;
   readonly #deps: EntryDeps;
   readonly #activator: Activator;
+  readonly #lines: PlaceLines;
   readonly #stopListening: () => void;
   #view: FunctionView;
 
@@ -44,12 +51,19 @@ export class FunctionEntry {
       (waiting) => deps.wake(view.id, waiting),
       () => deps.report(this),
     );
+    this.#lines = new PlaceLines({
+      pods,
+      clock: deps.clock,
+      budget: deps.lines,
+      onState: (endpoint, message, data) => deps.onState(view.id, endpoint, message, data),
+    });
     this.throttler = new Throttler({
       pods,
       budget: deps.budget,
       clock: deps.clock,
       random: deps.random,
       limits: () => this.#limits(),
+      onWaiting: (waiting) => this.#lines.update(waiting),
       onCold: (waiting) => this.#activator.update(waiting),
       explainCold: () => explainNoPod(this.#view, pods.all),
     });
@@ -76,6 +90,7 @@ export class FunctionEntry {
     const message = `${functionKey(this.id)} was deleted while the call waited`;
     this.throttler.refuseAll(new ReasonError('unknown-function', message));
     this.#activator.stop();
+    this.#lines.stop();
     this.account.close();
   }
 

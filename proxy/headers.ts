@@ -8,6 +8,7 @@ import { HEADER } from '../common/names.ts';
 import { parseLength } from '../common/relay/grammar.ts';
 import type { RawHeaders } from '../common/relay/types.ts';
 import type { Ids } from './ids.ts';
+import type { Place } from './pod-group.ts';
 import { plainAddress } from './trust.ts';
 
 export interface CallOrigin {
@@ -79,9 +80,13 @@ const X_FIELDS: ReadonlyMap<string, number> = new Map([
   ['x-request-id', REQUEST_ID],
 ]);
 
-/** To a sidecar: "refuse me rather than queue me, I have a queue of my own". */
-export function withoutQueueing(headers: readonly string[]): string[] {
-  return [...headers, HEADER.queue, 'none'];
+/**
+ * To a sidecar: "refuse me rather than queue me, I have a queue of my own", for which pod this is, and under which id
+ * the pod holds a place for it.
+ */
+export function forSidecar(headers: readonly string[], { endpoint, grant }: Place): string[] {
+  if (grant === undefined) return [...headers, ...endpoint.callHeaders];
+  return [...headers, ...endpoint.callHeaders, HEADER.place, grant];
 }
 
 /** `running/limit` of a sidecar, each of at most nine digits; undefined for anything else. */

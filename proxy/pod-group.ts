@@ -9,11 +9,14 @@ import type { Endpoint } from './endpoint.ts';
 /** A place in a pod, taken; given back once, however often it is released. */
 export class Place {
   readonly endpoint: Endpoint;
+  /** The id under which the pod holds it for us; undefined for one that we believe to be free. */
+  readonly grant: string | undefined;
   readonly #group: PodGroup;
   #isOut = true;
 
-  constructor(endpoint: Endpoint, group: PodGroup) {
+  constructor(endpoint: Endpoint, group: PodGroup, grant?: string) {
     this.endpoint = endpoint;
+    this.grant = grant;
     this.#group = group;
     endpoint.take();
   }
@@ -33,6 +36,7 @@ export class PodGroup {
   readonly #all = new Set<Endpoint>();
   #ready: Endpoint[] = [];
   #listener: (() => void) | undefined;
+  #offered: { readonly endpoint: Endpoint; readonly grant: string } | undefined;
 
   constructor(owner: PodOwner, random: () => number) {
     this.owner = owner;
@@ -87,8 +91,25 @@ export class PodGroup {
     this.changed();
   }
 
-  /** A place in a ready pod that has one free, as far as we know. */
+  /**
+   * A pod holds a place for us: it goes to whoever is first in line.
+   * @returns false when nobody took it
+   */
+  offer(endpoint: Endpoint, grant: string): boolean {
+    if (!endpoint.isReady) return false;
+    endpoint.granted();
+    this.#offered = { endpoint, grant };
+    this.changed();
+    const isTaken = this.#offered === undefined;
+    this.#offered = undefined;
+    return isTaken;
+  }
+
+  /** The place that was offered, or one in a ready pod that has one free, as far as we know. */
   take(): Place | undefined {
+    const offered = this.#offered;
+    this.#offered = undefined;
+    if (offered) return new Place(offered.endpoint, this, offered.grant);
     const endpoint = choose(this.#ready, this.#random);
     return endpoint && new Place(endpoint, this);
   }

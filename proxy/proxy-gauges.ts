@@ -7,6 +7,7 @@ export interface Gauges {
   functions(): Iterable<{ id: FunctionId; waiting: number; inFlight: number }>;
   connections(): Promise<number>;
   waitingBytes(): number;
+  placeLines(): number;
   relayConnections(): { active: number; idle: number };
   /** Since the start. */
   slowClients(): number;
@@ -32,6 +33,8 @@ function registerCalls(registry: Registry, gauges: Gauges): void {
   const waiting = gauge(registry, 'slimfaas_proxy_waiting_requests', 'Calls waiting for a place', labels);
   waiting(each((f) => f.waiting));
   gauge(registry, 'slimfaas_proxy_in_flight_requests', 'Calls in a pod', labels)(each((f) => f.inFlight));
+  const lines = 'Pods that are told how many calls wait here';
+  gauge(registry, 'slimfaas_proxy_place_lines', lines)((g) => g.set(gauges.placeLines()));
   const bytes = gauge(registry, 'slimfaas_proxy_waiting_bytes', 'Memory held by waiting calls');
   bytes((g) => g.set(gauges.waitingBytes()));
 }

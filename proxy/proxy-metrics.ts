@@ -11,6 +11,7 @@ import {
   type Labels,
   type Registry,
 } from '../common/metrics.ts';
+import { REFUSALS } from '../common/names.ts';
 import type { EdgeLimit } from '../common/relay/index.ts';
 import type { FunctionId } from '../common/subjects.ts';
 import type { CallEnd } from './account.ts';
@@ -215,7 +216,7 @@ function removeSeries(
   errors: Iterable<string>,
 ): void {
   for (const histogram of [all.coldStart, all.jobAccept]) histogram.remove(labels);
-  for (const why of ['full', 'draining', 'starting']) all.refusals.remove({ ...labels, why });
+  for (const why of REFUSALS) all.refusals.remove({ ...labels, why });
   for (const phase of ['connect', 'send', 'head']) all.retries.remove({ ...labels, phase });
   for (const reason of JOB_REFUSALS) all.jobRefusals.remove({ ...labels, reason });
   for (const way of ['pods', 'queue']) all.events.remove({ ...labels, way });

@@ -1,15 +1,17 @@
 /** What the proxy knows, put together: functions, pods, those who wait and those who run. No I/O but the wake. */
 import { createRelay, type Relay } from '../common/relay/index.ts';
+import type { FunctionId } from '../common/subjects.ts';
 import { ActiveCalls } from './active-calls.ts';
 import type { Clock } from './clock.ts';
 import { Endpoints } from './endpoints.ts';
 import type { ProxyConfig } from './flags.ts';
-import { FunctionEntry } from './function-entry.ts';
+import { FunctionEntry, type EntryDeps } from './function-entry.ts';
 import { FunctionLookup } from './function-lookup.ts';
 import { FunctionTable } from './function-table.ts';
 import { viewBarePods } from './function-view.ts';
 import type { WatchTargets } from './kube-watch.ts';
 import { OpenUpgrades } from './open-upgrades.ts';
+import type { LineBudget } from './place-lines.ts';
 import type { PodGroup } from './pod-group.ts';
 import type { ProxyMetrics } from './proxy-metrics.ts';
 import { createTrust } from './trust.ts';
@@ -22,6 +24,7 @@ export interface ProxyState {
   readonly endpoints: Endpoints;
   readonly lookup: FunctionLookup;
   readonly budget: WaitingBudget;
+  readonly lines: LineBudget;
   readonly active: ActiveCalls;
   readonly upgrades: OpenUpgrades;
   readonly relay: Relay;
@@ -35,7 +38,12 @@ export interface ProxyStateDeps {
   readonly metrics: ProxyMetrics;
   readonly wake: Wake;
   readonly report: Report;
+  /** Passes a sidecar's `ready` on to the scaler and to other proxies: a new pod may not reach NATS yet. */
+  readonly passOn: (id: FunctionId, message: Uint8Array) => void;
 }
+
+/** Connections to pods' admin ports, while calls wait; beyond it pods are probed. */
+const MOST_PLACE_LINES = 1_024;
 
 export function createProxyState(config: ProxyConfig, deps: ProxyStateDeps): ProxyState {
   const budget = new WaitingBudget({ maxCalls: config['queue-total'], maxBytes: config['queue-bytes'] });
@@ -44,9 +52,16 @@ export function createProxyState(config: ProxyConfig, deps: ProxyStateDeps): Pro
     queueLimit: config['queue-limit'],
     coldStartSeconds: config['cold-start-timeout'],
   };
+  const lines: LineBudget = { open: 0, most: MOST_PLACE_LINES };
+  const onState: EntryDeps['onState'] = (id, endpoint, message, data) => {
+    const isNews = message.state === 'ready' && !endpoint.isReady;
+    endpoints.heardReady(id, message);
+    if (isNews && endpoint.isReady) deps.passOn(id, data);
+  };
   const table = new FunctionTable(
     config.namespace,
-    (view) => new FunctionEntry(view, endpoints.group(view.owner), { ...deps, budget, defaults }),
+    (view) =>
+      new FunctionEntry(view, endpoints.group(view.owner), { ...deps, budget, defaults, lines, onState }),
   );
   const endpoints = new Endpoints({
     clock: deps.clock,
@@ -61,6 +76,7 @@ export function createProxyState(config: ProxyConfig, deps: ProxyStateDeps): Pro
     endpoints,
     lookup: new FunctionLookup(table, createTrust(endpoints)),
     budget,
+    lines,
     active: new ActiveCalls(),
     upgrades: new OpenUpgrades(),
     relay,

@@ -9,7 +9,7 @@ import { StopStack, type Running } from '../common/lifecycle.ts';
 import type { Log } from '../common/log.ts';
 import type { Registry } from '../common/metrics.ts';
 import type { NatsLink } from '../common/nats.ts';
-import type { FunctionId } from '../common/subjects.ts';
+import { functionSubject, type FunctionId } from '../common/subjects.ts';
 import type { KeyPair } from '../common/tls/key-pair.ts';
 import { watchSlowClients } from './active-calls.ts';
 import type { Resolve } from './callback-urls/resolve.ts';
@@ -60,7 +60,9 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
   const wake = createWake({ nats, scalerUrl: config['scaler-url'], podName, log });
   const report = createReport(nats, podName);
   const metrics = createProxyMetrics(registry);
-  const state = createProxyState(config, { clock, random, metrics, wake, report });
+  const passOn = (id: FunctionId, message: Uint8Array): void =>
+    void nats.publish(functionSubject('ready', id), message);
+  const state = createProxyState(config, { clock, random, metrics, wake, report, passOn });
   const status = createStatus(config, state, { clock, metrics });
   const ending = createEnding(config, state, { stream: status.stream, log, sayGoodbye: () => sayGoodbye() });
   stops.add('connections to pods', () => state.relay.close());
@@ -210,6 +212,7 @@ function registerStateGauges(registry: Registry, state: ProxyState, serving: Acc
       const counts = await Promise.all(accepting.map(connectionsOf));
       return counts.reduce((sum, count) => sum + count, 0);
     },
+    placeLines: () => state.lines.open,
     waitingBytes: () => state.budget.bytes,
     relayConnections: () => state.relay.stats,
     slowClients: () => state.active.slowClients,

@@ -44,6 +44,8 @@ export interface ThrottlerOptions {
   readonly limits: () => ThrottlerLimits;
   /** Called on every change of what waits for lack of a pod. */
   readonly onCold: (waiting: number) => void;
+  /** Called on every change of what waits, for whatever reason. */
+  readonly onWaiting?: (waiting: number) => void;
   /** Why no pod came up. */
   readonly explainCold: () => string;
 }
@@ -141,6 +143,7 @@ export class Throttler {
     this.#armDeadline();
     this.#armProbe();
     this.#options.onCold(this.#isCold ? this.#waiting.length : 0);
+    this.#options.onWaiting?.(this.#waiting.length);
   }
 
   /** Also while nobody waits: a call that a broken pod sends back must not start its clock anew. */

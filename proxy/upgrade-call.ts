@@ -20,8 +20,9 @@ import type { CallEnd } from './account.ts';
 import { MAX_DEATHS } from './call.ts';
 import type { Clock } from './clock.ts';
 import type { FunctionEntry } from './function-entry.ts';
-import { parseLoad, withoutQueueing } from './headers.ts';
+import { forSidecar, parseLoad } from './headers.ts';
 import type { Place } from './pod-group.ts';
+import { noteRefusal } from './refusal.ts';
 import type { CallTicket, Caller } from './throttler.ts';
 import { callTimeouts, CONNECT_MS } from './timeouts.ts';
 
@@ -124,11 +125,12 @@ export class UpgradeCall implements Caller {
     }
   }
 
-  #towards({ endpoint }: Place): Omit<Parameters<typeof openTunnel>[0], 'upstream'> {
+  #towards(place: Place): Omit<Parameters<typeof openTunnel>[0], 'upstream'> {
+    const { endpoint } = place;
     const { head, protocol, socket, early } = this.#request;
     const { hasSidecar } = endpoint;
     return {
-      head: hasSidecar ? { ...head, headers: withoutQueueing(head.headers) } : head,
+      head: hasSidecar ? { ...head, headers: forSidecar(head.headers, place) } : head,
       socket,
       early,
       protocol,
@@ -172,7 +174,7 @@ export class UpgradeCall implements Caller {
       case 'cancelled':
         return this.#end({ kind: 'cancelled' });
       case 'discarded':
-        this.#refusedBy(place, this.#refusal ?? 'full');
+        noteRefusal(this.#entry, place.endpoint, this.#refusal ?? 'full');
         return this.#again(undefined);
       case 'unreached':
         place.endpoint.failed(describeError(outcome.error));
@@ -186,14 +188,6 @@ export class UpgradeCall implements Caller {
           new ReasonError('function-timeout', 'HttpTimeout passed before the upgrade was answered'),
         );
     }
-  }
-
-  #refusedBy({ endpoint }: Place, why: string): void {
-    this.#entry.account.series.refused(why === 'draining' || why === 'starting' ? why : 'full');
-    if (why === 'starting') return endpoint.failed('its app has not passed its readiness probe yet');
-    if (why !== 'draining') return endpoint.refusedFull();
-    endpoint.saidDraining();
-    this.#entry.pods.refresh();
   }
 
   #again(phase: string | undefined): void {

@@ -7,6 +7,7 @@ import { describeError } from '../common/errors.ts';
 import type { Log } from '../common/log.ts';
 import { http } from '../common/node-http.ts';
 import type { AdminContext, AdminHandler } from './admin.ts';
+import { servePlaces } from './places-server.ts';
 
 const HEADERS_TIMEOUT_MS = 5_000;
 
@@ -16,7 +17,7 @@ export function createAdminServer(context: AdminContext, log: Log): Server {
     handler ??= import('./admin.ts').then(({ createAdminHandler }) => createAdminHandler(context));
     (await handler)(req, res);
   };
-  return http.createServer(
+  const server = http.createServer(
     { headersTimeout: HEADERS_TIMEOUT_MS, maxHeaderSize: 8_192, connectionsCheckingInterval: 5_000 },
     (req, res) => {
       // The kubelet asks this for ever, in pods that nobody scrapes: not worth loading anything for.
@@ -27,4 +28,6 @@ export function createAdminServer(context: AdminContext, log: Log): Server {
       });
     },
   );
+  server.on('upgrade', (req, socket) => servePlaces(context.servePlaces, req, socket));
+  return server;
 }

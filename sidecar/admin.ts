@@ -8,6 +8,7 @@ import Router from 'koa-router';
 import type { Registry } from '../common/metrics.ts';
 import type { Drain } from './drain.ts';
 import type { Pause } from './pause.ts';
+import type { PlacesServerOptions } from './places-server.ts';
 import { registerSidecarMetrics, type MetricsSource } from './metrics.ts';
 
 export interface AdminContext extends MetricsSource {
@@ -16,6 +17,7 @@ export interface AdminContext extends MetricsSource {
   /** Empty: whoever asks may drain. */
   readonly drainToken: string;
   readonly pause: Pause;
+  readonly servePlaces: PlacesServerOptions;
 }
 
 export type AdminHandler = (

@@ -1,7 +1,8 @@
 /**
  * Tells proxies and scaler that this pod can take calls, or takes no more. Core NATS may lose a message, and
  * a lost `ready` would cost a caller the seconds until Kubernetes' own probe: so each is repeated, at growing
- * intervals, and once more after every reconnect.
+ * intervals, and once more after every reconnect. Proxies whose callers wait hear it over their place lines too,
+ * which need no NATS.
  */
 import { encodeMessage, type ReadyMessage } from '../common/messages.ts';
 import type { NatsLink } from '../common/nats.ts';
@@ -12,13 +13,23 @@ export class Announcer {
   readonly #nats: NatsLink;
   readonly #subject: string;
   readonly #pod: () => Omit<ReadyMessage, 'state' | 'seq'>;
+  readonly #sayDirectly: (message: Uint8Array) => void;
   readonly #unwatch: () => void;
   #state: ReadyMessage['state'] | undefined;
   #seq = -1;
   #timers: NodeJS.Timeout[] = [];
 
-  /** @param pod asked when there is something to say: a test's port is known only once it listens */
-  constructor(nats: NatsLink, subject: string, pod: () => Omit<ReadyMessage, 'state' | 'seq'>) {
+  /**
+   * @param pod asked when there is something to say: a test's port is known only once it listens
+   * @param sayDirectly once for each announcement, to whoever is connected to this pod
+   */
+  constructor(
+    nats: NatsLink,
+    subject: string,
+    pod: () => Omit<ReadyMessage, 'state' | 'seq'>,
+    sayDirectly: (message: Uint8Array) => void = () => undefined,
+  ) {
+    this.#sayDirectly = sayDirectly;
     this.#nats = nats;
     this.#subject = subject;
     this.#pod = pod;
@@ -32,6 +43,7 @@ export class Announcer {
     this.#state = state;
     this.#seq += 1;
     this.#clear();
+    this.#sayDirectly(this.#encode(state));
     this.#send();
     this.#timers = REPEATS_MS.map((ms) => setTimeout(() => this.#send(), ms).unref());
   }
@@ -43,7 +55,11 @@ export class Announcer {
 
   #send(): void {
     if (this.#state === undefined) return;
-    this.#nats.publish(this.#subject, encodeMessage({ ...this.#pod(), state: this.#state, seq: this.#seq }));
+    this.#nats.publish(this.#subject, this.#encode(this.#state));
+  }
+
+  #encode(state: ReadyMessage['state']): Uint8Array {
+    return encodeMessage({ ...this.#pod(), state, seq: this.#seq });
   }
 
   #clear(): void {

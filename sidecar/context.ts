@@ -4,6 +4,8 @@ import type { Admission } from './admission.ts';
 import type { RetryPolicy } from './call-policy.ts';
 import type { Drain } from './drain.ts';
 import type { InFlight } from './in-flight.ts';
+import type { OlderProxies } from './older-proxies.ts';
+import type { PlaceLines } from './place-lines.ts';
 import type { Reporter } from './report.ts';
 import type { Stats } from './stats.ts';
 
@@ -20,11 +22,15 @@ export interface AppHop {
 }
 
 export interface SidecarContext {
+  /** `namespace/pod` of this pod, as proxies name it; undefined for a sidecar that was given no pod name. */
+  readonly identity: string | undefined;
   readonly app: Target;
   readonly policy: RetryPolicy;
   readonly relay: Relay;
   readonly hop: AppHop;
   readonly admission: Admission;
+  readonly placeLines: PlaceLines;
+  readonly olderProxies: OlderProxies;
   readonly inFlight: InFlight;
   readonly stats: Stats;
   readonly reporter: Reporter;

@@ -13,7 +13,7 @@ import { watchEarlyBytes, type EarlyBytes } from '../common/tunnel/early-bytes.t
 import { Call } from './call.ts';
 import type { SidecarContext } from './context.ts';
 import type { OpenTunnels } from './open-tunnels.ts';
-import { forTheApp, wantsRefusal } from './own-headers.ts';
+import { forTheApp, readProxysWords, type ProxysWords } from './own-headers.ts';
 
 /** Longer than the 30 s that a proxy keeps an idle connection: so the proxy closes first, and no call is sent into a closing one. */
 const KEEP_ALIVE_MS = 75_000;
@@ -30,12 +30,39 @@ export function createDataServer(context: SidecarContext, tunnels: OpenTunnels):
 function serve(context: SidecarContext, req: IncomingMessage, res: ServerResponse): void {
   const head = readHead(context, req, res);
   if (!head) return;
-  if (!wantsRefusal(req.rawHeaders)) {
+  const words = readProxysWords(req.rawHeaders);
+  if (!words.wantsRefusal) {
     if (isKubeProbe(req)) return passProbe(context, req, res, head);
     return void new Call(context, req, res, head).queue();
   }
-  const place = context.admission.tryEnter();
-  if (typeof place === 'string') return refuse(context, res, place);
+  const place = enterForProxy(context, words);
+  if (typeof place !== 'string') return new Call(context, req, res, head).run(place);
+  if (place === 'full' && words.meant === undefined && context.olderProxies.mayWait)
+    return void waitForOlderProxy(context, req, res, head);
+  refuse(context, res, place);
+}
+
+/** The place that was granted to this call, else one that is free. */
+function enterForProxy(context: SidecarContext, { meant, place }: ProxysWords): Place | RefusalReason {
+  // First of all: a place that was granted to another pod's caller means nothing here.
+  if (meant !== undefined && meant !== context.identity && context.identity !== undefined) return 'elsewhere';
+  const granted = place === undefined ? undefined : context.placeLines.claim(place);
+  return granted ?? context.admission.tryEnter();
+}
+
+async function waitForOlderProxy(
+  context: SidecarContext,
+  req: IncomingMessage,
+  res: ServerResponse,
+  head: RequestHead,
+): Promise<void> {
+  const leaving = new AbortController();
+  const leave = (): void => leaving.abort();
+  res.once('close', leave);
+  const place = await context.olderProxies.wait(leaving.signal);
+  res.off('close', leave);
+  if (!place) return refuse(context, res, 'full');
+  if (leaving.signal.aborted) return place.release();
   new Call(context, req, res, head).run(place);
 }
 
@@ -106,8 +133,8 @@ interface Upgrade {
 
 function serveUpgrade(context: SidecarContext, tunnels: OpenTunnels, { req, socket, head }: Upgrade): void {
   const early = watchEarlyBytes(socket, head);
-  const isProxys = wantsRefusal(req.rawHeaders);
-  const place = isProxys ? context.admission.tryEnter() : undefined;
+  const words = readProxysWords(req.rawHeaders);
+  const place = words.wantsRefusal ? enterForProxy(context, words) : undefined;
   if (typeof place === 'string') return refuseUpgrade(context, socket, place);
   void startUpgrade(context, tunnels, { req, socket, early, place });
 }

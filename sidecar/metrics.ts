@@ -6,12 +6,14 @@ import type { Breaker } from '../common/breaker.ts';
 import { Gauge, latencyHistogram, readCounter, type Labels, type Registry } from '../common/metrics.ts';
 import type { FunctionId } from '../common/subjects.ts';
 import type { JobStats } from './jobs/job-stats.ts';
+import type { PlaceLines } from './place-lines.ts';
 import type { Stats } from './stats.ts';
 
 export interface MetricsSource {
   readonly id: FunctionId;
   readonly breaker: Breaker;
   readonly stats: Stats;
+  readonly placeLines: Pick<PlaceLines, 'size' | 'granted' | 'expired' | 'waiting'>;
   readonly jobs: { readonly stats: JobStats; readonly events: JobStats; running(): number };
 }
 
@@ -44,7 +46,16 @@ export function registerSidecarMetrics(registry: Registry, source: MetricsSource
     labelNames: ['namespace', 'function'],
     read: () => [[base, stats.duration]],
   });
+  registerLineMetrics(registry, source.placeLines, base);
   registerJobMetrics(registry, source.jobs, base);
+}
+
+function registerLineMetrics(registry: Registry, lines: MetricsSource['placeLines'], base: Labels): void {
+  gauge(registry, 'place_lines', 'Proxies that wait for places here', base, () => lines.size);
+  const granted = 'Places granted to proxies whose callers waited';
+  counter(registry, 'places_granted_total', granted, undefined, () => [[base, lines.granted]]);
+  const expired = 'Granted places that their proxy did not use in time';
+  counter(registry, 'places_expired_total', expired, undefined, () => [[base, lines.expired]]);
 }
 
 function registerJobMetrics(

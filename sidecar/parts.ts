@@ -4,6 +4,7 @@
  */
 import { StopStack } from '../common/lifecycle.ts';
 import type { NatsLink } from '../common/nats.ts';
+import { podIdentity } from '../common/places/protocol.ts';
 import type { Relay } from '../common/relay/index.ts';
 import { functionSubject, type FunctionId } from '../common/subjects.ts';
 import type { AdminContext } from './admin.ts';
@@ -22,6 +23,8 @@ import { InFlight } from './in-flight.ts';
 import { Fairness } from './jobs/fairness.ts';
 import { JobStats } from './jobs/job-stats.ts';
 import { JobsPart } from './jobs/jobs-part.ts';
+import { OlderProxies } from './older-proxies.ts';
+import { PlaceLines } from './place-lines.ts';
 import { OpenTunnels } from './open-tunnels.ts';
 import { checkApp, waitForAppGone } from './app-probe.ts';
 import { Pause } from './pause.ts';
@@ -59,6 +62,7 @@ export function buildParts(config: SidecarConfig, deps: PartsDeps, port: () => n
   const stops = new StopStack(deps.log);
   // Stopped last first: NATS goes last, when the reporter has said its last word.
   stops.add('NATS', () => deps.nats.stop());
+  stops.add('place lines', () => core.placeLines.stop());
   const voice = buildVoice(config, deps.nats, core, port);
   stops.add('reports', () => voice.reporter.stop());
   stops.add('announcements', () => voice.announcer.stop());
@@ -104,6 +108,12 @@ export function buildParts(config: SidecarConfig, deps: PartsDeps, port: () => n
   });
   const adminContext = {
     id,
+    placeLines: core.placeLines,
+    servePlaces: {
+      lines: core.placeLines,
+      identity: core.identity ?? '',
+      onShare: (data: Uint8Array) => shares.hearFromProxy(data),
+    },
     pause,
     breaker: admission.breaker,
     stats,
@@ -127,7 +137,7 @@ export function buildParts(config: SidecarConfig, deps: PartsDeps, port: () => n
 
 type Core = ReturnType<typeof buildCore>;
 
-function buildCore(config: SidecarConfig, { relay, hop }: PartsDeps) {
+function buildCore(config: SidecarConfig, { relay, hop, log }: PartsDeps) {
   const id: FunctionId = { namespace: config.namespace, name: config.function };
   const admission = new Admission({
     limit: firstLimit(config['parallel-per-pod'], config['parallel-limit']),
@@ -135,8 +145,12 @@ function buildCore(config: SidecarConfig, { relay, hop }: PartsDeps) {
     queueTimeoutMs: config['queue-timeout-seconds'] * 1_000,
     fairness: new Fairness(config['job-share'] / 100),
   });
+  const placeLines = new PlaceLines({ admission, log });
   return {
     id,
+    identity: config['pod-name'] === '' ? undefined : podIdentity(config.namespace, config['pod-name']),
+    placeLines,
+    olderProxies: new OlderProxies(placeLines),
     app: { host: config['app-host'], port: config['app-port'] },
     policy: parseCallPolicy('sync-policy', config['sync-policy'], DEFAULT_SYNC_POLICY),
     relay,
@@ -156,7 +170,8 @@ function buildVoice(config: SidecarConfig, nats: NatsLink, core: Core, port: () 
   const subject = functionSubject('activity', id);
   const reporter = new Reporter({ pod, start, subject, nats, breaker, stats, jobs: () => admission.jobs });
   const self = () => ({ pod, ip: config['pod-ip'], port: port(), start });
-  return { reporter, announcer: new Announcer(nats, functionSubject('ready', id), self) };
+  const sayDirectly = (message: Uint8Array): void => core.placeLines.announce(message);
+  return { reporter, announcer: new Announcer(nats, functionSubject('ready', id), self, sayDirectly) };
 }
 
 function buildShares(

@@ -29,6 +29,7 @@ export class Shares {
   readonly #onLimit: (limit: number) => void;
   #limit: number;
   #isKnown: boolean;
+  #hasHeardScaler = false;
 
   constructor(options: ShareOptions, onLimit: (limit: number) => void) {
     this.#options = options;
@@ -46,17 +47,29 @@ export class Shares {
     return this.#isKnown;
   }
 
+  /** What a proxy has heard of our share: for the moments in which a new pod does not reach NATS yet. */
+  hearFromProxy(data: Uint8Array): void {
+    if (!this.#hasHeardScaler) this.#read(data);
+  }
+
   /** A message of the share subject. */
   hear(data: Uint8Array): void {
+    if (this.#read(data)) this.#hasHeardScaler = true;
+  }
+
+  /** Whether it names this pod. */
+  #read(data: Uint8Array): boolean {
     const { pod, parallelLimit, parallelPerPod, log } = this.#options;
-    if (parallelLimit === 0) return;
+    if (parallelLimit === 0) return false;
     try {
       const share = decodeShare(data).shares[pod];
-      if (share === undefined) return; // a pod that is not listed keeps what it has
+      if (share === undefined) return false; // a pod that is not listed keeps what it has
       this.#isKnown = true;
       this.#set(Math.min(parallelPerPod, Math.floor(share)));
+      return true;
     } catch (error) {
       log.warn({ error: describeError(error) }, 'share not understood; the last one stays');
+      return false;
     }
   }
 

@@ -3,6 +3,7 @@
  * with one function whose pods are always ready. NATS is not there: warm calls need none.
  */
 import { join } from 'node:path';
+import { SIDECAR_ADMIN_PORT } from '../../common/names.ts';
 import { sidecarNodeOptions } from '../../webhook/sidecar-resources.ts';
 import { freePort, nodeCommand, startSubject, type Subject } from './subject.ts';
 
@@ -25,6 +26,8 @@ export interface SidecarHop {
   readonly appPort: number;
   readonly appHost?: string;
   readonly parallelPerPod?: number;
+  /** As the pod that {@link startProxyHop} knows at this address, counted from 1: with its admin port too. */
+  readonly pod?: number;
 }
 
 /** A sidecar as it runs in a pod. */
@@ -32,7 +35,8 @@ export async function startSidecarHop(name: string, hop: SidecarHop): Promise<Su
   const flags = {
     host: hop.host,
     port: hop.port,
-    'admin-port': await freePort(),
+    'admin-port': hop.pod === undefined ? await freePort() : SIDECAR_ADMIN_PORT,
+    ...(hop.pod === undefined ? {} : { 'pod-name': podName(hop.pod), 'pod-ip': hop.host }),
     'app-host': hop.appHost ?? '127.0.0.1',
     'app-port': hop.appPort,
     function: FUNCTION,
@@ -45,10 +49,18 @@ export async function startSidecarHop(name: string, hop: SidecarHop): Promise<Su
   return startSubject(name, hop.port, { ...nodeCommand(MAIN, ['sidecar', ...args]), host: hop.host, env });
 }
 
+function podName(nth: number): string {
+  return `${FUNCTION}-abc-${nth}`; // as in subjects/proxy.ts
+}
+
 /** A proxy in front of pods at `addresses`, which listen on {@link POD_PORT}. */
-export async function startProxyHop(name: string, addresses: readonly string[]): Promise<Subject> {
+export async function startProxyHop(
+  name: string,
+  addresses: readonly string[],
+  perPod = 1_000,
+): Promise<Subject> {
   const port = await freePort();
-  const args = [port, await noNats(), FUNCTION, addresses.join(',')];
+  const args = [port, await noNats(), FUNCTION, addresses.join(','), perPod];
   const subject = await startSubject(name, port, nodeCommand(PROXY, args));
   return { ...subject, prefix: `/function/${FUNCTION}` };
 }

@@ -1,6 +1,6 @@
 /**
  * The real proxy as a process of its own, with one function whose pods are ready, so that nothing is woken:
- * `node proxy.ts <port> <nats url> <function> <pod ip>[,<pod ip>…]`. Its Kubernetes is the tests' small one, in this process and
+ * `node proxy.ts <port> <nats url> <function> <pod ip>[,<pod ip>…] <places a pod>`. Its Kubernetes is the tests' small one, in this process and
  * idle once the watch has begun.
  */
 import '../../../cli/v8-flags.ts';
@@ -12,10 +12,9 @@ import { proxyFlags } from '../../../proxy/flags.ts';
 import { startProxy } from '../../../proxy/start.ts';
 import { FakeKube } from '../../../test/proxy/support/fake-kube.ts';
 
-const [port, url, name, ips] = process.argv.slice(2) as [string, string, string, string];
+const [port, url, name, ips, perPod] = process.argv.slice(2) as [string, string, string, string, string];
 const kube = await FakeKube.start();
-// More places than any bench has connections: what waits is another question.
-const annotations = { 'SlimFaas/Function': 'true', 'SlimFaas/NumberParallelRequestPerPod': '1000' };
+const annotations = { 'SlimFaas/Function': 'true', 'SlimFaas/NumberParallelRequestPerPod': perPod };
 const spec = { replicas: 1, template: { metadata: { annotations }, spec: { containers: [] } } };
 kube.set({ kind: 'Deployment', metadata: { name, namespace: 'default' }, spec, status: {} });
 for (const [index, ip] of ips.split(',').filter(Boolean).entries())

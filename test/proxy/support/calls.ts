@@ -38,8 +38,12 @@ export async function textOf(response: AsyncIterable<unknown>): Promise<string> 
 }
 
 /** What the server sends back to these bytes until it closes or `until` is there. */
-export async function rawCall(port: number, bytes: string, until?: string): Promise<string> {
-  const socket: Socket = connect(port, '127.0.0.1');
+export function rawCall(port: number, bytes: string, until?: string): Promise<string> {
+  return rawCallTo('127.0.0.1', port, bytes, until);
+}
+
+export async function rawCallTo(host: string, port: number, bytes: string, until?: string): Promise<string> {
+  const socket: Socket = connect(port, host);
   await once(socket, 'connect');
   socket.write(bytes, 'latin1');
   let text = '';

@@ -1,0 +1,26 @@
+/** What a sidecar's refusal tells of its pod. To be noted after the call's place was given back. */
+import { REFUSALS } from '../common/names.ts';
+import type { Endpoint } from './endpoint.ts';
+import type { FunctionEntry } from './function-entry.ts';
+
+/** @param why of the header; one that we do not know counts as `full` */
+export function noteRefusal(
+  { account, pods }: Pick<FunctionEntry, 'account' | 'pods'>,
+  endpoint: Endpoint,
+  why: string,
+): void {
+  const reason = REFUSALS.find((known) => known === why) ?? 'full';
+  account.series.refused(reason);
+  switch (reason) {
+    case 'full':
+      return endpoint.refusedFull();
+    case 'starting':
+      return endpoint.failed('its app does not take calls yet');
+    case 'draining':
+      endpoint.saidDraining();
+      return pods.refresh();
+    case 'elsewhere':
+      endpoint.movedAway();
+      return pods.refresh();
+  }
+}
