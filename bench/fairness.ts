@@ -6,6 +6,7 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { SIDECAR_ADMIN_PORT } from '../common/names.ts';
 import { StopStack } from '../common/lifecycle.ts';
 import { silentLog } from '../common/log.ts';
 import type { Bench, BenchOptions, Row } from './lib/bench.ts';
@@ -35,7 +36,7 @@ async function measure(count: number, { quick, say }: BenchOptions): Promise<Row
     const proxies = await start(count, stops);
     say(`${count} proxies`);
     const results = await Promise.all(proxies.map((proxy) => load(proxy, quick ? 8_000 : 20_000)));
-    return rowsOf(`${count} proxies`, results);
+    return [...rowsOf(`${count} proxies`, results), await unusedGrants(`${count} proxies`)];
   } finally {
     await stops.stop();
   }
@@ -64,6 +65,13 @@ async function load({ name, port, prefix }: Subject, milliseconds: number): Prom
   const result = JSON.parse((await run(process.execPath, args.map(String))).stdout) as LoadResult;
   if (result.errors > 0) throw new Error(`${name}: ${result.errors} errors in ${result.requests} requests`);
   return result;
+}
+
+/** Places that were granted and whose call never came: each was idle for half a second. */
+async function unusedGrants(name: string): Promise<Row> {
+  const text = await (await fetch(`http://${podAddresses(1)[0]}:${SIDECAR_ADMIN_PORT}/metrics`)).text();
+  const value = Number(/^slimfaas_sidecar_places_expired_total\{.*\} (\d+)$/m.exec(text)?.[1]);
+  return { case: name, metric: 'grants not used', value, unit: '' };
 }
 
 function rowsOf(name: string, results: readonly LoadResult[]): Row[] {

@@ -29,9 +29,9 @@ test('two proxies at one full pod: a place that comes free goes by turns, and no
   t.setPod('fib', 'p', pod.ip);
   await t.readyPods('fib', 1);
   await waitFor(async () => (await statusOf(other, 'fib')).NumberReady === 1, { what: 'the other knows it' });
-  let isOver = false;
+  const over = new AbortController();
   const caller = async (base: string, path: string): Promise<void> => {
-    while (!isOver) await callUrl(`${base}/function/fib/${path}`);
+    while (!over.signal.aborted) await callUrl(`${base}/function/fib/${path}`);
   };
   const callers = [1, 2, 3, 4].flatMap(() => [caller(t.url, 'a'), caller(other.url, 'b')]);
   await waitFor(
@@ -44,7 +44,7 @@ test('two proxies at one full pod: a place that comes free goes by turns, and no
     await waitFor(() => app.held.length > 0, { what: `call ${i} is in the app` });
     app.held.shift()?.end();
   }
-  isOver = true;
+  over.abort();
   app.release();
   await Promise.all(callers);
   const [a, b] = ['/a', '/b'].map((path) => app.seen.slice(10, 80).filter((url) => url === path).length);
