@@ -38,7 +38,7 @@ export const HEADER = {
 /**
  * Why the sidecar sent a request back untouched. `starting`: the app has not passed its probe yet; no place
  * coming free will change that, only a `ready` message or time. `elsewhere`: the call is for another pod, which had
- * this address before.
+ * this address before. `crashed`: the app is down, and may have seen the call before that.
  */
-export const REFUSALS = ['full', 'draining', 'starting', 'elsewhere'] as const;
+export const REFUSALS = ['full', 'draining', 'starting', 'elsewhere', 'crashed'] as const;
 export type RefusalReason = (typeof REFUSALS)[number];

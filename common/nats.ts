@@ -84,6 +84,13 @@ interface Subscription {
   live: { unsubscribe(): void } | undefined;
 }
 
+/** How long after the start a server that is not there is nothing to worry about. */
+const NEW_MS = 2_000;
+const NEW_PAUSE_MS = 40;
+/** What is swallowed on the way comes again after 1 s by TCP, and sooner by us. */
+const NEW_DIAL_MS = 300;
+const DIAL_MS = 2_000;
+
 class Link implements NatsLink {
   readonly #options: NatsLinkOptions;
   readonly #subscriptions = new Set<Subscription>();
@@ -168,26 +175,29 @@ class Link implements NatsLink {
   async #keepConnected(): Promise<void> {
     const backoff = createBackoff({ minMs: 50, maxMs: 2_000 });
     const { signal } = this.#stopping;
+    const startedMs = performance.now();
     while (!signal.aborted) {
+      // A new pod is let out only once the enforcer of a NetworkPolicy has seen its address, after a second or so.
+      const isNew = this.#connection === undefined && performance.now() - startedMs < NEW_MS;
       try {
-        const connection = await this.#dial();
+        const connection = await this.#dial(isNew ? NEW_DIAL_MS : DIAL_MS);
         backoff.reset();
         if (signal.aborted) return await connection.close();
         this.#adopt(connection);
         await connection.closed();
       } catch (error) {
-        this.#options.log.warn(
-          { servers: this.#options.servers, error: describeError(error) },
-          'no NATS server; trying again',
-        );
+        const { servers, log } = this.#options;
+        const facts = { servers, error: describeError(error) };
+        if (isNew) log.debug(facts, 'no NATS server yet; trying again');
+        else log.warn(facts, 'no NATS server; trying again');
       }
       this.#setConnected(false);
       this.#connection = undefined;
-      await sleep(backoff.next(), signal);
+      await sleep(isNew ? NEW_PAUSE_MS : backoff.next(), signal);
     }
   }
 
-  #dial(): Promise<NatsConnection> {
+  #dial(timeoutMs: number): Promise<NatsConnection> {
     return connect({
       servers: this.#options.servers.split(','),
       name: this.#options.name,
@@ -196,7 +206,7 @@ class Link implements NatsLink {
       reconnectJitter: 250,
       pingInterval: 5_000,
       maxPingOut: 2,
-      timeout: 2_000,
+      timeout: timeoutMs,
       ignoreClusterUpdates: true,
       // An Error made beforehand for each request, in case it fails: an eighth of a job's CPU in proxy and sidecar.
       noAsyncTraces: true,

@@ -2,6 +2,9 @@
  * How the proxy goes without anybody noticing. For the lame-duck time it only says so (`/ready` is 503, every
  * answer asks its client to connect anew) and serves on, because load balancers learn of an ending pod after
  * it has begun to end. Then it takes no new connection and answers what it holds, for as long as it may.
+ *
+ * While no other proxy is ready that time is longer: Kubernetes sends calls to an ending pod that answers its probe as
+ * long as there is no other, so it goes on answering both, until another is ready and balancers have had their time.
  */
 import { ReasonError } from '../common/errors.ts';
 import { sleep } from '../common/lifecycle.ts';
@@ -18,10 +21,15 @@ export interface EndingOptions {
   readonly sayGoodbye: () => void;
   readonly refuseWaiting: (error: ReasonError) => void;
   readonly lameDuckMs: number;
+  /** No other proxy is ready. */
+  readonly isAlone: () => boolean;
+  /** How much longer at most. */
+  readonly aloneMs: number;
   readonly drainMs: number;
   readonly log: Log;
 }
 
+const LOOK_MS = 50;
 /** For the answers to those who still waited. */
 const LAST_WORDS_MS = 500;
 
@@ -37,6 +45,11 @@ export class Ending {
     return this.#hasBegun;
   }
 
+  /** Others take over: from now on a probe may be told so. */
+  get isOver(): boolean {
+    return this.#hasBegun && !this.#options.isAlone();
+  }
+
   async run(listener: Listener): Promise<void> {
     const { active, upgrades, closeStreams, sayGoodbye, refuseWaiting, lameDuckMs, drainMs, log } =
       this.#options;
@@ -44,6 +57,7 @@ export class Ending {
     active.closeAfterAnswers();
     sayGoodbye();
     await sleep(lameDuckMs);
+    await this.#waitForAnother();
     listener.refuse();
     closeStreams();
     upgrades.closeAll();
@@ -58,5 +72,14 @@ export class Ending {
     active.destroyAll();
     await listener.emptied(AbortSignal.timeout(LAST_WORDS_MS));
     await listener.close();
+  }
+
+  async #waitForAnother(): Promise<void> {
+    const { isAlone, aloneMs, lameDuckMs, log } = this.#options;
+    if (!isAlone()) return;
+    log.info('no other proxy is ready; serving on');
+    const deadline = performance.now() + aloneMs;
+    while (isAlone() && performance.now() < deadline) await sleep(LOOK_MS);
+    await sleep(lameDuckMs);
   }
 }

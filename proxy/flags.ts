@@ -259,6 +259,14 @@ export const proxyFlags = {
     describe:
       'seconds in which new connections are still accepted after SIGTERM, while load balancers notice',
   },
+  'lame-duck-alone': {
+    type: 'number',
+    default: 20,
+    min: 0,
+    max: 600,
+    group: 'Ending',
+    describe: 'seconds that this time is prolonged at most while no other proxy is ready',
+  },
   'drain-timeout': {
     type: 'number',
     default: 120,

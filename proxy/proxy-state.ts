@@ -16,10 +16,12 @@ import type { PodGroup } from './pod-group.ts';
 import type { ProxyMetrics } from './proxy-metrics.ts';
 import { createTrust } from './trust.ts';
 import { WaitingBudget } from './waiting-budget.ts';
+import { Siblings } from './siblings.ts';
 import type { Report } from './report.ts';
 import type { Wake } from './wake.ts';
 
 export interface ProxyState {
+  readonly siblings: Siblings;
   readonly table: FunctionTable<FunctionEntry>;
   readonly endpoints: Endpoints;
   readonly lookup: FunctionLookup;
@@ -71,7 +73,9 @@ export function createProxyState(config: ProxyConfig, deps: ProxyStateDeps): Pro
       if (view.ip !== '' && view.port !== undefined) relay.forget({ host: view.ip, port: view.port });
     },
   });
+  const siblings = new Siblings(config.namespace, config['pod-name']);
   return {
+    siblings,
     table,
     endpoints,
     lookup: new FunctionLookup(table, createTrust(endpoints)),
@@ -86,8 +90,14 @@ export function createProxyState(config: ProxyConfig, deps: ProxyStateDeps): Pro
         table.remove(kind, id);
         endpoints.dropIfUnused({ kind: kind === 'Pod' ? 'Other' : kind, id });
       },
-      setPod: (view) => endpoints.setPod(view),
-      deletePod: (namespace, name) => endpoints.deletePod(namespace, name),
+      setPod(view) {
+        siblings.setPod(view);
+        endpoints.setPod(view);
+      },
+      deletePod(namespace, name) {
+        siblings.deletePod(namespace, name);
+        endpoints.deletePod(namespace, name);
+      },
     },
   };
 }

@@ -15,7 +15,8 @@ export function noteRefusal(
     case 'full':
       return endpoint.refusedFull();
     case 'starting':
-      return endpoint.failed('its app does not take calls yet');
+    case 'crashed':
+      return endpoint.failed('its app does not take calls');
     case 'draining':
       endpoint.saidDraining();
       return pods.refresh();

@@ -35,8 +35,11 @@ export function outcomeAction(outcome: Outcome, facts: RetryFacts): OutcomeActio
   }
 }
 
-function afterRefusal({ refusal, canResend }: RetryFacts): OutcomeAction {
-  if (canResend) return { kind: 'again', phase: undefined, mayHaveRun: false, suspect: undefined };
+function afterRefusal({ refusal, canResend, mayRepeat }: RetryFacts): OutcomeAction {
+  if (refusal === 'crashed' && !(canResend && mayRepeat))
+    return { kind: 'fail', error: broken('its app crashed'), suspect: undefined };
+  if (canResend)
+    return { kind: 'again', phase: undefined, mayHaveRun: refusal === 'crashed', suspect: undefined };
   const message = `the pod was ${refusal ?? 'full'} by the time the call came, and too much of its body was sent to send it again`;
   const error = new ReasonError('queue-full', message, { retryAfterSeconds: 1 });
   return { kind: 'fail', error, suspect: undefined };

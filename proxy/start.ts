@@ -64,7 +64,10 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
     void nats.publish(functionSubject('ready', id), message);
   const state = createProxyState(config, { clock, random, metrics, wake, report, passOn });
   const status = createStatus(config, state, { clock, metrics });
-  const ending = createEnding(config, state, { stream: status.stream, log, sayGoodbye: () => sayGoodbye() });
+  // Without the API server nobody makes another one.
+  const isAlone = (): boolean => state.siblings.isAlone && watch.missing.length === 0;
+  const { stream } = status;
+  const ending = createEnding(config, state, { stream, log, isAlone, sayGoodbye: () => sayGoodbye() });
   stops.add('connections to pods', () => state.relay.close());
   const onFailed = createObjectFailures(registry, log);
   const { namespaces } = config;
@@ -76,7 +79,8 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
   stops.add('slow clients', watchSlowClients(state.active, clock, config['body-idle-timeout'] * 1000));
   const going = (): string[] => (ending.hasBegun ? ['the proxy is ending'] : []);
   const missing = (): string[] => [...going(), ...(nats.isConnected ? [] : ['NATS']), ...watch.missing];
-  const obstacles = (): string[] => [...going(), ...(watch.wasSynced ? [] : watch.missing)];
+  const over = (): string[] => (ending.isOver ? ['the proxy is ending'] : []);
+  const obstacles = (): string[] => [...over(), ...(watch.wasSynced ? [] : watch.missing)];
   stops.add('unsettled jobs', () => jobs.stop());
   const serving = {
     log,
@@ -174,10 +178,17 @@ function createStatus(
   return { board, stream };
 }
 
+interface EndingDeps {
+  readonly stream: StatusStream;
+  readonly log: Log;
+  readonly isAlone: () => boolean;
+  readonly sayGoodbye: () => void;
+}
+
 function createEnding(
   config: ProxyConfig,
   { active, upgrades, table }: ProxyState,
-  { stream, log, sayGoodbye }: { stream: StatusStream; log: Log; sayGoodbye: () => void },
+  { stream, log, isAlone, sayGoodbye }: EndingDeps,
 ): Ending {
   return new Ending({
     active,
@@ -188,6 +199,8 @@ function createEnding(
       for (const { throttler } of table.all) throttler.refuseAll(error);
     },
     lameDuckMs: config['lame-duck'] * 1000,
+    isAlone,
+    aloneMs: config['lame-duck-alone'] * 1000,
     drainMs: config['drain-timeout'] * 1000,
     log,
   });

@@ -22,6 +22,7 @@ import {
   type ResponseHead,
   type ResponseSink,
 } from '../common/relay/index.ts';
+import { isRefused } from './app-down.ts';
 import type { SidecarContext } from './context.ts';
 import { fromTheApp } from './own-headers.ts';
 import {
@@ -33,6 +34,7 @@ import {
   type RetryDelay,
   type TryFacts,
 } from './retry.ts';
+import { refuse } from './refuse.ts';
 import { codeClassOf, type CodeClass } from './stats.ts';
 
 /** A body is kept for replay up to this size. */
@@ -46,6 +48,7 @@ export class Call {
   readonly #req: IncomingMessage;
   readonly #res: ServerResponse;
   readonly #head: RequestHead;
+  readonly #isProxys: boolean;
   readonly #mayRepeat: boolean;
   readonly #body: BodySource;
   readonly #sink: ResponseSink;
@@ -59,7 +62,15 @@ export class Call {
   /** What `decide` settled on when it discarded an answer. */
   #delay: RetryDelay;
 
-  constructor(context: SidecarContext, req: IncomingMessage, res: ServerResponse, head: RequestHead) {
+  /** @param isProxys it came from a proxy, which can take it to another pod */
+  constructor(
+    context: SidecarContext,
+    req: IncomingMessage,
+    res: ServerResponse,
+    head: RequestHead,
+    isProxys = false,
+  ) {
+    this.#isProxys = isProxys;
     this.#context = context;
     this.#req = req;
     this.#res = res;
@@ -122,13 +133,43 @@ export class Call {
         this.#retries += 1;
         return this.#tryAgainAfter(this.#delay ?? 0);
       case 'timeout':
-        if (outcome.phase === 'connect') return this.#failed(outcome.sentBytes, NO_CONNECTION);
+        if (outcome.phase === 'connect') return this.#unreachable(NO_CONNECTION);
         return this.#giveUp(timedOut(this.#context.policy.httpTimeoutMs));
       case 'failed':
         if (outcome.headForwarded) return this.#finish('5xx'); // the sink has broken the connection
         if (outcome.callerFailed === true) return this.#finish('cancelled');
+        if (outcome.phase === 'connect') return this.#unreachable(outcome.error);
         return this.#failed(outcome.sentBytes, outcome.error);
     }
+  }
+
+  /** No connection to the app. A proxy has better places for its call; nothing of this try has reached the app. */
+  #unreachable(error: Error): void {
+    if (isRefused(error)) this.#context.appDown.note();
+    if (this.#isGivenBack) return this.#giveBack();
+    this.#failed(0, error);
+  }
+
+  /** A longer body may have left the proxy beyond what it keeps, so it would be lost there. */
+  get #isGivenBack(): boolean {
+    const { length } = this.#body;
+    const isKept = length !== undefined && length <= REPLAY_BYTES;
+    return this.#isProxys && isKept && (this.#retries === 0 || this.#wouldProxyRepeat);
+  }
+
+  /** A proxy does not know of retries that the annotation allows. */
+  get #wouldProxyRepeat(): boolean {
+    const policy = { ...this.#context.policy, retriesSetByUser: false };
+    return mayRepeat(policy, this.#head.method, this.#hasIdempotencyKey());
+  }
+
+  /** As if it had never been let in, but for the retries before: then the app may have seen it. */
+  #giveBack(): void {
+    this.#release();
+    const { drain } = this.#context;
+    const reason = this.#retries > 0 ? 'crashed' : drain.isDraining ? 'draining' : 'starting';
+    refuse(this.#context, this.#res, reason);
+    this.#finish('cancelled'); // no failure of the function: its caller gets another answer
   }
 
   #failed(sentBytes: number, error: Error): void {
@@ -162,11 +203,20 @@ export class Call {
   }
 
   async #sleepAndEnter(delayMs: number, arrival: number | undefined): Promise<void> {
-    const left = this.#callerLeft();
-    await sleep(delayMs, left.signal);
-    left.dispose();
+    await this.#pause(delayMs);
+    if (this.#isGivenBack && this.#context.admission.phase === 'starting') return this.#giveBack();
     this.#place = await this.#enter(arrival);
     if (this.#place) this.#try();
+  }
+
+  /** Shorter where there is nothing to wait for: the caller left, or the app is down and a proxy has another pod. */
+  async #pause(delayMs: number): Promise<void> {
+    const left = this.#callerLeft();
+    const awake = new AbortController();
+    const release = this.#context.appDown.onDown(() => this.#isGivenBack && awake.abort());
+    await sleep(delayMs, AbortSignal.any([left.signal, awake.signal]));
+    release();
+    left.dispose();
   }
 
   /** A place; undefined: there was none, and the caller, if he is still there, has been told. */

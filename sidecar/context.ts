@@ -1,6 +1,7 @@
 /** What the calls and tunnels of one sidecar share; made once in start.ts. */
 import type { Relay, Target } from '../common/relay/index.ts';
 import type { Admission } from './admission.ts';
+import type { AppDown } from './app-down.ts';
 import type { RetryPolicy } from './call-policy.ts';
 import type { Drain } from './drain.ts';
 import type { InFlight } from './in-flight.ts';
@@ -30,6 +31,7 @@ export interface SidecarContext {
   readonly hop: AppHop;
   readonly admission: Admission;
   readonly placeLines: PlaceLines;
+  readonly appDown: AppDown;
   readonly olderProxies: OlderProxies;
   readonly inFlight: InFlight;
   readonly stats: Stats;

@@ -6,13 +6,14 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Place } from '../common/breaker.ts';
 import { ReasonError } from '../common/errors.ts';
-import { HEADER, type RefusalReason } from '../common/names.ts';
-import { asReason, cutUnreadBody, sendReason, sendReasonOnSocket } from '../common/reason-answer.ts';
+import type { RefusalReason } from '../common/names.ts';
+import { asReason, sendReason, sendReasonOnSocket } from '../common/reason-answer.ts';
 import { createEdgeServer, nodeBody, nodeSink, serveHead, type RequestHead } from '../common/relay/index.ts';
 import { watchEarlyBytes, type EarlyBytes } from '../common/tunnel/early-bytes.ts';
 import { Call } from './call.ts';
 import type { SidecarContext } from './context.ts';
 import type { OpenTunnels } from './open-tunnels.ts';
+import { refuse, refuseUpgrade } from './refuse.ts';
 import { forTheApp, readProxysWords, type ProxysWords } from './own-headers.ts';
 
 /** Longer than the 30 s that a proxy keeps an idle connection: so the proxy closes first, and no call is sent into a closing one. */
@@ -36,7 +37,7 @@ function serve(context: SidecarContext, req: IncomingMessage, res: ServerRespons
     return void new Call(context, req, res, head).queue();
   }
   const place = enterForProxy(context, words);
-  if (typeof place !== 'string') return new Call(context, req, res, head).run(place);
+  if (typeof place !== 'string') return new Call(context, req, res, head, true).run(place);
   if (place === 'full' && words.meant === undefined && context.olderProxies.mayWait)
     return void waitForOlderProxy(context, req, res, head);
   refuse(context, res, place);
@@ -63,7 +64,7 @@ async function waitForOlderProxy(
   res.off('close', leave);
   if (!place) return refuse(context, res, 'full');
   if (leaving.signal.aborted) return place.release();
-  new Call(context, req, res, head).run(place);
+  new Call(context, req, res, head, true).run(place);
 }
 
 function readHead(
@@ -90,14 +91,6 @@ function headForTheApp(context: SidecarContext, req: IncomingMessage): RequestHe
     );
   }
   return { ...head, headers: forTheApp(head.headers) };
-}
-
-/** Sent back untouched: the proxy has a better place for it. The body stays unread. */
-function refuse(context: SidecarContext, res: ServerResponse, reason: RefusalReason): void {
-  context.stats.refuse(reason);
-  res.writeHead(503, [HEADER.refused, reason, HEADER.load, context.admission.load, 'Content-Length', '0']);
-  res.end();
-  cutUnreadBody(res.req);
 }
 
 /** A proxy's calls never get here, so nobody outside can pass for a probe to get round the limit. */
@@ -153,11 +146,4 @@ async function startUpgrade(
     place?.release();
     sendReasonOnSocket(socket, asReason(error));
   }
-}
-
-function refuseUpgrade(context: SidecarContext, socket: Duplex, reason: RefusalReason): void {
-  context.stats.refuse(reason);
-  const load = `${HEADER.load}: ${context.admission.load}`;
-  const head = `HTTP/1.1 503 Service Unavailable\r\n${HEADER.refused}: ${reason}\r\n${load}\r\n`;
-  socket.end(`${head}Content-Length: 0\r\nConnection: close\r\n\r\n`, () => socket.destroy());
 }

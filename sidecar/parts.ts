@@ -9,6 +9,7 @@ import type { Relay } from '../common/relay/index.ts';
 import { functionSubject, type FunctionId } from '../common/subjects.ts';
 import type { AdminContext } from './admin.ts';
 import { Admission } from './admission.ts';
+import { AppDown } from './app-down.ts';
 import { Announcer } from './announcer.ts';
 import {
   DEFAULT_ASYNC_POLICY,
@@ -28,6 +29,7 @@ import { PlaceLines } from './place-lines.ts';
 import { OpenTunnels } from './open-tunnels.ts';
 import { checkApp, waitForAppGone } from './app-probe.ts';
 import { Pause } from './pause.ts';
+import { checkTcp } from './probe-checks.ts';
 import { parseProbe, type ProbeSpec } from './probe-spec.ts';
 import { Reporter } from './report.ts';
 import { firstLimit, Shares } from './shares.ts';
@@ -85,14 +87,21 @@ export function buildParts(config: SidecarConfig, deps: PartsDeps, port: () => n
     },
     () => void comeBack(),
   );
-  const context = { ...core, reporter: voice.reporter, drain };
+  let reopen = async (_hasDrained: boolean): Promise<void> => undefined;
+  const appDown = new AppDown({
+    admission: core.admission,
+    isListening: () => checkTcp(config['app-host'], config['app-port'], LISTENING_MS),
+    reopen: () => reopen(false),
+    log: deps.log,
+  });
+  stops.add('app watch', () => appDown.stop());
+  const context = { ...core, reporter: voice.reporter, drain, appDown };
   const jobStats = new JobStats(core.stats);
   const eventStats = new JobStats(core.stats);
   const jobs = buildJobs(config, deps, { id: core.id, shares, context, stats: jobStats });
   const events = buildEvents(config, deps, { id: core.id, shares, context, stats: eventStats });
   const { admission, id, stats } = core;
   const running = { stats: jobStats, events: eventStats, running: () => admission.jobs };
-  let reopen = async (_hasDrained: boolean): Promise<void> => undefined;
   const comeBack = async (): Promise<void> => {
     await Promise.all([jobs.reset(), events.reset()]);
     admission.reset();
@@ -134,6 +143,9 @@ export function buildParts(config: SidecarConfig, deps: PartsDeps, port: () => n
     onReopen: (open) => void (reopen = open),
   };
 }
+
+/** On loopback: who takes longer does not listen. */
+const LISTENING_MS = 1_000;
 
 type Core = ReturnType<typeof buildCore>;
 

@@ -15,9 +15,11 @@ import type { RequestHead } from '../common/relay/index.ts';
 import { connectTo } from '../common/tunnel/connect.ts';
 import type { EarlyBytes } from '../common/tunnel/early-bytes.ts';
 import { openTunnel, type TunnelOutcome } from '../common/tunnel/tunnel.ts';
+import { isRefused } from './app-down.ts';
 import type { SidecarContext } from './context.ts';
 import type { OpenTunnels } from './open-tunnels.ts';
 import { fromTheApp } from './own-headers.ts';
+import { refuseUpgrade } from './refuse.ts';
 import { delayAfterUnreached } from './retry.ts';
 import { codeClassOf, type CodeClass } from './stats.ts';
 
@@ -51,7 +53,9 @@ export class UpgradeCall {
       this.#place = place ?? (await this.#enter(undefined));
       this.#hasStarted = true;
       this.#context.stats.start();
-      this.#finish(await this.#carry(await this.#connect()));
+      const upstream = await this.#connect(place !== undefined);
+      if (upstream) this.#finish(await this.#carry(upstream));
+      else this.#giveBack();
     } catch (error) {
       this.#refuse(error);
     } finally {
@@ -68,7 +72,15 @@ export class UpgradeCall {
     return place;
   }
 
-  async #connect(): Promise<Socket> {
+  /** Its proxy has another pod, or waits for this one. */
+  #giveBack(): void {
+    this.#release();
+    refuseUpgrade(this.#context, this.#request.socket, 'starting');
+    this.#count('cancelled');
+  }
+
+  /** Undefined: it came from a proxy, and the app is not there. */
+  async #connect(isProxys: boolean): Promise<Socket | undefined> {
     const { left } = this.#request.early;
     const failingSince = performance.now();
     for (let failures = 1; ; failures++) {
@@ -76,6 +88,8 @@ export class UpgradeCall {
         return await connectTo(this.#context.app, CONNECT_MS, left);
       } catch (error) {
         left.throwIfAborted();
+        if (isRefused(error)) this.#context.appDown.note();
+        if (isProxys) return undefined;
         const delay = this.#delay(failures, performance.now() - failingSince);
         if (delay === undefined) throw failed(error);
         await this.#pause(delay);

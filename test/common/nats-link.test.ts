@@ -62,6 +62,16 @@ test('a released subscription hears nothing more', async (t) => {
   assert.equal(first, 0);
 });
 
+test('a server that a new process does not reach at once is asked again quickly, and is no warning', async (t) => {
+  const { log, line, lines } = recordingLog();
+  const link = openNatsLink({ servers: 'nats://127.0.0.1:9', name: 'one', log });
+  t.after(() => link.stop());
+  const warning = await line('no NATS server; trying again');
+  const early = lines.slice(0, lines.indexOf(warning));
+  assert.ok(early.length >= 10, `${early.length} tries in the first two seconds`);
+  assert.deepEqual([...new Set(early.map(({ level }) => level))], ['debug']);
+});
+
 test('a server that is absent, there, and gone: each is said, with its address', async (t) => {
   const server = await startNats();
   t.after(() => server.stop());

@@ -127,7 +127,7 @@ describe('the chart, with what production sets', () => {
   });
 
   it('a longer drain gets its time before SIGKILL', () => {
-    assert.equal(chart.pod('proxy').terminationGracePeriodSeconds, 3 + 601 + 7);
+    assert.equal(chart.pod('proxy').terminationGracePeriodSeconds, 3 + 3 + 20 + 601 + 7);
     assert.equal(chart.pod('webhook').terminationGracePeriodSeconds, 10 + 27);
   });
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Agent } from 'node:http';
 import { connect } from 'node:net';
 import { test } from 'node:test';
-import { isFasterThan, waitFor } from '../helpers/wait.ts';
+import { isFasterThan, staysTrue, waitFor } from '../helpers/wait.ts';
 import { callUrl, startCall } from './support/calls.ts';
 import type { FakeFunction } from './support/fake-pod.ts';
 import { startTestProxy } from './support/test-proxy.ts';
@@ -39,6 +39,31 @@ test('behaviour 25: the proxy is rolled under load: 100 % answered', async () =>
   agent.destroy();
   assert.deepEqual([...new Set(statuses)], [200]);
   assert.ok(pods.every((pod) => pod.running === 0));
+});
+
+test('a proxy that ends while no other is ready serves on, also new connections and its probe, until one is', async () => {
+  await using t = await startTestProxy(['--pod-name=proxy-1', '--lame-duck=0.2', '--lame-duck-alone=60']);
+  t.addFunction('fib');
+  await t.addPod('fib');
+  await t.readyPods('fib', 1);
+  const setProxy = (name: string, isReady: boolean): void => {
+    t.setPod('proxy', name, '', { isReady, annotations: {}, status: { podIP: '10.9.9.9' } });
+  };
+  setProxy('proxy-1', true);
+  setProxy('proxy-2', false); // being started
+  t.addFunction('later');
+  await waitFor(async () => (await statusOf(t, 'later')) !== undefined, { what: 'the watch is that far' });
+  const stopped = t.proxy.stop();
+  await staysTrue(async () => (await callUrl(`${t.url}/function/fib/`)).status === 200, {
+    what: 'new connections are served',
+    forMs: 1_000,
+  });
+  assert.equal((await callUrl(`${t.metricsUrl}/ready-for-calls`)).status, 200);
+  setProxy('proxy-2', true);
+  await waitFor(async () => (await callUrl(`${t.metricsUrl}/ready-for-calls`)).status === 503, {
+    what: 'its probe fails once another is ready',
+  });
+  await stopped;
 });
 
 test('an ending proxy answers what it holds: running calls, and waiting ones that still get a pod', async () => {

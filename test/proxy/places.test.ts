@@ -150,6 +150,29 @@ test('a proxy of the version before, beside one that waits by turns, gets its tu
   app.release();
 });
 
+test('an app that has crashed: its pod’s calls are answered by another pod, and wait where there is none', async () => {
+  await using t = await startTestProxy();
+  t.addFunction('fib');
+  await using crashed = await startPod(t, 'a', (_req, res) => res.end('a'));
+  await using well = await startPod(t, 'b', (_req, res) => res.end('b'));
+  t.setPod('fib', 'a', crashed.ip);
+  await t.readyPods('fib', 1);
+  assert.equal((await callUrl(`${t.url}/function/fib/`)).text, 'a');
+  const { port } = crashed.app.address() as AddressInfo;
+  crashed.app.close();
+  crashed.app.closeAllConnections();
+  const waiting = callUrl(`${t.url}/function/fib/`, { body: 'a POST, which must not run twice' });
+  await waitFor(async () => (await statusOf(t, 'fib')).Waiting === 1, { what: 'it waits for a pod' });
+  crashed.app.listen(port, crashed.ip);
+  assert.equal((await waiting).text, 'a');
+  t.setPod('fib', 'b', well.ip);
+  await t.readyPods('fib', 2);
+  crashed.app.close();
+  crashed.app.closeAllConnections();
+  const answers = await Promise.all(Array.from({ length: 20 }, () => callUrl(`${t.url}/function/fib/`)));
+  assert.deepEqual([...new Set(answers.map(({ status, text }) => `${status} ${text}`))], ['200 b']);
+});
+
 test('how a line ends: nobody there, an older sidecar, another pod, one that says another name, lost', async () => {
   const ip = ownAddress();
   const dial = (): Promise<LineEnd | 'opened'> =>

@@ -226,13 +226,13 @@ for (const isProcess of [false, true]) {
   });
 
   describe(`sidecar: an app that is away (${how})`, () => {
-    it('behaviour 15: the pod is reported ready and refuses connections: tried again, 200, also for POST', async () => {
+    it('behaviour 15: the pod is reported ready and refuses connections: a direct call is tried again, 200, also POST', async () => {
       await using app = await new App((req, res) => void req.pipe(res)).listen();
       const { port } = app;
       await using sidecar = await sidecarFor(port);
       await app.close();
-      const calls = [sidecar.proxyCall('/', { method: 'POST', body: 'once' }), sidecar.call()];
-      await waitFor(async () => (await sidecar.metric('slimfaas_sidecar_retries_total')) > 3, {
+      const calls = [sidecar.call('/', { method: 'POST', body: 'once' }), sidecar.call()];
+      await waitFor(async () => (await sidecar.metric('slimfaas_sidecar_retries_total')) > 1, {
         what: 'both calls are being tried again',
       });
       await app.listen(port);
@@ -245,6 +245,52 @@ for (const isProcess of [false, true]) {
         ],
       );
       assert.equal(app.count, 2);
+    });
+
+    it('a proxy gets its call back at once, and the next until somebody listens again', async () => {
+      await using app = await new App((req, res) => void req.pipe(res)).listen();
+      const { port } = app;
+      await using sidecar = await sidecarFor(port);
+      await app.close();
+      const post = { method: 'POST', body: 'once' };
+      for (const options of [post, {}, post]) {
+        const answer = await sidecar.proxyCall('/', options);
+        assert.deepEqual([answer.status, answer.headers['slimfaas-refused']], [503, 'starting']);
+      }
+      assert.equal(await sidecar.metric('slimfaas_sidecar_retries_total'), 0);
+      assert.equal(await sidecar.metric('slimfaas_sidecar_running'), 0);
+      await app.listen(port);
+      const answer = await waitFor(
+        async () => {
+          const each = await sidecar.proxyCall('/', post);
+          return each.status === 200 ? each : undefined;
+        },
+        { what: 'the app takes calls again' },
+      );
+      assert.equal(answer.body, 'once');
+      assert.equal(app.count, 1);
+    });
+
+    it('a proxy’s call that ran when the app crashed comes back as crashed, a long upload is tried on the spot', async () => {
+      const { handler, held } = holding();
+      await using app = await new App(handler).listen();
+      const { port } = app;
+      await using sidecar = await sidecarFor(port);
+      const ran = sidecar.proxyCall();
+      await waitFor(() => held.length === 1, { what: 'it runs' });
+      await app.close();
+      assert.equal((await sidecar.proxyCall()).headers['slimfaas-refused'], 'starting');
+      assert.equal((await ran).headers['slimfaas-refused'], 'crashed');
+      app.handler = (req, res) => void req.pipe(res);
+      await app.listen(port);
+      await waitFor(async () => (await sidecar.proxyCall()).status === 200, { what: 'it is back' });
+      await app.close();
+      const long = sidecar.proxyCall('/', { method: 'POST', body: Buffer.alloc(1_048_577, 'x') });
+      await waitFor(async () => (await sidecar.metric('slimfaas_sidecar_retries_total')) > 0, {
+        what: 'it is tried again',
+      });
+      await app.listen(port);
+      assert.equal((await long).body.length, 1_048_577);
     });
   });
 }

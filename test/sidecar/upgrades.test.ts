@@ -123,6 +123,21 @@ describe('sidecar: upgrades', () => {
     await app.close();
   });
 
+  it('an app that is gone gives a proxy its upgrade back at once', async () => {
+    const app = await new WebSocketApp().listen();
+    const { port } = app;
+    await using sidecar = await sidecarFor(port);
+    await app.close();
+    const client = new WebSocket(`ws://127.0.0.1:${sidecar.port}/`, {
+      headers: { 'slimfaas-queue': 'none' },
+    });
+    const [, response] = (await once(client, 'unexpected-response')) as [unknown, IncomingMessage];
+    assert.deepEqual([response.statusCode, response.headers['slimfaas-refused']], [503, 'starting']);
+    client.on('error', () => undefined);
+    client.terminate();
+    assert.equal(await sidecar.metric('slimfaas_sidecar_running'), 0);
+  });
+
   it('behaviour 24: pod deleted while a WebSocket is open: a close frame 1001, not a reset, on both sides', async () => {
     let appClosed: number | undefined;
     await using app = await new WebSocketApp((socket) => {

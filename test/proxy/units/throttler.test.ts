@@ -275,13 +275,18 @@ test('property: first come first served, limits kept, nobody lost, the budget ri
       const left = new Set<TestCaller>();
       const done = new Set<TestCaller>();
       const pods = [...t.endpoints];
+      /** Let through by the clock to a pod that is believed to be full. */
+      let probed = 0;
       for (const { kind, pick } of history) {
         const running = all.filter((c) => c.place && !done.has(c));
         const waiting = all.filter((c) => !c.place && !c.error && !left.has(c));
         const one = <T>(list: T[]): T | undefined => list[pick % Math.max(1, list.length)];
         if (kind === 'arrive') all.push(t.arrive(String(all.length)));
         if (kind === 'pod') pods.push(t.addPod(`new${pods.length}`));
-        if (kind === 'tick') t.clock.advance(pick);
+        if (kind === 'tick') {
+          t.clock.advance(pick);
+          probed += waiting.filter((c) => c.place).length;
+        }
         const leaver = kind === 'leave' ? one(waiting) : undefined;
         if (leaver) {
           left.add(leaver);
@@ -314,7 +319,7 @@ test('property: first come first served, limits kept, nobody lost, the budget ri
         // Free places and waiting calls are never there together, but for what only the clock may try again.
         const free = pods.reduce((sum, pod) => sum + Math.max(0, pod.free), 0);
         assert.ok(free === 0 || nowWaiting.length === 0, `${free} free, ${nowWaiting.length} waiting`);
-        for (const pod of pods) assert.ok(pod.inFlight <= 3, `${pod.inFlight} in one pod`);
+        for (const pod of pods) assert.ok(pod.inFlight <= 2 + probed, `${pod.inFlight} in one pod`);
       }
     }),
     { numRuns: 300 },
