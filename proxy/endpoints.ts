@@ -7,6 +7,7 @@ import type { PodOwner } from '../common/kube/ownership.ts';
 import type { ActivityMessage, ReadyMessage, ShareMessage } from '../common/messages.ts';
 import { functionKey, type FunctionId } from '../common/subjects.ts';
 import type { Clock } from './clock.ts';
+import { EarlyReadies } from './early-ready.ts';
 import { Endpoint } from './endpoint.ts';
 import { PodGroup } from './pod-group.ts';
 import type { PodView } from './pod-view.ts';
@@ -16,15 +17,6 @@ export type OwnerKey = string;
 
 export function ownerKey(owner: PodOwner): OwnerKey {
   return `${owner.kind}:${functionKey(owner.id)}`;
-}
-
-/** How long a `ready` that came before the watch's event is believed (docs/architecture.md). */
-const EARLY_READY_MS = 10_000;
-
-interface EarlyReady {
-  readonly id: FunctionId;
-  readonly message: ReadyMessage;
-  readonly forget: () => void;
 }
 
 export interface EndpointsOptions {
@@ -40,13 +32,19 @@ export class Endpoints {
   readonly #options: EndpointsOptions;
   readonly #groups = new Map<OwnerKey, PodGroup>();
   readonly #byPod = new Map<string, { endpoint: Endpoint; group: PodGroup }>();
-  readonly #early = new Map<string, EarlyReady>();
+  readonly #early: EarlyReadies;
   /** Address → pod (key) → its function is Untrusted. Two pods share an address for a moment at a change. */
   readonly #addresses = new Map<string, Map<string, boolean>>();
   readonly #addressOf = new Map<string, string>();
 
   constructor(options: EndpointsOptions) {
     this.#options = options;
+    this.#early = new EarlyReadies(options.clock);
+  }
+
+  /** Messages of pods that the watch has not shown yet. */
+  get earlyCount(): number {
+    return this.#early.size;
   }
 
   /** The group of a workload, made when first asked for. */
@@ -98,7 +96,7 @@ export class Endpoints {
     const key = podKey(id.namespace, message.pod);
     const known = this.#byPod.get(key);
     if (!known || known.endpoint.view.ip === '') {
-      if (message.state === 'ready') this.#keepEarly(key, id, message);
+      if (message.state === 'ready') this.#early.keep(key, { id, message });
       return;
     }
     const { endpoint, group } = known;
@@ -162,21 +160,11 @@ export class Endpoints {
     this.dropIfUnused(known.group.owner);
   }
 
-  #keepEarly(key: string, id: FunctionId, message: ReadyMessage): void {
-    this.#early.get(key)?.forget();
-    const cancel = this.#options.clock.after(EARLY_READY_MS, () => this.#early.delete(key));
-    const forget = (): void => {
-      cancel();
-      this.#early.delete(key);
-    };
-    this.#early.set(key, { id, message, forget });
-  }
-
   /** Also for a pod that is known but had no address yet when its sidecar spoke. */
   #useEarly(key: string, view: PodView, endpoint: Endpoint): void {
-    const early = this.#early.get(key);
-    if (!early || view.ip === '') return;
-    early.forget();
+    if (view.ip === '') return;
+    const early = this.#early.take(key);
+    if (!early) return;
     if (early.message.ip === view.ip && early.id.name === view.owner.id.name) endpoint.heard(early.message);
   }
 

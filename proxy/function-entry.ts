@@ -8,6 +8,7 @@ import type { Clock } from './clock.ts';
 import type { Endpoint } from './endpoint.ts';
 import { explainNoPod } from './explain.ts';
 import type { FunctionView } from './function-view.ts';
+import { OtherProxies } from './other-proxies.ts';
 import { PlaceLines, type LineBudget } from './place-lines.ts';
 import type { PodGroup } from './pod-group.ts';
 import type { ProxyMetrics } from './proxy-metrics.ts';
@@ -34,6 +35,7 @@ export class FunctionEntry {
   readonly pods: PodGroup;
   readonly throttler: Throttler;
   readonly account: Account;
+  readonly otherProxies = new OtherProxies();
   readonly #deps: EntryDeps;
   readonly #activator: Activator;
   readonly #lines: PlaceLines;
@@ -59,7 +61,7 @@ export class FunctionEntry {
     });
     this.throttler = new Throttler({
       pods,
-      budget: deps.budget,
+      budget: deps.budget.share(),
       clock: deps.clock,
       random: deps.random,
       limits: () => this.#limits(),
@@ -72,6 +74,15 @@ export class FunctionEntry {
 
   get view(): FunctionView {
     return this.#view;
+  }
+
+  /** Calls in all proxies, as far as the others have said. */
+  get everywhere(): { readonly waiting: number; readonly running: number } {
+    const others = this.otherProxies.sum(this.#deps.clock.now());
+    return {
+      waiting: others.waiting + this.throttler.waiting,
+      running: others.running + this.account.inFlight,
+    };
   }
 
   /** Calls are here, or what we believe of its pods needs correcting before the next one comes. */

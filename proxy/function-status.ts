@@ -10,7 +10,7 @@ export interface FunctionStatus {
   readonly NumberRequested: number;
   readonly PodType: string;
   readonly Visibility: string;
-  /** Calls in this proxy. */
+  /** Calls in all proxies: in this one now, in others as they reported within the last seconds. */
   readonly Waiting: number;
   readonly Running: number;
   readonly Pods: readonly { readonly Name: string; readonly State: string; readonly Trouble?: string }[];
@@ -24,7 +24,7 @@ const MAX_PODS = 1_000;
 /** Letters of a text that Kubernetes or an app wrote. */
 const MAX_TROUBLE = 500;
 
-export function functionStatus({ view, pods, throttler, account }: FunctionEntry): FunctionStatus {
+export function functionStatus({ view, pods, everywhere }: FunctionEntry): FunctionStatus {
   return {
     Name: view.id.name,
     Namespace: view.id.namespace,
@@ -32,8 +32,8 @@ export function functionStatus({ view, pods, throttler, account }: FunctionEntry
     NumberRequested: view.replicas,
     PodType: view.kind,
     Visibility: view.spec.defaultVisibility,
-    Waiting: throttler.waiting,
-    Running: account.inFlight,
+    Waiting: everywhere.waiting,
+    Running: everywhere.running,
     Pods: firstOf(pods.all, MAX_PODS).map(podStatus),
     ...(pods.size > MAX_PODS && { PodsLeftOut: pods.size - MAX_PODS }),
     Faults: view.faults,

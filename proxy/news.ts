@@ -1,7 +1,7 @@
 /** What the proxy hears over NATS: sidecars that are ready or draining, shares, and freed places. */
 import { describeError } from '../common/errors.ts';
 import type { Log } from '../common/log.ts';
-import { decodeActivity, decodeReady, decodeShare } from '../common/messages.ts';
+import { decodeActivity, decodeReady, decodeShare, type ActivityMessage } from '../common/messages.ts';
 import type { NatsLink } from '../common/nats.ts';
 import { everyFunction, parseFunctionSubject, type FunctionId } from '../common/subjects.ts';
 import type { Endpoints } from './endpoints.ts';
@@ -14,11 +14,14 @@ export interface NewsOptions {
    * sends one a second; reading only those of functions that have calls here keeps 10,000 pods affordable.
    */
   readonly wantsActivity: (id: FunctionId) => boolean;
+  /** Another proxy's report, or our own come back: few enough to read them all. */
+  readonly heardProxy: (id: FunctionId, message: ActivityMessage) => void;
   readonly log: Log;
 }
 
 /** A message that is not what the contract says is logged and dropped. Returns its release. */
-export function listenToNews({ nats, endpoints, wantsActivity, log }: NewsOptions): () => void {
+export function listenToNews(options: NewsOptions): () => void {
+  const { nats, endpoints, wantsActivity, heardProxy, log } = options;
   const hear = (subject: string, handle: (id: FunctionId, data: Uint8Array) => void) =>
     nats.subscribe(subject, (actual, data) => {
       const parsed = parseFunctionSubject(actual);
@@ -33,10 +36,25 @@ export function listenToNews({ nats, endpoints, wantsActivity, log }: NewsOption
     hear(everyFunction('ready'), (id, data) => endpoints.heardReady(id, decodeReady(data))),
     hear(everyFunction('share'), (id, data) => endpoints.heardShare(id, decodeShare(data))),
     hear(everyFunction('activity'), (id, data) => {
-      if (wantsActivity(id)) endpoints.heardActivity(id, decodeActivity(data));
+      const isOfProxy = looksLikeProxys(data);
+      if (!isOfProxy && !wantsActivity(id)) return;
+      const message = decodeActivity(data);
+      if (message.source === 'proxy') heardProxy(id, message);
+      else endpoints.heardActivity(id, message);
     }),
   ];
   return () => {
     for (const release of releases) release();
   };
 }
+
+/**
+ * Without reading it: every version writes `source` first. A message that begins otherwise is a sidecar's until it was
+ * read.
+ */
+function looksLikeProxys(data: Uint8Array): boolean {
+  for (let i = 0; i < PROXYS.length; i++) if (data[i] !== PROXYS[i]) return false;
+  return true;
+}
+
+const PROXYS = new TextEncoder().encode('{"source":"proxy"');

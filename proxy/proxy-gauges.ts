@@ -8,6 +8,8 @@ export interface Gauges {
   connections(): Promise<number>;
   waitingBytes(): number;
   placeLines(): number;
+  /** Kept messages of pods that are not known yet. */
+  earlyReady(): number;
   relayConnections(): { active: number; idle: number };
   /** Since the start. */
   slowClients(): number;
@@ -35,6 +37,8 @@ function registerCalls(registry: Registry, gauges: Gauges): void {
   gauge(registry, 'slimfaas_proxy_in_flight_requests', 'Calls in a pod', labels)(each((f) => f.inFlight));
   const lines = 'Pods that are told how many calls wait here';
   gauge(registry, 'slimfaas_proxy_place_lines', lines)((g) => g.set(gauges.placeLines()));
+  const early = 'Ready messages of pods that the watch has not shown yet';
+  gauge(registry, 'slimfaas_proxy_early_ready', early)((g) => g.set(gauges.earlyReady()));
   const bytes = gauge(registry, 'slimfaas_proxy_waiting_bytes', 'Memory held by waiting calls');
   bytes((g) => g.set(gauges.waitingBytes()));
 }

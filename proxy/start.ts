@@ -8,6 +8,7 @@ import { createObjectFailures } from '../common/kube/object-failures.ts';
 import { StopStack, type Running } from '../common/lifecycle.ts';
 import type { Log } from '../common/log.ts';
 import type { Registry } from '../common/metrics.ts';
+import type { ActivityMessage } from '../common/messages.ts';
 import type { NatsLink } from '../common/nats.ts';
 import { functionSubject, type FunctionId } from '../common/subjects.ts';
 import type { KeyPair } from '../common/tls/key-pair.ts';
@@ -74,7 +75,10 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
   const watch = watchKube({ kube, namespaces, targets: state.targets, log, onFailed });
   stops.add('watch', () => watch.stop());
   const wantsActivity = (id: FunctionId): boolean => state.table.get(id)?.wantsActivity ?? false;
-  stops.add('news', listenToNews({ nats, endpoints: state.endpoints, wantsActivity, log }));
+  const heardProxy = (id: FunctionId, message: ActivityMessage): void => {
+    if (message.pod !== podName) state.table.get(id)?.otherProxies.heard(message, clock.now());
+  };
+  stops.add('news', listenToNews({ nats, endpoints: state.endpoints, wantsActivity, heardProxy, log }));
   stops.add('reports', reportActivity({ functions: () => state.table.all, report, clock }));
   stops.add('slow clients', watchSlowClients(state.active, clock, config['body-idle-timeout'] * 1000));
   const going = (): string[] => (ending.hasBegun ? ['the proxy is ending'] : []);
@@ -225,6 +229,7 @@ function registerStateGauges(registry: Registry, state: ProxyState, serving: Acc
       const counts = await Promise.all(accepting.map(connectionsOf));
       return counts.reduce((sum, count) => sum + count, 0);
     },
+    earlyReady: () => state.endpoints.earlyCount,
     placeLines: () => state.lines.open,
     waitingBytes: () => state.budget.bytes,
     relayConnections: () => state.relay.stats,

@@ -37,7 +37,7 @@ export interface ThrottlerLimits {
 
 export interface ThrottlerOptions {
   readonly pods: Pick<PodGroup, 'take' | 'probe' | 'isWorthProbing' | 'isUsable'>;
-  readonly budget: WaitingBudget;
+  readonly budget: Pick<WaitingBudget, 'whyFull' | 'add' | 'remove'>;
   readonly clock: Clock;
   readonly random: () => number;
   /** Asked each time: annotations change. */

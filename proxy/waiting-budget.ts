@@ -2,6 +2,10 @@
  * What all waiting calls of this proxy may hold together, so that many functions at zero cannot do what one
  * may not. Bytes count what a call really holds: its connection and objects, its head, and as much of a body
  * as Node reads before it notices that nobody wants it yet.
+ *
+ * One function may hold three times the bytes that it leaves free. Alone it gets three quarters of all; of two that take
+ * what they can each gets three sevenths, and a seventh is left for the next. So no function's callers can use up what
+ * others need, and none is held to a fixed part while there is room.
  */
 export interface WaitingBudgetLimits {
   readonly maxCalls: number;
@@ -34,6 +38,11 @@ export class WaitingBudget {
     return undefined;
   }
 
+  /** One function's part of it. */
+  share(): BudgetShare {
+    return new BudgetShare(this, this.#limits.maxBytes);
+  }
+
   add(bytes: number): void {
     this.#calls++;
     this.#bytes += bytes;
@@ -42,6 +51,42 @@ export class WaitingBudget {
   remove(bytes: number): void {
     this.#calls--;
     this.#bytes -= bytes;
+  }
+}
+
+/** Times what is left free that one function may hold. */
+const TIMES_FREE = 3;
+/** A function may always hold that much: with little room in all the rule would leave it nothing. */
+const ALWAYS_BYTES = 256 * 1024;
+
+/** The budget as one function's line sees it. */
+export class BudgetShare {
+  readonly #budget: WaitingBudget;
+  readonly #maxBytes: number;
+  #bytes = 0;
+
+  constructor(budget: WaitingBudget, maxBytes: number) {
+    this.#budget = budget;
+    this.#maxBytes = maxBytes;
+  }
+
+  whyFull(bytes: number): string | undefined {
+    const full = this.#budget.whyFull(bytes);
+    if (full !== undefined) return full;
+    const held = this.#bytes + bytes;
+    const free = this.#maxBytes - this.#budget.bytes - bytes;
+    if (held <= Math.max(ALWAYS_BYTES, TIMES_FREE * free)) return undefined;
+    return `calls waiting for this function hold ${this.#bytes} bytes, its share of the proxy's ${this.#maxBytes}`;
+  }
+
+  add(bytes: number): void {
+    this.#bytes += bytes;
+    this.#budget.add(bytes);
+  }
+
+  remove(bytes: number): void {
+    this.#bytes -= bytes;
+    this.#budget.remove(bytes);
   }
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { Agent } from 'node:http';
+import { Agent, request } from 'node:http';
 import { test } from 'node:test';
 import { encodeMessage, type ActivityMessage } from '../../common/messages.ts';
 import { functionSubject } from '../../common/subjects.ts';
@@ -43,6 +43,55 @@ test("the proxy's own bound over all functions holds too, in calls and in bytes"
   assert.match(calls.text, /2 calls are waiting in this proxy/);
   big.destroy();
   small.destroy();
+});
+
+test('one function’s chunked callers do not use up what others may hold', async () => {
+  await using t = await startTestProxy(['--queue-bytes=4000000']);
+  for (const name of ['stuck', 'asleep']) t.addFunction(name);
+  const chunked = { method: 'POST', headers: { 'Transfer-Encoding': 'chunked' } };
+  const statuses: number[] = [];
+  const calls = Array.from({ length: 50 }, () => {
+    const call = request(`${t.url}/function/stuck/`, chunked);
+    call.on('error', () => undefined);
+    call.on('response', (answer) => void statuses.push(answer.statusCode ?? 0));
+    call.flushHeaders();
+    return call;
+  });
+  await waitFor(async () => statuses.length + (await statusOf(t, 'stuck')).Waiting === 50, {
+    what: 'all wait or are refused',
+  });
+  assert.deepEqual([...new Set(statuses)], [429]);
+  const other = startCall(`${t.url}/function/asleep/`, {
+    headers: { 'Content-Length': '70000' },
+    method: 'POST',
+  });
+  await waitFor(async () => (await statusOf(t, 'asleep')).Waiting === 1, {
+    what: 'another function’s caller waits',
+  });
+  for (const call of [...calls, other]) call.destroy();
+});
+
+test('the status shows what waits and runs in all proxies, whichever answers', async () => {
+  await using t = await startTestProxy(['--pod-name=proxy-1']);
+  const other = await t.another(['--pod-name=proxy-2']);
+  t.addFunction('fib');
+  const pod = await t.addPod('fib', { limit: 1, run: () => undefined });
+  await t.readyPods('fib', 1);
+  const calls = [t.url, other.url, other.url].map((url) => startCall(`${url}/function/fib/`));
+  await waitFor(() => pod.running === 1, { what: 'one runs' });
+  for (const proxy of [t, other])
+    await waitFor(
+      async () => {
+        const { Waiting, Running } = await statusOf(proxy, 'fib');
+        return Waiting === 2 && Running === 1;
+      },
+      { what: 'both show two that wait and one that runs' },
+    );
+  for (const call of calls) call.destroy();
+  for (const proxy of [t, other])
+    await waitFor(async () => (await statusOf(proxy, 'fib')).Waiting === 0, {
+      what: 'both show that none waits',
+    });
 });
 
 test('all places taken for longer than HttpTimeout: 503 queue-timeout, and the function never hears of the call', async () => {

@@ -161,6 +161,26 @@ test('a waiting call counts its head and what Node reads ahead, at most', () => 
   assert.deepEqual([budget.calls, budget.bytes], [1, 40]);
 });
 
+test('one function’s callers leave room for others, and nobody is held to a fixed part', () => {
+  const mib = 1_048_576;
+  const budget = new WaitingBudget({ maxCalls: 1_000_000, maxBytes: 256 * mib });
+  const fill = (share = budget.share()): number => {
+    let held = 0;
+    while (share.whyFull(mib) === undefined) {
+      share.add(mib);
+      held++;
+    }
+    assert.match(share.whyFull(mib) ?? '', /this function hold/);
+    return held;
+  };
+  assert.deepEqual([fill(), fill(), fill()], [192, 48, 12], 'of 256, each of what the others left');
+  const small = budget.share();
+  assert.equal(small.whyFull(200_000), undefined, 'a few calls fit even then');
+  small.add(200_000);
+  small.remove(200_000);
+  assert.equal(budget.bytes, 252 * mib);
+});
+
 test('inside is who calls from a trusted pod, for trusted pods only', () => {
   const isInside = createTrust({ isTrustedAddress: (ip) => ip.startsWith('10.') });
   const from = (remoteAddress: string | undefined, forwarded?: string) =>

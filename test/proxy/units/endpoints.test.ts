@@ -89,6 +89,19 @@ test('an early ready is kept for 10 s, for the pod with that address, also when 
   }
 });
 
+test('early messages of pods that never come are bounded: the oldest goes', () => {
+  const { endpoints, ready, clock } = setUp();
+  const say = (pod: string) =>
+    endpoints.heardReady(FIB, { pod, ip: '10.0.0.1', port: 15080, state: 'ready' });
+  for (let i = 0; i < 1_500; i++) say(`never-${i}`);
+  say('a');
+  assert.deepEqual([endpoints.earlyCount, clock.pending], [1_000, 1_000]);
+  endpoints.setPod(podView({ name: 'a', isKubeReady: false }));
+  assert.deepEqual(ready(), ['a']);
+  clock.advance(10_000);
+  assert.deepEqual([endpoints.earlyCount, clock.pending], [0, 0]);
+});
+
 test('an early draining is not kept: it would hold for good, and for whom is not known', () => {
   const { endpoints, ready, clock } = setUp();
   endpoints.heardReady(FIB, { pod: 'a', ip: '10.0.0.1', port: 15080, state: 'draining' });

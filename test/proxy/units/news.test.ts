@@ -26,6 +26,7 @@ function setUp(wantsActivity = true) {
       heardActivity: (id, message) => heard.push(`activity ${id.name} ${message.runningNow}`),
     },
     wantsActivity: () => wantsActivity,
+    heardProxy: (id, message) => heard.push(`proxy ${id.name} ${message.pod}`),
     log: { ...silentLog, warn: (...all: unknown[]) => void warnings.push(all) },
   });
   const send = (
@@ -44,6 +45,16 @@ test('each kind of message goes where it belongs, under the name that its subjec
   assert.deepEqual(t.heard, ['ready fi.b p', 'share fi.b 3', 'activity fi.b 1']);
   t.release();
   assert.equal(t.subscriptions.size, 0);
+});
+
+test('reports of proxies are heard of every function; another order of fields is read where reports are wanted', () => {
+  const idle = setUp(false);
+  const report: ActivityMessage = { source: 'proxy', pod: 'proxy-2', ...COUNTS };
+  idle.send('activity', encodeMessage(report));
+  assert.deepEqual(idle.heard, ['proxy fi.b proxy-2']);
+  const busy = setUp();
+  busy.send('activity', Buffer.from(JSON.stringify({ pod: 'proxy-3', ...COUNTS, source: 'proxy' })));
+  assert.deepEqual(busy.heard, ['proxy fi.b proxy-3']);
 });
 
 test('what is not understood is logged and dropped, and the next message is heard', () => {
