@@ -145,7 +145,8 @@ export class Call {
 
   /** No connection to the app. A proxy has better places for its call; nothing of this try has reached the app. */
   #unreachable(error: Error): void {
-    if (isRefused(error)) this.#context.appDown.note();
+    // A direct caller has nobody else to ask: he is told after the policy's time, and not held in line for longer.
+    if (this.#isProxys && isRefused(error)) this.#context.appDown.note();
     if (this.#isGivenBack) return this.#giveBack();
     this.#failed(0, error);
   }

@@ -88,7 +88,7 @@ export class UpgradeCall {
         return await connectTo(this.#context.app, CONNECT_MS, left);
       } catch (error) {
         left.throwIfAborted();
-        if (isRefused(error)) this.#context.appDown.note();
+        if (isProxys && isRefused(error)) this.#context.appDown.note();
         if (isProxys) return undefined;
         const delay = this.#delay(failures, performance.now() - failingSince);
         if (delay === undefined) throw failed(error);
