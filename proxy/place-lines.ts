@@ -233,6 +233,8 @@ export class PlaceLines {
 }
 
 function isCandidate(endpoint: Endpoint): boolean {
-  const { kind } = endpoint.state;
-  return endpoint.hasSidecar && endpoint.host !== '' && (kind === 'ready' || kind === 'starting');
+  const { state, view, host, hasSidecar } = endpoint;
+  // One that drains and is not deleted may take its drain back, and says so there too.
+  const isOver = state.kind === 'gone' || view.isTerminating;
+  return hasSidecar && host !== '' && !isOver;
 }

@@ -144,7 +144,7 @@ describe('proxy: place lines', () => {
     t.dial(4).events.state(Buffer.from(encodeMessage({ ...ready, ip: '10.0.0.9' })));
     t.dial(4).events.state(Buffer.from('nonsense'));
     assert.deepEqual(t.states, [], 'only its own word about itself');
-    t.endpoint.saidReady();
+    t.endpoint.heard(ready);
     t.dial(4).events.state(Buffer.from(encodeMessage(ready)));
     assert.deepEqual(t.states, [ready]);
     assert.deepEqual(t.dial(4).said(), ['waiting 3']);
