@@ -4,7 +4,8 @@
  *
  * Invariants, each restated where it could be broken:
  *  1. a place is handed out only while running < limit;
- *  2. while anyone waits no place is free (running ≥ limit), so a newcomer cannot pass the line;
+ *  2. while anyone waits no place is free (running ≥ limit), so a newcomer cannot pass the line, but for one whom
+ *     `yieldTo` lets in;
  *  3. a place comes back exactly once, however often its release is called;
  *  4. `running` may exceed `limit` only after the limit was lowered, and then only falls.
  *
@@ -53,6 +54,11 @@ export interface BreakerOptions {
   readonly now?: () => number;
   /** After a release or a resize that left a place free: for work that is fetched rather than queued here. */
   readonly onFree?: () => void;
+  /**
+   * Asked before each who waits is served: true, when somebody outside of the line was due and has just taken the place
+   * with `tryAcquire`. For a breaker whose line is one of several.
+   */
+  readonly yieldTo?: (waiting: number) => boolean;
 }
 
 export class Breaker {
@@ -60,10 +66,12 @@ export class Breaker {
   readonly #queueLimit: number;
   readonly #running: TimeAverage;
   readonly #onFree: (() => void) | undefined;
+  readonly #yieldTo: BreakerOptions['yieldTo'];
   #limit: number;
   #arrivals = 0;
 
-  constructor({ limit, queueLimit, now = () => performance.now(), onFree }: BreakerOptions) {
+  constructor({ limit, queueLimit, now = () => performance.now(), onFree, yieldTo }: BreakerOptions) {
+    this.#yieldTo = yieldTo;
     this.#onFree = onFree;
     this.#limit = wholeNumber('limit', limit);
     this.#queueLimit = wholeNumber('queueLimit', queueLimit);
@@ -162,6 +170,7 @@ export class Breaker {
   /** Restores invariant 2 after a place came free or the limit rose. */
   #serveLine(): void {
     while (this.free > 0) {
+      if (this.#line.length > 0 && this.#yieldTo?.(this.#line.length)) continue;
       const waiter = this.#line.shift();
       if (!waiter) return this.#onFree?.();
       waiter.serve();

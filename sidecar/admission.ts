@@ -29,6 +29,7 @@ export class Admission {
   readonly fairness: Fairness;
   readonly #queueTimeoutMs: number;
   readonly #roomListeners = new Set<() => void>();
+  #yieldTo: ((waiting: number) => boolean) | undefined;
   #jobs = 0;
   #limit: number;
   #phase: Phase = 'starting';
@@ -41,7 +42,8 @@ export class Admission {
     fairness = new Fairness(DEFAULT_JOB_SHARE),
   }: AdmissionOptions) {
     const onFree = (): void => this.#roomListeners.forEach((listener) => listener());
-    this.breaker = new Breaker({ limit: 0, queueLimit, onFree });
+    const yieldTo = (waiting: number): boolean => this.#yieldTo?.(waiting) ?? false;
+    this.breaker = new Breaker({ limit: 0, queueLimit, onFree, yieldTo });
     this.fairness = fairness;
     this.#queueTimeoutMs = queueTimeoutMs;
     this.#limit = limit;
@@ -138,6 +140,11 @@ export class Admission {
   onRoom(listener: () => void): () => void {
     this.#roomListeners.add(listener);
     return () => this.#roomListeners.delete(listener);
+  }
+
+  /** Who shares the places that come free with the direct callers in line; see {@link BreakerOptions.yieldTo}. */
+  shareLine(yieldTo: (waiting: number) => boolean): void {
+    this.#yieldTo = yieldTo;
   }
 
   get #running(): Running {

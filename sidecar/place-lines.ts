@@ -1,6 +1,7 @@
 /**
  * Places for the callers who wait in proxies: each proxy tells how many wait, and free places are granted by turns
  * over those counts (turns.ts). No proxy has to try its luck, and none is ahead because its own call has just ended.
+ * Direct callers, who wait in the pod's own line, are one more member of the turns.
  *
  * It gives up order between callers of two proxies: within a proxy first come is first served, between proxies the
  * counts decide. A proxy of an older version tells no count; one call of it at a time may wait here for its turn.
@@ -25,10 +26,13 @@ export interface LineOwner {
 }
 
 export interface PlaceLinesOptions {
-  readonly admission: Pick<Admission, 'tryEnter' | 'onRoom' | 'phase' | 'breaker'>;
+  readonly admission: Pick<Admission, 'tryEnter' | 'onRoom' | 'shareLine' | 'phase' | 'breaker'>;
   readonly log: Log;
   readonly now?: () => number;
 }
+
+/** The pod's own line of direct callers, as one more member of the turns. The breaker serves it. */
+const DIRECT: Waiting = { give: (place) => place.release() };
 
 /** Where places are free and jobs are let in first (jobs/fairness.ts), the next look; nothing else would tell. */
 const LOOK_AGAIN_MS = 20;
@@ -54,6 +58,7 @@ export class PlaceLines {
     this.#now = now;
     this.#held = new HeldPlaces((line) => this.#expire(line));
     this.#unlisten = admission.onRoom(() => this.#serve());
+    admission.shareLine((waiting) => this.#takeBeforeDirect(waiting));
   }
 
   get size(): number {
@@ -117,6 +122,21 @@ export class PlaceLines {
       this.#isServing = false;
     }
     if (this.#turns.waiting > 0 && this.#hasIdlePlaces) this.#lookAgain();
+  }
+
+  /** A place is free and direct callers wait in the pod's own line: whose turn is it? */
+  #takeBeforeDirect(waiting: number): boolean {
+    if (this.#turns.waiting === 0) return false;
+    const now = this.#now();
+    this.#turns.tell(DIRECT, waiting, now);
+    const member = this.#turns.next(now);
+    this.#turns.tell(DIRECT, 0, now);
+    if (!member || member === DIRECT) return false;
+    const place = this.#admission.tryEnter();
+    if (typeof place === 'string') return false;
+    this.granted += 1;
+    member.give(place);
+    return true;
   }
 
   #grantAll(): void {

@@ -73,7 +73,7 @@ test('an answer lists at most 1,000 pods of a function and says how many more th
     replicas: 1,
     faults: [],
   };
-  const entry = { view, pods, throttler: { waiting: 0 }, account: { inFlight: 0 } };
+  const entry = { view, pods, everywhere: { waiting: 0, running: 0 } };
   const status = functionStatus(entry as unknown as FunctionEntry);
   assert.deepEqual([status.Pods.length, status.PodsLeftOut], [1_000, 3]);
 });

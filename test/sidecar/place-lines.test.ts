@@ -173,6 +173,35 @@ describe('sidecar: place lines', () => {
     lines.stop();
   });
 
+  it('direct callers in line and callers of a proxy take turns', async () => {
+    const { admission, lines, open } = setUp(1);
+    admission.open();
+    const running = take(admission);
+    const order: string[] = [];
+    const stay = new AbortController();
+    const places: Place[] = [];
+    const direct = Array.from({ length: 4 }, async () => {
+      places.push(await admission.enter(stay.signal));
+      order.push('direct');
+    });
+    const a = open();
+    a.line.waiting(4);
+    running.release();
+    for (let i = 0; i < 8; i++) {
+      await Promise.resolve(); // a direct caller's place comes by a promise
+      await Promise.resolve();
+      const id = idOf(a.heard()[0]);
+      if (id !== '') order.push('proxy');
+      const place = id === '' ? places.shift() : lines.claim(id);
+      assert.equal(admission.breaker.running, 1);
+      place?.release();
+    }
+    await Promise.all(direct);
+    assert.equal(order.filter((each) => each === 'proxy').length, 4, order.join());
+    assert.deepEqual(order.slice(0, 4).toSorted(), ['direct', 'direct', 'proxy', 'proxy'], order.join());
+    lines.stop();
+  });
+
   it('what was announced is told to all, and to who opens a line later', () => {
     const { lines, open } = setUp(1);
     const early = open();
