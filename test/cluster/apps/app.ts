@@ -4,6 +4,7 @@
  *
  *   PORT, START_MS   listens there, that long after its process began; the readiness of /health is the same
  *   GET /hello       {pod, startedAt, listeningAt, now}: milliseconds since 1970
+ *   GET /after/<ms>  503 until that long after the process began: for probes
  *   GET /work/<ms>   the same after that time, with {running}
  *   any /keep/<id>   remembers the call; GET /kept lists what it remembers
  *   GET /hog         takes memory until the kernel ends the process
@@ -51,9 +52,15 @@ async function respond(request: IncomingMessage): Promise<unknown> {
   }
 }
 
+function isTooEarly(url: string): boolean {
+  const [, route, argument] = url.split('/');
+  return route === 'after' && Date.now() < startedAt + Number(argument);
+}
+
 function handle(request: IncomingMessage, response: ServerResponse): void {
   request.resume();
   void respond(request).then((body) => {
+    if (isTooEarly(request.url ?? '')) response.statusCode = 503;
     response.setHeader('content-type', 'application/json');
     response.end(JSON.stringify(body));
   });

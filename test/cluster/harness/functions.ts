@@ -43,7 +43,10 @@ export function appContainer(settings: Settings, fn: FunctionSpec, name = 'app')
     readinessProbe: { ...probe, periodSeconds: 1 },
     resources: { requests: { cpu: '10m', memory: '32Mi' }, limits: { memory: '128Mi' } },
     securityContext: RESTRICTED,
-    volumeMounts: [{ name: 'code', mountPath: '/code' }],
+    volumeMounts: [
+      { name: 'code', mountPath: '/code' },
+      { name: 'tmp', mountPath: '/tmp' },
+    ],
     ...container,
   };
 }
@@ -53,7 +56,10 @@ export function appPod(settings: Settings, fn: FunctionSpec): Record<string, unk
     automountServiceAccountToken: false,
     terminationGracePeriodSeconds: 30,
     containers: [appContainer(settings, fn), ...(fn.containers ?? [])],
-    volumes: [{ name: 'code', configMap: { name: 'apps' } }],
+    volumes: [
+      { name: 'code', configMap: { name: 'apps' } },
+      { name: 'tmp', emptyDir: {} },
+    ],
     ...fn.pod,
   };
 }

@@ -1,0 +1,235 @@
+/**
+ * A part or a pod goes, under load from inside the cluster. One case after the other: each leaves everything healthy.
+ */
+import assert from 'node:assert/strict';
+import { after, before, it } from 'node:test';
+import { send } from '../helpers/send.ts';
+import type { Caller, LoadResult } from './harness/caller.ts';
+import type { KubeObject } from './harness/clients.ts';
+import { createFaults, whyNoFaults, type ClusterPart } from './harness/faults.ts';
+import { openWorld, until, type Deployed } from './harness/world.ts';
+
+const world = await openWorld();
+const { settings } = world.context;
+const { system } = world.release;
+const faults = createFaults(settings);
+let caller: Caller;
+let fn: Deployed;
+
+before(async () => {
+  caller = await world.caller();
+  fn = await world.deploy({ name: 'steady', annotations: { ReplicasMin: 2 }, replicas: 2 });
+  await world.kubectl(['scale', '-n', system, 'deployment/slimfaas-proxy', '--replicas=2']);
+  await healthy();
+});
+after(async () => {
+  await world.kubectl(['scale', '-n', system, 'deployment/slimfaas-proxy', '--replicas=1']);
+  await fn[Symbol.asyncDispose]();
+});
+
+/** Everything that is installed is ready, and the function has its two pods. */
+async function healthy(): Promise<void> {
+  const paths = [`deployments`, 'statefulsets'].map((kind) => `/apis/apps/v1/namespaces/${system}/${kind}`);
+  await until(
+    async () => {
+      const all = (await Promise.all(paths.map((path) => world.list(path)))).flat();
+      return all.every(({ spec, status }) => (status?.readyReplicas ?? 0) === spec.replicas);
+    },
+    'all parts are ready',
+    120_000,
+  );
+  await fn.waitForReady(2, 120_000);
+}
+
+async function partPods(part: string): Promise<string[]> {
+  const query = `labelSelector=${encodeURIComponent(`app.kubernetes.io/component=${part}`)}`;
+  const pods = await world.list(`/api/v1/namespaces/${system}/pods?${query}`);
+  return pods.filter(({ metadata }) => !metadata.deletionTimestamp).map(({ metadata }) => metadata.name);
+}
+
+/** Calls go on while `loss` happens and until everything is healthy again. */
+async function underLoad(loss: () => Promise<unknown>): Promise<LoadResult> {
+  const order = { url: `${world.insideUrl}/function/${fn.route}/work/50`, callers: 4, paceMs: 60 };
+  const load = await caller.load(order);
+  try {
+    await loss();
+    await healthy();
+  } finally {
+    await new Promise((resolve) => setTimeout(resolve, 1_000)); // some calls of the time after
+  }
+  return load.stop();
+}
+
+function assertNoneLost({ calls, failures }: LoadResult): void {
+  assert.ok(calls > 0);
+  assert.deepEqual(failures.slice(0, 3), [], `${failures.length} of ${calls} calls failed`);
+}
+
+const figure = ({ calls, failures, p50, max }: LoadResult): string =>
+  `${calls} calls, ${failures.length} failed, p50 ${p50} ms, max ${max} ms`;
+const podOf = async (): Promise<string> => String((await fn.pods())[0]?.metadata.name);
+
+it('a pod of the function is deleted', async (t) => {
+  const seen = await underLoad(async () =>
+    world.kubectl(['delete', 'pod', '-n', world.namespace, await podOf()]),
+  );
+  t.diagnostic(figure(seen));
+  assertNoneLost(seen);
+});
+
+it('a pod of the function is evicted', async (t) => {
+  const seen = await underLoad(async () => {
+    const name = await podOf();
+    const metadata = { name, namespace: world.namespace };
+    const eviction = { apiVersion: 'policy/v1', kind: 'Eviction', metadata };
+    const path = `/api/v1/namespaces/${world.namespace}/pods/${name}/eviction`;
+    assert.equal((await world.send('POST', path, eviction)).status, 201);
+  });
+  t.diagnostic(figure(seen));
+  assertNoneLost(seen);
+});
+
+it('a pod of the function is deleted by force: only what ran in it may fail', async (t) => {
+  const seen = await underLoad(async () =>
+    world.kubectl(['delete', 'pod', '-n', world.namespace, await podOf(), '--force', '--grace-period=0']),
+  );
+  t.diagnostic(figure(seen));
+  assert.ok(seen.failures.length <= 4, JSON.stringify(seen.failures.slice(0, 5)));
+});
+
+it('the proxies are restarted', async (t) => {
+  const seen = await underLoad(async () => {
+    await world.kubectl(['rollout', 'restart', '-n', system, 'deployment/slimfaas-proxy']);
+    await world.kubectl(['rollout', 'status', '-n', system, 'deployment/slimfaas-proxy']);
+  });
+  t.diagnostic(figure(seen));
+  assertNoneLost(seen);
+});
+
+it('one of two proxies is deleted', async (t) => {
+  const seen = await underLoad(async () => {
+    const [pod = ''] = await partPods('proxy');
+    await world.kubectl(['delete', 'pod', '-n', system, pod, '--wait=false']);
+  });
+  t.diagnostic(figure(seen));
+  assertNoneLost(seen);
+});
+
+it('the scaler that leads is killed while callers wait at zero', async (t) => {
+  await using cold = await world.deploy({ name: 'cold-leader' });
+  const path = `/apis/coordination.k8s.io/v1/namespaces/${system}/leases/slimfaas-scaler`;
+  const leader = String((await world.get(path))?.['spec'].holderIdentity).split('@')[0] as string;
+  const kill = ['delete', 'pod', '-n', system, leader, '--force', '--grace-period=0'];
+  const [, answer] = await Promise.all([world.kubectl(kill), world.call(cold.name)]);
+  assert.equal(answer.status, 200, answer.body);
+  t.diagnostic(`answered after ${(answer.ms / 1_000).toFixed(1)} s`);
+  await healthy();
+});
+
+it('NATS is killed: warm calls flow on, and no accepted job is lost', async (t) => {
+  await using worker = await world.deploy({
+    name: 'worker',
+    annotations: { NumberParallelRequestPerPod: 4, ReplicasMin: 1 },
+    replicas: 1,
+  });
+  await worker.waitForReady(1);
+  const accepted: string[] = [];
+  const post = async (id: string): Promise<void> => {
+    const { status } = await send(`${world.proxyUrl}/async-function/${worker.route}/keep/${id}`, {
+      method: 'POST',
+    });
+    if (status === 201) accepted.push(id);
+  };
+  const seen = await underLoad(async () => {
+    for (let i = 0; i < 20; i += 1) await post(`before-${i}`);
+    const nats = 'slimfaas-nats-0';
+    await world.kubectl(['delete', 'pod', '-n', system, nats, '--force', '--grace-period=0']);
+    for (let i = 0; i < 20; i += 1) await post(`while-${i}`);
+    await healthy();
+    for (let i = 0; i < 20; i += 1) await post(`after-${i}`);
+  });
+  assertNoneLost(seen);
+  await until(async () => {
+    const { body } = await world.call(worker.name, '/kept');
+    const { kept } = JSON.parse(body) as { kept: string[] };
+    return accepted.every((id) => kept.includes(id));
+  }, 'every accepted job has run');
+  t.diagnostic(`${figure(seen)}; ${accepted.length} of 60 jobs accepted, all of them run`);
+});
+
+it('the webhook is away: a caller at zero is told; back, it is answered', async (t) => {
+  const scale = (count: number) =>
+    world.kubectl(['scale', '-n', system, 'deployment/slimfaas-webhook', `--replicas=${count}`]);
+  const Configuration = JSON.stringify({ DefaultSync: { HttpTimeout: 60 } });
+  await using cold = await world.deploy({ name: 'no-webhook', annotations: { Configuration } });
+  await scale(0);
+  await until(async () => (await partPods('webhook')).length === 0, 'no webhook is left');
+  const answer = world.call(cold.name);
+  await cold.waitForReplicas(1);
+  await until(async () => /FailedCreate/.test(await eventsOf(cold.name)), 'its pod is refused');
+  await scale(2);
+  const backAt = Date.now();
+  const { status, body } = await answer;
+  assert.equal(status, 200, body);
+  t.diagnostic(`answered ${((Date.now() - backAt) / 1_000).toFixed(1)} s after the webhook was asked back`);
+  await healthy();
+});
+
+async function eventsOf(name: string): Promise<string> {
+  const events = await world.list(`/api/v1/namespaces/${world.namespace}/events`);
+  const about = events.filter(({ involvedObject }) => String(involvedObject?.name).startsWith(name));
+  return about.map(({ reason, message }) => `${String(reason)} ${String(message)}`).join('\n');
+}
+
+it('the webhook makes its certificates anew when they are deleted', async () => {
+  await world.kubectl(['delete', 'secret', '-n', system, 'slimfaas-webhook-tls']);
+  await world.kubectl(['rollout', 'restart', '-n', system, 'deployment/slimfaas-webhook']);
+  await world.kubectl(['rollout', 'status', '-n', system, 'deployment/slimfaas-webhook']);
+  await using cold = await world.deploy({ name: 'new-certificate' });
+  const { status, body } = await world.call(cold.name);
+  assert.equal(status, 200, body);
+});
+
+it('the app is killed for its memory: its pod serves again', async () => {
+  const memory = { requests: { memory: '64Mi' }, limits: { memory: '96Mi' } };
+  await using hog = await world.deploy({ name: 'hog', container: { resources: memory } });
+  assert.equal((await world.call(hog.name)).status, 200);
+  const Idempotent = { method: 'POST' };
+  const { status } = await world.call(hog.name, '/hog', Idempotent);
+  assert.ok(status >= 500, `the call that was cut answers ${status}`);
+  await until(async () => (await world.call(hog.name)).status === 200, 'it serves again', 90_000);
+  const pod = (await hog.pods())[0] as KubeObject;
+  const containers = pod['status'].containerStatuses as { name: string; restartCount: number }[];
+  assert.ok(containers.some(({ name, restartCount }) => name === 'app' && restartCount >= 1));
+});
+
+for (const part of ['kubelet', 'kube-proxy', 'api-server'] satisfies ClusterPart[])
+  it(`${part} is away for ten seconds`, { skip: whyNoFaults(settings) ?? false }, async (t) => {
+    const seen = await underLoad(async () => {
+      await faults.stop(part);
+      await new Promise((resolve) => setTimeout(resolve, 10_000));
+      await faults.start(part);
+    });
+    t.diagnostic(figure(seen));
+    assertNoneLost(seen);
+    await using cold = await world.deploy({ name: `after-${part}` });
+    const answer = await world.call(cold.name);
+    assert.equal(answer.status, 200, answer.body);
+    t.diagnostic(`from zero afterwards ${(answer.ms / 1_000).toFixed(1)} s`);
+  });
+
+it('the node is drained', { skip: settings.isExclusive ? false : 'CLUSTER_EXCLUSIVE is not 1' }, async () => {
+  const [pod] = await fn.pods();
+  const node = String(pod?.['spec'].nodeName);
+  try {
+    const only = `--pod-selector=app=${fn.name}`;
+    const seen = await underLoad(async () => {
+      // Its pods go, and nowhere else may new ones start but on this node: callers wait until it is back.
+      await world.kubectl(['drain', node, only, '--delete-emptydir-data', '--timeout=60s']);
+      await world.kubectl(['uncordon', node]);
+    });
+    assertNoneLost(seen);
+  } finally {
+    await world.kubectl(['uncordon', node]);
+  }
+});
