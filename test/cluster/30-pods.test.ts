@@ -141,8 +141,8 @@ describe('policies of namespaces', { concurrency: 3 }, () => {
       spec: { hard: { pods } },
     });
     await world.apply(quota(0));
-    const Configuration = JSON.stringify({ DefaultSync: { HttpTimeout: 5 } });
-    await using fn = await full.deploy({ name: 'refused', annotations: { Configuration } });
+    const annotations = { 'slimfaas.dev/cold-start-timeout': 5 };
+    await using fn = await full.deploy({ name: 'refused', annotations });
     const refused = await full.call(fn.name);
     assert.equal(refused.status, 504);
     assert.match(refused.body, /quota/);

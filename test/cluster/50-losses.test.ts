@@ -27,24 +27,25 @@ after(async () => {
   await fn[Symbol.asyncDispose]();
 });
 
-/** Everything that is installed is ready, and the function has its two pods. */
+/** Everything that is installed is ready, the function has its two pods, and what was to go is gone. */
 async function healthy(): Promise<void> {
-  const paths = [`deployments`, 'statefulsets'].map((kind) => `/apis/apps/v1/namespaces/${system}/${kind}`);
-  await until(
-    async () => {
-      const all = (await Promise.all(paths.map((path) => world.list(path)))).flat();
-      return all.every(({ spec, status }) => (status?.readyReplicas ?? 0) === spec.replicas);
-    },
-    'all parts are ready',
-    120_000,
-  );
-  await fn.waitForReady(2, 120_000);
+  const paths = ['deployments', 'statefulsets'].map((kind) => `/apis/apps/v1/namespaces/${system}/${kind}`);
+  const isHealthy = async (): Promise<boolean> => {
+    const all = (await Promise.all(paths.map((path) => world.list(path)))).flat();
+    const pods = [...(await world.list(`/api/v1/namespaces/${system}/pods`)), ...(await fn.allPods())];
+    return (
+      pods.every(({ metadata }) => metadata.deletionTimestamp === undefined) &&
+      [...all, await fn.read()].every(({ spec, status }) => (status?.readyReplicas ?? 0) === spec.replicas)
+    );
+  };
+  await until(isHealthy, 'all parts and the function are ready', 120_000);
 }
 
+/** Those that are about to go, too. */
 async function partPods(part: string): Promise<string[]> {
   const query = `labelSelector=${encodeURIComponent(`app.kubernetes.io/component=${part}`)}`;
   const pods = await world.list(`/api/v1/namespaces/${system}/pods?${query}`);
-  return pods.filter(({ metadata }) => !metadata.deletionTimestamp).map(({ metadata }) => metadata.name);
+  return pods.map(({ metadata }) => metadata.name);
 }
 
 /** Calls go on while `loss` happens and until everything is healthy again. */
@@ -157,22 +158,25 @@ it('NATS is killed: warm calls flow on, and no accepted job is lost', async (t) 
   t.diagnostic(`${figure(seen)}; ${accepted.length} of 60 jobs accepted, all of them run`);
 });
 
-it('the webhook is away: a caller at zero is told; back, it is answered', async (t) => {
+it('the webhook is away: back, a caller that waited at zero is answered', async (t) => {
   const scale = (count: number) =>
     world.kubectl(['scale', '-n', system, 'deployment/slimfaas-webhook', `--replicas=${count}`]);
-  const Configuration = JSON.stringify({ DefaultSync: { HttpTimeout: 60 } });
-  await using cold = await world.deploy({ name: 'no-webhook', annotations: { Configuration } });
+  const annotations = { 'slimfaas.dev/cold-start-timeout': 120 };
+  await using cold = await world.deploy({ name: 'no-webhook', annotations });
   await scale(0);
-  await until(async () => (await partPods('webhook')).length === 0, 'no webhook is left');
-  const answer = world.call(cold.name);
-  await cold.waitForReplicas(1);
-  await until(async () => /FailedCreate/.test(await eventsOf(cold.name)), 'its pod is refused');
-  await scale(2);
-  const backAt = Date.now();
-  const { status, body } = await answer;
-  assert.equal(status, 200, body);
-  t.diagnostic(`answered ${((Date.now() - backAt) / 1_000).toFixed(1)} s after the webhook was asked back`);
-  await healthy();
+  try {
+    await until(async () => (await partPods('webhook')).length === 0, 'no webhook is left');
+    const answer = world.call(cold.name);
+    await until(async () => /FailedCreate/.test(await eventsOf(cold.name)), 'its pod is refused');
+    await scale(2);
+    const backAt = Date.now();
+    const { status, body } = await answer;
+    assert.equal(status, 200, body);
+    t.diagnostic(`answered ${((Date.now() - backAt) / 1_000).toFixed(1)} s after the webhook was asked back`);
+  } finally {
+    await scale(2);
+    await healthy();
+  }
 });
 
 async function eventsOf(name: string): Promise<string> {

@@ -4,12 +4,12 @@
  *
  *   POST /start {url, callers, paceMs}   begins closed-loop callers, each on connections of its own; answers with an id
  *   POST /stop/<id>                      ends them, and answers with what they saw
- *   POST /call {url, headers}            one call: {status, body, begunAt, endedAt}
+ *   POST /call {url, headers, timeoutMs} one call: {status, body, begunAt, endedAt}
  *   POST /poll {url}                     the same, every 20 ms until it is answered with 200
  */
 import { Agent, createServer, request, type IncomingMessage } from 'node:http';
 import { setTimeout as after } from 'node:timers/promises';
-import type { LoadOrder, LoadResult, TimedAnswer } from '../harness/caller.ts';
+import type { CallOrder, LoadOrder, LoadResult, TimedAnswer } from '../harness/caller.ts';
 
 class Load {
   #isOver = false;
@@ -83,8 +83,8 @@ async function respond(path: string, text: string): Promise<unknown> {
   }
   if (order === 'stop') return loads.get(id)?.stop();
   if (order === 'call') {
-    const { url, headers } = JSON.parse(text) as { url: string; headers?: Record<string, string> };
-    return timed(() => call(url, headers));
+    const { url, headers, timeoutMs } = JSON.parse(text) as CallOrder;
+    return timed(() => call(url, headers, undefined, timeoutMs));
   }
   if (order === 'poll') {
     const { url } = JSON.parse(text) as { url: string };

@@ -12,6 +12,12 @@ export interface LoadOrder {
   readonly paceMs?: number;
 }
 
+export interface CallOrder {
+  readonly url: string;
+  readonly headers?: Record<string, string>;
+  readonly timeoutMs?: number;
+}
+
 export interface LoadResult {
   readonly calls: number;
   /** Status 0: the connection broke. */
@@ -32,7 +38,7 @@ export interface TimedAnswer {
 export interface Caller {
   /** Begins load; hands back its end. */
   load(order: LoadOrder): Promise<{ stop(): Promise<LoadResult> }>;
-  call(url: string, headers?: Readonly<Record<string, string>>): Promise<TimedAnswer>;
+  call(url: string, headers?: Readonly<Record<string, string>>, timeoutMs?: number): Promise<TimedAnswer>;
   /** Calls every 20 ms until it is answered with 200. */
   poll(url: string): Promise<TimedAnswer>;
 }
@@ -69,7 +75,8 @@ export async function openCaller(clients: Clients, context: RunContext, namespac
           }),
       };
     },
-    call: (url, headers = {}) => order('call', { url, headers }) as Promise<TimedAnswer>,
+    call: (url, headers = {}, timeoutMs = 120_000) =>
+      order('call', { url, headers, timeoutMs }) as Promise<TimedAnswer>,
     poll: (url) => order('poll', { url }) as Promise<TimedAnswer>,
   };
 }

@@ -93,16 +93,33 @@ function setFlags(values: object): string[] {
   ]);
 }
 
+/** Uninstalls it and deletes its namespaces, without waiting for their end. */
+export async function removeRelease(clients: Clients, { system, functions }: Release): Promise<void> {
+  await clients.tryHelm(['uninstall', 'slimfaas', '--namespace', system]);
+  await clients.tryKubectl([
+    'delete',
+    'namespace',
+    system,
+    ...functions,
+    '--wait=false',
+    '--ignore-not-found',
+  ]);
+}
+
+/** What a run makes outside of its namespaces without Helm. */
+const CLUSTER_KINDS = 'clusterroles,clusterrolebindings,mutatingwebhookconfigurations';
+
 /** Takes away what the run labelled, also that of a run that was killed. @param prefix undefined: of every run */
 export async function removeRuns(clients: Clients, prefix?: string): Promise<void> {
   const selector = prefix === undefined ? RUN_LABEL : `${RUN_LABEL}=${prefix}`;
   const query = `/api/v1/namespaces?labelSelector=${encodeURIComponent(selector)}`;
   const names = (await clients.list(query)).map(({ metadata }) => metadata.name);
   for (const name of names) {
-    const { stdout } = await clients.tryHelm(['list', '--namespace', name, '--all', '--short']);
-    for (const release of stdout.split('\n').filter((line) => line !== ''))
-      await clients.tryHelm(['uninstall', release, '--namespace', name, '--wait=false']);
+    const uninstall = ['uninstall', 'slimfaas', '--namespace', name, '--ignore-not-found'];
+    const { code, stderr } = await clients.tryHelm(uninstall);
+    if (code !== 0) console.error(`helm uninstall in ${name}: ${stderr}`);
   }
+  await clients.tryKubectl(['delete', CLUSTER_KINDS, '--selector', selector]);
   if (names.length === 0) return;
   await clients.tryKubectl(['delete', 'namespace', ...names, '--timeout=150s'], { timeoutMs: 170_000 });
   await freeVolumes(clients, names);

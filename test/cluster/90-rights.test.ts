@@ -1,0 +1,66 @@
+/** What the parts may do, after all that the other files have made them do. */
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { createFaults, whyNoFaults, type AuditEntry } from './harness/faults.ts';
+import { openWorld } from './harness/world.ts';
+
+const world = await openWorld();
+const { settings } = world.context;
+const { system } = world.release;
+const PARTS = ['proxy', 'scaler', 'webhook'];
+
+it('no part was ever forbidden anything', async () => {
+  const pods = await world.list(`/api/v1/namespaces/${system}/pods`);
+  const lines: string[] = [];
+  for (const { metadata } of pods) {
+    const log = await world.kubectl(['logs', '-n', system, metadata.name, '--all-containers', '--tail=-1']);
+    lines.push(...log.split('\n').filter((line) => /forbidden/i.test(line)));
+  }
+  assert.deepEqual(lines, []);
+});
+
+interface Rule {
+  readonly apiGroups: readonly string[];
+  readonly resources: readonly string[];
+  readonly verbs: readonly string[];
+}
+
+/** `verb group/resource`, for each that a part is granted. */
+async function grantsOf(part: string): Promise<string[]> {
+  const base = '/apis/rbac.authorization.k8s.io/v1';
+  const objects = [
+    await world.get(`${base}/clusterroles/slimfaas-${system}-${part}`),
+    await world.get(`${base}/namespaces/${system}/roles/slimfaas-${part}`),
+  ];
+  const rules = objects.flatMap((object) => (object?.['rules'] ?? []) as Rule[]);
+  return rules.flatMap(({ apiGroups, resources, verbs }) =>
+    apiGroups.flatMap((group) =>
+      resources.flatMap((resource) => verbs.map((verb) => `${verb} ${group}/${resource}`)),
+    ),
+  );
+}
+
+function requestOf({ verb, objectRef }: AuditEntry): string {
+  const { apiGroup = '', resource = '', subresource } = objectRef ?? {};
+  return `${verb} ${apiGroup}/${resource}${subresource === undefined ? '' : `/${subresource}`}`;
+}
+
+it('no request was refused, and no right is unused', { skip: whyNoFaults(settings) ?? false }, async (t) => {
+  const audit = await createFaults(settings).audit();
+  const used = new Map(PARTS.map((part) => [part, new Set<string>()]));
+  const refused = new Set<string>();
+  const prefix = `system:serviceaccount:${settings.prefix}`;
+  for (const entry of audit.filter(({ user }) => user.username.startsWith(prefix))) {
+    const part = /:slimfaas-(\w+)$/.exec(entry.user.username)?.[1] ?? '';
+    used.get(part)?.add(requestOf(entry));
+    if (entry.responseStatus?.code === 403)
+      refused.add(`${part}: ${entry.responseStatus.message ?? requestOf(entry)}`);
+  }
+  const unused: string[] = [];
+  for (const part of PARTS)
+    for (const grant of await grantsOf(part))
+      if (!used.get(part)?.has(grant)) unused.push(`${part}: ${grant}`);
+  t.diagnostic(`${audit.length} entries in the audit log`);
+  assert.deepEqual([...refused], []);
+  assert.deepEqual(unused, []);
+});
