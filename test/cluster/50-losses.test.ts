@@ -66,8 +66,8 @@ function assertNoneLost({ calls, failures }: LoadResult): void {
   assert.deepEqual(failures.slice(0, 3), [], `${failures.length} of ${calls} calls failed`);
 }
 
-const figure = ({ calls, failures, p50, max }: LoadResult): string =>
-  `${calls} calls, ${failures.length} failed, p50 ${p50} ms, max ${max} ms`;
+const figure = ({ calls, failures, p50, p99, max }: LoadResult): string =>
+  `${calls} calls, ${failures.length} failed, p50 ${p50} ms, p99 ${p99} ms, max ${max} ms`;
 const podOf = async (): Promise<string> => String((await fn.pods())[0]?.metadata.name);
 
 it('a pod of the function is deleted', async (t) => {
@@ -202,10 +202,16 @@ it('the app is killed for its memory: its pod serves again', async () => {
   const { status } = await world.call(hog.name, '/hog', Idempotent);
   assert.ok(status >= 500, `the call that was cut answers ${status}`);
   await until(async () => (await world.call(hog.name)).status === 200, 'it serves again', 90_000);
-  const pod = (await hog.pods())[0] as KubeObject;
-  const containers = pod['status'].containerStatuses as { name: string; restartCount: number }[];
-  assert.ok(containers.some(({ name, restartCount }) => name === 'app' && restartCount >= 1));
+  await until(
+    async () => (await hog.pods()).some((pod) => restartsOf(pod, 'app') >= 1),
+    'a restart of the app',
+  );
 });
+
+function restartsOf({ status }: KubeObject, container: string): number {
+  const all = (status?.containerStatuses ?? []) as { name: string; restartCount: number }[];
+  return all.find(({ name }) => name === container)?.restartCount ?? 0;
+}
 
 for (const part of ['kubelet', 'kube-proxy', 'api-server'] satisfies ClusterPart[])
   it(`${part} is away for ten seconds`, { skip: whyNoFaults(settings) ?? false }, async (t) => {

@@ -26,7 +26,7 @@ it('a stranger reaches the proxy and not NATS', async (t) => {
 it('a private function: callers of the cluster are answered, others are told that there is none', async () => {
   await using fn = await world.deploy({ name: 'hidden', annotations: { DefaultVisibility: 'Private' } });
   const caller = await world.caller();
-  const inside = await caller.call(`${world.insideUrl}/function/${fn.route}/hello`);
+  const inside = await caller.poll(`${world.insideUrl}/function/${fn.route}/hello`);
   assert.equal(inside.status, 200, inside.body);
   const headers = { 'x-forwarded-for': '192.0.2.1' };
   assert.equal((await send(`${world.proxyUrl}/function/${fn.route}/hello`, { headers })).status, 404);

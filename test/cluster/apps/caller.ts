@@ -11,8 +11,13 @@ import { Agent, createServer, request, type IncomingMessage } from 'node:http';
 import { setTimeout as after } from 'node:timers/promises';
 import type { CallOrder, LoadOrder, LoadResult, TimedAnswer } from '../harness/caller.ts';
 
+/** Calls that take longer are listed with their time, so that they can be found in logs. */
+const SLOW_MS = 3_000;
+const MAX_LISTED = 20;
+
 class Load {
   #isOver = false;
+  readonly #slow: LoadResult['slow'][number][] = [];
   readonly #times: number[] = [];
   readonly #failures: LoadResult['failures'][number][] = [];
   readonly #callers: Promise<void>[];
@@ -26,7 +31,9 @@ class Load {
     while (!this.#isOver) {
       const begun = Date.now();
       const { status, body } = await call(url, {}, agent);
-      this.#times.push(Date.now() - begun);
+      const ms = Date.now() - begun;
+      this.#times.push(ms);
+      if (ms > SLOW_MS && this.#slow.length < MAX_LISTED) this.#slow.push({ at: begun, ms });
       if (status !== 200) this.#failures.push({ at: begun, status, body: body.slice(0, 300) });
       await after(Math.max(0, begun + paceMs - Date.now()) + (status === 200 ? 0 : 100));
     }
@@ -39,7 +46,8 @@ class Load {
     const sorted = this.#times.toSorted((a, b) => a - b);
     const at = (p: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * p))] ?? 0;
     const failures = this.#failures;
-    return { calls: sorted.length, failures, p50: at(0.5), p99: at(0.99), max: sorted.at(-1) ?? 0 };
+    const slow = this.#slow;
+    return { calls: sorted.length, failures, slow, p50: at(0.5), p99: at(0.99), max: sorted.at(-1) ?? 0 };
   }
 }
 

@@ -22,6 +22,8 @@ export interface LoadResult {
   readonly calls: number;
   /** Status 0: the connection broke. */
   readonly failures: readonly { readonly at: number; readonly status: number; readonly body: string }[];
+  /** Those of more than 3 s, with the time when they began. */
+  readonly slow: readonly { readonly at: number; readonly ms: number }[];
   readonly p50: number;
   readonly p99: number;
   readonly max: number;

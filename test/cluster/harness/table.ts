@@ -14,21 +14,25 @@ interface Row {
 }
 
 export default async function* table(events: AsyncIterable<TestEvent>): AsyncGenerator<string> {
-  const rows = new Map<string, Row>();
+  const rows: Row[] = [];
+  // Cases of a loop share their place; a figure follows the end of its case at once.
+  const lastAt = new Map<string, Row>();
   for await (const { type, data } of events) {
-    if (type === 'test:diagnostic') rows.get(placeOf(data))?.notes.push(data.message);
+    if (type === 'test:diagnostic') lastAt.get(placeOf(data))?.notes.push(data.message);
     if ((type !== 'test:pass' && type !== 'test:fail') || data.details.type === 'suite') continue;
     const skip = data.skip === undefined ? undefined : `not run: ${String(data.skip)}`;
-    rows.set(placeOf(data), {
+    const row: Row = {
       name: data.name,
       file: basename(data.file ?? '', '.test.ts'),
       result: skip === undefined ? (type === 'test:pass' ? 'passed' : 'FAILED') : 'not run',
       seconds: (data.details.duration_ms / 1_000).toFixed(1),
       notes: skip === undefined ? [] : [skip],
-    });
+    };
+    rows.push(row);
+    lastAt.set(placeOf(data), row);
   }
   yield '| file | case | result | seconds | what it saw |\n|---|---|---|---|---|\n';
-  for (const { file, name, result, seconds, notes } of rows.values())
+  for (const { file, name, result, seconds, notes } of rows)
     yield `| ${[file, name, result, seconds, notes.join('; ')].map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |\n`;
 }
 

@@ -24,7 +24,7 @@ export interface World extends Clients {
   readonly insideUrl: string;
   /** The same world with functions in another of the release's namespaces. */
   in(namespace: string): World;
-  /** Applies a function, and waits until the proxy knows it. Disposing deletes it. */
+  /** Applies a function, and waits until the proxy knows it (not of a private one: it tells nobody outside). Disposing deletes it. */
   deploy(spec: FunctionSpec): Promise<Deployed>;
   /** Applies the same workload without the annotations of a function. */
   deployPlain(spec: FunctionSpec): Promise<Deployed>;
@@ -84,6 +84,7 @@ function createWorld(
     async deploy(spec) {
       await clients.apply(workload(context.settings, namespace, spec));
       const deployed = createDeployed(clients, namespace, spec);
+      if (spec.annotations?.['DefaultVisibility'] === 'Private') return deployed;
       await waitFor(
         async () => (await send(`${proxyUrl}/status-function/${deployed.route}`)).status === 200,
         {
