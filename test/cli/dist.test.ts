@@ -107,6 +107,42 @@ test('sidecar: it listens, and its metrics are there', async (t) => {
   assert.match(body, /slimfaas_sidecar_limit/);
 });
 
+/** Each of them costs every sidecar memory from its start: together 8 MiB and 20 ms. */
+const HEAVY_MODULES = [
+  'tls',
+  'http2',
+  'worker_threads',
+  'internal/fs/promises',
+  'internal/deps/undici/undici',
+];
+
+test('sidecar: when it listens, no module of Node is loaded that only some sidecars need', async (t) => {
+  const host = ownAddress();
+  const listing = `console.log(process.moduleLoadList.join('|'))`;
+  const preload = `process.on('SIGUSR2', () => ${listing})`;
+  const args = ['--import', `data:text/javascript,${preload}`, script, 'sidecar'];
+  const identity = { SLIMFAAS_FUNCTION: 'fn', SLIMFAAS_NAMESPACE: 'ns', SLIMFAAS_POD_NAME: 'fn-1' };
+  const where = { SLIMFAAS_HOST: host, SLIMFAAS_APP_PORT: '8080', SLIMFAAS_NATS: 'nats://127.0.0.1:9' };
+  const child = spawn(process.execPath, args, {
+    cwd: folder,
+    env: { ...identity, ...where },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const exited = once(child, 'exit');
+  t.after(async () => {
+    child.kill('SIGKILL');
+    await exited;
+  });
+  let text = '';
+  child.stdout.on('data', (data: Buffer) => (text += data.toString()));
+  await waitFor(() => text.includes('"listening"'), { what: 'the sidecar listens' });
+  child.kill('SIGUSR2');
+  const line = await waitFor(() => /^Internal.*\|.*\n/m.exec(text)?.[0], { what: 'its modules are listed' });
+  const loaded = new Set(line.trim().split('|'));
+  assert.ok(loaded.has('NativeModule net'), line);
+  for (const name of HEAVY_MODULES) assert.ok(!loaded.has(`NativeModule ${name}`), name);
+});
+
 test('proxy: the status page and what it is made of', async (t) => {
   const api = await startLocalApi((release) => t.after(release));
   const kubeconfig = await writeKubeconfig(api.kubeconfig());
