@@ -13,9 +13,10 @@ import { part } from './part-command.ts';
 import {
   adminUrlFlags,
   callFlags,
+  checkFlags,
   deadListFlags,
+  functionFlags,
   jobShowFlags,
-  proxyUrlFlags,
   queryFlags,
   statusFlags,
 } from './people-flags.ts';
@@ -33,6 +34,7 @@ export async function runCommand(args: readonly string[], addMore?: AddCommands)
     .strictCommands()
     .demandCommand(1, 'name a command')
     .version(VERSION)
+    .alias('help', 'h')
     .wrap(110)
     .exitProcess(false)
     .fail((message, error) => {
@@ -69,7 +71,10 @@ async function addPeopleCommands(parser: Argv): Promise<void> {
   part(parser, 'query <promql>', 'evaluate PromQL as the scaler sees it', queryFlags, async (argv) =>
     (await import('./query.ts')).runQuery(argv),
   );
-  part(parser, 'wake <function>', 'wake a function', proxyUrlFlags, async (argv) =>
+  part(parser, 'check', 'ask every part of an installation whether it works', checkFlags, async (argv) =>
+    (await import('./check.ts')).runCheck(argv),
+  );
+  part(parser, 'wake <function>', 'wake a function', functionFlags, async (argv) =>
     (await import('./wake.ts')).runWake(argv),
   );
   part(parser, 'call <function> [path]', 'call a function and print its answer', callFlags, async (argv) =>
@@ -84,7 +89,7 @@ function addJobCommands(parser: Argv): Argv {
   part(parser, 'show <function> <id>', "a job's state, tries and result", jobShowFlags, async (argv) =>
     (await import('./jobs.ts')).showJob(argv),
   );
-  part(parser, 'cancel <function> <id>', 'cancel a job that does not run', proxyUrlFlags, async (argv) =>
+  part(parser, 'cancel <function> <id>', 'cancel a job that does not run', functionFlags, async (argv) =>
     (await import('./jobs.ts')).cancelJob(argv),
   );
   parser.command('dead', 'jobs that were given up', (sub: Argv) => {

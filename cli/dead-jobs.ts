@@ -1,9 +1,12 @@
 /** `slimfaas jobs dead list|show|replay|drop`: jobs that were given up, over the proxy's metrics port. */
 import { UsageError } from '../common/errors.ts';
+import type { FlagValues } from '../common/flags.ts';
 import { flagValues, type Parsed } from './flag-options.ts';
 import { withText } from './jobs.ts';
+import { openDoor, PARTS } from './door.ts';
+import { functionName } from './function-name.ts';
 import { adminUrlFlags, deadListFlags } from './people-flags.ts';
-import { askProxy, failureText } from './proxy-client.ts';
+import { failureText } from './proxy-client.ts';
 import { table } from './table.ts';
 
 interface DeadJob {
@@ -20,8 +23,8 @@ interface DeadJob {
 export async function listDead(argv: Parsed): Promise<void> {
   const flags = flagValues(deadListFlags, argv);
   const query = new URLSearchParams({ after: String(flags.after) });
-  if (typeof argv['function'] === 'string') query.set('function', argv['function']);
-  const response = await ask(flags['admin-url'], `/dead-jobs?${query}`);
+  if (typeof argv['function'] === 'string') query.set('function', functionName(argv, flags.namespace));
+  const response = await ask(flags, `/dead-jobs?${query}`);
   const jobs = (await response.json()) as DeadJob[];
   if (flags.json) return console.log(JSON.stringify(jobs, undefined, 2));
   console.log(deadTable(jobs));
@@ -29,13 +32,13 @@ export async function listDead(argv: Parsed): Promise<void> {
 
 export async function showDead(argv: Parsed): Promise<void> {
   const flags = flagValues(adminUrlFlags, argv);
-  const response = await ask(flags['admin-url'], `/dead-jobs/${sequenceOf(argv)}`);
+  const response = await ask(flags, `/dead-jobs/${sequenceOf(argv)}`);
   console.log(JSON.stringify(withText((await response.json()) as DeadJob & { body?: string }), undefined, 2));
 }
 
 export async function replayDead(argv: Parsed): Promise<void> {
   const flags = flagValues(adminUrlFlags, argv);
-  const response = await ask(flags['admin-url'], `/dead-jobs/${sequenceOf(argv)}/replay`, 'POST');
+  const response = await ask(flags, `/dead-jobs/${sequenceOf(argv)}/replay`, 'POST');
   const { id, function: fn } = (await response.json()) as { id: string; function: string };
   console.log(`${fn}: put back as ${id}`);
 }
@@ -43,7 +46,7 @@ export async function replayDead(argv: Parsed): Promise<void> {
 export async function dropDead(argv: Parsed): Promise<void> {
   const flags = flagValues(adminUrlFlags, argv);
   const seq = sequenceOf(argv);
-  await ask(flags['admin-url'], `/dead-jobs/${seq}`, 'DELETE');
+  await ask(flags, `/dead-jobs/${seq}`, 'DELETE');
   console.log(`${seq}: dropped`);
 }
 
@@ -60,8 +63,9 @@ export function deadTable(jobs: readonly DeadJob[]): string {
   return table([['SEQ', 'DIED', 'FUNCTION', 'REQUEST', 'TRIES', 'WHY'], ...rows]);
 }
 
-async function ask(base: string, path: string, method = 'GET'): Promise<Response> {
-  const response = await askProxy(base, path, { method });
+async function ask(flags: FlagValues<typeof adminUrlFlags>, path: string, method = 'GET'): Promise<Response> {
+  const admin = await openDoor(PARTS.admin, flags['admin-url'], flags);
+  const response = await admin.fetch(path, { method });
   if (!response.ok) throw new Error(await failureText(response));
   return response;
 }

@@ -36,6 +36,7 @@ function optionOf(name: string, flag: Flag): Options {
   return {
     describe: `${flag.describe} [${envName(name)}]`,
     group: `${flag.group}:`,
+    ...(flag.alias === undefined ? {} : { alias: flag.alias }),
     // Booleans are read by yargs, so that `--flag` needs no value; everything else is text for checkFlag.
     type: flag.type === 'boolean' ? 'boolean' : 'string',
     requiresArg: flag.type !== 'boolean',

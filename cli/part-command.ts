@@ -22,10 +22,13 @@ export function part(
   );
 }
 
+const OF_YARGS = ['_', '$0', 'help', 'h', 'version'];
+
 /** @throws UsageError naming the unknown flag and those there are */
 function refuseUnknown(argv: Parsed, table: FlagTable, command: string): void {
   const positionals = [...command.matchAll(/[<[](\w+)[>\]]/g)].map((match) => match[1]);
-  const known = new Set([...Object.keys(table), ...positionals, '_', '$0', 'help', 'version']);
+  const aliases = Object.values(table).flatMap(({ alias = [] }) => alias);
+  const known = new Set([...Object.keys(table), ...aliases, ...positionals, ...OF_YARGS]);
   const unknown = Object.keys(argv).find((name) => !known.has(name));
   const allowed = Object.keys(table).map((name) => `--${name}`);
   if (unknown !== undefined) throw new UsageError(`unknown flag --${unknown}; allowed: ${allowed.join(' ')}`);

@@ -1,28 +1,81 @@
 /** Flags of the commands for people at a terminal. */
-import type { FlagTable } from '../common/flags.ts';
+import type { FlagTable, FlagValues } from '../common/flags.ts';
+
+/** Which cluster, for the commands that are given no address: see cli/door.ts. */
+const clusterFlags = {
+  kubeconfig: {
+    type: 'string',
+    default: '',
+    group: 'Connection',
+    describe: 'kubeconfig of the cluster; empty: KUBECONFIG, else ~/.kube/config',
+  },
+  context: {
+    type: 'string',
+    default: '',
+    group: 'Connection',
+    describe: 'context of the kubeconfig; empty: its current one',
+  },
+  'system-namespace': {
+    type: 'string',
+    default: 'slimfaas',
+    group: 'Connection',
+    describe: 'namespace where slimfaas is installed',
+  },
+} as const satisfies FlagTable;
+
+export type ClusterFlags = FlagValues<typeof clusterFlags>;
 
 export const proxyUrlFlags = {
   'proxy-url': {
     type: 'string',
-    default: 'http://127.0.0.1:5000',
+    default: '',
     group: 'Connection',
-    describe: 'address of the proxy',
+    describe:
+      'address of the proxy; empty: through the cluster, or http://127.0.0.1:5000 where there is none',
   },
+  ...clusterFlags,
 } as const satisfies FlagTable;
 
-/** `kubectl port-forward service/slimfaas-scaler 5001` brings it here. */
 export const scalerUrlFlags = {
   'scaler-url': {
     type: 'string',
-    default: 'http://127.0.0.1:5001',
+    default: '',
     group: 'Connection',
-    describe: 'address of the scaler',
+    describe:
+      'address of the scaler; empty: through the cluster, or http://127.0.0.1:5001 where there is none',
+  },
+  ...clusterFlags,
+} as const satisfies FlagTable;
+
+/** What stands beside the name of a function. */
+const namespaceFlags = {
+  namespace: {
+    type: 'string',
+    default: '',
+    alias: 'n',
+    group: 'Request',
+    describe: "namespace of the function; empty: the proxy's own, or what NAME.NAMESPACE says",
   },
 } as const satisfies FlagTable;
 
+/** One function, asked of the proxy. */
+export const functionFlags = { ...proxyUrlFlags, ...namespaceFlags } as const satisfies FlagTable;
+
 export const statusFlags = {
-  ...proxyUrlFlags,
+  ...functionFlags,
   ...scalerUrlFlags,
+  outdated: {
+    type: 'boolean',
+    default: false,
+    group: 'Output',
+    describe: 'list pods whose sidecar is not what the webhook injects now, as after an upgrade',
+  },
+  restart: {
+    type: 'boolean',
+    default: false,
+    group: 'Request',
+    describe: 'with --outdated: restart their Deployments and StatefulSets, which loses no request',
+  },
   json: { type: 'boolean', default: false, group: 'Output', describe: 'print JSON instead of a table' },
 } as const satisfies FlagTable;
 
@@ -38,7 +91,7 @@ export const queryFlags = {
 } as const satisfies FlagTable;
 
 export const callFlags = {
-  ...proxyUrlFlags,
+  ...functionFlags,
   method: { type: 'string', default: 'GET', group: 'Request', describe: 'HTTP method' },
   data: {
     type: 'string',
@@ -50,7 +103,7 @@ export const callFlags = {
 } as const satisfies FlagTable;
 
 export const jobShowFlags = {
-  ...proxyUrlFlags,
+  ...functionFlags,
   wait: {
     type: 'int',
     default: 0,
@@ -61,18 +114,20 @@ export const jobShowFlags = {
   },
 } as const satisfies FlagTable;
 
-/** Dead letters are on the port that is not published: `kubectl port-forward` brings it here. */
+/** Dead letters are on the port that is not published. */
 export const adminUrlFlags = {
   'admin-url': {
     type: 'string',
-    default: 'http://127.0.0.1:5003',
+    default: '',
     group: 'Connection',
-    describe: "address of the proxy's metrics port",
+    describe: "address of the proxy's metrics port; empty: through the cluster, or http://127.0.0.1:5003",
   },
+  ...clusterFlags,
 } as const satisfies FlagTable;
 
 export const deadListFlags = {
   ...adminUrlFlags,
+  ...namespaceFlags,
   after: {
     type: 'int',
     default: 0,
@@ -81,4 +136,40 @@ export const deadListFlags = {
     describe: 'list those after this number; 100 are listed at most',
   },
   json: { type: 'boolean', default: false, group: 'Output', describe: 'print JSON instead of a table' },
+} as const satisfies FlagTable;
+
+/** Every part is asked at the address that the others use. */
+export const checkFlags = {
+  'proxy-url': {
+    type: 'string',
+    default: 'http://127.0.0.1:5000',
+    group: 'Connection',
+    describe: 'address of the proxy',
+  },
+  'scaler-url': {
+    type: 'string',
+    default: 'http://127.0.0.1:5001',
+    group: 'Connection',
+    describe: 'address of the scaler',
+  },
+  'webhook-url': {
+    type: 'string',
+    default: 'https://127.0.0.1:8443',
+    group: 'Connection',
+    describe: 'address of the webhook',
+  },
+  nats: {
+    type: 'string',
+    default: 'nats://127.0.0.1:4222',
+    group: 'Connection',
+    describe: 'NATS servers, separated by commas',
+  },
+  wait: {
+    type: 'number',
+    default: 0,
+    min: 0,
+    max: 3_600,
+    group: 'Output',
+    describe: 'seconds to ask again while a part does not work yet',
+  },
 } as const satisfies FlagTable;

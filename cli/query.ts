@@ -1,4 +1,5 @@
 /** `slimfaas query '<promql>'`: the value that a trigger with this query would get, and the series behind it. */
+import { openDoor, PARTS } from './door.ts';
 import { flagValues, type Parsed } from './flag-options.ts';
 import { queryFlags } from './people-flags.ts';
 import { failureText } from './proxy-client.ts';
@@ -24,7 +25,8 @@ export async function runQuery(argv: Parsed): Promise<void> {
   const query = String(argv['promql']);
   const time = /^\d+(\.\d+)?$/.test(flags.time) ? Number(flags.time) : flags.time;
   const body = JSON.stringify(time === '' ? { query } : { query, time });
-  const response = await askScaler(flags['scaler-url'], '/debug/promql/eval', { method: 'POST', body });
+  const scaler = await openDoor(PARTS.scaler, flags['scaler-url'], flags);
+  const response = await askScaler(scaler, '/debug/promql/eval', { method: 'POST', body });
   if (!response.ok) throw new Error(await faultText(response, query));
   const answer = (await response.json()) as QueryAnswer;
   console.log(flags.json ? JSON.stringify(answer, undefined, 2) : answerText(answer));

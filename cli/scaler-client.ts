@@ -1,5 +1,5 @@
 /** The scaler's HTTP interface as the commands use it. Everything it says is for people, so little is typed. */
-import { UsageError } from '../common/errors.ts';
+import type { Door } from './door.ts';
 
 /** One decision of `GET /functions/<ns>/<fn>`. */
 export interface DecisionView {
@@ -26,20 +26,6 @@ export interface ScalerView {
 /** A scaler that does not answer within that is not there, as far as somebody at a terminal is concerned. */
 const TIMEOUT_MS = 15_000;
 
-/**
- * @param base the `--scaler-url`; `path` begins with a slash
- * @throws UsageError for a URL that is none; Error naming the address when nothing answers
- */
-export async function askScaler(base: string, path: string, init: RequestInit = {}): Promise<Response> {
-  const url = `${base.replace(/\/$/, '')}${path}`;
-  if (!URL.canParse(url))
-    throw new UsageError(`--scaler-url: ${JSON.stringify(base)} is not a URL; use http://host:port`);
-  try {
-    return await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS), ...init });
-  } catch (cause) {
-    throw new Error(
-      `no answer from ${url}; is the scaler there (--scaler-url, kubectl port-forward to its port 5001)?`,
-      { cause },
-    );
-  }
+export async function askScaler(scaler: Door, path: string, init: RequestInit = {}): Promise<Response> {
+  return scaler.fetch(path, { signal: AbortSignal.timeout(TIMEOUT_MS), ...init });
 }

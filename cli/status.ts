@@ -4,27 +4,41 @@
  * one line, not the rest.
  */
 import { describeError, UsageError } from '../common/errors.ts';
+import type { FlagValues } from '../common/flags.ts';
+import { openDoor, PARTS, type Door } from './door.ts';
+import { functionName } from './function-name.ts';
 import { flagValues, type Parsed } from './flag-options.ts';
 import { statusFlags } from './people-flags.ts';
-import { askProxy, failureText, type FunctionStatus } from './proxy-client.ts';
+import { failureText, type FunctionStatus } from './proxy-client.ts';
 import { askScaler, type ScalerView } from './scaler-client.ts';
 import { table } from './table.ts';
 
 export async function runStatus(argv: Parsed): Promise<void> {
   const flags = flagValues(statusFlags, argv);
-  const name = argv['function'];
-  const isOne = typeof name === 'string';
-  const path = isOne ? `/status-function/${encodeURIComponent(name)}` : '/status-functions';
-  const response = await askProxy(flags['proxy-url'], path);
-  if (!response.ok) throw new Error(await failureText(response));
-  const functions = [(await response.json()) as FunctionStatus | FunctionStatus[]].flat();
-  const why = isOne && functions[0] ? await decisionsOf(functions[0], flags['scaler-url']) : undefined;
+  if (flags.restart && !flags.outdated) throw new UsageError('--restart goes with --outdated');
+  if (flags.outdated) return (await import('./outdated.ts')).runOutdated(argv, flags);
+  const isOne = typeof argv['function'] === 'string';
+  const proxy = await openDoor(PARTS.proxy, flags['proxy-url'], flags);
+  const functions = await functionsOf(proxy, argv, flags.namespace);
+  const why = isOne && functions[0] ? await decisionsOf(functions[0], flags) : undefined;
   if (flags.json) {
     const shown = why ? functions.map((f) => ({ ...f, Scaler: why })) : functions;
     return console.log(JSON.stringify(shown, undefined, 2));
   }
   console.log(statusTable(functions));
   if (why) console.log(`\n${'error' in why ? why.error : decisionText(why)}`);
+}
+
+/** The one that is named, or all, of the namespace that is named. */
+async function functionsOf(proxy: Door, argv: Parsed, namespace: string): Promise<FunctionStatus[]> {
+  const isOne = typeof argv['function'] === 'string';
+  const path = isOne
+    ? `/status-function/${encodeURIComponent(functionName(argv, namespace))}`
+    : '/status-functions';
+  const response = await proxy.fetch(path);
+  if (!response.ok) throw new Error(await failureText(response));
+  const all = [(await response.json()) as FunctionStatus | FunctionStatus[]].flat();
+  return isOne || namespace === '' ? all : all.filter((each) => each.Namespace === namespace);
 }
 
 /** One line a function under a heading, columns padded to their widest cell. */
@@ -44,11 +58,12 @@ export function statusTable(functions: readonly FunctionStatus[]): string {
 
 async function decisionsOf(
   { Namespace: namespace = 'default', Name: name }: FunctionStatus,
-  scalerUrl: string,
+  flags: FlagValues<typeof statusFlags>,
 ): Promise<ScalerView | { error: string }> {
   const path = `/functions/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`;
   try {
-    const response = await askScaler(scalerUrl, path);
+    const scaler = await openDoor(PARTS.scaler, flags['scaler-url'], flags);
+    const response = await askScaler(scaler, path);
     if (!response.ok) return { error: `decisions are not shown: ${await failureText(response)}` };
     return (await response.json()) as ScalerView;
   } catch (error) {

@@ -6,6 +6,8 @@
 import { UsageError } from './errors.ts';
 
 interface FlagBase {
+  /** One letter, for commands that people type. */
+  readonly alias?: string;
   readonly describe: string;
   readonly group: string;
 }

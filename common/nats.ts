@@ -15,6 +15,7 @@ import {
   type StoredMsg,
 } from 'nats';
 import { createBackoff } from './backoff.ts';
+import { withBrackets } from './brackets.ts';
 import { describeError } from './errors.ts';
 import { sleep, type Running } from './lifecycle.ts';
 import type { Log } from './log.ts';
@@ -199,7 +200,7 @@ class Link implements NatsLink {
 
   #dial(timeoutMs: number): Promise<NatsConnection> {
     return connect({
-      servers: this.#options.servers.split(','),
+      servers: this.#options.servers.split(',').map(withBrackets),
       name: this.#options.name,
       maxReconnectAttempts: -1,
       reconnectTimeWait: 250,

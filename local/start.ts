@@ -118,9 +118,11 @@ interface Ended {
 
 function welcome(address: string, { kubeconfigPath, server }: Cluster, hasDemo: boolean): string[] {
   const demo = [
+    `  export KUBECONFIG=${kubeconfigPath}`,
     `  curl ${address}/function/fibonacci1/hello/guillaume    wakes a function from zero`,
     `  curl ${address}/status-functions                       what there is, and how many run`,
-    `  kubectl --kubeconfig ${kubeconfigPath} -n ${NAMESPACE} get pods -w`,
+    `  slimfaas status fibonacci1                             why it sleeps or runs; then query, jobs, call: --help`,
+    `  kubectl -n ${NAMESPACE} get pods -w`,
   ];
   return [
     '',

@@ -28,7 +28,7 @@ const HEAD = `# SlimFaas: everything a cluster gets. kubectl apply -f install.ya
 
 /** @throws Error with what helm says, and for a template that has no place in the file */
 export async function renderInstallYaml(): Promise<string> {
-  const { stdout, stderr, code } = await helmTemplate({ createNamespace: true });
+  const { stdout, stderr, code } = await helmTemplate({ createNamespace: true }, '--skip-tests');
   if (code !== 0) throw new Error(`helm template: ${stderr}`);
   const documents = stdout
     .split(/^---\n/m)

@@ -33,6 +33,7 @@ function words(text: string): readonly string[] {
 const QUANTITY = { type: ['string', 'number'], pattern: '^[0-9]+(\\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$' };
 /** A name of Kubernetes, or nothing. */
 const NAME_OR_EMPTY = { type: 'string', pattern: '^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?$' };
+const DIGEST_OR_EMPTY = { type: 'string', pattern: '^(sha256:[0-9a-f]{64})?$' };
 const TEXTS = { type: 'object', additionalProperties: { type: 'string' } };
 const NAMES = {
   type: 'array',
@@ -104,7 +105,11 @@ function flagSchema(flag: Flag): Schema {
 }
 
 const PROXY_ONLY = {
-  service: object({ type: oneOf('ClusterIP', 'NodePort', 'LoadBalancer'), annotations: TEXTS }),
+  service: object({
+    type: oneOf('ClusterIP', 'NodePort', 'LoadBalancer'),
+    annotations: TEXTS,
+    ipFamilyPolicy: oneOf('', 'SingleStack', 'PreferDualStack', 'RequireDualStack'),
+  }),
   tls: object({ secretName: NAME_OR_EMPTY }),
   ingress: object({
     hosts: {
@@ -122,6 +127,8 @@ const NATS = object({
   // The client reads no password from the address.
   url: { type: 'string', pattern: '^(nats://[^@/, ]+(,nats://[^@/, ]+)*)?$' },
   image: { type: 'string', minLength: 1 },
+  digest: DIGEST_OR_EMPTY,
+  listen: { type: 'string', pattern: '^[0-9a-fA-F.:]+$' },
   storage: object({ size: QUANTITY, className: NAME_OR_EMPTY }),
   ...PLACEMENT,
 });
@@ -136,7 +143,8 @@ export function valuesSchema(): Schema {
       global: { type: 'object' },
       image: object({
         repository: { type: 'string', minLength: 1 },
-        tag: { type: 'string' },
+        tag: { type: 'string', pattern: '^([A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$' },
+        digest: DIGEST_OR_EMPTY,
         pullPolicy: oneOf('', 'Always', 'IfNotPresent', 'Never'),
         pullSecrets: { type: 'array', items: { type: 'string', minLength: 1 } },
       }),

@@ -11,6 +11,7 @@ import { EarlyReadies } from './early-ready.ts';
 import { Endpoint } from './endpoint.ts';
 import { PodGroup } from './pod-group.ts';
 import type { PodView } from './pod-view.ts';
+import { TrustedAddresses } from './trusted-addresses.ts';
 
 /** `Deployment:namespace/name`: workloads of two kinds may share a name. */
 export type OwnerKey = string;
@@ -33,9 +34,7 @@ export class Endpoints {
   readonly #groups = new Map<OwnerKey, PodGroup>();
   readonly #byPod = new Map<string, { endpoint: Endpoint; group: PodGroup }>();
   readonly #early: EarlyReadies;
-  /** Address → pod (key) → its function is Untrusted. Two pods share an address for a moment at a change. */
-  readonly #addresses = new Map<string, Map<string, boolean>>();
-  readonly #addressOf = new Map<string, string>();
+  readonly #addresses = new TrustedAddresses();
 
   constructor(options: EndpointsOptions) {
     this.#options = options;
@@ -72,7 +71,7 @@ export class Endpoints {
 
   setPod(view: PodView): void {
     const key = podKey(view.namespace, view.name);
-    this.#setAddress(key, view);
+    this.#addresses.set(key, view);
     if (!view.spec) return this.#removeEndpoint(key);
     const known = this.#byPod.get(key);
     // A StatefulSet's pod comes back under its old name: another uid is another pod.
@@ -87,7 +86,7 @@ export class Endpoints {
 
   deletePod(namespace: string, name: string): void {
     const key = podKey(namespace, name);
-    this.#setAddress(key, undefined);
+    this.#addresses.set(key, undefined);
     this.#removeEndpoint(key);
   }
 
@@ -127,10 +126,7 @@ export class Endpoints {
 
   /** Whether an address is that of a pod we watch, and all pods that have it are trusted. */
   isTrustedAddress(ip: string): boolean {
-    const pods = this.#addresses.get(ip);
-    if (!pods) return false;
-    for (const isUntrusted of pods.values()) if (isUntrusted) return false;
-    return true;
+    return this.#addresses.has(ip);
   }
 
   #of(id: FunctionId, pod: string): { endpoint: Endpoint; group: PodGroup } | undefined {
@@ -166,24 +162,6 @@ export class Endpoints {
     const early = this.#early.take(key);
     if (!early) return;
     if (early.message.ip === view.ip && early.id.name === view.owner.id.name) endpoint.heard(early.message);
-  }
-
-  #setAddress(key: string, view: PodView | undefined): void {
-    const old = this.#addressOf.get(key);
-    const usable = view && view.ip !== '' && !view.isEnded && !view.isHostNetwork;
-    if (old !== undefined && (!usable || old !== view.ip)) this.#dropAddress(key, old);
-    if (!usable) return;
-    const pods = this.#addresses.get(view.ip) ?? new Map<string, boolean>();
-    pods.set(key, view.spec?.trusted === false);
-    this.#addresses.set(view.ip, pods);
-    this.#addressOf.set(key, view.ip);
-  }
-
-  #dropAddress(key: string, ip: string): void {
-    this.#addressOf.delete(key);
-    const pods = this.#addresses.get(ip);
-    pods?.delete(key);
-    if (pods?.size === 0) this.#addresses.delete(ip);
   }
 }
 

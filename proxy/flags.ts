@@ -3,15 +3,16 @@
  * calls that wait, which is 14,000 without a body.
  */
 import type { FlagTable, FlagValues } from '../common/flags.ts';
+import { EVERY_ADDRESS } from '../common/listen-on.ts';
 import { LOG_LEVEL_FLAG } from '../common/log.ts';
 import { PROXY_PORT } from '../common/names.ts';
 
 export const proxyFlags = {
   host: {
     type: 'string',
-    default: '0.0.0.0',
+    default: EVERY_ADDRESS,
     group: 'Listening',
-    describe: 'address to listen on',
+    describe: 'address to listen on; :: is all, IPv6 and IPv4',
   },
   port: {
     type: 'int',

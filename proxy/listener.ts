@@ -1,6 +1,7 @@
 /** A server that listens, and how it stops: no new connections, then no idle ones, then none. */
 import { once } from 'node:events';
 import type { AddressInfo, Server } from 'node:net';
+import { listenOn } from '../common/listen-on.ts';
 import { sleep } from '../common/lifecycle.ts';
 
 export interface Listener {
@@ -32,7 +33,7 @@ export async function listen(
   host: string,
   connections: Connections,
 ): Promise<Listener> {
-  server.listen(port, host);
+  server.listen(listenOn(host, port));
   await once(server, 'listening');
   const empty = new AbortController();
   const closed = new Promise<void>((resolve) => server.once('close', resolve)).then(() => empty.abort());

@@ -16,6 +16,8 @@ export interface PodView {
   readonly uid: string;
   /** Empty until the pod has one. */
   readonly ip: string;
+  /** All that it has: two in a dual-stack cluster. */
+  readonly addresses: readonly string[];
   readonly owner: PodOwner;
   /** Undefined when the pod is not annotated as a function's. */
   readonly spec: FunctionSpec | undefined;
@@ -46,6 +48,7 @@ export function viewPod(pod: V1Pod): PodView | undefined {
     name: meta.name,
     uid: meta.uid ?? '',
     ip: status?.podIP ?? '',
+    addresses: addressesOf(status),
     owner,
     spec: parsed.isFunction ? parsed.spec : undefined,
     hasSidecar,
@@ -56,4 +59,9 @@ export function viewPod(pod: V1Pod): PodView | undefined {
     isHostNetwork: spec?.hostNetwork === true,
     trouble: podTrouble(pod),
   };
+}
+
+function addressesOf(status: V1Pod['status']): readonly string[] {
+  const all = [status?.podIP, ...(status?.podIPs ?? []).map(({ ip }) => ip)];
+  return [...new Set(all.filter((ip): ip is string => ip !== undefined && ip !== ''))];
 }

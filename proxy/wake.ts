@@ -3,6 +3,7 @@
  * whoever needs the pod asks again in a second.
  */
 import { request } from 'node:http';
+import { withBrackets } from '../common/brackets.ts';
 import { describeError } from '../common/errors.ts';
 import type { Log } from '../common/log.ts';
 import { encodeMessage } from '../common/messages.ts';
@@ -22,13 +23,14 @@ export interface WakeOptions {
 const HTTP_TIMEOUT_MS = 1_000;
 
 export function createWake({ nats, scalerUrl, podName, log }: WakeOptions): Wake {
+  const base = withBrackets(scalerUrl).replace(/\/$/, '');
   return (id, waiting) => {
     const message = encodeMessage({ from: podName, waiting });
     if (nats.publish(functionSubject('wake', id), message)) return;
     // By the same name as over NATS: under another, the scaler would count the same callers twice.
     const query = `waiting=${waiting}&from=${encodeURIComponent(podName)}`;
     const path = `/wake/${encodeURIComponent(id.namespace)}/${encodeURIComponent(id.name)}?${query}`;
-    post(`${scalerUrl.replace(/\/$/, '')}${path}`).catch((error: unknown) =>
+    post(`${base}${path}`).catch((error: unknown) =>
       log.warn({ function: id, scalerUrl, error: describeError(error) }, 'NATS is down and so is the scaler'),
     );
   };

@@ -6,6 +6,7 @@
 import type { FlagTable, FlagValues } from '../common/flags.ts';
 import { UsageError } from '../common/errors.ts';
 import type { JobSettings } from '../common/jobs/streams.ts';
+import { EVERY_ADDRESS } from '../common/listen-on.ts';
 import { LOG_LEVEL_FLAG } from '../common/log.ts';
 import { loadFlags } from './load-flags.ts';
 import { SERIES_LIMITS, type SeriesStoreOptions } from './promql/series.ts';
@@ -62,7 +63,12 @@ export const scalerFlags = {
     group: 'Connections',
     describe: 'NATS servers, separated by commas',
   },
-  host: { type: 'string', default: '0.0.0.0', group: 'Connections', describe: 'address to listen on' },
+  host: {
+    type: 'string',
+    default: EVERY_ADDRESS,
+    group: 'Connections',
+    describe: 'address to listen on; :: is all, IPv6 and IPv4',
+  },
   port: {
     type: 'int',
     default: 5001,

@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import Koa from 'koa';
 import Router from 'koa-router';
+import { listenOn } from '../common/listen-on.ts';
 import type { Running } from '../common/lifecycle.ts';
 import type { Registry } from '../common/metrics.ts';
 import type { FunctionId } from '../common/subjects.ts';
@@ -44,7 +45,7 @@ export async function startServer(host: string, port: number, deps: ServerDeps):
   app.silent = true;
   app.use(routes(deps).routes());
   const server = createServer(app.callback());
-  server.listen(port, host);
+  server.listen(listenOn(host, port));
   await once(server, 'listening');
   return {
     port: (server.address() as AddressInfo).port,

@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import manifest from '../package.json' with { type: 'json' };
 import { readImports, reachable, type ImportGraph } from './helpers/imports.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -19,6 +20,11 @@ before(async () => {
 });
 
 const top = (path: string): string => path.split('/', 1)[0] as string;
+
+async function peersOf(name: string): Promise<string[]> {
+  const text = await readFile(join(ROOT, 'node_modules', name, 'package.json'), 'utf8');
+  return Object.keys((JSON.parse(text) as { peerDependencies?: object }).peerDependencies ?? {});
+}
 
 /** `file → import`, for each run-time or type import that `isForbidden`. */
 function offences(isForbidden: (file: string, target: string) => boolean): string[] {
@@ -134,6 +140,20 @@ describe('architecture: one adapter a library', () => {
     });
   }
 
+  it('every dependency is loaded or mentioned by a source file, or is the peer of one that is', async () => {
+    const texts = await Promise.all(
+      [...graph.loads.keys()].map((file) => readFile(join(ROOT, file), 'utf8')),
+    );
+    const isImported = (name: string) =>
+      texts.some((text) => new RegExp(`(from|import\\() ?'${name}['/]`).test(text));
+    const names = Object.keys(manifest.dependencies);
+    const peers = await Promise.all(names.filter(isImported).map(peersOf));
+    assert.deepEqual(
+      names.filter((name) => !isImported(name) && !peers.flat().includes(name)),
+      [],
+    );
+  });
+
   it('yargs is the command line’s', () => {
     assert.deepEqual(
       loadersOf('yargs').filter((file) => top(file) !== 'cli'),
@@ -161,7 +181,6 @@ describe('architecture: the sidecar’s weight', () => {
   const TOO_HEAVY = [
     '@kubernetes/client-node',
     'yargs',
-    'valibot',
     'zod',
     'yaml',
     'pino',

@@ -31,8 +31,10 @@ export function parseTarget(path: string): RequestTarget | undefined {
   const rest = parts.slice(isCore ? 2 : 3);
   // `namespaces/x` and `namespaces/x/status` are about the namespace itself.
   const isInNamespace = rest[0] === 'namespaces' && rest.length > 2 && !isNamespaceSubresource(rest);
-  const [resource = '', name, subresource, ...more] = isInNamespace ? rest.slice(2) : rest;
+  const [resource = '', name, subresource, ...behind] = isInNamespace ? rest.slice(2) : rest;
   const kind = findKind(group, version, resource);
+  // What stands behind `proxy` is the pod's own path.
+  const more = subresource === 'proxy' ? [] : behind;
   if (kind === undefined || more.length > 0 || kind.isNamespaced !== isInNamespace) {
     // All namespaces at once can be listed and watched.
     if (kind === undefined || more.length > 0 || isInNamespace || name !== undefined) return undefined;

@@ -1,4 +1,4 @@
-/** Scale, eviction, logs, tokens and bindings: what hangs below an object and is not its status. */
+/** Scale, eviction, logs, tokens, bindings and a pod's own HTTP: what hangs below an object and is not its status. */
 import { readBody, mediaType } from './body.ts';
 import type { RequestContext } from './context.ts';
 import type { DeleteOptions } from './deletion.ts';
@@ -8,6 +8,7 @@ import { ApiError, badRequest, methodNotAllowed, notFound, unknownPath } from '.
 import { named } from './handlers.ts';
 import { isObject } from './json.ts';
 import { applyPatch } from './patches.ts';
+import { proxyToPod } from './pod-proxy.ts';
 import type { Registry } from './registry.ts';
 import type { RequestTarget } from './request-target.ts';
 import { readScale, writeScale } from './scale.ts';
@@ -119,6 +120,10 @@ const HANDLERS: Readonly<Record<string, { methods: readonly string[]; handle: Ha
   scale: { methods: ['GET', 'PUT', 'PATCH'], handle: scale },
   'pods/eviction': { methods: ['POST'], handle: evict },
   'pods/log': { methods: ['GET'], handle: log },
+  'pods/proxy': {
+    methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
+    handle: ({ registry }, target, context) => proxyToPod(registry, target, context),
+  },
   'serviceaccounts/token': { methods: ['POST'], handle: token },
 };
 

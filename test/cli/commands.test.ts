@@ -68,7 +68,7 @@ const refusals: [what: string, args: string[], env: Record<string, string>, mess
     'a proxy URL that is none',
     ['status', '--proxy-url', 'nowhere'],
     {},
-    /--proxy-url .*: "nowhere" is not a URL/,
+    /--proxy-url: "nowhere" is not a URL/,
   ],
 ];
 for (const [what, args, env, message] of refusals) {
@@ -119,6 +119,28 @@ test('status, wake and call speak to a proxy; an absent one is named', async (t)
   const absent = await slimfaas(['status', '--proxy-url', 'http://127.0.0.1:1']);
   assert.equal(absent.code, 1);
   assert.match(absent.stderr, /no answer from http:\/\/127\.0\.0\.1:1\/status-functions; is the proxy there/);
+});
+
+test('check names every part that does not work, and why; exit 1', async (t) => {
+  const scaler = createServer((_, response) => response.writeHead(503).end('the watch is not in sync yet'));
+  scaler.listen(0, '127.0.0.1');
+  await once(scaler, 'listening');
+  t.after(() => scaler.close());
+  const scalerUrl = `http://127.0.0.1:${(scaler.address() as AddressInfo).port}`;
+  const gone = ['--proxy-url', 'http://127.0.0.1:9', '--webhook-url', 'https://127.0.0.1:9'];
+  const { code, stdout } = await slimfaas([
+    'check',
+    ...gone,
+    '--nats',
+    'nats://127.0.0.1:9',
+    '--scaler-url',
+    scalerUrl,
+  ]);
+  assert.equal(code, 1);
+  assert.match(stdout, /^proxy .*(ECONNREFUSED|bad port)/m);
+  assert.match(stdout, /^scaler .*503: the watch is not in sync yet/m);
+  assert.match(stdout, /^webhook .*ECONNREFUSED/m);
+  assert.match(stdout, /^nats .*no server answers/m);
 });
 
 test('the status table pads its columns to their widest cell', () => {

@@ -2,11 +2,15 @@
 import assert from 'node:assert/strict';
 import { before, describe, it, test, type TestContext } from 'node:test';
 import { stringify } from 'yaml';
+import { checkFlags } from '../../cli/people-flags.ts';
+import { readFlags } from '../../common/flags.ts';
 import type { V1Container, V1PodSpec } from '../../common/kube/client.ts';
 import { NAMESPACES_NOT_INJECTED } from '../../common/kube/no-sidecar.ts';
 import { kubectl, writeKubeconfig } from '../helpers/kubectl.ts';
+import { brokenRestrictedRules } from '../webhook/pod-rules.ts';
 import { call, startLocalApi } from '../helpers/local-api.ts';
 import { ofKind, renderChart, templateOf, type Manifest } from './manifests.ts';
+import { expand, serviceVariables } from './parts.ts';
 import { VALUE_SETS } from './value-sets.ts';
 
 /** What only an operator's custom resources give a cluster. */
@@ -173,6 +177,50 @@ describe('the chart, with the certificate of cert-manager', () => {
   it('the webhook has no rights then', () => {
     const roles = ofKind(chart.all, 'Role', 'ClusterRole');
     assert.ok(!roles.some(({ metadata }) => metadata.name === 'slimfaas-webhook'));
+  });
+});
+
+describe('the chart, with digests and addresses of IPv6', () => {
+  let chart: Rendered;
+  before(async () => {
+    chart = await render('digests, and addresses of IPv6');
+  });
+
+  it('image.digest: parts, sidecars and the check are of that very image; the tag says which it is', () => {
+    const image = `example/slimfaas:0.1.0-hardened@sha256:${'0a'.repeat(32)}`;
+    for (const part of PARTS) assert.equal(chart.container(part).image, image);
+    assert.equal(chart.variable('webhook', 'SLIMFAAS_SIDECAR_IMAGE'), image);
+    assert.equal((chart.one('Pod', 'slimfaas-check')['spec'] as V1PodSpec).containers[0]?.image, image);
+  });
+
+  it('nats.digest: the bundled server’s', () => {
+    assert.match(chart.container('nats').image ?? '', /^nats:[\d.]+-alpine@sha256:(1b){32}$/);
+  });
+
+  it('nats.listen and proxy.service.ipFamilyPolicy: where they count', () => {
+    const { args = [] } = chart.container('nats');
+    assert.equal(args[args.indexOf('--addr') + 1], '::');
+    assert.equal(chart.one('Service', 'slimfaas-proxy')['spec'].ipFamilyPolicy, 'PreferDualStack');
+  });
+});
+
+describe('helm test', () => {
+  it('asks every part at the address that the others use, as a pod that NATS lets in, without rights', async () => {
+    const chart = await render('defaults');
+    const { metadata, spec } = chart.one('Pod', 'slimfaas-check');
+    assert.equal(metadata.annotations?.['helm.sh/hook'], 'test');
+    assert.equal(metadata.labels?.['app.kubernetes.io/name'], 'slimfaas');
+    assert.equal(spec.automountServiceAccountToken, false);
+    const [container] = spec.containers as V1Container[];
+    const variables = Object.assign({}, ...ofKind(chart.all, 'Service').map(serviceVariables)) as Record<
+      string,
+      string
+    >;
+    const args = (container?.args ?? []).slice(1).map((arg) => expand(arg, variables));
+    assert.doesNotMatch(args.join(' '), /\$\(/, 'every $(VARIABLE) has a value');
+    readFlags(checkFlags, args, {});
+    const securityContext = { ...spec.securityContext, ...container?.securityContext };
+    assert.deepEqual(brokenRestrictedRules({ ...(container as V1Container), securityContext }), []);
   });
 });
 

@@ -43,6 +43,7 @@ test('helm installs into one namespace’s service, callers are answered from ze
   const notes = await helmIn(path, ['install', 'slimfaas', '--create-namespace'], values);
   assert.match(notes, /kubectl -n slimfaas rollout status deployment\/slimfaas-proxy/);
   await waitUntilUp(cluster);
+  assert.match(await helmIn(path, ['test', 'slimfaas']), /Phase: +Succeeded/);
 
   const fn = { name: 'basket', namespace: 'shop', annotations: { TimeoutSecondBeforeSetReplicasMin: 300 } };
   await cluster.apply(functionManifest(fn));

@@ -47,6 +47,11 @@ export const VALUE_SETS: Readonly<Record<string, object>> = {
     nats: { storage: { className: '1' } },
     webhook: { certManager: { issuer: 'internal-ca', kind: 'ClusterIssuer' } },
   },
+  'digests, and addresses of IPv6': {
+    image: { repository: 'example/slimfaas', tag: '0.1.0-hardened', digest: `sha256:${'0a'.repeat(32)}` },
+    nats: { digest: `sha256:${'1b'.repeat(32)}`, listen: '::' },
+    proxy: { service: { ipFamilyPolicy: 'PreferDualStack' } },
+  },
   'user ids of the namespace': { user: 'none' },
   'a user id of the operator': { user: 1_000_650_000 },
   'NATS of the operator': {
@@ -68,6 +73,16 @@ export const REFUSALS: readonly (readonly [values: object, message: RegExp])[] =
   [{ scaler: { flags: { 'job-storage': 'tape' } } }, /'\/scaler\/flags\/job-storage': .*'file', 'memory'/],
   [{ webhook: { certManager: { kind: 'Secret' } } }, /'\/webhook\/certManager\/kind': .*'ClusterIssuer'/],
   [{ image: { pullPolicy: 'Sometimes' } }, /'\/image\/pullPolicy': .*'IfNotPresent'/],
+  [{ image: { digest: 'abc' } }, /'\/image\/digest': 'abc' does not match pattern/],
+  [{ image: { tag: `@sha256:${'0'.repeat(64)}` } }, /'\/image\/tag': .* does not match pattern/],
+  [
+    { image: { repository: `r.example/a@sha256:${'0'.repeat(64)}` } },
+    /image\.repository: r\.example\/a@sha256:0+ has a digest; put it into image\.digest/,
+  ],
+  [
+    { nats: { image: `nats@sha256:${'0'.repeat(64)}`, digest: `sha256:${'0'.repeat(64)}` } },
+    /nats\.image: nats@sha256:0+ has a digest already; leave nats\.digest empty/,
+  ],
   [{ user: 0 }, /'\/user': minimum: got 0, want 1/],
   [{ user: null }, /missing property 'user'/],
   [{ nats: { storage: { size: null } } }, /'\/nats\/storage': missing property 'size'/],

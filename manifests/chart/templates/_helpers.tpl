@@ -5,8 +5,20 @@
 { app.kubernetes.io/name: slimfaas, app.kubernetes.io/component: {{ . }} }
 {{- end }}
 
+{{/* repository:tag, and @digest where there is one, which then is what counts: the tag says it to people. */}}
 {{- define "slimfaas.image" -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- $image := .Values.image -}}
+{{- if contains "@" $image.repository }}
+{{- fail (printf "image.repository: %s has a digest; put it into image.digest" $image.repository) }}
+{{- end -}}
+{{ $image.repository }}:{{ $image.tag | default .Chart.AppVersion }}{{ with $image.digest }}@{{ . }}{{ end }}
+{{- end }}
+
+{{- define "slimfaas.natsImage" -}}
+{{- if and .Values.nats.digest (contains "@" .Values.nats.image) }}
+{{- fail (printf "nats.image: %s has a digest already; leave nats.digest empty" .Values.nats.image) }}
+{{- end -}}
+{{ .Values.nats.image }}{{ with .Values.nats.digest }}@{{ . }}{{ end }}
 {{- end }}
 
 {{- define "slimfaas.nats" -}}

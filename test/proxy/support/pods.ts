@@ -15,6 +15,7 @@ export function podView(changes: Partial<PodView> = {}): PodView {
     name,
     uid: `uid of ${name}`,
     ip: '10.0.0.1',
+    addresses: [changes.ip ?? '10.0.0.1'].filter((ip) => ip !== ''),
     owner: { kind: 'Deployment', id: { namespace: 'default', name: 'fib' } },
     spec: specOf(),
     hasSidecar: true,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ActivityMessage } from '../../../common/messages.ts';
 import { Endpoints } from '../../../proxy/endpoints.ts';
-import type { PodView } from '../../../proxy/pod-view.ts';
+import { viewPod, type PodView } from '../../../proxy/pod-view.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { podView, specOf } from '../support/pods.ts';
 
@@ -163,3 +163,18 @@ test('addresses tell who is inside: every pod that has the address must be trust
 });
 
 const NOTHING = { waiting: 0, started: 0, finished: 0, failed: 0, windowMs: 1_000 };
+
+test('in a dual-stack cluster both addresses of a pod are inside, and neither when it is gone', () => {
+  const { endpoints } = setUp();
+  const view = viewPod({
+    metadata: { name: 'a', namespace: 'default' },
+    status: { phase: 'Running', podIP: '10.0.0.1', podIPs: [{ ip: '10.0.0.1' }, { ip: 'fd00::1' }] },
+  });
+  endpoints.setPod(view as PodView);
+  const inside = () => ['10.0.0.1', 'fd00::1', 'fd00::2'].filter((ip) => endpoints.isTrustedAddress(ip));
+  assert.deepEqual(inside(), ['10.0.0.1', 'fd00::1']);
+  endpoints.setPod({ ...(view as PodView), addresses: ['10.0.0.1', 'fd00::2'] });
+  assert.deepEqual(inside(), ['10.0.0.1', 'fd00::2']);
+  endpoints.deletePod('default', 'a');
+  assert.deepEqual(inside(), []);
+});

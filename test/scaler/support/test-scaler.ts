@@ -50,7 +50,8 @@ export async function startTestScaler(options: TestScalerOptions): Promise<TestS
   const registry = createRegistry('scaler', 'test');
   const kube = clientsOf(api);
   const scaler = await startScaler(config, { log, kube, nats: link, registry, ...(now ? { now } : {}) });
-  return { scaler, link, url: `http://127.0.0.1:${scaler.port}` };
+  const host = config.host.includes(':') ? `[${config.host}]` : config.host;
+  return { scaler, link, url: `http://${host}:${scaler.port}` };
 }
 
 /** Waits until it is connected, in sync and, unless told otherwise, leading. */

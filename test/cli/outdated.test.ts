@@ -1,0 +1,58 @@
+/** Which pods carry a sidecar that is not the webhook's of today. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { outdated, outdatedTable } from '../../cli/outdated.ts';
+import type { V1Pod } from '../../common/kube/client.ts';
+
+const NEW = 'slimfaas/slimfaas:0.2.0';
+const OLD = 'slimfaas/slimfaas:0.1.0';
+
+function pod(image: string, changes: Partial<V1Pod['metadata']> = {}, isNative = false): V1Pod {
+  const sidecar = { name: 'slimfaas-sidecar', image };
+  const app = { name: 'app', image: 'app' };
+  return {
+    metadata: {
+      name: 'fn-abc-1',
+      namespace: 'shop',
+      annotations: { 'slimfaas.dev/status': '{"version":"0.1.0","hash":"x"}' },
+      ...changes,
+    },
+    spec: isNative ? { initContainers: [sidecar], containers: [app] } : { containers: [app, sidecar] },
+  };
+}
+
+describe('a pod is outdated', () => {
+  it('when its sidecar is of another image, whichever kind of container it is', () => {
+    for (const isNative of [true, false])
+      assert.deepEqual(outdated(pod(OLD, {}, isNative), NEW), {
+        namespace: 'shop',
+        pod: 'fn-abc-1',
+        owner: { kind: 'Other', id: { namespace: 'shop', name: 'fn-abc-1' } },
+        version: '0.1.0',
+        image: OLD,
+      });
+  });
+
+  it('not when it has the image, has its own by annotation, is ending, or was not injected', () => {
+    const status = '{"version":"0.1.0"}';
+    assert.equal(outdated(pod(NEW), NEW), undefined);
+    const own = { 'slimfaas.dev/status': status, 'slimfaas.dev/sidecar-image': OLD };
+    assert.equal(outdated(pod(OLD, { annotations: own }), NEW), undefined);
+    assert.equal(outdated(pod(OLD, { deletionTimestamp: new Date() }), NEW), undefined);
+    assert.equal(outdated(pod(OLD, { annotations: {} }), NEW), undefined);
+  });
+
+  it('also when its status annotation is no JSON: somebody else wrote it', () => {
+    assert.equal(outdated(pod(OLD, { annotations: { 'slimfaas.dev/status': 'yes' } }), NEW)?.version, '?');
+  });
+});
+
+it('the table names workloads, versions and images, and says so when there is nothing', () => {
+  const owner = { kind: 'Deployment', id: { namespace: 'shop', name: 'fn' } } as const;
+  const one = { namespace: 'shop', pod: 'fn-abc-1', owner, version: '0.1.0', image: OLD };
+  assert.match(
+    outdatedTable([one], NEW),
+    /shop +fn-abc-1 +deployment\/fn +0\.1\.0 +slimfaas\/slimfaas:0\.1\.0/,
+  );
+  assert.equal(outdatedTable([], NEW), `every sidecar is ${NEW}`);
+});
