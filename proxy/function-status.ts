@@ -2,6 +2,7 @@
 import type { AnnotationFault } from '../common/function-spec.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { FunctionEntry } from './function-entry.ts';
+import type { FunctionView } from './function-view.ts';
 
 export interface FunctionStatus {
   readonly Name: string;
@@ -36,8 +37,22 @@ export function functionStatus({ view, pods, everywhere }: FunctionEntry): Funct
     Running: everywhere.running,
     Pods: firstOf(pods.all, MAX_PODS).map(podStatus),
     ...(pods.size > MAX_PODS && { PodsLeftOut: pods.size - MAX_PODS }),
-    Faults: view.faults,
+    Faults: pods.ready.length > 0 ? view.faults : [...view.faults, ...causesOf(view, pods.all)],
   };
+}
+
+/** Why nobody is served, where no pod is ready: at most one cause, as they mostly fail alike. */
+function causesOf(view: FunctionView, pods: Iterable<Endpoint>): AnnotationFault[] {
+  const causes = [...pods].filter(isFailingPod).map((pod) => pod.view.trouble);
+  const cause = view.blocked === undefined ? causes[0] : `no pod can be created: ${view.blocked}`;
+  if (cause === undefined || view.replicas === 0) return [];
+  const problem = cause.slice(0, MAX_TROUBLE);
+  return [{ annotation: 'pods', value: '', problem, inForce: 'callers wait until it is mended' }];
+}
+
+/** A pod that fails is not one that starts: its callers would wait for nothing. */
+function isFailingPod({ state, view }: Endpoint): boolean {
+  return state.kind === 'starting' && view.isFailing;
 }
 
 function firstOf<T>(items: Iterable<T>, most: number): T[] {
@@ -52,7 +67,7 @@ function firstOf<T>(items: Iterable<T>, most: number): T[] {
 function podStatus(pod: Endpoint): FunctionStatus['Pods'][number] {
   // Ready by its sidecar's word, a pod is well: Kubernetes' own probe is only seconds behind.
   const Trouble = pod.suspicion ?? (pod.state.kind === 'ready' ? undefined : pod.view.trouble);
-  const status = { Name: pod.view.name, State: pod.state.kind };
+  const status = { Name: pod.view.name, State: isFailingPod(pod) ? 'failing' : pod.state.kind };
   return Trouble === undefined ? status : { ...status, Trouble: Trouble.slice(0, MAX_TROUBLE) };
 }
 

@@ -45,8 +45,9 @@ export function viewWorkload(
   };
 }
 
-/** Undefined while none of them is there. */
-export function viewBarePods(owner: PodOwner, pods: readonly PodView[]): FunctionView | undefined {
+/** Undefined while none of them is there. One that has ended, as a Job's pod does, is nobody's function any more. */
+export function viewBarePods(owner: PodOwner, all: readonly PodView[]): FunctionView | undefined {
+  const pods = all.filter((pod) => !pod.isEnded);
   const spec = pods.find((pod) => pod.spec)?.spec;
   if (!spec) return undefined;
   const unknown = { noSidecar: undefined, blocked: undefined };

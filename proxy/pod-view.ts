@@ -30,8 +30,10 @@ export interface PodView {
   readonly isEnded: boolean;
   /** Its address is the node's, so calls from it prove nothing. */
   readonly isHostNetwork: boolean;
-  /** Why it does not come up, as far as Kubernetes says. */
+  /** Why it does not come up, or what it is at, as far as Kubernetes says. */
   readonly trouble: string | undefined;
+  /** What it says is a failure: it will not come up by waiting alone. */
+  readonly isFailing: boolean;
 }
 
 /** Undefined for a pod without a name or owner. */
@@ -42,6 +44,7 @@ export function viewPod(pod: V1Pod): PodView | undefined {
   if (!owner) return undefined;
   const annotations = meta.annotations ?? {};
   const parsed = parseAnnotations(annotations);
+  const trouble = podTrouble(pod);
   const hasSidecar = annotations[INJECT_STATUS_ANNOTATION] !== undefined;
   return {
     namespace: meta.namespace,
@@ -57,7 +60,8 @@ export function viewPod(pod: V1Pod): PodView | undefined {
     isTerminating: meta.deletionTimestamp !== undefined,
     isEnded: status?.phase === 'Succeeded' || status?.phase === 'Failed',
     isHostNetwork: spec?.hostNetwork === true,
-    trouble: podTrouble(pod),
+    trouble: trouble?.text,
+    isFailing: trouble?.isFailing ?? false,
   };
 }
 

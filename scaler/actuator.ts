@@ -3,6 +3,7 @@
  * any replica. A patch that fails is not repeated here: the next tick, or the next wake, decides anew.
  */
 import { describeError } from '../common/errors.ts';
+import type { Trouble } from '../common/kube/pod-trouble.ts';
 import type { Log } from '../common/log.ts';
 import type { Decision } from './decide/types.ts';
 import type { ScaleOutcome } from './kube.ts';
@@ -27,6 +28,7 @@ export interface ActuatorOptions {
     isWake: boolean,
   ) => void;
   readonly onWoken: (key: string) => void;
+  readonly onNudge: (workload: Workload, state: FunctionState, trouble: Trouble) => void;
 }
 
 export class Actuator {
@@ -39,7 +41,10 @@ export class Actuator {
   act(workload: Workload, state: FunctionState, decision: Decision, nowMs: number): void {
     if (state.patching) return;
     const { isLeader } = this.#options.effects;
-    if (isLeader()) return void this.#patch(workload, state, decision, isLeader);
+    if (isLeader()) {
+      if (decision.kind === 'nudge') this.#options.onNudge(workload, state, decision.trouble);
+      return void this.#patch(workload, state, decision, isLeader);
+    }
     if (decision.kind !== 'wake' || !decision.isUrgent) return;
     state.wakeDueSinceMs ??= nowMs;
     if (nowMs - state.wakeDueSinceMs < ASSIST_AFTER_MS) return;

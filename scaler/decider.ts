@@ -20,7 +20,7 @@ export interface DeciderOptions {
   readonly seen: Seen;
   readonly effects: Pick<ReconcileEffects, 'onDecision'>;
   readonly advisor: () => LoadAdvisor;
-  readonly faults: Pick<FaultTeller, 'tell' | 'tellOf'>;
+  readonly faults: Pick<FaultTeller, 'tell' | 'tellOf' | 'hasTold'>;
   readonly act: Actuator['act'];
   readonly onFailed: OnFailedObject;
   readonly now: () => number;
@@ -107,6 +107,8 @@ export class Decider {
     const decision = decide(facts);
     const untilMs = steadyUntil(facts, decision, this.#seen.isLinked(workload.key));
     state.steady = { fromMs: nowMs, untilMs, epoch: this.#seen.epoch };
+    if ((workload.replicas > 0 && facts.readyPods === 0) || this.#options.faults.hasTold(workload.key))
+      this.#options.faults.tellOf(workload);
     if (state.log(decision, facts)) this.#options.effects.onDecision(workload, decision);
     if (decision.wanted === workload.replicas) state.wakeDueSinceMs = undefined;
     else this.#options.act(workload, state, decision, nowMs);

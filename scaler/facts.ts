@@ -6,8 +6,10 @@
 import type { FunctionId } from '../common/subjects.ts';
 import type { FunctionInfo } from '../common/function-spec.ts';
 import type { DependencyGraph } from './decide/dependencies.ts';
+import { isFailing, type Trouble } from '../common/kube/pod-trouble.ts';
 import { isUrgent, type Demand, type Facts } from './decide/types.ts';
-import type { Trouble, Workload } from './kube-objects.ts';
+import type { Workload } from './kube-objects.ts';
+import type { Nudges } from './nudges.ts';
 import type { FunctionState } from './state.ts';
 import type { World } from './world.ts';
 
@@ -29,6 +31,7 @@ export interface Surroundings {
   /** undefined: NATS is not connected. */
   readonly natsSinceMs: number | undefined;
   readonly isSynced: boolean;
+  readonly nudges: Pick<Nudges, 'isDue'>;
   /** Jobs queued or due; 0 when it has none. */
   readonly jobsOf: (key: string) => number;
 }
@@ -55,6 +58,10 @@ export class FactFinder {
       replicas: workload.replicas,
       readyPods: readyPods(workload, this.#around),
       isColdStart: state.coldStartSinceMs !== undefined,
+      createdPods: workload.createdReplicas,
+      isObserved: workload.isObserved,
+      dueNudge: this.#dueNudge(workload),
+      nudgedAtMs: state.nudgedAtMs,
       troubles,
       autoscalerMin: this.#around.world.autoscalerOf(workload)?.minReplicas,
       demand: this.demandOf(workload.key),
@@ -67,7 +74,7 @@ export class FactFinder {
         this.#around.natsSinceMs ?? nowMs,
         state.lastSetByOthersMs,
         schedule?.lastWakeUpMs ?? 0,
-        this.#coldStartClock(state, troubles.length > 0),
+        this.#coldStartClock(state, troubles.some(isFailing)),
         state.triggeredAtMs,
       ),
       idleTimeoutSeconds: schedule?.idleTimeoutSeconds ?? fn.spec.idleTimeoutSeconds,
@@ -78,6 +85,12 @@ export class FactFinder {
       load: state.advice?.atReplicas === workload.replicas ? state.advice : undefined,
       triggers: workload.replicas > 0 ? state.triggers : {},
     };
+  }
+
+  #dueNudge(workload: Workload): Trouble | undefined {
+    const { world, nudges } = this.#around;
+    const trouble = workload.replicas > 0 ? world.creationTroubleOf(workload) : undefined;
+    return trouble && nudges.isDue(workload, trouble, this.#nowMs) ? trouble : undefined;
   }
 
   /** Who wants the function up now, itself or through those that depend on it. */

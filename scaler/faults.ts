@@ -8,8 +8,10 @@ import type { World } from './world.ts';
 
 export interface Fault {
   /** Of the Kubernetes Event that tells it. */
-  readonly reason: 'InvalidAnnotation' | 'TriggerWithoutData' | 'NotDecided';
+  readonly reason: 'InvalidAnnotation' | 'TriggerWithoutData' | 'NotDecided' | 'ColdStartFailing';
   readonly message: string;
+  /** What makes it another fault, where the message alone does not: the kubelet writes a time into it. */
+  readonly key?: string;
 }
 
 export type MoreFaults = (workload: Workload, fn: FunctionInfo) => readonly Fault[];
@@ -48,10 +50,15 @@ export class FaultTeller {
   #tell(workload: Workload, before = ''): void {
     if (!workload.fn) return;
     const faults = this.of(workload, workload.fn);
-    const text = faults.map(({ message }) => message).join('\n');
+    const text = faults.map(({ message, key }) => key ?? message).join('\n');
     if (text === '') this.#told.delete(workload.key);
     else this.#told.set(workload.key, text);
     if (before !== text) this.#onFaults(workload, faults);
+  }
+
+  /** Something was wrong with it when it was last looked at. */
+  hasTold(key: string): boolean {
+    return this.#told.has(key);
   }
 
   /** For a new leader: the former one's Events may have been its last. */

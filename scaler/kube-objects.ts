@@ -4,18 +4,12 @@
  */
 import type { V1Deployment, V1Pod, V1StatefulSet } from '../common/kube/client.ts';
 import { firstContainerPort, functionOfWorkload } from '../common/kube/function-info.ts';
+import { troubleOfPod, type Trouble } from '../common/kube/pod-trouble.ts';
 import { ownerOfPod } from '../common/kube/ownership.ts';
 import type { FunctionInfo, WorkloadKind } from '../common/function-spec.ts';
 import { INJECT_STATUS_ANNOTATION } from '../common/names.ts';
 import { functionKey, type FunctionId } from '../common/subjects.ts';
 import { scrapeHint, type ScrapeHint } from './scrape-targets.ts';
-
-/** Why pods do not come up, as the API shows it. */
-export interface Trouble {
-  /** `refused`: an admission (Pod Security, a webhook) lets no pod be made. */
-  readonly kind: 'unschedulable' | 'quota' | 'refused' | 'image-pull' | 'crash-loop' | 'container-config';
-  readonly message: string;
-}
 
 export interface Workload {
   readonly key: string;
@@ -29,6 +23,8 @@ export interface Workload {
   readonly readyReplicas: number;
   /** Pods that exist, ready or not, as its controller counts them. */
   readonly createdReplicas: number;
+  /** Its controller has seen the latest change of it, and is not in the middle of another. */
+  readonly isObserved: boolean;
   /** Undefined for a workload that has not opted in; it may still be a dependency. */
   readonly fn: FunctionInfo | undefined;
   /** Identity, annotations and port, from which `fn` was read. */
@@ -45,6 +41,7 @@ export interface Pod {
   readonly isReady: boolean;
   readonly isEnding: boolean;
   readonly hasSidecar: boolean;
+  /** Why it does not come up, or what it is at; see {@link isFailing}. */
   readonly trouble: Trouble | undefined;
   /** It asks to be scraped. */
   readonly scrape: ScrapeHint | undefined;
@@ -78,6 +75,7 @@ export function workloadOf(
     replicas: object.spec?.replicas ?? 1,
     readyReplicas: object.status?.readyReplicas ?? 0,
     createdReplicas: object.status?.replicas ?? 0,
+    isObserved: isObserved(object),
     fn: previous?.written === written ? previous.fn : functionOfWorkload(kind, object),
     written,
     trouble: troubleOfWorkload(object),
@@ -119,37 +117,8 @@ export function creationTrouble(message: string): Trouble {
   return { kind: /exceeded quota/.test(message) ? 'quota' : 'refused', message };
 }
 
-const WAITING_REASONS: Readonly<Record<string, Trouble['kind']>> = {
-  ErrImagePull: 'image-pull',
-  ImagePullBackOff: 'image-pull',
-  InvalidImageName: 'image-pull',
-  ErrImageNeverPull: 'image-pull',
-  ImageInspectError: 'image-pull',
-  RegistryUnavailable: 'image-pull',
-  SignatureValidationFailed: 'image-pull',
-  CrashLoopBackOff: 'crash-loop',
-  CreateContainerConfigError: 'container-config',
-  CreateContainerError: 'container-config',
-  RunContainerError: 'container-config',
-};
-
-function troubleOfPod(pod: V1Pod): Trouble | undefined {
-  const unscheduled = pod.status?.conditions?.find(
-    (c) => c.type === 'PodScheduled' && c.status === 'False' && c.reason === 'Unschedulable',
-  );
-  if (unscheduled) return { kind: 'unschedulable', message: unscheduled.message ?? 'no node fits' };
-  const statuses = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
-  for (const status of statuses) {
-    const waiting = status.state?.waiting;
-    const kind = waiting?.reason === undefined ? undefined : WAITING_REASONS[waiting.reason];
-    if (kind) return { kind, message: `${status.name}: ${waiting?.message ?? waiting?.reason}` };
-    const crash = status.ready ? undefined : (status.state?.terminated ?? status.lastState?.terminated);
-    // Between two crashes it runs for a moment: it is cured when it is ready, not when it is started again.
-    if (crash && crash.exitCode !== 0 && status.restartCount > 0)
-      return {
-        kind: 'crash-loop',
-        message: `${status.name}: exited with ${crash.exitCode}, ${crash.reason}`,
-      };
-  }
-  return undefined;
+/** A paused Deployment's rollout is in somebody's hands. */
+function isObserved({ metadata, spec, status }: V1Deployment | V1StatefulSet): boolean {
+  const isPaused = spec !== undefined && 'paused' in spec && spec.paused === true;
+  return !isPaused && (status?.observedGeneration ?? 0) >= (metadata?.generation ?? 0);
 }

@@ -21,6 +21,7 @@ import { podOf, workloadOf, ownerKeyOf, type Workload } from './kube-objects.ts'
 import type { V1Deployment, V1Pod, V1StatefulSet } from '../common/kube/client.ts';
 import type { OnFailedObject } from '../common/kube/watched.ts';
 import { FaultTeller, type Fault } from './faults.ts';
+import { moreFaults } from './more-faults.ts';
 import type { LoadAdvisor } from './load-advisor.ts';
 import type { FunctionState } from './state.ts';
 import { Sharer } from './share-out.ts';
@@ -55,11 +56,8 @@ export class Reconciler {
     const { effects, now, log, advisor } = options;
     this.#seen = new Seen(options.jobsOf);
     this.world = this.#seen.world;
-    this.#faults = new FaultTeller(this.world, effects.onFaults, (workload, fn) => [
-      ...this.#seen.dependencies.faultsOf(workload, fn),
-      ...advisor().faultsOf(fn),
-      ...this.#failureOf(workload),
-    ]);
+    const more = moreFaults(this.#seen, advisor, now);
+    this.#faults = new FaultTeller(this.world, effects.onFaults, more);
     this.#sharer = new Sharer(this.world, effects.isLeader);
     const actuator = new Actuator({
       effects,
@@ -68,6 +66,10 @@ export class Reconciler {
       onScaled: (...args) => this.#noteScaled(...args),
       // More may have come to wait meanwhile than it was sized for.
       onWoken: (key) => this.#decideNow(key, this.#decider.finder()),
+      onNudge: (workload, state, trouble) => {
+        state.nudgedAtMs = now();
+        this.#seen.nudges.noteNudge(workload, trouble, state.nudgedAtMs);
+      },
     });
     this.#decider = new Decider({
       seen: this.#seen,
@@ -108,7 +110,9 @@ export class Reconciler {
 
   onCreationFailure({ namespace, name, uid, message }: CreationFailure): void {
     const workload = this.world.noteCreationFailure(functionKey({ namespace, name }), uid, message);
-    if (workload?.fn) this.#onChange(workload.key);
+    if (!workload?.fn) return;
+    this.#seen.noteCreation(workload, this.#state(workload.key), this.#options.now());
+    this.#onChange(workload.key);
   }
 
   onPod(object: V1Pod): void {
@@ -235,14 +239,6 @@ export class Reconciler {
     return this.#faults.of(workload, fn);
   }
 
-  #failureOf({ key, replicas }: Workload): Fault[] {
-    const failure = this.#seen.states.get(key)?.failure;
-    if (failure === undefined) return [];
-    return [
-      { reason: 'NotDecided', message: `cannot be decided (${failure}); left at ${replicas} replicas` },
-    ];
-  }
-
   #decideNow(key: string, finder: FactFinder): void {
     if (this.#hasSynced) this.#decider.decideNow(key, finder);
   }
@@ -267,6 +263,7 @@ export class Reconciler {
 
   #noteOthers(after: Workload, before: Workload | undefined): void {
     const state = this.#state(after.key);
+    this.#seen.noteCreation(after, state, this.#options.now());
     if (before?.fn?.spec !== after.fn?.spec) state.setByOthers = undefined;
     if (!before || before.uid !== after.uid || before.replicas === after.replicas) return;
     if (!this.#options.effects.isLeader() || this.world.autoscalerOf(after)) return;

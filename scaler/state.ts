@@ -5,8 +5,10 @@
 import type { FunctionSpec } from '../common/function-spec.ts';
 import type { ReadyMessage } from '../common/messages.ts';
 import { compareSpoken, type Spoken } from '../common/spoken.ts';
+import type { Trouble } from '../common/kube/pod-trouble.ts';
 import { FunctionActivity } from './activity.ts';
 import type { Decision, Facts, LoadAdvice, TriggerUse } from './decide/types.ts';
+import type { Fault } from './faults.ts';
 import type { Pod } from './kube-objects.ts';
 import { createScheduleClock, type ScheduleState } from './schedule.ts';
 import type { Ledger } from './shares.ts';
@@ -65,6 +67,11 @@ export class FunctionState {
   advice: (LoadAdvice & { readonly atReplicas: number }) | undefined;
   /** What is decided stands until then, if nothing is heard of it and nothing concerns all; see `steady.ts`. */
   steady: { readonly fromMs: number; readonly untilMs: number; readonly epoch: number } | undefined;
+  /** Why none of its pods could be created, until one was. */
+  creationTrouble: Trouble | undefined;
+  coldStartFault: Fault | undefined;
+  /** When its controller was last asked for another try. */
+  nudgedAtMs: number | undefined;
   /** Why nothing could be decided at the last look: a defect of ours that this function's facts bring out. */
   failure: string | undefined;
   ledger: Ledger = new Map();

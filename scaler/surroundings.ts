@@ -7,6 +7,8 @@ import { DependencyIndex } from './dependency-index.ts';
 import type { DependencyGraph } from './decide/dependencies.ts';
 import type { Surroundings } from './facts.ts';
 import { FunctionState } from './state.ts';
+import type { Workload } from './kube-objects.ts';
+import { Nudges } from './nudges.ts';
 import { World } from './world.ts';
 
 export class Seen implements Surroundings {
@@ -15,6 +17,7 @@ export class Seen implements Surroundings {
   readonly lastUse = new LastUse();
   readonly dependencies = new DependencyIndex(this.world);
   readonly jobsOf: (key: string) => number;
+  readonly nudges = new Nudges();
   #natsSinceMs: number | undefined;
   #isSynced = false;
   #epoch = 0;
@@ -64,6 +67,17 @@ export class Seen implements Surroundings {
     const workload = this.world.workload(key);
     if (workload) for (const pod of this.world.podsOf(workload).values()) state.seePod(pod, nowMs);
     return state;
+  }
+
+  /** A pod could not be created; or one was, and what kept it from being so is gone for others too. */
+  noteCreation(workload: Workload, state: FunctionState, nowMs: number): void {
+    const trouble = this.world.creationTroubleOf(workload);
+    const former = state.creationTrouble;
+    if (trouble) state.creationTrouble = trouble;
+    else if (former && workload.createdReplicas > 0) {
+      state.creationTrouble = undefined;
+      this.nudges.onCreated(workload, former, nowMs);
+    }
   }
 
   isLinked(key: string): boolean {

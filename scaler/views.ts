@@ -4,6 +4,7 @@
 import { functionKey, type FunctionId } from '../common/subjects.ts';
 import type { FunctionInfo } from '../common/function-spec.ts';
 import { readyPods, troublesOf } from './facts.ts';
+import type { Fault } from './faults.ts';
 import type { Workload } from './kube-objects.ts';
 import type { JobDepth } from './jobs/depth.ts';
 import type { FunctionSample, JobCounts } from './metrics.ts';
@@ -61,7 +62,7 @@ export function* samplesOf(
       workload,
       desired,
       ready: readyPods(workload, around),
-      faults: reconciler.faultsOf(workload, workload.fn).length,
+      faults: reconciler.faultsOf(workload, workload.fn).filter(isOfAnnotation).length,
       direction: desired > workload.replicas ? 'up' : desired < workload.replicas ? 'down' : 'hold',
       reason: decision === undefined ? 'none' : decision.kind === 'hold' ? decision.because : decision.kind,
       jobs: jobCounts(depthOf(workload.key), running),
@@ -96,4 +97,8 @@ function summary(reconciler: Reconciler, workload: Workload, fn: FunctionInfo): 
     troubles: troublesOf(workload, reconciler.world),
     faults: reconciler.faultsOf(workload, fn).length,
   };
+}
+
+function isOfAnnotation({ reason }: Fault): boolean {
+  return reason === 'InvalidAnnotation';
 }

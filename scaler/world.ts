@@ -4,7 +4,8 @@
  * and copies no list.
  */
 import type { WorkloadKind } from '../common/function-spec.ts';
-import { creationTrouble, ownerKeyOf, type Pod, type Trouble, type Workload } from './kube-objects.ts';
+import type { Trouble } from '../common/kube/pod-trouble.ts';
+import { creationTrouble, ownerKeyOf, type Pod, type Workload } from './kube-objects.ts';
 
 /** The HorizontalPodAutoscaler that looks after a workload. */
 export interface Autoscaler {
@@ -77,7 +78,7 @@ export class World {
     const known = this.#workloads.get(workload.ownerKey);
     // The watch may have been faster: with a deletion, or with newer annotations.
     if (known?.uid !== workload.uid || isOlder(resourceVersion, known.resourceVersion)) return;
-    this.setWorkload({ ...known, replicas, resourceVersion });
+    this.setWorkload({ ...known, replicas, resourceVersion, isObserved: false });
   }
 
   /** @returns the workload if it still lacks pods; else the failure is history */

@@ -7,14 +7,15 @@
  * Want of room is the cluster's and holds for the next pod too. What ails a pod itself does so only while none is
  * ready: one that crashes among fifty healthy ones, or a bad rollout beside the old pods, must not starve callers.
  */
-import type { Trouble } from '../kube-objects.ts';
+import { isFailing, type Trouble } from '../../common/kube/pod-trouble.ts';
 import type { Decision, Facts } from './types.ts';
 
 const OF_THE_CLUSTER: ReadonlySet<Trouble['kind']> = new Set(['unschedulable', 'quota', 'refused']);
 
 export function blockGrowth(facts: Facts, decision: Decision): Decision {
   if (facts.replicas === 0 || decision.wanted <= facts.replicas) return decision;
-  const trouble = facts.troubles.find(({ kind }) => OF_THE_CLUSTER.has(kind) || facts.readyPods === 0);
+  const failing = facts.troubles.filter(isFailing);
+  const trouble = failing.find(({ kind }) => OF_THE_CLUSTER.has(kind) || facts.readyPods === 0);
   if (trouble === undefined) return decision;
   const reason = `wants ${decision.wanted}, but ${trouble.kind}: ${trouble.message}`;
   return { kind: 'blocked', trouble, wanted: facts.replicas, reason };

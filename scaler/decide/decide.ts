@@ -5,12 +5,14 @@ import { blockGrowth } from './blocked.ts';
 import { awakeRule, idleRule } from './idle.ts';
 import { loadRule } from './load.ts';
 import { minimumRule } from './minimum.ts';
+import { nudgeRule } from './nudge.ts';
 import { autoscalerRule, pausedRule } from './others.ts';
 import type { Decision, Facts, Rule } from './types.ts';
 import { wakeRule } from './wake.ts';
 
 const RULES: readonly Rule[] = [
   pausedRule,
+  nudgeRule,
   wakeRule,
   // Before load: what is idle needs no trigger's consent to sleep ("nor the way to zero when nothing is active").
   idleRule,

@@ -3,7 +3,7 @@
  * nobody and reads no clock, so that each is a table of facts and expected decisions.
  */
 import type { FunctionSpec } from '../../common/function-spec.ts';
-import type { Trouble } from '../kube-objects.ts';
+import type { Trouble } from '../../common/kube/pod-trouble.ts';
 
 /** Who wants the function up. `isCall`: somebody asks now; false: something merely expects it to be there. */
 export type Demand =
@@ -29,7 +29,15 @@ export interface Facts {
   readonly readyPods: number;
   /** Woken by us, and no pod has been ready since. */
   readonly isColdStart: boolean;
-  /** Why pods do not come up; empty when all is well. */
+  /** Pods that exist, ready or not, as the workload's controller counts them. */
+  readonly createdPods: number;
+  /** The workload's controller has seen its latest change, and no rollout is paused. */
+  readonly isObserved: boolean;
+  /** Why no pod can be created, when it is time to ask for another try; see nudges.ts. */
+  readonly dueNudge: Trouble | undefined;
+  /** When that was last asked for. */
+  readonly nudgedAtMs: number | undefined;
+  /** Why pods do not come up, or what they are at; empty when all is well. */
   readonly troubles: readonly Trouble[];
   /** minReplicas of a HorizontalPodAutoscaler on the workload. */
   readonly autoscalerMin: number | undefined;
@@ -80,6 +88,7 @@ export type HoldReason =
   | 'autoscaler'
   | 'set-by-others'
   | 'dependents'
+  | 'nudged'
   | 'missing-data';
 
 /** `wanted` equals `replicas` for every kind that changes nothing. */
@@ -87,7 +96,7 @@ export type Decision = { readonly wanted: number; readonly reason: string } & (
   | { readonly kind: 'wake'; readonly isUrgent: boolean }
   | { readonly kind: 'raise' | 'scale-up' | 'scale-down' | 'sleep' | 'cap' }
   | { readonly kind: 'await-dependencies'; readonly waitingFor: readonly string[] }
-  | { readonly kind: 'blocked'; readonly trouble: Trouble }
+  | { readonly kind: 'blocked' | 'nudge'; readonly trouble: Trouble }
   | { readonly kind: 'hold'; readonly because: HoldReason }
 );
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { FunctionStatus } from '../../proxy/function-status.ts';
 import { waitFor } from '../helpers/wait.ts';
 import { callUrl, rawCall, startCall } from './support/calls.ts';
 import { startTestProxy } from './support/test-proxy.ts';
@@ -123,6 +124,41 @@ test('status routes list functions by SlimFaas’s names, with namespace, waitin
   assert.deepEqual(
     one.map((fn) => fn.Name),
     ['a'],
+  );
+});
+
+test('a pod that fails is no pod that starts, and the function says what nobody is served for', async () => {
+  await using t = await startTestProxy();
+  t.addFunction('bad', {}, { replicas: 1 });
+  await t.addPod('bad', {
+    name: 'bad-1',
+    isReady: false,
+    status: {
+      containerStatuses: [
+        {
+          name: 'app',
+          ready: false,
+          restartCount: 0,
+          image: 'shop:1',
+          state: { waiting: { reason: 'ErrImagePull', message: 'no such tag' } },
+        },
+      ],
+    },
+  });
+  const read = async () =>
+    (JSON.parse((await callUrl(`${t.url}/status-function/bad`)).text) as FunctionStatus[])[0];
+  const status = await waitFor(
+    async () => {
+      const now = await read();
+      return now?.Pods[0]?.State === 'failing' ? now : undefined;
+    },
+    { what: 'it shows as failing' },
+  );
+  const text = 'pod bad-1, container app: image pull failed (ErrImagePull): no such tag';
+  assert.equal(status.Pods[0]?.Trouble, text);
+  assert.deepEqual(
+    status.Faults.map(({ annotation, problem }) => [annotation, problem]),
+    [['pods', text]],
   );
 });
 

@@ -25,6 +25,7 @@ export function podView(changes: Partial<PodView> = {}): PodView {
     isEnded: false,
     isHostNetwork: false,
     trouble: undefined,
+    isFailing: false,
     ...changes,
   };
 }

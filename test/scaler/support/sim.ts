@@ -27,6 +27,10 @@ interface Deployment {
   readonly uid: string;
   readonly annotations: Readonly<Record<string, string>>;
   replicas: number;
+  /** As its controller writes it; undefined: nothing is said. */
+  status?: V1Deployment['status'];
+  /** Of the object; without it no controller is waited for. */
+  generation?: number;
 }
 
 /** Lets the promises of a patch run. */
@@ -46,6 +50,7 @@ export class Sim {
   readonly reconciler: Reconciler;
   /** What the API server does with a patch; default: does it. */
   onScale: ((request: ScaleRequest) => Promise<ScaleOutcome>) | undefined;
+  onFaults: ((name: string, faults: readonly string[]) => void) | undefined;
   /** Instead of {@link jobs}. */
   jobsOf: ((key: string) => number) | undefined;
   readonly #deployments = new Map<string, Deployment>();
@@ -68,11 +73,11 @@ export class Sim {
         publishShares: (_id, message) => void this.shares.push(message),
         onDecision: () => {},
         onScaled: (workload, decision) => this.#note(workload.id, workload.replicas, decision),
-        onFaults: (workload, faults) =>
-          void this.faults.set(
-            workload.id.name,
-            faults.map(({ message }) => message),
-          ),
+        onFaults: (workload, faults) => {
+          const messages = faults.map(({ message }) => message);
+          this.faults.set(workload.id.name, messages);
+          this.onFaults?.(workload.id.name, messages);
+        },
       },
     });
     const advisor = createLoadAdvisor({
@@ -97,6 +102,12 @@ export class Sim {
   deploy(name: string, replicas = 0, annotations: Readonly<Record<string, string>> | undefined = {}): void {
     const uid = this.#deployments.get(name)?.uid ?? `uid-${name}`;
     this.#deployments.set(name, { uid, annotations, replicas });
+    this.#tell(name);
+  }
+
+  /** What its controller says. */
+  tellStatus(name: string, status: V1Deployment['status'], generation?: number): void {
+    Object.assign(this.#deployment(name), { status, generation });
     this.#tell(name);
   }
 
@@ -209,9 +220,16 @@ export class Sim {
   }
 
   #tell(name: string): void {
-    const { uid, annotations, replicas } = this.#deployment(name);
+    const { uid, annotations, replicas, status, generation } = this.#deployment(name);
     const object: V1Deployment = {
-      metadata: { name, namespace: 'default', uid, resourceVersion: String(++this.#version) },
+      metadata: {
+        name,
+        namespace: 'default',
+        uid,
+        resourceVersion: String(++this.#version),
+        ...(generation !== undefined && { generation }),
+      },
+      ...(status && { status: { ...status } }),
       spec: { replicas, selector: {}, template: { metadata: { annotations: { ...annotations } } } },
     };
     this.reconciler.onWorkload('Deployment', object);
