@@ -9,6 +9,7 @@ export type ColdStart = Readonly<Record<string, number>>;
 const ORDER = [
   'created',
   'scheduled',
+  'address',
   'app process',
   'app listening',
   'app running',

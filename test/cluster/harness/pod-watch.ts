@@ -2,7 +2,7 @@
 import { request } from 'node:http';
 import type { KubeObject } from './clients.ts';
 
-export type Moment = 'created' | 'scheduled' | 'app running' | 'sidecar running' | 'ready';
+export type Moment = 'created' | 'scheduled' | 'address' | 'app running' | 'sidecar running' | 'ready';
 
 export interface PodWatch {
   /** When each was first seen; @returns what has been seen since the last call, and begins anew */
@@ -55,6 +55,7 @@ function momentsOf({ status = {} }: KubeObject): Moment[] {
     (containers as ContainerStatus[]).some((one) => one.name === name && one.state.running !== undefined);
   const moments: Moment[] = ['created'];
   if (isTrue('PodScheduled')) moments.push('scheduled');
+  if (status.podIP !== undefined) moments.push('address');
   if (isRunning('app')) moments.push('app running');
   if (isRunning('slimfaas-sidecar')) moments.push('sidecar running');
   if (isTrue('Ready')) moments.push('ready');
