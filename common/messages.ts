@@ -45,6 +45,8 @@ export interface ReadyMessage extends Spoken {
   readonly ip: string;
   readonly port: number;
   readonly state: 'ready' | 'draining';
+  /** That it comes from this pod (places/ready-proof.ts); absent from sidecars without a token. */
+  readonly proof?: string;
 }
 
 /** scaler → sidecars, proxies: how NumberParallelRequest is split. */
@@ -92,7 +94,8 @@ export function decodeReady(data: Uint8Array): ReadyMessage {
     throw new MessageError(`state is ${JSON.stringify(state)}; allowed: ready, draining`);
   }
   const order = optionalCounts(o, 'start', 'seq');
-  return { pod: text(o, 'pod'), ip: text(o, 'ip'), port: count(o, 'port'), state, ...order };
+  const proof = o['proof'] === undefined ? {} : { proof: text(o, 'proof') };
+  return { pod: text(o, 'pod'), ip: text(o, 'ip'), port: count(o, 'port'), state, ...order, ...proof };
 }
 
 export function decodeShare(data: Uint8Array): ShareMessage {

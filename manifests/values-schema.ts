@@ -21,7 +21,8 @@ export const OWN_FLAGS = {
     'host port namespaces namespace pod-name pod-ip nats job-replicas lease-name lease-namespace',
   ),
   // The names are those of the chart's objects.
-  webhook: words(`host port admin-port namespace pod-name sidecar-image sidecar-nats sidecar-user cert-dir
+  webhook:
+    words(`host port admin-port namespace pod-name sidecar-image sidecar-nats sidecar-proxy sidecar-user cert-dir
     service-name webhook-configuration secret-name`),
 } as const;
 

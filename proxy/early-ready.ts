@@ -41,6 +41,10 @@ export class EarlyReadies {
     this.#kept.set(pod, { ...early, cancel });
   }
 
+  peek(pod: string): EarlyReady | undefined {
+    return this.#kept.get(pod);
+  }
+
   /** What was kept for that pod, once. */
   take(pod: string): EarlyReady | undefined {
     const kept = this.#kept.get(pod);

@@ -29,6 +29,8 @@ export class Endpoint {
   #word: Spoken | undefined;
   #isGone = false;
   #hasMoved = false;
+  /** Proven by its sidecar, while Kubernetes has reported none. */
+  #ownAddress = '';
   /** While a place line is open: whether calls wait for the pod's grants. */
   #areCallsQueued: (() => boolean) | undefined;
   #callHeaders: readonly string[] | undefined;
@@ -53,7 +55,7 @@ export class Endpoint {
   }
 
   get host(): string {
-    return this.#view.ip;
+    return this.#view.ip || this.#ownAddress;
   }
 
   get port(): number | undefined {
@@ -62,7 +64,8 @@ export class Endpoint {
 
   /** The same object each time: the relay knows its pool by it. */
   get target(): Target {
-    const { ip: host, port = 0 } = this.#view;
+    const { host } = this;
+    const { port = 0 } = this.#view;
     if (this.#target?.host !== host || this.#target.port !== port) this.#target = { host, port };
     return this.#target;
   }
@@ -82,7 +85,7 @@ export class Endpoint {
   get state(): EndpointState {
     if (this.#isGone || this.#hasMoved || this.#view.isEnded) return { kind: 'gone' };
     if (this.#view.isTerminating || this.#saidDraining) return { kind: 'draining' };
-    if (this.#view.ip === '' || this.#view.port === undefined) return { kind: 'starting' };
+    if (this.host === '' || this.#view.port === undefined) return { kind: 'starting' };
     if (this.#view.isKubeReady) return { kind: 'ready', by: 'kubernetes' };
     // The sidecar's word bridges the time until Kubernetes has looked once; from then on Kubernetes decides.
     if (this.#saidReady && !this.#wasKubeReady) return { kind: 'ready', by: 'sidecar' };
@@ -215,6 +218,11 @@ export class Endpoint {
     return wasDraining;
   }
 
+  /** Its sidecar has proven to be at this address. What Kubernetes says counts more. */
+  provedAddress(ip: string): void {
+    this.#ownAddress = ip;
+  }
+
   /** Of the run of its sidecar that we know of; an answer tells no number. */
   saidDraining(): void {
     this.#saidDraining = true;
@@ -222,9 +230,11 @@ export class Endpoint {
 
   /** The watch brought a newer version of the same pod (same uid). */
   update(view: PodView): void {
-    const isNewAddress = view.ip !== this.#view.ip;
+    const known = this.host;
+    const isNewAddress = view.ip !== known && (view.ip !== '' || this.#view.ip !== '');
     const isNewlyReady = view.isKubeReady && !this.#view.isKubeReady;
-    if (isNewAddress && this.#view.ip !== '') this.#saidReady = false;
+    if (view.ip !== '') this.#ownAddress = '';
+    if (isNewAddress && known !== '') this.#saidReady = false;
     if (isNewAddress) this.#hasMoved = false;
     if (isNewAddress || isNewlyReady) this.#health = { kind: 'ok' };
     this.#wasKubeReady ||= view.isKubeReady;

@@ -3,8 +3,10 @@
  * Membership comes from owner references alone (common/kube/ownership.ts). The addresses of all pods, function
  * or not, are kept too: they tell who calls from inside.
  */
+import { isIP } from 'node:net';
 import type { PodOwner } from '../common/kube/ownership.ts';
 import type { ActivityMessage, ReadyMessage, ShareMessage } from '../common/messages.ts';
+import { isProven } from '../common/places/ready-proof.ts';
 import { functionKey, type FunctionId } from '../common/subjects.ts';
 import type { Clock } from './clock.ts';
 import { EarlyReadies } from './early-ready.ts';
@@ -26,7 +28,7 @@ export interface EndpointsOptions {
   /** A group got a pod or lost one: groups of bare pods make and end functions. */
   readonly onGroup: (group: PodGroup) => void;
   /** A pod is gone: its connections are of no more use. */
-  readonly onGone: (view: PodView) => void;
+  readonly onGone: (endpoint: Endpoint) => void;
 }
 
 export class Endpoints {
@@ -94,14 +96,33 @@ export class Endpoints {
   heardReady(id: FunctionId, message: ReadyMessage): void {
     const key = podKey(id.namespace, message.pod);
     const known = this.#byPod.get(key);
-    if (!known || known.endpoint.view.ip === '') {
+    if (known) this.#useProof(known.endpoint, message);
+    if (!known || known.endpoint.host === '') {
       if (message.state === 'ready') this.#early.keep(key, { id, message });
       return;
     }
     const { endpoint, group } = known;
-    if (group.owner.id.name !== id.name || endpoint.view.ip !== message.ip) return;
+    if (group.owner.id.name !== id.name || endpoint.host !== message.ip) return;
     endpoint.heard(message);
     group.refresh();
+  }
+
+  /**
+   * A word that came without NATS, from anybody: it counts if it proves to be the pod's own.
+   * @returns `unknown`: the watch has not shown that pod as that function's
+   */
+  heardDirectly(id: FunctionId, message: ReadyMessage): 'believed' | 'unknown' | 'unproven' {
+    const known = this.#of(id, message.pod);
+    if (!known) return 'unknown';
+    if (!isProven(known.endpoint.view.token, message)) return 'unproven';
+    this.heardReady(id, message);
+    return 'believed';
+  }
+
+  /** The kubelet reports a pod's address up to seconds after the pod has it. */
+  #useProof(endpoint: Endpoint, message: ReadyMessage): void {
+    if (endpoint.view.ip !== '' || message.state !== 'ready' || isIP(message.ip) === 0) return;
+    if (isProven(endpoint.view.token, message)) endpoint.provedAddress(message.ip);
   }
 
   heardShare(id: FunctionId, message: ShareMessage): void {
@@ -151,17 +172,20 @@ export class Endpoints {
     known.endpoint.gone();
     known.group.remove(known.endpoint);
     this.#options.onGroup(known.group);
-    this.#options.onGone(known.endpoint.view);
+    this.#options.onGone(known.endpoint);
     known.group.refresh();
     this.dropIfUnused(known.group.owner);
   }
 
   /** Also for a pod that is known but had no address yet when its sidecar spoke. */
   #useEarly(key: string, view: PodView, endpoint: Endpoint): void {
-    if (view.ip === '') return;
-    const early = this.#early.take(key);
+    const early = this.#early.peek(key);
     if (!early) return;
-    if (early.message.ip === view.ip && early.id.name === view.owner.id.name) endpoint.heard(early.message);
+    this.#useProof(endpoint, early.message);
+    if (endpoint.host === '') return;
+    this.#early.take(key);
+    if (early.message.ip === endpoint.host && early.id.name === view.owner.id.name)
+      endpoint.heard(early.message);
   }
 }
 

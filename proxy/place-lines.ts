@@ -133,7 +133,7 @@ export class PlaceLines {
     line.dials++;
     const open = this.#options.open ?? openPlaceLine;
     line.connection = open(
-      { host: view.ip, identity: podIdentity(view.namespace, view.name) },
+      { host: line.endpoint.host, identity: podIdentity(view.namespace, view.name) },
       {
         opened: () => this.#opened(line),
         place: (id) => this.#offer(line, id),
@@ -165,7 +165,7 @@ export class PlaceLines {
     } catch {
       return; // a version that says it otherwise; Kubernetes and NATS will tell
     }
-    if (message.pod !== view.name || message.ip !== view.ip) return;
+    if (message.pod !== view.name || message.ip !== line.endpoint.host) return;
     this.#options.onState(line.endpoint, message, data);
     this.#tell(line);
   }

@@ -8,7 +8,7 @@ import type { FunctionSpec } from '../common/function-spec.ts';
 import { firstContainerPort } from '../common/kube/function-info.ts';
 import { ownerOfPod, type PodOwner } from '../common/kube/ownership.ts';
 import { podTrouble } from './pod-trouble.ts';
-import { INJECT_STATUS_ANNOTATION, SIDECAR_DATA_PORT } from '../common/names.ts';
+import { INJECT_STATUS_ANNOTATION, SIDECAR_CONTAINER, SIDECAR_DATA_PORT } from '../common/names.ts';
 
 export interface PodView {
   readonly namespace: string;
@@ -24,6 +24,8 @@ export interface PodView {
   readonly hasSidecar: boolean;
   /** Where to call it: the sidecar's port, else the function's own; undefined when nobody declares one. */
   readonly port: number | undefined;
+  /** What proves that a message is its sidecar's (common/places/ready-proof.ts); undefined: it has none. */
+  readonly token: string | undefined;
   readonly isKubeReady: boolean;
   readonly isTerminating: boolean;
   /** Succeeded or Failed: its address may be another pod's by now. */
@@ -56,6 +58,7 @@ export function viewPod(pod: V1Pod): PodView | undefined {
     spec: parsed.isFunction ? parsed.spec : undefined,
     hasSidecar,
     port: hasSidecar ? SIDECAR_DATA_PORT : (parsed.spec.port ?? firstContainerPort(spec)),
+    token: hasSidecar ? sidecarToken(spec) : undefined,
     isKubeReady: status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True') ?? false,
     isTerminating: meta.deletionTimestamp !== undefined,
     isEnded: status?.phase === 'Succeeded' || status?.phase === 'Failed',
@@ -68,4 +71,10 @@ export function viewPod(pod: V1Pod): PodView | undefined {
 function addressesOf(status: V1Pod['status']): readonly string[] {
   const all = [status?.podIP, ...(status?.podIPs ?? []).map(({ ip }) => ip)];
   return [...new Set(all.filter((ip): ip is string => ip !== undefined && ip !== ''))];
+}
+
+function sidecarToken(spec: V1Pod['spec']): string | undefined {
+  const containers = [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])];
+  const sidecar = containers.find(({ name }) => name === SIDECAR_CONTAINER);
+  return sidecar?.env?.find(({ name }) => name === 'SLIMFAAS_DRAIN_TOKEN')?.value;
 }

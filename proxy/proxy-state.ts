@@ -21,6 +21,7 @@ import type { Report } from './report.ts';
 import type { Wake } from './wake.ts';
 
 export interface ProxyState {
+  readonly passOn: ProxyStateDeps['passOn'];
   readonly siblings: Siblings;
   readonly table: FunctionTable<FunctionEntry>;
   readonly endpoints: Endpoints;
@@ -69,12 +70,13 @@ export function createProxyState(config: ProxyConfig, deps: ProxyStateDeps): Pro
     clock: deps.clock,
     random: deps.random,
     onGroup: (group) => syncBarePods(table, group),
-    onGone: (view) => {
-      if (view.ip !== '' && view.port !== undefined) relay.forget({ host: view.ip, port: view.port });
+    onGone: ({ host, port }) => {
+      if (host !== '' && port !== undefined) relay.forget({ host, port });
     },
   });
   const siblings = new Siblings(config.namespace, config['pod-name']);
   return {
+    passOn: deps.passOn,
     siblings,
     table,
     endpoints,

@@ -23,6 +23,7 @@ import { createFunctionRoute, FUNCTION_PREFIX } from './routes/function-route.ts
 import { addHealthRoutes } from './routes/health-routes.ts';
 import { addDeadRoutes } from './routes/dead-routes.ts';
 import { addJobRoutes } from './routes/job-routes.ts';
+import { addPodReadyRoute } from './routes/pod-ready-route.ts';
 import { addPageRoutes } from './routes/page-routes.ts';
 import { addStatusRoutes } from './routes/status-routes.ts';
 import { createUpgradeRoute } from './routes/upgrade-route.ts';
@@ -70,6 +71,7 @@ export function createServers(config: ProxyConfig, state: ProxyState, deps: Serv
       addHealthRoutes(router, config['show-private'] ? deps : { ...deps, maySee: sees });
       addStatusRoutes(router, { ...common, ...statusLimits(config) });
       addWakeRoutes(router, common);
+      addPodReadyRoute(router, common);
       addJobRoutes(router, common);
       addPageRoutes(router);
     },

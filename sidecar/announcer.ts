@@ -6,6 +6,7 @@
  */
 import { encodeMessage, type ReadyMessage } from '../common/messages.ts';
 import type { NatsLink } from '../common/nats.ts';
+import { proveReady } from '../common/places/ready-proof.ts';
 
 const REPEATS_MS = [50, 200, 1_000, 3_000];
 
@@ -13,7 +14,8 @@ export class Announcer {
   readonly #nats: NatsLink;
   readonly #subject: string;
   readonly #pod: () => Omit<ReadyMessage, 'state' | 'seq'>;
-  readonly #sayDirectly: (message: Uint8Array) => void;
+  readonly #token: string;
+  readonly #sayDirectly: (message: Uint8Array, state: ReadyMessage['state']) => void;
   readonly #unwatch: () => void;
   #state: ReadyMessage['state'] | undefined;
   #seq = -1;
@@ -21,14 +23,19 @@ export class Announcer {
 
   /**
    * @param pod asked when there is something to say: a test's port is known only once it listens
-   * @param sayDirectly once for each announcement, to whoever is connected to this pod
+   * @param sayDirectly once for each announcement, to whoever is reached without NATS
+   * @param token of this pod, for the proof that it is the one that speaks
    */
   constructor(
     nats: NatsLink,
     subject: string,
     pod: () => Omit<ReadyMessage, 'state' | 'seq'>,
-    sayDirectly: (message: Uint8Array) => void = () => undefined,
+    {
+      sayDirectly = () => undefined,
+      token = '',
+    }: { sayDirectly?: (message: Uint8Array, state: ReadyMessage['state']) => void; token?: string } = {},
   ) {
+    this.#token = token;
     this.#sayDirectly = sayDirectly;
     this.#nats = nats;
     this.#subject = subject;
@@ -43,7 +50,7 @@ export class Announcer {
     this.#state = state;
     this.#seq += 1;
     this.#clear();
-    this.#sayDirectly(this.#encode(state));
+    this.#sayDirectly(this.#encode(state), state);
     this.#send();
     this.#timers = REPEATS_MS.map((ms) => setTimeout(() => this.#send(), ms).unref());
   }
@@ -59,7 +66,10 @@ export class Announcer {
   }
 
   #encode(state: ReadyMessage['state']): Uint8Array {
-    return encodeMessage({ ...this.#pod(), state, seq: this.#seq });
+    const message: ReadyMessage = { ...this.#pod(), state, seq: this.#seq };
+    return encodeMessage(
+      this.#token === '' ? message : { ...message, proof: proveReady(this.#token, message) },
+    );
   }
 
   #clear(): void {

@@ -131,6 +131,12 @@ export const sidecarFlags = {
   },
 
   nats: { type: 'string', default: 'nats://127.0.0.1:4222', group: MESSAGING, describe: 'NATS servers' },
+  proxy: {
+    type: 'string',
+    default: '',
+    group: MESSAGING,
+    describe: 'URL of the proxies, told when the app is ready; empty: NATS and Kubernetes tell them',
+  },
   'subscribe-events': {
     type: 'list',
     default: [],

@@ -3,6 +3,7 @@
  * (start.ts does, in its order), and each piece that must be stopped puts its stop on the stack.
  */
 import { StopStack } from '../common/lifecycle.ts';
+import type { ReadyMessage } from '../common/messages.ts';
 import type { NatsLink } from '../common/nats.ts';
 import { podIdentity } from '../common/places/protocol.ts';
 import type { Relay } from '../common/relay/index.ts';
@@ -31,6 +32,7 @@ import { checkApp, waitForAppGone } from './app-probe.ts';
 import { Pause } from './pause.ts';
 import { checkTcp } from './probe-checks.ts';
 import { parseProbe, type ProbeSpec } from './probe-spec.ts';
+import { tellProxy } from './proxy-word.ts';
 import { Reporter } from './report.ts';
 import { firstLimit, Shares } from './shares.ts';
 import type { SidecarConfig, SidecarDeps } from './start.ts';
@@ -182,8 +184,12 @@ function buildVoice(config: SidecarConfig, nats: NatsLink, core: Core, port: () 
   const subject = functionSubject('activity', id);
   const reporter = new Reporter({ pod, start, subject, nats, breaker, stats, jobs: () => admission.jobs });
   const self = () => ({ pod, ip: config['pod-ip'], port: port(), start });
-  const sayDirectly = (message: Uint8Array): void => core.placeLines.announce(message);
-  return { reporter, announcer: new Announcer(nats, functionSubject('ready', id), self, sayDirectly) };
+  const sayDirectly = (message: Uint8Array, state: ReadyMessage['state']): void => {
+    core.placeLines.announce(message);
+    if (state === 'ready') void tellProxy(config.proxy, id, message);
+  };
+  const options = { sayDirectly, token: config['drain-token'] };
+  return { reporter, announcer: new Announcer(nats, functionSubject('ready', id), self, options) };
 }
 
 function buildShares(

@@ -60,6 +60,13 @@ export const webhookFlags = {
     group: 'Injection',
     describe: 'NATS servers as injected sidecars reach them, from any namespace; several by commas',
   },
+  'sidecar-proxy': {
+    type: 'string',
+    default: '',
+    group: 'Injection',
+    describe:
+      'URL of the proxies as injected sidecars reach them, told when an app is ready; empty: NATS tells them',
+  },
   'sidecar-user': {
     type: 'string',
     default: '65532',
@@ -120,12 +127,15 @@ export const webhookFlags = {
 
 /** What the flags say of every sidecar, for the webhook and for `slimfaas inject`. */
 export function sidecarDefaultsOf(
-  flags: Readonly<Record<'sidecar-image' | 'sidecar-nats' | 'sidecar-user', string>>,
+  flags: Readonly<Record<'sidecar-image' | 'sidecar-nats' | 'sidecar-user', string>> & {
+    readonly 'sidecar-proxy'?: string;
+  },
 ): SidecarDefaults {
   const user = flags['sidecar-user'];
   return {
     image: flags['sidecar-image'],
     nats: flags['sidecar-nats'],
+    proxy: flags['sidecar-proxy'] ?? '',
     user: user === 'none' ? undefined : Number(user),
   };
 }

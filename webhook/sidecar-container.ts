@@ -36,6 +36,8 @@ export type SidecarPlace = 'beside' | 'native';
 export interface SidecarDefaults {
   readonly image: string;
   readonly nats: string;
+  /** URL of the proxies; empty: sidecars tell them over NATS alone. */
+  readonly proxy?: string;
   /** undefined: the namespace gives one. */
   readonly user: number | undefined;
 }
@@ -103,6 +105,7 @@ function environment(
   const values: Record<string, string | undefined> = {
     FUNCTION: id.name,
     NATS: defaults.nats,
+    PROXY: defaults.proxy || undefined,
     // Named although they are the defaults: beside a Service called `slimfaas` or `slimfaas-admin` Kubernetes
     // would put SLIMFAAS_PORT=tcp://… into the container, and only its own env comes before that.
     PORT: String(SIDECAR_DATA_PORT),

@@ -69,6 +69,37 @@ test('a pod that reaches no NATS is used as soon as it is ready, and the other p
   assert.equal((JSON.parse(heard[0] ?? '{}') as { pod?: string }).pod, 'p');
 });
 
+test('a pod whose address Kubernetes has not reported tells a proxy itself, and all believe what it proves', async () => {
+  await using t = await startTestProxy();
+  const other = await t.another();
+  t.addFunction('fib');
+  const call = callUrl(`${t.url}/function/fib/hello`);
+  await waitFor(async () => (await statusOf(t, 'fib')).Waiting === 1, { what: 'it waits' });
+  t.setPod('fib', 'p', '', { isReady: false, token: 'secret' });
+  const flags = [NO_NATS, '--drain-token=secret', `--proxy=${other.url}`];
+  await using pod = await startPod(t, 'p', (_req, res) => res.end('from zero'), flags);
+  assert.equal((await call).text, 'from zero');
+  assert.equal((await statusOf(other, 'fib')).NumberReady, 1);
+  t.setPod('fib', 'p', pod.ip, { token: 'secret' });
+  assert.equal((await callUrl(`${t.url}/function/fib/hello`)).status, 200);
+});
+
+test('POST /pod-ready: what nobody proves is refused, each with its status', async () => {
+  await using t = await startTestProxy();
+  t.addFunction('fib');
+  t.setPod('fib', 'p', '', { isReady: false, token: 'secret' });
+  await waitFor(async () => (await statusOf(t, 'fib')).Pods.length === 1, { what: 'the pod is known' });
+  const post = async (path: string, body: string) =>
+    (await callUrl(`${t.url}/pod-ready/${path}`, { method: 'POST', body })).status;
+  const message = JSON.stringify({ pod: 'p', ip: '10.0.0.1', port: 15080, state: 'ready', proof: 'x' });
+  assert.equal(await post('default/fib', message), 403);
+  assert.equal(await post('default/other', message), 404);
+  assert.equal(await post('default/fib', '{}'), 400);
+  assert.equal(await post('default/fib', 'not json'), 400);
+  assert.equal(await post('default/fib', 'x'.repeat(5_000)), 413);
+  assert.equal((await statusOf(t, 'fib')).NumberReady, 0);
+});
+
 test('a pod that reaches no NATS gets its share from a proxy that heard it', async () => {
   await using t = await startTestProxy();
   t.addFunction('fib', { 'SlimFaas/NumberParallelRequest': '3' });

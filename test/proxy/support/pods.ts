@@ -19,6 +19,7 @@ export function podView(changes: Partial<PodView> = {}): PodView {
     owner: { kind: 'Deployment', id: { namespace: 'default', name: 'fib' } },
     spec: specOf(),
     hasSidecar: true,
+    token: undefined,
     port: 15080,
     isKubeReady: true,
     isTerminating: false,

@@ -55,6 +55,8 @@ export interface PodState {
   readonly status?: Record<string, unknown>;
   readonly kind?: 'Deployment' | 'StatefulSet' | 'none';
   readonly uid?: string;
+  /** Of its sidecar. */
+  readonly token?: string;
 }
 
 export interface PodOptions extends FakePodOptions, PodState {
@@ -193,7 +195,14 @@ function podObject(pod: PodSpec): Parameters<FakeKube['set']>[0] {
       ...(owner && { ownerReferences: owner }),
       ...(pod.isTerminating && { deletionTimestamp: '2026-01-01T00:00:00Z' }),
     },
-    spec: { containers: [{ name: 'app', ...(pod.port && { ports: [{ containerPort: pod.port }] }) }] },
+    spec: {
+      containers: [
+        { name: 'app', ...(pod.port && { ports: [{ containerPort: pod.port }] }) },
+        ...(pod.token === undefined
+          ? []
+          : [{ name: 'slimfaas-sidecar', env: [{ name: 'SLIMFAAS_DRAIN_TOKEN', value: pod.token }] }]),
+      ],
+    },
     status: {
       phase: 'Running',
       ...(ip && { podIP: ip }),

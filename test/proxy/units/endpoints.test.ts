@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ActivityMessage } from '../../../common/messages.ts';
+import type { ActivityMessage, ReadyMessage } from '../../../common/messages.ts';
+import { proveReady } from '../../../common/places/ready-proof.ts';
 import { Endpoints } from '../../../proxy/endpoints.ts';
 import { viewPod, type PodView } from '../../../proxy/pod-view.ts';
 import { FakeClock } from '../support/fake-clock.ts';
@@ -17,7 +18,7 @@ function setUp() {
     clock,
     random: () => 0,
     onGroup: (group) => groups.push(group.size),
-    onGone: (view) => gone.push(view),
+    onGone: ({ view }) => gone.push(view),
   });
   const ready = () => endpoints.group(OWNER).ready.map((endpoint) => endpoint.view.name);
   return { clock, gone, groups, endpoints, ready };
@@ -87,6 +88,54 @@ test('an early ready is kept for 10 s, for the pod with that address, also when 
     endpoints.setPod(podView({ name: 'a', ip, isKubeReady: false }));
     assert.deepEqual(ready(), expected, `${waitMs} ms, ${ip}`);
   }
+});
+
+test('an address that its sidecar proves is used until Kubernetes reports one', () => {
+  const { endpoints, ready, gone } = setUp();
+  const pod = { name: 'a', ip: '', isKubeReady: false, token: 'secret' };
+  const message: ReadyMessage = { pod: 'a', ip: '10.0.0.1', port: 15080, state: 'ready', start: 1, seq: 0 };
+  const proven = { ...message, proof: proveReady('secret', message) };
+  assert.equal(endpoints.heardDirectly(FIB, proven), 'unknown');
+  endpoints.setPod(podView(pod));
+  for (const proof of [undefined, '', 'x', proveReady('other', message), proveReady('', message)]) {
+    assert.equal(
+      endpoints.heardDirectly(FIB, { ...message, ...(proof !== undefined && { proof }) }),
+      'unproven',
+    );
+    assert.deepEqual(ready(), []);
+  }
+  assert.equal(endpoints.heardDirectly(FIB, { ...proven, ip: '10.0.0.66' }), 'unproven', 'another address');
+  assert.equal(endpoints.heardDirectly({ ...FIB, name: 'other' }, proven), 'unknown', 'another function');
+  assert.equal(endpoints.heardDirectly(FIB, proven), 'believed');
+  assert.deepEqual(ready(), ['a']);
+  const [endpoint] = endpoints.group(OWNER).ready;
+  assert.deepEqual(endpoint?.target, { host: '10.0.0.1', port: 15080 });
+  endpoints.setPod(podView({ ...pod, ip: '10.0.0.1' }));
+  assert.deepEqual(ready(), ['a'], 'the same address: nothing changes');
+  endpoints.setPod(podView({ ...pod, ip: '10.0.0.2' }));
+  assert.deepEqual(ready(), [], 'Kubernetes knows better: what was said was of another address');
+  endpoints.deletePod('default', 'a');
+  assert.equal(gone.length, 1);
+});
+
+test('a name for an address proves nothing; without a token nobody can prove anything', () => {
+  const { endpoints, ready } = setUp();
+  const message: ReadyMessage = { pod: 'a', ip: 'other.shop.svc', port: 15080, state: 'ready' };
+  endpoints.setPod(podView({ name: 'a', ip: '', isKubeReady: false, token: 'secret' }));
+  endpoints.heardDirectly(FIB, { ...message, proof: proveReady('secret', message) });
+  endpoints.setPod(podView({ name: 'b', ip: '', isKubeReady: false, token: '' }));
+  const ofB = { ...message, pod: 'b', ip: '10.0.0.1' };
+  assert.equal(endpoints.heardDirectly(FIB, { ...ofB, proof: proveReady('', ofB) }), 'unproven');
+  assert.deepEqual(ready(), []);
+});
+
+test('a proof that came over NATS before the watch showed the pod counts when it does', () => {
+  const { endpoints, ready } = setUp();
+  const message: ReadyMessage = { pod: 'a', ip: '10.0.0.1', port: 15080, state: 'ready' };
+  endpoints.heardReady(FIB, { ...message, proof: proveReady('secret', message) });
+  endpoints.setPod(podView({ name: 'a', ip: '', isKubeReady: false, token: 'secret' }));
+  assert.deepEqual(ready(), ['a']);
+  assert.equal(endpoints.earlyCount, 0);
 });
 
 test('early messages of pods that never come are bounded: the oldest goes', () => {
