@@ -3,10 +3,11 @@
  * answer can be made from the error alone; nothing in the system matches on a message's text.
  */
 
-/** Slugs of DESIGN's table, sent as `SlimFaas-Reason` and `error`. */
+/** Sent as `SlimFaas-Reason` and as `error` of the body; docs/reasons.md says what each means. */
 export type ReasonCode =
   | 'unknown-route'
   | 'unknown-function'
+  | 'method-not-allowed'
   | 'unknown-job'
   | 'unknown-event'
   | 'job-conflict'
@@ -22,9 +23,10 @@ export type ReasonCode =
   | 'function-timeout'
   | 'shutting-down';
 
-const STATUS: Record<ReasonCode, number> = {
+export const REASON_STATUS: Readonly<Record<ReasonCode, number>> = {
   'unknown-route': 404,
   'unknown-function': 404,
+  'method-not-allowed': 405,
   'unknown-job': 404,
   'unknown-event': 404,
   'job-conflict': 409,
@@ -55,7 +57,7 @@ export class ReasonError extends Error {
     super(message, { cause: options.cause });
     this.name = 'ReasonError';
     this.code = code;
-    this.status = STATUS[code];
+    this.status = REASON_STATUS[code];
     this.retryAfterSeconds = options.retryAfterSeconds;
   }
 }

@@ -1,5 +1,6 @@
 /**
- * What a function is, once its annotations have been read: complete, frozen, every default filled in.
+ * What a function is, once its annotations have been read: checked and frozen. A default that is a constant is filled in;
+ * `undefined` means that the annotation is not given and something else decides, as each field says.
  * `annotations.ts` makes it; everything behind that edge can rely on it without a check.
  */
 import type { FunctionId } from './subjects.ts';

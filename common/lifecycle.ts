@@ -10,13 +10,19 @@ export interface Running {
   stop(): Promise<void>;
 }
 
+/** Far longer than anything takes that only closes; far shorter than a pod's grace period. */
+export const STOP_LIMIT_MS = 10_000;
+
 export class StopStack implements Running {
   readonly #stops: { name: string; stop: () => unknown }[] = [];
   readonly #log: Log;
+  readonly #limitMs: number;
   #stopping: Promise<void> | undefined;
 
-  constructor(log: Log) {
+  /** @param limitMs for each step; longer for a part that drains: the time of its drain, and some seconds */
+  constructor(log: Log, limitMs = STOP_LIMIT_MS) {
     this.#log = log;
+    this.#limitMs = limitMs;
   }
 
   add(name: string, stop: () => unknown): void {
@@ -31,11 +37,25 @@ export class StopStack implements Running {
   async #run(): Promise<void> {
     for (const { name, stop } of this.#stops.toReversed()) {
       try {
-        await stop();
+        if (await isLate(stop(), this.#limitMs))
+          this.#log.warn({ step: name }, 'stopping takes too long; going on');
       } catch (error) {
         this.#log.warn({ step: name, error: describeError(error) }, 'stopping failed');
       }
     }
+  }
+}
+
+/** Whether the step was still at it after that time; what it does later is nobody's concern. */
+async function isLate(step: unknown, limitMs: number): Promise<boolean> {
+  const over = new AbortController();
+  const late = sleep(limitMs, over.signal).then(() => !over.signal.aborted);
+  const done = Promise.resolve(step).then(() => false);
+  done.catch(() => undefined); // a failure after its time; before it, the race has it
+  try {
+    return await Promise.race([done, late]);
+  } finally {
+    over.abort();
   }
 }
 

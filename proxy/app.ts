@@ -1,5 +1,6 @@
 /**
- * The Koa application: all routes but the hot one, which is handed to the relay before Koa sees it (servers.ts).
+ * The Koa application: the routes that are rarely asked. Calls, jobs, events and upgrades are handled before Koa sees
+ * them (servers.ts).
  * Errors that carry a reason are answered with it on every route.
  */
 import Koa from 'koa';
@@ -31,6 +32,7 @@ const answerReasons: Koa.Middleware = async (ctx, next) => {
     serveHead(ctx.req); // what is refused on one route is refused on all
     await next();
     if (ctx.status === 404 && ctx.body === undefined && ctx.respond !== false) throw unknownRoute(ctx.path);
+    if (ctx.status === 405 && !ctx.body) throw methodNotAllowed(ctx);
   } catch (error) {
     if (!(error instanceof ReasonError)) throw error;
     const isLast = error.code === 'bad-request' && ctx.req.httpVersionMajor === 1; // HTTP/2 frames by itself
@@ -42,6 +44,15 @@ const answerReasons: Koa.Middleware = async (ctx, next) => {
     }
   }
 };
+
+/** The router has set `Allow` already. */
+function methodNotAllowed(ctx: Koa.Context): ReasonError {
+  const allowed = ctx.response.get('Allow');
+  return new ReasonError(
+    'method-not-allowed',
+    `${ctx.method} is not for ${JSON.stringify(ctx.path)}; use ${allowed}`,
+  );
+}
 
 function unknownRoute(path: string): ReasonError {
   const message = `no route ${JSON.stringify(path)}; a function is called at /function/{name}/{path}`;

@@ -20,9 +20,10 @@ export class FunctionLookup {
   /** @throws ReasonError `unknown-function` */
   forCall(req: CallerFacts, name: string, path: string): FunctionEntry {
     const entry = this.#table.find(name);
-    if (!entry) throw unknown(name);
+    if (!entry) throw this.#unknown(req, name);
     // Trust is looked at last: nearly every call is for a public path.
-    if (visibilityOf(entry.view.spec, path) === 'Private' && !this.#isInside(req)) throw unknown(name);
+    if (visibilityOf(entry.view.spec, path) === 'Private' && !this.#isInside(req))
+      throw this.#unknown(req, name);
     return entry;
   }
 
@@ -32,7 +33,7 @@ export class FunctionLookup {
    */
   forFunction(req: CallerFacts, name: string): FunctionEntry {
     const entry = this.#table.find(name);
-    if (!entry || !this.maySee(req, entry)) throw unknown(name);
+    if (!entry || !this.maySee(req, entry)) throw this.#unknown(req, name);
     return entry;
   }
 
@@ -56,11 +57,21 @@ export class FunctionLookup {
   visibleTo(req: CallerFacts): FunctionEntry[] {
     return this.#isInside(req) ? this.everything() : this.public();
   }
+
+  /** A bare name that is one of another namespace is the usual slip; only what the caller may see is named. */
+  #unknown(req: CallerFacts, name: string): ReasonError {
+    const elsewhere: string[] = [];
+    for (const entry of this.#table.all) {
+      if (elsewhere.length === MAX_HINTS) break;
+      if (entry.id.name === name && !this.#table.isOwn(entry.id) && this.maySee(req, entry))
+        elsewhere.push(`${entry.id.name}.${entry.id.namespace}`);
+    }
+    const hint =
+      elsewhere.length > 0
+        ? `another namespace has one; call it as ${elsewhere.join(' or ')}`
+        : 'GET /status-functions lists those there are';
+    return new ReasonError('unknown-function', `no function ${JSON.stringify(name)}; ${hint}`);
+  }
 }
 
-function unknown(name: string): ReasonError {
-  return new ReasonError(
-    'unknown-function',
-    `no function ${JSON.stringify(name)}; GET /status-functions lists those there are`,
-  );
-}
+const MAX_HINTS = 3;

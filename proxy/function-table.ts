@@ -50,6 +50,11 @@ export class FunctionTable<E extends TableEntry> {
     return this.get({ namespace: name.slice(dot + 1), name: name.slice(0, dot) });
   }
 
+  /** Of the namespace in which a bare name is looked for. */
+  isOwn(id: FunctionId): boolean {
+    return id.namespace === this.#namespace;
+  }
+
   set(view: FunctionView): void {
     const key = functionKey(view.id);
     const views = this.#views.get(key) ?? new Map<Kind, FunctionView>();

@@ -5,7 +5,7 @@
 import type { Server } from 'node:net';
 import type { KubeClients } from '../common/kube/client.ts';
 import { createObjectFailures } from '../common/kube/object-failures.ts';
-import { StopStack, type Running } from '../common/lifecycle.ts';
+import { STOP_LIMIT_MS, StopStack, type Running } from '../common/lifecycle.ts';
 import type { Log } from '../common/log.ts';
 import type { Registry } from '../common/metrics.ts';
 import type { ActivityMessage } from '../common/messages.ts';
@@ -55,7 +55,7 @@ export interface RunningProxy extends Running {
 export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<RunningProxy> {
   const { log, kube, nats, registry, clock = systemClock, random = Math.random } = deps;
   const jobs = createProxyJobs(config, deps); // first: it may find a flag that cannot be used
-  const stops = new StopStack(log);
+  const stops = new StopStack(log, (config['lame-duck'] + config['drain-timeout']) * 1_000 + STOP_LIMIT_MS);
   const podName = config['pod-name'];
   const pair = await firstKeyPair(tlsFiles(config));
   const wake = createWake({ nats, scalerUrl: config['scaler-url'], podName, log });

@@ -15,7 +15,7 @@ export interface RetryPolicy {
   readonly retriesSetByUser: boolean;
 }
 
-/** DESIGN's defaults of `DefaultSync`. */
+/** The defaults of `DefaultSync` (docs/annotations.md). */
 export const DEFAULT_SYNC_POLICY: RetryPolicy = {
   httpTimeoutMs: 120_000,
   delaysMs: [2_000, 4_000, 8_000],
@@ -23,7 +23,7 @@ export const DEFAULT_SYNC_POLICY: RetryPolicy = {
   retriesSetByUser: false,
 };
 
-/** DESIGN's defaults of `DefaultAsync` and `DefaultPublish`. */
+/** The defaults of `DefaultAsync` and `DefaultPublish` (docs/annotations.md). */
 export const DEFAULT_ASYNC_POLICY: RetryPolicy = {
   ...DEFAULT_SYNC_POLICY,
   retryStatuses: new Set([500, 502, 503]),

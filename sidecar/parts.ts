@@ -2,7 +2,7 @@
  * Builds what a sidecar is made of, from its configuration: nothing here listens, probes or says anything yet
  * (start.ts does, in its order), and each piece that must be stopped puts its stop on the stack.
  */
-import { StopStack } from '../common/lifecycle.ts';
+import { STOP_LIMIT_MS, StopStack } from '../common/lifecycle.ts';
 import type { ReadyMessage } from '../common/messages.ts';
 import type { NatsLink } from '../common/nats.ts';
 import { podIdentity } from '../common/places/protocol.ts';
@@ -63,7 +63,7 @@ export interface PartsDeps extends SidecarDeps {
 export function buildParts(config: SidecarConfig, deps: PartsDeps, port: () => number): Parts {
   const probe = parseProbe(config['readiness-probe'], config['app-port']);
   const core = buildCore(config, deps);
-  const stops = new StopStack(deps.log);
+  const stops = new StopStack(deps.log, config['drain-seconds'] * 1_000 + STOP_LIMIT_MS);
   // Stopped last first: NATS goes last, when the reporter has said its last word.
   stops.add('NATS', () => deps.nats.stop());
   stops.add('place lines', () => core.placeLines.stop());

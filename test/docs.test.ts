@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { REASON_STATUS } from '../common/errors.ts';
 import { proxyFlags } from '../proxy/flags.ts';
 import { scalerFlags } from '../scaler/flags.ts';
 import { sidecarFlags } from '../sidecar/flags.ts';
@@ -27,6 +28,12 @@ for (const path of documents.filter((name) => name.endsWith('.md'))) {
     assert.deepEqual(broken, []);
   });
 }
+
+test('docs/reasons.md has every reason with its status, and no other', () => {
+  const rows = readFileSync(join(root, 'docs/reasons.md'), 'utf8').matchAll(/^\| `([a-z-]+)` \| (\d+)/gm);
+  const documented = Object.fromEntries([...rows].map(([, code, status]) => [code, Number(status)]));
+  assert.deepEqual(documented, { ...REASON_STATUS });
+});
 
 test('the index of behaviours names all 41, each with a test that bears its number', () => {
   const rows = [

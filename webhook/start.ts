@@ -4,7 +4,7 @@
  */
 import type { FlagValues } from '../common/flags.ts';
 import type { KubeClients } from '../common/kube/client.ts';
-import { StopStack, type Running } from '../common/lifecycle.ts';
+import { STOP_LIMIT_MS, StopStack, type Running } from '../common/lifecycle.ts';
 import type { Log } from '../common/log.ts';
 import type { Registry } from '../common/metrics.ts';
 import { VERSION } from '../common/version.ts';
@@ -41,7 +41,7 @@ const DAY_MS = 86_400_000;
 /** Resolves when health and metrics answer; readiness follows by itself, and is retried for ever. */
 export async function startWebhook(config: WebhookConfig, deps: WebhookDeps): Promise<RunningWebhook> {
   const { log, registry } = deps;
-  const stops = new StopStack(log);
+  const stops = new StopStack(log, config['stop-delay-seconds'] * 1_000 + STOP_LIMIT_MS);
   const metrics = createWebhookMetrics(registry);
   let server: ReviewServer | undefined;
   let isStopping = false;

@@ -26,7 +26,7 @@ export interface AcceptOptions extends PublisherOptions {
 /**
  * @param head end-to-end headers, path as the function will get it
  * @returns the element id
- * @throws ReasonError of DESIGN's table; nothing was accepted then
+ * @throws ReasonError (docs/reasons.md); nothing was accepted then
  */
 export async function acceptJob(
   id: FunctionId,

@@ -5,6 +5,7 @@ import { createBackoff } from '../../common/backoff.ts';
 import { describeError, ReasonError } from '../../common/errors.ts';
 import { sleep, StopStack } from '../../common/lifecycle.ts';
 import { silentLog } from '../../common/log.ts';
+import { recordingLog } from '../helpers/recording-log.ts';
 
 test('a stack stops last first, each once, and a failing step does not keep the others', async () => {
   const order: string[] = [];
@@ -16,6 +17,20 @@ test('a stack stops last first, each once, and a failing step does not keep the 
   stack.add('last', async () => order.push('last'));
   await Promise.all([stack.stop(), stack.stop()]);
   assert.deepEqual(order, ['last', 'first']);
+});
+
+test('a step that does not end is left behind after its time, with a word in the log', async () => {
+  const order: string[] = [];
+  const { log, lines } = recordingLog();
+  const stack = new StopStack(log, 20);
+  stack.add('first', () => order.push('first'));
+  stack.add('stuck', () => new Promise(() => undefined));
+  await stack.stop();
+  assert.deepEqual(order, ['first']);
+  assert.deepEqual(
+    lines.map(({ message, fields }) => [message, fields['step']]),
+    [['stopping takes too long; going on', 'stuck']],
+  );
 });
 
 test('sleep ends at once when its signal aborts', async () => {

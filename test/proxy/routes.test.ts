@@ -23,6 +23,26 @@ test('an unknown function is 404 unknown-function on every route that names one'
   assert.equal((await callUrl(`${t.url}/function/%zz/`)).status, 404);
 });
 
+test('a bare name that only another namespace has: the message says how to call it, if the caller may see it', async () => {
+  await using t = await startTestProxy();
+  t.addFunction('cart', {}, { namespace: 'shop' });
+  t.addFunction('vault', { 'SlimFaas/DefaultVisibility': 'Private' }, { namespace: 'shop' });
+  const cart = async () => (await callUrl(`${t.url}/function/cart/`)).text;
+  await waitFor(async () => /another namespace has one; call it as cart\.shop"/.test(await cart()), {
+    what: 'the hint',
+  });
+  assert.doesNotMatch((await callUrl(`${t.url}/function/vault/`)).text, /shop/);
+});
+
+test('another method than the route has: 405 with its reason, and which there are', async () => {
+  await using t = await startTestProxy();
+  const answer = await callUrl(`${t.url}/wake-functions`);
+  assert.equal(answer.status, 405);
+  assert.equal(answer.headers['slimfaas-reason'], 'method-not-allowed');
+  assert.equal(answer.headers['allow'], 'POST');
+  assert.match(answer.text, /GET is not for \\"\/wake-functions\\"; use POST/);
+});
+
 test('a private function answers a caller from outside as if it did not exist, on every route alike', async () => {
   await using t = await startTestProxy();
   t.addFunction('secret', { 'SlimFaas/DefaultVisibility': 'Private' });

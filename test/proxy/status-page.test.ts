@@ -1,6 +1,7 @@
 /** The status page in a real browser; skipped where there is none. */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { test } from 'node:test';
 import { chromium } from 'playwright-core';
 import { waitFor } from '../helpers/wait.ts';
@@ -63,6 +64,44 @@ test(
       await page.getByText('No function yet.').waitFor();
       assert.deepEqual(faults, []);
       assert.equal(await page.title(), 'slimfaas');
+    } finally {
+      await browser.close();
+    }
+  },
+);
+
+/** Rules of WCAG 2.2 A and AA, and what the authors of axe call best practice. */
+const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+test(
+  'the page breaks no rule of accessibility and is no wider than a phone, by day and by night',
+  { skip: !existsSync(CHROMIUM) && 'no chromium on this machine' },
+  async () => {
+    await using t = await startTestProxy();
+    t.addFunction('a-function-with-a-rather-long-name', { 'SlimFaas/ReplicasMin': 'many' });
+    const browser = await chromium.launch({ executablePath: CHROMIUM, args: ARGS });
+    try {
+      for (const colorScheme of ['light', 'dark'] as const)
+        for (const width of [1_280, 390]) {
+          const context = await browser.newContext({
+            viewport: { width, height: 844 },
+            isMobile: width < 400,
+            colorScheme,
+            bypassCSP: true,
+          });
+          const page = await context.newPage();
+          await page.goto(t.url);
+          await page.getByRole('row', { name: /rather-long-name/ }).waitFor();
+          await page.evaluate(AXE);
+          const broken = await page.evaluate(
+            `axe.run(document, { runOnly: ${JSON.stringify(RULES)} }).then(({ violations }) =>
+              violations.map(({ id, nodes }) => id + ': ' + nodes.map(({ html }) => html).join(' ')))`,
+          );
+          assert.deepEqual(broken, [], `${colorScheme} ${width}`);
+          assert.equal(await page.evaluate('document.documentElement.scrollWidth'), width);
+          await context.close();
+        }
     } finally {
       await browser.close();
     }

@@ -1,6 +1,6 @@
 /**
  * Requests and answers whose bytes must not change on their way. Each is sent once directly and once through
- * a relay, and what arrives is compared; only what DESIGN documents may differ. Reusable for any hop that
+ * a relay, and what arrives is compared; only what the docs say may differ. Reusable for any hop that
  * listens on a port: the sidecar, the proxy, the whole path.
  */
 import { createHash } from 'node:crypto';
