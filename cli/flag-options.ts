@@ -5,7 +5,14 @@
  * would take these for unknown flags.
  */
 import type { Argv, Options } from 'yargs';
-import { checkFlag, envName, type Flag, type FlagTable, type FlagValues } from '../common/flags.ts';
+import {
+  checkFlag,
+  envName,
+  valueFromEnv,
+  type Flag,
+  type FlagTable,
+  type FlagValues,
+} from '../common/flags.ts';
 
 /** What yargs parsed, before {@link flagValues} completes it. */
 export type Parsed = Readonly<Record<string, unknown>>;
@@ -23,9 +30,9 @@ export function flagValues<T extends FlagTable>(
 ): FlagValues<T> {
   const values: Record<string, unknown> = {};
   for (const [name, flag] of Object.entries(table)) {
-    const fromEnv = env[envName(name)];
+    const fromEnv = valueFromEnv(name, flag, env);
     if (argv[name] !== undefined) values[name] = argv[name];
-    else if (fromEnv !== undefined && fromEnv !== '') values[name] = checkFlag(envName(name), flag, fromEnv);
+    else if (fromEnv !== undefined) values[name] = checkFlag(envName(name), flag, fromEnv);
     else values[name] = flag.default;
   }
   return Object.freeze(values) as FlagValues<T>;

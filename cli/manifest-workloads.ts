@@ -88,8 +88,15 @@ function misplaced(kind: string, meta: Fields, path: Path): ManifestProblem[] {
     .filter(isOurs)
     .map((key) => ({
       path: [...path, 'metadata', 'annotations', key],
-      message: `${key} is on the ${kind} itself; it works on the pod template only (${POD_PATHS[kind]?.join('.')}.metadata.annotations)`,
+      message: isOfJobs(key)
+        ? `${key} is ignored: slimfaas starts no Kubernetes Jobs for callers; long work is a call of /async-function (docs/jobs.md)`
+        : `${key} is on the ${kind} itself; it works on the pod template only (${POD_PATHS[kind]?.join('.')}.metadata.annotations)`,
     }));
+}
+
+/** SlimFaas has Jobs that callers start, described by a CronJob's own annotations. */
+function isOfJobs(annotation: string): boolean {
+  return /^slimfaas\/job/i.test(annotation);
 }
 
 function isOurs(annotation: string): boolean {

@@ -96,12 +96,26 @@ export function readFlags<T extends FlagTable>(
   const values: Record<string, unknown> = {};
   for (const [name, flag] of Object.entries(table)) {
     const text = given.get(name);
-    const fromEnv = env[envName(name)];
+    const fromEnv = valueFromEnv(name, flag, env);
     if (text !== undefined) values[name] = checkFlag(`--${name}`, flag, text);
-    else if (fromEnv !== undefined && fromEnv !== '') values[name] = checkFlag(envName(name), flag, fromEnv);
+    else if (fromEnv !== undefined) values[name] = checkFlag(envName(name), flag, fromEnv);
     else values[name] = flag.default;
   }
   return Object.freeze(values) as FlagValues<T>;
+}
+
+/**
+ * Undefined where it is not set or blank. Beside a Service of the name `slimfaas` Kubernetes puts
+ * `SLIMFAAS_PORT=tcp://10.96.0.1:5000` into every pod of the namespace: no number is written so, and nobody meant it.
+ */
+export function valueFromEnv(
+  name: string,
+  flag: Flag,
+  env: Readonly<Record<string, string | undefined>>,
+): string | undefined {
+  const text = env[envName(name)];
+  const isOfService = flag.type === 'int' && text !== undefined && /^(tcp|udp|sctp):\/\//.test(text);
+  return text === '' || isOfService ? undefined : text;
 }
 
 function splitArgv(table: FlagTable, argv: readonly string[]): Map<string, string> {

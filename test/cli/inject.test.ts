@@ -44,6 +44,19 @@ function sidecarIn(pod: V1Pod): string | undefined {
   return findSidecar(pod.spec)?.name;
 }
 
+describe('slimfaas inject: annotations of SlimFaas’s Jobs', () => {
+  it('are said to be ignored, and not to stand in the wrong place', () => {
+    const { findings } = run(
+      'kind: CronJob\nmetadata: { name: j, annotations: { SlimFaas/Job: "true", SlimFaas/JobImagesWhitelist: "a" } }\n',
+    );
+    assert.equal(findings.length, 2);
+    for (const { message } of findings) {
+      assert.match(message, /is ignored: slimfaas starts no Kubernetes Jobs for callers; .*\/async-function/);
+      assert.doesNotMatch(message, /itself/);
+    }
+  });
+});
+
 describe('slimfaas inject: which pods', () => {
   for (const kind of ['Deployment', 'StatefulSet', 'DaemonSet', 'ReplicaSet', 'Job'])
     it(`${kind}: the pod template carries the sidecar`, () => {

@@ -59,3 +59,13 @@ for (const [what, argv, env, message] of refusals) {
     );
   });
 }
+
+test('a variable that Kubernetes makes for a Service named slimfaas is no port', () => {
+  const table = { port: { type: 'int', default: 5000, group: 'g', describe: 'd' } } as const;
+  assert.equal(readFlags(table, [], { SLIMFAAS_PORT: 'tcp://10.96.0.1:5000' }).port, 5000);
+  assert.equal(readFlags(table, [], { SLIMFAAS_PORT: '7000' }).port, 7000);
+  assert.throws(
+    () => readFlags(table, [], { SLIMFAAS_PORT: 'seven' }),
+    /SLIMFAAS_PORT: "seven" is not allowed/,
+  );
+});
