@@ -1,4 +1,5 @@
 /** Cold starts one after the other, each with its phases, of a function and of a Deployment behind a Service. */
+import { setTimeout as after } from 'node:timers/promises';
 import type { Caller, TimedAnswer } from './caller.ts';
 import { watchPods, type PodWatch } from './pod-watch.ts';
 import { until, type Deployed, type World } from './world.ts';
@@ -24,6 +25,12 @@ async function sleep(fn: Deployed): Promise<void> {
   await until(async () => (await fn.allPods()).length === 0, `${fn.name} sleeps`);
 }
 
+/**
+ * The kubelet looks at its containers and reports what it sees once in that time. Starts that follow from what it
+ * reported would all begin at the same moment of it, and a mean over them would be of that moment alone.
+ */
+const KUBELET_LOOKS_MS = 1_000;
+
 interface Way {
   readonly fn: Deployed;
   /** Wakes it and waits for its first answer. */
@@ -32,6 +39,7 @@ interface Way {
 
 async function oneStart(world: World, { fn, wake }: Way, watch: PodWatch): Promise<ColdStart> {
   await sleep(fn);
+  await after(Math.random() * KUBELET_LOOKS_MS);
   watch.take();
   const clock = await offsetOf(world);
   const { status, body, begunAt, endedAt } = await wake();
