@@ -61,7 +61,8 @@ export interface Cluster extends Running {
 
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const { log } = options;
-  const stops = new StopStack(log);
+  // Pods have their grace periods.
+  const stops = new StopStack(log, 60_000);
   try {
     return await start(options, stops);
   } catch (error) {
