@@ -50,7 +50,11 @@ const { values } = parseArgs({ options: { image: { type: 'boolean', default: fal
 await rm(`${root}dist`, { recursive: true, force: true });
 await build({
   absWorkingDir: root,
-  entryPoints: { slimfaas: values.image ? 'cli/image.ts' : 'cli/main.ts' },
+  entryPoints: {
+    slimfaas: values.image ? 'cli/image.ts' : 'cli/main.ts',
+    // A thread has a file of its own; what it shares with the others lies in chunks.
+    'query-worker': 'scaler/query-worker.ts',
+  },
   outdir: 'dist',
   bundle: true,
   splitting: true,

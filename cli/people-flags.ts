@@ -87,6 +87,12 @@ export const queryFlags = {
     group: 'Request',
     describe: 'the moment to ask about, as seconds since 1970 or an ISO date; empty: now',
   },
+  function: {
+    type: 'string',
+    default: '',
+    group: 'Request',
+    describe: 'NAMESPACE/NAME: ask as a trigger of this function would; empty: over everybody’s series',
+  },
   json: { type: 'boolean', default: false, group: 'Output', describe: 'print JSON instead of a table' },
 } as const satisfies FlagTable;
 

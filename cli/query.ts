@@ -24,7 +24,12 @@ export async function runQuery(argv: Parsed): Promise<void> {
   const flags = flagValues(queryFlags, argv);
   const query = String(argv['promql']);
   const time = /^\d+(\.\d+)?$/.test(flags.time) ? Number(flags.time) : flags.time;
-  const body = JSON.stringify(time === '' ? { query } : { query, time });
+  const asked = {
+    query,
+    ...(time === '' ? {} : { time }),
+    ...(flags.function === '' ? {} : { function: flags.function }),
+  };
+  const body = JSON.stringify(asked);
   const scaler = await openDoor(PARTS.scaler, flags['scaler-url'], flags);
   const response = await askScaler(scaler, '/debug/promql/eval', { method: 'POST', body });
   if (!response.ok) throw new Error(await faultText(response, query));
@@ -45,7 +50,7 @@ async function faultText(response: Response, query: string): Promise<string> {
 
 export function answerText({ type, number, value, series = [] }: QueryAnswer): string {
   if (type === 'scalar' || type === 'string') return value ?? '';
-  if (series.length === 0) return 'no data (a trigger with this query would never scale down)';
+  if (series.length === 0) return 'no data';
   const rows = series.flatMap((one) => seriesRows(one));
   const heading = type === 'matrix' ? ['SERIES', 'TIME', 'VALUE'] : ['SERIES', 'VALUE'];
   const lines = table([heading, ...rows]);

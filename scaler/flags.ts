@@ -9,7 +9,7 @@ import type { JobSettings } from '../common/jobs/streams.ts';
 import { EVERY_ADDRESS } from '../common/listen-on.ts';
 import { LOG_LEVEL_FLAG } from '../common/log.ts';
 import { loadFlags } from './load-flags.ts';
-import { SERIES_LIMITS, type SeriesStoreOptions } from './promql/series.ts';
+import { queryFlags } from './query-flags.ts';
 
 export const scalerFlags = {
   namespaces: {
@@ -27,36 +27,7 @@ export const scalerFlags = {
     describe: 'seconds between decisions; wakes never wait for it',
   },
   ...loadFlags,
-  'prometheus-url': {
-    type: 'string',
-    default: '',
-    group: 'Queries',
-    describe:
-      'Prometheus that answers the queries of SlimFaas/Scale; empty: the scaler evaluates them itself',
-  },
-  'query-retention': {
-    type: 'number',
-    default: SERIES_LIMITS.retentionMs / 1_000,
-    min: 60,
-    max: 86_400,
-    group: 'Queries',
-    describe: 'seconds for which samples are kept for queries that the scaler evaluates itself',
-  },
-  'query-max-series': {
-    type: 'int',
-    default: SERIES_LIMITS.maxSeries,
-    min: 1,
-    group: 'Queries',
-    describe:
-      'series kept for queries; what has no room is counted in slimfaas_scaler_query_samples_dropped_total',
-  },
-  'query-max-samples': {
-    type: 'int',
-    default: SERIES_LIMITS.maxSamples,
-    min: 1,
-    group: 'Queries',
-    describe: 'samples kept for queries, 16 bytes each',
-  },
+  ...queryFlags,
   nats: {
     type: 'string',
     default: 'nats://127.0.0.1:4222',
@@ -222,14 +193,6 @@ export function leaseTimesOf(config: ScalerConfig): LeaseTimes {
       `--retry-period < --renew-deadline < --lease-duration must hold, not ${retry}, ${renew}, ${duration}`,
     );
   return { durationMs: duration * 1_000, renewDeadlineMs: renew * 1_000, retryMs: retry * 1_000 };
-}
-
-export function seriesOptionsOf(config: ScalerConfig): SeriesStoreOptions {
-  return {
-    retentionMs: config['query-retention'] * 1_000,
-    maxSeries: config['query-max-series'],
-    maxSamples: config['query-max-samples'],
-  };
 }
 
 export function jobSettingsOf(config: ScalerConfig): JobSettings {

@@ -10,7 +10,7 @@ import { applyBehavior, NO_HISTORY, recordChange, type BehaviorHistory } from '.
 import { mostReplicas } from './decide/bounds.ts';
 import { createLoadWindow, type LoadWindow } from './decide/load-window.ts';
 import { CALM, panicStep, type PanicState } from './decide/panic-window.ts';
-import { TriggerAnswers, type TriggerResult } from './decide/trigger-answers.ts';
+import { TriggerAnswers, type Standing, type TriggerResult } from './decide/trigger-answers.ts';
 import {
   effectiveScale,
   recommend,
@@ -59,9 +59,9 @@ export interface SeenLoad {
 
 export interface QueryValues {
   /** The query's last answer. */
-  resultOf(query: string, intervalMs: number, nowMs: number): TriggerResult;
+  resultOf(fn: FunctionInfo, query: string, nowMs: number): TriggerResult;
   /** What is wrong with its text. */
-  faultOf(query: string): string | undefined;
+  faultOf(fn: FunctionInfo, query: string): string | undefined;
 }
 
 export interface LoadAdvisorOptions {
@@ -104,19 +104,22 @@ class Advisor implements LoadAdvisor {
     if (memory.scale.triggers.length === 0) return { load: undefined, triggers: {} };
     const load = measure(activity, this.#options.jobsOf(workload.key), nowMs);
     for (const [name, window] of memory.windows) window.record(valueOfMetric(name, load), nowMs);
-    this.#ask(memory, workload.replicas, nowMs);
+    this.#ask(fn, memory, { current: workload.replicas, nowMs });
     return { load: this.#loadOf(workload.replicas, memory, seen), triggers: useOf(memory, nowMs) };
   }
 
-  #ask({ scale, answers, windows, spec }: Memory, current: number, nowMs: number): void {
+  #ask(
+    fn: FunctionInfo,
+    { scale, answers, windows }: Memory,
+    { current, nowMs }: { current: number; nowMs: number },
+  ): void {
     const { stableWindowMs, tolerance } = this.#tuning;
-    const intervalMs = spec.scale?.scrapeIntervalMs ?? 0;
     for (const trigger of scale.triggers) {
       const { query, metricName } = trigger;
       const result =
         query === ''
           ? asResult(windows.get(metricName)?.average(stableWindowMs, nowMs))
-          : this.#options.queries.resultOf(query, intervalMs, nowMs);
+          : this.#options.queries.resultOf(fn, query, nowMs);
       const value = result.kind === 'value' ? result.value : undefined;
       answers.note(trigger, result, replicasFor({ trigger, value }, current, tolerance), nowMs);
     }
@@ -174,7 +177,7 @@ class Advisor implements LoadAdvisor {
     const faults: Fault[] = [];
     for (const trigger of fn.spec.scale?.triggers ?? []) {
       if (trigger.query === '') continue;
-      const written = this.#options.queries.faultOf(trigger.query);
+      const written = this.#options.queries.faultOf(fn, trigger.query);
       const fault = written ?? answers?.faultOf(trigger);
       if (fault === undefined) continue;
       const reason = written === undefined ? 'TriggerWithoutData' : 'InvalidAnnotation';
@@ -242,8 +245,10 @@ function readingsOf(
   const readings: TriggerReading[] = [];
   for (const trigger of triggers) {
     const standing = answers.standing(trigger, nowMs);
-    if (standing.kind === 'answered') readings.push({ trigger, value: standing.answer.value });
-    else if (standing.kind === 'kept')
+    if (standing.kind === 'answered') {
+      const { value, isWhole } = standing.answer;
+      readings.push({ trigger, value, isWhole });
+    } else if (standing.kind === 'kept')
       readings.push({ trigger, value: undefined, kept: standing.answer.replicas });
     else if (standing.kind === 'awaited') readings.push({ trigger, value: undefined });
   }
@@ -261,8 +266,15 @@ function useOf({ scale, answers }: Memory, nowMs: number): TriggerUse {
     const old = standing.kind === 'kept' ? ' (its last answer)' : '';
     return { active: `${nameOf(trigger)} is ${round(value)}, above ${trigger.activationThreshold}${old}` };
   }
-  const awaited = queries.find((trigger) => answers.isAwaited(trigger, nowMs));
+  const awaited = queries.find(
+    (trigger) => answers.isAwaited(trigger, nowMs) || isUnsure(answers.standing(trigger, nowMs)),
+  );
   return awaited === undefined ? {} : { awaited: nameOf(awaited) };
+}
+
+/** Where part of the data was not seen, "no work" is not known. */
+function isUnsure(standing: Standing): boolean {
+  return standing.kind === 'answered' && !standing.answer.isWhole;
 }
 
 function nameOf({ metricName, query }: ScaleTrigger): string {
@@ -270,7 +282,7 @@ function nameOf({ metricName, query }: ScaleTrigger): string {
 }
 
 function wording({ lead, isPartial }: Recommendation, desired: number): string {
-  const missing = isPartial ? '; some triggers have no data' : '';
+  const missing = isPartial ? '; some triggers lack data' : '';
   if (lead?.value === undefined) return `wants ${desired}${missing}`;
   const name = nameOf(lead.trigger);
   const per = lead.trigger.metricType === 'AverageValue' ? 'a pod' : 'in all';

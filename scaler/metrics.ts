@@ -5,7 +5,8 @@
  */
 import { Counter, Gauge, Histogram, type Registry } from '../common/metrics.ts';
 import type { Workload } from './kube-objects.ts';
-import type { SeriesStats } from './promql/query.ts';
+import type { QueriesStats } from './queries.ts';
+import { queryMetrics } from './query-metrics.ts';
 import type { PassTiming } from './slicer.ts';
 
 const LABELS = ['namespace', 'function'] as const;
@@ -33,7 +34,7 @@ export interface MetricsSource {
   readonly isLeader: () => boolean;
   readonly samples: () => Iterable<FunctionSample>;
   /** What is kept for queries. */
-  readonly series: () => SeriesStats;
+  readonly queries: () => QueriesStats;
 }
 
 export interface ScalerMetrics {
@@ -46,6 +47,8 @@ export interface GaugeSpec {
   readonly name: string;
   readonly help: string;
   readonly value: (sample: FunctionSample) => number;
+  /** Known to the leader only. */
+  readonly isLeaders?: true;
 }
 
 export const GAUGES: readonly GaugeSpec[] = [
@@ -58,6 +61,7 @@ export const GAUGES: readonly GaugeSpec[] = [
     name: 'slimfaas_autoscaler_desired_replicas',
     help: 'Replicas of the latest decision',
     value: (s) => s.desired,
+    isLeaders: true,
   },
   { name: 'slimfaas_autoscaler_ready_replicas', help: 'Ready pods', value: (s) => s.ready },
   {
@@ -75,22 +79,25 @@ export const GAUGES: readonly GaugeSpec[] = [
     name: 'slimfaas_function_queue_ready_items',
     help: 'Jobs that wait for a free place',
     value: (s) => s.jobs.ready,
+    isLeaders: true,
   },
   {
     name: 'slimfaas_function_queue_in_flight_items',
     help: 'Jobs that run; where calls run too, at most so many',
     value: (s) => s.jobs.inFlight,
+    isLeaders: true,
   },
   {
     name: 'slimfaas_function_queue_retry_pending_items',
     help: 'Jobs that wait for their next try',
     value: (s) => s.jobs.retryPending,
+    isLeaders: true,
   },
 ];
 
 export function createScalerMetrics(registry: Registry, given: MetricsSource): ScalerMetrics {
   const source = { ...given, samples: onceAScrape(given.samples) };
-  seriesMetrics(registry, given.series);
+  queryMetrics(registry, given.queries);
   for (const { name, help, value } of GAUGES) {
     new Gauge({
       name,
@@ -140,29 +147,6 @@ function onceAScrape(samples: () => Iterable<FunctionSample>): () => readonly Fu
     if (!known) setImmediate(() => (known = undefined));
     return (known ??= [...samples()]);
   };
-}
-
-/** The bounds of what queries can see: at the cap samples are turned away, and triggers may lack data. */
-function seriesMetrics(registry: Registry, stats: () => SeriesStats): void {
-  const kept: [name: string, help: string, value: () => number][] = [
-    ['slimfaas_scaler_query_series', 'Series kept for queries', () => stats().series],
-    ['slimfaas_scaler_query_samples', 'Samples kept for queries', () => stats().samples],
-  ];
-  for (const [name, help, value] of kept) {
-    const collect = function (this: Gauge) {
-      this.set(value());
-    };
-    new Gauge({ name, help, registers: [registry], collect });
-  }
-  new Counter({
-    name: 'slimfaas_scaler_query_samples_dropped_total',
-    help: 'Samples that queries want and that had no room',
-    registers: [registry],
-    collect() {
-      this.reset();
-      this.inc(stats().dropped);
-    },
-  });
 }
 
 function passHistograms(registry: Registry): (timing: PassTiming) => void {

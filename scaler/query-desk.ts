@@ -10,6 +10,7 @@ import {
   createSeriesStore,
   runQuery,
   type Query,
+  type Scope,
   type SeriesStore,
   type Value,
 } from './promql/query.ts';
@@ -22,7 +23,17 @@ const KEPT_MS = 300_000;
 /** Questions whose series are kept at once; the oldest goes. */
 const MAX_QUESTIONS = 20;
 /** Of 20 questions; triggers have ten times that. */
-const GUESTS = { maxSeries: 2_000, maxSamples: 200_000 };
+const GUESTS = { maxSeries: 2_000, maxSamples: 200_000, maxSeriesOfKeeper: 2_000 };
+/** One person's question, not each second's. */
+const BUDGET_MS = 1_000;
+
+export interface Question {
+  readonly text: string;
+  /** As a trigger of this function sees it; undefined: over everybody's series. */
+  readonly scope?: Scope | undefined;
+  /** Default: now. */
+  readonly atMs?: number | undefined;
+}
 
 export interface QueryDeskOptions {
   /** What is kept for triggers. */
@@ -31,6 +42,8 @@ export interface QueryDeskOptions {
   /** A scrape that begins after the call. */
   readonly scrape: () => Promise<void>;
   readonly now: () => number;
+  /** What the budget is measured by, in milliseconds. */
+  readonly clock?: () => number;
 }
 
 export class QueryDesk {
@@ -43,31 +56,44 @@ export class QueryDesk {
     this.#options = options;
   }
 
-  /** @throws PromqlError with code and, where there is one, position */
-  async ask(text: string, atMs?: number): Promise<Value> {
-    const { remote, scrape, store, now } = this.#options;
+  /**
+   * @param onAtWork called before and after the evaluation itself
+   * @throws PromqlError with code and, where there is one, position
+   */
+  async ask(
+    { text, scope, atMs }: Question,
+    onAtWork: (isAtWork: boolean) => void = () => {},
+  ): Promise<Value> {
+    const { remote, scrape, store, now, clock = () => performance.now() } = this.#options;
     if (remote) return remote.query(text, atMs ?? now());
-    const query = compileQuery(text);
-    if (this.#note(query)) await scrape();
+    const query = compileQuery(text, scope);
+    if (this.#note(query, `${scope?.namespace ?? ''}/${scope?.function ?? ''} ${text}`)) await scrape();
+    const begunMs = clock();
+    const isOverTime = () => clock() - begunMs > BUDGET_MS;
     // "Now" is after the scrape, or the question would miss what it asked for.
-    return runQuery(query, union(store, this.guests), atMs ?? now());
+    onAtWork(true);
+    try {
+      return runQuery(query, union(store, this.guests), atMs ?? now(), { isOverTime });
+    } finally {
+      onAtWork(false);
+    }
   }
 
   /** Of the questions of the last minutes; the rest is forgotten. */
   texts(): string[] {
     const { now } = this.#options;
     const old = [...this.#questions].filter(([, { atMs }]) => now() - atMs >= KEPT_MS);
-    for (const [text] of old) this.#questions.delete(text);
+    for (const [key] of old) this.#questions.delete(key);
     if (old.length > 0) this.#setWanted();
-    return [...this.#questions.keys()];
+    return [...this.#questions.values()].map(({ query }) => query.text);
   }
 
   /** @returns true for a question whose series were not kept until now */
-  #note(query: Query): boolean {
+  #note(query: Query, key: string): boolean {
     const atMs = this.#options.now();
-    const known = this.#questions.get(query.text);
-    this.#questions.delete(query.text);
-    this.#questions.set(query.text, { query, atMs });
+    const known = this.#questions.get(key);
+    this.#questions.delete(key);
+    this.#questions.set(key, { query, atMs });
     if (known) return false;
     const [oldest] = this.#questions.keys();
     if (this.#questions.size > MAX_QUESTIONS && oldest !== undefined) this.#questions.delete(oldest);
@@ -82,14 +108,19 @@ export class QueryDesk {
 
 /** One scrape fills both: a pod is asked once, whoever wants to know. */
 export function bothStores(first: SeriesStore, second: SeriesStore): ScrapedInto {
+  const stores = [first, second];
   return {
-    wantsName: (name) => first.wantsName(name) || second.wantsName(name),
-    scrape(target, samples, timeMs) {
-      const all = [...samples];
-      for (const store of [first, second]) store.scrape(target, all, timeMs);
+    wantsName: (name) => stores.some((store) => store.wantsName(name)),
+    begin(target, timeMs) {
+      const intakes = stores.map((store) => store.begin(target, timeMs));
+      return {
+        add: (labels, value) => intakes.map((intake) => intake.add(labels, value)).includes(true),
+        end: () => intakes.forEach((intake) => intake.end()),
+        fail: () => intakes.forEach((intake) => intake.fail()),
+      };
     },
-    forget: (...args) => [first, second].forEach((store) => store.forget(...args)),
-    sweep: (nowMs) => [first, second].forEach((store) => store.sweep(nowMs)),
+    forget: (...args) => stores.forEach((store) => store.forget(...args)),
+    sweep: (nowMs) => stores.forEach((store) => store.sweep(nowMs)),
   };
 }
 

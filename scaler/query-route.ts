@@ -1,17 +1,17 @@
 /**
- * `POST /debug/promql/eval` `{"query": "…", "time"?}`: what the scaler sees. `time` is seconds since 1970 or an ISO
- * date; without it, now. Only the leader scrapes, so a follower passes the question on; without a leader it
+ * `POST /debug/promql/eval` `{"query": "…", "time"?, "function"?}`: what the scaler sees. `time` is seconds since 1970
+ * or an ISO date; without it, now. `function` is `<namespace>/<name>`: the query as that function's trigger means it. Only the leader scrapes, so a follower passes the question on; without a leader it
  * answers from what it can scrape itself.
  */
 import type { IncomingMessage } from 'node:http';
 import type Koa from 'koa';
 import type Router from 'koa-router';
-import { METRIC_NAME, type Labels } from './promql/labels.ts';
-import { numberOfValue, PromqlError, type Value } from './promql/query.ts';
+import type { Scope } from './promql/scope.ts';
+import type { JsonAnswer } from './queries.ts';
 import { FORWARDED } from './server.ts';
 
 export interface QueryRouteDeps {
-  readonly ask: (query: string, atMs: number | undefined) => Promise<Value>;
+  readonly ask: (query: string, scope: Scope | undefined, atMs: number | undefined) => Promise<JsonAnswer>;
   /** Undefined: nobody leads, or it is we. */
   readonly leaderUrl: () => string | undefined;
 }
@@ -19,8 +19,6 @@ export interface QueryRouteDeps {
 const PATH = '/debug/promql/eval';
 /** A query has at most 10,000 characters. */
 const MAX_BODY = 64 * 1024;
-/** An answer is for people; a range over thousands of series is a mistake in the query. */
-const MAX_POINTS = 20_000;
 const LEADER_TIMEOUT_MS = 10_000;
 
 /** What is wrong with the request itself. */
@@ -32,35 +30,49 @@ export function addQueryRoute(router: Router, deps: QueryRouteDeps): void {
       const text = await readBody(ctx.req);
       const leader = ctx.get(FORWARDED) ? undefined : deps.leaderUrl();
       if (leader !== undefined && (await passOn(ctx, leader, text))) return;
-      const { query, atMs } = readQuestion(text);
-      ctx.body = { query, ...view(await deps.ask(query, atMs)) };
+      const { query, scope, atMs } = readQuestion(text);
+      const { status, json } = await deps.ask(query, scope, atMs);
+      ctx.status = status;
+      ctx.type = 'json';
+      ctx.body = json;
     } catch (error) {
-      ctx.status = error instanceof PromqlError && error.code === 'remote' ? 502 : 400;
-      ctx.body = fault(error);
+      if (!(error instanceof BadRequest)) throw error;
+      ctx.status = 400;
+      ctx.body = { error: 'bad-request', message: error.message };
     }
   });
 }
 
-function fault(error: unknown): object {
-  if (error instanceof BadRequest) return { error: 'bad-request', message: error.message };
-  if (!(error instanceof PromqlError)) throw error;
-  // Positions are for people: the first character is 1, as in the message.
-  const place = error.position === undefined ? {} : { position: error.position + 1 };
-  return { error: error.code, message: error.message, ...place };
+interface Question {
+  readonly query: string;
+  readonly scope: Scope | undefined;
+  readonly atMs: number | undefined;
 }
 
-function readQuestion(text: string): { query: string; atMs: number | undefined } {
-  const { query, time } = parseObject(text);
-  if (typeof query !== 'string' || query === '')
-    throw new BadRequest('the body is {"query": "<PromQL>", "time": <seconds or ISO date, optional>}');
-  if (time === undefined || time === null) return { query, atMs: undefined };
+const BODY =
+  'the body is {"query": "<PromQL>", "time": <seconds or ISO date>, "function": "<namespace>/<name>"}, the last two optional';
+
+function readQuestion(text: string): Question {
+  const { query, time, function: fn } = parseObject(text);
+  if (typeof query !== 'string' || query === '') throw new BadRequest(BODY);
+  return { query, scope: readScope(fn), atMs: readTime(time) };
+}
+
+function readTime(time: unknown): number | undefined {
+  if (time === undefined || time === null) return undefined;
   const atMs = typeof time === 'number' ? time * 1_000 : Date.parse(String(time));
-  if (!Number.isFinite(atMs))
-    throw new BadRequest(`time is ${JSON.stringify(time)}; use seconds since 1970 or an ISO date`);
-  return { query, atMs };
+  if (Number.isFinite(atMs)) return atMs;
+  throw new BadRequest(`time is ${JSON.stringify(time)}; use seconds since 1970 or an ISO date`);
 }
 
-function parseObject(text: string): { query?: unknown; time?: unknown } {
+function readScope(fn: unknown): Scope | undefined {
+  if (fn === undefined || fn === null) return undefined;
+  const parts = typeof fn === 'string' ? /^([^/]+)\/([^/]+)$/.exec(fn) : undefined;
+  if (parts) return { namespace: parts[1] as string, function: parts[2] as string };
+  throw new BadRequest(`function is ${JSON.stringify(fn)}; use "<namespace>/<name>"`);
+}
+
+function parseObject(text: string): { query?: unknown; time?: unknown; function?: unknown } {
   try {
     return (JSON.parse(text) ?? {}) as object;
   } catch {
@@ -96,51 +108,4 @@ async function passOn(ctx: Koa.Context, leader: string, body: string): Promise<b
   } catch {
     return false;
   }
-}
-
-/** `number`: what a trigger with this query gets; null is no data. Values are text, for JSON has no NaN. */
-function view(value: Value): object {
-  const number = numberOfValue(value) ?? null;
-  switch (value.type) {
-    case 'scalar':
-      return { type: 'scalar', number, value: textOf(value.value) };
-    case 'string':
-      return { type: 'string', number, value: value.value };
-    case 'vector':
-      bound(value.samples.length);
-      return {
-        type: 'vector',
-        number,
-        series: value.samples.map((s) => ({ labels: plain(s.labels), value: textOf(s.value) })),
-      };
-    default:
-      return matrixView(value, number);
-  }
-}
-
-function matrixView({ matrix }: Extract<Value, { type: 'matrix' }>, number: number | null): object {
-  bound(matrix.series.reduce((sum, { times }) => sum + times.length, 0));
-  const series = matrix.series.map(({ labels, times, values }) => ({
-    labels: plain(labels),
-    points: times.map((timeMs, i) => [timeMs / 1_000, textOf(values[i] ?? Number.NaN)]),
-  }));
-  return { type: 'matrix', number, series };
-}
-
-function bound(points: number): void {
-  if (points > MAX_POINTS)
-    throw new PromqlError('too-expensive', `${points} points in the answer; at most ${MAX_POINTS} are shown`);
-}
-
-function plain(labels: Labels): object {
-  // The name first, as people write it.
-  const name = labels.get(METRIC_NAME);
-  const rest = [...labels].filter(([key]) => key !== METRIC_NAME);
-  return Object.fromEntries(name === undefined ? rest : [[METRIC_NAME, name], ...rest]);
-}
-
-/** As Prometheus writes numbers. */
-function textOf(value: number): string {
-  if (value === Infinity) return '+Inf';
-  return value === -Infinity ? '-Inf' : String(value);
 }

@@ -16,8 +16,7 @@ import type { Running } from '../common/lifecycle.ts';
 import type { Log } from '../common/log.ts';
 import { FUNCTION_LABEL } from '../common/names.ts';
 import type { ScalerClients } from './kube.ts';
-import { scrapeHint } from './scrape-targets.ts';
-import type { ScrapeTarget } from './scraper.ts';
+import { scrapeHint, type ScrapeTarget } from './scrape-targets.ts';
 
 export interface ScrapePods extends Running {
   /** A query is in use. */
@@ -25,8 +24,14 @@ export interface ScrapePods extends Running {
   readonly targets: Iterable<ScrapeTarget>;
 }
 
-/** @param watch follows all pods, from when it is called */
-export function createScrapePods(watch: (handlers: WatchHandlers<V1Pod>) => readonly Watched[]): ScrapePods {
+/**
+ * @param watch follows all pods, from when it is called
+ * @param systemNamespace where our own parts run: a pod elsewhere cannot pass for one of them
+ */
+export function createScrapePods(
+  watch: (handlers: WatchHandlers<V1Pod>) => readonly Watched[],
+  systemNamespace: string,
+): ScrapePods {
   const targets = new Map<string, ScrapeTarget>();
   let watches: readonly Watched[] = [];
   const keyOf = ({ metadata }: V1Pod) => `${metadata?.namespace}/${metadata?.name}`;
@@ -36,7 +41,7 @@ export function createScrapePods(watch: (handlers: WatchHandlers<V1Pod>) => read
       if (watches.length > 0) return;
       watches = watch({
         onSet(pod) {
-          const target = targetOf(pod);
+          const target = targetOf(pod, systemNamespace);
           if (target) targets.set(keyOf(pod), target);
           else targets.delete(keyOf(pod));
         },
@@ -72,19 +77,22 @@ export function watchAllPods(
 }
 
 /** Undefined for pods that do not ask, that do not run, and that are known in another way. */
-function targetOf(pod: V1Pod): ScrapeTarget | undefined {
+function targetOf(pod: V1Pod, systemNamespace: string): ScrapeTarget | undefined {
   const { metadata, spec, status } = pod;
   const labels = metadata?.labels ?? {};
+  const [namespace, name] = [metadata?.namespace ?? '', metadata?.name ?? ''];
+  const isOurs = labels['app.kubernetes.io/name'] === 'slimfaas' && namespace === systemNamespace;
   // Functions' pods are scraped as such; what a scaler says, the leader knows first-hand and would count twice.
-  const isOwn =
-    labels['app.kubernetes.io/name'] === 'slimfaas' && labels['app.kubernetes.io/component'] === 'scaler';
-  if (labels[FUNCTION_LABEL] !== undefined || isOwn) return undefined;
+  if (labels[FUNCTION_LABEL] !== undefined) return undefined;
+  if (isOurs && labels['app.kubernetes.io/component'] === 'scaler') return undefined;
   const hint = scrapeHint(metadata?.annotations);
   const port = hint?.port ?? firstContainerPort(spec);
   if (!hint || port === undefined || status?.phase !== 'Running' || !status.podIP) return undefined;
   const host = isIPv6(status.podIP) ? `[${status.podIP}]` : status.podIP;
   return {
     url: `http://${host}:${port}${hint.path}`,
-    labels: { namespace: metadata?.namespace ?? '', pod: metadata?.name ?? '' },
+    labels: { namespace, pod: name },
+    owner: `pod ${namespace}/${name}`,
+    kind: isOurs ? 'system' : 'other',
   };
 }

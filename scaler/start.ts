@@ -54,7 +54,7 @@ export async function startScaler(config: ScalerConfig, deps: ScalerDeps): Promi
   let election: Election | undefined;
   const isLeader = () => election?.isLeader() ?? false;
   const samples = () => samplesOf(reconciler, (key) => load.jobs.depthOf(key), now());
-  const metrics = createScalerMetrics(registry, { isLeader, samples, series: () => load.series });
+  const metrics = createScalerMetrics(registry, { isLeader, samples, queries: () => load.queries.stats });
 
   const writer = createKubeWriter(kube, { pod });
   const effects = createEffects({ writer, nats, metrics, isLeader, now, log });
@@ -71,7 +71,10 @@ export async function startScaler(config: ScalerConfig, deps: ScalerDeps): Promi
   });
   const { namespaces } = config;
   const watch = watchCluster(scalerClients(kube), namespaces, clusterHandlers(reconciler, onFailed), log);
-  const scrapePods = createScrapePods(watchAllPods(scalerClients(kube), namespaces, { log, onFailed }));
+  const scrapePods = createScrapePods(
+    watchAllPods(scalerClients(kube), namespaces, { log, onFailed }),
+    config.namespace,
+  );
   const load: Load = new Load({
     scrapePods,
     config,
@@ -84,6 +87,7 @@ export async function startScaler(config: ScalerConfig, deps: ScalerDeps): Promi
     isSynced: () => watch.isSynced,
     onJobs: (key) => reconciler.onJobs(key),
   });
+  stops.add('queries', () => load.queries.stop());
   stops.add('nats', () => nats.stop());
   stops.add('watches', () => Promise.all([watch.stop(), scrapePods.stop()]));
 
@@ -107,7 +111,7 @@ export async function startScaler(config: ScalerConfig, deps: ScalerDeps): Promi
     wake,
     list: () => listFunctions(reconciler),
     show: (id) => showFunction(reconciler, id),
-    extend: (router) => addQueryRoute(router, { ask: (...asked) => load.desk.ask(...asked), leaderUrl }),
+    extend: (router) => addQueryRoute(router, { ask: (...asked) => load.queries.ask(...asked), leaderUrl }),
   });
   stops.add('http', () => http.stop());
 

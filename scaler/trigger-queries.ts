@@ -1,113 +1,122 @@
 /**
- * The PromQL queries of all triggers: compiled once, evaluated at most once a scrape interval, either here over
- * the series that were scraped or by a Prometheus server. Asking for a value never waits: a server's answer is
- * used when it is there, and an old one is no data.
+ * The PromQL queries of all functions' triggers, as the main thread sees them: which there are, and what the queries'
+ * thread said of each last. Asking for a value never waits, and an old answer is no data.
  */
-import { describeError } from '../common/errors.ts';
-import type { Log } from '../common/log.ts';
-import { compileQuery, numberOfValue, queryNumber, type Query, type SeriesStore } from './promql/query.ts';
-import type { RemotePrometheus } from './promql/remote.ts';
+import type { FunctionInfo } from '../common/function-spec.ts';
+import { functionKey } from '../common/subjects.ts';
 import type { TriggerResult } from './decide/trigger-answers.ts';
 import type { QueryValues } from './load-advisor.ts';
+import type { QueryAnswer, Rule, RuleAnswers } from './query-messages.ts';
 
 export interface TriggerQueriesOptions {
-  readonly store: SeriesStore;
-  /** Given: it answers instead of our own evaluator. */
-  readonly remote: RemotePrometheus | undefined;
   readonly now: () => number;
-  readonly log: Log;
 }
 
 interface Entry {
-  /** undefined: it cannot be compiled, or a server does that. */
-  readonly query: Query | undefined;
-  readonly fault: string | undefined;
-  value: number | undefined;
-  /** Of the last evaluation, or of the last question to the server. */
-  askedAtMs: number;
-  answeredAtMs: number;
-  isAsking: boolean;
+  readonly fn: FunctionInfo;
+  readonly rule: Rule;
+  answers: ReadonlyMap<string, QueryAnswer>;
+  /** Left out until then, for it was at work when the thread was lost. */
+  blockedUntilMs: number;
 }
 
 /** An answer may be that many intervals old. */
 const FRESH_INTERVALS = 3;
+/** How long a function whose query took the thread down is left out. */
+const BLOCKED_MS = 600_000;
+const BLOCKED =
+  'the function’s queries took the evaluation down (it hung, or ran out of memory), and are left out';
+
+export interface RuleChange {
+  readonly set: readonly Rule[];
+  readonly gone: readonly string[];
+}
 
 export class TriggerQueries implements QueryValues {
   readonly #options: TriggerQueriesOptions;
-  #entries = new Map<string, Entry>();
+  readonly #entries = new Map<string, Entry>();
+  #lastId = 0;
 
   constructor(options: TriggerQueriesOptions) {
     this.#options = options;
   }
 
-  /** All queries of all functions; what is not among them is forgotten. */
-  setTexts(texts: ReadonlySet<string>): void {
-    this.#entries = new Map([...texts].map((text) => [text, this.#entries.get(text) ?? this.#compile(text)]));
-    const queries = [...this.#entries.values()].map(({ query }) => query).filter((q) => q !== undefined);
-    this.#options.store.setWanted(queries.flatMap(({ selectors }) => selectors));
+  get size(): number {
+    return this.#entries.size;
   }
 
-  get texts(): IterableIterator<string> {
-    return this.#entries.keys();
+  /** All functions whose triggers have queries. @returns what is new since the last call */
+  setFunctions(functions: readonly FunctionInfo[]): RuleChange {
+    const set: Rule[] = [];
+    const gone = new Set(this.#entries.keys());
+    for (const fn of functions) {
+      const key = functionKey(fn.id);
+      gone.delete(key);
+      const known = this.#entries.get(key);
+      if (known?.fn.spec === fn.spec) continue;
+      const rule = this.#ruleOf(fn, key);
+      this.#entries.set(key, { fn, rule, answers: known?.answers ?? new Map(), blockedUntilMs: -Infinity });
+      set.push(rule);
+    }
+    for (const key of gone) this.#entries.delete(key);
+    return { set, gone: [...gone] };
   }
 
-  /** Also of a query that {@link setTexts} has not heard of yet: faults are told as soon as they are written. */
-  faultOf(text: string): string | undefined {
-    let entry = this.#entries.get(text);
-    if (!entry) this.#entries.set(text, (entry = this.#compile(text)));
-    return entry.fault;
+  #ruleOf({ id, spec }: FunctionInfo, key: string): Rule {
+    const { triggers = [], scrapeIntervalMs = 0 } = spec.scale ?? {};
+    const queries = [...new Set(triggers.map(({ query }) => query).filter((query) => query !== ''))];
+    this.#lastId += 1;
+    const scope = { namespace: id.namespace, function: id.name };
+    return { key, id: this.#lastId, scope, queries, intervalMs: scrapeIntervalMs };
   }
 
-  valueOf(text: string, intervalMs: number, nowMs: number): number | undefined {
-    const entry = this.#entries.get(text);
-    if (!entry) return undefined;
-    if (nowMs - entry.askedAtMs >= intervalMs || nowMs < entry.askedAtMs) this.#ask(text, entry, nowMs);
-    return nowMs - entry.answeredAtMs <= intervalMs * FRESH_INTERVALS ? entry.value : undefined;
+  /** @param culprit the id of the rule that was at work when the thread was lost; others are nobody's */
+  block(culprit: number): void {
+    for (const entry of this.#entries.values())
+      if (entry.rule.id === culprit) entry.blockedUntilMs = this.#options.now() + BLOCKED_MS;
   }
 
-  resultOf(text: string, intervalMs: number, nowMs: number): TriggerResult {
-    const reason = this.#entries.get(text)?.fault;
-    if (reason !== undefined) return { kind: 'fault', reason };
-    const value = this.valueOf(text, intervalMs, nowMs);
-    return value === undefined ? { kind: 'no-data' } : { kind: 'value', value };
+  /** What a new thread must know. */
+  rulesInUse(): readonly Rule[] {
+    const nowMs = this.#options.now();
+    return [...this.#entries.values()].filter((entry) => !isBlocked(entry, nowMs)).map(({ rule }) => rule);
   }
 
-  #compile(text: string): Entry {
-    const blank = { value: undefined, askedAtMs: -Infinity, answeredAtMs: -Infinity, isAsking: false };
-    if (this.#options.remote) return { query: undefined, fault: undefined, ...blank };
-    try {
-      return { query: compileQuery(text), fault: undefined, ...blank };
-    } catch (error) {
-      return { query: undefined, fault: describeError(error), ...blank };
+  /** Rules that were left out long enough. */
+  unblocked(): readonly Rule[] {
+    const nowMs = this.#options.now();
+    const free = [...this.#entries.values()].filter(
+      (entry) => entry.blockedUntilMs !== -Infinity && !isBlocked(entry, nowMs),
+    );
+    for (const entry of free) entry.blockedUntilMs = -Infinity;
+    return free.map(({ rule }) => rule);
+  }
+
+  take(all: readonly RuleAnswers[]): void {
+    for (const { key, id, answers } of all) {
+      const entry = this.#entries.get(key);
+      if (entry?.rule.id !== id) continue;
+      entry.answers = new Map(entry.rule.queries.map((text, i) => [text, answers[i] as QueryAnswer]));
     }
   }
 
-  #ask(text: string, entry: Entry, nowMs: number): void {
-    const { remote, store, log } = this.#options;
-    if (remote) return void this.#askRemote(remote, text, entry);
-    if (!entry.query) return;
-    entry.askedAtMs = entry.answeredAtMs = nowMs;
-    try {
-      entry.value = queryNumber(entry.query, store, nowMs);
-    } catch (error) {
-      entry.value = undefined;
-      log.warn({ query: text, error: describeError(error) }, 'query failed');
-    }
+  resultOf(fn: FunctionInfo, query: string, nowMs: number): TriggerResult {
+    const entry = this.#entries.get(functionKey(fn.id));
+    if (entry && isBlocked(entry, nowMs)) return { kind: 'fault', reason: BLOCKED };
+    const answer = entry?.answers.get(query);
+    if (!entry || !answer) return { kind: 'no-data' };
+    const { value, isWhole, fault, atMs } = answer;
+    if (value !== undefined && nowMs - atMs <= entry.rule.intervalMs * FRESH_INTERVALS)
+      return { kind: 'value', value, isWhole };
+    return fault === undefined ? { kind: 'no-data' } : { kind: 'fault', reason: fault };
   }
 
-  async #askRemote(remote: RemotePrometheus, text: string, entry: Entry): Promise<void> {
-    if (entry.isAsking) return;
-    const { now, log } = this.#options;
-    entry.isAsking = true;
-    entry.askedAtMs = now();
-    try {
-      entry.value = numberOfValue(await remote.query(text, entry.askedAtMs));
-      entry.answeredAtMs = now();
-    } catch (error) {
-      // The last good answer stands until it is too old.
-      log.warn({ query: text, error: describeError(error) }, 'Prometheus did not answer the query');
-    } finally {
-      entry.isAsking = false;
-    }
+  faultOf(fn: FunctionInfo, query: string): string | undefined {
+    const answer = this.#entries.get(functionKey(fn.id))?.answers.get(query);
+    return answer?.isMiswritten === true ? answer.fault : undefined;
   }
+}
+
+function isBlocked({ blockedUntilMs }: Entry, nowMs: number): boolean {
+  return nowMs < blockedUntilMs;
 }

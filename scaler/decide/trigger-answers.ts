@@ -10,13 +10,15 @@ import type { ScaleTrigger } from '../../common/function-spec.ts';
 
 /** What asking a trigger gave. */
 export type TriggerResult =
-  | { readonly kind: 'value'; readonly value: number }
+  /** `isWhole` false: part of the data was not seen, so the value may be too low; default true. */
+  | { readonly kind: 'value'; readonly value: number; readonly isWhole?: boolean }
   /** It cannot be evaluated: as it is written, or over its budget. */
   | { readonly kind: 'fault'; readonly reason: string }
   | { readonly kind: 'no-data' };
 
 export interface Answer {
   readonly value: number;
+  readonly isWhole: boolean;
   readonly replicas: number;
   readonly atMs: number;
 }
@@ -58,7 +60,7 @@ export class TriggerAnswers {
   note(trigger: ScaleTrigger, result: TriggerResult, replicas: number | undefined, nowMs: number): void {
     const line = this.#line(trigger);
     if (result.kind === 'value' && replicas !== undefined) {
-      line.answer = { value: result.value, replicas, atMs: nowMs };
+      line.answer = { value: result.value, isWhole: result.isWhole ?? true, replicas, atMs: nowMs };
       line.silentSinceMs = line.fault = undefined;
       return;
     }

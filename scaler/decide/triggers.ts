@@ -13,6 +13,8 @@ export interface TriggerReading {
   readonly value: number | undefined;
   /** Without a value: what it last wanted, while that counts still (see trigger-answers.ts). */
   readonly kept?: number | undefined;
+  /** False: part of the data is missing, so the value may be too low; default true. */
+  readonly isWhole?: boolean;
 }
 
 export interface TriggerVerdict extends TriggerReading {
@@ -25,7 +27,7 @@ export interface Recommendation {
   readonly replicas: number | undefined;
   /** The verdict that won. */
   readonly lead: TriggerVerdict | undefined;
-  /** True where at least one trigger has no valid data: then `replicas` is not below `current`. */
+  /** True where at least one trigger lacks data, all or part: then `replicas` is not below `current`. */
   readonly isPartial: boolean;
   readonly verdicts: readonly TriggerVerdict[];
 }
@@ -40,7 +42,9 @@ export function recommend(
     ...reading,
     replicas: replicasFor(reading, current, tolerance) ?? reading.kept,
   }));
-  const isPartial = readings.some((reading) => replicasFor(reading, current, tolerance) === undefined);
+  const isPartial = readings.some(
+    (reading) => reading.isWhole === false || replicasFor(reading, current, tolerance) === undefined,
+  );
   let lead: TriggerVerdict | undefined;
   for (const verdict of verdicts) {
     if (verdict.replicas !== undefined && verdict.replicas > (lead?.replicas ?? -1)) lead = verdict;

@@ -1,14 +1,16 @@
 /** Aggregations over an instant vector: `sum by (x)`, `topk`, `quantile` and the rest. */
 import type { Aggregate } from './ast.ts';
 import { dropLabels, keepLabels, labelsKey, METRIC_NAME, type Labels } from './labels.ts';
-import { extreme, quantile, sum, variance } from './range-functions.ts';
+import { checkLabelName } from './functions.ts';
+import { extreme, mean, quantile, sum, variance } from './statistics.ts';
+import { PromqlError } from './error.ts';
 import type { Sample } from './values.ts';
 
 type Reduce = (values: readonly number[], param: number) => number;
 
 const REDUCERS: ReadonlyMap<string, Reduce> = new Map<string, Reduce>([
   ['sum', sum],
-  ['avg', (values) => sum(values) / values.length],
+  ['avg', mean],
   ['min', (values) => extreme(values, (a, b) => a < b)],
   ['max', (values) => extreme(values, (a, b) => a > b)],
   ['count', (values) => values.length],
@@ -25,11 +27,13 @@ interface Group {
 
 /** @param param of topk, bottomk and quantile; the label's name of count_values */
 export function aggregate(expr: Aggregate, samples: readonly Sample[], param: number | string): Sample[] {
-  const groups = groupSamples(expr, samples);
   const op = expr.op.toLowerCase();
-  if (op === 'topk' || op === 'bottomk') {
-    return groups.flatMap((group) => pick(group.samples, Number(param), op === 'topk'));
+  const groups = groupSamples(expr, samples);
+  if (op === 'topk' || op === 'bottomk' || op === 'limitk') {
+    const count = countOf(Number(param), expr);
+    return groups.flatMap((group) => pick(group.samples, count, op));
   }
+  if (op === 'count_values') checkLabelName(String(param), expr.position);
   if (op === 'count_values') return groups.flatMap((group) => countValues(group, String(param)));
   const reduce = REDUCERS.get(op) as Reduce;
   return groups.map(({ labels, samples }) => ({
@@ -55,14 +59,23 @@ function groupSamples(expr: Aggregate, samples: readonly Sample[]): Group[] {
   return [...groups.values()];
 }
 
+/** As Prometheus checks it: a whole number that fits 64 bits; less than one picks nothing. */
+function countOf(k: number, { position }: Aggregate): number {
+  if (Number.isNaN(k))
+    throw new PromqlError('execution', 'the parameter is not a number (NaN)', { position });
+  if (Math.abs(k) >= 2 ** 63)
+    throw new PromqlError('execution', `the parameter ${k} is too large`, { position });
+  return Math.max(0, Math.trunc(k));
+}
+
 /** The samples themselves, with all their labels; not-a-number comes last either way. */
-function pick(samples: readonly Sample[], k: number, isTop: boolean): Sample[] {
-  const count = Number.isNaN(k) ? 0 : Math.max(0, Math.trunc(Math.min(k, samples.length)));
+function pick(samples: readonly Sample[], count: number, op: 'topk' | 'bottomk' | 'limitk'): Sample[] {
+  if (op === 'limitk') return samples.slice(0, count);
   const order = (a: Sample, b: Sample) => {
     if (Number.isNaN(a.value) || Number.isNaN(b.value)) {
       return Number(Number.isNaN(a.value)) - Number(Number.isNaN(b.value));
     }
-    return isTop ? b.value - a.value : a.value - b.value;
+    return op === 'topk' ? b.value - a.value : a.value - b.value;
   };
   return samples.toSorted(order).slice(0, count);
 }

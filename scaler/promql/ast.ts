@@ -113,18 +113,44 @@ export function selectorsOf(expr: Expr): readonly Selector[] {
 /** An instant selector sees samples up to this old. */
 export const LOOKBACK_MS = 300_000;
 
-/** How far back from the moment of evaluation a query reaches; Infinity for a fixed `@`. */
-export function reachMs(expr: Expr): number {
+/**
+ * The earliest moment whose samples a query needs, evaluated at `atMs`; Infinity for one that reads no series. The
+ * look-back of an instant selector is not counted: what it sees of it, it sees in the newest sample already.
+ */
+export function earliestMs(expr: Expr, atMs: number): number {
   switch (expr.kind) {
     case 'selector':
-      return expr.atMs === undefined ? Math.max(0, expr.offsetMs) + LOOKBACK_MS : Infinity;
+      return (expr.atMs ?? atMs) - expr.offsetMs;
     case 'range':
-      return expr.rangeMs + reachMs(expr.selector) - LOOKBACK_MS;
+      return earliestMs(expr.selector, atMs) - expr.rangeMs;
     case 'subquery':
-      return expr.atMs === undefined
-        ? Math.max(0, expr.offsetMs) + expr.rangeMs + reachMs(expr.expr)
-        : Infinity;
+      return earliestMs(expr.expr, (expr.atMs ?? atMs) - expr.offsetMs - expr.rangeMs);
     default:
-      return Math.max(0, ...childrenOf(expr).map(reachMs));
+      return Math.min(Infinity, ...childrenOf(expr).map((child) => earliestMs(child, atMs)));
   }
+}
+
+/** The same query with each of its selectors changed. */
+export function mapSelectors<T extends Expr>(expr: T, change: (selector: Selector) => Selector): T {
+  const map = (part: Expr): Expr => mapSelectors(part, change);
+  const mapped = (part: Expr): Expr => {
+    switch (part.kind) {
+      case 'selector':
+        return change(part);
+      case 'range':
+        return { ...part, selector: change(part.selector) };
+      case 'negate':
+      case 'subquery':
+        return { ...part, expr: map(part.expr) };
+      case 'call':
+        return { ...part, args: part.args.map(map) };
+      case 'aggregate':
+        return { ...part, param: part.param && map(part.param), expr: map(part.expr) };
+      case 'binary':
+        return { ...part, left: map(part.left), right: map(part.right) };
+      default:
+        return part;
+    }
+  };
+  return mapped(expr) as T;
 }

@@ -98,19 +98,23 @@ export function matchVectors(expr: Binary, left: readonly Sample[], right: reado
   const [many, one] = isSwapped ? [right, left] : [left, right];
   const ones = indexOnes(expr, one, signature);
   const seen = new Set<string>();
+  const note = (identity: string, labels: Labels): void => {
+    if (seen.has(identity)) throw duplicate(expr, labels);
+    seen.add(identity);
+  };
   const result: Sample[] = [];
   for (const sample of many) {
     const key = signature(sample.labels);
     const partner = ones.get(key);
     if (!partner) continue;
+    const isOneToOne = matching.cardinality === 'one-to-one';
+    const labels = resultLabels(expr, sample.labels, partner.labels);
+    // One to one: the signature may come once, whatever a comparison filters out. With a group: the result may.
+    if (isOneToOne) note(key, sample.labels);
     const [a, b] = isSwapped ? [partner, sample] : [sample, partner];
     const kept = pairValue(expr, a.value, b.value);
-    const labels = resultLabels(expr, sample.labels, partner.labels);
     if (kept === undefined) continue;
-    // One to one: the signature may come once. With a group: the result may.
-    const identity = matching.cardinality === 'one-to-one' ? key : labelsKey(labels);
-    if (seen.has(identity)) throw duplicate(expr, sample.labels);
-    seen.add(identity);
+    if (!isOneToOne) note(labelsKey(labels), sample.labels);
     result.push({ labels, value: kept });
   }
   return result;

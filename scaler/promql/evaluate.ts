@@ -16,8 +16,8 @@ import { aggregate } from './aggregate.ts';
 import { matchVectors, operate, setOperation, withScalar } from './binary.ts';
 import { isSetOp, typeOf } from './check.ts';
 import { PromqlError } from './error.ts';
-import { labelJoin, labelReplace, MAP_FUNCTIONS, mapSamples } from './functions.ts';
-import { histogramQuantile } from './histogram.ts';
+import { labelJoin, labelReplace, MAP_FUNCTIONS, mapSamples, type LabelChange } from './functions.ts';
+import { histogramFraction, histogramQuantile } from './histogram.ts';
 import { dropName, labelsKey, METRIC_NAME, NO_LABELS, type Labels } from './labels.ts';
 import { KEEPS_NAME, RANGE_FUNCTIONS, type RangeFunction } from './range-functions.ts';
 import type { Matrix, RangeSeries, Sample, SeriesSource, TimedSample, Value } from './values.ts';
@@ -25,10 +25,13 @@ import type { Matrix, RangeSeries, Sample, SeriesSource, TimedSample, Value } fr
 export interface EvaluateOptions {
   /** Samples that one evaluation may read; a million take about 20 ms. */
   readonly maxSamples?: number;
+  /** Asked often while the evaluation goes on; true ends it. */
+  readonly isOverTime?: () => boolean;
 }
 
 const DEFAULT_MAX_SAMPLES = 1_000_000;
-const DEFAULT_STEP_MS = 15_000;
+/** Prometheus's default for it is its evaluation interval, which is a minute unless somebody changes it. */
+const DEFAULT_STEP_MS = 60_000;
 
 /** @throws PromqlError and nothing else */
 export function evaluate(
@@ -37,7 +40,10 @@ export function evaluate(
   nowMs: number,
   options: EvaluateOptions = {},
 ): Value {
-  const budget = { left: options.maxSamples ?? DEFAULT_MAX_SAMPLES };
+  const budget = {
+    left: options.maxSamples ?? DEFAULT_MAX_SAMPLES,
+    isOverTime: options.isOverTime ?? (() => false),
+  };
   const evaluation = new Evaluation(source, nowMs, budget);
   switch (typeOf(expr)) {
     case 'scalar':
@@ -51,12 +57,17 @@ export function evaluate(
   }
 }
 
+interface Budget {
+  left: number;
+  readonly isOverTime: () => boolean;
+}
+
 class Evaluation {
   readonly #source: SeriesSource;
   readonly #nowMs: number;
-  readonly #budget: { left: number };
+  readonly #budget: Budget;
 
-  constructor(source: SeriesSource, nowMs: number, budget: { left: number }) {
+  constructor(source: SeriesSource, nowMs: number, budget: Budget) {
     this.#source = source;
     this.#nowMs = nowMs;
     this.#budget = budget;
@@ -109,7 +120,7 @@ class Evaluation {
     if (expr.kind !== 'range') throw unexpected(expr);
     const toMs = this.#momentOf(expr.selector);
     const fromMs = toMs - expr.rangeMs;
-    const series = this.#source.range(expr.selector.matchers, fromMs, toMs);
+    const series = this.#source.range(expr.selector.matchers, fromMs, toMs, () => this.#spend(0, expr));
     for (const { times } of series) this.#spend(times.length, expr);
     return { series, fromMs, toMs };
   }
@@ -120,7 +131,8 @@ class Evaluation {
 
   #instant(selector: Selector): readonly TimedSample[] {
     const toMs = this.#momentOf(selector);
-    const samples = this.#source.latest(selector.matchers, toMs - LOOKBACK_MS, toMs);
+    const visit = () => this.#spend(0, selector);
+    const samples = this.#source.latest(selector.matchers, toMs - LOOKBACK_MS, toMs, visit);
     this.#spend(samples.length, selector);
     return samples;
   }
@@ -178,34 +190,41 @@ class Evaluation {
         return this.#timestamps(first);
       case 'histogram_quantile':
         return histogramQuantile(this.scalar(first), this.vector(rest[0] as Expr));
+      case 'histogram_fraction':
+        return histogramFraction(
+          this.scalar(first),
+          this.scalar(rest[0] as Expr),
+          this.vector(rest[1] as Expr),
+        );
+      case 'histogram_avg':
+      case 'histogram_count':
+      case 'histogram_sum':
+      case 'histogram_stddev':
+      case 'histogram_stdvar':
+        // Of native histograms only: as in Prometheus, a series of plain numbers has no answer.
+        this.vector(first);
+        return [];
       case 'label_replace':
-        return labelReplace(this.vector(first), rest.map(stringOf), call.position);
+        return labelReplace(this.vector(first), rest.map(stringOf), this.#labelChange(call));
       case 'label_join':
-        return labelJoin(this.vector(first), rest.map(stringOf), call.position);
-      default: // sort, sort_desc: the order of a vector means nothing here
+        return labelJoin(this.vector(first), rest.map(stringOf), this.#labelChange(call));
+      default: // sort, sort_by_label and their like: the order of a vector means nothing here
         return this.vector(first);
     }
   }
 
   #rangeCall(call: Call, fn: RangeFunction): readonly Sample[] {
-    const { matrix, param } = this.#rangeArguments(call);
+    // `quantile_over_time(q, m)` has its scalar first, `predict_linear(m, t)` last.
+    const matrix = this.matrix(call.args.find(isMatrix) as Expr);
+    const params = call.args.filter((arg) => !isMatrix(arg)).map((arg) => this.scalar(arg));
     const result: Sample[] = [];
     for (const series of matrix.series) {
-      const value = fn({ ...windowOf(series, matrix), nowMs: this.#nowMs, param });
+      const value = fn({ ...windowOf(series, matrix), nowMs: this.#nowMs, params });
       if (value === undefined) continue;
       const labels = KEEPS_NAME.includes(call.name) ? series.labels : dropName(series.labels);
       result.push({ labels, value });
     }
     return result;
-  }
-
-  /** `quantile_over_time(q, m)` has its scalar first, `predict_linear(m, t)` last. */
-  #rangeArguments(call: Call): { matrix: Matrix; param: number } {
-    const param = call.args.find((arg) => !isMatrix(arg));
-    return {
-      matrix: this.matrix(call.args.find(isMatrix) as Expr),
-      param: param ? this.scalar(param) : Number.NaN,
-    };
   }
 
   /** `hour()` without an argument is the hour of `time()`. */
@@ -227,10 +246,16 @@ class Evaluation {
     return this.#instant(expr).map((s) => ({ labels: dropName(s.labels), value: s.timeMs / 1_000 }));
   }
 
+  #labelChange(call: Call): LabelChange {
+    return { position: call.position, visit: () => this.#spend(1, call) };
+  }
+
   #spend(samples: number, expr: Expr): void {
     this.#budget.left -= samples;
-    if (this.#budget.left >= 0) return;
-    throw new PromqlError('too-expensive', 'the query reads too many samples', { position: expr.position });
+    const { left, isOverTime } = this.#budget;
+    if (left >= 0 && !isOverTime()) return;
+    const why = left < 0 ? 'the query reads too many samples' : 'the query takes too long';
+    throw new PromqlError('too-expensive', why, { position: expr.position });
   }
 }
 

@@ -72,18 +72,29 @@ function daysInMonth(d: Date): number {
   return new Date(Date.UTC(d.getUTCFullYear(), d.getUTCMonth() + 1, 0)).getUTCDate();
 }
 
+export interface LabelChange {
+  readonly position: number;
+  /** Called before each sample; may throw. */
+  readonly visit: () => void;
+}
+
+/** A label made of labels, again and again, would grow beyond all memory. */
+const MAX_LABEL_LENGTH = 4_096;
+
 /** `label_replace(v, dst, replacement, src, regex)`; `args` are the four strings. */
 export function labelReplace(
   samples: readonly Sample[],
   args: readonly string[],
-  position: number,
+  { position, visit }: LabelChange,
 ): Sample[] {
   const [target, replacement, source, regex] = args as [string, string, string, string];
   checkLabelName(target, position);
   const pattern = compilePattern(regex, position);
   return samples.map(({ labels, value }) => {
+    visit();
     const match = pattern.match(labels.get(source) ?? '');
-    return { labels: match ? withLabel(labels, target, expand(replacement, match)) : labels, value };
+    if (!match) return { labels, value };
+    return { labels: withLabel(labels, target, expand(replacement, match), position), value };
   });
 }
 
@@ -97,21 +108,32 @@ function expand(template: string, { groups, byName }: PatternMatch): string {
 }
 
 /** `label_join(v, dst, separator, src…)`. */
-export function labelJoin(samples: readonly Sample[], args: readonly string[], position: number): Sample[] {
+export function labelJoin(
+  samples: readonly Sample[],
+  args: readonly string[],
+  { position, visit }: LabelChange,
+): Sample[] {
   const [target, separator, ...sources] = args as [string, string, ...string[]];
   checkLabelName(target, position);
   return samples.map(({ labels, value }) => {
+    visit();
     const joined = sources.map((source) => labels.get(source) ?? '').join(separator);
-    return { labels: withLabel(labels, target, joined), value };
+    return { labels: withLabel(labels, target, joined, position), value };
   });
 }
 
-function checkLabelName(name: string, position: number): void {
-  if (/^[a-zA-Z_]\w*$/.test(name)) return;
-  throw new PromqlError('execution', `${JSON.stringify(name)} is no label name`, { position });
+/** Any text, as in Prometheus 3, but not none. */
+export function checkLabelName(name: string, position: number): void {
+  // U+FFFD is what became of bytes that are no UTF-8.
+  if (name !== '' && name.length <= MAX_LABEL_LENGTH && !name.includes('\ufffd')) return;
+  throw new PromqlError('execution', `invalid label name ${JSON.stringify(name.slice(0, 80))}`, { position });
 }
 
-function withLabel(labels: Labels, name: string, value: string): Labels {
+function withLabel(labels: Labels, name: string, value: string, position: number): Labels {
+  if (value.length > MAX_LABEL_LENGTH) {
+    const why = `a label of ${value.length} characters; at most ${MAX_LABEL_LENGTH} are allowed`;
+    throw new PromqlError('too-expensive', why, { position });
+  }
   const changed = new Map(labels);
   if (value === '') changed.delete(name);
   else changed.set(name, value);

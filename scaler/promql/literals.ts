@@ -55,18 +55,38 @@ export function unquote(literal: string, position: number): string {
     throw new PromqlError('syntax', 'string without an end', { position });
   }
   const body = literal.slice(1, -1);
-  if (quote === '`') return body;
-  const pattern = /\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{3})|([\s\S]?))/g;
-  return body.replaceAll(
-    pattern,
-    (all: string, hex?: string, u4?: string, u8?: string, ...rest: unknown[]) => {
-      const [octal, letter] = rest as [string | undefined, string | undefined];
-      const code = hex ?? u4 ?? u8;
-      const point = code === undefined ? octal && Number.parseInt(octal, 8) : Number.parseInt(code, 16);
-      if (typeof point === 'number' && point <= 0x10ffff) return String.fromCodePoint(point);
-      const plain = ESCAPES[letter ?? ''];
-      if (plain === undefined) throw new PromqlError('syntax', `unknown escape ${all}`, { position });
-      return plain;
-    },
+  if (quote === '`' || !body.includes('\\')) return body;
+  // \\x and octal escapes are bytes, which together may make one character.
+  const bytes = /(?:\\x[0-9a-fA-F]{2}|\\[0-7]{3})+|\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([\s\S]?))/g;
+  return body.replaceAll(bytes, (all: string, u4?: string, u8?: string, letter?: string) => {
+    if (/^\\[x0-7]/.test(all) && letter === undefined) return decodeBytes(all, position);
+    const code = u4 ?? u8;
+    const point = code === undefined ? -1 : Number.parseInt(code, 16);
+    if (point >= 0 && point <= 0x10ffff) return String.fromCodePoint(point);
+    const plain = ESCAPES[letter ?? ''];
+    if (plain === undefined) throw new PromqlError('syntax', `unknown escape ${all}`, { position });
+    return plain;
+  });
+}
+
+/** What is no UTF-8 becomes U+FFFD. */
+function decodeBytes(escapes: string, position: number): string {
+  const numbers = [...escapes.matchAll(/\\(?:x(..)|(\d{3}))/g)].map(([, hex, octal]) =>
+    hex === undefined ? Number.parseInt(octal as string, 8) : Number.parseInt(hex, 16),
   );
+  if (numbers.some((number) => number > 255))
+    throw new PromqlError('syntax', `unknown escape ${escapes}`, { position });
+  return new TextDecoder().decode(new Uint8Array(numbers));
+}
+
+/**
+ * Numbers that end in a point (`1.`, `2.e3`), which the grammar does not take, without it; each character keeps its
+ * place. Strings, comments and names are left alone.
+ */
+export function withoutBarePoints(text: string): string {
+  const tokens = /"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`|#.*|[a-zA-Z_:][\w:]*|[\d.][\w.]*/g;
+  return text.replaceAll(tokens, (token) => {
+    const parts = /^(\d[\d_]*)\.(e[-+]?\d+|e)?$/i.exec(token);
+    return parts && !token.endsWith('e') && !token.endsWith('E') ? `${parts[1]}${parts[2] ?? ''} ` : token;
+  });
 }

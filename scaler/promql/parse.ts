@@ -8,8 +8,9 @@ import type { BinaryOp, Call, Expr, Matching, Selector, TimeShift } from './ast.
 import { checkTypes } from './check.ts';
 import { PromqlError } from './error.ts';
 import { METRIC_NAME } from './labels.ts';
-import { numberOf, unquote } from './literals.ts';
+import { numberOf, unquote, withoutBarePoints } from './literals.ts';
 import { createMatcher, type Matcher, type MatchOp } from './matcher.ts';
+import { signatureOf } from './signatures.ts';
 import { isChain, readChain, type ChainReader, type Operand } from './operators.ts';
 
 /** Longer or deeper is no query that a person wrote; the bounds keep recursion far from the stack's end. */
@@ -21,7 +22,7 @@ export function parsePromql(text: string): Expr {
   if (text.length > MAX_LENGTH) {
     throw new PromqlError('unsupported', `a query may have at most ${MAX_LENGTH} characters`);
   }
-  const tree = parser.parse(text);
+  const tree = parser.parse(withoutBarePoints(text));
   let depth = 0;
   tree.iterate({
     enter(node) {
@@ -36,7 +37,7 @@ export function parsePromql(text: string): Expr {
   });
   const root = tree.topNode.firstChild;
   if (!root) throw new PromqlError('syntax', 'an empty query');
-  const expr = new Reader(text).read(root);
+  const expr = new Reader(withoutBarePoints(text)).read(root);
   checkTypes(expr);
   return expr;
 }
@@ -50,6 +51,8 @@ function syntaxError(text: string, node: SyntaxNode): PromqlError {
     });
   }
   const rest = text.slice(position).trim();
+  if (/^(step|range|min|max)\s*\(/i.test(rest))
+    return new PromqlError('unsupported', 'arithmetic on durations is not supported', { position });
   const found =
     rest === '' ? 'end of query' : JSON.stringify(rest.length > 20 ? `${rest.slice(0, 20)}…` : rest);
   return new PromqlError('syntax', `unexpected ${found}`, { position });
@@ -204,6 +207,11 @@ class Reader implements ChainReader {
 
   #call(node: SyntaxNode): Call {
     const [name, body] = children(node) as [SyntaxNode, SyntaxNode];
+    // Before its arguments, which may be what only this function takes.
+    if (!signatureOf(this.text(name)))
+      throw new PromqlError('unsupported', `function ${this.text(name)} is not supported`, {
+        position: node.from,
+      });
     const args = children(body).map((arg) => this.read(arg));
     return { kind: 'call', position: node.from, name: this.text(name), args };
   }

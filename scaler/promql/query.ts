@@ -1,14 +1,16 @@
 /** The face of this folder for the scaler: a query is compiled once and evaluated each tick. */
-import { reachMs, selectorsOf, type Expr } from './ast.ts';
+import { earliestMs, selectorsOf, type Expr } from './ast.ts';
 import { PromqlError } from './error.ts';
 import { evaluate, type EvaluateOptions } from './evaluate.ts';
 import type { Matcher } from './matcher.ts';
 import { parsePromql } from './parse.ts';
+import { scopeTo, type Scope } from './scope.ts';
 import { typeOf } from './check.ts';
 import type { SeriesSource, Value } from './values.ts';
 
 export { PromqlError } from './error.ts';
 export { labelsOf } from './labels.ts';
+export type { Scope } from './scope.ts';
 export { createSeriesStore, type SeriesStats, type SeriesStore } from './series.ts';
 export type { Value } from './values.ts';
 
@@ -17,15 +19,34 @@ export interface Query {
   readonly expr: Expr;
   /** What the series store must keep for it. */
   readonly selectors: readonly (readonly Matcher[])[];
-  /** How far back it looks; beyond the store's 30 minutes it sees nothing. */
-  readonly reachMs: number;
 }
 
-/** @throws PromqlError, with the position where it has one */
-export function compileQuery(text: string): Query {
-  const expr = parsePromql(text);
+/** Of all selectors of one query; an instruction takes about 100 bytes. */
+const MAX_PATTERN_SIZE = 5_000;
+
+export function patternSize(selectors: readonly (readonly Matcher[])[]): number {
+  return selectors.flat().reduce((sum, { size }) => sum + size, 0);
+}
+
+/**
+ * @param scope the function whose query it is; without one, selectors mean what they say
+ * @throws PromqlError, with the position where it has one
+ */
+export function compileQuery(text: string, scope?: Scope): Query {
+  const parsed = parsePromql(text);
+  const expr = scope ? scopeTo(parsed, scope) : parsed;
   const selectors = selectorsOf(expr).map((selector) => selector.matchers);
-  return Object.freeze({ text, expr, selectors, reachMs: reachMs(expr) });
+  const size = patternSize(selectors);
+  if (size > MAX_PATTERN_SIZE) {
+    const why = `the regular expressions compile to ${size} instructions, at most ${MAX_PATTERN_SIZE} are allowed`;
+    throw new PromqlError('unsupported', why);
+  }
+  return Object.freeze({ text, expr, selectors });
+}
+
+/** How long before `atMs` the oldest sample lies that the query needs, in milliseconds. */
+export function historyMs(query: Query, atMs: number): number {
+  return Math.max(0, atMs - earliestMs(query.expr, atMs));
 }
 
 export function runQuery(
@@ -38,21 +59,27 @@ export function runQuery(
 }
 
 /**
- * The one number that a trigger needs; undefined when there is no valid data. Several series add up, as in
- * SlimFaas, so that a query without `sum` still sees every pod; one that is not a number spoils the sum.
+ * The one number that a trigger needs; undefined when there is no valid data.
  * @throws PromqlError
  */
-export function queryNumber(query: Query, source: SeriesSource, nowMs: number): number | undefined {
+export function queryNumber(
+  query: Query,
+  source: SeriesSource,
+  nowMs: number,
+  options?: EvaluateOptions,
+): number | undefined {
   if (typeOf(query.expr) !== 'scalar' && typeOf(query.expr) !== 'vector') {
     throw new PromqlError('type', 'a trigger needs a number, not a range or a string', { position: 0 });
   }
-  return numberOfValue(runQuery(query, source, nowMs));
+  return numberOfValue(runQuery(query, source, nowMs, options));
 }
 
+/** Of several series the largest counts, as in SlimFaas; one that is not a number has no say. */
 export function numberOfValue(value: Value): number | undefined {
   if (value.type === 'scalar') return finite(value.value);
-  if (value.type !== 'vector' || value.samples.length === 0) return undefined;
-  return finite(value.samples.reduce((total, sample) => total + sample.value, 0));
+  if (value.type !== 'vector') return undefined;
+  const numbers = value.samples.map((sample) => sample.value).filter((number) => !Number.isNaN(number));
+  return finite(numbers.reduce((largest, number) => Math.max(largest, number), -Infinity));
 }
 
 function finite(value: number): number | undefined {

@@ -3,6 +3,9 @@
  * has no result (a rate needs two samples). Extrapolation and counter resets are as Prometheus's
  * documentation has them.
  */
+import { PromqlError } from './error.ts';
+import { extreme, extremeIndex, mean, medianDeviation, quantile, sum, variance } from './statistics.ts';
+
 export interface RangeWindow {
   readonly times: readonly number[];
   readonly values: readonly number[];
@@ -10,8 +13,8 @@ export interface RangeWindow {
   readonly toMs: number;
   /** The moment of evaluation, which `offset` does not move. */
   readonly nowMs: number;
-  /** The function's scalar argument, where it has one. */
-  readonly param: number;
+  /** The function's scalar arguments, where it has any. */
+  readonly params: readonly number[];
 }
 
 export type RangeFunction = (window: RangeWindow) => number | undefined;
@@ -27,7 +30,7 @@ export const RANGE_FUNCTIONS: ReadonlyMap<string, RangeFunction> = new Map<strin
   ['deriv', (w) => regression(w)?.slope],
   ['predict_linear', predictLinear],
   ['sum_over_time', ({ values }) => sum(values)],
-  ['avg_over_time', ({ values }) => sum(values) / values.length],
+  ['avg_over_time', ({ values }) => mean(values)],
   ['min_over_time', ({ values }) => extreme(values, (a, b) => a < b)],
   ['max_over_time', ({ values }) => extreme(values, (a, b) => a > b)],
   ['count_over_time', ({ values }) => values.length],
@@ -36,7 +39,13 @@ export const RANGE_FUNCTIONS: ReadonlyMap<string, RangeFunction> = new Map<strin
   ['last_over_time', ({ values }) => last(values)],
   ['stdvar_over_time', ({ values }) => variance(values)],
   ['stddev_over_time', ({ values }) => Math.sqrt(variance(values))],
-  ['quantile_over_time', ({ values, param }) => quantile(param, values)],
+  ['quantile_over_time', ({ values, params: [q = Number.NaN] }) => quantile(q, values)],
+  ['mad_over_time', ({ values }) => medianDeviation(values)],
+  ['double_exponential_smoothing', smoothed],
+  ['ts_of_first_over_time', ({ times }) => first(times) / 1_000],
+  ['ts_of_last_over_time', ({ times }) => last(times) / 1_000],
+  ['ts_of_min_over_time', (w) => lastTimeOf(w, (a, b) => a <= b)],
+  ['ts_of_max_over_time', (w) => lastTimeOf(w, (a, b) => a >= b)],
 ]);
 
 /** These two give back a sample as it was, so the series keeps its name. */
@@ -102,7 +111,31 @@ function regression(w: RangeWindow): { slope: number; intercept: number } | unde
 
 function predictLinear(w: RangeWindow): number | undefined {
   const line = regression(w);
-  return line && line.intercept + line.slope * w.param;
+  const [seconds = Number.NaN] = w.params;
+  return line && line.intercept + line.slope * seconds;
+}
+
+/** The level after all samples, where level and trend each follow the samples by their factor (Holt's method). */
+function smoothed({ values, params }: RangeWindow): number | undefined {
+  const [levelFactor = Number.NaN, trendFactor = Number.NaN] = params;
+  for (const [name, factor] of [['smoothing', levelFactor] as const, ['trend', trendFactor] as const])
+    if (!(factor > 0 && factor < 1)) {
+      throw new PromqlError('execution', `invalid ${name} factor ${factor}; use one between 0 and 1`);
+    }
+  if (values.length < 2) return undefined;
+  let [before, level] = [Number.NaN, values[0] as number];
+  let trend = (values[1] as number) - (values[0] as number);
+  for (const [i, value] of values.slice(1).entries()) {
+    if (i > 0) trend = trendFactor * (level - before) + (1 - trendFactor) * trend;
+    before = level;
+    level = levelFactor * value + (1 - levelFactor) * (level + trend);
+  }
+  return level;
+}
+
+/** When the extreme was last seen, in seconds. */
+function lastTimeOf({ times, values }: RangeWindow, isBetter: (a: number, b: number) => boolean): number {
+  return (times[extremeIndex(values, isBetter)] as number) / 1_000;
 }
 
 function countPairs(values: readonly number[], isCounted: (a: number, b: number) => boolean): number {
@@ -111,34 +144,6 @@ function countPairs(values: readonly number[], isCounted: (a: number, b: number)
     if (isCounted(values[i - 1] as number, values[i] as number)) count += 1;
   }
   return count;
-}
-
-/** Not-a-number loses against any number. */
-export function extreme(values: readonly number[], isBetter: (a: number, b: number) => boolean): number {
-  return values.reduce((best, value) => (isBetter(value, best) || Number.isNaN(best) ? value : best));
-}
-
-export function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
-}
-
-/** Of the population, as Prometheus has it. */
-export function variance(values: readonly number[]): number {
-  const mean = sum(values) / values.length;
-  return sum(values.map((value) => (value - mean) ** 2)) / values.length;
-}
-
-/** Linear between the two nearest ranks; below 0 and above 1 infinite. */
-export function quantile(q: number, values: readonly number[]): number {
-  if (values.length === 0 || Number.isNaN(q)) return Number.NaN;
-  if (q < 0) return -Infinity;
-  if (q > 1) return Infinity;
-  const sorted = values.toSorted((a, b) => (Number.isNaN(a) ? -1 : Number.isNaN(b) ? 1 : a - b));
-  const rank = q * (sorted.length - 1);
-  const lower = Math.floor(rank);
-  const weight = rank - lower;
-  const upper = Math.min(sorted.length - 1, lower + 1);
-  return (sorted[lower] as number) * (1 - weight) + (sorted[upper] as number) * weight;
 }
 
 function first(values: readonly number[]): number {

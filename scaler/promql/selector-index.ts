@@ -35,8 +35,9 @@ export class SelectorIndex {
     return this.#byName.has(name) || this.#byName.has(undefined);
   }
 
-  wants(labels: Labels): boolean {
-    return this.#matches(labels.get(METRIC_NAME), labels) || this.#matches(undefined, labels);
+  /** The selectors that want such a series; none: nobody does. */
+  wanting(labels: Labels): readonly Selector[] {
+    return [...this.#matching(labels.get(METRIC_NAME), labels), ...this.#matching(undefined, labels)];
   }
 
   /** The labels by which series of this name are worth sorting. */
@@ -50,13 +51,13 @@ export class SelectorIndex {
     return byLabel && selector.find((matcher) => isFixed(matcher) && byLabel.has(matcher.label));
   }
 
-  #matches(name: string | undefined, labels: Labels): boolean {
+  *#matching(name: string | undefined, labels: Labels): Generator<Selector> {
     const group = this.#byName.get(name);
-    if (!group) return false;
-    const match = (selector: Selector): boolean => matchesAll(selector, labels);
+    if (!group) return;
     for (const [label, byValue] of group.byLabel)
-      if (byValue.get(labels.get(label) ?? '')?.some(match)) return true;
-    return group.others.some(match);
+      for (const selector of byValue.get(labels.get(label) ?? '') ?? [])
+        if (matchesAll(selector, labels)) yield selector;
+    for (const selector of group.others) if (matchesAll(selector, labels)) yield selector;
   }
 }
 

@@ -34,8 +34,21 @@ export type Value =
 
 /** Where series come from; series.ts is one. Stale markers never come out of it. */
 export interface SeriesSource {
-  /** The newest sample of each matching series within (fromMs, toMs]; none for a series that went stale. */
-  latest(matchers: readonly Matcher[], fromMs: number, toMs: number): readonly TimedSample[];
+  /**
+   * The newest sample of each matching series within (fromMs, toMs]; none for a series that went stale.
+   * @param visit called before each series that is looked at; may throw to end the search
+   */
+  latest(
+    matchers: readonly Matcher[],
+    fromMs: number,
+    toMs: number,
+    visit?: () => void,
+  ): readonly TimedSample[];
   /** All samples of each matching series within (fromMs, toMs]; series without any are left out. */
-  range(matchers: readonly Matcher[], fromMs: number, toMs: number): readonly RangeSeries[];
+  range(
+    matchers: readonly Matcher[],
+    fromMs: number,
+    toMs: number,
+    visit?: () => void,
+  ): readonly RangeSeries[];
 }

@@ -77,6 +77,28 @@ test('behaviour 36: missing data never scale down: no report, no trigger value, 
   assert.equal(sim.decision('fn'), 'missing-data');
 });
 
+test('a value over data of which part is missing raises, does not lower, and does not let the function sleep', async () => {
+  const query = {
+    ReplicaMax: 9,
+    Triggers: [{ Query: 'increase(x[10m])', Threshold: 1 }],
+    Behavior: { ScaleDown: { StabilizationWindowSeconds: 0 } },
+  };
+  const sim = running({ ...scale(query), 'SlimFaas/TimeoutSecondBeforeSetReplicasMin': '60' }, 4);
+  sim.partial.add('increase(x[10m])');
+  sim.queries.set('increase(x[10m])', 1);
+  await sim.pass(30, busy(sim, 1));
+  assert.equal(sim.replicas('fn'), 4);
+  sim.queries.set('increase(x[10m])', 6);
+  await sim.pass(5, busy(sim, 1));
+  assert.equal(sim.replicas('fn'), 6);
+  sim.queries.set('increase(x[10m])', 0);
+  await sim.pass(120, () => sim.report('fn', 'p'));
+  assert.equal(sim.replicas('fn'), 6);
+  sim.partial.clear();
+  await sim.pass(120, () => sim.report('fn', 'p'));
+  assert.equal(sim.replicas('fn'), 0);
+});
+
 test('by default NumberParallelRequest scales, at 70 % of a pod, on what runs, waits and is queued', async () => {
   const sim = running({ 'SlimFaas/NumberParallelRequest': '40' });
   sim.jobs.set('default/fn', 10);

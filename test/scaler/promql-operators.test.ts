@@ -160,7 +160,7 @@ const FAILS: readonly [string, RegExp][] = [
   ['run / on(zone) zone_cost', /group_left or group_right/],
   ['zone_cost / on(zone) run', /two series for one match group/],
   ['run * on(zone) group_right zone_cost', /two series for one match group/],
-  ['label_replace(run, "bad-name", "", "pod", ".*")', /is no label name/],
+  ['label_replace(run, "", "", "pod", ".*")', /invalid label name/],
 ];
 
 for (const [query, message] of FAILS) {

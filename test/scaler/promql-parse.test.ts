@@ -1,10 +1,9 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { reachMs } from '../../scaler/promql/ast.ts';
 import { PromqlError, type PromqlErrorCode } from '../../scaler/promql/error.ts';
 import { durationMs, unquote } from '../../scaler/promql/literals.ts';
 import { parsePromql } from '../../scaler/promql/parse.ts';
-import { compileQuery } from '../../scaler/promql/query.ts';
+import { compileQuery, historyMs } from '../../scaler/promql/query.ts';
 
 /** query, code, position (from 0), a word of the message. */
 const ERRORS: readonly [string, PromqlErrorCode, number | undefined, RegExp][] = [
@@ -98,11 +97,50 @@ test('a query says which series it needs and how far back it looks', () => {
     query.selectors.map((matchers) => matchers.map(({ label, op, value }) => `${label}${op}${value}`)),
     [['__name__=a', 'x=1'], ['__name__=b']],
   );
-  assert.equal(query.reachMs, 15 * 60_000);
-  assert.equal(compileQuery('a').reachMs, 5 * 60_000);
-  assert.equal(compileQuery('max_over_time(rate(a[5m])[1h:1m])').reachMs, 65 * 60_000);
-  assert.equal(compileQuery('1 + 1').reachMs, 0);
-  assert.equal(reachMs(parsePromql('a @ 5')), Infinity);
+});
+
+/** query → how many seconds before the evaluation, at 10,000 s, the oldest sample lies that it needs. */
+const HISTORIES: readonly [query: string, seconds: number][] = [
+  ['a', 0],
+  ['1 + 1', 0],
+  ['a offset 5m', 300],
+  ['a offset -5m', 0],
+  ['rate(a[10m])', 600],
+  ['rate(a[10m] offset 5m)', 900],
+  ['rate(a[10m] offset -5m)', 300],
+  ['a + rate(b[1m]) / sum(increase(c[1h]))', 3_600],
+  ['max_over_time(rate(a[5m])[1h:1m])', 3_900],
+  ['max_over_time(rate(a[5m])[1h:1m] offset 1m)', 3_960],
+  ['a @ 9000', 1_000],
+  ['rate(a[1m] @ 9000 offset 1m)', 1_120],
+  ['max_over_time(a[1h:1m] @ 9000)', 4_600],
+  ['max_over_time((a @ 9000)[1h:1m])', 1_000],
+  ['topk(1, quantile_over_time(0.5, a[2m]))', 120],
+];
+for (const [text, seconds] of HISTORIES) {
+  test(`${text} needs ${seconds} s of history`, () => {
+    assert.equal(historyMs(compileQuery(text), 10_000_000) / 1_000, seconds);
+  });
+}
+
+test('in the scope of a function, a selector sees its series unless it says whose it wants', () => {
+  const selectorsOf = (text: string) =>
+    compileQuery(text, { namespace: 'shop', function: 'fn' }).selectors.map((matchers) =>
+      matchers
+        .filter(({ label }) => label !== '__name__')
+        .map(({ label, op, value }) => `${label}${op}${value}`),
+    );
+  const own = ['namespace=shop', 'function=fn'];
+  assert.deepEqual(selectorsOf('a'), [own]);
+  assert.deepEqual(selectorsOf('a{x="1"}'), [['x=1', ...own]]);
+  assert.deepEqual(selectorsOf('a{function="b"}'), [['function=b', 'namespace=shop']]);
+  assert.deepEqual(selectorsOf('a{namespace="x"}'), [['namespace=x', 'function=fn']]);
+  assert.deepEqual(selectorsOf('a{function="",namespace=~".*"}'), [['function=', 'namespace=~.*']]);
+  assert.deepEqual(selectorsOf('-sum(rate(a[5m])) / topk(scalar(b), max_over_time(c[1m:1s]))'), [
+    own,
+    own,
+    own,
+  ]);
 });
 
 test('a query is bounded in length and depth', () => {

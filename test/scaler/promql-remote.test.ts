@@ -54,7 +54,7 @@ test('scalars, several series, infinities and no data', async () => {
         { metric: {}, value: [1, '1'] },
         { metric: {}, value: [1, '2'] },
       ]),
-      3,
+      2,
     ],
     [success('vector', []), undefined],
     [success('scalar', [1, 'NaN']), undefined],

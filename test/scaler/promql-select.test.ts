@@ -77,10 +77,12 @@ test('behaviour 36: a series that is gone from its target is stale at once, and 
 
 const number = (query: string) => queryNumber(compileQuery(query), PODS, 10_000);
 
-test('a trigger’s number: a scalar, one series, or several added up; undefined without data', () => {
+test('a trigger’s number: a scalar, one series, or the largest of several; undefined without data', () => {
   assert.equal(number('1 + 1'), 2);
   assert.equal(number('up{pod="a-1"}'), 1);
-  assert.equal(number('up'), 7);
+  assert.equal(number('up'), 4);
+  assert.equal(number('up / (up > 1) or up - up'), 1);
+  assert.equal(number('0 / (up - up) or down'), 8, 'what is not a number has no say');
   assert.equal(number('nothing'), undefined);
   assert.equal(number('0 / 0'), undefined);
   assert.equal(number('up / 0'), undefined);

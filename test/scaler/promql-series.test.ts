@@ -129,3 +129,31 @@ test('a query that reads more than its budget is stopped', () => {
     code: 'too-expensive',
   });
 });
+
+test('a scrape that fails on the way leaves nothing of the target, also not what was just read', () => {
+  const store = openStore();
+  store.scrape('t', [{ labels: labels('a{i="1"}'), value: 1 }], 1_000);
+  const intake = store.begin('t', 2_000);
+  intake.add(labels('a{i="1"}'), 2);
+  intake.add(labels('a{i="2"}'), 2);
+  intake.fail();
+  expectAnswer(store, 'a', 2, {});
+  store.scrape('t', [{ labels: labels('a{i="2"}'), value: 3 }], 3_000);
+  expectAnswer(store, 'a', 3, { 'a{i="2"}': 3 });
+});
+
+test('each keeper has its own bound of series; a series that two want is kept for whoever has room', () => {
+  const store = createSeriesStore({ maxSeriesOfKeeper: 2 });
+  const of = (query: string) => compileQuery(query).selectors;
+  store.setWantedBy([
+    ['one', of('{__name__=~"a|b"}')],
+    ['two', of('a')],
+  ]);
+  for (const i of [1, 2, 3]) store.append(labels(`b{i="${i}"}`), 1, i);
+  assert.equal(store.stats.series, 2);
+  assert.equal(store.append(labels('a'), 1, 4), true);
+  assert.deepEqual([store.gapsOf('one').refusedAtMs, store.gapsOf('two').refusedAtMs], [4, -Infinity]);
+  store.setWantedBy([['one', of('b')]]);
+  assert.equal(store.stats.series, 2, 'series that stay are counted anew');
+  assert.equal(store.append(labels('b{i="4"}'), 1, 5), false);
+});

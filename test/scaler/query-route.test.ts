@@ -111,16 +111,12 @@ test('a follower passes the question on to the leader', async (t) => {
 
 const refusals: [what: string, body: unknown, status: number, expected: Partial<Answer>][] = [
   ['a query that ends too early', { query: 'sum(' }, 400, { error: 'syntax', position: 5 }],
-  [
-    'what is not supported',
-    { query: '1 + mad_over_time(x[1m])' },
-    400,
-    { error: 'unsupported', position: 5 },
-  ],
+  ['what is not supported', { query: '1 + info(x)' }, 400, { error: 'unsupported', position: 5 }],
   ['a wrong type', { query: 'rate(x)' }, 400, { error: 'type' }],
   ['no JSON', 'x', 400, { error: 'bad-request' }],
   ['no query', { text: 'x' }, 400, { error: 'bad-request' }],
   ['null', 'null', 400, { error: 'bad-request' }],
+  ['a function without a namespace', { query: 'x', function: 'fn' }, 400, { error: 'bad-request' }],
   ['a time that is none', { query: 'x', time: 'noon' }, 400, { error: 'bad-request' }],
   ['a body that is too long', { query: ' '.repeat(70_000) }, 400, { error: 'bad-request' }],
 ];
@@ -160,7 +156,9 @@ function deskOver({ nowMs = 0 } = {}) {
     async scrape() {
       scrapes += 1;
       const sample = { labels: labelsOf({ __name__: 'x' }), value: scrapes };
-      bothStores(store, desk.guests).scrape('pod', [sample], clock.nowMs);
+      const intake = bothStores(store, desk.guests).begin('pod', clock.nowMs);
+      intake.add(sample.labels, sample.value);
+      intake.end();
     },
   });
   return { clock, store, desk, scrapes: () => scrapes };
@@ -168,8 +166,8 @@ function deskOver({ nowMs = 0 } = {}) {
 
 test('a question is remembered for five minutes: scraped at once the first time, and then as triggers are', async () => {
   const { clock, desk, scrapes } = deskOver();
-  await desk.ask('x');
-  await desk.ask('x');
+  await desk.ask({ text: 'x' });
+  await desk.ask({ text: 'x' });
   assert.equal(scrapes(), 1);
   assert.deepEqual(desk.texts(), ['x']);
   clock.nowMs = 299_999;
@@ -181,7 +179,7 @@ test('a question is remembered for five minutes: scraped at once the first time,
 
 test('at most twenty questions are remembered; the oldest goes', async () => {
   const { desk } = deskOver();
-  for (let n = 0; n < 25; n++) await desk.ask(`x${n}`);
+  for (let n = 0; n < 25; n++) await desk.ask({ text: `x${n}` });
   assert.deepEqual([desk.texts().length, desk.texts()[0]], [20, 'x5']);
 });
 
@@ -189,7 +187,7 @@ test('a question sees a trigger’s series with all its past, once', async () =>
   const { clock, desk, store } = deskOver({ nowMs: 60_000 });
   store.setWanted(compileQuery('x').selectors);
   for (const atMs of [10_000, 20_000]) store.append(labelsOf({ __name__: 'x' }), 5, atMs);
-  const value = await desk.ask('count_over_time(x[5m])');
+  const value = await desk.ask({ text: 'count_over_time(x[5m])' });
   assert.deepEqual(value.type === 'vector' && value.samples.map((s) => s.value), [3]);
   assert.equal(clock.nowMs, 60_000);
 });
@@ -203,6 +201,6 @@ test('with --prometheus-url the question goes there, and its errors come back', 
   };
   const scrape = () => assert.fail('nothing is scraped');
   const desk = new QueryDesk({ store: createSeriesStore(), remote, scrape, now: () => 42 });
-  assert.deepEqual(await desk.ask('anything'), { type: 'scalar', value: 42 });
-  await assert.rejects(desk.ask('bad'), { code: 'remote' });
+  assert.deepEqual(await desk.ask({ text: 'anything' }), { type: 'scalar', value: 42 });
+  await assert.rejects(desk.ask({ text: 'bad' }), { code: 'remote' });
 });

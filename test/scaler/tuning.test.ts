@@ -6,9 +6,10 @@ import { readFlags } from '../../common/flags.ts';
 import { CALM, panicStep } from '../../scaler/decide/panic-window.ts';
 import { recommend } from '../../scaler/decide/triggers.ts';
 import { DEFAULT_TUNING, type Tuning } from '../../scaler/decide/tuning.ts';
-import { leaseTimesOf, scalerFlags, seriesOptionsOf } from '../../scaler/flags.ts';
+import { leaseTimesOf, scalerFlags } from '../../scaler/flags.ts';
 import { tuningOf } from '../../scaler/load-flags.ts';
-import { SERIES_LIMITS } from '../../scaler/promql/series.ts';
+import { SERIES_LIMITS } from '../../scaler/promql/limits.ts';
+import { seriesOptionsOf } from '../../scaler/query-flags.ts';
 import { urlOf } from '../../scaler/start.ts';
 import { Sim } from './support/sim.ts';
 

@@ -47,6 +47,8 @@ export class Sim {
   readonly shares: ShareMessage[] = [];
   readonly jobs = new Map<string, number>();
   readonly queries = new Map<string, number>();
+  /** Of them those whose data is missing in part. */
+  readonly partial = new Set<string>();
   readonly reconciler: Reconciler;
   /** What the API server does with a patch; default: does it. */
   onScale: ((request: ScaleRequest) => Promise<ScaleOutcome>) | undefined;
@@ -87,9 +89,10 @@ export class Sim {
         return { ready: total, total, perSecond: undefined };
       },
       queries: {
-        resultOf: (query) => {
+        resultOf: (_fn, query) => {
           const value = this.queries.get(query);
-          return value === undefined ? { kind: 'no-data' } : { kind: 'value', value };
+          if (value === undefined) return { kind: 'no-data' };
+          return { kind: 'value', value, isWhole: !this.partial.has(query) };
         },
         faultOf: () => undefined,
       },
