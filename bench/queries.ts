@@ -86,7 +86,14 @@ function scrapeOf(names: readonly string[]): ToQueryThread {
     functions,
     values: new Float64Array(names.length),
   };
-  return { kind: 'scrape', targets: JSON.stringify(targets), own, everyMs: 5_000, isLeader: true };
+  return {
+    kind: 'scrape',
+    targets: JSON.stringify(targets),
+    own,
+    everyMs: 5_000,
+    isLeader: true,
+    requested: 0,
+  };
 }
 
 /** Both the writing and the reading of a message; of each the main thread has one of them. */

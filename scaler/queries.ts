@@ -59,6 +59,8 @@ export class Queries {
   #lastAskedId = 0;
   #wants = NOTHING;
   #stats = NO_STATS;
+  /** The last request for a scrape. */
+  #requested = 0;
   #everyMs = Infinity;
   #scrapedAtMs = -Infinity;
 
@@ -129,6 +131,7 @@ export class Queries {
 
   #started(): void {
     this.#wants = NOTHING;
+    this.#requested = 0;
     this.#scrapedAtMs = -Infinity;
     this.#host.post({ kind: 'rules', set: this.triggers.rulesInUse(), gone: [] });
   }
@@ -145,12 +148,18 @@ export class Queries {
         this.#stats = message.stats;
         return this.triggers.take(message.answers);
       case 'wants':
-        this.#wants = message.wants;
-        return message.now ? this.#scrape(ASKED_EVERY_MS) : undefined;
+        return this.#want(message.wants, message.requested);
       case 'answer':
         this.#asked.get(message.id)?.(message);
         return void this.#asked.delete(message.id);
     }
+  }
+
+  #want(wants: Wants, requested: number): void {
+    const isNew = requested > this.#requested;
+    this.#wants = wants;
+    this.#requested = requested;
+    if (isNew) this.#scrape(ASKED_EVERY_MS);
   }
 
   #scrape(everyMs: number): void {
@@ -159,9 +168,8 @@ export class Queries {
     this.#scrapedAtMs = now();
     const own = this.#own();
     const text = JSON.stringify(targets(this.#wants.sidecars));
-    this.#host.post({ kind: 'scrape', targets: text, own, everyMs, isLeader: isLeader() }, [
-      own.values.buffer,
-    ]);
+    const message = { targets: text, own, everyMs, isLeader: isLeader(), requested: this.#requested };
+    this.#host.post({ kind: 'scrape', ...message }, [own.values.buffer]);
   }
 
   /** The scaler's own gauges, so that a query can use them without anybody scraping the scaler. */

@@ -76,6 +76,8 @@ export type ToQueryThread =
       readonly own: OwnSamples;
       readonly everyMs: number;
       readonly isLeader: boolean;
+      /** The number of the last request for a scrape that this one takes account of. */
+      readonly requested: number;
     }
   /** A sign of life is wanted, and (`evaluates`) the values of all rules that are due. */
   | { readonly kind: 'tick'; readonly evaluates: boolean }
@@ -102,7 +104,7 @@ export interface QueryThreadStats extends SeriesStats {
 
 export type FromQueryThread =
   | { readonly kind: 'alive'; readonly answers: readonly RuleAnswers[]; readonly stats: QueryThreadStats }
-  /** @property now a scrape is waited for */
-  | { readonly kind: 'wants'; readonly wants: Wants; readonly now: boolean }
+  /** @property requested the number of the last request for a scrape; a higher one than before: do it now */
+  | { readonly kind: 'wants'; readonly wants: Wants; readonly requested: number }
   /** @property json the answer as the HTTP route gives it */
   | { readonly kind: 'answer'; readonly id: number; readonly status: number; readonly json: string };

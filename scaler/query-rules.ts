@@ -4,6 +4,7 @@
  * fault instead of a value, and is tried again after a while.
  */
 import { describeError } from '../common/errors.ts';
+import { PromqlError } from './promql/error.ts';
 import { METRIC_NAME } from './promql/labels.ts';
 import {
   compileQuery,
@@ -224,7 +225,9 @@ export class QueryRules {
       );
       return { query, fault: undefined, isLeaders };
     } catch (error) {
-      return { query: undefined, fault: describeError(error), isLeaders: false };
+      // A PromqlError tells its cause itself.
+      const fault = error instanceof PromqlError ? error.message : describeError(error);
+      return { query: undefined, fault, isLeaders: false };
     }
   }
 }

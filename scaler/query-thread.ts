@@ -42,8 +42,9 @@ export class QueryThread {
   readonly #desk: QueryDesk;
   #owners: { text: string; labels: readonly (readonly [string, string])[] } = { text: '', labels: [] };
   #wants = '';
-  /** Who waits for a round that begins after they came. */
-  #waiting: (() => void)[] = [];
+  /** Who waits for a round that takes account of what they want. */
+  #waiting: { readonly requested: number; readonly resolve: () => void }[] = [];
+  #requested = 0;
   #isScraping = false;
   #next: Scrape | undefined;
 
@@ -95,24 +96,25 @@ export class QueryThread {
     this.#post({ kind: 'alive', answers, stats });
   }
 
-  /** @param now somebody waits for the scrape */
-  #tellWants(now = false): void {
+  #tellWants(): void {
     const questions = this.#desk.texts();
     const wants: Wants = {
       gauges: this.#data.gauges.filter((name) => this.#all.wantsName(name)),
       sidecars: wantsSidecars([...this.#rules.texts(), ...questions]),
       questions: questions.length > 0,
     };
-    const text = JSON.stringify(wants);
-    if (!now && text === this.#wants) return;
+    const text = JSON.stringify([wants, this.#requested]);
+    if (text === this.#wants) return;
     this.#wants = text;
-    this.#post({ kind: 'wants', wants, now });
+    this.#post({ kind: 'wants', wants, requested: this.#requested });
   }
 
   #scrapeAnew(): Promise<void> {
+    this.#requested += 1;
+    const requested = this.#requested;
     return new Promise((resolve) => {
-      this.#waiting.push(resolve);
-      this.#tellWants(true);
+      this.#waiting.push({ requested, resolve });
+      this.#tellWants();
     });
   }
 
@@ -121,16 +123,15 @@ export class QueryThread {
     else void this.#round(message);
   }
 
-  async #round({ targets, own, everyMs, isLeader }: Scrape): Promise<void> {
+  async #round({ targets, own, everyMs, isLeader, requested }: Scrape): Promise<void> {
     const begunMs = this.#now();
-    const waiting = this.#waiting;
-    this.#waiting = [];
     this.#isScraping = true;
     this.#rules.roundBegun();
     this.#takeOwn(own);
     await this.#scraper.scrape(JSON.parse(targets) as ScrapeTarget[]);
     this.#rules.roundDone({ begunMs, everyMs, isLeader });
-    for (const resolve of waiting) resolve();
+    for (const one of this.#waiting) if (one.requested <= requested) one.resolve();
+    this.#waiting = this.#waiting.filter((one) => one.requested > requested);
     this.#isScraping = false;
     const next = this.#next;
     this.#next = undefined;

@@ -83,19 +83,24 @@ test('a value over data of which part is missing raises, does not lower, and doe
     Triggers: [{ Query: 'increase(x[10m])', Threshold: 1 }],
     Behavior: { ScaleDown: { StabilizationWindowSeconds: 0 } },
   };
-  const sim = running({ ...scale(query), 'SlimFaas/TimeoutSecondBeforeSetReplicasMin': '60' }, 4);
-  sim.partial.add('increase(x[10m])');
-  sim.queries.set('increase(x[10m])', 1);
-  await sim.pass(30, busy(sim, 1));
-  assert.equal(sim.replicas('fn'), 4);
-  sim.queries.set('increase(x[10m])', 6);
-  await sim.pass(5, busy(sim, 1));
-  assert.equal(sim.replicas('fn'), 6);
+  const annotations = { ...scale(query), 'SlimFaas/TimeoutSecondBeforeSetReplicasMin': '60' };
+  const sim = running(annotations, 4);
+  const raised = running(annotations, 4);
+  for (const one of [sim, raised]) {
+    one.partial.add('increase(x[10m])');
+    one.queries.set('increase(x[10m])', 1);
+    await one.pass(30, busy(one, 1));
+    assert.equal(one.replicas('fn'), 4);
+  }
+  raised.queries.set('increase(x[10m])', 6);
+  await raised.pass(5, busy(raised, 1));
+  assert.equal(raised.replicas('fn'), 6);
   sim.queries.set('increase(x[10m])', 0);
-  await sim.pass(120, () => sim.report('fn', 'p'));
-  assert.equal(sim.replicas('fn'), 6);
+  const idle = () => sim.podsOf('fn').forEach((pod) => sim.report('fn', pod));
+  await sim.pass(120, idle);
+  assert.equal(sim.replicas('fn'), 4);
   sim.partial.clear();
-  await sim.pass(120, () => sim.report('fn', 'p'));
+  await sim.pass(120, idle);
   assert.equal(sim.replicas('fn'), 0);
 });
 

@@ -9,7 +9,7 @@ import { DEFAULT_TUNING, type Tuning } from '../../scaler/decide/tuning.ts';
 import { leaseTimesOf, scalerFlags } from '../../scaler/flags.ts';
 import { tuningOf } from '../../scaler/load-flags.ts';
 import { SERIES_LIMITS } from '../../scaler/promql/limits.ts';
-import { seriesOptionsOf } from '../../scaler/query-flags.ts';
+import { queryBudgetsOf, seriesOptionsOf } from '../../scaler/query-flags.ts';
 import { urlOf } from '../../scaler/start.ts';
 import { Sim } from './support/sim.ts';
 
@@ -40,9 +40,20 @@ test('each flag sets its own number', () => {
     keepAnswerMs: 60_000,
   });
   assert.deepEqual(
-    seriesOptionsOf(read('--query-retention=60', '--query-max-series=5', '--query-max-samples=6')),
-    { retentionMs: 60_000, maxSeries: 5, maxSamples: 6 },
+    seriesOptionsOf(
+      read(
+        '--query-retention=60',
+        '--query-max-series=5',
+        '--query-max-samples=6',
+        '--query-max-series-per-function=7',
+      ),
+    ),
+    { retentionMs: 60_000, maxSeries: 5, maxSamples: 6, maxSeriesOfKeeper: 7 },
   );
+  assert.deepEqual(queryBudgetsOf(read('--query-function-budget=8', '--query-round-budget=9')), {
+    functionMs: 8,
+    roundMs: 9,
+  });
 });
 
 test('a short window longer than the long one is refused, with both named', () => {
