@@ -13,7 +13,12 @@ export async function runProxy(argv: Parsed): Promise<void> {
   const config = flagValues(proxyFlags, argv);
   const log = createLog('proxy', config['log-level'], config['pod-name']);
   await runPart(log, () => {
-    const nats = openNatsLink({ servers: config.nats, name: `proxy ${config['pod-name']}`, log });
+    const nats = openNatsLink({
+      servers: config.nats,
+      address: config['nats-address'],
+      name: `proxy ${config['pod-name']}`,
+      log,
+    });
     return startProxy(config, {
       log,
       kube: loadKubeClients(),

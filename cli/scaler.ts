@@ -13,7 +13,12 @@ export async function runScaler(argv: Parsed): Promise<void> {
   const config = flagValues(scalerFlags, argv);
   const log = createLog('scaler', config['log-level'], config['pod-name']);
   await runPart(log, () => {
-    const nats = openNatsLink({ servers: config.nats, name: `scaler ${config['pod-name']}`, log });
+    const nats = openNatsLink({
+      servers: config.nats,
+      address: config['nats-address'],
+      name: `scaler ${config['pod-name']}`,
+      log,
+    });
     return startScaler(config, {
       log,
       kube: loadKubeClients(),

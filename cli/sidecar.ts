@@ -14,7 +14,12 @@ export async function runSidecar(args: readonly string[]): Promise<void> {
   await runPart(log, () => {
     // prom-client is loaded for whoever scrapes: not for a caller who waits for this pod.
     const registry = async () => (await import('../common/metrics.ts')).createRegistry('sidecar', VERSION);
-    const nats = openNatsLink({ servers: config.nats, name: `sidecar ${config['pod-name']}`, log });
+    const nats = openNatsLink({
+      servers: config.nats,
+      address: config['nats-address'],
+      name: `sidecar ${config['pod-name']}`,
+      log,
+    });
     return startSidecar(config, { log, nats, registry });
   });
 }

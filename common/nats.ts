@@ -19,6 +19,7 @@ import { withBrackets } from './brackets.ts';
 import { describeError } from './errors.ts';
 import { sleep, type Running } from './lifecycle.ts';
 import type { Log } from './log.ts';
+import { connectFirst, natsServers } from './nats-servers.ts';
 
 export type { NatsConnection };
 export type {
@@ -69,6 +70,8 @@ export interface NatsLink extends Running {
 export interface NatsLinkOptions {
   /** `nats://host:4222`, several separated by commas. */
   readonly servers: string;
+  /** An IP address of the first server, for the first try and for where its name cannot be resolved; '' for none. */
+  readonly address?: string;
   /** Shown by the server's monitoring: part and pod. */
   readonly name: string;
   readonly log: Log;
@@ -199,8 +202,17 @@ class Link implements NatsLink {
   }
 
   #dial(timeoutMs: number): Promise<NatsConnection> {
+    const { servers, address } = this.#options;
+    return connectFirst(natsServers(servers, address), (list) => this.#connect(list, timeoutMs));
+  }
+
+  #connect(servers: readonly string[], timeoutMs: number): Promise<NatsConnection> {
     return connect({
-      servers: this.#options.servers.split(',').map(withBrackets),
+      servers: servers.map(withBrackets),
+      // The address at hand goes first; servers of one kind share their clients by chance.
+      noRandomize: this.#options.address !== undefined && this.#options.address !== '',
+      // By the system's resolver, at each connect: it knows the pod's search domains, which the library's does not.
+      resolve: false,
       name: this.#options.name,
       maxReconnectAttempts: -1,
       reconnectTimeWait: 250,

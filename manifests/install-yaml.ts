@@ -20,10 +20,9 @@ const SECTIONS: readonly (readonly [template: string, heading: string])[] = [
 const HEAD = `# SlimFaas: everything a cluster gets. kubectl apply -f install.yaml
 # Rendered from chart/ by \`npm run manifests\`: change it there.
 #
-# The order matters where it says so: a pod finds NATS and the scaler by the variables that Kubernetes sets for the
-# Services that exist when the pod starts (SLIMFAAS_NATS_SERVICE_HOST and so on), so Services come before pods.
-# That needs no DNS, and the very same file runs on a laptop. A Service that is deleted and made again has another
-# address: restart the pods then (kubectl -n slimfaas rollout restart deployment,statefulset), sidecars included.
+# The order matters where it says so: beside the names of NATS and the scaler, pods have the addresses that Kubernetes
+# sets as variables for the Services that exist when a pod starts (SLIMFAAS_NATS_SERVICE_HOST), so Services come
+# before pods. Addresses need no DNS, so the very same file runs on a laptop; names find a Service that was made anew.
 `;
 
 /** @throws Error with what helm says, and for a template that has no place in the file */

@@ -15,14 +15,14 @@ type Schema = Readonly<Record<string, unknown>>;
 /** What the chart says itself, by argument or variable: a second word on them would be silently ignored. */
 export const OWN_FLAGS = {
   proxy: words(`host port metrics-port tls-port tls-cert tls-key
-    namespaces namespace pod-name pod-ip nats scaler-url`),
+    namespaces namespace pod-name pod-ip nats nats-address scaler-url scaler-address`),
   // Its rights are to the Lease of the default name, in its own namespace.
   scaler: words(
-    'host port namespaces namespace pod-name pod-ip nats job-replicas lease-name lease-namespace',
+    'host port namespaces namespace pod-name pod-ip nats nats-address job-replicas lease-name lease-namespace',
   ),
   // The names are those of the chart's objects.
   webhook:
-    words(`host port admin-port namespace pod-name sidecar-image sidecar-nats sidecar-proxy sidecar-user cert-dir
+    words(`host port admin-port namespace pod-name sidecar-image sidecar-nats sidecar-nats-address sidecar-proxy sidecar-user cert-dir
     service-name webhook-configuration secret-name`),
 } as const;
 

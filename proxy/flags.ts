@@ -83,6 +83,18 @@ export const proxyFlags = {
     group: 'Cluster',
     describe: 'NATS servers, separated by commas',
   },
+  'nats-address': {
+    type: 'string',
+    default: '',
+    group: 'Cluster',
+    describe: 'IP address of the NATS server, tried first and where its name cannot be resolved; empty: none',
+  },
+  'scaler-address': {
+    type: 'string',
+    default: '',
+    group: 'Cluster',
+    describe: 'IP address for --scaler-url, tried in turn with its name; empty: none',
+  },
   'scaler-url': {
     type: 'string',
     default: 'http://slimfaas-scaler:5001',
@@ -205,6 +217,13 @@ export const proxyFlags = {
     min: 0,
     group: 'Jobs',
     describe: 'bytes that the body of an asynchronous job may have; above it 413',
+  },
+  'upload-bytes': {
+    type: 'int',
+    default: 64 * 1024 * 1024,
+    min: 1024 * 1024,
+    group: 'Jobs',
+    describe: 'memory of bodies of jobs and events until JetStream has them; beyond it 429',
   },
   'max-event-body': {
     type: 'int',

@@ -4,6 +4,7 @@
  */
 import { request } from 'node:http';
 import { withBrackets } from '../common/brackets.ts';
+import { isIP } from 'node:net';
 import { describeError } from '../common/errors.ts';
 import type { Log } from '../common/log.ts';
 import { encodeMessage } from '../common/messages.ts';
@@ -15,6 +16,8 @@ export type Wake = (id: FunctionId, waiting: number) => void;
 export interface WakeOptions {
   readonly nats: Pick<NatsLink, 'publish'>;
   readonly scalerUrl: string;
+  /** An IP address for the host of `scalerUrl`; '' for none. */
+  readonly scalerAddress?: string;
   readonly podName: string;
   readonly log: Log;
 }
@@ -22,18 +25,32 @@ export interface WakeOptions {
 /** One try; the next is due in a second. */
 const HTTP_TIMEOUT_MS = 1_000;
 
-export function createWake({ nats, scalerUrl, podName, log }: WakeOptions): Wake {
-  const base = withBrackets(scalerUrl).replace(/\/$/, '');
+export function createWake({ nats, scalerUrl, scalerAddress = '', podName, log }: WakeOptions): Wake {
+  const byName = withBrackets(scalerUrl);
+  // In turn: the name finds a Service that was made anew, the address needs no resolver.
+  const urls = isIP(scalerAddress) === 0 ? [byName] : [withHost(byName, scalerAddress), byName];
+  let turn = 0;
   return (id, waiting) => {
     const message = encodeMessage({ from: podName, waiting });
     if (nats.publish(functionSubject('wake', id), message)) return;
     // By the same name as over NATS: under another, the scaler would count the same callers twice.
     const query = `waiting=${waiting}&from=${encodeURIComponent(podName)}`;
     const path = `/wake/${encodeURIComponent(id.namespace)}/${encodeURIComponent(id.name)}?${query}`;
-    post(`${base}${path}`).catch((error: unknown) =>
-      log.warn({ function: id, scalerUrl, error: describeError(error) }, 'NATS is down and so is the scaler'),
-    );
+    const base = urls[turn % urls.length] as string;
+    post(`${base.replace(/\/$/, '')}${path}`).catch((error: unknown) => {
+      turn += 1;
+      log.warn(
+        { function: id, scalerUrl: base, error: describeError(error) },
+        'NATS is down and so is the scaler',
+      );
+    });
   };
+}
+
+function withHost(url: string, address: string): string {
+  const changed = new URL(url);
+  changed.hostname = isIP(address) === 6 ? `[${address}]` : address;
+  return changed.href;
 }
 
 function post(url: string): Promise<void> {

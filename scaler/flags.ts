@@ -34,6 +34,12 @@ export const scalerFlags = {
     group: 'Connections',
     describe: 'NATS servers, separated by commas',
   },
+  'nats-address': {
+    type: 'string',
+    default: '',
+    group: 'Connections',
+    describe: 'IP address of the NATS server, tried first and where its name cannot be resolved; empty: none',
+  },
   host: {
     type: 'string',
     default: EVERY_ADDRESS,

@@ -4,9 +4,15 @@
  * what was last read, and a function of which nothing was ever read has no jobs.
  */
 import { describeError } from '../common/errors.ts';
-import { JOBS_STREAM, type JobSettings } from '../common/jobs/streams.ts';
+import { JOBS_STREAM, streamConfigs, type JobSettings } from '../common/jobs/streams.ts';
 import type { Log } from '../common/log.ts';
-import { NatsError, type JetStreamManager, type NatsConnection, type NatsLink } from '../common/nats.ts';
+import {
+  NatsError,
+  STREAM_NOT_FOUND,
+  type JetStreamManager,
+  type NatsConnection,
+  type NatsLink,
+} from '../common/nats.ts';
 import { consumerName, functionKey, parseFunctionSubject, type FunctionId } from '../common/subjects.ts';
 import { readJobDepths, type JobDepth } from './jobs/depth.ts';
 import { reconcileConsumer, reconcileStreams, removeConsumer, type JobFunction } from './jobs/streams.ts';
@@ -34,6 +40,8 @@ export interface JobKeeperOptions {
 /** After a failure; streams and consumers are looked at again that often too, in case somebody removed one. */
 const RETRY_MS = 5_000;
 const LOOK_AGAIN_MS = 60_000;
+/** Whether all streams are there still, one request. */
+const NAMES_MS = 5_000;
 /** Depths are read each tick; two failed rounds and they are too old to scale by. */
 const FRESH_MS = 10_000;
 
@@ -48,6 +56,7 @@ export class JobKeeper {
   #manager: { readonly of: NatsConnection; readonly jsm: JetStreamManager } | undefined;
   #streamsAtMs = -Infinity;
   #notBeforeMs = -Infinity;
+  #namesAtMs = -Infinity;
   #hasFailed = false;
   #readAtMs = -Infinity;
   #round: Promise<void> | undefined;
@@ -101,7 +110,7 @@ export class JobKeeper {
       this.#hasFailed = false;
     } catch (error) {
       this.#streamsAtMs = -Infinity;
-      this.#notBeforeMs = now() + RETRY_MS;
+      this.#notBeforeMs = now() + (isStreamGone(error) && !this.#hasFailed ? 0 : RETRY_MS);
       if (!this.#hasFailed)
         log.warn({ error: describeError(error) }, 'JetStream does not answer; scaling goes on without it');
       this.#hasFailed = true;
@@ -116,12 +125,22 @@ export class JobKeeper {
 
   async #reconcile(jsm: JetStreamManager): Promise<void> {
     const { settings, log, now } = this.#options;
-    if (now() - this.#streamsAtMs >= LOOK_AGAIN_MS) {
+    if (now() - this.#streamsAtMs >= LOOK_AGAIN_MS || (await this.#isStreamMissing(jsm))) {
       await reconcileStreams(jsm, settings, log);
       await this.#listConsumers(jsm);
       this.#streamsAtMs = now();
     }
     await this.#reconcileConsumers(jsm);
+  }
+
+  /** Of the others than SLIMFAAS_JOBS, which each tick reads; what is stored in one that is gone is refused meanwhile. */
+  async #isStreamMissing(jsm: JetStreamManager): Promise<boolean> {
+    const { settings, now } = this.#options;
+    if (now() - this.#namesAtMs < NAMES_MS) return false;
+    this.#namesAtMs = now();
+    const names = new Set<string>();
+    for await (const name of jsm.streams.names()) names.add(name);
+    return streamConfigs(settings).some(({ name }) => !names.has(name as string));
   }
 
   async #reconcileConsumers(jsm: JetStreamManager): Promise<void> {
@@ -173,6 +192,8 @@ export class JobKeeper {
     const before = this.#depths;
     this.#depths = await readJobDepths(jsm);
     this.#readAtMs = this.#options.now();
+    // Jobs that nobody can run: with the next tick they can.
+    for (const [key, { hasConsumer }] of this.#depths) if (!hasConsumer) this.#consumers.delete(key);
     for (const [key, depth] of this.#depths)
       if (before.get(key)?.total !== depth.total) this.#options.onChange(key);
   }
@@ -206,6 +227,10 @@ export class JobKeeper {
       return undefined;
     }
   }
+}
+
+function isStreamGone(error: unknown): boolean {
+  return error instanceof NatsError && error.api_error?.err_code === STREAM_NOT_FOUND;
 }
 
 function ownerOf(filterSubject: string | undefined): FunctionId | undefined {

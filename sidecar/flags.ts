@@ -131,6 +131,12 @@ export const sidecarFlags = {
   },
 
   nats: { type: 'string', default: 'nats://127.0.0.1:4222', group: MESSAGING, describe: 'NATS servers' },
+  'nats-address': {
+    type: 'string',
+    default: '',
+    group: MESSAGING,
+    describe: 'IP address of the NATS server, tried first and where its name cannot be resolved; empty: none',
+  },
   proxy: {
     type: 'string',
     default: '',

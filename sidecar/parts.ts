@@ -25,6 +25,7 @@ import { InFlight } from './in-flight.ts';
 import { Fairness } from './jobs/fairness.ts';
 import { JobStats } from './jobs/job-stats.ts';
 import { JobsPart } from './jobs/jobs-part.ts';
+import type { JobsOptions } from './jobs/start-jobs.ts';
 import { OlderProxies } from './older-proxies.ts';
 import { PlaceLines } from './place-lines.ts';
 import { OpenTunnels } from './open-tunnels.ts';
@@ -51,23 +52,28 @@ export interface Parts {
   readonly onReopen: (open: (hasDrained: boolean) => Promise<void>) => void;
 }
 
+export interface OwnPorts {
+  readonly data: number;
+  readonly admin: number;
+}
+
 export interface PartsDeps extends SidecarDeps {
   readonly relay: Relay;
   readonly hop: AppHop;
 }
 
 /**
- * @param port where the sidecar listens, asked for when it is announced
+ * @param ports where the sidecar listens, asked for when it is announced
  * @throws UsageError for a value that cannot be used
  */
-export function buildParts(config: SidecarConfig, deps: PartsDeps, port: () => number): Parts {
+export function buildParts(config: SidecarConfig, deps: PartsDeps, ports: () => OwnPorts): Parts {
   const probe = parseProbe(config['readiness-probe'], config['app-port']);
   const core = buildCore(config, deps);
   const stops = new StopStack(deps.log, config['drain-seconds'] * 1_000 + STOP_LIMIT_MS);
   // Stopped last first: NATS goes last, when the reporter has said its last word.
   stops.add('NATS', () => deps.nats.stop());
   stops.add('place lines', () => core.placeLines.stop());
-  const voice = buildVoice(config, deps.nats, core, port);
+  const voice = buildVoice(config, deps.nats, core, () => ports().data);
   stops.add('reports', () => voice.reporter.stop());
   stops.add('announcements', () => voice.announcer.stop());
   const shares = buildShares(config, deps, core, voice.reporter);
@@ -100,7 +106,8 @@ export function buildParts(config: SidecarConfig, deps: PartsDeps, port: () => n
   const context = { ...core, reporter: voice.reporter, drain, appDown };
   const jobStats = new JobStats(core.stats);
   const eventStats = new JobStats(core.stats);
-  const jobs = buildJobs(config, deps, { id: core.id, shares, context, stats: jobStats });
+  const self = () => ({ pod: config['pod-name'], host: config['pod-ip'], port: ports().admin });
+  const jobs = buildJobs(config, deps, { id: core.id, shares, context, stats: jobStats, self });
   const events = buildEvents(config, deps, { id: core.id, shares, context, stats: eventStats });
   const { admission, id, stats } = core;
   const running = { stats: jobStats, events: eventStats, running: () => admission.jobs };
@@ -240,7 +247,11 @@ interface JobParts {
   readonly stats: JobStats;
 }
 
-function buildJobs(config: SidecarConfig, { nats, log }: SidecarDeps, parts: JobParts): JobsPart {
+function buildJobs(
+  config: SidecarConfig,
+  { nats, log }: SidecarDeps,
+  parts: JobParts & Pick<JobsOptions, 'self'>,
+): JobsPart {
   return new JobsPart({
     ...parts,
     pod: config['pod-name'],

@@ -36,11 +36,11 @@ export interface RunningSidecar extends Running {
 
 /** Resolves when it listens; the app may not be ready by then. */
 export async function startSidecar(config: SidecarConfig, deps: SidecarDeps): Promise<RunningSidecar> {
-  let port = config.port;
-  const parts = buildParts(config, { ...deps, ...(await openAppHop(config['app-protocol'])) }, () => port);
+  let ports = { data: config.port, admin: config['admin-port'] };
+  const parts = buildParts(config, { ...deps, ...(await openAppHop(config['app-protocol'])) }, () => ports);
   const { stops, context } = parts;
   const listeners = await openPorts(config, deps, parts);
-  port = listeners.data.port;
+  ports = { data: listeners.data.port, admin: listeners.admin.port };
   const { stats, inFlight } = context;
   stops.add(
     'idle memory',
@@ -65,8 +65,8 @@ export async function startSidecar(config: SidecarConfig, deps: SidecarDeps): Pr
   stops.add('jobs', () => parts.jobs.stop());
   stops.add('events', () => parts.events.stop());
   stops.add('drain', () => context.drain.end());
-  deps.log.info({ function: config.function, port, appPort: config['app-port'] }, 'listening');
-  return { stop: () => stops.stop(), port, adminPort: listeners.admin.port, appReady };
+  deps.log.info({ function: config.function, port: ports.data, appPort: config['app-port'] }, 'listening');
+  return { stop: () => stops.stop(), port: ports.data, adminPort: ports.admin, appReady };
 }
 
 async function openPorts(config: SidecarConfig, { log }: SidecarDeps, parts: Parts) {

@@ -1,4 +1,5 @@
 /** Flags of `slimfaas webhook`; the defaults are those of `manifests/install.yaml`. */
+import { isIP } from 'node:net';
 import type { FlagTable } from '../common/flags.ts';
 import { LOG_LEVEL_FLAG } from '../common/log.ts';
 import type { SidecarDefaults } from './sidecar-container.ts';
@@ -59,6 +60,12 @@ export const webhookFlags = {
     default: 'nats://slimfaas-nats.slimfaas.svc:4222',
     group: 'Injection',
     describe: 'NATS servers as injected sidecars reach them, from any namespace; several by commas',
+  },
+  'sidecar-nats-address': {
+    type: 'string',
+    default: '',
+    group: 'Injection',
+    describe: 'IP address of the NATS server for injected sidecars, beside its name; empty: none',
   },
   'sidecar-proxy': {
     type: 'string',
@@ -129,6 +136,7 @@ export const webhookFlags = {
 export function sidecarDefaultsOf(
   flags: Readonly<Record<'sidecar-image' | 'sidecar-nats' | 'sidecar-user', string>> & {
     readonly 'sidecar-proxy'?: string;
+    readonly 'sidecar-nats-address'?: string;
   },
 ): SidecarDefaults {
   const user = flags['sidecar-user'];
@@ -136,6 +144,8 @@ export function sidecarDefaultsOf(
     image: flags['sidecar-image'],
     nats: flags['sidecar-nats'],
     proxy: flags['sidecar-proxy'] ?? '',
+    // Anything else is a variable that Kubernetes could not expand.
+    natsAddress: isIP(flags['sidecar-nats-address'] ?? '') === 0 ? undefined : flags['sidecar-nats-address'],
     user: user === 'none' ? undefined : Number(user),
   };
 }

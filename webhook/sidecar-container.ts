@@ -38,6 +38,8 @@ export interface SidecarDefaults {
   readonly nats: string;
   /** URL of the proxies; empty: sidecars tell them over NATS alone. */
   readonly proxy?: string;
+  /** An IP address of it; none in manifests that `slimfaas inject` writes. */
+  readonly natsAddress?: string | undefined;
   /** undefined: the namespace gives one. */
   readonly user: number | undefined;
 }
@@ -106,6 +108,7 @@ function environment(
     FUNCTION: id.name,
     NATS: defaults.nats,
     PROXY: defaults.proxy || undefined,
+    NATS_ADDRESS: defaults.natsAddress,
     // Named although they are the defaults: beside a Service called `slimfaas` or `slimfaas-admin` Kubernetes
     // would put SLIMFAAS_PORT=tcp://… into the container, and only its own env comes before that.
     PORT: String(SIDECAR_DATA_PORT),

@@ -10,6 +10,8 @@ import { BODIES_STREAM } from './streams.ts';
 const CHUNK_BYTES = 128 * 1024;
 /** 1 MiB under way: enough to keep a server on the same network busy. */
 const UNCONFIRMED_MAX = 8;
+/** Memory that a body takes while it is stored. */
+export const UNCONFIRMED_BYTES_MAX = (UNCONFIRMED_MAX + 1) * CHUNK_BYTES;
 const PUBLISH_TIMEOUT_MS = 5_000;
 
 export class BodyStoreError extends Error {

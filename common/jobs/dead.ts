@@ -4,7 +4,7 @@
  */
 import { MessageError } from '../errors.ts';
 import { natsHeaders, type StoredMsg } from '../nats.ts';
-import type { Try } from './state.ts';
+import { tryOf, type Try } from './state.ts';
 
 const HISTORY_HEADER = 'Slimfaas-History';
 
@@ -23,16 +23,14 @@ export function deadHeaders(history: DeadHistory): ReturnType<typeof natsHeaders
 
 /** @throws MessageError */
 export function readDeadHistory(message: StoredMsg): DeadHistory {
-  let value: Partial<DeadHistory>;
+  let value: Partial<DeadHistory> | null;
   try {
-    value = JSON.parse(
-      Buffer.from(message.header.get(HISTORY_HEADER), 'base64').toString(),
-    ) as Partial<DeadHistory>;
+    value = JSON.parse(Buffer.from(message.header.get(HISTORY_HEADER), 'base64').toString()) as typeof value;
   } catch (cause) {
     throw new MessageError('dead letter without a history', { cause });
   }
-  if (typeof value.sequence !== 'number' || !Array.isArray(value.tries) || typeof value.why !== 'string') {
+  const { sequence, tries, why } = value ?? {};
+  if (typeof sequence !== 'number' || !Array.isArray(tries) || typeof why !== 'string')
     throw new MessageError('dead letter whose history lacks sequence, tries or why');
-  }
-  return value as DeadHistory;
+  return { sequence, tries: tries.map(tryOf), why };
 }

@@ -7,6 +7,7 @@
  */
 import { MessageError } from '../errors.ts';
 import type { RawHeaders } from '../relay/types.ts';
+import { checkHead } from './check-head.ts';
 
 /** Bodies up to here travel inside the message; JetStream's own limit is 1 MiB a message. */
 export const INLINE_BODY_MAX = 512 * 1024;
@@ -61,21 +62,6 @@ export function decodeJob(data: Uint8Array): Job {
     throw new MessageError('job head is not JSON', { cause });
   }
   return { head: checkHead(head), body: payload.subarray(headEnd) };
-}
-
-function checkHead(value: unknown): JobHead {
-  const head = value as Partial<JobHead> | null;
-  const isComplete =
-    typeof head === 'object' &&
-    head !== null &&
-    typeof head.secret === 'string' &&
-    typeof head.method === 'string' &&
-    typeof head.path === 'string' &&
-    typeof head.acceptedAtMs === 'number' &&
-    Array.isArray(head.headers) &&
-    head.headers.every((item) => typeof item === 'string');
-  if (!isComplete) throw new MessageError('job head lacks secret, method, path, acceptedAtMs or headers');
-  return head as JobHead;
 }
 
 /**

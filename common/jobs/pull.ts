@@ -84,10 +84,11 @@ export class PullConsumer {
   }
 
   #receive(message: Msg): void {
-    this.#isThere = message.headers?.code !== 503;
+    const code = message.headers?.code ?? 0;
+    // 409 may say that the consumer was deleted, and the next one keeps silent until it is there.
+    this.#isThere = code !== 503 && code !== 409;
     if (message.subject.startsWith(this.#inbox)) {
       // A status: 404 no messages, 408 time is up, 409 refused, 503 no JetStream at all.
-      const code = message.headers?.code ?? 0;
       return this.#end(message.subject, code !== 404 && code !== 408);
     }
     this.#spend();

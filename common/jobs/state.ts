@@ -5,6 +5,7 @@
  */
 import { MessageError } from '../errors.ts';
 import type { RawHeaders } from '../relay/types.ts';
+import { isTime } from './check-head.ts';
 
 export interface Try {
   readonly startedAtMs: number;
@@ -24,6 +25,15 @@ export interface JobResult {
   readonly bodyTruncated: boolean;
 }
 
+/** Who has a job of a function whose jobs are in strict order. */
+export interface RunningAt {
+  readonly pod: string;
+  /** The sidecar's admin server. */
+  readonly host: string;
+  readonly port: number;
+  readonly startedAtMs: number;
+}
+
 interface StateBase {
   readonly secret: string;
   readonly acceptedAtMs: number;
@@ -34,8 +44,11 @@ interface StateBase {
 
 export type JobState =
   | (StateBase & { readonly state: 'retrying'; readonly nextTryAtMs: number })
-  /** Written only for a job that keeps coming back without an outcome, before it is begun once more. */
-  | (StateBase & { readonly state: 'running' })
+  /**
+   * Written before a job is begun only where it matters: it keeps coming back without an outcome, or its function's jobs
+   * are in strict order. `run` says who runs it.
+   */
+  | (StateBase & { readonly state: 'running'; readonly run?: RunningAt })
   /** The function answered 202 and has not called back. */
   | (StateBase & { readonly state: 'waiting-for-callback'; readonly deadlineMs: number })
   | (StateBase & { readonly state: 'done'; readonly result: JobResult | undefined })
@@ -57,20 +70,66 @@ export function isFinalState(data: Uint8Array): boolean {
 
 const ENDS = ['done', 'dead', 'cancelled'].map((state) => Buffer.from(`"state":"${state}"`));
 
-/** @throws MessageError */
+/**
+ * Only fields that are known and fit: what was read is shown to callers, and anybody who gets through to NATS may have
+ * written it. @throws MessageError
+ */
 export function decodeState(data: Uint8Array): JobState {
-  let value: Partial<JobState> | null;
+  let value: Fields | null;
   try {
-    value = JSON.parse(new TextDecoder().decode(data)) as Partial<JobState> | null;
+    value = JSON.parse(new TextDecoder().decode(data)) as Fields | null;
   } catch (cause) {
     throw new MessageError('job state is not JSON', { cause });
   }
-  const isState =
-    typeof value === 'object' &&
-    value !== null &&
-    typeof value.secret === 'string' &&
-    Array.isArray(value.tries) &&
-    ['retrying', 'running', 'waiting-for-callback', 'done', 'dead', 'cancelled'].includes(value.state ?? '');
-  if (!isState) throw new MessageError('job state lacks secret, tries or a known state');
-  return value as JobState;
+  const { secret, acceptedAtMs, tries, lost } = value ?? {};
+  if (typeof secret !== 'string' || !isTime(acceptedAtMs) || !Array.isArray(tries))
+    throw new MessageError('job state lacks secret, acceptedAtMs or tries');
+  const base = {
+    secret,
+    acceptedAtMs,
+    tries: tries.map(tryOf),
+    ...(typeof lost === 'number' ? { lost } : {}),
+  };
+  return withState(base, value ?? {});
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function withState(base: StateBase, { state, nextTryAtMs, deadlineMs, why, result, run }: Fields): JobState {
+  if (state === 'retrying' && isTime(nextTryAtMs)) return { ...base, state, nextTryAtMs };
+  if (state === 'running') return { ...base, state, ...(run === undefined ? {} : { run: runOf(run) }) };
+  if (state === 'waiting-for-callback' && isTime(deadlineMs)) return { ...base, state, deadlineMs };
+  if (state === 'done')
+    return { ...base, state, result: result === undefined ? undefined : resultOf(result) };
+  if (state === 'dead' && typeof why === 'string') return { ...base, state, why };
+  if (state === 'cancelled') return { ...base, state };
+  throw new MessageError('job state lacks a known state, or what belongs to it');
+}
+
+export function tryOf(value: unknown): Try {
+  const { startedAtMs, endedAtMs, pod, status, error } = (value ?? {}) as Fields;
+  if (!isTime(startedAtMs) || !isTime(endedAtMs) || typeof pod !== 'string')
+    throw new MessageError('a try lacks startedAtMs, endedAtMs or pod');
+  return {
+    startedAtMs,
+    endedAtMs,
+    pod,
+    ...(typeof status === 'number' ? { status } : {}),
+    ...(typeof error === 'string' ? { error } : {}),
+  };
+}
+
+function resultOf(value: unknown): JobResult {
+  const { status, headers, body, bodyTruncated } = (value ?? {}) as Fields;
+  const isWhole = typeof status === 'number' && typeof body === 'string' && Array.isArray(headers);
+  if (!isWhole || !headers.every((item) => typeof item === 'string'))
+    throw new MessageError('a result lacks status, headers or body');
+  return { status, headers, body, bodyTruncated: bodyTruncated === true };
+}
+
+function runOf(value: unknown): RunningAt {
+  const { pod, host, port, startedAtMs } = (value ?? {}) as Fields;
+  if (typeof pod !== 'string' || typeof host !== 'string' || typeof port !== 'number' || !isTime(startedAtMs))
+    throw new MessageError('a run lacks pod, host, port or startedAtMs');
+  return { pod, host, port, startedAtMs };
 }

@@ -29,6 +29,7 @@ export const CALLBACKS_CONSUMER = 'proxies';
 export const CALLBACK_TTL_MS = 24 * 3_600_000;
 /** Of all functions, each up to 120 KB; a job whose result finds no place waits with its end. */
 const CALLBACKS_MAX = 10_000;
+const CALLBACKS_MAX_EACH = 1_000;
 
 /** A message that only asks whether its message id is known: never run, deleted by whoever sent it. */
 export const VOID_HEADER = 'Slimfaas-Void';
@@ -77,6 +78,9 @@ export function streamConfigs(settings: JobSettings): Partial<StreamConfig>[] {
       name: DEAD_STREAM,
       subjects: ['slimfaas.dead.*.*'],
       retention: RetentionPolicy.Limits,
+      discard: DiscardPolicy.Old,
+      // A function whose every job dies keeps the last ones.
+      max_msgs_per_subject: settings.maxJobsPerFunction,
       max_age: nanos(settings.deadTtlMs),
     },
     {
@@ -104,6 +108,9 @@ export function streamConfigs(settings: JobSettings): Partial<StreamConfig>[] {
       retention: RetentionPolicy.Workqueue,
       discard: DiscardPolicy.New,
       max_msgs: CALLBACKS_MAX,
+      // One function whose receiver is away must leave room for the others.
+      discard_new_per_subject: true,
+      max_msgs_per_subject: CALLBACKS_MAX_EACH,
       max_age: nanos(CALLBACK_TTL_MS),
     },
     {

@@ -11,6 +11,7 @@ import { getStored } from '../../common/nats.ts';
 import { HeaderNames, headerValue, withoutHeaders, type RequestHead } from '../../common/relay/index.ts';
 import { eventSubject, functionKey, type FunctionId } from '../../common/subjects.ts';
 import { hash, newSecret } from '../jobs/accept.ts';
+import type { UploadBudget, UploadMemory } from '../jobs/upload-budget.ts';
 import { publishJob, UnsettledError, type Accepted, type PublisherOptions } from '../jobs/publisher.ts';
 import {
   announcedLength,
@@ -28,6 +29,7 @@ export interface EventTarget {
 
 export interface PublishOptions extends PublisherOptions {
   readonly namespace: string;
+  readonly uploads: UploadBudget;
   readonly maxBodyBytes: number;
   readonly clock: () => number;
 }
@@ -40,8 +42,31 @@ export async function publishEvent(
   options: PublishOptions,
 ): Promise<readonly EventTarget[]> {
   announcedLength(upload, { ...options, tooLarge });
+  const memory = options.uploads.open(`the event ${event}`);
+  try {
+    return await publishWith(event, head, { upload, targets, memory }, options);
+  } finally {
+    memory.release();
+  }
+}
+
+async function publishWith(
+  event: string,
+  head: RequestHead,
+  {
+    upload,
+    targets,
+    memory,
+  }: {
+    readonly upload: Upload;
+    readonly targets: () => readonly EventTarget[];
+    readonly memory: UploadMemory;
+  },
+  options: PublishOptions,
+): Promise<readonly EventTarget[]> {
   const secret = newSecret();
-  const body = await takeBody(secret, upload, { ...options, tooLarge });
+  const body = await takeBody(secret, upload, { ...options, memory, tooLarge });
+  memory.add(body.inline.length); // the message is a copy
   const job: JobHead = {
     secret,
     method: head.method,

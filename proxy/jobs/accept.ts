@@ -13,12 +13,14 @@ import { functionKey, resultSubject, type FunctionId } from '../../common/subjec
 import { CALLBACK_URL_HEADER, type CallbackGate } from '../callback-urls/gate.ts';
 import { createIds } from '../ids.ts';
 import type { JobBytes, Room } from './job-bytes.ts';
+import type { UploadBudget, UploadMemory } from './upload-budget.ts';
 import { publishJob, UnsettledError, type Accepted, type PublisherOptions } from './publisher.ts';
 import { announcedLength, connectionOf, discardBody, FRAMING, takeBody, type Upload } from './take-body.ts';
 
 export interface AcceptOptions extends PublisherOptions {
   readonly callbacks: CallbackGate;
   readonly bytes: JobBytes;
+  readonly uploads: UploadBudget;
   readonly maxBodyBytes: number;
   readonly clock: () => number;
 }
@@ -38,9 +40,11 @@ export async function acceptJob(
   if (callbackUrl !== undefined) await options.callbacks.check(callbackUrl);
   const announced = announcedLength(upload, { ...options, tooLarge });
   const room = await options.bytes.reserve(id, announced);
+  const memory = options.uploads.open(functionKey(id));
   try {
-    return await acceptWithRoom(id, { ...head, callbackUrl }, upload, { ...options, room });
+    return await acceptWithRoom(id, { ...head, callbackUrl }, upload, { ...options, room, memory });
   } finally {
+    memory.release();
     room.release();
   }
 }
@@ -49,7 +53,7 @@ async function acceptWithRoom(
   id: FunctionId,
   head: RequestHead & { readonly callbackUrl: string | undefined },
   upload: Upload,
-  options: AcceptOptions & { readonly room: Room },
+  options: AcceptOptions & { readonly room: Room; readonly memory: UploadMemory },
 ): Promise<string> {
   const { callbackUrl } = head;
   const secret = newSecret();
@@ -67,6 +71,7 @@ async function acceptWithRoom(
     ...(body.stored ? { object: body.stored } : {}),
     ...(callbackUrl === undefined ? {} : { callbackUrl }),
   };
+  options.memory.add(body.inline.length); // the message is a copy
   const key = headerValue(head.headers, 'idempotency-key');
   const messageId = key === undefined ? secret : hash(`${functionKey(id)}\n${key}`);
   const publish = { id, messageId, payload: encodeJob(job, body.inline), isShared: key !== undefined };

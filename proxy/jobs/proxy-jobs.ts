@@ -1,7 +1,7 @@
 /** What the routes of jobs need, made once from the flags. */
 import type { Running } from '../../common/lifecycle.ts';
 import type { Log } from '../../common/log.ts';
-import { Counter, type Registry } from '../../common/metrics.ts';
+import { Counter, Gauge, type Registry } from '../../common/metrics.ts';
 import type { NatsLink } from '../../common/nats.ts';
 import { CallbackAllow } from '../callback-urls/allow.ts';
 import { CallbackDeliverer } from '../callback-urls/deliverer.ts';
@@ -15,6 +15,7 @@ import { doneUpTo, listenToEnds } from './job-ends.ts';
 import { JobQuery } from './query.ts';
 import { Settler } from './settler.ts';
 import { StateWriter } from './state-writer.ts';
+import { UploadBudget } from './upload-budget.ts';
 
 export interface ProxyJobs extends Running {
   readonly accept: AcceptOptions;
@@ -35,7 +36,7 @@ const CALLBACK_TIMEOUT_MS = 10_000;
 
 /** @throws UsageError for an entry of `--callback-allow` that is none */
 export function createProxyJobs(config: ProxyConfig, deps: ProxyJobsDeps): ProxyJobs {
-  const { nats, log, resolve = resolveBySystem } = deps;
+  const { nats, log, registry, resolve = resolveBySystem } = deps;
   const settler = new Settler(nats, log);
   const writer = new StateWriter(nats, log);
   const allow = new CallbackAllow(config['callback-allow']);
@@ -43,12 +44,16 @@ export function createProxyJobs(config: ProxyConfig, deps: ProxyJobsDeps): Proxy
     maxBytes: config['max-job-bytes'],
     doneUpTo: (id) => doneUpTo(nats, id),
   });
+  const uploads = new UploadBudget(config['upload-bytes']);
+  const query = new JobQuery(nats, writer);
+  registerJobGauges(registry, { uploads, query });
   const endListening = bytes.isOn ? listenToEnds(nats, bytes) : undefined;
   const accept: AcceptOptions = {
     nats,
     settler,
     callbacks: new CallbackGate({ allow, resolve }),
     bytes,
+    uploads,
     ackTimeoutMs: config['job-ack-timeout'] * 1000,
     maxBodyBytes: config['max-body'],
     clock: Date.now,
@@ -57,7 +62,7 @@ export function createProxyJobs(config: ProxyConfig, deps: ProxyJobsDeps): Proxy
   return {
     accept,
     acceptStatus: config['async-status'],
-    query: new JobQuery(nats, writer),
+    query,
     dead: new DeadLetters(accept),
     async stop() {
       endListening?.();
@@ -66,6 +71,32 @@ export function createProxyJobs(config: ProxyConfig, deps: ProxyJobsDeps): Proxy
       await settler.stop();
     },
   };
+}
+
+function registerJobGauges(
+  registry: Registry,
+  { uploads, query }: { readonly uploads: UploadBudget; readonly query: JobQuery },
+): void {
+  const gauge = (name: string, help: string, read: () => number): void => {
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(read());
+      },
+    });
+  };
+  gauge(
+    'slimfaas_proxy_upload_bytes',
+    'Memory of bodies of jobs and events that come in',
+    () => uploads.bytes,
+  );
+  gauge(
+    'slimfaas_proxy_job_waiters',
+    'Callers that wait for the end of a job (Prefer: wait)',
+    () => query.waiters,
+  );
 }
 
 function startDeliverer(

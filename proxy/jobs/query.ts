@@ -52,14 +52,24 @@ export interface JobView {
 
 /** A sidecar on the same network answers in a millisecond or two; silence means nobody holds the job. */
 const ASK_MS = 300;
+/** Of one proxy; further callers are answered at once, with what is known. */
+const WAITERS_MAX = 1_000;
 
 export class JobQuery {
   readonly #nats: NatsLink;
   readonly #writer: StateWriter;
+  readonly #maxWaiters: number;
+  #waiters = 0;
 
-  constructor(nats: NatsLink, writer: StateWriter) {
+  constructor(nats: NatsLink, writer: StateWriter, maxWaiters = WAITERS_MAX) {
     this.#nats = nats;
     this.#writer = writer;
+    this.#maxWaiters = maxWaiters;
+  }
+
+  /** Callers that wait for an end now. */
+  get waiters(): number {
+    return this.#waiters;
   }
 
   /** Undefined for an id that names no job of this function. @throws ReasonError `queue-unavailable` */
@@ -70,7 +80,10 @@ export class JobQuery {
     if (state && isFinal(state)) return viewOf(element, state);
     const where = await this.ask(id, { kind: 'where', elementId: element });
     if (!state) return bareView(element, where === 'running' ? 'running' : 'queued', found.acceptedAtMs);
-    return where === 'running' ? { ...viewOf(element, state), state: 'running' } : viewOf(element, state);
+    if (where === 'running') return { ...viewOf(element, state), state: 'running' };
+    // Begun and given back; or whoever has it keeps silent, and then `run` says so.
+    const isWaiting = state.state === 'running' && state.run === undefined;
+    return { ...viewOf(element, state), ...(isWaiting ? { state: 'queued' } : {}) };
   }
 
   /** As `view`, but waits up to `waitMs` for the end of the job. */
@@ -82,6 +95,8 @@ export class JobQuery {
   ): Promise<JobView | undefined> {
     const parsed = parseElementId(element);
     if (!parsed) return undefined;
+    if (this.#waiters >= this.#maxWaiters) return this.view(id, element); // a preference, and each costs a subscription
+    this.#waiters += 1;
     const ended = Promise.withResolvers<void>();
     // Listening before looking: an end between the two is not missed.
     const release = this.#nats.subscribe(resultSubject(id, parsed.sequence), (_, data) => {
@@ -95,6 +110,7 @@ export class JobQuery {
       await ended.promise;
       return await this.view(id, element);
     } finally {
+      this.#waiters -= 1;
       clearTimeout(timer);
       release();
     }

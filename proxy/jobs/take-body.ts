@@ -4,14 +4,22 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { ReasonError } from '../../common/errors.ts';
-import { BodyStoreError, removeBody, storeBody, type StoredBody } from '../../common/jobs/body-store.ts';
+import {
+  BodyStoreError,
+  removeBody,
+  storeBody,
+  UNCONFIRMED_BYTES_MAX,
+  type StoredBody,
+} from '../../common/jobs/body-store.ts';
 import { INLINE_BODY_MAX } from '../../common/jobs/job.ts';
 import type { NatsConnection, NatsLink } from '../../common/nats.ts';
 import { bodyLength } from '../../common/relay/index.ts';
+import type { UploadMemory } from './upload-budget.ts';
 
 export interface BodyOptions {
   readonly nats: NatsLink;
   readonly maxBodyBytes: number;
+  readonly memory: UploadMemory;
   /** The answer to a body above it. */
   readonly tooLarge: (maxBytes: number) => ReasonError;
 }
@@ -27,7 +35,10 @@ export interface Upload {
 export const FRAMING = ['content-length', 'transfer-encoding', 'expect', 'trailer'];
 
 /** What the request says of its length; 0 when it says nothing. @throws what `tooLarge` says */
-export function announcedLength({ req }: Upload, { maxBodyBytes, tooLarge }: BodyOptions): number {
+export function announcedLength(
+  { req }: Upload,
+  { maxBodyBytes, tooLarge }: Pick<BodyOptions, 'maxBodyBytes' | 'tooLarge'>,
+): number {
   const announced = Number(req.headers['content-length'] ?? 0);
   if (announced > maxBodyBytes) throw tooLarge(maxBodyBytes);
   return announced;
@@ -48,12 +59,13 @@ export async function takeBody(
   const length = bodyLength(req.rawHeaders);
   if (length === 0) return { inline: EMPTY, stored: undefined };
   if (length !== undefined && length <= INLINE_BODY_MAX)
-    return { inline: await readWhole(req), stored: undefined };
+    return { inline: await readWhole(req, options.memory), stored: undefined };
   const chunks = readBody(req);
-  const first = await readUpTo(chunks, INLINE_BODY_MAX);
+  const first = await readUpTo(chunks, INLINE_BODY_MAX, options.memory);
   if (first.isWhole && first.bytes.length > options.maxBodyBytes)
     throw options.tooLarge(options.maxBodyBytes);
   if (first.isWhole) return { inline: first.bytes, stored: undefined };
+  options.memory.add(STORING_BYTES);
   const connection = connectionOf(options);
   const jetstream = {
     js: connection.jetstream(),
@@ -68,12 +80,24 @@ export async function takeBody(
 }
 
 const EMPTY = Buffer.alloc(0);
+/** Of a body on its way to the store, beside its beginning: what is unconfirmed, and the next chunk. */
+const STORING_BYTES = UNCONFIRMED_BYTES_MAX;
 
 /** A small body of known length: its events cost a fraction of an iterator. */
-function readWhole(req: IncomingMessage): Promise<Buffer> {
+function readWhole(req: IncomingMessage, memory: UploadMemory): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const parts: Buffer[] = [];
-    req.on('data', (chunk: Buffer) => parts.push(chunk));
+    const take = (chunk: Buffer): void => {
+      try {
+        memory.add(chunk.length);
+        parts.push(chunk);
+      } catch (error) {
+        parts.length = 0;
+        req.off('data', take); // it flows on, to nobody, until it is cut
+        reject(error);
+      }
+    };
+    req.on('data', take);
     req.once('end', () => resolve(parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts)));
     req.once('error', (cause) => reject(brokenOff(cause)));
     req.once('close', () => {
@@ -97,12 +121,14 @@ function brokenOff(cause: unknown): ReasonError {
 async function readUpTo(
   chunks: AsyncGenerator<Buffer>,
   maxBytes: number,
+  memory: UploadMemory,
 ): Promise<{ bytes: Buffer; isWhole: boolean }> {
   const parts: Buffer[] = [];
   let size = 0;
   while (size <= maxBytes) {
     const next = await chunks.next();
     if (next.done) return { bytes: Buffer.concat(parts), isWhole: true };
+    memory.add(next.value.length);
     parts.push(next.value);
     size += next.value.length;
   }

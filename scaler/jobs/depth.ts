@@ -4,7 +4,7 @@
  * consumer has delivered and not seen acknowledged; it is asked only for functions that have jobs at all.
  */
 import { JOBS_STREAM } from '../../common/jobs/streams.ts';
-import type { JetStreamManager } from '../../common/nats.ts';
+import { absentIf, CONSUMER_NOT_FOUND, type JetStreamManager } from '../../common/nats.ts';
 import { consumerName, functionKey, parseFunctionSubject, type FunctionId } from '../../common/subjects.ts';
 
 export interface JobDepth {
@@ -15,6 +15,8 @@ export interface JobDepth {
   readonly ready: number;
   /** Delivered: running, or waiting for a retry. */
   readonly delivered: number;
+  /** False: its consumer is not there (yet, or somebody deleted it), so nobody runs them. */
+  readonly hasConsumer: boolean;
   /** Jobs accepted since the stream began, for the message rate. */
   readonly lastSequence: number;
 }
@@ -32,13 +34,16 @@ async function depthOf(jsm: JetStreamManager, subject: string, total: number): P
   const parsed = parseFunctionSubject(subject);
   if (!parsed) return undefined;
   // No consumer yet (or no more): all of it is ready.
-  const info = await jsm.consumers.info(JOBS_STREAM, consumerName(parsed.id)).catch(() => undefined);
+  const info = await jsm.consumers
+    .info(JOBS_STREAM, consumerName(parsed.id))
+    .catch(absentIf(CONSUMER_NOT_FOUND));
   const delivered = Math.min(total, info?.num_ack_pending ?? 0);
   return {
     id: parsed.id,
     total,
     ready: total - delivered,
     delivered,
+    hasConsumer: info !== undefined,
     lastSequence: info?.delivered.stream_seq ?? 0,
   };
 }

@@ -27,6 +27,10 @@ export class Callbacks {
     };
   }
 
+  holds(elementId: string): boolean {
+    return this.#running.has(elementId);
+  }
+
   /** Resolves with the callback, with `timeout` after `timeoutMs`, or with `ended` when the pod ends. */
   open(elementId: string, timeoutMs: number): Promise<CallbackOutcome> {
     return new Promise((resolve) => {

@@ -61,6 +61,8 @@ const PAUSE_MS = 500;
 const LOOK_MS = 1_000;
 /** After so long without a job what was said to wait has gone to other pods. */
 const QUIET_MS = 50;
+/** After NATS was away: first those who held jobs say what became of them, for it may be ours to run them again. */
+const SETTLE_MS = 1_000;
 /** A third of the ack wait: a job in our line is not given to another pod meanwhile. */
 const LINE_MS = 5_000;
 
@@ -68,6 +70,7 @@ export class JobConsumer implements Running {
   readonly #deps: ConsumerDeps;
   readonly #releases: (() => void)[] = [];
   readonly #runs = new Set<Promise<void>>();
+  readonly #inHand = new Set<Delivery>();
   readonly #stopsPulling = new AbortController();
   readonly #stopsRunning = new AbortController();
   #session: Session | undefined;
@@ -113,6 +116,8 @@ export class JobConsumer implements Running {
     this.#session?.pull.stop();
     this.#session = undefined;
     const { connection } = this.#deps.nats;
+    // At once: the ack wait may have passed, and they would be given to others.
+    if (isConnected) for (const delivery of this.#inHand) delivery.working();
     if (isConnected && connection && !this.#isStopping) void this.#open(connection);
   }
 
@@ -123,6 +128,7 @@ export class JobConsumer implements Running {
       const { source } = this.#deps;
       const signal = this.#stopsPulling.signal;
       const suspects = new Suspects({ jsm, source, isReconnect: this.#isReconnect, signal });
+      if (this.#isReconnect) this.#pausedUntil = performance.now() + SETTLE_MS;
       this.#isReconnect = true;
       const publisher = AckedPublisher.of(connection);
       const runner = this.#deps.createRunner({ publisher, jsm, suspects });
@@ -197,9 +203,11 @@ export class JobConsumer implements Running {
   }
 
   async #run(session: Session, delivery: Delivery, place: Place): Promise<void> {
+    this.#inHand.add(delivery);
     try {
       await session.runner.run(delivery, this.#stopsRunning.signal);
     } finally {
+      this.#inHand.delete(delivery);
       place.release();
       this.#fill(); // with callers in line no place is ever free, and nobody else would tell us
     }

@@ -28,12 +28,17 @@ export class Records {
     this.#jetstream = jetstream;
   }
 
+  /** It was delivered before, or may have been. */
+  isAgain(message: Delivery): boolean {
+    return message.deliveries > 1 || this.#jetstream.suspects.has(message);
+  }
+
   /**
    * What earlier deliveries left. A first delivery that can be believed has nothing, and pays nothing for asking. A
    * record with another secret is of a job of an earlier stream, whose numbers began at 1 too.
    */
   async before(message: Delivery, { secret }: JobHead): Promise<JobState | undefined> {
-    if (message.deliveries <= 1 && !this.#jetstream.suspects.has(message)) return undefined;
+    if (!this.isAgain(message)) return undefined;
     const subject = resultSubject(this.#id, message.seq);
     const stored = await getStored(this.#jetstream.jsm, RESULTS_STREAM, { last_by_subj: subject });
     const state = stored && decodeState(stored.data);

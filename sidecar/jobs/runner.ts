@@ -8,7 +8,7 @@ import { describeError, MessageError } from '../../common/errors.ts';
 import type { Delivery } from '../../common/jobs/delivery.ts';
 import { decodeJob, elementId, type Job, type JobHead } from '../../common/jobs/job.ts';
 import { ACK_WAIT_MS, VOID_HEADER } from '../../common/jobs/streams.ts';
-import type { JobState, Try } from '../../common/jobs/state.ts';
+import type { JobState, RunningAt, Try } from '../../common/jobs/state.ts';
 import type { Log } from '../../common/log.ts';
 import {
   captureSink,
@@ -19,6 +19,7 @@ import {
 } from '../../common/relay/index.ts';
 import type { RetryPolicy } from '../call-policy.ts';
 import type { Callbacks } from './callbacks.ts';
+import type { EarlierRuns } from './earlier-run.ts';
 import type { JobStats } from './job-stats.ts';
 import type { Tried } from './outcome.ts';
 import type { Outcomes } from './outcomes.ts';
@@ -36,6 +37,10 @@ export interface RunnerDeps {
   readonly jitter: number;
   readonly records: Records;
   readonly outcomes: Outcomes;
+  readonly earlier: EarlierRuns;
+  readonly isOrdered: boolean;
+  /** This sidecar, for other pods to find it. */
+  readonly self: () => Omit<RunningAt, 'startedAtMs'>;
   readonly jetstream: JetStream;
   readonly callbacks: Callbacks;
   readonly stats: JobStats;
@@ -51,6 +56,16 @@ const UNREACHED_DELAY_MS = 1_000;
 const SUSPECT_DELIVERIES = 5;
 /** A job that was begun so often without an outcome kills its pods, and would for ever. */
 const LOST_MAX = 10;
+
+/** One that may still be running elsewhere is looked at again after this. */
+const ELSEWHERE_DELAY_MS = 1_000;
+
+interface Known {
+  readonly delivery: Delivery;
+  readonly job: Job;
+  readonly before: JobState | undefined;
+  readonly signal: AbortSignal;
+}
 
 interface Run {
   readonly delivery: Delivery;
@@ -76,8 +91,11 @@ export class JobRunner {
     const heartbeat = setInterval(() => delivery.working(), ACK_WAIT_MS / 3);
     try {
       const job = decodeJob(delivery.data);
+      const before = await this.#before(delivery, job.head);
+      if (before === 'told') return;
+      if (before === 'elsewhere') return delivery.nak(ELSEWHERE_DELAY_MS);
       const release = this.#deps.callbacks.hold(elementId(job.head.secret, delivery.seq));
-      await this.#runKnown(delivery, job, signal).finally(release);
+      await this.#runKnown({ delivery, job, before, signal }).finally(release);
     } catch (error) {
       await this.#setAside(delivery, error);
     } finally {
@@ -99,9 +117,7 @@ export class JobRunner {
     delivery.nak(UNREACHED_DELAY_MS);
   }
 
-  async #runKnown(delivery: Delivery, job: Job, signal: AbortSignal): Promise<void> {
-    const before = await this.#before(delivery, job.head);
-    if (before === 'told') return;
+  async #runKnown({ delivery, job, before, signal }: Known): Promise<void> {
     if (before?.state === 'done' || before?.state === 'dead') {
       await this.#deps.records.sendResult(delivery, job.head, before);
       return delivery.ack(); // its end was recorded, only the ack was lost
@@ -118,21 +134,29 @@ export class JobRunner {
     await this.#try(run, job);
   }
 
-  async #before(delivery: Delivery, head: JobHead): Promise<JobState | 'told' | undefined> {
-    const { outcomes, records } = this.#deps;
-    return (await outcomes.onRedelivery(delivery, head)) ?? (await records.before(delivery, head));
+  /** What is known of it; `elsewhere`: it may be running, so not now. */
+  async #before(delivery: Delivery, head: JobHead): Promise<JobState | 'told' | 'elsewhere' | undefined> {
+    const { outcomes, records, earlier } = this.#deps;
+    const own = await outcomes.onRedelivery(delivery, head);
+    if (own !== undefined) return own;
+    const element = elementId(head.secret, delivery.seq);
+    if (await earlier.mayGoOn(element, records.isAgain(delivery))) return 'elsewhere';
+    const before = await records.before(delivery, head);
+    return (await earlier.mayGoOnAt(element, before)) ? 'elsewhere' : before;
   }
 
   async #try(run: Run, job: Job): Promise<void> {
-    const { records, stats, now, jitter } = this.#deps;
+    const { records, stats, now, jitter, isOrdered } = this.#deps;
     const { delivery, head, tries, lost, policy } = run;
     const isSuspect = delivery.deliveries - tries.length > SUSPECT_DELIVERIES;
-    if (isSuspect) await records.note(delivery, { ...baseOf(run, tries), state: 'running', lost: lost + 1 });
+    const note = { ...baseOf(run, tries), state: 'running', ...this.#place(now()) } as const;
+    if (isSuspect || isOrdered) await records.note(delivery, { ...note, lost: isSuspect ? lost + 1 : lost });
     stats.started();
     const sink = captureSink(RESULT_BODY_BYTES);
     const tried = await this.#exchange(run, job, sink);
     if (tried.kind === 'none') {
-      if (isSuspect) await this.#note(run, { ...baseOf(run, tries), state: 'running', lost });
+      // Nobody runs it: the next pod need not look.
+      if (isSuspect || isOrdered) await this.#note(run, { ...baseOf(run, tries), state: 'running', lost });
       return this.#giveBack(run, tried.why);
     }
     const decided = verdict(tried, tries.length, policy, { jitter });
@@ -203,6 +227,12 @@ export class JobRunner {
       head,
       state: { ...baseOf(run, tries), state: 'dead', why },
     });
+  }
+
+  /** In strict order: who has it now. */
+  #place(startedAtMs: number): { readonly run?: RunningAt } {
+    const { isOrdered, self } = this.#deps;
+    return isOrdered ? { run: { ...self(), startedAtMs } } : {};
   }
 
   /** Of what has begun: it goes on whether or not that can be written down. */

@@ -1,6 +1,7 @@
 /** The pod's share in asynchronous jobs, put together. Loaded once the app is ready: no cold start waits for it. */
 import { describeError } from '../../common/errors.ts';
 import { JOBS_STREAM } from '../../common/jobs/streams.ts';
+import type { RunningAt } from '../../common/jobs/state.ts';
 import type { Running } from '../../common/lifecycle.ts';
 import type { Log } from '../../common/log.ts';
 import type { NatsLink } from '../../common/nats.ts';
@@ -10,11 +11,12 @@ import type { SidecarContext } from '../context.ts';
 import type { Shares } from '../shares.ts';
 import { Callbacks } from './callbacks.ts';
 import { JobConsumer } from './consumer.ts';
+import { EarlierRuns } from './earlier-run.ts';
 import type { JobStats } from './job-stats.ts';
 import { Outcomes } from './outcomes.ts';
 import { placesOf } from './places.ts';
 import { Records, type JetStream } from './records.ts';
-import { JobRunner } from './runner.ts';
+import { JobRunner, type RunnerDeps } from './runner.ts';
 
 export interface JobsOptions {
   readonly id: FunctionId;
@@ -24,6 +26,8 @@ export interface JobsOptions {
   /** 0 to 1, see verdict.ts. */
   readonly jitter: number;
   readonly isOrdered: boolean;
+  /** This sidecar's admin server, by which other pods see whether it is there. */
+  readonly self: () => Omit<RunningAt, 'startedAtMs'>;
   readonly nats: NatsLink;
   readonly shares: Pick<Shares, 'isKnown'>;
   readonly context: Pick<SidecarContext, 'app' | 'relay' | 'admission' | 'inFlight' | 'reporter'>;
@@ -40,6 +44,12 @@ export interface RunningJobs extends Running {
 export function startJobs(options: JobsOptions): RunningJobs {
   const { id, nats, context, log } = options;
   const callbacks = new Callbacks();
+  const earlier = new EarlierRuns({
+    ...options,
+    httpTimeoutMs: options.policy.httpTimeoutMs,
+    holds: (element) => callbacks.holds(element),
+    now: Date.now,
+  });
   const endAnswering = nats.serve(jobQuestionSubject(id), (data) => answer(callbacks, data, log));
   const outcomes = new Outcomes({ ...options, inFlight: context.inFlight, callbacks, now: Date.now });
   options.stats.untold = () => outcomes.size;
@@ -49,13 +59,14 @@ export function startJobs(options: JobsOptions): RunningJobs {
     fairness: context.admission.fairness,
     // In strict order one job runs in a pod, whatever its limit.
     places: placesOf(options, options.isOrdered ? 1 : Infinity),
-    createRunner: (jetstream) => createRunner(options, { callbacks, outcomes }, jetstream),
+    createRunner: (jetstream) => createRunner(options, { callbacks, outcomes, earlier }, jetstream),
     log,
   });
   return {
     drain: () => consumer.drain(),
     async stop() {
       endAnswering();
+      earlier.stop();
       const stopped = consumer.stop();
       callbacks.end(); // what waits for one is given back, and only then is everything stopped
       await stopped;
@@ -66,17 +77,18 @@ export function startJobs(options: JobsOptions): RunningJobs {
 
 function createRunner(
   options: JobsOptions,
-  { callbacks, outcomes }: { readonly callbacks: Callbacks; readonly outcomes: Outcomes },
+  own: Pick<RunnerDeps, 'callbacks' | 'outcomes' | 'earlier'>,
   jetstream: JetStream,
 ): JobRunner {
-  const { id, pod, policy, eventPolicy, jitter, context, stats, log } = options;
+  const { id, pod, policy, eventPolicy, jitter, isOrdered, self, context, stats, log } = options;
   return new JobRunner({
     pod,
     policy,
     eventPolicy,
     jitter,
-    callbacks,
-    outcomes,
+    ...own,
+    isOrdered,
+    self,
     stats,
     log,
     jetstream,

@@ -39,7 +39,7 @@ export class Suspects {
 
   has({ seq, storedAtMs, consumerSeq }: Pick<Delivery, 'seq' | 'storedAtMs' | 'consumerSeq'>): boolean {
     // One consumer counts upwards: it is another one.
-    if (consumerSeq <= this.#lastConsumerSeq) this.consumerIsGone();
+    if (consumerSeq < this.#lastConsumerSeq) this.consumerIsGone();
     this.#lastConsumerSeq = consumerSeq;
     return seq <= this.#upTo || storedAtMs < this.#madeMs;
   }
@@ -61,9 +61,11 @@ export class Suspects {
     while (!signal.aborted && (this.#upTo === Infinity || this.#madeMs === Infinity)) {
       const consumer = await jsm.consumers.info(source.stream, source.consumer).catch(() => undefined);
       if (consumer) this.#madeMs = Date.parse(consumer.created);
-      const stream = await jsm.streams.info(source.stream).catch(() => undefined);
-      if (stream && this.#upTo === Infinity) this.#upTo = stream.state.last_seq;
-      if (!consumer || !stream) await sleep(AGAIN_MS, signal);
+      if (this.#upTo === Infinity) {
+        const stream = await jsm.streams.info(source.stream).catch(() => undefined);
+        if (stream) this.#upTo = stream.state.last_seq;
+      }
+      if (this.#upTo === Infinity || this.#madeMs === Infinity) await sleep(AGAIN_MS, signal);
     }
   }
 }

@@ -8,6 +8,7 @@ import type { V1Container, V1PodSpec } from '../../common/kube/client.ts';
 import { NAMESPACES_NOT_INJECTED } from '../../common/kube/no-sidecar.ts';
 import { kubectl, writeKubeconfig } from '../helpers/kubectl.ts';
 import { brokenRestrictedRules } from '../webhook/pod-rules.ts';
+import { webhookFlags } from '../../webhook/flags.ts';
 import { call, startLocalApi } from '../helpers/local-api.ts';
 import { ofKind, renderChart, templateOf, type Manifest } from './manifests.ts';
 import { expand, serviceVariables } from './parts.ts';
@@ -299,6 +300,19 @@ test('namespaces: proxy and scaler see and scale there, and nowhere else', async
   assert.equal(await status('scaler', scale('shop')), 404);
   assert.equal(await status('scaler', scale('default')), 403);
   assert.equal(await status('proxy', scale('shop')), 403);
+});
+
+test('NATS and the scaler are addressed by name, with their addresses at hand, and as slimfaas inject does', async () => {
+  const chart = await render('production');
+  const args = (part: string): readonly string[] => chart.container(part).args ?? [];
+  assert.ok(args('webhook').includes(`--sidecar-nats=${webhookFlags['sidecar-nats'].default}`));
+  assert.ok(args('webhook').includes('--sidecar-nats-address=$(SLIMFAAS_NATS_SERVICE_HOST)'));
+  for (const part of ['proxy', 'scaler']) {
+    assert.ok(args(part).includes('--nats=nats://slimfaas-nats.slimfaas.svc:4222'));
+    assert.ok(args(part).includes('--nats-address=$(SLIMFAAS_NATS_SERVICE_HOST)'));
+  }
+  assert.ok(args('proxy').includes('--scaler-url=http://slimfaas-scaler.slimfaas.svc:5001'));
+  assert.ok(args('proxy').includes('--scaler-address=$(SLIMFAAS_SCALER_SERVICE_HOST)'));
 });
 
 test('namespaces that are not injected are those whose functions are refused jobs', async () => {

@@ -46,6 +46,23 @@ test('the leader makes the streams, and one consumer a function, before any job'
   assert.equal(consumers.length, 2);
 });
 
+test('a consumer or a stream that somebody deleted is there again within seconds', async (t) => {
+  const cluster = await TestCluster.start((release) => t.after(release));
+  await cluster.fn('fn');
+  await cluster.scaler();
+  const jsm = await managerOf(cluster);
+  const isThere = () => hasConsumer(jsm, consumerName(FN));
+  await waitFor(isThere, { what: 'consumer of fn' });
+  await publish(cluster, 1);
+  await jsm.consumers.delete(JOBS_STREAM, consumerName(FN));
+  await waitFor(isThere, { what: 'its consumer, while it has a job', timeoutMs: 10_000 }); // the look is a minute
+  for (const stream of [JOBS_STREAM, RESULTS_STREAM]) {
+    await jsm.streams.delete(stream);
+    const again = () => jsm.streams.info(stream).then(isThere, () => false);
+    await waitFor(again, { what: `${stream} again, with its consumers`, timeoutMs: 20_000 });
+  }
+});
+
 test('jobs that its pods cannot run, for want of a sidecar, wake no function', async (t) => {
   const cluster = await TestCluster.start((release) => t.after(release));
   await cluster.fn('bare', { 'slimfaas.dev/inject': 'false' });

@@ -22,7 +22,17 @@
 {{- end }}
 
 {{- define "slimfaas.nats" -}}
-{{- .Values.nats.url | default "nats://$(SLIMFAAS_NATS_SERVICE_HOST):$(SLIMFAAS_NATS_SERVICE_PORT)" -}}
+{{- .Values.nats.url | default (printf "nats://slimfaas-nats.%s.svc:4222" .Release.Namespace) -}}
+{{- end }}
+
+{{/*
+The bundled server's address beside its name: the first connection waits for no lookup, and a pod that cannot resolve
+names (dnsPolicy Default or None) needs none. The name finds a Service that was made anew. @param a list: root, flag
+*/}}
+{{- define "slimfaas.natsAddress" -}}
+{{- if not (index . 0).Values.nats.url }}
+- --{{ index . 1 }}=$(SLIMFAAS_NATS_SERVICE_HOST)
+{{- end }}
 {{- end }}
 
 {{/*

@@ -121,3 +121,28 @@ test('NATS is down and the scaler does not answer, or not well: said, with its a
     assert.match(String(fields['error']), why);
   }
 });
+
+test('the scaler is asked by its address and by its name in turn, so that either may be out of date', async (t) => {
+  const scaler = createServer((_req, res) => res.writeHead(202).end()).listen(0, ownAddress());
+  await once(scaler, 'listening');
+  t.after(() => scaler.close());
+  const { address, port } = scaler.address() as AddressInfo;
+  const id = { namespace: 'default', name: 'fib' };
+  for (const [host, scalerAddress] of [
+    [address, ownAddress()],
+    ['no-such-name.invalid', address],
+  ] as const) {
+    const { log, line } = recordingLog();
+    const scalerUrl = `http://${host}:${port}`;
+    const wake = createWake({ nats: { publish: () => false }, scalerUrl, scalerAddress, podName: 'p', log });
+    const asked = once(scaler, 'request');
+    wake(id, 1);
+    if (scalerAddress === address) {
+      await asked;
+      continue;
+    }
+    await line('NATS is down and so is the scaler');
+    wake(id, 1);
+    await asked;
+  }
+});

@@ -72,6 +72,21 @@ test('the bound of one function is its own: its next job is refused, another fun
   await nats.js.publish(functionSubject('job', { namespace: 'shop', name: 'other' }), job);
 });
 
+test('one function’s dead letters and results on their way leave room for the others', async () => {
+  await using nats = await startJetStream({ ...jobSettings, maxJobsPerFunction: 2 });
+  const other = { namespace: 'shop', name: 'other' };
+  for (let i = 0; i < 3; i++) await nats.js.publish(functionSubject('dead', cart), `letter ${i}`);
+  const { state } = await nats.jsm.streams.info(DEAD_STREAM);
+  assert.deepEqual([state.messages, state.first_seq], [2, 2], 'the last ones are kept');
+  const { config } = await nats.jsm.streams.info(CALLBACKS_STREAM);
+  const most = config.max_msgs_per_subject;
+  await Promise.all(
+    Array.from({ length: most }, () => nats.js.publish(functionSubject('callback', cart), 'x')),
+  );
+  await assert.rejects(nats.js.publish(functionSubject('callback', cart), 'x'), NatsError);
+  await nats.js.publish(functionSubject('callback', other), 'x');
+});
+
 test('a consumer is made once, follows its settings, and goes only after its jobs', async () => {
   await using nats = await startJetStream();
   await reconcileConsumer(nats.jsm, fn, jobSettings);

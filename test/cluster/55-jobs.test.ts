@@ -1,0 +1,75 @@
+/** Jobs: those that nobody could run are refused, and NATS is found again when its Service was made anew. */
+import assert from 'node:assert/strict';
+import { after, it } from 'node:test';
+import { send, type Answer } from '../helpers/send.ts';
+import type { KubeObject } from './harness/clients.ts';
+import { openWorld, until, type Deployed } from './harness/world.ts';
+
+const world = await openWorld();
+const { system } = world.release;
+const NATS = `/api/v1/namespaces/${system}/services/slimfaas-nats`;
+
+function post(fn: Deployed, path: string): Promise<Answer> {
+  return send(`${world.proxyUrl}/async-function/${fn.route}${path}`, { method: 'POST' });
+}
+
+async function ranOnce(fn: Deployed, id: string): Promise<void> {
+  const job = `${world.proxyUrl}/async-function-job/${fn.route}/${id}`;
+  await until(async () => /"state":"done"/.test((await send(job)).body), `job ${id} is done`, 90_000);
+}
+
+for (const [what, spec] of [
+  ['slimfaas.dev/inject: "false"', { annotations: { 'slimfaas.dev/inject': 'false' } }],
+  ['hostNetwork', { pod: { hostNetwork: true } }],
+] as const)
+  it(`a job for pods without a sidecar (${what}) is refused with the reason, and wakes nobody`, async () => {
+    await using fn = await world.deploy({ name: 'no-sidecar', ...spec });
+    const answer = await post(fn, '/hello');
+    assert.equal(answer.status, 501, answer.body);
+    assert.match(answer.body, /no-sidecar/);
+    const status = await send(`${world.proxyUrl}/status-function/${fn.route}`);
+    assert.match(status.body, /jobs and events are refused/);
+    assert.equal(await fn.replicas(), 0);
+  });
+
+it('the Service of NATS is deleted and made anew: jobs run without a restart of anything', async (t) => {
+  await using warm = await world.deploy({ name: 'warm', annotations: { ReplicasMin: 1 }, replicas: 1 });
+  await warm.waitForReady(1);
+  const service = (await world.get(NATS)) as KubeObject;
+  const { metadata, spec } = service;
+  const { clusterIP: before, clusterIPs: _, ...rest } = spec as Record<string, unknown>;
+  after(async () => {
+    if ((await world.get(NATS)) === undefined) await world.apply(service);
+  });
+  await world.send('DELETE', NATS);
+  // Another address for certain: the old one is taken by somebody else.
+  const { name, namespace, labels, annotations } = metadata as unknown as Record<string, unknown>;
+  const holder = { apiVersion: 'v1', kind: 'Service', metadata: { name: 'holds-the-address', namespace } };
+  await world.apply({ ...holder, spec: { clusterIP: before, ports: [{ port: 4222 }] } });
+  await world.apply({
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name, namespace, labels, annotations },
+    spec: rest,
+  });
+  const address = String((await world.get(NATS))?.['spec'].clusterIP);
+  assert.notEqual(address, before);
+  // Connections outlive their Service; the server's restart ends them.
+  await world.kubectl(['delete', 'pod', '-n', system, 'slimfaas-nats-0', '--force', '--grace-period=0']);
+  const begun = Date.now();
+  const accepted = (answer: Answer): string | undefined =>
+    answer.status === 201 ? String(answer.headers['slimfaas-element-id']) : undefined;
+  let id: string | undefined;
+  await until(
+    async () => (id = accepted(await post(warm, '/hello'))) !== undefined,
+    'a job is accepted again',
+    90_000,
+  );
+  await ranOnce(warm, id as unknown as string);
+  t.diagnostic(`the first job ran ${((Date.now() - begun) / 1_000).toFixed(1)} s after NATS was killed`);
+  await using cold = await world.deploy({ name: 'cold-after-nats' });
+  const coldId = accepted(await post(cold, '/hello'));
+  assert.ok(coldId);
+  await ranOnce(cold, coldId);
+  await world.send('DELETE', `/api/v1/namespaces/${system}/services/holds-the-address`);
+});

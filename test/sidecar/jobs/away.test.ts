@@ -1,0 +1,148 @@
+/** Jobs that end while NATS is away, and sidecars that are frozen: nothing runs twice that need not, and order is strict. */
+import assert from 'node:assert/strict';
+import type { ServerResponse } from 'node:http';
+import { describe, it } from 'node:test';
+import { JOBS_STREAM } from '../../../common/jobs/streams.ts';
+import { consumerConfig } from '../../../common/jobs/streams.ts';
+import { type ConsumerConfig } from '../../../common/nats.ts';
+import { consumerName } from '../../../common/subjects.ts';
+import { jobSettings } from '../../helpers/jetstream.ts';
+import { waitFor } from '../../helpers/wait.ts';
+import { App, holding } from '../support/app.ts';
+import { FN, policy, startJobWorld } from '../support/job-world.ts';
+import { Recorder } from '../support/recorder.ts';
+import { startSidecarProcess } from '../support/sidecar-process.ts';
+
+describe('jobs while NATS is away', () => {
+  it('what ends meanwhile is recorded on its return, and runs nowhere again', async () => {
+    await using world = await startJobWorld({ ackWaitMs: 1_000 });
+    const { handler, held, releaseAll } = holding();
+    await using app = await new App(handler).listen();
+    const first = await world.sidecar(app.port);
+    const jobs = await Promise.all(Array.from({ length: 5 }, () => world.publish()));
+    await waitFor(() => held.length === 5, { what: 'all run' });
+    await world.sidecar(app.port);
+    await world.jetstream.server.kill();
+    releaseAll();
+    await waitFor(async () => (await first.metric('slimfaas_sidecar_job_ends_untold')) === 5, {
+      what: 'all have ended and cannot say so',
+      timeoutMs: 30_000,
+    });
+    await world.jetstream.server.restart();
+    for (const job of jobs) assert.equal((await world.ended(job, 'done', 30_000)).tries.length, 1);
+    await waitFor(async () => (await world.depth()) === 0, { what: 'all have left', timeoutMs: 30_000 });
+    assert.equal(app.count, 5);
+    assert.equal(await first.metric('slimfaas_sidecar_job_ends_untold'), 0);
+  });
+
+  it('what still runs on its return is given to no other pod, although the ack wait has passed', async () => {
+    await using world = await startJobWorld({ ackWaitMs: 1_000 });
+    const { handler, held, releaseAll } = holding();
+    await using app = await new App(handler).listen();
+    await world.sidecar(app.port, { 'async-policy': policy([], 60) });
+    const job = await world.publish();
+    await waitFor(() => held.length === 1, { what: 'it runs' });
+    await world.sidecar(app.port, { 'async-policy': policy([], 60) });
+    await world.jetstream.server.restart();
+    await waitFor(() => world.jetstream.link.isConnected, { what: 'the test is back' });
+    // The next job is behind it: when that runs, the first was offered and left alone.
+    await world.publish();
+    await waitFor(() => held.length === 2, { what: 'the next one runs', timeoutMs: 30_000 });
+    releaseAll();
+    await world.ended(job, 'done', 30_000);
+    assert.equal(app.count, 2);
+  });
+});
+
+describe('a consumer that is made anew', () => {
+  it('a failed try still counts, and waits for its time', async () => {
+    await using world = await startJobWorld();
+    await using app = await new Recorder(
+      (_req, res, nth) => void res.writeHead(nth === 1 ? 500 : 200).end(),
+    ).listen();
+    await world.sidecar(app.port, { 'async-policy': policy([3]) });
+    const job = await world.publish();
+    await world.ended(job, 'retrying');
+    const { jsm } = world.jetstream;
+    await jsm.consumers.delete(JOBS_STREAM, consumerName(FN));
+    await jsm.consumers.add(JOBS_STREAM, consumerConfig(FN, jobSettings, false) as ConsumerConfig);
+    const state = await world.ended(job, 'done', 30_000);
+    assert.deepEqual(
+      app.requests.map((request) => request.header('slimfaas-try-number')),
+      ['0', '1'],
+    );
+    assert.equal(state.tries.length, 2);
+    assert.ok((app.requests[1]?.atMs ?? 0) - (app.requests[0]?.atMs ?? 0) >= 2_900);
+  });
+
+  it('a pod that was there, and one that starts later, ask for jobs again within seconds', async () => {
+    await using world = await startJobWorld();
+    await using app = await new App().listen();
+    await world.sidecar(app.port);
+    await world.ended(await world.publish());
+    const { jsm } = world.jetstream;
+    await jsm.consumers.delete(JOBS_STREAM, consumerName(FN));
+    const job = await world.publish();
+    await jsm.consumers.add(JOBS_STREAM, consumerConfig(FN, jobSettings, false) as ConsumerConfig);
+    await world.ended(job, 'done', 8_000); // a request lives for 20 s
+  });
+});
+
+describe('strict order while a sidecar is frozen', () => {
+  const flags = { ordered: 'true', 'parallel-per-pod': 1, 'async-policy': policy([], 60) };
+
+  it('its job is not run again, and the next one waits, until it has ended', async () => {
+    await using world = await startJobWorld({ isOrdered: true, ackWaitMs: 1_000 });
+    const events: string[] = [];
+    let first: ServerResponse | undefined;
+    await using app = await new App((req, res) => {
+      events.push(`start ${req.url}`);
+      if (req.url === '/first') first = res;
+      else res.end();
+    }).listen();
+    const { url } = world.jetstream.server;
+    await using frozen = startSidecarProcess({
+      nats: url,
+      'app-port': app.port,
+      'pod-name': 'fn-frozen',
+      ...flags,
+    });
+    const job = await world.publish({ path: '/first' });
+    await waitFor(() => first, { what: 'the first runs' });
+    const next = await world.publish({ path: '/next' });
+    frozen.child.kill('SIGSTOP');
+    await world.sidecar(app.port, flags);
+    const consumer = async () => world.jetstream.jsm.consumers.info(JOBS_STREAM, consumerName(FN));
+    await waitFor(async () => (await consumer()).delivered.consumer_seq >= 4, {
+      what: 'it was offered to the other pod more than once',
+      timeoutMs: 30_000,
+    });
+    assert.equal(app.count, 1);
+    frozen.child.kill('SIGCONT');
+    events.push('end /first');
+    first?.end();
+    await world.ended(next, 'done', 30_000);
+    assert.equal((await world.ended(job)).tries.length, 1);
+    assert.deepEqual(events, ['start /first', 'end /first', 'start /next']);
+  });
+
+  it('a sidecar that was killed holds up nobody: its job is run by another pod', async () => {
+    await using world = await startJobWorld({ isOrdered: true, ackWaitMs: 1_000 });
+    await using app = await new Recorder((_req, res, nth) => {
+      if (nth > 1) res.end();
+    }).listen();
+    const { url } = world.jetstream.server;
+    await using killed = startSidecarProcess({
+      nats: url,
+      'app-port': app.port,
+      'pod-name': 'fn-killed',
+      ...flags,
+    });
+    const job = await world.publish();
+    await waitFor(() => app.requests.length === 1, { what: 'it runs' });
+    await killed.kill();
+    await world.sidecar(app.port, flags);
+    assert.equal((await world.ended(job, 'done', 30_000)).tries.length, 1);
+    assert.equal(app.requests.length, 2);
+  });
+});
