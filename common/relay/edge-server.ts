@@ -4,7 +4,8 @@
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { http } from '../node-http.ts';
-import { cutUnreadBody } from '../reason-answer.ts';
+import { ReasonError } from '../errors.ts';
+import { cutUnreadBody, sendReasonOnSocket } from '../reason-answer.ts';
 import type { Duplex } from 'node:stream';
 import { watchIdleConnections } from './idle-connections.ts';
 import { describeMalformed, type ParseError } from './malformed.ts';
@@ -45,6 +46,8 @@ export const EDGE_DEFAULTS: EdgeLimits = {
   maxConnections: 0,
   unreadBodyMs: 5_000,
 };
+
+const NO_CONNECT = 'CONNECT is not served here: a function is called at a path, with another method';
 
 export type EdgeHandler = (req: IncomingMessage, res: ServerResponse) => void;
 
@@ -98,6 +101,9 @@ export function createEdgeServer(
   if (all.maxConnections > 0) server.maxConnections = all.maxConnections;
   watchIdleConnections(server, all.keepAliveMs);
   server.on('checkContinue', handle);
+  server.on('connect', (_req, socket) =>
+    sendReasonOnSocket(socket, new ReasonError('bad-request', NO_CONNECT)),
+  );
   server.on('drop', () => onLimit('connections'));
   server.on('clientError', (error: ClientError, socket) => {
     const limit = limitOf(error.code);

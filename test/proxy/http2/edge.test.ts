@@ -77,6 +77,17 @@ test('bodies, trailers and 1xx pass both ways', async () => {
   assert.deepEqual(hints, [103, '</style.css>; rel=preload']);
 });
 
+test('a body without a byte, whose end came while the call waited, is a body that has ended', async () => {
+  await using t = await startTestProxy();
+  t.addFunction('fib');
+  using client = h2Client(t.url);
+  const stream = client.start('/function/fib/', { body: null });
+  stream.end(); // an empty DATA frame
+  await waitFor(async () => (await statusOf(t, 'fib')).Waiting === 1, { what: 'it waits' });
+  await t.addPod('fib', { run: (req, res) => void readAll(req).then((text) => res.end(`[${text}]`)) });
+  assert.equal((await answerOf(stream)).text, '[]');
+});
+
 test('HEAD, 204, and an answer with a length of 0 have no body and end', async () => {
   await using t = await start((req, res) => {
     if (req.url === '/204') return void res.writeHead(204).end();
