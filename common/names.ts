@@ -20,6 +20,8 @@ export const HEADER = {
   reason: 'SlimFaas-Reason',
   /** Sidecar to proxy: why the call comes back; a {@link RefusalReason}. */
   refused: 'slimfaas-refused',
+  /** Sidecar to proxy, beside `slimfaas-refused: starting`: what the last check of the app found. */
+  trouble: 'slimfaas-trouble',
   /** Sidecar to proxy, on every answer: `running/limit`. */
   load: 'slimfaas-load',
   /** Proxy to sidecar: `none` asks for a refusal instead of a place in the sidecar's queue. */

@@ -63,6 +63,8 @@ export class Call implements Caller {
   #isArriving = true;
   #wasCold = false;
   #refusal: string | undefined;
+  /** What the sidecar said beside it. */
+  #trouble: string | undefined;
   /** Tries that may have reached a function and got no answer. */
   #deaths = 0;
 
@@ -138,6 +140,7 @@ export class Call implements Caller {
     if (load) place.endpoint.learned(load.running, load.limit);
     else place.endpoint.answered();
     this.#refusal = answer.status === 503 ? headerValue(answer.headers, HEADER.refused) : undefined;
+    if (this.#refusal !== undefined) this.#trouble = headerValue(answer.headers, HEADER.trouble);
     if (this.#refusal !== undefined) return 'discard';
     this.#entry.throttler.worked();
     if (this.#entry.throttler.waiting > 0) this.#entry.throttler.changed();
@@ -155,7 +158,7 @@ export class Call implements Caller {
       mayRepeat: this.#isRepeatable && this.#deaths < MAX_DEATHS,
     });
     if (action.suspect !== undefined) place.endpoint.failed(action.suspect);
-    if (this.#refusal !== undefined) noteRefusal(this.#entry, place.endpoint, this.#refusal);
+    if (this.#refusal !== undefined) noteRefusal(this.#entry, place.endpoint, this.#refusal, this.#trouble);
     if (action.kind === 'again') this.#again(action.phase, action.mayHaveRun);
     else if (action.kind === 'fail') this.refused(action.error);
     else this.#end(action.end, now);

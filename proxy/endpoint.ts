@@ -17,7 +17,8 @@ export type EndpointState =
   | { readonly kind: 'gone' };
 
 /** Whether the pod answered when it was last tried. */
-type Health = { readonly kind: 'ok' } | { readonly kind: 'suspect'; readonly why: string };
+type Health =
+  { readonly kind: 'ok' } | { readonly kind: 'suspect'; readonly why: string; readonly isAppsFault?: true };
 
 export class Endpoint {
   #view: PodView;
@@ -99,6 +100,11 @@ export class Endpoint {
   /** Why the last try failed, while no later one succeeded. */
   get suspicion(): string | undefined {
     return this.#health.kind === 'suspect' ? this.#health.why : undefined;
+  }
+
+  /** Its sidecar says that the app takes no calls, whatever Kubernetes says: no place to send calls to. */
+  get isAppDown(): boolean {
+    return this.#health.kind === 'suspect' && this.#health.isAppsFault === true;
   }
 
   /** Places that we believe to be free. */
@@ -192,6 +198,15 @@ export class Endpoint {
 
   failed(why: string): void {
     this.#health = { kind: 'suspect', why };
+  }
+
+  /** @param trouble what its sidecar's last check of the app found; undefined: an older sidecar does not say */
+  appFailed(trouble: string | undefined): void {
+    const why =
+      trouble === undefined
+        ? 'its app does not take calls'
+        : `its app takes no calls: ${trouble.slice(0, 200)}`;
+    this.#health = { kind: 'suspect', why, isAppsFault: true };
   }
 
   /** What its sidecar says of itself, unless it has said something else since. */

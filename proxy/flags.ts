@@ -124,7 +124,7 @@ export const proxyFlags = {
   },
   'replay-bytes': {
     type: 'int',
-    default: 64 * 1024 * 1024,
+    default: 32 * 1024 * 1024,
     min: 0,
     group: 'Waiting',
     describe: 'bytes of bodies kept while they are sent, so that a call that a pod refused can go to another',
@@ -139,10 +139,18 @@ export const proxyFlags = {
   },
   'max-connections': {
     type: 'int',
-    default: 60_000,
+    default: 16_000,
     min: 1,
     group: 'Clients',
     describe: 'client connections on each port; further ones are closed at once',
+  },
+  'idle-bytes': {
+    type: 'int',
+    default: 32 * 1024 * 1024,
+    min: 1024 * 1024,
+    group: 'Clients',
+    describe:
+      'memory that client connections without a request may hold, of HTTP/1.1 and of HTTP/2 each; 16 KiB each, with TLS 64; beyond it the longest idle are closed',
   },
   'max-header-bytes': {
     type: 'int',

@@ -29,7 +29,7 @@ export function functionStatus({ view, pods, everywhere }: FunctionEntry): Funct
   return {
     Name: view.id.name,
     Namespace: view.id.namespace,
-    NumberReady: pods.ready.length,
+    NumberReady: pods.ready.filter((pod) => !pod.isAppDown).length,
     NumberRequested: view.replicas,
     PodType: view.kind,
     Visibility: view.spec.defaultVisibility,
@@ -64,10 +64,16 @@ function firstOf<T>(items: Iterable<T>, most: number): T[] {
   return first;
 }
 
+/** A pod whose app takes no calls is not ready, whatever Kubernetes says of it. */
+function stateOf(pod: Endpoint): string {
+  if (isFailingPod(pod)) return 'failing';
+  return pod.isAppDown && pod.isReady ? 'starting' : pod.state.kind;
+}
+
 function podStatus(pod: Endpoint): FunctionStatus['Pods'][number] {
   // Ready by its sidecar's word, a pod is well: Kubernetes' own probe is only seconds behind.
   const Trouble = pod.suspicion ?? (pod.state.kind === 'ready' ? undefined : pod.view.trouble);
-  const status = { Name: pod.view.name, State: isFailingPod(pod) ? 'failing' : pod.state.kind };
+  const status = { Name: pod.view.name, State: stateOf(pod) };
   return Trouble === undefined ? status : { ...status, Trouble: Trouble.slice(0, MAX_TROUBLE) };
 }
 

@@ -21,6 +21,8 @@ export interface LineEvents {
   place(id: string): void;
   /** The sidecar's own word, an encoded ReadyMessage. */
   state(message: Uint8Array): void;
+  /** Why its app takes no calls yet. */
+  trouble(why: string): void;
   /** Once. Not after `close`. */
   ended(how: LineEnd): void;
 }
@@ -94,6 +96,7 @@ function follow(socket: Duplex, head: Buffer, events: LineEvents, lost: () => vo
   const reader = createLineReader((word, rest) => {
     if (word === 'place') events.place(rest);
     else if (word === 'state') events.state(Buffer.from(rest));
+    else if (word === 'trouble') events.trouble(rest);
   }, lost);
   for (const event of ['end', 'close', 'error']) socket.on(event, lost);
   events.opened();

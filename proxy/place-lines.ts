@@ -138,6 +138,7 @@ export class PlaceLines {
         opened: () => this.#opened(line),
         place: (id) => this.#offer(line, id),
         state: (data) => this.#heard(line, data),
+        trouble: (why) => line.endpoint.appFailed(why),
         ended: (how) => this.#ended(line, how),
       },
     );

@@ -3,11 +3,15 @@ import { REFUSALS } from '../common/names.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { FunctionEntry } from './function-entry.ts';
 
-/** @param why of the header; one that we do not know counts as `full` */
+/**
+ * @param why of the header; one that we do not know counts as `full`
+ * @param trouble what the sidecar's last check of the app found, if it says so
+ */
 export function noteRefusal(
   { account, pods }: Pick<FunctionEntry, 'account' | 'pods'>,
   endpoint: Endpoint,
   why: string,
+  trouble?: string,
 ): void {
   const reason = REFUSALS.find((known) => known === why) ?? 'full';
   account.series.refused(reason);
@@ -16,7 +20,7 @@ export function noteRefusal(
       return endpoint.refusedFull();
     case 'starting':
     case 'crashed':
-      return endpoint.failed('its app does not take calls');
+      return endpoint.appFailed(trouble);
     case 'draining':
       endpoint.saidDraining();
       return pods.refresh();

@@ -15,17 +15,18 @@ import { createStreamRoutes } from './http2/stream-routes.ts';
 import { takeOverHttp2 } from './http2/take-over.ts';
 import { createIds } from './ids.ts';
 import type { ProxyJobs } from './jobs/proxy-jobs.ts';
+import { MetricsText } from './metrics-text.ts';
 import type { ProxyState } from './proxy-state.ts';
 import { ReplayBudget } from './replay-budget.ts';
 import { ACCEPT_PREFIX, createAcceptRoute } from './routes/accept-route.ts';
 import { createEventRoute, EVENT_PREFIX } from './routes/event-route.ts';
 import { createFunctionRoute, FUNCTION_PREFIX } from './routes/function-route.ts';
-import { addHealthRoutes } from './routes/health-routes.ts';
+import { addHealthRoutes, withoutFunctions, type AnybodysMetrics } from './routes/health-routes.ts';
 import { addDeadRoutes } from './routes/dead-routes.ts';
 import { addJobRoutes } from './routes/job-routes.ts';
 import { addPodReadyRoute } from './routes/pod-ready-route.ts';
 import { addPageRoutes } from './routes/page-routes.ts';
-import { addStatusRoutes } from './routes/status-routes.ts';
+import { addStatusRoutes, answerShared, viewOf } from './routes/status-routes.ts';
 import { createUpgradeRoute } from './routes/upgrade-route.ts';
 import { addWakeRoutes } from './routes/wake-routes.ts';
 import type { StatusBoard } from './status-board.ts';
@@ -67,8 +68,7 @@ export function createServers(config: ProxyConfig, state: ProxyState, deps: Serv
   const app = createApp({
     log: deps.log,
     addRoutes(router: Router) {
-      const sees = (req: IncomingMessage) => seenBy(state, req);
-      addHealthRoutes(router, config['show-private'] ? deps : { ...deps, maySee: sees });
+      addHealthRoutes(router, { ...deps, anybody: anybodysMetrics(config, state, deps) });
       addStatusRoutes(router, { ...common, ...statusLimits(config) });
       addWakeRoutes(router, common);
       addPodReadyRoute(router, common);
@@ -96,12 +96,13 @@ export function createServers(config: ProxyConfig, state: ProxyState, deps: Serv
       keepAliveMs: config['keep-alive-timeout'] * 1000,
       maxRequestsPerConnection: config['requests-per-connection'],
       maxConnections: config['max-connections'],
+      maxIdleBytes: config['idle-bytes'],
     },
     deps.limited,
   );
   main.on('upgrade', createUpgradeRoute({ ...common, open: state.upgrades }));
   const streamDeps = { ...functionDeps, maxHeaderBytes: config['max-header-bytes'] };
-  const http2 = createHttp2(config, deps.clock, createStreamRoutes(streamDeps, handle));
+  const http2 = createHttp2(config, deps, createStreamRoutes(streamDeps, handle));
   takeOverHttp2(main, (socket) => http2.take(socket));
   const idOf = (name: string): FunctionId => state.table.find(name)?.id ?? guessId(name, config.namespace);
   return { main, metrics: createMetricsServer(deps, idOf), http2 };
@@ -111,17 +112,38 @@ function statusLimits(config: ProxyConfig): { showPrivate: boolean; readMs: numb
   return { showPrivate: config['show-private'], readMs: config['body-idle-timeout'] * 1000 };
 }
 
-/** For `/metrics`, which on this port is anybody's: a function that a caller may not call is not named to him. */
-function seenBy({ lookup }: ProxyState, req: IncomingMessage): (namespace: string, name: string) => boolean {
-  const visible = new Set(lookup.visibleTo(req).map(({ id }) => functionKey(id)));
-  return (namespace, name) => visible.has(functionKey({ namespace, name }));
+/** `/metrics` on this port is anybody's: a function that a caller may not call is not named to him. */
+function anybodysMetrics(config: ProxyConfig, { lookup }: ProxyState, deps: ServersDeps): AnybodysMetrics {
+  const { clock, registry, board } = deps;
+  const limits = { ...statusLimits(config), clock, board, lookup };
+  const text = new MetricsText({
+    clock,
+    render: async (view) => {
+      const all = await registry.metrics();
+      if (view === 'all') return all;
+      const visible = new Set(lookup.public().map(({ id }) => functionKey(id)));
+      return withoutFunctions(all, (namespace, name) => visible.has(functionKey({ namespace, name })));
+    },
+  });
+  return {
+    text,
+    viewOf: (req) => viewOf(req, limits),
+    answer(ctx, bytes) {
+      board.checkRoom();
+      answerShared(ctx, bytes, limits);
+    },
+  };
 }
 
 function publishOptions(config: ProxyConfig, { accept }: ProxyJobs): PublishOptions {
   return { ...accept, namespace: config.namespace, maxBodyBytes: config['max-event-body'] };
 }
 
-function createHttp2(config: ProxyConfig, clock: Clock, onStream: Http2EdgeOptions['onStream']): Http2Edge {
+function createHttp2(
+  config: ProxyConfig,
+  { clock, limited }: Pick<ServersDeps, 'clock' | 'limited'>,
+  onStream: Http2EdgeOptions['onStream'],
+): Http2Edge {
   return new Http2Edge({
     maxStreams: config['http2-streams'],
     maxHeaderBytes: config['max-header-bytes'],
@@ -129,6 +151,8 @@ function createHttp2(config: ProxyConfig, clock: Clock, onStream: Http2EdgeOptio
     firstStreamMs: config['header-timeout'] * 1000,
     idleMs: config['keep-alive-timeout'] * 1000,
     maxRequests: config['requests-per-connection'],
+    maxIdleBytes: config['idle-bytes'],
+    onEvicted: () => limited('idle-bytes'),
     clock,
     onStream,
   });

@@ -64,14 +64,19 @@ export class StatusBoard {
 
   /**
    * One function's status, made for one caller.
-   * @throws ReasonError `too-busy` while unread answers hold too much
+   * @throws ReasonError `too-busy`
    */
   readOne(status: FunctionStatus): Buffer {
+    this.checkRoom();
+    return Buffer.from(JSON.stringify([status]));
+  }
+
+  /** @throws ReasonError `too-busy` while unread answers hold too much */
+  checkRoom(): void {
     if (this.#heldBytes > this.#options.maxBytes)
       throw new ReasonError('too-busy', 'too many status answers are being read; try again', {
         retryAfterSeconds: 5,
       });
-    return Buffer.from(JSON.stringify([status]));
   }
 
   /** To be called while an answer is written from these bytes. Returns its release; twice is harmless. */

@@ -58,6 +58,7 @@ export class UpgradeCall implements Caller {
   #wasCold = false;
   #tunnel: Tunnel | undefined;
   #refusal: string | undefined;
+  #trouble: string | undefined;
   /** Tries that may have reached a function and got no answer. */
   #deaths = 0;
 
@@ -148,6 +149,7 @@ export class UpgradeCall implements Caller {
     this.#heard(endpoint, headerValue(answer.headers, HEADER.load));
     if (!endpoint.hasSidecar || answer.status !== 503) return 'forward';
     this.#refusal = headerValue(answer.headers, HEADER.refused);
+    this.#trouble = headerValue(answer.headers, HEADER.trouble);
     return this.#refusal === undefined ? 'forward' : 'discard';
   }
 
@@ -174,7 +176,7 @@ export class UpgradeCall implements Caller {
       case 'cancelled':
         return this.#end({ kind: 'cancelled' });
       case 'discarded':
-        noteRefusal(this.#entry, place.endpoint, this.#refusal ?? 'full');
+        noteRefusal(this.#entry, place.endpoint, this.#refusal ?? 'full', this.#trouble);
         return this.#again(undefined);
       case 'unreached':
         place.endpoint.failed(describeError(outcome.error));

@@ -4,7 +4,7 @@
  * own probes decide.
  */
 import { sleep } from '../common/lifecycle.ts';
-import { checkProbe, checkTcp } from './probe-checks.ts';
+import { checkProbe, checkTcp, type OnFailure } from './probe-checks.ts';
 import type { ProbeSpec } from './probe-spec.ts';
 
 /** 10 ms, growing by a quarter to 50 ms: short against any start, and 20 checks a second against a slow one. */
@@ -37,10 +37,16 @@ export async function waitForApp(probe: AppProbe, signal: AbortSignal): Promise<
  */
 export type AppReady = 'passed' | 'kubernetes' | 'stopped';
 
-export async function startAppProbe(spec: ProbeSpec, host: string, signal: AbortSignal): Promise<AppReady> {
+/** @param onFailure takes what each check that failed has found */
+export async function startAppProbe(
+  spec: ProbeSpec,
+  host: string,
+  signal: AbortSignal,
+  onFailure?: OnFailure,
+): Promise<AppReady> {
   if (spec.kind === 'kubernetes') return 'kubernetes';
   if (spec.kind === 'none') return 'passed';
-  const check = (): Promise<boolean> => checkProbe(spec, host);
+  const check = (): Promise<boolean> => checkProbe(spec, host, onFailure);
   const hasPassed = await waitForApp({ check, successThreshold: spec.timing.successThreshold }, signal);
   return hasPassed ? 'passed' : 'stopped';
 }

@@ -2,6 +2,7 @@
 import type { Relay, Target } from '../common/relay/index.ts';
 import type { Admission } from './admission.ts';
 import type { AppDown } from './app-down.ts';
+import type { AppTrouble } from './app-trouble.ts';
 import type { RetryPolicy } from './call-policy.ts';
 import type { Drain } from './drain.ts';
 import type { InFlight } from './in-flight.ts';
@@ -26,12 +27,15 @@ export interface SidecarContext {
   /** `namespace/pod` of this pod, as proxies name it; undefined for a sidecar that was given no pod name. */
   readonly identity: string | undefined;
   readonly app: Target;
+  /** Of proxies and direct callers together. */
+  readonly maxConnections: number;
   readonly policy: RetryPolicy;
   readonly relay: Relay;
   readonly hop: AppHop;
   readonly admission: Admission;
   readonly placeLines: PlaceLines;
   readonly appDown: AppDown;
+  readonly trouble: Pick<AppTrouble, 'why'>;
   readonly olderProxies: OlderProxies;
   readonly inFlight: InFlight;
   readonly stats: Stats;

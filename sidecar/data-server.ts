@@ -19,11 +19,24 @@ import { forTheApp, readProxysWords, type ProxysWords } from './own-headers.ts';
 /** Longer than the 30 s that a proxy keeps an idle connection: so the proxy closes first, and no call is sent into a closing one. */
 const KEEP_ALIVE_MS = 75_000;
 
+/** Its clients are proxies, which keep few connections idle; a tenant's pods might open any number. */
+const MAX_IDLE_BYTES = 16 * 1024 * 1024;
+
 /** Kubernetes' own probes are answered with the function's place count untouched, full or not. */
 const PROBE_TIMEOUTS = { connectMs: 1_000, headMs: 30_000, idleMs: 30_000 };
 
 export function createDataServer(context: SidecarContext, tunnels: OpenTunnels): Server {
-  const server = createEdgeServer((req, res) => serve(context, req, res), { keepAliveMs: KEEP_ALIVE_MS });
+  const server = createEdgeServer(
+    (req, res) => serve(context, req, res),
+    {
+      keepAliveMs: KEEP_ALIVE_MS,
+      maxConnections: context.maxConnections,
+      maxIdleBytes: MAX_IDLE_BYTES,
+    },
+    (limit) => {
+      if (limit === 'connections' || limit === 'idle-bytes') context.stats.refuse('too-busy');
+    },
+  );
   server.on('upgrade', (req, socket, head) => serveUpgrade(context, tunnels, { req, socket, head }));
   return server;
 }

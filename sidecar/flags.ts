@@ -111,6 +111,13 @@ export const sidecarFlags = {
     describe: 'how long a direct caller may wait',
   },
 
+  'max-connections': {
+    type: 'int',
+    default: 4_096,
+    min: 16,
+    group: LIMITS,
+    describe: 'connections of proxies and direct callers, WebSockets too; further ones are closed at once',
+  },
   'job-share': {
     type: 'int',
     default: 50,

@@ -11,6 +11,7 @@ import { functionSubject, type FunctionId } from '../common/subjects.ts';
 import type { AdminContext } from './admin.ts';
 import { Admission } from './admission.ts';
 import { AppDown } from './app-down.ts';
+import { AppTrouble, asHeader } from './app-trouble.ts';
 import { Announcer } from './announcer.ts';
 import {
   DEFAULT_ASYNC_POLICY,
@@ -45,6 +46,7 @@ export interface Parts {
   readonly adminContext: AdminContext;
   readonly tunnels: OpenTunnels;
   readonly announcer: Announcer;
+  readonly trouble: AppTrouble;
   readonly jobs: JobsPart;
   readonly events: EventsPart;
   readonly probe: ProbeSpec;
@@ -103,7 +105,11 @@ export function buildParts(config: SidecarConfig, deps: PartsDeps, ports: () => 
     log: deps.log,
   });
   stops.add('app watch', () => appDown.stop());
-  const context = { ...core, reporter: voice.reporter, drain, appDown };
+  const trouble = new AppTrouble({
+    log: deps.log,
+    tell: (why) => core.placeLines.tellTrouble(why === undefined ? undefined : asHeader(why)),
+  });
+  const context = { ...core, reporter: voice.reporter, drain, appDown, trouble };
   const jobStats = new JobStats(core.stats);
   const eventStats = new JobStats(core.stats);
   const self = () => ({ pod: config['pod-name'], host: config['pod-ip'], port: ports().admin });
@@ -146,6 +152,7 @@ export function buildParts(config: SidecarConfig, deps: PartsDeps, ports: () => 
     adminContext,
     tunnels: core.tunnels,
     announcer: voice.announcer,
+    trouble,
     jobs,
     events,
     probe,
@@ -173,6 +180,7 @@ function buildCore(config: SidecarConfig, { relay, hop, log }: PartsDeps) {
     placeLines,
     olderProxies: new OlderProxies(placeLines),
     app: { host: config['app-host'], port: config['app-port'] },
+    maxConnections: config['max-connections'],
     policy: parseCallPolicy('sync-policy', config['sync-policy'], DEFAULT_SYNC_POLICY),
     relay,
     hop,

@@ -48,6 +48,7 @@ export class PlaceLines {
   #timer: NodeJS.Timeout | undefined;
   #isServing = false;
   #state: string | undefined;
+  #trouble: string | undefined;
   /** Granted since the start, and of those never used by their proxy. */
   granted = 0;
   expired = 0;
@@ -80,6 +81,7 @@ export class PlaceLines {
     });
     this.#lines.add(line);
     if (this.#state !== undefined) owner.send(this.#state);
+    if (this.#trouble !== undefined) owner.send(this.#trouble);
     return line;
   }
 
@@ -102,6 +104,13 @@ export class PlaceLines {
   announce(message: Uint8Array): void {
     this.#state = `state ${Buffer.from(message).toString('utf8')}`;
     for (const { owner } of this.#lines) owner.send(this.#state);
+  }
+
+  /** @param why the app takes no calls yet, one line; undefined: it takes them */
+  tellTrouble(why: string | undefined): void {
+    this.#trouble = why === undefined ? undefined : `trouble ${why}`;
+    if (this.#trouble === undefined) return; // its `state` says the rest
+    for (const { owner } of this.#lines) owner.send(this.#trouble);
   }
 
   stop(): void {

@@ -3,20 +3,33 @@ import type { ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { HEADER, type RefusalReason } from '../common/names.ts';
 import { cutUnreadBody } from '../common/reason-answer.ts';
+import { asHeader } from './app-trouble.ts';
 import type { SidecarContext } from './context.ts';
 
-type Refusing = Pick<SidecarContext, 'stats' | 'admission'>;
+type Refusing = Pick<SidecarContext, 'stats' | 'admission' | 'trouble'>;
 
-export function refuse({ stats, admission }: Refusing, res: ServerResponse, reason: RefusalReason): void {
+export function refuse(
+  { stats, admission, trouble }: Refusing,
+  res: ServerResponse,
+  reason: RefusalReason,
+): void {
   stats.refuse(reason);
-  res.writeHead(503, [HEADER.refused, reason, HEADER.load, admission.load, 'Content-Length', '0']);
+  const { why } = trouble;
+  const cause = why === undefined ? [] : [HEADER.trouble, asHeader(why)];
+  res.writeHead(503, [HEADER.refused, reason, HEADER.load, admission.load, ...cause, 'Content-Length', '0']);
   res.end();
   cutUnreadBody(res.req);
 }
 
-export function refuseUpgrade({ stats, admission }: Refusing, socket: Duplex, reason: RefusalReason): void {
+export function refuseUpgrade(
+  { stats, admission, trouble }: Refusing,
+  socket: Duplex,
+  reason: RefusalReason,
+): void {
   stats.refuse(reason);
   const load = `${HEADER.load}: ${admission.load}`;
-  const head = `HTTP/1.1 503 Service Unavailable\r\n${HEADER.refused}: ${reason}\r\n${load}\r\n`;
+  const { why } = trouble;
+  const cause = why === undefined ? '' : `${HEADER.trouble}: ${asHeader(why)}\r\n`;
+  const head = `HTTP/1.1 503 Service Unavailable\r\n${HEADER.refused}: ${reason}\r\n${load}\r\n${cause}`;
   socket.end(`${head}Content-Length: 0\r\nConnection: close\r\n\r\n`, () => socket.destroy());
 }

@@ -49,8 +49,11 @@ export async function startSidecar(config: SidecarConfig, deps: SidecarDeps): Pr
   const probing = new AbortController();
   stops.add('app probe', () => probing.abort());
   const open = async (hasDrained: boolean): Promise<void> => {
-    const how = await startAppProbe(parts.probe, config['app-host'], probing.signal);
+    const how = await startAppProbe(parts.probe, config['app-host'], probing.signal, (why) =>
+      parts.trouble.failed(why),
+    );
     if (how === 'stopped') return;
+    parts.trouble.passed();
     deps.log.info({ how, sinceStartMs: Math.round(performance.now()) }, 'app ready');
     context.admission.open();
     context.reporter.limitChanged();

@@ -56,6 +56,8 @@ class StreamBody implements H2Body {
       queueMicrotask(() => this.#onGone());
       return;
     }
+    // Node ends a stream without a byte before anybody reads it: a call that waited would wait for that for ever.
+    if (stream.readableEnded) return queueMicrotask(() => this.#onEnd());
     stream.on('end', () => this.#onEnd());
     stream.on('close', () => this.#onGone());
     stream.on('data', (chunk: Buffer) => this.#onData(chunk));

@@ -5,7 +5,8 @@
  *
  * From the proxy: `waiting <n>` (callers in its line for this function), `back <id>` (a place it does not need),
  * `share <json>` (a ShareMessage for a sidecar that cannot hear the scaler yet).
- * From the sidecar: `place <id>` (a place is held for this proxy for HOLD_MS), `state <json>` (a ReadyMessage).
+ * From the sidecar: `place <id>` (a place is held for this proxy for HOLD_MS), `state <json>` (a ReadyMessage),
+ * `trouble <text>` (why its app takes no calls yet).
  * An unknown word is ignored, so that either side may be newer.
  */
 

@@ -29,12 +29,15 @@ export interface EdgeLimits {
   readonly maxRequestsPerConnection: number;
   /** 0: no limit. Further ones are closed at once. */
   readonly maxConnections: number;
+  /** What idle connections may hold; beyond it the longest idle are closed. 0: no limit. */
+  readonly maxIdleBytes: number;
   /** For the rest of a body that nobody wants, once the answer is written; beyond: cut. */
   readonly unreadBodyMs: number;
 }
 
 /** Which of them a client met, for counting. `malformed`: what is not valid HTTP/1.1, or read by others as another request. */
-export type EdgeLimit = 'header-bytes' | 'headers' | 'header-time' | 'connections' | 'malformed';
+export type EdgeLimit =
+  'header-bytes' | 'headers' | 'header-time' | 'connections' | 'idle-bytes' | 'malformed';
 
 export const EDGE_DEFAULTS: EdgeLimits = {
   maxHeaderBytes: 65_536,
@@ -44,6 +47,7 @@ export const EDGE_DEFAULTS: EdgeLimits = {
   keepAliveMs: 75_000,
   maxRequestsPerConnection: 0,
   maxConnections: 0,
+  maxIdleBytes: 0,
   unreadBodyMs: 5_000,
 };
 
@@ -99,7 +103,11 @@ export function createEdgeServer(
   server.maxHeadersCount = 0; // Node would drop the rest without a word
   server.maxRequestsPerSocket = all.maxRequestsPerConnection;
   if (all.maxConnections > 0) server.maxConnections = all.maxConnections;
-  watchIdleConnections(server, all.keepAliveMs);
+  watchIdleConnections(server, {
+    idleMs: all.keepAliveMs,
+    maxBytes: all.maxIdleBytes,
+    onEvicted: () => onLimit('idle-bytes'),
+  });
   server.on('checkContinue', handle);
   server.on('connect', (_req, socket) =>
     sendReasonOnSocket(socket, new ReasonError('bad-request', NO_CONNECT)),

@@ -31,9 +31,36 @@ export function giveAway(socket: Socket): void {
  */
 const MARGIN_MS = 1_000;
 
-/** @param idleMs from the last byte on, what the clients are told */
-export function watchIdleConnections(server: Server, idleMs: number): void {
+/** Resident memory of a connection that has been answered and waits, measured with some thousands of them. */
+const PLAIN_BYTES = 16 * 1024;
+const TLS_BYTES = 64 * 1024;
+
+export interface IdleLimits {
+  /** From the last byte on, what the clients are told. */
+  readonly idleMs: number;
+  /** What all idle connections may hold; beyond it those that have been idle longest are closed. 0: no limit. */
+  readonly maxBytes: number;
+  /** One was closed for that. */
+  readonly onEvicted: () => void;
+}
+
+export function watchIdleConnections(server: Server, { idleMs, maxBytes, onEvicted }: IdleLimits): void {
   const watched = new RunningList<WatchedConnection>();
+  /** So many connections until idle ones are counted again: counting costs a look at each. */
+  let countAt = maxBytes / TLS_BYTES;
+  const makeRoom = (): void => {
+    const idle: WatchedConnection[] = [];
+    watched.forEach((connection) => connection.isOurs && connection.isIdle && idle.push(connection));
+    let bytes = idle.reduce((sum, { cost }) => sum + cost, 0);
+    if (bytes > maxBytes)
+      for (const connection of idle.toSorted((a, b) => a.sinceMs - b.sinceMs)) {
+        if (bytes <= (maxBytes * 15) / 16) break; // a sixteenth more, so that not each new one costs a look at all
+        bytes -= connection.cost;
+        connection.close();
+        onEvicted();
+      }
+    countAt = watched.size + Math.max(1, Math.floor((maxBytes - bytes) / TLS_BYTES));
+  };
   let timer: NodeJS.Timeout | undefined;
   const look = (): void => {
     const now = performance.now();
@@ -41,12 +68,14 @@ export function watchIdleConnections(server: Server, idleMs: number): void {
       if (connection.isOurs) connection.look(now, idleMs);
       else watched.remove(connection);
     });
+    if (maxBytes > 0 && watched.size * PLAIN_BYTES > maxBytes) makeRoom();
     if (watched.size > 0) timer?.refresh();
     else timer = undefined;
   };
   server.on('connection', (socket) => {
     const connection = new WatchedConnection(socket);
     watched.add(connection);
+    if (maxBytes > 0 && watched.size >= countAt) makeRoom();
     socket.once('close', () => watched.remove(connection));
     timer ??= setTimeout(look, Math.max(1, idleMs / LOOKS)).unref();
   });
@@ -56,7 +85,7 @@ class WatchedConnection implements Listed {
   readonly #socket: ServedSocket;
   /** As of the last look. */
   #bytes = -1;
-  #sinceMs = 0;
+  sinceMs = performance.now();
   place = -1;
 
   constructor(socket: ServedSocket) {
@@ -67,13 +96,26 @@ class WatchedConnection implements Listed {
     return Boolean(this.#socket.parser) && !givenAway.has(this.#socket);
   }
 
+  /** No request is being read or answered. Half of one is the header timeout's, and idle until it is whole. */
+  get isIdle(): boolean {
+    return !this.#socket._httpMessage;
+  }
+
+  get cost(): number {
+    return 'encrypted' in this.#socket ? TLS_BYTES : PLAIN_BYTES;
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+
   /** One that has said nothing yet is the header timeout's. */
   look(now: number, idleMs: number): void {
     const { bytesRead, bytesWritten, _httpMessage } = this.#socket;
     const bytes = bytesRead + bytesWritten;
     if (_httpMessage || bytesWritten === 0 || bytes !== this.#bytes) {
       this.#bytes = bytes;
-      this.#sinceMs = now;
-    } else if (now - this.#sinceMs >= idleMs + MARGIN_MS) this.#socket.destroy();
+      this.sinceMs = now;
+    } else if (now - this.sinceMs >= idleMs + MARGIN_MS) this.#socket.destroy();
   }
 }

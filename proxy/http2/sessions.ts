@@ -13,7 +13,14 @@ export interface SessionLimits {
   readonly idleMs: number;
   /** Streams after which a connection takes no more; 0: any number. */
   readonly maxRequests: number;
+  /** What connections without a stream may hold; beyond it the longest idle are closed. */
+  readonly maxIdleBytes: number;
+  readonly onEvicted: () => void;
 }
+
+/** Resident memory of an idle connection, measured with some thousands of them. */
+const PLAIN_BYTES = 32 * 1024;
+const TLS_BYTES = 80 * 1024;
 
 /** One connection; the same for all of its streams. */
 export interface Peer {
@@ -40,6 +47,8 @@ export class Sessions {
   #cancelSweep: (() => void) | undefined;
   /** Every connection says goodbye after what it has now. */
   #isEnding = false;
+  /** So many connections until idle ones are counted again. */
+  #countAt = 0;
   /** Since the start. */
   streams = 0;
 
@@ -63,6 +72,7 @@ export class Sessions {
     const entry: Entry = { ...peer, session, requests: 0, running: 0, idleSinceMs, isClosing: false };
     this.#entries.add(entry);
     session.once('close', () => this.#remove(entry));
+    if (this.#entries.size >= this.#countAt) this.#makeRoom();
     this.#cancelSweep ??= this.#sweepLater();
     return { onStream: (stream) => this.#onStream(entry, stream) };
   }
@@ -102,6 +112,20 @@ export class Sessions {
     entry.session.close();
   }
 
+  #makeRoom(): void {
+    const { maxIdleBytes, onEvicted } = this.#limits;
+    const idle = [...this.#entries].filter((entry) => entry.running === 0);
+    let bytes = idle.reduce((sum, entry) => sum + costOf(entry), 0);
+    if (bytes > maxIdleBytes)
+      for (const entry of idle.toSorted((a, b) => a.idleSinceMs - b.idleSinceMs)) {
+        if (bytes <= (maxIdleBytes * 15) / 16) break;
+        bytes -= costOf(entry);
+        entry.session.destroy();
+        onEvicted();
+      }
+    this.#countAt = this.#entries.size + Math.max(1, Math.floor((maxIdleBytes - bytes) / TLS_BYTES));
+  }
+
   #remove(entry: Entry): void {
     this.#entries.delete(entry);
     if (this.#entries.size > 0) return;
@@ -114,6 +138,7 @@ export class Sessions {
     return this.#clock.after(Math.min(firstStreamMs, idleMs, GOODBYE_MS) / 4, () => {
       this.#cancelSweep = this.#sweepLater();
       for (const entry of this.#entries) this.#look(entry);
+      this.#makeRoom();
     });
   }
 
@@ -125,4 +150,8 @@ export class Sessions {
     else if (entry.requests === 0 && idle >= firstStreamMs) entry.session.destroy();
     else if (idle >= idleMs) this.#close(entry);
   }
+}
+
+function costOf({ isTls }: Peer): number {
+  return isTls ? TLS_BYTES : PLAIN_BYTES;
 }

@@ -7,7 +7,10 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type Router from 'koa-router';
+import type { RouterContext } from 'koa-router';
 import type { Registry } from '../../common/metrics.ts';
+import type { MetricsText } from '../metrics-text.ts';
+import type { StatusView } from '../status-board.ts';
 
 export interface HealthRoutesDeps {
   /** What is not up, by name; empty: ready. */
@@ -15,12 +18,19 @@ export interface HealthRoutesDeps {
   /** What keeps it from answering calls; empty: nothing. */
   readonly obstacles: () => readonly string[];
   readonly registry: Registry;
-  /** Whether a caller may know of a function, by the names in its labels; without it all may know of all. */
-  readonly maySee?: (req: IncomingMessage) => (namespace: string, name: string) => boolean;
+  /** On a port that anybody reaches; without it the port is its operators', and all is said at each question. */
+  readonly anybody?: AnybodysMetrics;
+}
+
+export interface AnybodysMetrics {
+  readonly viewOf: (req: IncomingMessage) => StatusView;
+  readonly text: Pick<MetricsText, 'read'>;
+  /** Writes bytes that many answers share. */
+  readonly answer: (ctx: RouterContext, bytes: Buffer) => void;
 }
 
 export function addHealthRoutes(router: Router, deps: HealthRoutesDeps): void {
-  const { missing, obstacles, registry, maySee } = deps;
+  const { missing, obstacles, registry, anybody } = deps;
   router.get('/health', (ctx) => {
     ctx.body = { status: 'ok' };
   });
@@ -33,8 +43,8 @@ export function addHealthRoutes(router: Router, deps: HealthRoutesDeps): void {
   readiness('/ready', missing);
   readiness('/ready-for-calls', obstacles);
   router.get('/metrics', async (ctx) => {
-    const text = await registry.metrics();
-    ctx.body = maySee ? withoutFunctions(text, maySee(ctx.req)) : text;
+    if (anybody) anybody.answer(ctx, await anybody.text.read(anybody.viewOf(ctx.req)));
+    else ctx.body = await registry.metrics();
     ctx.set('Content-Type', registry.contentType);
   });
 }
@@ -43,7 +53,7 @@ export function addHealthRoutes(router: Router, deps: HealthRoutesDeps): void {
  * The exposition without the series of functions that are not to be seen; one whose function cannot be read from its
  * labels is left out. Names of Kubernetes hold nothing that is escaped.
  */
-function withoutFunctions(text: string, maySee: (namespace: string, name: string) => boolean): string {
+export function withoutFunctions(text: string, maySee: (namespace: string, name: string) => boolean): string {
   return text.replaceAll(/^[^#\n]*\bfunction="([^"]*)".*\n/gm, (line, name: string) => {
     const namespace = /\bnamespace="([^"]*)"/.exec(line as string)?.[1];
     return namespace !== undefined && maySee(namespace, name) ? (line as string) : '';

@@ -32,12 +32,24 @@ export function addStatusRoutes(router: Router, deps: StatusRoutesDeps): void {
   });
 }
 
-function viewOf(req: IncomingMessage, { lookup, showPrivate }: StatusRoutesDeps): StatusView {
+export function viewOf(
+  req: IncomingMessage,
+  { lookup, showPrivate }: Pick<StatusRoutesDeps, 'lookup' | 'showPrivate'>,
+): StatusView {
   return showPrivate || lookup.isInside(req) ? 'all' : 'public';
 }
 
-function answer(ctx: RouterContext, json: Buffer, { clock, board, readMs }: StatusRoutesDeps): void {
+function answer(ctx: RouterContext, json: Buffer, deps: StatusRoutesDeps): void {
   ctx.type = 'application/json';
+  answerShared(ctx, json, deps);
+}
+
+/** Bytes that many answers share: they count as held until they are read, and who takes too long is cut. */
+export function answerShared(
+  ctx: RouterContext,
+  json: Buffer,
+  { clock, board, readMs }: Pick<StatusRoutesDeps, 'clock' | 'board' | 'readMs'>,
+): void {
   ctx.body = json;
   const release = board.hold(json);
   const cancel = clock.after(readMs, () => ctx.res.destroy());

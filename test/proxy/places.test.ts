@@ -208,7 +208,8 @@ test('how a line ends: nobody there, an older sidecar, another pod, one that say
   const ip = ownAddress();
   const dial = (): Promise<LineEnd | 'opened'> =>
     new Promise((resolve) => {
-      const events = { opened: () => resolve('opened'), place: () => undefined, state: () => undefined };
+      const ignored = { place: () => undefined, state: () => undefined, trouble: () => undefined };
+      const events = { ...ignored, opened: () => resolve('opened') };
       openPlaceLine({ host: ip, identity: 'ns/p' }, { ...events, ended: resolve });
     });
   assert.equal(await dial(), 'unreached');

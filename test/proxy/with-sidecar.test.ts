@@ -26,6 +26,36 @@ test('a waiting call leaves when the real sidecar says ready, seconds before Kub
   assert.equal(answer.headers['slimfaas-load'], undefined);
 });
 
+test('an app that does not listen is named with its port, and its pod is not called ready', async () => {
+  await using t = await startTestProxy();
+  t.addFunction('fib', { 'slimfaas.dev/cold-start-timeout': '3' });
+  const ip = ownAddress();
+  const sidecar = await startSidecarBeside(t, { name: 'p', ip, port: 8_123 });
+  try {
+    for (const isReady of [false, true]) {
+      t.setPod('fib', 'p', ip, { isReady }); // without a readinessProbe Kubernetes calls it ready
+      const call = callUrl(`${t.url}/function/fib/`);
+      await waitFor(
+        async () => {
+          const { Pods, NumberReady } = await statusOf(t, 'fib');
+          assert.deepEqual([NumberReady, Pods[0]?.State], [0, 'starting']);
+          return Pods[0]?.Trouble?.includes('port 8123 refuses connections: ECONNREFUSED');
+        },
+        { what: `the page says why, ${isReady}` },
+      );
+      const answer = await call;
+      assert.equal(answer.status, 504);
+      assert.match(
+        answer.text,
+        /pod p .*its app takes no calls: port 8123 refuses connections: ECONNREFUSED/,
+      );
+      assert.doesNotMatch(answer.text, /readiness probe/);
+    }
+  } finally {
+    await sidecar.stop();
+  }
+});
+
 test('two proxies and direct callers at one sidecar: its limit holds, and everybody is answered', async () => {
   await using t = await startTestProxy();
   const other = await t.another();

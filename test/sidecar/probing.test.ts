@@ -20,6 +20,35 @@ function check(probe: unknown, appPort: number): Promise<boolean> {
   return checkProbe(parseProbe(JSON.stringify(probe), appPort) as Checkable, APP_HOST);
 }
 
+describe('app probe: a check that failed says what it found', () => {
+  const wordsFor = async (probe: unknown, port: number): Promise<string[]> => {
+    const words: string[] = [];
+    const spec = parseProbe(JSON.stringify(probe), port) as Checkable;
+    await checkProbe(spec, APP_HOST, (why) => words.push(why));
+    return words;
+  };
+
+  it('names the port, or the probe, and what came instead', async () => {
+    const gone = await new App((_req, res) => res.end()).listen();
+    await gone[Symbol.asyncDispose]();
+    const refused = `port ${gone.port} refuses connections: ECONNREFUSED`;
+    assert.deepEqual(await wordsFor({ tcpSocket: { port: gone.port } }, gone.port), [refused]);
+    assert.deepEqual(await wordsFor({ httpGet: { path: '/up', port: gone.port } }, gone.port), [refused]);
+    await using app = await new App((_req, res) => res.writeHead(503).end()).listen();
+    const http = { httpGet: { path: '/up', port: app.port } };
+    const answered = `its readiness probe, GET /up on port ${app.port}, answers 503`;
+    assert.deepEqual(await wordsFor(http, app.port), [answered]);
+    const grpc = `its readiness probe, the gRPC health check on port ${gone.port}, does not pass`;
+    assert.deepEqual(await wordsFor({ grpc: { port: gone.port } }, gone.port), [grpc]);
+  });
+
+  it('and says how long it waited for one that does not answer', async () => {
+    await using app = await new App(() => undefined).listen();
+    const [why] = await wordsFor({ httpGet: { path: '/', port: app.port }, timeoutSeconds: 1 }, app.port);
+    assert.equal(why, `its readiness probe, GET / on port ${app.port}, has no answer within 1 s`);
+  });
+});
+
 describe('app probe: what to check', () => {
   it('is a TCP connect without a probe, and nothing without a port', () => {
     assert.deepEqual(parseProbe('', 80), { kind: 'tcp', port: 80, timing });

@@ -207,6 +207,32 @@ describe('a 400 says what is wrong', () => {
   }
 });
 
+describe('idle connections', () => {
+  it('beyond what they may hold the longest idle are closed, and none that has a request', async (t) => {
+    const upstream = await rawUpstream(t, (wire) => {
+      wire.socket.once('data', () => !wire.received.includes('/slow') && wire.send(OK));
+    });
+    const met: EdgeLimit[] = [];
+    const limits = { maxIdleBytes: 20 * 16 * 1024 };
+    const { port, server } = await edge(t, upstream.target, { limits, onLimit: (limit) => met.push(limit) });
+    const slow = await rawClient(t, port);
+    slow.send('GET /slow HTTP/1.1\r\nHost: f\r\n\r\n');
+    const clients: Wire[] = [];
+    for (let i = 0; i < 60; i++) {
+      const client = await rawClient(t, port);
+      client.send('GET / HTTP/1.1\r\nHost: f\r\n\r\n');
+      await client.contains('ok');
+      clients.push(client);
+    }
+    const isOpen = ({ ended }: Wire): boolean => ended === undefined;
+    await waitFor(() => clients.filter(isOpen).length <= 21, { what: 'the oldest are closed' });
+    assert.ok(isOpen(slow), 'it waits for its answer');
+    assert.ok(isOpen(clients.at(-1) as Wire), 'the newest stays');
+    assert.ok(met.length >= 39 && met.every((limit) => limit === 'idle-bytes'), `${met.length}`);
+    assert.equal(server.listening, true);
+  });
+});
+
 describe('smuggling is refused with 400 and a closed connection', () => {
   for (const [name, bytes] of [
     [

@@ -51,6 +51,29 @@ async function isCut(t: TestProxy, closed: Promise<void>): Promise<void> {
   assert.equal((await client.call('/health')).status, 200);
 }
 
+test('beyond what idle connections may hold the longest idle are closed, and none with a stream', async () => {
+  const held: ServerResponse[] = [];
+  const run: FakeFunction = (req, res) => (req.url === '/slow' ? void held.push(res) : void res.end('ok'));
+  await using t = await start(run, ['--idle-bytes=1048576']);
+  using busy = h2Client(t.url);
+  const slow = busy.start('/function/fib/slow');
+  await waitFor(() => held.length === 1, { what: 'it runs' });
+  const clients = [];
+  for (let i = 0; i < 60; i++) {
+    const client = h2Client(t.url);
+    clients.push(client);
+    assert.equal((await client.call('/function/fib/')).status, 200);
+  }
+  await waitFor(async () => (await metric(t, 'slimfaas_proxy_http2_connections')) <= 33, {
+    what: 'the oldest are closed',
+  });
+  assert.ok((await metric(t, 'slimfaas_proxy_limited_total{limit="idle-bytes"}')) >= 28);
+  held[0]?.end('done');
+  assert.equal((await answerOf(slow)).text, 'done');
+  assert.equal(clients.at(-1)?.session.destroyed, false, 'the newest stays');
+  for (const client of clients) client[Symbol.dispose]();
+});
+
 test('a connection that says nothing, or only its preface, is closed in the header timeout', async () => {
   await using t = await start((_req, res) => res.end(), ['--header-timeout=1']);
   for (const first of [PREFACE.subarray(0, 10), GREETING]) {
