@@ -8,7 +8,8 @@
  *
  * Switches: `--subjects=relay,nginx` `--sizes=64,4096` `--connections=16` `--rounds=5` `--ms=1000` `--post`, and
  * `--extra=NAME,PORT,PID,PREFIX` for a process that runs already and answers `PREFIX/bytes/N` (the proxy of a
- * local cluster: its CPU, the whole path's latency).
+ * local cluster: its CPU, the whole path's latency), and `--peer=NAME,COMMAND ARGUMENTS` for one that is to be started:
+ * `{port}` is where it listens, `{origin}` where it sends requests to. Both may be given several times.
  */
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
@@ -31,7 +32,8 @@ interface Plan {
   readonly milliseconds: number;
   /** Requests carry the bytes instead of answers. */
   readonly isPost: boolean;
-  readonly extra: string | undefined;
+  readonly extras: readonly string[];
+  readonly peers: readonly string[];
 }
 
 /** The order is that of the table; the first is direct. */
@@ -39,6 +41,8 @@ const ALL = ['node', 'nginx', 'http-proxy', 'undici', 'relay', 'relay+koa', 'sid
 
 function planOf({ quick, args }: BenchOptions): Plan {
   const given = (name: string) => args.find((arg) => arg.startsWith(`--${name}=`))?.split('=')[1];
+  const allGiven = (name: string) =>
+    args.filter((arg) => arg.startsWith(`--${name}=`)).map((arg) => arg.slice(name.length + 3));
   const list = (name: string, otherwise: readonly number[]) =>
     given(name)?.split(',').map(Number) ?? otherwise;
   return {
@@ -48,7 +52,8 @@ function planOf({ quick, args }: BenchOptions): Plan {
     rounds: Number(given('rounds') ?? (quick ? 2 : 3)),
     milliseconds: Number(given('ms') ?? (quick ? 800 : 1_000)),
     isPost: args.includes('--post'),
-    extra: given('extra'),
+    extras: allGiven('extra'),
+    peers: allGiven('peer'),
   };
 }
 
@@ -82,8 +87,23 @@ async function startAll(plan: Plan, say: (line: string) => void): Promise<Subjec
     if (nginx) started.push(await startNginx(nginx, port, origin));
     else if (name !== 'node' && name !== 'nginx') started.push(await startOne(name, port, origin));
   }
-  if (plan.extra) started.push(await runningSubject(plan.extra));
+  for (const peer of plan.peers) started.push(await startPeer(peer, await freePort(), origin));
+  for (const extra of plan.extras) started.push(await runningSubject(extra));
   return started;
+}
+
+/** @param text `NAME,COMMAND ARGUMENTS` */
+function startPeer(text: string, port: number, origin: number): Promise<Subject> {
+  const comma = text.indexOf(',');
+  const words = text
+    .slice(comma + 1)
+    .split(' ')
+    .filter(Boolean);
+  const [command = '', ...args] = words.map((word) =>
+    word.replace('{port}', String(port)).replace('{origin}', String(origin)),
+  );
+  if (comma <= 0 || command === '') throw new Error(`--peer=${text}: write --peer=NAME,COMMAND ARGUMENTS`);
+  return startSubject(text.slice(0, comma), port, { command, args });
 }
 
 async function startOne(name: string, port: number, origin: number): Promise<Subject> {

@@ -178,7 +178,8 @@ export class Endpoint {
   learned(running: number, limit: number): void {
     this.#limit = limit;
     this.#others = Math.max(0, running - this.#inFlight);
-    this.#health = { kind: 'ok' };
+    // A sidecar whose app takes no calls reports too: with room for none. It would start the cold clock anew each time.
+    if (limit > 0 || !this.isAppDown) this.#health = { kind: 'ok' };
   }
 
   shared(limit: number): void {
@@ -251,7 +252,8 @@ export class Endpoint {
     if (view.ip !== '') this.#ownAddress = '';
     if (isNewAddress && known !== '') this.#saidReady = false;
     if (isNewAddress) this.#hasMoved = false;
-    if (isNewAddress || isNewlyReady) this.#health = { kind: 'ok' };
+    // Without a readiness probe Kubernetes calls a pod ready whose port refuses; its sidecar knows better.
+    if (isNewAddress || (isNewlyReady && !this.isAppDown)) this.#health = { kind: 'ok' };
     this.#wasKubeReady ||= view.isKubeReady;
     this.#view = view;
   }

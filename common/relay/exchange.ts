@@ -123,6 +123,7 @@ export class RunningExchange extends ExchangeLife implements Tenant {
     const connection = this.#connection;
     if (this.hasRetried || !connection?.isReused) return false;
     const wasSent = this.sentBytes > 0;
+    if (!connection.answerHasBegun) this.#pool.sawClosing(connection.idleSince);
     if (wasSent && (connection.answerHasBegun || !this.#mayRepeat())) return false;
     this.sender?.stop();
     if (!this.request.body.canStart) return false;

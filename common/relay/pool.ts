@@ -21,6 +21,13 @@ const KEEP_ALIVE_MARGIN_MS = 1_000;
  * costs a tenth of a millisecond.
  */
 const MAX_IDLE_FOR_UNREPEATABLE_MS = 1_000;
+/**
+ * An upstream that was seen to close an idle connection will do so again after the same time. A request that must not
+ * be sent twice keeps clear of it by so much: the clock's coarseness, and the way to us.
+ */
+const CLOSING_MARGIN_MS = 100;
+/** What was seen counts for so long: an upstream that ended closed its connections too, and says nothing of the next. */
+const SEEN_FOR_MS = 600_000;
 
 export class Pool implements Keeper, TargetPool {
   readonly target: Target;
@@ -31,6 +38,11 @@ export class Pool implements Keeper, TargetPool {
   #open = 0;
   #connecting = 0;
   #isGone = false;
+  /** The shortest time after which the upstream closed an idle connection, and when that was. */
+  #closedAfterMs = Infinity;
+  #closedAt = 0;
+  /** Clock time of the last look. */
+  #now = 0;
   opened = 0;
 
   constructor(target: Target, limits: PoolLimits) {
@@ -60,6 +72,7 @@ export class Pool implements Keeper, TargetPool {
 
   /** An idle connection for use now; undefined: {@link open} one. */
   reuse(now: number, isRepeatable: boolean): Connection | undefined {
+    this.#now = now;
     const connection = this.#idle.at(-1);
     if (!connection) return undefined;
     const age = now - connection.idleSince;
@@ -67,7 +80,7 @@ export class Pool implements Keeper, TargetPool {
       this.sweep(now);
       return undefined;
     }
-    if (!isRepeatable && age > MAX_IDLE_FOR_UNREPEATABLE_MS) return undefined;
+    if (!isRepeatable && age > this.#longestIdle(now)) return undefined;
     this.#idle.pop();
     return connection;
   }
@@ -101,6 +114,7 @@ export class Pool implements Keeper, TargetPool {
    */
   release(connection: Connection, announcedMs: number, now: number): void {
     connection.rest(now);
+    this.#now = now;
     const limit = this.#limits.idleMs;
     connection.keepAliveMs =
       announcedMs > 0 ? Math.min(limit, Math.max(0, announcedMs - KEEP_ALIVE_MARGIN_MS)) : limit;
@@ -113,6 +127,7 @@ export class Pool implements Keeper, TargetPool {
 
   /** Closes what has been idle for too long. */
   sweep(now: number): void {
+    this.#now = now;
     for (let i = this.#idle.length - 1; i >= 0; i--) {
       const connection = this.#idle[i] as Connection;
       if (now - connection.idleSince < connection.keepAliveMs) continue;
@@ -127,7 +142,23 @@ export class Pool implements Keeper, TargetPool {
     for (const connection of this.#idle.splice(0)) connection.close();
   }
 
+  /** The upstream has closed a connection that had been idle since then, or meets our next request with its end. */
+  sawClosing(idleSince: number): void {
+    const now = this.#now;
+    if (now - this.#closedAt > SEEN_FOR_MS) this.#closedAfterMs = Infinity;
+    this.#closedAfterMs = Math.min(this.#closedAfterMs, now - idleSince);
+    this.#closedAt = now;
+  }
+
+  /** For a request that must not be sent twice. */
+  #longestIdle(now: number): number {
+    if (this.#closedAfterMs === Infinity || now - this.#closedAt > SEEN_FOR_MS)
+      return MAX_IDLE_FOR_UNREPEATABLE_MS;
+    return Math.min(MAX_IDLE_FOR_UNREPEATABLE_MS, this.#closedAfterMs - CLOSING_MARGIN_MS);
+  }
+
   onIdleEnded(connection: Connection): void {
+    this.sawClosing(connection.idleSince);
     const at = this.#idle.indexOf(connection);
     if (at >= 0) this.#idle.splice(at, 1);
     connection.close();

@@ -30,16 +30,17 @@ describe('app probe: a check that failed says what it found', () => {
 
   it('names the port, or the probe, and what came instead', async () => {
     const gone = await new App((_req, res) => res.end()).listen();
+    const { port } = gone;
     await gone[Symbol.asyncDispose]();
-    const refused = `port ${gone.port} refuses connections: ECONNREFUSED`;
-    assert.deepEqual(await wordsFor({ tcpSocket: { port: gone.port } }, gone.port), [refused]);
-    assert.deepEqual(await wordsFor({ httpGet: { path: '/up', port: gone.port } }, gone.port), [refused]);
+    const refused = `port ${port} refuses connections: ECONNREFUSED`;
+    assert.deepEqual(await wordsFor({ tcpSocket: { port } }, port), [refused]);
+    assert.deepEqual(await wordsFor({ httpGet: { path: '/up', port } }, port), [refused]);
     await using app = await new App((_req, res) => res.writeHead(503).end()).listen();
     const http = { httpGet: { path: '/up', port: app.port } };
     const answered = `its readiness probe, GET /up on port ${app.port}, answers 503`;
     assert.deepEqual(await wordsFor(http, app.port), [answered]);
-    const grpc = `its readiness probe, the gRPC health check on port ${gone.port}, does not pass`;
-    assert.deepEqual(await wordsFor({ grpc: { port: gone.port } }, gone.port), [grpc]);
+    const grpc = `its readiness probe, the gRPC health check on port ${port}, does not pass`;
+    assert.deepEqual(await wordsFor({ grpc: { port } }, port), [grpc]);
   });
 
   it('and says how long it waited for one that does not answer', async () => {

@@ -210,7 +210,7 @@ describe('a 400 says what is wrong', () => {
 describe('idle connections', () => {
   it('beyond what they may hold the longest idle are closed, and none that has a request', async (t) => {
     const upstream = await rawUpstream(t, (wire) => {
-      wire.socket.once('data', () => !wire.received.includes('/slow') && wire.send(OK));
+      wire.socket.on('data', () => !wire.received.includes('/slow') && wire.send(OK));
     });
     const met: EdgeLimit[] = [];
     const limits = { maxIdleBytes: 20 * 16 * 1024 };

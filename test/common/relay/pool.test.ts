@@ -133,6 +133,29 @@ describe('the pool of a target', () => {
     await (await short.wire(0)).untilEnded();
   });
 
+  it('keeps a request that must not run twice clear of the moment at which its upstream closes', async (t) => {
+    const closeAfterMs = 250;
+    const upstream = await rawUpstream(t, (wire) => {
+      let timer: NodeJS.Timeout | undefined;
+      wire.socket.on('data', () => {
+        clearTimeout(timer);
+        wire.send(OK);
+        timer = setTimeout(() => wire.socket.destroy(), closeAfterMs);
+      });
+    });
+    const relay = testRelay(t);
+    const { target } = upstream;
+    const post = { target, head: { method: 'POST', path: '/', headers: ['Host', 'f'] } };
+    assert.equal((await exchange(relay, post)).outcome.kind, 'answered');
+    await waitFor(() => relay.stats.idle === 0, { what: 'the upstream closes, and is seen to' });
+    await exchange(relay, post);
+    await exchange(relay, post);
+    assert.equal(upstream.wires.length, 2, 'at once it is used again');
+    await new Promise((resolve) => setTimeout(resolve, closeAfterMs - 40));
+    assert.equal((await exchange(relay, post)).outcome.kind, 'answered');
+    assert.equal(upstream.wires.length, 3, 'shortly before its end it is not');
+  });
+
   it('does not give a connection idle for over a second to a request that must not run twice', async (t) => {
     const upstream = await rawUpstream(t, answering(OK));
     const relay = testRelay(t);

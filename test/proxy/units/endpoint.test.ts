@@ -166,3 +166,17 @@ test('a place given back twice is a defect and is not hidden', () => {
   pod.giveBack();
   assert.throws(() => pod.giveBack(), RangeError);
 });
+
+test('a pod whose app takes no calls stays under suspicion while its sidecar reports no room', () => {
+  const pod = new Endpoint(podView());
+  pod.appFailed('port 80 refuses connections: ECONNREFUSED');
+  pod.learned(0, 0);
+  assert.ok(pod.isAppDown);
+  assert.equal(pod.suspicion, 'its app takes no calls: port 80 refuses connections: ECONNREFUSED');
+  pod.learned(0, 4);
+  assert.equal(pod.isAppDown, false);
+  pod.appFailed(undefined);
+  assert.equal(pod.suspicion, 'its app does not take calls');
+  pod.heard({ state: 'ready' });
+  assert.equal(pod.suspicion, undefined);
+});
