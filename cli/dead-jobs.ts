@@ -50,7 +50,7 @@ export async function dropDead(argv: Parsed): Promise<void> {
   console.log(`${seq}: dropped`);
 }
 
-export function deadTable(jobs: readonly DeadJob[]): string {
+function deadTable(jobs: readonly DeadJob[]): string {
   if (jobs.length === 0) return 'no dead jobs';
   const rows = jobs.map((job) => [
     String(job.seq),

@@ -29,7 +29,7 @@ function pathOf(argv: Parsed, namespace: string): string {
 }
 
 /** A person reads text; what is no UTF-8 stays base64. */
-export function readable(value: object): object {
+function readable(value: object): object {
   const { result } = value as { result?: { body: string } };
   return result ? { ...value, result: withText(result) } : value;
 }

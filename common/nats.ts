@@ -40,7 +40,6 @@ export {
   DiscardPolicy,
   ErrorCode,
   headers as natsHeaders,
-  millis,
   nanos,
   NatsError,
   ReplayPolicy,

@@ -39,7 +39,7 @@ export interface EdgeLimits {
 export type EdgeLimit =
   'header-bytes' | 'headers' | 'header-time' | 'connections' | 'idle-bytes' | 'malformed';
 
-export const EDGE_DEFAULTS: EdgeLimits = {
+const EDGE_DEFAULTS: EdgeLimits = {
   maxHeaderBytes: 65_536,
   maxHeaders: 2_048, // more than a proxy lets in and adds
   headersTimeoutMs: 10_000,

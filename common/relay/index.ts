@@ -12,7 +12,6 @@ export { nodeSink, type NodeSinkOptions } from './node-sink.ts';
 export { captureSink, type CapturedAnswer, type CaptureSink } from './capture-sink.ts';
 export {
   createEdgeServer,
-  EDGE_DEFAULTS,
   TCP_KEEP_ALIVE_MS,
   type EdgeHandler,
   type EdgeLimit,
