@@ -57,7 +57,14 @@ export const sidecarFlags = {
     type: 'string',
     default: '',
     group: APP,
-    describe: 'JSON of the container’s readinessProbe; empty: a TCP connect',
+    describe: 'JSON of the container’s readinessProbe; empty: a TCP connect. What a webhook of 0.1.0 writes',
+  },
+  probes: {
+    type: 'string',
+    default: '',
+    group: APP,
+    describe:
+      'JSON list of the containers’ {startup, readiness} probes that must pass; kubernetes: it alone decides; empty: readiness-probe counts',
   },
   'drain-seconds': {
     type: 'number',

@@ -33,8 +33,8 @@ import { OpenTunnels } from './open-tunnels.ts';
 import { checkApp, waitForAppGone } from './app-probe.ts';
 import { Pause } from './pause.ts';
 import { checkTcp } from './probe-checks.ts';
-import { parseProbe, type ProbeSpec } from './probe-spec.ts';
 import { tellProxy } from './proxy-word.ts';
+import { parseReadiness, type Readiness } from './readiness.ts';
 import { Reporter } from './report.ts';
 import { firstLimit, Shares } from './shares.ts';
 import type { SidecarConfig, SidecarDeps } from './start.ts';
@@ -49,7 +49,7 @@ export interface Parts {
   readonly trouble: AppTrouble;
   readonly jobs: JobsPart;
   readonly events: EventsPart;
-  readonly probe: ProbeSpec;
+  readonly readiness: Readiness;
   /** What opens admission after the app's container was restarted, and after a drain that was taken back. */
   readonly onReopen: (open: (hasDrained: boolean) => Promise<void>) => void;
 }
@@ -69,7 +69,7 @@ export interface PartsDeps extends SidecarDeps {
  * @throws UsageError for a value that cannot be used
  */
 export function buildParts(config: SidecarConfig, deps: PartsDeps, ports: () => OwnPorts): Parts {
-  const probe = parseProbe(config['readiness-probe'], config['app-port']);
+  const readiness = parseReadiness(config.probes, config['readiness-probe'], config['app-port']);
   const core = buildCore(config, deps);
   const stops = new StopStack(deps.log, config['drain-seconds'] * 1_000 + STOP_LIMIT_MS);
   // Stopped last first: NATS goes last, when the reporter has said its last word.
@@ -125,7 +125,7 @@ export function buildParts(config: SidecarConfig, deps: PartsDeps, ports: () => 
   const pause = new Pause({
     admission,
     drain,
-    check: () => checkApp(probe, config['app-host']),
+    check: () => checkApp(readiness, config['app-host']),
     reopen: () => reopen(false),
     graceMs: config['drain-seconds'] * 1_000,
     log: deps.log,
@@ -155,7 +155,7 @@ export function buildParts(config: SidecarConfig, deps: PartsDeps, ports: () => 
     trouble,
     jobs,
     events,
-    probe,
+    readiness,
     onReopen: (open) => void (reopen = open),
   };
 }

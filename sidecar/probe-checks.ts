@@ -6,14 +6,12 @@
 import type { RequestOptions } from 'node:http';
 import { connect } from 'node:net';
 import { http } from '../common/node-http.ts';
-import type { ProbeSpec } from './probe-spec.ts';
-
-type Checkable = Exclude<ProbeSpec, { kind: 'none' | 'kubernetes' }>;
+import type { CheckSpec, ProbeSpec } from './probe-spec.ts';
 
 /** Takes why a check failed, in words: the port or path, and what came instead. */
 export type OnFailure = (why: string) => void;
 
-export function checkProbe(spec: Checkable, host: string, onFailure?: OnFailure): Promise<boolean> {
+export function checkProbe(spec: CheckSpec, host: string, onFailure?: OnFailure): Promise<boolean> {
   switch (spec.kind) {
     case 'tcp':
       return checkTcp(host, spec.port, spec.timing.timeoutMs, onFailure);

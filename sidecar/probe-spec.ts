@@ -21,9 +21,16 @@ export type ProbeSpec =
     }
   | { readonly kind: 'grpc'; readonly port: number; readonly service: string; readonly timing: ProbeTiming };
 
+/** What can be checked from here. */
+export type CheckSpec = Exclude<ProbeSpec, { kind: 'none' | 'kubernetes' }>;
+
 export interface ProbeTiming {
   readonly timeoutMs: number;
   readonly successThreshold: number;
+  /** Before the first check; see {@link timingOf}. */
+  readonly delayMs: number;
+  /** Between two successes of which more than one is asked for. */
+  readonly periodMs: number;
 }
 
 const FLAG = 'readiness-probe';
@@ -33,16 +40,14 @@ type Json = Record<string, unknown>;
 /** @throws UsageError for JSON that is no probe */
 export function parseProbe(text: string, appPort: number): ProbeSpec {
   if (text === '') {
-    const timing = { timeoutMs: 1_000, successThreshold: 1 };
-    return appPort === 0 ? { kind: 'none' } : { kind: 'tcp', port: appPort, timing };
+    return appPort === 0 ? { kind: 'none' } : { kind: 'tcp', port: appPort, timing: timingOf({}) };
   }
-  const probe = parseJson(text);
-  // initialDelaySeconds and periodSeconds are passed over: they spare an app the kubelet's probes before it
-  // can listen and the cost of many; a loopback probe that is refused costs neither of them anything.
-  const timing = {
-    timeoutMs: numberOr(probe['timeoutSeconds'], 1) * 1_000,
-    successThreshold: numberOr(probe['successThreshold'], 1),
-  };
+  return readProbe(parseJson(text), appPort) ?? { kind: 'kubernetes' };
+}
+
+/** undefined for an exec probe, and for what is no probe. */
+export function readProbe(probe: Json, appPort: number): CheckSpec | undefined {
+  const timing = timingOf(probe);
   if (isObject(probe['httpGet'])) return httpProbe(probe['httpGet'], appPort, timing);
   if (isObject(probe['tcpSocket'])) {
     return { kind: 'tcp', port: portOf(probe['tcpSocket'], appPort), timing };
@@ -52,10 +57,25 @@ export function parseProbe(text: string, appPort: number): ProbeSpec {
     const port = portOf(probe['grpc'], appPort);
     return { kind: 'grpc', port, service: typeof service === 'string' ? service : '', timing };
   }
-  return { kind: 'kubernetes' };
+  return undefined;
 }
 
-function httpProbe(httpGet: Json, appPort: number, timing: ProbeTiming): ProbeSpec {
+/**
+ * An httpGet or grpc probe that passes says that the app is ready, so its initialDelaySeconds is passed over: that
+ * spares an app the kubelet's probes before it can listen, and one that is refused on loopback costs it nothing. A
+ * connect says no more than that somebody listens: with a delay, the user says when that is ready.
+ */
+function timingOf(probe: Json): ProbeTiming {
+  const delaySeconds = isObject(probe['tcpSocket']) ? numberOr(probe['initialDelaySeconds'], 0) : 0;
+  return {
+    timeoutMs: numberOr(probe['timeoutSeconds'], 1) * 1_000,
+    successThreshold: numberOr(probe['successThreshold'], 1),
+    delayMs: delaySeconds * 1_000,
+    periodMs: numberOr(probe['periodSeconds'], 10) * 1_000,
+  };
+}
+
+function httpProbe(httpGet: Json, appPort: number, timing: ProbeTiming): CheckSpec {
   const path = typeof httpGet['path'] === 'string' && httpGet['path'] !== '' ? httpGet['path'] : '/';
   const headers: string[] = [];
   for (const header of Array.isArray(httpGet['httpHeaders']) ? httpGet['httpHeaders'] : []) {

@@ -49,7 +49,7 @@ export async function startSidecar(config: SidecarConfig, deps: SidecarDeps): Pr
   const probing = new AbortController();
   stops.add('app probe', () => probing.abort());
   const open = async (hasDrained: boolean): Promise<void> => {
-    const how = await startAppProbe(parts.probe, config['app-host'], probing.signal, (why) =>
+    const how = await startAppProbe(parts.readiness, config['app-host'], probing.signal, (why) =>
       parts.trouble.failed(why),
     );
     if (how === 'stopped') return;

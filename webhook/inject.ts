@@ -19,7 +19,8 @@ import {
   type SidecarFacts,
   type SidecarPlace,
 } from './sidecar-container.ts';
-import { appPort, appProtocolOf, appReadinessProbe } from './user-containers.ts';
+import { readinessOf } from './readiness.ts';
+import { appPort, appProtocolOf } from './user-containers.ts';
 
 export interface InjectOptions extends SidecarDefaults {
   /** Written into the status annotation. */
@@ -47,7 +48,8 @@ export function injectPod(
 ): Injection {
   const { spec } = parsed;
   const port = appPort(pod, spec.port);
-  const app = appReadinessProbe(pod, port);
+  const place = placeIn(pod);
+  const readiness = readinessOf(pod, port, place);
   const limits = limitsFor(owner, spec);
   const grace = pod.spec?.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS;
   const facts: SidecarFacts = {
@@ -55,17 +57,20 @@ export function injectPod(
     spec,
     port,
     protocol: appProtocolOf(pod, port, spec.appProtocol),
-    probe: app.probe,
+    readiness,
     parallelLimit: limits.overPods,
     parallelPerPod: limits.perPod,
     drainSeconds: Math.max(1, grace - AFTER_DRAIN_SECONDS),
-    place: placeIn(pod),
+    place,
     hasHooks: userContainers(pod.spec).some(({ lifecycle }) => !lifecycle?.preStop),
     drainToken: options.createDrainToken(owner.id),
   };
   return {
     pod: withSidecar(pod, facts, options),
-    warnings: [app.warning, limits.warning].filter((warning) => warning !== undefined),
+    warnings: [
+      readiness.kind === 'kubernetes' && readiness.isFault ? readiness.why : undefined,
+      limits.warning,
+    ].filter((warning) => warning !== undefined),
   };
 }
 

@@ -6,6 +6,7 @@ import type { AppProtocol, FunctionSpec } from '../common/function-spec.ts';
 import type { V1Container, V1Probe } from '../common/kube/client.ts';
 import { SIDECAR_ADMIN_PORT, SIDECAR_CONTAINER, SIDECAR_DATA_PORT } from '../common/names.ts';
 import type { FunctionId } from '../common/subjects.ts';
+import type { Readiness } from './readiness.ts';
 import { sidecarNodeOptions, sidecarResources } from './sidecar-resources.ts';
 
 export interface SidecarFacts {
@@ -14,7 +15,7 @@ export interface SidecarFacts {
   /** 0: speaks no HTTP. */
   readonly port: number;
   readonly protocol: AppProtocol;
-  readonly probe: V1Probe | undefined;
+  readonly readiness: Readiness;
   /** The limit over all pods; 0 where nobody hands out shares of it. */
   readonly parallelLimit: number;
   readonly parallelPerPod: number;
@@ -118,7 +119,7 @@ function environment(
     PARALLEL_PER_POD: String(facts.parallelPerPod),
     PARALLEL_LIMIT: String(facts.parallelLimit),
     QUEUE_LIMIT: spec.queueLimit?.toString(),
-    READINESS_PROBE: facts.probe && JSON.stringify(facts.probe),
+    ...probeVariables(facts.readiness),
     SYNC_POLICY: JSON.stringify(spec.sync),
     ASYNC_POLICY: JSON.stringify(spec.async),
     PUBLISH_POLICY: JSON.stringify(spec.publish),
@@ -141,6 +142,13 @@ function environment(
     { name: 'NODE_OPTIONS', value: sidecarNodeOptions(resources.limits['memory']) },
     ...plain,
   ];
+}
+
+/** READINESS_PROBE is what sidecars of 0.1.0 read (slimfaas.dev/sidecar-image): one container's, or that it is Kubernetes'. */
+function probeVariables(readiness: Readiness): Record<string, string | undefined> {
+  if (readiness.kind === 'kubernetes') return { PROBES: 'kubernetes', READINESS_PROBE: '{"exec":{}}' };
+  const [first] = readiness.containers.flatMap(({ readiness: probe }) => probe ?? []);
+  return { PROBES: JSON.stringify(readiness.containers), READINESS_PROBE: first && JSON.stringify(first) };
 }
 
 /** The kubelet expands `$(NAME)` in values; `$$(` is how it writes a plain `$(`. */

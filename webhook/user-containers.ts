@@ -1,9 +1,9 @@
 /**
- * What the sidecar must know of the user's containers, read from the pod: the port that speaks HTTP and the
- * probe that says when it is up. Pure, and read-only: the user's containers stay as they are.
+ * What the sidecar must know of the user's containers, read from the pod: the port that it calls and what that port
+ * speaks. Pure, and read-only: the user's containers stay as they are.
  */
 import type { AppProtocol } from '../common/function-spec.ts';
-import type { V1Container, V1Pod, V1Probe } from '../common/kube/client.ts';
+import type { V1Container, V1Pod } from '../common/kube/client.ts';
 import { userContainers } from '../common/kube/sidecar.ts';
 
 /** Names the container that a person means; service meshes set it to the user's when they add their own. */
@@ -45,45 +45,4 @@ function byRank(pod: V1Pod): V1Container[] {
   const preferred = pod.metadata?.annotations?.[DEFAULT_CONTAINER_ANNOTATION];
   const rank = ({ name }: V1Container) => (name === preferred ? 0 : MESH_PROXIES.has(name) ? 2 : 1);
   return userContainers(pod.spec).toSorted((a, b) => rank(a) - rank(b));
-}
-
-export interface AppProbe {
-  /** undefined: no readiness probe, or one that only the kubelet can run with what it knows. */
-  readonly probe: V1Probe | undefined;
-  readonly warning?: string;
-}
-
-/**
- * The readiness probe of the container that declares the function's port, else of the first probed one. Named
- * ports are resolved here, because the sidecar does not see the other containers.
- */
-export function appReadinessProbe(pod: V1Pod, port: number): AppProbe {
-  const probed = byRank(pod).filter((container) => container.readinessProbe);
-  const container = probed.find((candidate) => declares(candidate, port)) ?? probed[0];
-  if (!container?.readinessProbe) return { probe: undefined };
-  return resolveNamedPort(container, structuredClone(container.readinessProbe));
-}
-
-function resolveNamedPort(container: V1Container, probe: V1Probe): AppProbe {
-  const action = probe.httpGet ?? probe.tcpSocket;
-  if (!action || typeof action.port === 'number') return { probe };
-  const name = action.port;
-  const number =
-    container.ports?.find((port) => port.name === name)?.containerPort ?? numberOrUndefined(name);
-  if (number === undefined)
-    return {
-      probe: undefined,
-      warning: `container ${container.name}: its readinessProbe names port ${JSON.stringify(name)}, which it does not declare`,
-    };
-  action.port = number;
-  return { probe };
-}
-
-function declares(container: V1Container, port: number): boolean {
-  return container.ports?.some(({ containerPort }) => containerPort === port) ?? false;
-}
-
-/** YAML authors quote numbers: `port: "8080"` is an int-or-string that means 8080. */
-function numberOrUndefined(text: string): number | undefined {
-  return /^\d+$/.test(text) ? Number(text) : undefined;
 }

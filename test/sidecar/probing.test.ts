@@ -2,28 +2,27 @@
 import assert from 'node:assert/strict';
 import { createServer as createHttp2Server, type Http2Server } from 'node:http2';
 import type { AddressInfo } from 'node:net';
-import { describe, it } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 import { UsageError } from '../../common/errors.ts';
-import { startAppProbe, waitForApp } from '../../sidecar/app-probe.ts';
+import { startAppProbe, waitForApp, type AppProbe } from '../../sidecar/app-probe.ts';
 import { checkProbe } from '../../sidecar/probe-checks.ts';
-import { parseProbe, type ProbeSpec } from '../../sidecar/probe-spec.ts';
-import { isFasterThan } from '../helpers/wait.ts';
+import { parseProbe, type CheckSpec } from '../../sidecar/probe-spec.ts';
+import { parseReadiness } from '../../sidecar/readiness.ts';
+import { isFasterThan, waitFor } from '../helpers/wait.ts';
 import { App, APP_HOST } from './support/app.ts';
 import { metricIs, sidecarFor } from './support/sidecar.ts';
 
-const timing = { timeoutMs: 1_000, successThreshold: 1 };
+const timing = { timeoutMs: 1_000, successThreshold: 1, delayMs: 0, periodMs: 10_000 };
 const never = new AbortController().signal;
 
-type Checkable = Exclude<ProbeSpec, { kind: 'none' | 'kubernetes' }>;
-
 function check(probe: unknown, appPort: number): Promise<boolean> {
-  return checkProbe(parseProbe(JSON.stringify(probe), appPort) as Checkable, APP_HOST);
+  return checkProbe(parseProbe(JSON.stringify(probe), appPort) as CheckSpec, APP_HOST);
 }
 
 describe('app probe: a check that failed says what it found', () => {
   const wordsFor = async (probe: unknown, port: number): Promise<string[]> => {
     const words: string[] = [];
-    const spec = parseProbe(JSON.stringify(probe), port) as Checkable;
+    const spec = parseProbe(JSON.stringify(probe), port) as CheckSpec;
     await checkProbe(spec, APP_HOST, (why) => words.push(why));
     return words;
   };
@@ -69,7 +68,7 @@ describe('app probe: what to check', () => {
       path: '/ready',
       isHttps: true,
       headers: ['X-A', 'b'],
-      timing: { timeoutMs: 3_000, successThreshold: 2 },
+      timing: { ...timing, timeoutMs: 3_000, successThreshold: 2 },
     });
   });
 
@@ -167,40 +166,122 @@ async function healthServer(
 }
 
 describe('app probe: waiting', () => {
-  it('takes successThreshold successes in a row', async () => {
-    const results = [true, false, true, true, true, true];
-    let checks = 0;
-    const probe = { check: async () => results[checks++] ?? false, successThreshold: 3 };
-    assert.equal(await waitForApp(probe, never), true);
-    assert.equal(checks, 5);
-  });
-
-  it('asks often: within 10 ms at first, never less than every 50', async (t) => {
+  /** Every moment of a check, in ms from the start, while `until` says that it must go on. */
+  async function momentsOf(
+    t: TestContext,
+    more: Partial<AppProbe>,
+    passes: (now: number) => boolean,
+  ): Promise<number[]> {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const at: number[] = [];
     let now = 0;
-    const probe = { check: async () => (at.push(now), now >= 1_000), successThreshold: 1 };
-    const waiting = waitForApp(probe, never);
-    for (; now < 1_100; now++) {
-      for (let i = 0; i < 3; i++) await Promise.resolve();
+    let isOver = false;
+    const check = async () => (at.push(now), passes(now));
+    void waitForApp({ successThreshold: 1, delayMs: 0, periodMs: 10_000, check, ...more }, never).then(
+      () => (isOver = true),
+    );
+    for (; !isOver; now++) {
+      for (let i = 0; i < 4; i++) await Promise.resolve();
       t.mock.timers.tick(1);
     }
-    assert.equal(await waiting, true);
+    return at;
+  }
+
+  it('takes successThreshold successes in a row, a period apart, as the kubelet does', async (t) => {
+    const results = [true, false, true, true, true];
+    let checks = 0;
+    const at = await momentsOf(t, { successThreshold: 3, periodMs: 2_000 }, () => results[checks++] ?? false);
+    assert.equal(checks, 5);
     const pauses = at.slice(1).map((time, i) => time - (at[i] as number));
-    assert.ok((pauses[0] as number) <= 11 && Math.max(...pauses) <= 51, pauses.join(' '));
-    assert.ok(pauses.length >= 20);
+    assert.ok(
+      pauses.slice(2).every((pause) => pause >= 2_000),
+      pauses.join(' '),
+    );
+  });
+
+  it('asks often in the first second, and after that no more often than every 100 ms', async (t) => {
+    const at = await momentsOf(t, {}, (now) => now >= 3_000);
+    const pauses = at.slice(1).map((time, i) => ({ time, ms: time - (at[i] as number) }));
+    const early = pauses.filter(({ time }) => time < 1_000).map(({ ms }) => ms);
+    assert.ok((early[0] as number) <= 11 && Math.max(...early) <= 51, early.join(' '));
+    assert.ok(early.length >= 20);
+    const late = pauses.filter(({ time }) => time > 1_150).map(({ ms }) => ms);
+    assert.ok(Math.min(...late) >= 100 && late.length >= 15, late.join(' '));
+  });
+
+  it('does not connect before the initialDelaySeconds of a tcpSocket probe: a connect alone says little', async (t) => {
+    const spec = parseProbe('{"tcpSocket":{"port":80},"initialDelaySeconds":11}', 80) as CheckSpec;
+    const at = await momentsOf(t, spec.timing, () => true);
+    assert.ok(at.length === 1 && (at[0] as number) >= 11_000, at.join(' '));
+    const http = parseProbe('{"httpGet":{"port":80},"initialDelaySeconds":11}', 80) as CheckSpec;
+    assert.equal(http.timing.delayMs, 0, 'an answer says that it is ready');
   });
 
   it('stops when told', async () => {
     const stopping = new AbortController();
-    const waiting = waitForApp({ check: async () => false, successThreshold: 1 }, stopping.signal);
+    const probe = { ...timing, check: async () => false };
+    const waiting = waitForApp(probe, stopping.signal);
     stopping.abort();
     assert.equal(await waiting, false);
   });
 
   it('does not ask where there is nothing to ask or only Kubernetes may', async () => {
-    assert.equal(await startAppProbe({ kind: 'none' }, '127.0.0.1', never), 'passed');
+    assert.equal(await startAppProbe({ kind: 'checks', containers: [] }, '127.0.0.1', never), 'passed');
     assert.equal(await startAppProbe({ kind: 'kubernetes' }, '127.0.0.1', never), 'kubernetes');
+  });
+
+  it('startup comes before readiness, and every container has to pass', async () => {
+    const states = { started: false, cache: false };
+    const asked = new Set<string>();
+    await using app = await new App((req, res) => {
+      asked.add(req.url ?? '');
+      const isUp = req.url === '/started' ? states.started : req.url === '/cache' ? states.cache : true;
+      res.writeHead(isUp ? 200 : 503).end();
+    }).listen();
+    const get = (path: string) => ({ httpGet: { path, port: app.port } });
+    const probes = JSON.stringify([
+      { startup: get('/started'), readiness: get('/ready') },
+      { readiness: get('/cache') },
+    ]);
+    await using sidecar = await sidecarFor(app.port, { flags: { probes }, noWait: true });
+    const refusal = async () => (await sidecar.proxyCall('/call')).headers['slimfaas-refused'];
+    await waitFor(() => asked.has('/started') && asked.has('/cache'), { what: 'both are probed' });
+    assert.equal(asked.has('/ready'), false, 'it has not started');
+    states.started = true;
+    await waitFor(() => asked.has('/ready'), { what: 'its readiness is probed' });
+    assert.equal(await refusal(), 'starting', 'the second container is not ready');
+    states.cache = true;
+    await waitFor(async () => (await refusal()) === undefined, { what: 'it takes calls' });
+  });
+
+  it('what the webhook writes is read, and what is none of it is refused', () => {
+    assert.deepEqual(parseReadiness('kubernetes', '', 80), { kind: 'kubernetes' });
+    assert.deepEqual(parseReadiness('[]', '', 80), { kind: 'checks', containers: [] });
+    const container = { startup: { grpc: { port: 9 } }, readiness: { tcpSocket: { port: 8 } } };
+    assert.deepEqual(parseReadiness(JSON.stringify([container]), '{"exec":{}}', 80), {
+      kind: 'checks',
+      containers: [
+        {
+          startup: { kind: 'grpc', port: 9, service: '', timing },
+          readiness: { kind: 'tcp', port: 8, timing },
+        },
+      ],
+    });
+    for (const bad of ['{', '7', '[7]', '[{"startup":{"exec":{}}}]', '[{"readiness":3}]'])
+      assert.throws(
+        () => parseReadiness(bad, '', 80),
+        (error) => error instanceof UsageError && error.message.startsWith('SLIMFAAS_PROBES: '),
+        bad,
+      );
+  });
+
+  it('a webhook of 0.1.0 writes one readinessProbe', () => {
+    assert.deepEqual(parseReadiness('', '', 0), { kind: 'checks', containers: [] });
+    assert.deepEqual(parseReadiness('', '', 80), {
+      kind: 'checks',
+      containers: [{ readiness: { kind: 'tcp', port: 80, timing } }],
+    });
+    assert.deepEqual(parseReadiness('', '{"exec":{}}', 80), { kind: 'kubernetes' });
   });
 
   it('a workload that speaks no HTTP is ready by its own probe, and a call to it says so', async () => {

@@ -5,7 +5,7 @@ import { parseAnnotations } from '../../common/annotations.ts';
 import { sidecarNodeOptions } from '../../webhook/sidecar-resources.ts';
 import { readFlags } from '../../common/flags.ts';
 import type { CallPolicy } from '../../common/function-spec.ts';
-import type { V1Pod, V1Probe } from '../../common/kube/client.ts';
+import type { V1Container, V1Pod, V1PodSpec, V1Probe } from '../../common/kube/client.ts';
 import { ownerOfPod } from '../../common/kube/ownership.ts';
 import { sidecarFlags } from '../../sidecar/flags.ts';
 import { functionLabelValue } from '../../webhook/function-label.ts';
@@ -34,9 +34,10 @@ function inject(
   return injectPod(pod, owner, parseAnnotations(pod.metadata?.annotations ?? {}), OPTIONS);
 }
 
-function probeOf(injection: Injection): V1Probe | undefined {
-  const text = sidecarEnv(injection.pod)['SLIMFAAS_READINESS_PROBE'];
-  return text === undefined ? undefined : (JSON.parse(text) as V1Probe);
+/** Of the containers that are probed, in their order; undefined: Kubernetes decides. */
+function probesOf(pod: V1Pod): { startup?: V1Probe; readiness?: V1Probe }[] | undefined {
+  const text = sidecarEnv(pod)['SLIMFAAS_PROBES'] ?? '';
+  return text === 'kubernetes' ? undefined : JSON.parse(text);
 }
 
 describe('the sidecar container', () => {
@@ -192,7 +193,7 @@ describe('the environment of the sidecar', () => {
   it('keeps a $( in a value from being expanded by the kubelet', () => {
     const probe = { httpGet: { path: '/$(HOME)', port: 8080 } };
     const { pod } = inject({}, { containers: [{ name: 'app', readinessProbe: probe }] });
-    assert.match(sidecarEnv(pod)['SLIMFAAS_READINESS_PROBE'] ?? '', /\/\$\$\(HOME\)/);
+    assert.match(sidecarEnv(pod)['SLIMFAAS_PROBES'] ?? '', /\/\$\$\(HOME\)/);
   });
 
   it('gives a drain the grace period less two seconds, and at least one', () => {
@@ -216,9 +217,8 @@ describe('port and probe of the app', () => {
   });
 
   it('resolves a named port in the probe, and keeps path, scheme and headers', () => {
-    const env = sidecarEnv(review(fixture('deployment')).after);
-    const probe = JSON.parse(env['SLIMFAAS_READINESS_PROBE'] ?? '{}') as V1Probe;
-    assert.deepEqual(probe.httpGet, {
+    const [first] = probesOf(review(fixture('deployment')).after) ?? [];
+    assert.deepEqual(first?.readiness?.httpGet, {
       path: '/ready',
       port: 8080,
       scheme: 'HTTP',
@@ -226,63 +226,112 @@ describe('port and probe of the app', () => {
     });
   });
 
-  it("takes port and probe of the user's container, not of a mesh's proxy in front of it", () => {
-    const env = sidecarEnv(review(fixture('mesh')).after);
-    assert.equal(env['SLIMFAAS_APP_PORT'], '8080');
-    const probe = JSON.parse(env['SLIMFAAS_READINESS_PROBE'] ?? '{}') as V1Probe;
-    assert.deepEqual(probe.tcpSocket, { port: 8080 });
+  it("takes the port of the user's container, not of a mesh's proxy in front of it, and waits for both", () => {
+    const { after } = review(fixture('mesh'));
+    assert.equal(sidecarEnv(after)['SLIMFAAS_APP_PORT'], '8080');
+    const [proxy, app] = probesOf(after) ?? [];
+    assert.equal(proxy?.readiness?.httpGet?.port, 15_021);
+    assert.deepEqual(app?.readiness?.tcpSocket, { port: 8080 });
   });
 
-  it('takes those of the default container, where an annotation names one', () => {
+  it('takes that of the default container, where an annotation names one', () => {
     const containers = [
-      {
-        name: 'unknown-proxy',
-        ports: [{ containerPort: 9901 }],
-        readinessProbe: { tcpSocket: { port: 9901 } },
-      },
-      { name: 'app', ports: [{ containerPort: 8080 }], readinessProbe: { tcpSocket: { port: 8080 } } },
+      { name: 'unknown-proxy', ports: [{ containerPort: 9901 }] },
+      { name: 'app', ports: [{ containerPort: 8080 }] },
     ];
-    const injection = inject({ 'kubectl.kubernetes.io/default-container': 'app' }, { containers });
-    assert.equal(sidecarEnv(injection.pod)['SLIMFAAS_APP_PORT'], '8080');
-    assert.deepEqual(probeOf(injection)?.tcpSocket, { port: 8080 });
+    const { pod } = inject({ 'kubectl.kubernetes.io/default-container': 'app' }, { containers });
+    assert.equal(sidecarEnv(pod)['SLIMFAAS_APP_PORT'], '8080');
   });
+});
 
-  it('prefers the probe of the container that declares the port in slimfaas.dev/port', () => {
-    const containers = [
-      { name: 'front', ports: [{ containerPort: 80 }], readinessProbe: { tcpSocket: { port: 80 } } },
-      { name: 'app', ports: [{ containerPort: 8080 }], readinessProbe: { tcpSocket: { port: 8080 } } },
-    ];
-    assert.deepEqual(probeOf(inject({ 'slimfaas.dev/port': '8080' }, { containers }))?.tcpSocket, {
-      port: 8080,
+describe('what the sidecar must see before it says ready', () => {
+  const http = (path: string, port: number | string = 8080): V1Probe => ({ httpGet: { path, port } });
+  const app = (more: Partial<V1Container> = {}): V1Container => ({
+    name: 'app',
+    ports: [{ name: 'http', containerPort: 8080 }],
+    ...more,
+  });
+  const of = (containers: V1Container[], spec: Partial<V1PodSpec> = {}) =>
+    inject({}, { containers, ...spec });
+
+  const cases: [string, V1Container[], unknown][] = [
+    ['a connect, where no probe is declared', [app()], [{ readiness: { tcpSocket: { port: 8080 } } }]],
+    [
+      'a startup probe alone, and a connect',
+      [app({ startupProbe: http('/started') })],
+      [{ startup: http('/started') }, { readiness: { tcpSocket: { port: 8080 } } }],
+    ],
+    [
+      'startup and readiness, with named ports resolved',
+      [app({ startupProbe: http('/started', 'http'), readinessProbe: http('/ready', '8080') })],
+      [{ startup: http('/started'), readiness: http('/ready') }],
+    ],
+    [
+      'the probes of every container',
+      [app({ readinessProbe: http('/ready') }), { name: 'cache', readinessProbe: http('/warm', 8081) }],
+      [{ readiness: http('/ready') }, { readiness: http('/warm', 8081) }],
+    ],
+    [
+      'a connect to an app without a probe beside a container that has one',
+      [app(), { name: 'cache', readinessProbe: http('/warm', 8081) }],
+      [{ readiness: http('/warm', 8081) }, { readiness: { tcpSocket: { port: 8080 } } }],
+    ],
+    [
+      'grpc as it is',
+      [app({ readinessProbe: { grpc: { port: 8080, service: 's' } } })],
+      [{ readiness: { grpc: { port: 8080, service: 's' } } }],
+    ],
+    [
+      'a postStart hook: the kubelet starts the sidecar after it',
+      [app({ lifecycle: { postStart: { exec: { command: ['sleep', '3'] } } } })],
+      [{ readiness: { tcpSocket: { port: 8080 } } }],
+    ],
+    ['nothing, where nothing is declared', [{ name: 'app' }], []],
+  ];
+  for (const [name, containers, expected] of cases)
+    it(`is ${name}`, () => assert.deepEqual(probesOf(of(containers).pod), expected));
+
+  const hidden: [string, V1Container[], Partial<V1PodSpec>][] = [
+    ['a readiness gate', [app()], { readinessGates: [{ conditionType: 'example.com/registered' }] }],
+    ['a command as startup probe', [app({ startupProbe: { exec: { command: ['true'] } } })], {}],
+    ['a command as readiness probe', [app({ readinessProbe: { exec: { command: ['true'] } } })], {}],
+    ['a command that probes a second container', [app(), { name: 'b', readinessProbe: { exec: {} } }], {}],
+    ['a probe to another host', [app({ readinessProbe: { httpGet: { host: 'a.example', port: 80 } } })], {}],
+    [
+      'a command that probes a native sidecar of the user’s',
+      [app()],
+      { initContainers: [{ name: 'side', restartPolicy: 'Always', readinessProbe: { exec: {} } }] },
+    ],
+    [
+      'a postStart hook after a native sidecar',
+      [app({ lifecycle: { postStart: { exec: { command: ['sleep', '3'] } } } })],
+      { restartPolicy: 'Never' },
+    ],
+    [
+      'a delay after a native sidecar',
+      [app({ readinessProbe: { tcpSocket: { port: 8080 }, initialDelaySeconds: 5 } })],
+      { restartPolicy: 'Never' },
+    ],
+  ];
+  for (const [name, containers, spec] of hidden)
+    it(`is for Kubernetes alone to say with ${name}`, () => {
+      const { pod, warnings } = of(containers, spec);
+      assert.equal(sidecarEnv(pod)['SLIMFAAS_PROBES'], 'kubernetes');
+      assert.equal(sidecarEnv(pod)['SLIMFAAS_READINESS_PROBE'], '{"exec":{}}', 'in the words of 0.1.0');
+      assert.deepEqual(warnings, []);
     });
+
+  it('is for Kubernetes, with a warning, where a probe names a port that is not declared', () => {
+    const { pod, warnings } = of([app({ readinessProbe: http('/', 'htpp') })]);
+    assert.equal(sidecarEnv(pod)['SLIMFAAS_PROBES'], 'kubernetes');
+    assert.match(warnings.join(), /container app: its readinessProbe names port "htpp"/);
   });
 
-  it('passes grpc and exec probes on as they are', () => {
-    const grpc = sidecarEnv(review(fixture('restricted')).after)['SLIMFAAS_READINESS_PROBE'];
-    assert.equal((JSON.parse(grpc ?? '{}') as V1Probe).grpc?.port, 50051);
-    const exec = sidecarEnv(review(fixture('own-prestop')).after)['SLIMFAAS_READINESS_PROBE'];
-    assert.deepEqual((JSON.parse(exec ?? '{}') as V1Probe).exec?.command, ['cat', '/tmp/ready']);
-  });
-
-  it('understands a port number written as text', () => {
-    const probe = { tcpSocket: { port: '8080' } };
-    assert.equal(
-      probeOf(inject({}, { containers: [{ name: 'app', readinessProbe: probe }] }))?.tcpSocket?.port,
-      8080,
-    );
-  });
-
-  it('warns of a port name that the container does not declare, and connects instead', () => {
-    const injection = inject(
-      {},
-      { containers: [{ name: 'app', readinessProbe: { httpGet: { port: 'htpp' } } }] },
-    );
-    assert.equal(probeOf(injection), undefined);
-    assert.match(injection.warnings.join(), /container app.*"htpp"/);
-  });
-
-  it('sends no probe where there is none', () => {
-    assert.equal(probeOf(inject()), undefined);
+  it('an init container that ends is no part of it', () => {
+    const initContainers = [{ name: 'migrate' }];
+    assert.deepEqual(probesOf(of([app()], { initContainers }).pod), [
+      { readiness: { tcpSocket: { port: 8080 } } },
+    ]);
   });
 });
 
