@@ -111,9 +111,10 @@ function injectWorkload(workload: Workload, options: InjectOptions): WorkloadRes
     return verdict.warning
       ? { ...done, remarks: [...remarks, { severity: 'warning', message: verdict.warning }] }
       : done;
-  const { pod, warnings } = injectPod(workload.pod, ownerOf(workload), parsed, options);
+  const { pod, warnings, faults } = injectPod(workload.pod, ownerOf(workload), parsed, options);
   const warned = warnings.map((message): Remark => ({ severity: 'warning', message }));
-  return { remarks: [...remarks, ...warned], isFunction: true, pod };
+  const broken = faults.map((message): Remark => ({ severity: 'fault', message }));
+  return { remarks: [...remarks, ...broken, ...warned], isFunction: true, pod };
 }
 
 function faultRemarks(workload: Workload, parsed: ParsedAnnotations): Remark[] {

@@ -11,7 +11,7 @@ import { checkFlag } from '../common/flags.ts';
 import { UsageError } from '../common/errors.ts';
 import { functionKey } from '../common/subjects.ts';
 import { VERSION } from '../common/version.ts';
-import { sidecarDefaultsOf, webhookFlags } from '../webhook/flags.ts';
+import { SIDECAR_FLAGS, sidecarDefaultsOf, webhookFlags, type SidecarFlag } from '../webhook/flags.ts';
 import { randomToken, type InjectOptions } from '../webhook/inject.ts';
 import type { SidecarDefaults } from '../webhook/sidecar-container.ts';
 import { injectManifests, type Finding, type ManifestReport } from './inject-manifests.ts';
@@ -109,6 +109,16 @@ export const injectCommand = {
         requiresArg: true,
         describe: 'user id of the sidecar; none: the namespace gives one, as OpenShift does',
       })
+      .option('sidecar-pull-policy', {
+        type: 'string',
+        requiresArg: true,
+        describe: "imagePullPolicy of the sidecar; without it Kubernetes' own rule counts",
+      })
+      .option('sidecar-resources', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'requests and limits of every sidecar, as JSON',
+      })
       .option('drain-secret', {
         type: 'string',
         requiresArg: true,
@@ -122,11 +132,7 @@ export const injectCommand = {
         file: String(argv['filename']),
         check: argv['check'] === true,
         drainSecret: String(argv['drain-secret'] ?? ''),
-        sidecar: sidecarDefaultsOf({
-          'sidecar-image': flag('sidecar-image', argv),
-          'sidecar-nats': flag('sidecar-nats', argv),
-          'sidecar-user': flag('sidecar-user', argv),
-        }),
+        sidecar: sidecarDefaultsOf(sidecarFlags(argv)),
       },
       {
         stdin: process.stdin,
@@ -138,11 +144,11 @@ export const injectCommand = {
   },
 };
 
-function flag(
-  name: 'sidecar-image' | 'sidecar-nats' | 'sidecar-user',
-  argv: Readonly<Record<string, unknown>>,
-): string {
-  const given = argv[name];
-  const table = webhookFlags[name];
-  return given === undefined ? table.default : String(checkFlag(`--${name}`, table, String(given)));
+function sidecarFlags(argv: Readonly<Record<string, unknown>>): Record<SidecarFlag, string> {
+  const values = SIDECAR_FLAGS.map((name) => {
+    const given = argv[name];
+    const table = webhookFlags[name];
+    return [name, given === undefined ? table.default : String(checkFlag(`--${name}`, table, String(given)))];
+  });
+  return Object.fromEntries(values) as Record<SidecarFlag, string>;
 }

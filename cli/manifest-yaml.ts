@@ -3,6 +3,7 @@
  * library's tree looks.
  */
 import { isNode, isSeq, type Document, type LineCounter } from 'yaml';
+import { NO_TOKEN_VOLUME } from '../webhook/no-token.ts';
 import type { V1Pod } from '../common/kube/client.ts';
 import { findSidecar, userContainers } from '../common/kube/sidecar.ts';
 import { FUNCTION_LABEL, INJECT_STATUS_ANNOTATION, SIDECAR_CONTAINER } from '../common/names.ts';
@@ -41,9 +42,19 @@ function writeAdditions(document: Document, podPath: Path, pod: V1Pod): void {
     if (document.getIn([...podPath, 'spec', 'containers', index, 'lifecycle', 'preStop']) === undefined)
       set(['spec', 'containers', index, 'lifecycle', 'preStop'], container.lifecycle?.preStop);
   writeSidecar(document, podPath, pod);
+  writeVolume(document, podPath, pod);
   set(['metadata', 'labels', FUNCTION_LABEL], pod.metadata?.labels?.[FUNCTION_LABEL]);
   const status = pod.metadata?.annotations?.[INJECT_STATUS_ANNOTATION];
   set(['metadata', 'annotations', INJECT_STATUS_ANNOTATION], status);
+}
+
+function writeVolume(document: Document, podPath: Path, pod: V1Pod): void {
+  const volume = pod.spec?.volumes?.find(({ name }) => name === NO_TOKEN_VOLUME);
+  if (!volume) return;
+  const path = [...podPath, 'spec', 'volumes'];
+  const list = document.getIn(path, true);
+  if (isSeq(list)) list.items.push(document.createNode(volume));
+  else document.setIn(path, document.createNode([volume]));
 }
 
 /** First of the init containers or last of the others, as `injectPod` has decided. */

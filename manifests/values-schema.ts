@@ -22,7 +22,8 @@ export const OWN_FLAGS = {
   ),
   // The names are those of the chart's objects.
   webhook:
-    words(`host port admin-port namespace pod-name sidecar-image sidecar-nats sidecar-nats-address sidecar-proxy sidecar-user cert-dir
+    words(`host port admin-port namespace pod-name sidecar-image sidecar-nats sidecar-nats-address sidecar-proxy
+      sidecar-user sidecar-pull-policy sidecar-resources cert-dir
     service-name webhook-configuration secret-name`),
 } as const;
 
@@ -155,6 +156,7 @@ export function valuesSchema(): Schema {
         anyOf: [{ type: 'integer', minimum: 1, maximum: 2_147_483_647 }, { const: 'none' }],
       },
       createNamespace: BOOLEAN,
+      sidecar: object({ resources: object({ requests: AMOUNTS, limits: AMOUNTS }) }),
       nats: NATS,
       jobs: object({ replicas: { type: 'integer', minimum: 1, maximum: 5 } }),
       metrics: object({ annotations: BOOLEAN, podMonitors: BOOLEAN, podMonitorLabels: TEXTS }),

@@ -5,7 +5,7 @@
 import { parseAnnotations } from '../common/annotations.ts';
 import type { V1Pod } from '../common/kube/client.ts';
 import type { FunctionSpec } from '../common/function-spec.ts';
-import { firstContainerPort } from '../common/kube/function-info.ts';
+import { findAppPort } from '../common/kube/app-port.ts';
 import { ownerOfPod, type PodOwner } from '../common/kube/ownership.ts';
 import { podTrouble } from './pod-trouble.ts';
 import { INJECT_STATUS_ANNOTATION, SIDECAR_CONTAINER, SIDECAR_DATA_PORT } from '../common/names.ts';
@@ -57,7 +57,7 @@ export function viewPod(pod: V1Pod): PodView | undefined {
     owner,
     spec: parsed.isFunction ? parsed.spec : undefined,
     hasSidecar,
-    port: hasSidecar ? SIDECAR_DATA_PORT : (parsed.spec.port ?? firstContainerPort(spec)),
+    port: hasSidecar ? SIDECAR_DATA_PORT : (parsed.spec.port ?? findAppPort(pod)?.port),
     token: hasSidecar ? sidecarToken(spec) : undefined,
     isKubeReady: status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True') ?? false,
     isTerminating: meta.deletionTimestamp !== undefined,

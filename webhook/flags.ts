@@ -1,5 +1,6 @@
 /** Flags of `slimfaas webhook`; the defaults are those of `manifests/install.yaml`. */
 import { isIP } from 'node:net';
+import { readResources } from '../common/annotation-resources.ts';
 import type { FlagTable } from '../common/flags.ts';
 import { LOG_LEVEL_FLAG } from '../common/log.ts';
 import type { SidecarDefaults } from './sidecar-container.ts';
@@ -84,6 +85,24 @@ export const webhookFlags = {
     group: 'Injection',
     describe: 'user id of the injected sidecar; none: the namespace gives one, as OpenShift does',
   },
+  'sidecar-pull-policy': {
+    type: 'string',
+    default: '',
+    choices: ['', 'Always', 'IfNotPresent', 'Never'],
+    group: 'Injection',
+    describe: "imagePullPolicy of the injected sidecar; empty: Kubernetes' own rule",
+  },
+  'sidecar-resources': {
+    type: 'string',
+    default: '',
+    form: {
+      fits: (text) => text === '' || isResources(text),
+      allowed: '{"requests": {…}, "limits": {…}} as JSON, with quantities such as 100m or 64Mi',
+    },
+    group: 'Injection',
+    describe:
+      'requests and limits of every injected sidecar, as JSON, beside those that it has; slimfaas.dev/sidecar-resources goes before',
+  },
   'cert-dir': {
     type: 'string',
     default: '',
@@ -132,20 +151,38 @@ export const webhookFlags = {
   'log-level': LOG_LEVEL_FLAG,
 } as const satisfies FlagTable;
 
+/** Those that say something of every sidecar. */
+export const SIDECAR_FLAGS = [
+  'sidecar-image',
+  'sidecar-nats',
+  'sidecar-nats-address',
+  'sidecar-proxy',
+  'sidecar-user',
+  'sidecar-pull-policy',
+  'sidecar-resources',
+] as const;
+export type SidecarFlag = (typeof SIDECAR_FLAGS)[number];
+
+function isResources(text: string): boolean {
+  let isFaulty = false;
+  const read = readResources(text, () => void (isFaulty = true));
+  return read !== undefined && !isFaulty;
+}
+
 /** What the flags say of every sidecar, for the webhook and for `slimfaas inject`. */
-export function sidecarDefaultsOf(
-  flags: Readonly<Record<'sidecar-image' | 'sidecar-nats' | 'sidecar-user', string>> & {
-    readonly 'sidecar-proxy'?: string;
-    readonly 'sidecar-nats-address'?: string;
-  },
-): SidecarDefaults {
+export function sidecarDefaultsOf(flags: Readonly<Record<SidecarFlag, string>>): SidecarDefaults {
   const user = flags['sidecar-user'];
   return {
     image: flags['sidecar-image'],
     nats: flags['sidecar-nats'],
-    proxy: flags['sidecar-proxy'] ?? '',
+    proxy: flags['sidecar-proxy'],
     // Anything else is a variable that Kubernetes could not expand.
-    natsAddress: isIP(flags['sidecar-nats-address'] ?? '') === 0 ? undefined : flags['sidecar-nats-address'],
+    natsAddress: isIP(flags['sidecar-nats-address']) === 0 ? undefined : flags['sidecar-nats-address'],
     user: user === 'none' ? undefined : Number(user),
+    pullPolicy: flags['sidecar-pull-policy'] || undefined,
+    resources:
+      flags['sidecar-resources'] === ''
+        ? undefined
+        : readResources(flags['sidecar-resources'], () => undefined),
   };
 }

@@ -11,6 +11,7 @@ import type { V1Container, V1Pod, V1PodSpec } from '../common/kube/client.ts';
 import type { PodOwner } from '../common/kube/ownership.ts';
 import { userContainers } from '../common/kube/sidecar.ts';
 import { FUNCTION_LABEL, INJECT_STATUS_ANNOTATION } from '../common/names.ts';
+import { envelopeOf } from './envelope.ts';
 import { functionLabelValue } from './function-label.ts';
 import {
   drainBeforeStop,
@@ -19,8 +20,9 @@ import {
   type SidecarFacts,
   type SidecarPlace,
 } from './sidecar-container.ts';
+import { addNoTokenVolume, noTokenMounts } from './no-token.ts';
 import { readinessOf } from './readiness.ts';
-import { appPort, appProtocolOf } from './user-containers.ts';
+import { appPort, appProtocolOf, tlsFault } from './user-containers.ts';
 
 export interface InjectOptions extends SidecarDefaults {
   /** Written into the status annotation. */
@@ -32,6 +34,8 @@ export interface InjectOptions extends SidecarDefaults {
 export interface Injection {
   readonly pod: V1Pod;
   readonly warnings: readonly string[];
+  /** Calls will fail until somebody mends it. */
+  readonly faults: readonly string[];
 }
 
 /** What Kubernetes fills in where the pod does not say. */
@@ -47,7 +51,7 @@ export function injectPod(
   options: InjectOptions,
 ): Injection {
   const { spec } = parsed;
-  const port = appPort(pod, spec.port);
+  const { port, warning: portWarning } = appPort(pod, spec.port);
   const place = placeIn(pod);
   const readiness = readinessOf(pod, port, place);
   const limits = limitsFor(owner, spec);
@@ -58,6 +62,8 @@ export function injectPod(
     port,
     protocol: appProtocolOf(pod, port, spec.appProtocol),
     readiness,
+    envelope: envelopeOf(pod, options.resources, spec.sidecarResources),
+    volumeMounts: noTokenMounts(pod),
     parallelLimit: limits.overPods,
     parallelPerPod: limits.perPod,
     drainSeconds: Math.max(1, grace - AFTER_DRAIN_SECONDS),
@@ -67,7 +73,10 @@ export function injectPod(
   };
   return {
     pod: withSidecar(pod, facts, options),
+    faults: [tlsFault(pod, port, spec.appProtocol)].filter((fault) => fault !== undefined),
     warnings: [
+      portWarning,
+      facts.envelope.warning,
       readiness.kind === 'kubernetes' && readiness.isFault ? readiness.why : undefined,
       limits.warning,
     ].filter((warning) => warning !== undefined),
@@ -92,6 +101,7 @@ function withSidecar(pod: V1Pod, facts: SidecarFacts, options: InjectOptions): V
     if (!container.lifecycle?.preStop)
       container.lifecycle = { ...container.lifecycle, ...drainBeforeStop(drainToken, container.name) };
   addSidecar(spec, sidecar, place);
+  if (facts.volumeMounts) addNoTokenVolume(spec);
   return desired;
 }
 

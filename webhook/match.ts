@@ -6,10 +6,14 @@
 import type { ParsedAnnotations } from '../common/annotations.ts';
 import type { V1Pod } from '../common/kube/client.ts';
 import { allContainers, findSidecar } from '../common/kube/sidecar.ts';
+import { overdraft } from './envelope.ts';
 import { SIDECAR_ADMIN_PORT, SIDECAR_CONTAINER, SIDECAR_DATA_PORT } from '../common/names.ts';
 
 /** Kubelets put this on the API's copy of a static pod; such a pod cannot be changed from here. */
 const MIRROR_POD_ANNOTATION = 'kubernetes.io/config.mirror';
+
+/** The label of every node; pods without `os` choose Windows by it. */
+const OS_LABEL = 'kubernetes.io/os';
 
 const OUR_PORTS = new Set([SIDECAR_DATA_PORT, SIDECAR_ADMIN_PORT]);
 
@@ -32,6 +36,7 @@ const PREDICATES: readonly Predicate[] = [
   usesHostNetwork,
   isWindows,
   hasPortConflict,
+  exceedsItsPod,
 ];
 
 export function matchPod(pod: V1Pod, parsed: ParsedAnnotations): Verdict {
@@ -77,7 +82,8 @@ function usesHostNetwork(pod: V1Pod): Verdict | undefined {
 }
 
 function isWindows(pod: V1Pod): Verdict | undefined {
-  return pod.spec?.os?.name === 'windows'
+  const { os, nodeSelector } = pod.spec ?? {};
+  return os?.name === 'windows' || nodeSelector?.[OS_LABEL] === 'windows'
     ? {
         kind: 'skip',
         reason: 'windows',
@@ -96,6 +102,11 @@ function hasPortConflict(pod: V1Pod, parsed: ParsedAnnotations): Verdict | undef
   if (port !== undefined && OUR_PORTS.has(port))
     return refuse(`annotation slimfaas.dev/port names port ${port}`, advice);
   return undefined;
+}
+
+function exceedsItsPod(pod: V1Pod, parsed: ParsedAnnotations): Verdict | undefined {
+  const message = overdraft(pod, parsed.spec.sidecarResources);
+  return message === undefined ? undefined : { kind: 'refuse', message };
 }
 
 function refuse(what: string, advice: string): Verdict {

@@ -3,6 +3,7 @@
  * for, container by container, startup before readiness. Where it cannot see all of it, Kubernetes decides alone: a call
  * must not reach a pod that Kubernetes would not call ready. Pure.
  */
+import { probeTarget } from '../common/kube/app-port.ts';
 import type { V1Container, V1Pod, V1Probe } from '../common/kube/client.ts';
 import { userContainers } from '../common/kube/sidecar.ts';
 import { SIDECAR_CONTAINER } from '../common/names.ts';
@@ -25,7 +26,7 @@ export function readinessOf(pod: V1Pod, port: number, place: SidecarPlace): Read
   if (gates.length > 0) return kubernetes(`readiness gate ${gates[0]?.conditionType} must open`);
   const containers: ContainerProbes[] = [];
   for (const container of waitedFor(pod)) {
-    const hidden = whatCannotBeSeen(container, place);
+    const hidden = whatCannotBeSeen(container, place === 'native' || isAfterSidecar(pod, container));
     if (hidden) return kubernetes(`container ${container.name} ${hidden}`);
     const probes = resolved(container);
     if (typeof probes === 'string') return { ...kubernetes(probes), isFault: true };
@@ -48,17 +49,24 @@ function waitedFor(pod: V1Pod): V1Container[] {
   return [...native, ...userContainers(pod.spec)];
 }
 
-function whatCannotBeSeen(container: V1Container, place: SidecarPlace): string | undefined {
+/** A later webhook may put its own behind ours. */
+function isAfterSidecar({ spec }: V1Pod, container: V1Container): boolean {
+  const containers = spec?.containers ?? [];
+  const own = containers.findIndex(({ name }) => name === SIDECAR_CONTAINER);
+  return own >= 0 && containers.indexOf(container) > own;
+}
+
+/** @param isLater started after the sidecar, which does not know when */
+function whatCannotBeSeen(container: V1Container, isLater: boolean): string | undefined {
   const { startupProbe, readinessProbe, lifecycle } = container;
   // An ordinary sidecar is started after the hooks of those before it.
-  if (lifecycle?.postStart && place === 'native') return 'has a postStart hook';
+  if (lifecycle?.postStart && isLater) return 'has a postStart hook';
   for (const [name, probe] of Object.entries({ startupProbe, readinessProbe })) {
     if (!probe) continue;
     if (probe.exec) return `has a ${name} that is a command`;
     if (probe.httpGet?.host || probe.tcpSocket?.host) return `has a ${name} to another host`;
     if (!probe.httpGet && !probe.tcpSocket && !probe.grpc) return `has a ${name} of an unknown kind`;
-    // The delay counts from the container's start, which a native sidecar comes before.
-    if (place === 'native' && probe.tcpSocket && (probe.initialDelaySeconds ?? 0) > 0)
+    if (isLater && probe.tcpSocket && (probe.initialDelaySeconds ?? 0) > 0)
       return `has a ${name} with initialDelaySeconds`;
   }
   return undefined;
@@ -72,20 +80,13 @@ function resolved(container: V1Container): ContainerProbes | string {
     if (!given) continue;
     const probe = structuredClone(given);
     const action = probe.httpGet ?? probe.tcpSocket;
-    const port = action && portNumber(container, action.port);
+    const port = action && probeTarget(container, action.port);
     if (action && port === undefined)
       return `container ${container.name}: its ${kind}Probe names port ${JSON.stringify(action.port)}, which it does not declare`;
     if (action && port !== undefined) action.port = port;
     probes[kind] = probe;
   }
   return probes;
-}
-
-function portNumber(container: V1Container, port: unknown): number | undefined {
-  if (typeof port === 'number') return port;
-  const named = container.ports?.find(({ name }) => name === port)?.containerPort;
-  // YAML authors quote numbers: `port: "8080"` is an int-or-string that means 8080.
-  return named ?? (typeof port === 'string' && /^\d+$/.test(port) ? Number(port) : undefined);
 }
 
 /** Whether a readiness probe of the container that declares the port tells that the app is up; else a connect does. */

@@ -7,8 +7,10 @@ import jsonPatch from 'fast-json-patch';
 import { parseAnnotations, type ParsedAnnotations } from '../common/annotations.ts';
 import type { V1Pod } from '../common/kube/client.ts';
 import { ownerOfPod } from '../common/kube/ownership.ts';
+import { completeInjection } from './complete.ts';
 import { injectPod, type InjectOptions } from './inject.ts';
 import { matchPod } from './match.ts';
+import { wrongShape } from './pod-shape.ts';
 
 const API_VERSION = 'admission.k8s.io/v1';
 
@@ -64,30 +66,35 @@ export function reviewPod(body: string, options: InjectOptions): ReviewResult {
   };
 }
 
-function decide(
-  request: ReviewRequest,
-  options: InjectOptions,
-): { response: AdmissionResponse; outcome: string } {
+type Decided = { readonly response: AdmissionResponse; readonly outcome: string };
+
+function decide(request: ReviewRequest, options: InjectOptions): Decided {
   const { uid, pod } = request;
   if (request.operation !== 'CREATE' || request.kind !== 'Pod') return skip(uid, 'not-a-new-pod');
   const parsed = parseAnnotations(pod.metadata?.annotations ?? {});
   const verdict = matchPod(pod, parsed);
+  if (verdict.kind === 'skip' && verdict.reason === 'already-injected')
+    return complete(uid, pod, parsed, options);
   if (verdict.kind === 'skip') return skip(uid, verdict.reason, verdict.warning);
   if (verdict.kind === 'refuse') return refuse(uid, verdict.message);
   const owner = ownerOfPod(pod, request.namespace);
   if (!owner) return refuse(uid, 'the pod has no name, no generateName and no owner: what function is it?');
   const injection = injectPod(pod, owner, parsed, options);
-  const patch = jsonPatch.compare(pod, injection.pod);
-  return {
-    response: {
-      uid,
-      allowed: true,
-      patchType: 'JSONPatch',
-      patch: Buffer.from(JSON.stringify(patch)).toString('base64'),
-      ...warningsOf([...faultTexts(parsed), ...injection.warnings]),
-    },
-    outcome: 'injected',
-  };
+  const warnings = [...faultTexts(parsed), ...injection.faults, ...injection.warnings];
+  return { response: { ...patched(uid, pod, injection.pod), ...warningsOf(warnings) }, outcome: 'injected' };
+}
+
+function complete(uid: string, pod: V1Pod, parsed: ParsedAnnotations, options: InjectOptions): Decided {
+  const { pod: desired, warnings } = completeInjection(pod, parsed, options);
+  const response = { ...patched(uid, pod, desired), ...warningsOf(warnings) };
+  return { response, outcome: response.patch === undefined ? 'already-injected' : 'completed' };
+}
+
+function patched(uid: string, before: V1Pod, after: V1Pod): AdmissionResponse {
+  const patch = jsonPatch.compare(before, after);
+  if (patch.length === 0) return { uid, allowed: true };
+  const text = Buffer.from(JSON.stringify(patch)).toString('base64');
+  return { uid, allowed: true, patchType: 'JSONPatch', patch: text };
 }
 
 function skip(
@@ -133,6 +140,8 @@ function readReview(body: string): ReviewRequest {
   const kind = asObject(request['kind'], 'request.kind')['kind'];
   // DELETE reviews have no object; they are let through without a look at it.
   const object = operation === 'CREATE' ? asObject(request['object'], 'request.object') : {};
+  const problem = kind === 'Pod' ? wrongShape(object) : undefined;
+  if (problem !== undefined) throw new ReviewError(`request.object is no pod: ${problem}`);
   return {
     uid,
     operation: String(operation),

@@ -11,6 +11,7 @@ import Koa from 'koa';
 import Router from 'koa-router';
 import { describeError } from '../common/errors.ts';
 import { sleep } from '../common/lifecycle.ts';
+import { cutUnreadBody } from '../common/reason-answer.ts';
 import type { Log } from '../common/log.ts';
 import type { InjectOptions } from './inject.ts';
 import type { WebhookMetrics } from './metrics.ts';
@@ -102,6 +103,7 @@ async function answer(
     return { status: 200, body: review };
   } catch (error) {
     if (!(error instanceof ReviewError)) throw error;
+    cutUnreadBody(request);
     metrics.review('bad-review', (performance.now() - startedAt) / 1_000);
     log.warn({ error: describeError(error) }, 'not a review');
     return { status: error.status, body: { error: error.code, message: describeError(error) } };
@@ -109,14 +111,19 @@ async function answer(
 }
 
 async function readBody(request: IncomingMessage): Promise<string> {
+  const announced = Number(request.headers['content-length'] ?? 0);
+  if (announced > MAX_BODY_BYTES) throw tooLarge();
   const chunks: Buffer[] = [];
   let length = 0;
-  // A body that is too large is read to its end all the same, or the caller would not see the answer.
-  for await (const chunk of request as AsyncIterable<Buffer>) {
+  // Not destroyed where it is given up: the caller would not see the answer.
+  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     length += chunk.length;
-    if (length <= MAX_BODY_BYTES) chunks.push(chunk);
+    if (length > MAX_BODY_BYTES) throw tooLarge(); // nothing more of it is read
+    chunks.push(chunk);
   }
-  if (length > MAX_BODY_BYTES)
-    throw new ReviewError(`the body has more than ${MAX_BODY_BYTES} bytes`, { status: 413 });
   return Buffer.concat(chunks).toString('utf8');
+}
+
+function tooLarge(): ReviewError {
+  return new ReviewError(`the body has more than ${MAX_BODY_BYTES} bytes`, { status: 413 });
 }

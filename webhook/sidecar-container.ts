@@ -2,12 +2,13 @@
  * The injected container, from what is known of the function and its pod. Pure. The environment is the contract
  * of docs/architecture.md, "The sidecar's environment"; what is not set there has its default in the sidecar.
  */
-import type { AppProtocol, FunctionSpec } from '../common/function-spec.ts';
+import type { AppProtocol, FunctionSpec, SidecarResources } from '../common/function-spec.ts';
 import type { V1Container, V1Probe } from '../common/kube/client.ts';
 import { SIDECAR_ADMIN_PORT, SIDECAR_CONTAINER, SIDECAR_DATA_PORT } from '../common/names.ts';
 import type { FunctionId } from '../common/subjects.ts';
 import type { Readiness } from './readiness.ts';
-import { sidecarNodeOptions, sidecarResources } from './sidecar-resources.ts';
+import type { Envelope } from './envelope.ts';
+import { sidecarNodeOptions } from './sidecar-resources.ts';
 
 export interface SidecarFacts {
   readonly id: FunctionId;
@@ -16,6 +17,8 @@ export interface SidecarFacts {
   readonly port: number;
   readonly protocol: AppProtocol;
   readonly readiness: Readiness;
+  readonly envelope: Envelope;
+  readonly volumeMounts: V1Container['volumeMounts'];
   /** The limit over all pods; 0 where nobody hands out shares of it. */
   readonly parallelLimit: number;
   readonly parallelPerPod: number;
@@ -43,16 +46,21 @@ export interface SidecarDefaults {
   readonly natsAddress?: string | undefined;
   /** undefined: the namespace gives one. */
   readonly user: number | undefined;
+  /** undefined: Kubernetes' own rule, by the image's tag. */
+  readonly pullPolicy?: string | undefined;
+  /** Beyond what every sidecar has; undefined: nothing. */
+  readonly resources?: SidecarResources | undefined;
 }
 
 export function sidecarContainer(facts: SidecarFacts, defaults: SidecarDefaults): V1Container {
-  const resources = sidecarResources(facts.spec.sidecarResources);
+  const { resources, memoryLimit } = facts.envelope;
   return {
     name: SIDECAR_CONTAINER,
     image: facts.spec.sidecarImage ?? defaults.image,
+    ...(defaults.pullPolicy === undefined ? {} : { imagePullPolicy: defaults.pullPolicy }),
     args: ['sidecar'],
     ...(facts.place === 'native' ? { restartPolicy: 'Always' } : {}),
-    env: environment(facts, defaults, resources),
+    env: environment(facts, defaults, memoryLimit),
     ports: [
       { name: 'slimfaas-data', containerPort: SIDECAR_DATA_PORT, protocol: 'TCP' },
       { name: 'slimfaas-admin', containerPort: SIDECAR_ADMIN_PORT, protocol: 'TCP' },
@@ -60,6 +68,7 @@ export function sidecarContainer(facts: SidecarFacts, defaults: SidecarDefaults)
     livenessProbe: livenessProbe(),
     lifecycle: drainBeforeStop(facts.drainToken),
     resources,
+    ...(facts.volumeMounts ? { volumeMounts: facts.volumeMounts } : {}),
     securityContext: {
       allowPrivilegeEscalation: false,
       capabilities: { drop: ['ALL'] },
@@ -83,8 +92,14 @@ function adminGet(path: string): Pick<V1Probe, 'httpGet'> {
  * it is, `/drain?container=app`, so that the sidecar can tell the two apart.
  * The token is in the path: kubelets before 1.27 send no headers of a hook.
  */
-export function drainBeforeStop(token: string, container?: string): NonNullable<V1Container['lifecycle']> {
-  const query = new URLSearchParams({ ...(container === undefined ? {} : { container }), token });
+export function drainBeforeStop(
+  token: string | undefined,
+  container?: string,
+): NonNullable<V1Container['lifecycle']> {
+  const query = new URLSearchParams({
+    ...(container === undefined ? {} : { container }),
+    ...(token === undefined ? {} : { token }),
+  });
   return { preStop: adminGet(`/drain?${query.toString()}`) };
 }
 
@@ -102,7 +117,7 @@ function livenessProbe(): V1Probe {
 function environment(
   facts: SidecarFacts,
   defaults: SidecarDefaults,
-  resources: ReturnType<typeof sidecarResources>,
+  memoryLimit: string | undefined,
 ): NonNullable<V1Container['env']> {
   const { id, spec } = facts;
   const values: Record<string, string | undefined> = {
@@ -139,13 +154,13 @@ function environment(
     field('SLIMFAAS_NAMESPACE', 'metadata.namespace'),
     field('SLIMFAAS_POD_NAME', 'metadata.name'),
     field('SLIMFAAS_POD_IP', 'status.podIP'),
-    { name: 'NODE_OPTIONS', value: sidecarNodeOptions(resources.limits['memory']) },
+    { name: 'NODE_OPTIONS', value: sidecarNodeOptions(memoryLimit) },
     ...plain,
   ];
 }
 
 /** READINESS_PROBE is what sidecars of 0.1.0 read (slimfaas.dev/sidecar-image): one container's, or that it is Kubernetes'. */
-function probeVariables(readiness: Readiness): Record<string, string | undefined> {
+export function probeVariables(readiness: Readiness): Record<string, string | undefined> {
   if (readiness.kind === 'kubernetes') return { PROBES: 'kubernetes', READINESS_PROBE: '{"exec":{}}' };
   const [first] = readiness.containers.flatMap(({ readiness: probe }) => probe ?? []);
   return { PROBES: JSON.stringify(readiness.containers), READINESS_PROBE: first && JSON.stringify(first) };

@@ -3,22 +3,26 @@
  * speaks. Pure, and read-only: the user's containers stay as they are.
  */
 import type { AppProtocol } from '../common/function-spec.ts';
-import type { V1Container, V1Pod } from '../common/kube/client.ts';
-import { userContainers } from '../common/kube/sidecar.ts';
+import { findAppPort, rankedContainers, speaksTls } from '../common/kube/app-port.ts';
+import type { V1Pod } from '../common/kube/client.ts';
 
-/** Names the container that a person means; service meshes set it to the user's when they add their own. */
-const DEFAULT_CONTAINER_ANNOTATION = 'kubectl.kubernetes.io/default-container';
-/** What meshes put into `containers`, by the names that they document. */
-const MESH_PROXIES = new Set(['istio-proxy', 'linkerd-proxy', 'consul-dataplane', 'kuma-sidecar']);
+export interface AppPortChoice {
+  /** 0 for a workload that speaks no HTTP as far as its manifest says. */
+  readonly port: number;
+  readonly warning?: string;
+}
 
-/** 0 for a workload that speaks no HTTP as far as its manifest says. */
-export function appPort(pod: V1Pod, annotated: number | undefined): number {
-  if (annotated !== undefined) return annotated;
-  for (const container of byRank(pod)) {
-    const port = container.ports?.[0]?.containerPort;
-    if (port !== undefined) return port;
-  }
-  return 0;
+export function appPort(pod: V1Pod, annotated: number | undefined): AppPortChoice {
+  if (annotated !== undefined) return { port: annotated };
+  const found = findAppPort(pod);
+  if (!found) return { port: 0 };
+  const { container, port, rivals } = found;
+  if (rivals.length === 0) return { port };
+  const all = [port, ...rivals].join(', ');
+  return {
+    port,
+    warning: `container ${container} declares ports ${all}, and ${port} is called: name the right one "http", or set slimfaas.dev/port`,
+  };
 }
 
 /**
@@ -30,19 +34,14 @@ const H2C_PORT_NAME = /^(h2c|grpc|http2)(-|$)/;
 /** What the port speaks: the annotation's word, else the name that a container gave the port, else HTTP/1.1. */
 export function appProtocolOf(pod: V1Pod, port: number, annotated: AppProtocol | undefined): AppProtocol {
   if (annotated !== undefined) return annotated;
-  const declared = byRank(pod)
+  const declared = rankedContainers(pod)
     .flatMap(({ ports }) => ports ?? [])
     .find(({ containerPort }) => containerPort === port);
   return H2C_PORT_NAME.test(declared?.name ?? '') ? 'h2c' : 'http1';
 }
 
-/**
- * In the order of the manifest, but for two cases: the default container comes first, and a mesh's proxy last.
- * Other webhooks run before this one (their configurations' names decide), so `containers[0]` may well be theirs,
- * with a port and a probe that say nothing about the function.
- */
-function byRank(pod: V1Pod): V1Container[] {
-  const preferred = pod.metadata?.annotations?.[DEFAULT_CONTAINER_ANNOTATION];
-  const rank = ({ name }: V1Container) => (name === preferred ? 0 : MESH_PROXIES.has(name) ? 2 : 1);
-  return userContainers(pod.spec).toSorted((a, b) => rank(a) - rank(b));
+/** The sidecar speaks no TLS to the app: within a pod there is nobody to hide from, and calls would all fail. */
+export function tlsFault(pod: V1Pod, port: number, annotated: AppProtocol | undefined): string | undefined {
+  if (annotated !== undefined || !speaksTls(pod, port)) return undefined;
+  return `port ${port} speaks TLS, by its name or its probe, and the sidecar calls it without: let the app serve plain HTTP too and name that port in slimfaas.dev/port; if it does on this one, say slimfaas.dev/app-protocol: http1`;
 }

@@ -6,6 +6,7 @@ import { parseAnnotations } from '../annotations.ts';
 import type { FunctionInfo, WorkloadKind } from '../function-spec.ts';
 import type { V1Deployment, V1PodSpec, V1StatefulSet } from './client.ts';
 import { noSidecarFault, whyNoSidecar } from './no-sidecar.ts';
+import { findAppPort } from './app-port.ts';
 import { userContainers } from './sidecar.ts';
 
 /** Undefined for a workload that has not opted in. */
@@ -26,13 +27,13 @@ export function functionOfWorkload(
     faults:
       noSidecar === undefined ? parsed.faults : [...parsed.faults, noSidecarFault(noSidecar, parsed.spec)],
     noSidecar,
-    port: parsed.spec.port ?? firstContainerPort(template?.spec),
+    port: parsed.spec.port ?? findAppPort(template ?? {})?.port,
     replicas: workload.spec?.replicas ?? 1,
     createdAtMs: meta.creationTimestamp ? new Date(meta.creationTimestamp).getTime() : 0,
   });
 }
 
-/** The first containerPort that the user's own containers declare. */
+/** The first containerPort that the user's own containers declare: where metrics are looked for. */
 export function firstContainerPort(spec: V1PodSpec | undefined): number | undefined {
   for (const container of userContainers(spec)) {
     const port = container.ports?.[0]?.containerPort;

@@ -12,6 +12,7 @@ import { webhookFlags } from '../../webhook/flags.ts';
 import { call, startLocalApi } from '../helpers/local-api.ts';
 import { ofKind, renderChart, templateOf, type Manifest } from './manifests.ts';
 import { expand, serviceVariables } from './parts.ts';
+import { sidecarDefaultsOf, webhookFlags } from '../../webhook/flags.ts';
 import { VALUE_SETS } from './value-sets.ts';
 
 /** What only an operator's custom resources give a cluster. */
@@ -237,6 +238,14 @@ describe('the chart, for other users and another NATS', () => {
       assert.equal(runAsNonRoot, true);
     }
     assert.ok(chart.container('webhook').args?.includes('--sidecar-user=none'));
+  });
+
+  it('says to the webhook what every sidecar has beyond its own, and how it is pulled', async () => {
+    const chart = await render('sidecars with a CPU limit, always pulled');
+    const config = readFlags(webhookFlags, (chart.container('webhook').args ?? []).slice(1), {});
+    const sidecar = sidecarDefaultsOf(config);
+    assert.deepEqual(sidecar.resources, { limits: { cpu: '500m' } });
+    assert.equal(sidecar.pullPolicy, 'Always');
   });
 
   it('user: a number is that of pods and sidecars; the bundled NATS keeps its image’s', async () => {

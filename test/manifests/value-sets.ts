@@ -54,6 +54,10 @@ export const VALUE_SETS: Readonly<Record<string, object>> = {
   },
   'user ids of the namespace': { user: 'none' },
   'a user id of the operator': { user: 1_000_650_000 },
+  'sidecars with a CPU limit, always pulled': {
+    sidecar: { resources: { limits: { cpu: '500m' } } },
+    image: { pullPolicy: 'Always' },
+  },
   'NATS of the operator': {
     nats: { url: 'nats://nats-0.nats.messaging:4222,nats://nats-1.nats.messaging:4222' },
     jobs: { replicas: 3 },
@@ -83,6 +87,7 @@ export const REFUSALS: readonly (readonly [values: object, message: RegExp])[] =
     { nats: { image: `nats@sha256:${'0'.repeat(64)}`, digest: `sha256:${'0'.repeat(64)}` } },
     /nats\.image: nats@sha256:0+ has a digest already; leave nats\.digest empty/,
   ],
+  [{ sidecar: { resources: { limits: { cpu: 'much' } } } }, /'\/sidecar\/resources\/limits\/cpu': .*pattern/],
   [{ user: 0 }, /'\/user': minimum: got 0, want 1/],
   [{ user: null }, /missing property 'user'/],
   [{ nats: { storage: { size: null } } }, /'\/nats\/storage': missing property 'size'/],

@@ -175,12 +175,12 @@ describe('app probe: waiting', () => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const at: number[] = [];
     let now = 0;
-    let isOver = false;
+    const over = new AbortController();
     const check = async () => (at.push(now), passes(now));
-    void waitForApp({ successThreshold: 1, delayMs: 0, periodMs: 10_000, check, ...more }, never).then(
-      () => (isOver = true),
+    void waitForApp({ successThreshold: 1, delayMs: 0, periodMs: 10_000, check, ...more }, never).then(() =>
+      over.abort(),
     );
-    for (; !isOver; now++) {
+    for (; !over.signal.aborted; now++) {
       for (let i = 0; i < 4; i++) await Promise.resolve();
       t.mock.timers.tick(1);
     }

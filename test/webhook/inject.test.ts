@@ -8,8 +8,10 @@ import type { CallPolicy } from '../../common/function-spec.ts';
 import type { V1Container, V1Pod, V1PodSpec, V1Probe } from '../../common/kube/client.ts';
 import { ownerOfPod } from '../../common/kube/ownership.ts';
 import { sidecarFlags } from '../../sidecar/flags.ts';
+import { sidecarDefaultsOf, webhookFlags } from '../../webhook/flags.ts';
 import { functionLabelValue } from '../../webhook/function-label.ts';
-import { injectPod, type Injection } from '../../webhook/inject.ts';
+import { injectPod, type InjectOptions, type Injection } from '../../webhook/inject.ts';
+import { matchPod } from '../../webhook/match.ts';
 import { quantity, sidecarResources } from '../../webhook/sidecar-resources.ts';
 import { brokenRestrictedRules } from './pod-rules.ts';
 import { DRAIN_TOKEN, fixture, FIXTURES, OPTIONS, review, sidecarEnv, sidecarOf } from './reviews.ts';
@@ -18,6 +20,7 @@ import { DRAIN_TOKEN, fixture, FIXTURES, OPTIONS, review, sidecarEnv, sidecarOf 
 function inject(
   annotations: Record<string, string> = {},
   spec: Partial<V1Pod['spec'] & object> = {},
+  options: InjectOptions = OPTIONS,
 ): Injection {
   const pod: V1Pod = {
     metadata: {
@@ -31,7 +34,7 @@ function inject(
   };
   const owner = ownerOfPod(pod, 'shop');
   assert.ok(owner);
-  return injectPod(pod, owner, parseAnnotations(pod.metadata?.annotations ?? {}), OPTIONS);
+  return injectPod(pod, owner, parseAnnotations(pod.metadata?.annotations ?? {}), options);
 }
 
 /** Of the containers that are probed, in their order; undefined: Kubernetes decides. */
@@ -69,7 +72,28 @@ describe('the sidecar container', () => {
     const sidecar = sidecarOf(inject().pod);
     assert.deepEqual(brokenRestrictedRules(sidecar ?? { name: 'none' }), []);
     assert.equal(sidecar?.securityContext?.readOnlyRootFilesystem, true);
-    assert.equal(sidecar?.volumeMounts, undefined);
+  });
+
+  it('has something else where Kubernetes would mount the function’s token, but no emptyDir', () => {
+    const { pod } = inject();
+    const [mount, ...others] = sidecarOf(pod)?.volumeMounts ?? [];
+    assert.deepEqual(others, []);
+    assert.equal(mount?.mountPath, '/var/run/secrets/kubernetes.io/serviceaccount');
+    const volume = pod.spec?.volumes?.find(({ name }) => name === mount?.name);
+    assert.deepEqual(
+      Object.keys(volume ?? {}),
+      ['name', 'downwardAPI'],
+      'kubectl drain would not touch an emptyDir',
+    );
+    const none = inject({}, { automountServiceAccountToken: false }).pod;
+    assert.equal(sidecarOf(none)?.volumeMounts, undefined);
+    assert.equal(none.spec?.volumes, undefined);
+  });
+
+  it('is pulled as the installation says', () => {
+    assert.equal(sidecarOf(inject().pod)?.imagePullPolicy, undefined);
+    const { pod } = inject({}, {}, { ...OPTIONS, pullPolicy: 'Always' });
+    assert.equal(sidecarOf(pod)?.imagePullPolicy, 'Always');
   });
 
   it('has requests and a memory limit, and no CPU limit', () => {
@@ -170,7 +194,7 @@ describe('the environment of the sidecar', () => {
     assert.equal(env['SLIMFAAS_POD_IP'], 'field:status.podIP');
     assert.equal(env['SLIMFAAS_PARALLEL_LIMIT'], '10');
     assert.equal(env['SLIMFAAS_PARALLEL_PER_POD'], '2');
-    assert.equal(env['SLIMFAAS_APP_PORT'], '9090', 'the first declared port, as documented');
+    assert.equal(env['SLIMFAAS_APP_PORT'], '8080', 'the one that is named http');
     assert.equal(env['SLIMFAAS_DRAIN_SECONDS'], '28');
     assert.equal(env['SLIMFAAS_QUEUE_LIMIT'], undefined, 'the sidecar has its own default');
   });
@@ -209,6 +233,70 @@ describe('the environment of the sidecar', () => {
 describe('port and probe of the app', () => {
   it('takes slimfaas.dev/port before any declared port', () => {
     assert.equal(sidecarEnv(review(fixture('own-prestop')).after)['SLIMFAAS_APP_PORT'], '8081');
+  });
+
+  const chosen = (containers: V1Container[]) => {
+    const { pod, warnings } = inject({}, { containers });
+    return { port: sidecarEnv(pod)['SLIMFAAS_APP_PORT'], warnings };
+  };
+  const choices: [string, Partial<V1Container>, string][] = [
+    ['the one named http', { ports: [{ containerPort: 1 }, { name: 'http', containerPort: 2 }] }, '2'],
+    [
+      'the only one whose name says HTTP',
+      {
+        ports: [
+          { name: 'metrics', containerPort: 1 },
+          { name: 'http-api', containerPort: 2 },
+        ],
+      },
+      '2',
+    ],
+    [
+      'the one that a probe asks',
+      {
+        ports: [
+          { name: 'metrics', containerPort: 1 },
+          { name: 'main', containerPort: 2 },
+        ],
+        readinessProbe: { httpGet: { path: '/', port: 'main' } },
+      },
+      '2',
+    ],
+    [
+      'no UDP port',
+      {
+        ports: [
+          { name: 'quic', containerPort: 1, protocol: 'UDP' },
+          { containerPort: 2, protocol: 'TCP' },
+        ],
+      },
+      '2',
+    ],
+  ];
+  for (const [name, container, port] of choices)
+    it(`of several ports it takes ${name}`, () =>
+      assert.deepEqual(chosen([{ name: 'app', ...container }]), { port, warnings: [] }));
+
+  it('warns where it can only take the first of several ports', () => {
+    const { port, warnings } = chosen([{ name: 'app', ports: [{ containerPort: 1 }, { containerPort: 2 }] }]);
+    assert.equal(port, '1');
+    assert.match(
+      warnings.join(),
+      /container app declares ports 1, 2, and 1 is called: name the right one "http"/,
+    );
+  });
+
+  it('a port that speaks TLS is a fault, unless the annotation says that it speaks HTTP', () => {
+    const byName = { name: 'app', ports: [{ name: 'https', containerPort: 8443 }] };
+    const readinessProbe = { httpGet: { path: '/', port: 8443, scheme: 'HTTPS' } };
+    const byProbe = { name: 'app', ports: [{ containerPort: 8443 }], readinessProbe };
+    for (const container of [byName, byProbe]) {
+      assert.match(inject({}, { containers: [container] }).faults.join(), /port 8443 speaks TLS/);
+      const annotations = { 'slimfaas.dev/app-protocol': 'http1' };
+      assert.deepEqual(inject(annotations, { containers: [container] }).faults, []);
+    }
+    const beside = { name: 'app', ports: [{ name: 'http', containerPort: 80 }], readinessProbe };
+    assert.deepEqual(inject({}, { containers: [beside] }).faults, [], 'another port is called');
   });
 
   it('is port 0 where nothing is declared', () => {
@@ -363,6 +451,90 @@ describe('the label', () => {
     assert.equal(one?.length, 63);
     assert.notEqual(one, two);
     assert.match(one ?? '', /^n{54}-[0-9a-f]{8}$/);
+  });
+});
+
+describe('the sidecar within the resources of its pod', () => {
+  const both = (cpu: string, memory: string) => ({ requests: { cpu, memory }, limits: { cpu, memory } });
+  const app = (resources: object): V1Container => ({ name: 'app', resources });
+  const sidecarIn = (spec: Partial<V1PodSpec>, annotation?: object, options = OPTIONS) => {
+    const annotations: Record<string, string> = {};
+    if (annotation) annotations['slimfaas.dev/sidecar-resources'] = JSON.stringify(annotation);
+    const { pod, warnings } = inject(annotations, spec, options);
+    return { resources: sidecarOf(pod)?.resources, warnings, env: sidecarEnv(pod) };
+  };
+
+  it('keeps a Guaranteed pod Guaranteed', () => {
+    for (const resources of [both('2', '1Gi'), { limits: { cpu: '2', memory: '1Gi' } }]) {
+      const { resources: own, warnings } = sidecarIn({ containers: [app(resources)] });
+      assert.deepEqual(own, both('250m', '256Mi'));
+      assert.deepEqual(warnings, []);
+    }
+    const chosen = sidecarIn({ containers: [app(both('2', '1Gi'))] }, { limits: { cpu: '1' } });
+    assert.deepEqual(chosen.resources, both('1', '256Mi'));
+  });
+
+  it('warns where the annotation makes it another class', () => {
+    const annotation = { requests: { cpu: '100m' }, limits: { cpu: '1' } };
+    const { warnings } = sidecarIn({ containers: [app(both('2', '1Gi'))] }, annotation);
+    assert.match(
+      warnings.join(),
+      /would be Guaranteed, but its sidecar asks for 100m of cpu with a limit of 1/,
+    );
+  });
+
+  it('a pod with one container that is not Guaranteed is not', () => {
+    const usual = { requests: { cpu: '25m', memory: '64Mi' }, limits: { memory: '256Mi' } };
+    const containers = [app(both('2', '1Gi'))];
+    assert.deepEqual(sidecarIn({ containers, initContainers: [{ name: 'i' }] }).resources, usual);
+    const half = { requests: { cpu: '1', memory: '1Gi' }, limits: { cpu: '2', memory: '1Gi' } };
+    assert.deepEqual(sidecarIn({ containers: [app(half)] }).resources, usual);
+  });
+
+  const whole = { requests: { cpu: '100m', memory: '128Mi' }, limits: { cpu: '200m', memory: '192Mi' } };
+  it('takes a part of what the pod has as a whole, and sizes its heap by that', () => {
+    const containers = [app({ requests: { cpu: '100m', memory: '128Mi' } })];
+    const { resources, env } = sidecarIn({ containers, resources: whole });
+    assert.deepEqual(resources, {});
+    assert.match(env['NODE_OPTIONS'] ?? '', /--max-old-space-size=96$/);
+    const small = sidecarIn({ containers: [app({})], resources: whole }, { requests: { cpu: '50m' } });
+    assert.deepEqual(small.resources, { requests: { cpu: '50m' } });
+  });
+
+  it('is refused, with the reason, where it asks for more than the pod has left', () => {
+    const verdict = (annotation: object) => {
+      const annotations = {
+        'SlimFaas/Function': 'true',
+        'slimfaas.dev/sidecar-resources': JSON.stringify(annotation),
+      };
+      const containers = [app({ requests: { cpu: '80m' } })];
+      return matchPod({ spec: { containers, resources: whole } }, parseAnnotations(annotations));
+    };
+    assert.equal(verdict({ requests: { cpu: '20m' } }).kind, 'inject');
+    const [requests, limits] = [
+      verdict({ requests: { cpu: '21m' } }),
+      verdict({ limits: { memory: '256Mi' } }),
+    ];
+    assert.match(requests.kind === 'refuse' ? requests.message : '', /asks for 21m of cpu, .* \(100m\)/);
+    assert.match(
+      limits.kind === 'refuse' ? limits.message : '',
+      /limit of 256Mi of memory, above .* \(192Mi\)/,
+    );
+  });
+
+  it('what the installation says of all sidecars is below what the annotation says', () => {
+    const options = { ...OPTIONS, resources: { limits: { cpu: '500m' } } };
+    assert.deepEqual(sidecarIn({}, undefined, options).resources?.limits, { cpu: '500m', memory: '256Mi' });
+    assert.equal(sidecarIn({}, { limits: { cpu: '1' } }, options).resources?.limits?.['cpu'], '1');
+  });
+
+  it('and is given as JSON in a flag of the webhook, checked when it starts', () => {
+    const read = (text: string) => readFlags(webhookFlags, [`--sidecar-resources=${text}`], {});
+    const options = sidecarDefaultsOf(read('{"limits":{"cpu":"1"}}'));
+    assert.deepEqual(options.resources, { limits: { cpu: '1' } });
+    assert.equal(sidecarDefaultsOf(read('')).resources, undefined);
+    for (const bad of ['{', '{"limits":{"cpu":"much"}}', '{"limit":{}}'])
+      assert.throws(() => read(bad), /--sidecar-resources: .*with quantities such as 100m or 64Mi/, bad);
   });
 });
 

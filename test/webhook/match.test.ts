@@ -48,6 +48,8 @@ describe('which pods get a sidecar', () => {
   it('a pod for Windows is skipped with a warning', () => {
     const result = verdict(podWith({ os: { name: 'windows' } }));
     assert.equal(result.kind === 'skip' && result.reason, 'windows');
+    const chosen = verdict(podWith({ nodeSelector: { 'kubernetes.io/os': 'windows' } }));
+    assert.equal(chosen.kind === 'skip' && chosen.reason, 'windows', 'also by its node selector');
   });
 
   it('a pod that has the sidecar is left alone, whoever put it there', () => {

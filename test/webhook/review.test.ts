@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import fc from 'fast-check';
 import type { V1Container, V1Pod } from '../../common/kube/client.ts';
 import { allContainers, userContainers } from '../../common/kube/sidecar.ts';
 import { randomToken } from '../../webhook/inject.ts';
@@ -27,7 +28,39 @@ describe('behaviour 39: admission called twice, the second patch is empty', () =
     after.spec?.initContainers?.unshift({ name: 'late-init', image: 'example/late:1' });
     const again = review({ ...given, request: { ...given.request, object: after } });
     assert.equal(again.response.allowed, true);
-    assert.deepEqual(again.patch, []);
+    const late = again.after.spec?.containers.at(-1);
+    assert.equal(late?.lifecycle?.preStop?.httpGet?.path, `/drain?container=late-proxy&token=${DRAIN_TOKEN}`);
+    const third = review({ ...given, request: { ...given.request, object: again.after } });
+    assert.deepEqual(third.patch, [], 'and once');
+    delete late?.lifecycle;
+    assert.deepEqual(again.after, after, 'nothing else has changed');
+  });
+
+  it('a container of a later webhook is waited for too; after a hook that ends behind the sidecar’s back, Kubernetes is', () => {
+    const given = fixture('deployment');
+    const add = (container: V1Container): string | undefined => {
+      const { after } = review(given);
+      after.spec?.containers.push(container);
+      const again = review({ ...given, request: { ...given.request, object: after } });
+      return sidecarEnv(again.after)['SLIMFAAS_PROBES'];
+    };
+    const probe = { httpGet: { path: '/up', port: 9 } };
+    assert.match(add({ name: 'late', readinessProbe: probe }) ?? '', /"path":"\/up"/);
+    assert.equal(add({ name: 'late', lifecycle: { postStart: { exec: { command: ['x'] } } } }), 'kubernetes');
+  });
+
+  it('a CPU limit that a LimitRange has put on the sidecar is told, one of ours is not', () => {
+    const again = (limit: Record<string, string>, options = OPTIONS) => {
+      const given = fixture('deployment');
+      const { after } = review(given, options);
+      Object.assign(sidecarOf(after)?.resources?.limits ?? {}, limit);
+      return (
+        review({ ...given, request: { ...given.request, object: after } }, options).response.warnings ?? []
+      );
+    };
+    assert.match(again({ cpu: '100m' }).join(), /LimitRange .* CPU limit of 100m, which slows/);
+    assert.deepEqual(again({}), []);
+    assert.deepEqual(again({}, { ...OPTIONS, resources: { limits: { cpu: '1' } } }), []);
   });
 });
 
@@ -48,6 +81,10 @@ describe("behaviour 40: valid pods, the user's parts untouched", () => {
       delete metadata?.annotations?.['slimfaas.dev/status'];
       delete metadata?.labels?.['slimfaas.dev/function'];
       if (!before.metadata?.labels) delete metadata?.labels;
+      // Kubernetes' own token stays out of the sidecar by a volume of ours.
+      const volumes = spec?.volumes?.filter(({ name: volume }) => volume !== 'slimfaas-no-token');
+      if (spec && before.spec?.volumes) spec.volumes = volumes;
+      else delete spec?.volumes;
       assert.deepEqual(withoutOurs, before);
     });
 
@@ -196,6 +233,93 @@ describe('the answer', () => {
     delete given.request.object.metadata?.namespace;
     const { subject } = reviewPod(JSON.stringify(given), OPTIONS);
     assert.equal(subject, 'shop/web-7d4b9c6f5d-');
+  });
+});
+
+describe('a pod that is none', () => {
+  // oxlint-disable-next-line typescript/no-explicit-any -- nonsense of every type
+  type Damage = (pod: any) => void;
+  const cases: [string, Damage, RegExp][] = [
+    [
+      'annotations that are a list',
+      (pod) => (pod.metadata.annotations = [1]),
+      /metadata\.annotations is not an object/,
+    ],
+    [
+      'an annotation that is a number',
+      (pod) => (pod.metadata.annotations['SlimFaas/Function'] = 1),
+      /SlimFaas\/Function is not a text/,
+    ],
+    ['a spec that is a text', (pod) => (pod.spec = 'x'), /spec is not an object/],
+    ['containers that are an object', (pod) => (pod.spec.containers = {}), /spec\.containers is not a list/],
+    [
+      'a container that is a text',
+      (pod) => (pod.spec.containers = ['app']),
+      /spec\.containers\[0\] is not an object/,
+    ],
+    [
+      'a container that is null',
+      (pod) => (pod.spec.containers = [null]),
+      /spec\.containers\[0\] is not an object/,
+    ],
+    [
+      'ports that are a number',
+      (pod) => (pod.spec.containers[0].ports = 7),
+      /containers\[0\]\.ports is not a list/,
+    ],
+    [
+      'a probe that is a list',
+      (pod) => (pod.spec.containers[0].readinessProbe = []),
+      /readinessProbe is not an object/,
+    ],
+    [
+      'a probed port that is an object',
+      (pod) => (pod.spec.containers[0].readinessProbe = { httpGet: { port: {} } }),
+      /port is not a number or text/,
+    ],
+    [
+      'a grace period that is a text',
+      (pod) => (pod.spec.terminationGracePeriodSeconds = 'long'),
+      /terminationGracePeriodSeconds is not a number/,
+    ],
+    [
+      'owners that are a text',
+      (pod) => (pod.metadata.ownerReferences = 'web'),
+      /ownerReferences is not a list/,
+    ],
+  ];
+  for (const [name, damage, message] of cases)
+    it(`${name}: answered with 400 that says where`, () => {
+      const given = fixture('deployment');
+      damage(given.request.object);
+      assert.throws(
+        () => reviewPod(JSON.stringify(given), OPTIONS),
+        (error) => error instanceof ReviewError && error.status === 400 && message.test(error.message),
+      );
+    });
+
+  it('whatever stands in a pod, it is answered or refused as a review', () => {
+    fc.assert(
+      fc.property(fc.constantFrom(...FIXTURES), fc.nat(), fc.jsonValue(), (name, at, junk) => {
+        const given = fixture(name);
+        const places: (() => void)[] = [];
+        const walk = (value: unknown): void => {
+          if (typeof value !== 'object' || value === null) return;
+          for (const key of Object.keys(value)) {
+            places.push(() => void ((value as Record<string, unknown>)[key] = junk));
+            walk((value as Record<string, unknown>)[key]);
+          }
+        };
+        walk(given.request.object);
+        places[at % places.length]?.();
+        try {
+          reviewPod(JSON.stringify(given), OPTIONS);
+        } catch (error) {
+          assert.ok(error instanceof ReviewError, String(error));
+        }
+      }),
+      { numRuns: 500 },
+    );
   });
 });
 

@@ -72,6 +72,14 @@ describe('the TLS server', () => {
     assert.equal((await answer).status, 413);
   });
 
+  it('cuts a body at its bound as it arrives: what comes after is neither kept nor waited for', async () => {
+    const { call, answer } = open({ port: server.port, ca });
+    const chunk = Buffer.alloc(256 * 1024, 'x');
+    for (let sent = 0; sent <= 4 * 1024 * 1024; sent += chunk.length) call.write(chunk);
+    assert.equal((await answer).status, 413, 'and the body has not ended');
+    call.destroy();
+  });
+
   it('knows one route and one method', async () => {
     assert.equal((await send('{}', { path: '/validate' })).status, 404);
     assert.equal((await send('', { method: 'GET' })).status, 405);
@@ -82,7 +90,7 @@ describe('the TLS server', () => {
     const text = await registry.metrics();
     assert.match(text, /slimfaas_webhook_reviews_total\{outcome="injected"\} 1/);
     assert.match(text, /slimfaas_webhook_reviews_total\{outcome="host-network"\} 1/);
-    assert.match(text, /slimfaas_webhook_reviews_total\{outcome="bad-review"\} 5/);
+    assert.match(text, /slimfaas_webhook_reviews_total\{outcome="bad-review"\} 6/);
   });
 
   it('is not trusted by those who trust another CA', async () => {
