@@ -3,6 +3,7 @@
  * injects (docs/architecture.md, "The sidecar's environment"); by hand they serve for trying and for tests.
  */
 import type { FlagTable } from '../common/flags.ts';
+import { EVERY_ADDRESS } from '../common/listen-on.ts';
 import { LOG_LEVEL_FLAG } from '../common/log.ts';
 import { SIDECAR_ADMIN_PORT, SIDECAR_DATA_PORT } from '../common/names.ts';
 
@@ -19,7 +20,12 @@ export const sidecarFlags = {
   'pod-name': { type: 'string', default: '', group: IDENTITY, describe: 'metadata.name of this pod' },
   'pod-ip': { type: 'string', default: '127.0.0.1', group: IDENTITY, describe: 'status.podIP of this pod' },
 
-  host: { type: 'string', default: '0.0.0.0', group: LISTENING, describe: 'address to listen on' },
+  host: {
+    type: 'string',
+    default: EVERY_ADDRESS,
+    group: LISTENING,
+    describe: 'address to listen on; :: is every one, of IPv6 and of IPv4',
+  },
   port: {
     type: 'int',
     default: SIDECAR_DATA_PORT,

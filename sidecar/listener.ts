@@ -2,6 +2,7 @@
 import type { Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { sleep } from '../common/lifecycle.ts';
+import { listenOn } from '../common/listen-on.ts';
 
 /** For answers that are written and on their way to the kernel: the last /drain's own, for one. */
 const FLUSH_MS = 100;
@@ -30,7 +31,7 @@ export function listen(server: Server, host: string, port: number): Promise<List
   };
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen({ host, port }, () => {
+    server.listen(listenOn(host, port), () => {
       server.off('error', reject);
       resolve({ port: (server.address() as AddressInfo).port, close });
     });

@@ -4,6 +4,7 @@
  * declares a grpc probe. It reads no more of the answer than "is it SERVING".
  */
 import { connect } from 'node:http2';
+import { withBrackets } from '../common/brackets.ts';
 
 interface GrpcCheck {
   readonly port: number;
@@ -15,7 +16,7 @@ const SERVING = 1;
 
 export function checkGrpc(spec: GrpcCheck, host: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const session = connect(`http://${host}:${spec.port}`);
+    const session = connect(`http://${withBrackets(host)}:${spec.port}`);
     const end = (hasPassed: boolean): void => {
       clearTimeout(timer);
       session.destroy();

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import Koa from 'koa';
 import Router from 'koa-router';
 import type { Running } from '../common/lifecycle.ts';
+import { listenOn } from '../common/listen-on.ts';
 import type { Registry } from '../common/metrics.ts';
 
 export interface AdminOptions {
@@ -28,7 +29,7 @@ export async function startAdmin(options: AdminOptions): Promise<Running & { rea
     ctx.type = options.registry.contentType;
     ctx.body = await options.registry.metrics();
   });
-  const server = new Koa().use(router.routes()).listen(options.port, options.host);
+  const server = new Koa().use(router.routes()).listen(listenOn(options.host, options.port));
   await once(server, 'listening');
   return {
     port: (server.address() as AddressInfo).port,

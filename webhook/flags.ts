@@ -2,11 +2,17 @@
 import { isIP } from 'node:net';
 import { readResources } from '../common/annotation-resources.ts';
 import type { FlagTable } from '../common/flags.ts';
+import { EVERY_ADDRESS } from '../common/listen-on.ts';
 import { LOG_LEVEL_FLAG } from '../common/log.ts';
 import type { SidecarDefaults } from './sidecar-container.ts';
 
 export const webhookFlags = {
-  host: { type: 'string', default: '0.0.0.0', group: 'Listening', describe: 'address to listen on' },
+  host: {
+    type: 'string',
+    default: EVERY_ADDRESS,
+    group: 'Listening',
+    describe: 'address to listen on; :: is every one, of IPv6 and of IPv4',
+  },
   port: {
     type: 'int',
     default: 8443,

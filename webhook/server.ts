@@ -11,6 +11,7 @@ import Koa from 'koa';
 import Router from 'koa-router';
 import { describeError } from '../common/errors.ts';
 import { sleep } from '../common/lifecycle.ts';
+import { listenOn } from '../common/listen-on.ts';
 import { cutUnreadBody } from '../common/reason-answer.ts';
 import type { Log } from '../common/log.ts';
 import type { InjectOptions } from './inject.ts';
@@ -58,7 +59,7 @@ export function createReviewServer(pair: KeyPair, options: ReviewServerOptions):
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   return {
     async listen(host, port) {
-      server.listen(port, host);
+      server.listen(listenOn(host, port));
       await once(server, 'listening');
     },
     get port() {

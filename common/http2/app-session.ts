@@ -3,6 +3,7 @@
  * nothing of a request is sent, so a server that speaks no HTTP/2 has seen none, and every failure until then is
  * one to connect. On loopback that costs a tenth of a millisecond a connection.
  */
+import { withBrackets } from '../brackets.ts';
 import type { ClientHttp2Session, ClientHttp2Stream, ClientSessionRequestOptions } from 'node:http2';
 import { RelayError } from '../relay/errors.ts';
 import type { Target } from '../relay/types.ts';
@@ -34,14 +35,13 @@ export class AppSession {
 
   constructor(target: Target, keeper: SessionKeeper) {
     this.#keeper = keeper;
-    const host = target.host.includes(':') ? `[${target.host}]` : target.host;
     const options = {
       settings: { enablePush: false, initialWindowSize: STREAM_WINDOW, maxHeaderListSize: MAX_HEADER_BYTES },
       maxHeaderListPairs: MAX_HEADER_PAIRS,
       maxSendHeaderBlockLength: 2 * MAX_HEADER_BYTES,
       strictSingleValueFields: false, // an option that the types do not know yet
     };
-    const session = http2().connect(`http://${host}:${target.port}`, options);
+    const session = http2().connect(`http://${withBrackets(target.host)}:${target.port}`, options);
     this.#session = session;
     session.once('remoteSettings', () => {
       if (this.#isDown) return;

@@ -1,7 +1,5 @@
 /** The sidecar's own readiness check of the app, against real listeners of each kind. */
 import assert from 'node:assert/strict';
-import { createServer as createHttp2Server, type Http2Server } from 'node:http2';
-import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { UsageError } from '../../common/errors.ts';
 import { startAppProbe, waitForApp, type AppProbe } from '../../sidecar/app-probe.ts';
@@ -10,6 +8,7 @@ import { parseProbe, type CheckSpec } from '../../sidecar/probe-spec.ts';
 import { parseReadiness } from '../../sidecar/readiness.ts';
 import { isFasterThan, waitFor } from '../helpers/wait.ts';
 import { App, APP_HOST } from './support/app.ts';
+import { healthServer } from './support/health-server.ts';
 import { metricIs, sidecarFor } from './support/sidecar.ts';
 
 const timing = { timeoutMs: 1_000, successThreshold: 1, delayMs: 0, periodMs: 10_000 };
@@ -124,7 +123,7 @@ describe('app probe: checking', () => {
   it('grpc: passes when the service says SERVING', async () => {
     const asked: string[] = [];
     const statuses: Record<string, number> = { '': 1, good: 1, bad: 2 };
-    await using server = await healthServer(asked, statuses);
+    await using server = await healthServer(APP_HOST, asked, statuses);
     const results = await Promise.all(
       ['', 'good', 'bad', 'unknown'].map((service) => check({ grpc: { port: server.port, service } }, 0)),
     );
@@ -134,36 +133,6 @@ describe('app probe: checking', () => {
     assert.equal(await check({ grpc: { port: server.port } }, 0), false);
   });
 });
-
-/** A gRPC health service on node:http2, as grpc.health.v1 describes it. */
-async function healthServer(
-  asked: string[],
-  statuses: Readonly<Record<string, number>>,
-): Promise<AsyncDisposable & { port: number }> {
-  const server: Http2Server = createHttp2Server();
-  const sessions = new Set<import('node:http2').ServerHttp2Session>();
-  server.on('session', (session) => sessions.add(session));
-  server.on('stream', (stream, headers) => {
-    assert.equal(headers[':path'], '/grpc.health.v1.Health/Check');
-    const chunks: Buffer[] = [];
-    stream.on('data', (chunk: Buffer) => chunks.push(chunk));
-    stream.on('end', () => {
-      const service = Buffer.concat(chunks).subarray(7).toString();
-      asked.push(service);
-      const status = statuses[service];
-      stream.respond({ ':status': 200, 'content-type': 'application/grpc' });
-      stream.end(status === undefined ? undefined : Buffer.from([0, 0, 0, 0, 2, 8, status]));
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(0, APP_HOST, resolve));
-  return {
-    port: (server.address() as AddressInfo).port,
-    async [Symbol.asyncDispose]() {
-      for (const session of sessions) session.destroy();
-      if (server.listening) await new Promise((resolve) => server.close(resolve));
-    },
-  };
-}
 
 describe('app probe: waiting', () => {
   /** Every moment of a check, in ms from the start, while `until` says that it must go on. */

@@ -5,6 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import type { TLSSocket } from 'node:tls';
 import { silentLog } from '../../common/log.ts';
 import { Registry } from '../../common/metrics.ts';
+import { webhookFlags } from '../../webhook/flags.ts';
 import { createWebhookMetrics } from '../../webhook/metrics.ts';
 import { createReviewServer, type ReviewServer } from '../../webhook/server.ts';
 import type { KeyPair } from '../../common/tls/key-pair.ts';
@@ -20,10 +21,10 @@ async function makePair(): Promise<{ ca: string; pair: KeyPair }> {
   return { ca: authority.certificate, pair: await issueCertificate(authority, [SERVER_NAME], validity) };
 }
 
-async function start(pair: KeyPair, registry = new Registry()): Promise<ReviewServer> {
+async function start(pair: KeyPair, registry = new Registry(), host = '127.0.0.1'): Promise<ReviewServer> {
   const metrics = createWebhookMetrics(registry);
   const server = createReviewServer(pair, { inject: OPTIONS, log: silentLog, metrics });
-  await server.listen('127.0.0.1', 0);
+  await server.listen(host, 0);
   return server;
 }
 
@@ -78,6 +79,14 @@ describe('the TLS server', () => {
     for (let sent = 0; sent <= 4 * 1024 * 1024; sent += chunk.length) call.write(chunk);
     assert.equal((await answer).status, 413, 'and the body has not ended');
     call.destroy();
+  });
+
+  it('is reached by IPv6 and by IPv4 where no address is named', async () => {
+    const made = await makePair();
+    const both = await start(made.pair, new Registry(), webhookFlags.host.default);
+    for (const host of ['::1', '127.0.0.1'])
+      assert.equal((await post({ host, port: both.port, ca: made.ca }, '{}')).status, 400, host);
+    await both.stop(0);
   });
 
   it('knows one route and one method', async () => {

@@ -6,6 +6,7 @@ import { text } from 'node:stream/consumers';
 export const SERVER_NAME = 'slimfaas-webhook.slimfaas.svc';
 
 export interface PostOptions {
+  readonly host?: string;
   readonly port: number;
   readonly ca: string;
   readonly agent?: Agent;
@@ -26,12 +27,19 @@ export function post(options: PostOptions, body: string): Promise<Answer> {
 }
 
 /** The request and its answer apart, for a body that is sent in pieces. */
-export function open({ port, ca, agent, method = 'POST', path = '/mutate?timeout=5s' }: PostOptions): {
+export function open({
+  host = '127.0.0.1',
+  port,
+  ca,
+  agent,
+  method = 'POST',
+  path = '/mutate?timeout=5s',
+}: PostOptions): {
   call: ClientRequest;
   answer: Promise<Answer>;
 } {
   const call = request({
-    host: '127.0.0.1',
+    host,
     servername: SERVER_NAME,
     agent: agent ?? false,
     port,
