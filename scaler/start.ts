@@ -2,6 +2,8 @@
  * Puts the scaler together: what is heard (NATS, watches, HTTP) goes into the reconciler, and what it wants done
  * goes to the Kubernetes API and to NATS. Nothing here decides anything.
  */
+import { POD_READY_SUBJECT } from '../common/pod-ready.ts';
+import { answerPodReady } from './pod-ready.ts';
 import { hostname } from 'node:os';
 import type { KubeClients } from '../common/kube/client.ts';
 import { createObjectFailures } from '../common/kube/object-failures.ts';
@@ -199,6 +201,7 @@ function listen(
     hear('activity', (id, data) => reconciler.onActivity(id, decodeActivity(data))),
     hear('ready', (id, data) => reconciler.onReady(id, decodeReady(data))),
     hear('share', (id, data) => reconciler.onShares(id, decodeShare(data))),
+    nats.serve(POD_READY_SUBJECT, (data) => answerPodReady(reconciler.world, data, log)),
   ];
 }
 

@@ -16,7 +16,7 @@ const SERVING = 1;
 
 export function checkGrpc(spec: GrpcCheck, host: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const session = connect(`http://${withBrackets(host)}:${spec.port}`);
+    const session = connect(withBrackets(`http://${host}:${spec.port}`));
     const end = (hasPassed: boolean): void => {
       clearTimeout(timer);
       session.destroy();

@@ -10,7 +10,7 @@ import type { Registry } from '../common/metrics.ts';
 import type { NatsLink } from '../common/nats.ts';
 import { createAdminServer } from './admin-server.ts';
 import { openAppHop } from './app-hop.ts';
-import { startAppProbe } from './app-probe.ts';
+import { startAppProbe, type AppReady } from './app-probe.ts';
 import { createDataServer } from './data-server.ts';
 import type { sidecarFlags } from './flags.ts';
 import { giveMemoryBackWhenIdle } from './idle-memory.ts';
@@ -59,9 +59,7 @@ export async function startSidecar(config: SidecarConfig, deps: SidecarDeps): Pr
     context.reporter.limitChanged();
     // Taken back by its own word, also where it is for Kubernetes to call the pod ready.
     if (how === 'passed' || hasDrained) parts.announcer.announce('ready');
-    if (config['app-port'] === 0) return;
-    void parts.jobs.start();
-    void parts.events.start();
+    if (config['app-port'] !== 0) void fetchWork(how, { config, deps, parts, signal: probing.signal });
   };
   parts.onReopen(open);
   const appReady = open(false);
@@ -70,6 +68,24 @@ export async function startSidecar(config: SidecarConfig, deps: SidecarDeps): Pr
   stops.add('drain', () => context.drain.end());
   deps.log.info({ function: config.function, port: ports.data, appPort: config['app-port'] }, 'listening');
   return { stop: () => stops.stop(), port: ports.data, adminPort: ports.admin, appReady };
+}
+
+interface Fetching {
+  readonly config: SidecarConfig;
+  readonly deps: SidecarDeps;
+  readonly parts: Parts;
+  readonly signal: AbortSignal;
+}
+
+/** Jobs and events: who sends us a call knows that the pod is ready, but these are fetched. */
+async function fetchWork(how: AppReady, { config, deps, parts, signal }: Fetching): Promise<void> {
+  if (how === 'kubernetes') {
+    const { waitForKubeReady } = await import('./kube-ready.ts');
+    const question = { id: parts.adminContext.id, pod: config['pod-name'] };
+    if (!(await waitForKubeReady(deps.nats, question, signal))) return;
+  }
+  void parts.jobs.start();
+  void parts.events.start();
 }
 
 async function openPorts(config: SidecarConfig, { log }: SidecarDeps, parts: Parts) {

@@ -41,7 +41,7 @@ export class AppSession {
       maxSendHeaderBlockLength: 2 * MAX_HEADER_BYTES,
       strictSingleValueFields: false, // an option that the types do not know yet
     };
-    const session = http2().connect(`http://${withBrackets(target.host)}:${target.port}`, options);
+    const session = http2().connect(withBrackets(`http://${target.host}:${target.port}`), options);
     this.#session = session;
     session.once('remoteSettings', () => {
       if (this.#isDown) return;

@@ -36,7 +36,7 @@ describe('what is rendered and kept in the repository', () => {
 
   it('every value that the schema allows stands in values.yaml, but for flags and what is only sometimes said', () => {
     const values = new Set(leaves(parse(read('values.yaml')) as object));
-    const optional = /^(global|\w+\.flags\..*|.*\.(ephemeral-storage|limits\.cpu))$/;
+    const optional = /^(global|\w+\.flags\..*|sidecar\.resources\..*|.*\.(ephemeral-storage|limits\.cpu))$/;
     assert.deepEqual(
       schemaLeaves(JSON.parse(valuesSchemaText()) as SchemaNode).filter(
         (name) => !optional.test(name) && !values.has(name),

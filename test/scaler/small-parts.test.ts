@@ -3,9 +3,11 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { V1Deployment, V1Pod } from '../../common/kube/client.ts';
 import { silentLog } from '../../common/log.ts';
+import { decodePodReadyAnswer, encodePodReadyQuestion } from '../../common/pod-ready.ts';
 import { createEventSink } from '../../scaler/events.ts';
 import type { KubeEvent } from '../../scaler/kube.ts';
-import { podOf, workloadOf, type Workload } from '../../scaler/kube-objects.ts';
+import { podOf, workloadOf, type Pod, type Workload } from '../../scaler/kube-objects.ts';
+import { answerPodReady } from '../../scaler/pod-ready.ts';
 import { World } from '../../scaler/world.ts';
 
 function deployment(name: string, rest: Partial<V1Deployment> = {}): V1Deployment {
@@ -240,4 +242,24 @@ describe('objects', () => {
   test('a bare pod belongs to no workload of ours', () => {
     assert.equal(podOf(pod({}, { ownerReferences: [], labels: {} })), undefined);
   });
+});
+
+test('a sidecar that asks is told whether Kubernetes calls its pod ready; of an unknown pod nothing is said', () => {
+  const workload = {} as Workload;
+  const pods = new Map([
+    ['up', { isReady: true } as Pod],
+    ['starting', { isReady: false } as Pod],
+  ]);
+  const world = {
+    workload: (key: string) => (key === 'ns/fn' ? workload : undefined),
+    podsOf: () => pods,
+  };
+  const ask = (name: string, pod: string) => {
+    const data = encodePodReadyQuestion({ id: { namespace: 'ns', name }, pod });
+    const answer = answerPodReady(world, data, silentLog);
+    return answer && decodePodReadyAnswer(answer);
+  };
+  assert.deepEqual([ask('fn', 'up'), ask('fn', 'starting')], [true, false]);
+  assert.deepEqual([ask('fn', 'other'), ask('other', 'up')], [undefined, undefined]);
+  assert.equal(answerPodReady(world, Buffer.from('nonsense'), silentLog), undefined);
 });
