@@ -9,7 +9,7 @@ import { findSidecar, userContainers } from '../common/kube/sidecar.ts';
 import { envelopeOf } from './envelope.ts';
 import type { InjectOptions } from './inject.ts';
 import { readinessOf } from './readiness.ts';
-import { drainBeforeStop, probeVariables } from './sidecar-container.ts';
+import { drainBeforeStop, literal, probeVariables } from './sidecar-container.ts';
 
 export interface Completion {
   /** Equal to the given pod where nothing is missing. */
@@ -37,7 +37,7 @@ function refreshProbes(pod: V1Pod, sidecar: V1Container): void {
   const place = sidecar.restartPolicy === 'Always' ? 'native' : 'beside';
   for (const [name, value] of Object.entries(probeVariables(readinessOf(pod, port, place)))) {
     const entry = sidecar.env?.find((variable) => variable.name === `SLIMFAAS_${name}`);
-    if (entry && value !== undefined) entry.value = value;
+    if (entry && value !== undefined) entry.value = literal(value);
   }
 }
 

@@ -167,7 +167,7 @@ export function probeVariables(readiness: Readiness): Record<string, string | un
 }
 
 /** The kubelet expands `$(NAME)` in values; `$$(` is how it writes a plain `$(`. */
-function literal(value: string): string {
+export function literal(value: string): string {
   return value.replaceAll('$(', '$$$$(');
 }
 

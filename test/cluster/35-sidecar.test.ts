@@ -137,7 +137,15 @@ describe('the sidecar in its pod', { concurrency: 3 }, () => {
       apiVersion: 'v1',
       kind: 'LimitRange',
       metadata: { name: 'limits', namespace: limited },
-      spec: { limits: [{ type: 'Container', default: { cpu: '100m', memory: '256Mi' } }] },
+      spec: {
+        limits: [
+          {
+            type: 'Container',
+            default: { cpu: '100m', memory: '256Mi' },
+            defaultRequest: { cpu: '10m', memory: '32Mi' },
+          },
+        ],
+      },
     });
     const annotations = { 'SlimFaas/Function': 'true' };
     const pod = {

@@ -36,6 +36,14 @@ describe('behaviour 39: admission called twice, the second patch is empty', () =
     assert.deepEqual(again.after, after, 'nothing else has changed');
   });
 
+  it('also where a probe holds what the kubelet would expand', () => {
+    const given = fixture('deployment');
+    const [app] = given.request.object.spec?.containers ?? [];
+    if (app) app.readinessProbe = { httpGet: { path: '/$(HOME)', port: 8080 } };
+    const { after } = review(given);
+    assert.deepEqual(review({ ...given, request: { ...given.request, object: after } }).patch, []);
+  });
+
   it('a container of a later webhook is waited for too; after a hook that ends behind the sidecar’s back, Kubernetes is', () => {
     const given = fixture('deployment');
     const add = (container: V1Container): string | undefined => {
