@@ -8,7 +8,6 @@ import type { V1Container, V1PodSpec } from '../../common/kube/client.ts';
 import { NAMESPACES_NOT_INJECTED } from '../../common/kube/no-sidecar.ts';
 import { kubectl, writeKubeconfig } from '../helpers/kubectl.ts';
 import { brokenRestrictedRules } from '../webhook/pod-rules.ts';
-import { webhookFlags } from '../../webhook/flags.ts';
 import { call, startLocalApi } from '../helpers/local-api.ts';
 import { ofKind, renderChart, templateOf, type Manifest } from './manifests.ts';
 import { expand, serviceVariables } from './parts.ts';
