@@ -10,7 +10,7 @@ import { parseAllDocuments } from 'yaml';
 import { send } from '../helpers/send.ts';
 import { createClients, type KubeObject } from './harness/clients.ts';
 import { openReach } from './harness/reach.ts';
-import { RUN_LABEL } from './harness/release.ts';
+import { freeVolumes, RUN_LABEL } from './harness/release.ts';
 import { readContext } from './harness/settings.ts';
 import { until } from './harness/world.ts';
 
@@ -39,10 +39,21 @@ async function objectsOf(path: string): Promise<KubeObject[]> {
   });
 }
 
+async function claimsOf(namespace: string): Promise<string[]> {
+  const volumes = await clients.list('/api/v1/persistentvolumes');
+  const own = volumes.filter(({ spec }) => spec.claimRef?.namespace === namespace);
+  return own.map(({ status }) => status.phase as string);
+}
+
 it('install.yaml and the demo: each function is answered from zero', { skip: whyNot }, async (t) => {
   const all = await objectsOf('install.yaml');
   after(async () => {
     await clients.kubectl(['delete', '--ignore-not-found', '-f', join(MANIFESTS, 'install.yaml')]);
+    await until(
+      async () => (await claimsOf(NAMESPACE)).every((phase) => phase === 'Released'),
+      'its volume is free',
+    );
+    await freeVolumes(clients, (namespace) => namespace === NAMESPACE);
   });
   await clients.apply(...all);
   const parts = ['deployment/slimfaas-proxy', 'deployment/slimfaas-scaler', 'deployment/slimfaas-webhook'];

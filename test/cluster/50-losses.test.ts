@@ -185,13 +185,26 @@ async function eventsOf(name: string): Promise<string> {
   return about.map(({ reason, message }) => `${String(reason)} ${String(message)}`).join('\n');
 }
 
-it('the webhook makes its certificates anew when they are deleted', async () => {
-  await world.kubectl(['delete', 'secret', '-n', system, 'slimfaas-webhook-tls']);
-  await world.kubectl(['rollout', 'restart', '-n', system, 'deployment/slimfaas-webhook']);
-  await world.kubectl(['rollout', 'status', '-n', system, 'deployment/slimfaas-webhook']);
+it('the webhook’s certificates are broken: they are made anew, and pods start all the while', async (t) => {
+  const path = `/api/v1/namespaces/${system}/secrets/slimfaas-webhook-tls`;
+  const broken = Buffer.from('broken').toString('base64');
+  await world.send('PATCH', path, { data: { 'tls.crt': broken } }, 'application/merge-patch+json');
+  const brokenAt = Date.now();
   await using cold = await world.deploy({ name: 'new-certificate' });
-  const { status, body } = await world.call(cold.name);
-  assert.equal(status, 200, body);
+  let wakes = 0;
+  const isMadeAnew = async (): Promise<boolean> => {
+    const answer = await world.call(cold.name);
+    assert.equal(answer.status, 200, answer.body);
+    wakes += 1;
+    await cold.patch({ spec: { replicas: 0 } });
+    await until(async () => (await cold.allPods()).length === 0, 'it sleeps');
+    return (await world.get(path))?.['data']['tls.crt'] !== broken;
+  };
+  await until(isMadeAnew, 'the certificate is made anew', 90_000);
+  t.diagnostic(
+    `after ${((Date.now() - brokenAt) / 1_000).toFixed(0)} s; ${wakes} calls from zero were answered`,
+  );
+  assert.ok(await isMadeAnew());
 });
 
 it('the app is killed for its memory: its pod serves again', async () => {

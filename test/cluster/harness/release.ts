@@ -120,15 +120,23 @@ export async function removeRuns(clients: Clients, prefix?: string): Promise<voi
     if (code !== 0) console.error(`helm uninstall in ${name}: ${stderr}`);
   }
   await clients.tryKubectl(['delete', CLUSTER_KINDS, '--selector', selector]);
-  if (names.length === 0) return;
-  await clients.tryKubectl(['delete', 'namespace', ...names, '--timeout=150s'], { timeoutMs: 170_000 });
-  await freeVolumes(clients, names);
+  if (names.length > 0)
+    await clients.tryKubectl(['delete', 'namespace', ...names, '--timeout=150s'], { timeoutMs: 170_000 });
+  const isOurs = (name: string) =>
+    names.includes(name) || (prefix !== undefined && name.startsWith(`${prefix}-`));
+  await freeVolumes(clients, isOurs);
+}
+
+interface VolumeSpec {
+  readonly claimRef?: { readonly namespace: string };
+  readonly persistentVolumeReclaimPolicy: string;
 }
 
 /** A volume that outlives its claim (policy Retain) can be claimed again; what is on it is worth nothing. */
-async function freeVolumes(clients: Clients, namespaces: readonly string[]): Promise<void> {
+export async function freeVolumes(clients: Clients, isOurs: (namespace: string) => boolean): Promise<void> {
   for (const volume of await clients.list('/api/v1/persistentvolumes')) {
-    if (!namespaces.includes(volume['spec'].claimRef?.namespace)) continue;
+    const { claimRef, persistentVolumeReclaimPolicy: policy } = volume['spec'] as VolumeSpec;
+    if (!claimRef || !isOurs(claimRef.namespace) || policy !== 'Retain') continue;
     const path = `/api/v1/persistentvolumes/${volume.metadata.name}`;
     await clients.send('PATCH', path, { spec: { claimRef: null } }, 'application/merge-patch+json');
   }
