@@ -81,7 +81,8 @@ function baseValues(image: string): object {
     nats: { storage: { size: '1Gi' }, resources: small },
     proxy: { resources: small },
     scaler: { resources: small },
-    webhook: { resources: small },
+    // So that a test need not wait for half a minute.
+    webhook: { resources: small, flags: { 'certificate-check-seconds': 5 } },
   };
 }
 
