@@ -39,7 +39,8 @@ export async function mustRun(
   options: CommandOptions = {},
 ): Promise<string> {
   const { stdout, stderr, code } = await runCommand(command, args, options);
-  if (code !== 0) throw new Error(`${[...command, ...args].join(' ')}: ${code} ${stderr}${stdout}`);
+  if (code !== 0)
+    throw new Error(`${[...command, ...args].join(' ')}: ${code} ${stderr}${stdout.slice(0, 2_000)}`);
   return stdout;
 }
 

@@ -8,8 +8,8 @@ export interface Faults {
   stop(part: ClusterPart): Promise<void>;
   /** Returns when it serves. */
   start(part: ClusterPart): Promise<void>;
-  /** Entries of the API server's audit log. */
-  audit(): Promise<AuditEntry[]>;
+  /** Entries of the API server's audit log whose line has the text. */
+  audit(text: string): Promise<AuditEntry[]>;
 }
 
 export interface AuditEntry {
@@ -35,9 +35,9 @@ export function createFaults({ faults }: Settings): Faults {
   return {
     stop: async (part) => void (await mustRun(faults, ['stop', part])),
     start: async (part) => void (await mustRun(faults, ['start', part])),
-    async audit() {
-      const text = await mustRun(faults, ['audit']);
-      const lines = text.split('\n').filter((line) => line.startsWith('{') && line.endsWith('}'));
+    async audit(text) {
+      const found = await mustRun(faults, ['audit', text]);
+      const lines = found.split('\n').filter((line) => line.startsWith('{') && line.endsWith('}'));
       return lines.map((line) => JSON.parse(line) as AuditEntry);
     },
   };
