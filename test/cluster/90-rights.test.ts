@@ -59,7 +59,9 @@ it('no request was refused, and no right is unused', { skip: whyNoFaults(setting
   for (const entry of audit.filter(({ user }) => user.username.startsWith(prefix))) {
     const part = /:slimfaas-(\w+)$/.exec(entry.user.username)?.[1] ?? '';
     used.get(part)?.add(requestOf(entry));
-    if (entry.responseStatus?.code === 403)
+    // Other releases of the run have lost their rights while they ended.
+    const isShared = entry.user.username.startsWith(`system:serviceaccount:${system}:`);
+    if (isShared && entry.responseStatus?.code === 403)
       refused.add(`${part}: ${entry.responseStatus.message ?? requestOf(entry)}`);
   }
   const unused: string[] = [];
