@@ -189,7 +189,7 @@ describe('install.yaml: rights', () => {
   it('the proxy only reads', () => {
     const proxy = roles.filter(({ metadata }) => metadata.name === 'slimfaas-proxy').flatMap(rulesOf);
     const verbs = new Set(proxy.flatMap(({ verbs: some }) => some));
-    assert.deepEqual([...verbs].toSorted(), ['get', 'list', 'watch']);
+    assert.deepEqual([...verbs].toSorted(), ['list', 'watch']);
     assert.ok(!proxy.some(({ resources }) => resources.includes('secrets')));
   });
 
