@@ -62,7 +62,9 @@ const LOOK_MS = 1_000;
 /** After so long without a job what was said to wait has gone to other pods. */
 const QUIET_MS = 50;
 /** After NATS was away: first those who held jobs say what became of them, for it may be ours to run them again. */
-const SETTLE_MS = 1_000;
+const SETTLE_MS = 3_000;
+/** A pod that met no NATS for so long began while it was away. */
+export const LATE_MS = 3_000;
 /** A third of the ack wait: a job in our line is not given to another pod meanwhile. */
 const LINE_MS = 5_000;
 
@@ -74,6 +76,7 @@ export class JobConsumer implements Running {
   readonly #stopsPulling = new AbortController();
   readonly #stopsRunning = new AbortController();
   #session: Session | undefined;
+  readonly #begunAt = performance.now();
   #isReconnect = false;
   #inLine = 0;
   #receivedAt = -Infinity;
@@ -125,6 +128,7 @@ export class JobConsumer implements Running {
     try {
       const jsm = await connection.jetstreamManager({ checkAPI: false });
       if (this.#isStopping || this.#deps.nats.connection !== connection) return;
+      this.#isReconnect ||= performance.now() - this.#begunAt > LATE_MS;
       const { source } = this.#deps;
       const signal = this.#stopsPulling.signal;
       const suspects = new Suspects({ jsm, source, isReconnect: this.#isReconnect, signal });

@@ -13,6 +13,7 @@ import { decodeAnswer, encodeQuestion } from '../../common/jobs/question.ts';
 import type { JobState, RunningAt } from '../../common/jobs/state.ts';
 import type { NatsLink } from '../../common/nats.ts';
 import { jobQuestionSubject, type FunctionId } from '../../common/subjects.ts';
+import { LATE_MS } from './consumer.ts';
 
 export interface EarlierRunDeps {
   readonly id: FunctionId;
@@ -42,8 +43,10 @@ export class EarlierRuns {
 
   constructor(deps: EarlierRunDeps) {
     this.#deps = deps;
+    const begunAtMs = deps.now();
     this.stop = deps.nats.onStatus((isConnected) => {
-      if (isConnected && this.#wasConnected) this.#backAtMs = deps.now();
+      const wasAway = this.#wasConnected || deps.now() - begunAtMs > LATE_MS;
+      if (isConnected && wasAway) this.#backAtMs = deps.now();
       this.#wasConnected = true;
     });
   }
