@@ -8,6 +8,8 @@ export interface ExplainedPod {
   readonly view: {
     readonly name: string;
     readonly trouble: string | undefined;
+    /** Kubernetes says that it cannot come up as it is. */
+    readonly isFailing?: boolean;
     readonly port: number | undefined;
   };
 }
@@ -32,6 +34,8 @@ export function explainNoPod(fn: FunctionView, pods: Iterable<ExplainedPod>): st
 }
 
 function causeOf({ state, suspicion, view }: ExplainedPod): string | undefined {
+  // An image that cannot be pulled is why its port refuses.
+  if (view.isFailing === true && view.trouble !== undefined) return view.trouble;
   if (suspicion !== undefined) return `pod ${view.name} does not take calls: ${suspicion}`;
   if (view.trouble !== undefined) return view.trouble;
   if (state.kind === 'starting' && view.port === undefined)

@@ -88,6 +88,15 @@ test('troubles that many pods share are told once, and at most two are named', (
   );
 });
 
+test('why a container does not run goes before what its sidecar finds at its port', () => {
+  const view = { name: 'p', trouble: 'image pull failed', port: 80 };
+  const refused = { suspicion: 'port 80 refuses connections' };
+  const why = (isFailing: boolean) =>
+    explainNoPod(functionView(), [explained({ ...refused, view: { ...view, isFailing } })]);
+  assert.equal(why(true), 'image pull failed');
+  assert.match(why(false), /port 80 refuses connections/);
+});
+
 test('a pod’s trouble is told with the pod’s name', () => {
   const pod = (status: object) => ({ metadata: { name: 'p' }, status }) as Parameters<typeof podTrouble>[0];
   const unscheduled = { type: 'PodScheduled', status: 'False', message: '0/3 nodes: memory' };
