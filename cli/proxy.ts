@@ -21,7 +21,7 @@ export async function runProxy(argv: Parsed): Promise<void> {
     });
     return startProxy(config, {
       log,
-      kube: loadKubeClients(),
+      kube: loadKubeClients(`slimfaas-proxy/${VERSION}`),
       nats,
       registry: createRegistry('proxy', VERSION),
     });

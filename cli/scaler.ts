@@ -21,7 +21,7 @@ export async function runScaler(argv: Parsed): Promise<void> {
     });
     return startScaler(config, {
       log,
-      kube: loadKubeClients(),
+      kube: loadKubeClients(`slimfaas-scaler/${VERSION}`),
       nats,
       registry: createRegistry('scaler', VERSION),
     });

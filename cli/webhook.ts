@@ -12,6 +12,10 @@ export async function runWebhook(argv: Parsed): Promise<void> {
   const config = flagValues(webhookFlags, argv);
   const log = createLog('webhook', config['log-level'], config['pod-name']);
   await runPart(log, () =>
-    startWebhook(config, { log, kube: loadKubeClients(), registry: createRegistry('webhook', VERSION) }),
+    startWebhook(config, {
+      log,
+      kube: loadKubeClients(`slimfaas-webhook/${VERSION}`),
+      registry: createRegistry('webhook', VERSION),
+    }),
   );
 }

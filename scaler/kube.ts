@@ -2,11 +2,14 @@
  * Everything the scaler says to the Kubernetes API (what it hears is in `kube-watch.ts`). The one file of this
  * part that loads the client library.
  *
- * A replica count is written as a merge patch on `/scale` that carries the resourceVersion it was decided on:
+ * Down, a replica count is written as a merge patch on `/scale` that carries the resourceVersion it was decided on:
  * if anything has changed since, the API refuses, so a scaler that was frozen after its decision (or two that
  * both believe they lead) cannot undo a newer one. Most conflicts are harmless, though: the status of a
  * Deployment changes with each pod. So after a 409 the count is read again, and only if it is still the one
  * decided on, and `mayGoOn` still says so, is the patch sent again.
+ *
+ * Up, it is a JSON patch that tests the count itself: a status that has changed meanwhile is no conflict, which cost a
+ * caller two requests more, and to raise what is still the count decided on undoes nobody's work.
  */
 import {
   AutoscalingV2Api,
@@ -58,6 +61,31 @@ const MAX_TRIES = 5;
 /** A connection into nothing would hold a function's patch for minutes: the library's own limit is 300 s. */
 const TIMEOUT_MS = 5_000;
 
+/** Conflicts and `managedFields` name the writer. */
+const FIELD_MANAGER = 'slimfaas-scaler';
+
+function outcomeOf({ spec, metadata }: V1Scale): ScaleOutcome {
+  return { kind: 'done', replicas: spec?.replicas ?? 0, resourceVersion: metadata?.resourceVersion ?? '' };
+}
+
+/** The API writes a count of 0 as none. */
+function raising({ uid, replicas }: Workload, to: number): object[] {
+  const decidedOn =
+    replicas === 0
+      ? { op: 'test', path: '/spec', value: {} }
+      : { op: 'test', path: '/spec/replicas', value: replicas };
+  return [
+    { op: 'test', path: '/metadata/uid', value: uid },
+    decidedOn,
+    { op: 'add', path: '/spec/replicas', value: to },
+  ];
+}
+
+/** What a JSON patch tests does not hold. */
+function isRefused(error: unknown): boolean {
+  return (error as { code?: unknown }).code === 422;
+}
+
 /** Options that give a request so much time for its answer. */
 function within(timeoutMs: number): ConfigurationOptions {
   const middleware: ObservableMiddleware = {
@@ -81,30 +109,38 @@ export function createKubeWriter(
 ): KubeWriter {
   const { apps } = clients;
   const inTime = within(timeoutMs);
-  const asMergePatch = setHeaderOptions('Content-Type', 'application/merge-patch+json', inTime);
+  const as = (type: string) => setHeaderOptions('Content-Type', `application/${type}`, inTime);
+  const asMergePatch = as('merge-patch+json');
+  const asJsonPatch = as('json-patch+json');
   const read = (w: Workload): Promise<V1Scale> =>
     w.kind === 'Deployment'
       ? apps.readNamespacedDeploymentScale({ name: w.id.name, namespace: w.id.namespace }, inTime)
       : apps.readNamespacedStatefulSetScale({ name: w.id.name, namespace: w.id.namespace }, inTime);
-  const patch = (w: Workload, body: object): Promise<V1Scale> => {
-    const request = { name: w.id.name, namespace: w.id.namespace, body };
+  const patch = (w: Workload, body: object, options = asMergePatch): Promise<V1Scale> => {
+    const request = { name: w.id.name, namespace: w.id.namespace, body, fieldManager: FIELD_MANAGER };
     return w.kind === 'Deployment'
-      ? apps.patchNamespacedDeploymentScale(request, asMergePatch)
-      : apps.patchNamespacedStatefulSetScale(request, asMergePatch);
+      ? apps.patchNamespacedDeploymentScale(request, options)
+      : apps.patchNamespacedStatefulSetScale(request, options);
+  };
+  /** Undefined when what stands there is not what was decided on. */
+  const raise = async (w: Workload, to: number): Promise<V1Scale | undefined> => {
+    try {
+      return await patch(w, raising(w, to), asJsonPatch);
+    } catch (error) {
+      if (isRefused(error) || isConflict(error)) return undefined;
+      throw error;
+    }
   };
 
   return {
     async scale({ workload, to, mayGoOn }) {
-      let resourceVersion = workload.resourceVersion;
+      const raised = to > workload.replicas && mayGoOn() ? await raise(workload, to) : undefined;
+      if (raised) return outcomeOf(raised);
+      let { resourceVersion } = workload;
       for (let tries = 0; tries < MAX_TRIES && mayGoOn(); tries++) {
         try {
           const body = { metadata: { resourceVersion }, spec: { replicas: to } };
-          const scale = await patch(workload, body);
-          return {
-            kind: 'done',
-            replicas: scale.spec?.replicas ?? 0,
-            resourceVersion: scale.metadata?.resourceVersion ?? '',
-          };
+          return outcomeOf(await patch(workload, body));
         } catch (error) {
           if (!isConflict(error)) throw error;
         }
@@ -119,6 +155,7 @@ export function createKubeWriter(
       const at = new Date();
       const request = {
         namespace: workload.id.namespace,
+        fieldManager: FIELD_MANAGER,
         body: {
           metadata: { generateName: `${workload.id.name}.`, namespace: workload.id.namespace },
           involvedObject: {
@@ -161,10 +198,15 @@ export function createLeaseStore(
       }
     },
     async create(record) {
-      return recordOf(await coordination.createNamespacedLease({ namespace, body: bodyOf(record) }, inTime));
+      return recordOf(
+        await coordination.createNamespacedLease(
+          { namespace, body: bodyOf(record), fieldManager: FIELD_MANAGER },
+          inTime,
+        ),
+      );
     },
     async update(record) {
-      const request = { namespace, name, body: bodyOf(record) };
+      const request = { namespace, name, body: bodyOf(record), fieldManager: FIELD_MANAGER };
       return recordOf(await coordination.replaceNamespacedLease(request, inTime));
     },
   };

@@ -6,6 +6,9 @@
 import { PatchStrategy, setHeaderOptions } from '@kubernetes/client-node';
 import type { KubeClients, V1Secret } from '../common/kube/client.ts';
 
+/** Conflicts and `managedFields` name the writer. */
+const FIELD_MANAGER = 'slimfaas-webhook';
+
 /** Somebody else wrote in between: read again. */
 export class StaleWriteError extends Error {
   readonly code = 'stale-write';
@@ -62,8 +65,12 @@ export function certificateCluster(kube: KubeClients, names: ClusterNames): Cert
       const body = secretBody(secret, data, version);
       await orStale(
         version === undefined
-          ? kube.core.createNamespacedSecret({ namespace: secret.namespace, body })
-          : kube.core.replaceNamespacedSecret({ ...secret, body }),
+          ? kube.core.createNamespacedSecret({
+              namespace: secret.namespace,
+              body,
+              fieldManager: FIELD_MANAGER,
+            })
+          : kube.core.replaceNamespacedSecret({ ...secret, body, fieldManager: FIELD_MANAGER }),
       );
     },
     readBundle: () => readBundle(kube, names),
@@ -78,7 +85,7 @@ export function certificateCluster(kube: KubeClients, names: ClusterNames): Cert
       ];
       await orStale(
         kube.admission.patchMutatingWebhookConfiguration(
-          { name: names.configuration, body },
+          { name: names.configuration, body, fieldManager: FIELD_MANAGER },
           setHeaderOptions('Content-Type', PatchStrategy.JsonPatch),
         ),
       );

@@ -7,8 +7,10 @@ import {
   CoordinationV1Api,
   CoreV1Api,
   AdmissionregistrationV1Api,
-  KubeConfig,
+  type KubeConfig,
 } from '@kubernetes/client-node';
+
+import { PartConfig } from './part-config.ts';
 
 export type {
   V1Deployment,
@@ -32,9 +34,12 @@ export interface KubeClients {
   readonly admission: AdmissionregistrationV1Api;
 }
 
-/** In a pod its service account; elsewhere KUBECONFIG or ~/.kube/config. Makes no request. */
-export function loadKubeClients(): KubeClients {
-  const config = new KubeConfig();
+/**
+ * In a pod its service account; elsewhere KUBECONFIG or ~/.kube/config. Makes no request.
+ * @param userAgent by which the API server's logs and its objects' managed fields name the part
+ */
+export function loadKubeClients(userAgent: string): KubeClients {
+  const config = new PartConfig(userAgent);
   config.loadFromDefault();
   return {
     config,

@@ -5,7 +5,6 @@
  */
 import {
   ListWatch,
-  Watch,
   type KubeConfig,
   type KubernetesListObject,
   type KubernetesObject,
@@ -14,7 +13,9 @@ import { createBackoff } from '../backoff.ts';
 import { describeError } from '../errors.ts';
 import type { Running } from '../lifecycle.ts';
 import type { Log } from '../log.ts';
+import { BookmarkWatch } from './bookmark-watch.ts';
 import { inPages, keepIdentity, type PageRequest } from './lists.ts';
+import { PartConfig } from './part-config.ts';
 
 export interface WatchHandlers<T> {
   /** Added or changed; also called for each object of a new list. The object is empty afterwards: copy what is kept. */
@@ -42,6 +43,9 @@ export interface Watched extends Running {
   readonly isSynced: boolean;
 }
 
+/** An API server that is back is noticed within that time. */
+const MAX_DELAY_MS = 2_000;
+
 /**
  * @param list fetches one page of the list at `options.path`
  */
@@ -54,13 +58,13 @@ export function watchResource<T extends KubernetesObject>(
   const { path, labelSelector, fieldSelector } = options;
   const informer = new ListWatch<T>(
     path,
-    new Watch(config),
+    new BookmarkWatch(config, config instanceof PartConfig ? config.userAgent : 'slimfaas'),
     inPages(list),
     false,
     labelSelector,
     fieldSelector,
   );
-  const backoff = createBackoff({ minMs: 100, maxMs: 5_000 });
+  const backoff = createBackoff({ minMs: 100, maxMs: MAX_DELAY_MS });
   let isStopped = false;
   let isSynced = false;
   let timer: NodeJS.Timeout | undefined;

@@ -18,7 +18,8 @@ export function scaleOf(workload: KubeObject): KubeObject {
     kind: 'Scale',
     apiVersion: 'autoscaling/v1',
     metadata,
-    spec: { replicas: workload.spec.replicas ?? 0 },
+    // As the API server: a count of 0 is left out.
+    spec: workload.spec.replicas ? { replicas: workload.spec.replicas } : {},
     status: {
       replicas: workload.status?.replicas ?? 0,
       selector: printLabelSelector(workload.spec.selector ?? {}),

@@ -91,17 +91,52 @@ test('one that leads no longer does not patch, nor try again after a conflict', 
   const { api, writer, seen, replicas } = await rig(t);
   const never = await writer.scale({ workload: seen(), to: 1, mayGoOn: () => false });
   assert.deepEqual(never, { kind: 'overtaken' });
+  await api.api.modify('deployments', 'default', 'fn', (d) => void (d['spec'].replicas = 3));
   const workload = seen();
-  await api.api.modify(
+  await noteStatus(api);
+  let asked = 0;
+  await writer.scale({ workload, to: 1, mayGoOn: () => asked++ === 0 });
+  assert.equal(replicas(), 3);
+});
+
+const noteStatus = (api: ApiServer) =>
+  api.api.modify(
     'deployments',
     'default',
     'fn',
     (d) => void (d['status'] = { observedGeneration: 7 }),
     'status',
   );
-  let asked = 0;
-  await writer.scale({ workload, to: 1, mayGoOn: () => asked++ === 0 });
-  assert.equal(replicas(), 0);
+
+test('raising is one request, whatever has become of the status; lowering is fenced by the version', async (t) => {
+  const { api, seen, replicas } = await rig(t);
+  const clients = clientsOf(api);
+  const methods: string[] = [];
+  const managers: unknown[] = [];
+  const counted = new Proxy(clients.apps, {
+    get(target, name: keyof typeof clients.apps) {
+      const method = target[name] as (...args: unknown[]) => unknown;
+      if (typeof method !== 'function') return method;
+      return (...args: unknown[]) => {
+        methods.push(name);
+        if (name.startsWith('patch')) managers.push((args[0] as { fieldManager?: string }).fieldManager);
+        return method.apply(target, args);
+      };
+    },
+  });
+  const writer = createKubeWriter({ ...clients, apps: counted }, { pod: 'scaler-0' });
+  for (const to of [1, 4]) {
+    const workload = seen();
+    await noteStatus(api);
+    assert.equal((await writer.scale({ workload, to, mayGoOn: always })).kind, 'done');
+    assert.equal(replicas(), to);
+  }
+  assert.deepEqual(methods, ['patchNamespacedDeploymentScale', 'patchNamespacedDeploymentScale']);
+  const workload = seen();
+  await noteStatus(api);
+  await writer.scale({ workload, to: 0, mayGoOn: always });
+  assert.equal(methods.length, 5, 'refused, read, done');
+  assert.deepEqual([...new Set(managers)], ['slimfaas-scaler'], 'what is written names its writer');
 });
 
 test('a workload that is gone, or an API server that is away, is an error', async (t) => {

@@ -1,0 +1,131 @@
+/** How parts speak to the API server: who they say they are, on how many connections, and how a watch lives. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { test, type TestContext } from 'node:test';
+import { CoreV1Api, KubeConfig } from '@kubernetes/client-node';
+import { BookmarkWatch } from '../../common/kube/bookmark-watch.ts';
+import { PartConfig } from '../../common/kube/part-config.ts';
+import { createAuthority, issueCertificate } from '../../webhook/x509.ts';
+import { waitFor } from '../helpers/wait.ts';
+
+async function serve(t: TestContext, listener: RequestListener): Promise<string> {
+  const server = createServer(listener).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+function configFor(server: string): KubeConfig {
+  const config = new KubeConfig();
+  config.loadFromClusterAndUser({ name: 'c', server, skipTLSVerify: true }, { name: 'u' });
+  return config;
+}
+
+/** What comes of one watch. */
+function follow(watch: BookmarkWatch, query = {}) {
+  const events: string[] = [];
+  const ends: { name?: string; statusCode?: number; message: string }[] = [];
+  const opened = watch.watch(
+    '/api/v1/pods',
+    query,
+    (phase) => void events.push(phase),
+    (error) => void ends.push(error as (typeof ends)[number]),
+  );
+  return { events, ends, opened };
+}
+
+test('a watch asks for bookmarks and for minutes, says who it is, and is opened again at once when its time is over', async (t) => {
+  const requests: IncomingMessage[] = [];
+  const server = await serve(t, (req, res) => {
+    requests.push(req);
+    res.writeHead(200);
+    res.write('{"type":"ADDED","object":{}}\n{"type":"BOOKMARK","object":{}}\n{"type":"ADD');
+    setTimeout(() => res.end(), 1_100); // a stream that ends within a second is a broken one
+  });
+  const { events, ends } = follow(new BookmarkWatch(configFor(server), 'slimfaas-test/1'), {
+    resourceVersion: '7',
+  });
+  await waitFor(() => ends.length === 1, { what: 'ended by the server' });
+  assert.deepEqual(events, ['ADDED', 'BOOKMARK']);
+  assert.equal(ends[0]?.name, 'TimeoutError', 'which the list-watch goes on from without a pause');
+  const [request] = requests;
+  const query = new URL(request?.url ?? '', server).searchParams;
+  assert.equal(query.get('allowWatchBookmarks'), 'true');
+  assert.equal(query.get('resourceVersion'), '7');
+  const seconds = Number(query.get('timeoutSeconds'));
+  assert.ok(seconds >= 300 && seconds < 600, `${seconds}`);
+  assert.equal(request?.headers['user-agent'], 'slimfaas-test/1');
+});
+
+test('an API server that takes connections and says nothing costs a watch its answer time, not the whole silence', async (t) => {
+  const server = await serve(t, () => undefined);
+  const times = { answerMs: 50, silenceMs: 3_600_000 };
+  const { ends } = follow(new BookmarkWatch(configFor(server), 'x', times));
+  await waitFor(() => ends.length === 1, { what: 'given up' });
+  assert.match(ends[0]?.message ?? '', /no answer in 50 ms/);
+});
+
+test('a watch that falls silent for longer than bookmarks take is opened again', async (t) => {
+  const server = await serve(t, (_req, res) => {
+    res.writeHead(200);
+    res.write('{"type":"BOOKMARK","object":{}}\n');
+  });
+  const { ends } = follow(new BookmarkWatch(configFor(server), 'x', { answerMs: 5_000, silenceMs: 100 }));
+  await waitFor(() => ends.length === 1, { what: 'given up' });
+  assert.equal(ends[0]?.name, 'TimeoutError');
+});
+
+test('what is refused or ends at once is an error, so that it is tried again with a pause', async (t) => {
+  const answers: RequestListener[] = [
+    (_req, res) => res.writeHead(410).end(),
+    (_req, res) => res.writeHead(200).end(),
+  ];
+  const server = await serve(t, (req, res) => answers.shift()?.(req, res));
+  const watch = new BookmarkWatch(configFor(server), 'x');
+  const gone = follow(watch);
+  await waitFor(() => gone.ends.length === 1, { what: 'refused' });
+  assert.equal(gone.ends[0]?.statusCode, 410);
+  const short = follow(watch);
+  await waitFor(() => short.ends.length === 1, { what: 'ended' });
+  assert.match(short.ends[0]?.message ?? '', /ended at once/);
+});
+
+test('stopping a watch ends it once', async (t) => {
+  const server = await serve(t, (_req, res) => res.writeHead(200).write('\n'));
+  const { ends, opened } = follow(new BookmarkWatch(configFor(server), 'x'));
+  (await opened).abort();
+  await waitFor(() => ends.length === 1, { what: 'ended' });
+});
+
+test('requests of a part share connections and carry its name', async (t) => {
+  const validity = { nowMs: Date.now(), validMs: 86_400_000 };
+  const authority = await createAuthority(validity);
+  const pair = await issueCertificate(authority, ['localhost'], validity);
+  const agents = new Set<string | undefined>();
+  const server = createTlsServer({ cert: pair.certificate, key: pair.key }, (req, res) => {
+    agents.add(req.headers['user-agent']);
+    res.writeHead(200, { 'Content-Type': 'application/json' }).end('{"kind":"PodList","items":[]}');
+  });
+  let connections = 0;
+  server.on('secureConnection', () => connections++);
+  server.listen(0, 'localhost');
+  await once(server, 'listening');
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const config = new PartConfig('slimfaas-test/1');
+  const url = `https://localhost:${(server.address() as AddressInfo).port}`;
+  const caData = Buffer.from(authority.certificate).toString('base64');
+  config.loadFromClusterAndUser({ name: 'c', server: url, caData, skipTLSVerify: false }, { name: 'u' });
+  const core = config.makeApiClient(CoreV1Api);
+  for (let i = 0; i < 5; i++) await core.listNamespacedPod({ namespace: 'default' });
+  assert.equal(connections, 1);
+  assert.deepEqual([...agents], ['slimfaas-test/1']);
+});

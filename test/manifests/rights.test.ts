@@ -1,0 +1,62 @@
+/** Each part may do in Kubernetes what its code asks for, and nothing else: rights are read from the code's calls. */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { readManifests } from './manifests.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const CALL =
+  /\b(?:apps|core|coordination|admission|autoscaling)\.(list|read|create|replace|patch|delete)(\w+)/g;
+const VERBS: Readonly<Record<string, readonly string[]>> = {
+  // Whatever is listed is watched, by common/kube/watched.ts.
+  list: ['list', 'watch'],
+  read: ['get'],
+  create: ['create'],
+  replace: ['update'],
+  patch: ['patch'],
+  delete: ['delete'],
+};
+const RESOURCES: Readonly<Record<string, string>> = {
+  Deployment: 'deployments',
+  DeploymentScale: 'deployments/scale',
+  StatefulSet: 'statefulsets',
+  StatefulSetScale: 'statefulsets/scale',
+  Pod: 'pods',
+  Event: 'events',
+  Lease: 'leases',
+  Secret: 'secrets',
+  HorizontalPodAutoscaler: 'horizontalpodautoscalers',
+  MutatingWebhookConfiguration: 'mutatingwebhookconfigurations',
+};
+
+function rightsOfCode(part: string): string[] {
+  const rights = new Set<string>();
+  const files = readdirSync(join(root, part), { recursive: true, encoding: 'utf8' });
+  for (const file of files.filter((name) => name.endsWith('.ts')))
+    for (const [, verb = '', name = ''] of readFileSync(join(root, part, file), 'utf8').matchAll(CALL)) {
+      const kind = name.replace(/^Namespaced|ForAllNamespaces$/g, '');
+      const resource = RESOURCES[kind];
+      assert.ok(resource, `${part}/${file}: what resource is ${name}?`);
+      for (const right of VERBS[verb] ?? []) rights.add(`${right} ${resource}`);
+    }
+  return [...rights].toSorted();
+}
+
+function rightsGranted(part: string): string[] {
+  const rights = new Set<string>();
+  for (const { kind, metadata, ...rest } of readManifests('install.yaml')) {
+    if (!/^(Cluster)?Role$/.test(kind) || metadata.name !== `slimfaas-${part}`) continue;
+    for (const rule of rest['rules'] as { resources: string[]; verbs: string[] }[])
+      for (const resource of rule.resources) for (const verb of rule.verbs) rights.add(`${verb} ${resource}`);
+  }
+  return [...rights].toSorted();
+}
+
+for (const part of ['proxy', 'scaler', 'webhook'])
+  test(`the ${part} has the rights that its code uses, each of them and no other`, () => {
+    const used = rightsOfCode(part);
+    assert.ok(used.length > 3, 'its calls were found');
+    assert.deepEqual(rightsGranted(part), used);
+  });
