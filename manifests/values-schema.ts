@@ -93,7 +93,10 @@ function flagSchema(flag: Flag): Schema {
     case 'int':
     case 'number':
       return {
-        type: flag.type === 'int' ? 'integer' : 'number',
+        // `helm --set flag=0.5` hands on a text: helm reads whole numbers only. Its range is then the part's to check.
+        ...(flag.type === 'int'
+          ? { type: 'integer' }
+          : { type: ['number', 'string'], pattern: '^[0-9]+\\.[0-9]+$' }),
         ...(flag.min === undefined ? {} : { minimum: flag.min }),
         ...(flag.max === undefined ? {} : { maximum: flag.max }),
       };

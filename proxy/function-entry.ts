@@ -68,6 +68,7 @@ export class FunctionEntry {
       onWaiting: (waiting) => this.#lines.update(waiting),
       onCold: (waiting) => this.#activator.update(waiting),
       explainCold: () => explainNoPod(this.#view, pods.all),
+      hopeless: () => this.#hopeless(),
     });
     this.#stopListening = pods.listen(() => this.throttler.changed());
   }
@@ -103,6 +104,12 @@ export class FunctionEntry {
     this.#activator.stop();
     this.#lines.stop();
     this.account.close();
+  }
+
+  #hopeless(): string | undefined {
+    const { spec, replicas } = this.#view;
+    if (!spec.paused || replicas > 0 || this.pods.size > 0) return undefined;
+    return 'it is scaled to zero and slimfaas.dev/paused keeps it there: nothing wakes it';
   }
 
   #limits(): ThrottlerLimits {

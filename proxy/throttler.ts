@@ -48,6 +48,8 @@ export interface ThrottlerOptions {
   readonly onWaiting?: (waiting: number) => void;
   /** Why no pod came up. */
   readonly explainCold: () => string;
+  /** Why none will, if that is known: nobody waits for nothing. */
+  readonly hopeless?: () => string | undefined;
 }
 
 /** How often a pod that is only believed to be full is asked again: at once enough not to be felt. */
@@ -62,6 +64,9 @@ export class Throttler {
   /** No pod is there; undefined before anybody asked. */
   #isCold: boolean | undefined;
   #coldOrNotSinceMs = 0;
+  /** When the last cold start began, and whether a pod has taken a call since. */
+  #coldSinceMs: number | undefined;
+  #hasWorked = false;
   #cancelDeadline: (() => void) | undefined;
   #deadlineMs = Infinity;
   #cancelProbe: (() => void) | undefined;
@@ -83,7 +88,7 @@ export class Throttler {
   /**
    * A place at once if there is one and nobody is first, else a wait.
    * @param isBack the call was in already: bounds do not hold for it
-   * @throws ReasonError `queue-full`
+   * @throws ReasonError `queue-full`, or `cold-start-timeout` at once where no pod will come
    */
   join(ticket: CallTicket, isBack = false): void {
     const { first } = this.#waiting;
@@ -115,6 +120,7 @@ export class Throttler {
 
   /** A pod took a call: what we believe of pods is right again. */
   worked(): void {
+    this.#hasWorked = true;
     this.#backoff.reset();
   }
 
@@ -124,6 +130,8 @@ export class Throttler {
   }
 
   #checkBounds(ticket: CallTicket): void {
+    const hopeless = this.#options.pods.isUsable ? undefined : this.#options.hopeless?.();
+    if (hopeless !== undefined) throw new ReasonError('cold-start-timeout', hopeless);
     const { maxWaiting } = this.#options.limits();
     if (this.#waiting.length >= maxWaiting)
       throw queueFull(`${this.#waiting.length} calls are waiting for this function, its limit`);
@@ -151,7 +159,13 @@ export class Throttler {
     const isCold = !this.#options.pods.isUsable;
     if (isCold === this.#isCold) return;
     this.#isCold = isCold;
-    this.#coldOrNotSinceMs = this.#options.clock.now();
+    // A pod that came, took no call and went is the same cold start still: else one that refuses each call makes
+    // callers wait for many times the timeout.
+    const isGoingOn = isCold && !this.#hasWorked && this.#coldSinceMs !== undefined;
+    this.#coldOrNotSinceMs = isGoingOn ? (this.#coldSinceMs as number) : this.#options.clock.now();
+    if (!isCold || isGoingOn) return;
+    this.#coldSinceMs = this.#coldOrNotSinceMs;
+    this.#hasWorked = false;
   }
 
   /**

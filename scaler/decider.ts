@@ -9,7 +9,7 @@ import type { Actuator } from './actuator.ts';
 import { mayGrow } from './decide/bounds.ts';
 import { decide } from './decide/decide.ts';
 import type { ReconcileEffects } from './effects.ts';
-import { FactFinder, readyPods } from './facts.ts';
+import { FactFinder, lacksReports, readyPods } from './facts.ts';
 import type { FaultTeller } from './faults.ts';
 import type { Workload } from './kube-objects.ts';
 import type { LoadAdvisor } from './load-advisor.ts';
@@ -120,7 +120,8 @@ export class Decider {
     state.triggers = {};
     if (workload.replicas === 0 || !mayGrow(fn.spec)) return;
     const { activity, hasPast } = state;
-    const seen = { activity, hasPast, readyPods: readyPods(workload, this.#seen), nowMs };
+    const isPartial = lacksReports(workload, state, this.#seen.world);
+    const seen = { activity, hasPast, isPartial, readyPods: readyPods(workload, this.#seen), nowMs };
     const { load, triggers } = this.#options.advisor().advise(workload, fn, seen);
     state.advice = load && { ...load, atReplicas: workload.replicas };
     state.triggers = triggers;

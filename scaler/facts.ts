@@ -242,6 +242,15 @@ export function readyPods(workload: Workload, around: Pick<Surroundings, 'world'
   return ready;
 }
 
+/** Of a pod that is new it is known that nothing ran in it before; one that was ready when first seen may be busy. */
+export function lacksReports(workload: Workload, state: FunctionState, world: World): boolean {
+  for (const pod of world.podsOf(workload).values()) {
+    const isOld = pod.hasSidecar && !pod.isEnding && state.pods.get(pod.name)?.isOld === true;
+    if (isOld && !state.activity.pods.has(pod.name)) return true;
+  }
+  return false;
+}
+
 export function troublesOf(workload: Workload, world: World): readonly Trouble[] {
   const creation = world.creationTroubleOf(workload);
   const troubles: Trouble[] = creation ? [creation] : [];

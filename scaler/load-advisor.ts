@@ -54,6 +54,8 @@ export interface SeenLoad {
   readonly readyPods: number;
   /** It was up when this process first saw it: it may be in the middle of work that only a trigger shows. */
   readonly hasPast: boolean;
+  /** Pods that were up before this process saw them have not all reported: what is measured is a part of it. */
+  readonly isPartial: boolean;
   readonly nowMs: number;
 }
 
@@ -76,6 +78,8 @@ interface Memory {
   /** By the metric's name; only for those that a trigger asks for. */
   readonly windows: ReadonlyMap<string, LoadWindow>;
   answers: TriggerAnswers;
+  /** What the windows hold is a part of the load. */
+  isPartial: boolean;
   panic: PanicState;
   history: BehaviorHistory;
 }
@@ -103,6 +107,9 @@ class Advisor implements LoadAdvisor {
     const memory = this.#memory(workload.key, fn.spec, seen);
     if (memory.scale.triggers.length === 0) return { load: undefined, triggers: {} };
     const load = measure(activity, this.#options.jobsOf(workload.key), nowMs);
+    // A part may raise the count; averaged with the whole it would lower it.
+    if (memory.isPartial && !seen.isPartial) for (const window of memory.windows.values()) window.clear();
+    memory.isPartial = seen.isPartial;
     for (const [name, window] of memory.windows) window.record(valueOfMetric(name, load), nowMs);
     this.#ask(fn, memory, { current: workload.replicas, nowMs });
     return { load: this.#loadOf(workload.replicas, memory, seen), triggers: useOf(memory, nowMs) };
@@ -212,7 +219,9 @@ class Advisor implements LoadAdvisor {
     );
     // New annotations decide at once on what was measured before; how fast it moved still counts.
     const answers = this.#answers(spec, seen);
-    const memory = { spec, scale, windows, answers, panic: CALM, history: known?.history ?? NO_HISTORY };
+    const history = known?.history ?? NO_HISTORY;
+    const isPartial = known?.isPartial ?? false;
+    const memory = { spec, scale, windows, answers, isPartial, panic: CALM, history };
     this.#memories.set(key, memory);
     return memory;
   }

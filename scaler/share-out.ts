@@ -34,7 +34,10 @@ export class Sharer {
 
   /** The leader's grants, so that a follower can go on from them; our own come back too and change nothing. */
   hear(message: ShareMessage, state: FunctionState): void {
-    if (!this.#isLeader()) state.ledger = noteShares(message.shares, state.ledger);
+    if (!this.#isLeader()) {
+      const isKnownPod = (name: string) => state.pods.has(name);
+      state.ledger = noteShares(message.shares, state.ledger, isKnownPod);
+    }
   }
 
   /**

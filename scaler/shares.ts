@@ -96,9 +96,16 @@ export function sharesOf(pods: readonly SharePod[], ledger: Ledger): Record<stri
   return shares;
 }
 
-/** A follower hears the leader's grants too, so that it can go on from them when it takes over. */
-export function noteShares(shares: Readonly<Record<string, number>>, before: Ledger): Ledger {
-  const ledger = new Map(before);
+/**
+ * A follower hears the leader's grants too, so that it can go on from them when it takes over. The leader names every
+ * living pod each time: what it names no more and no watch shows is gone, and pods come and go for ever.
+ */
+export function noteShares(
+  shares: Readonly<Record<string, number>>,
+  before: Ledger,
+  isKnownPod: (name: string) => boolean,
+): Ledger {
+  const ledger = new Map([...before].filter(([name]) => Object.hasOwn(shares, name) || isKnownPod(name)));
   for (const [name, granted] of Object.entries(shares)) {
     const known = ledger.get(name);
     if (known?.granted === granted) continue;

@@ -7,6 +7,7 @@
 export interface LoadWindow {
   /** Several records within one second average. Anything not a number ≥ 0 is left out. */
   record(value: number | undefined, nowMs: number): void;
+  clear(): void;
   /** undefined when nothing was recorded within the window. */
   average(windowMs: number, nowMs: number): number | undefined;
 }
@@ -30,6 +31,9 @@ export function createLoadWindow(spanMs: number): LoadWindow {
       }
       sums[slot] = (sums[slot] as number) + value;
       counts[slot] = (counts[slot] as number) + 1;
+    },
+    clear() {
+      seconds.fill(-1);
     },
     average(windowMs, nowMs) {
       const last = Math.floor(nowMs / 1_000);

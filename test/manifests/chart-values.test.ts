@@ -338,3 +338,13 @@ test('namespaces: the parts are told, and the webhook is called for no other', a
     { key: 'kubernetes.io/metadata.name', operator: 'In', values: ['shop', 'billing', '123', '1e3'] },
   ]);
 });
+
+test('a flag that is no whole number can be given by --set, which hands on a text', async () => {
+  const all = await renderChart({ scaler: { flags: { tick: '0.5' } } });
+  const scaler = new Rendered(all).container('scaler');
+  assert.ok(
+    [...(scaler.args ?? []), ...(scaler.command ?? [])].includes('--tick=0.5'),
+    JSON.stringify(scaler.args),
+  );
+  await assert.rejects(renderChart({ scaler: { flags: { tick: 'often' } } }), /tick/);
+});

@@ -182,6 +182,17 @@ test('a pod that fails is no pod that starts, and the function says what nobody 
   );
 });
 
+test('callers of a paused function at zero are told so at once: nothing will wake it', async () => {
+  await using t = await startTestProxy();
+  t.addFunction('paused', { 'slimfaas.dev/paused': 'true' });
+  await waitFor(async () => (await callUrl(`${t.url}/status-function/paused`)).status === 200, {
+    what: 'known',
+  });
+  const answer = await callUrl(`${t.url}/function/paused/`);
+  assert.equal(answer.status, 504);
+  assert.match(answer.text, /slimfaas\.dev\/paused keeps it there/);
+});
+
 test('the status stream sends the list at once and again when something changes', async () => {
   await using t = await startTestProxy();
   t.addFunction('fib');

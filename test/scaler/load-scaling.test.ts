@@ -195,3 +195,19 @@ test('a proxy that fell silent waits for nobody after three seconds', () => {
   activity.onWake({ from: 'b', waiting: 0 }, 3_001);
   assert.equal(activity.waitingInProxies(3_001), 0);
 });
+
+test('a scaler that restarts under steady load lowers nothing while some of the pods have not reported, nor after', async () => {
+  for (const window of [0, 5, 300]) {
+    const sim = new Sim();
+    const down = { ScaleDown: { StabilizationWindowSeconds: window } };
+    sim.fn('fn', 7, scale({ ReplicaMax: 20, Triggers: [CONCURRENCY], Behavior: down }));
+    for (let i = 0; i < 7; i++) sim.pod('fn', `p${i}`);
+    for (let second = 0; second < 30; second++)
+      await sim.pass(1, () => {
+        const reporting = second === 0 ? 3 : 7;
+        for (const pod of sim.podsOf('fn').slice(0, reporting))
+          sim.report('fn', pod, { running: 10, runningNow: 10, started: 2 });
+      });
+    assert.deepEqual(sim.patches, [], `window ${window}`);
+  }
+});

@@ -109,7 +109,7 @@ test('a new leader that finds more first places than the limit takes them back',
 });
 
 test('a follower that heard the grants goes on from them', () => {
-  const ledger = noteShares({ a: 7, b: 3 }, NONE);
+  const ledger = noteShares({ a: 7, b: 3 }, NONE, () => false);
   const pods = [pod('a', undefined, { isOld: true }), pod('b', 3)];
   const split = splitShares({ limit: 10, perPod: 10, pods }, ledger);
   assert.deepEqual(sharesOf(pods, split.ledger), { a: 7, b: 3 });
@@ -189,4 +189,12 @@ test('behaviour 9: when messages arrive again, the whole limit is granted and no
     },
   );
   fc.assert(property, { numRuns: 1_000 });
+});
+
+test('a follower’s ledger holds the pods that there are, however many have been', () => {
+  let ledger: Ledger = NONE;
+  const isKnownPod = (name: string) => name === 'known';
+  for (let i = 0; i < 1_000; i++)
+    ledger = noteShares({ [`pod-${i}`]: 3, ...(i === 0 && { known: 2 }) }, ledger, isKnownPod);
+  assert.deepEqual([...ledger.keys()].toSorted(), ['known', 'pod-999']);
 });

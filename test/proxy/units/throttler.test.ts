@@ -325,3 +325,22 @@ test('property: first come first served, limits kept, nobody lost, the budget ri
     { numRuns: 300 },
   );
 });
+
+test('a pod that comes, takes no call and goes does not begin the cold start anew', () => {
+  const { throttler, clock, addPod, group } = setUp({ pods: 0 });
+  const caller = new TestCaller('a');
+  const ticket = throttler.ticket(caller);
+  throttler.join(ticket);
+  for (let i = 0; i < 5; i++) {
+    clock.advance(11_000);
+    const pod = addPod(`broken-${i}`);
+    // It took the call, refused the connection, and is gone.
+    caller.place?.release();
+    group.remove(pod);
+    group.refresh();
+    throttler.join(ticket, true);
+  }
+  assert.equal(caller.error, undefined);
+  clock.advance(6_000);
+  assert.equal((caller.error as ReasonError | undefined)?.code, 'cold-start-timeout');
+});
