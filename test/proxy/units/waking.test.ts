@@ -5,12 +5,13 @@ import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { Activator } from '../../../proxy/activator.ts';
 import { explainNoPod, type ExplainedPod } from '../../../proxy/explain.ts';
+import { viewBarePods } from '../../../proxy/function-view.ts';
 import { podTrouble } from '../../../proxy/pod-trouble.ts';
 import { createWake } from '../../../proxy/wake.ts';
 import { ownAddress } from '../../helpers/addresses.ts';
 import { recordingLog } from '../../helpers/recording-log.ts';
 import { FakeClock } from '../support/fake-clock.ts';
-import { functionView, specOf } from '../support/pods.ts';
+import { functionView, podView, specOf } from '../support/pods.ts';
 
 test('a wake at once, on each doubling, and each second; none once nobody waits', () => {
   const clock = new FakeClock();
@@ -111,6 +112,14 @@ test('a pod’s trouble is told with the pod’s name', () => {
   });
   const running = { containerStatuses: [{ name: 'app', ready: false, state: { running: {} } }] };
   assert.equal(podTrouble(pod(running))?.isFailing, false);
+});
+
+test('a pod that nobody scales is a function while it runs; one that has ended, as a Job’s does, is none', () => {
+  const owner = { kind: 'Other', id: { namespace: 'default', name: 'import-1' } } as const;
+  const running = podView({ name: 'a', owner });
+  const ended = podView({ name: 'b', owner, isEnded: true });
+  assert.equal(viewBarePods(owner, [running, ended])?.replicas, 1);
+  assert.equal(viewBarePods(owner, [ended]), undefined);
 });
 
 test('NATS is down and the scaler does not answer, or not well: said, with its address and why', async (t) => {
