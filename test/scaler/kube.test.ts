@@ -99,12 +99,14 @@ test('one that leads no longer does not patch, nor try again after a conflict', 
   assert.equal(replicas(), 3);
 });
 
+let generation = 0;
+/** A change of status, and so of the version. */
 const noteStatus = (api: ApiServer) =>
   api.api.modify(
     'deployments',
     'default',
     'fn',
-    (d) => void (d['status'] = { observedGeneration: 7 }),
+    (d) => void (d['status'] = { observedGeneration: ++generation }),
     'status',
   );
 
