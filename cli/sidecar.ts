@@ -14,12 +14,15 @@ export async function runSidecar(args: readonly string[]): Promise<void> {
   await runPart(log, () => {
     // prom-client is loaded for whoever scrapes: not for a caller who waits for this pod.
     const registry = async () => (await import('../common/metrics.ts')).createRegistry('sidecar', VERSION);
+    // Callers come before NATS: the proxy asks the pod itself whether it is ready.
+    const { promise: listening, resolve: nowListening } = Promise.withResolvers<void>();
     const nats = openNatsLink({
       servers: config.nats,
       address: config['nats-address'],
       name: `sidecar ${config['pod-name']}`,
       log,
+      after: listening,
     });
-    return startSidecar(config, { log, nats, registry });
+    return startSidecar(config, { log, nats, registry }).finally(nowListening);
   });
 }

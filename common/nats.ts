@@ -1,19 +1,12 @@
 /**
- * The one place that loads the NATS client. A link is there from the first moment, connected or not: parts
- * start without NATS, run on without it, and take up again by themselves, for ever. Core messages published
- * while it is down are dropped and counted, never queued: a wake or an activity report of a minute ago says
- * nothing true.
+ * The link to NATS that each part has. It is there from the first moment, connected or not: parts start
+ * without NATS, run on without it, and connect again by themselves. Core messages published while it is down are
+ * dropped and counted, never queued: a wake or an activity report of a minute ago says nothing true.
+ *
+ * The client library is loaded by the first connect, not by an import: it takes 21 ms of CPU and a sidecar
+ * listens before that.
  */
-import {
-  connect,
-  Events,
-  NatsError,
-  type JetStreamManager,
-  type Msg,
-  type MsgRequest,
-  type NatsConnection,
-  type StoredMsg,
-} from 'nats';
+import type { Events, Msg, NatsConnection } from 'nats';
 import { createBackoff } from './backoff.ts';
 import { withBrackets } from './brackets.ts';
 import { describeError } from './errors.ts';
@@ -33,20 +26,6 @@ export type {
   StreamConfig,
   StreamUpdateConfig,
 } from 'nats';
-export {
-  AckPolicy,
-  createInbox,
-  DeliverPolicy,
-  DiscardPolicy,
-  ErrorCode,
-  headers as natsHeaders,
-  nanos,
-  NatsError,
-  ReplayPolicy,
-  RetentionPolicy,
-  StorageType,
-} from 'nats';
-
 export interface NatsLink extends Running {
   readonly isConnected: boolean;
   /** The live connection, for JetStream; undefined while there is none. */
@@ -74,9 +53,11 @@ export interface NatsLinkOptions {
   /** Shown by the server's monitoring: part and pod. */
   readonly name: string;
   readonly log: Log;
+  /** The first connect waits for it, and so does the loading of the library. */
+  readonly after?: Promise<unknown>;
 }
 
-/** Starts connecting and returns at once. */
+/** Starts connecting, at once or {@link NatsLinkOptions.after}, and returns. */
 export function openNatsLink(options: NatsLinkOptions): NatsLink {
   return new Link(options);
 }
@@ -93,6 +74,9 @@ const NEW_PAUSE_MS = 40;
 /** What is swallowed on the way comes again after 1 s by TCP, and sooner by us. */
 const NEW_DIAL_MS = 300;
 const DIAL_MS = 2_000;
+/** Values of the library's `Events`, which an import would load. */
+const DISCONNECTED = 'disconnect' as Events;
+const RECONNECTED = 'reconnect' as Events;
 
 class Link implements NatsLink {
   readonly #options: NatsLinkOptions;
@@ -176,6 +160,7 @@ class Link implements NatsLink {
 
   /** nats.js reconnects by itself; this loop is for the first connection and for a closed one. */
   async #keepConnected(): Promise<void> {
+    await this.#options.after;
     const backoff = createBackoff({ minMs: 50, maxMs: 2_000 });
     const { signal } = this.#stopping;
     const startedMs = performance.now();
@@ -205,7 +190,8 @@ class Link implements NatsLink {
     return connectFirst(natsServers(servers, address), (list) => this.#connect(list, timeoutMs));
   }
 
-  #connect(servers: readonly string[], timeoutMs: number): Promise<NatsConnection> {
+  async #connect(servers: readonly string[], timeoutMs: number): Promise<NatsConnection> {
+    const { connect } = await import('./nats-library.ts');
     return connect({
       servers: servers.map(withBrackets),
       // The address at hand goes first; servers of one kind share their clients by chance.
@@ -235,8 +221,8 @@ class Link implements NatsLink {
   async #followStatus(connection: NatsConnection): Promise<void> {
     for await (const status of connection.status()) {
       if (connection !== this.#connection) return;
-      if (status.type === Events.Disconnect) this.#setConnected(false);
-      if (status.type === Events.Reconnect) this.#setConnected(true);
+      if (status.type === DISCONNECTED) this.#setConnected(false);
+      if (status.type === RECONNECTED) this.#setConnected(true);
     }
   }
 
@@ -255,43 +241,4 @@ class Link implements NatsLink {
     this.#options.log.info({ servers: this.#options.servers }, isConnected ? 'NATS connected' : 'NATS lost');
     for (const listener of this.#listeners) listener(isConnected);
   }
-}
-
-/**
- * One stored message by sequence, or the next one of a subject from a sequence on. Asked of any replica first
- * (no copy through the leader, no base64), then of the leader, because a replica may be a moment behind.
- * Undefined when there is none. @throws NatsError when nobody answers
- */
-export async function getStored(
-  jsm: JetStreamManager,
-  stream: string,
-  query: { readonly seq: number; readonly next_by_subj?: string } | { readonly last_by_subj: string },
-): Promise<StoredMsg | undefined> {
-  // The library has `direct` on its object and not in its interface.
-  const { direct } = jsm as JetStreamManager & {
-    readonly direct: Pick<JetStreamManager['streams'], 'getMessage'>;
-  };
-  try {
-    return await direct.getMessage(stream, query as MsgRequest);
-  } catch {
-    return jsm.streams.getMessage(stream, query as MsgRequest).catch((error: unknown) => {
-      if (error instanceof NatsError && error.api_error?.code === 404) return undefined;
-      throw error;
-    });
-  }
-}
-
-/** Error codes of JetStream's API (server/errors.json of nats-server). */
-export const STREAM_NOT_FOUND = 10_059;
-export const CONSUMER_NOT_FOUND = 10_014;
-/** Of a message by its sequence: JSNoMessageFound, and what a deletion answers (JSStreamMsgDeleteFailed). */
-export const MESSAGE_NOT_FOUND = [10_037, 10_043, 10_057] as const;
-
-/** For `catch`: undefined where JetStream says with one of these codes that there is none; every other error goes on. */
-export function absentIf(...errorCodes: readonly number[]): (error: unknown) => undefined {
-  return (error) => {
-    const code = error instanceof NatsError ? error.api_error?.err_code : undefined;
-    if (code !== undefined && errorCodes.includes(code)) return undefined;
-    throw error;
-  };
 }

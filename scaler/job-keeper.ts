@@ -6,13 +6,8 @@
 import { describeError } from '../common/errors.ts';
 import { JOBS_STREAM, streamConfigs, type JobSettings } from '../common/jobs/streams.ts';
 import type { Log } from '../common/log.ts';
-import {
-  NatsError,
-  STREAM_NOT_FOUND,
-  type JetStreamManager,
-  type NatsConnection,
-  type NatsLink,
-} from '../common/nats.ts';
+import type { JetStreamManager, NatsConnection, NatsLink } from '../common/nats.ts';
+import { NatsError, STREAM_NOT_FOUND } from '../common/nats-library.ts';
 import { consumerName, functionKey, parseFunctionSubject, type FunctionId } from '../common/subjects.ts';
 import { readJobDepths, type JobDepth } from './jobs/depth.ts';
 import { reconcileConsumer, reconcileStreams, removeConsumer, type JobFunction } from './jobs/streams.ts';

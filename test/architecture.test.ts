@@ -115,7 +115,7 @@ describe('architecture: pure files reach no library and nothing of the outside',
 
 describe('architecture: one adapter a library', () => {
   const SOLE: Readonly<Record<string, string>> = {
-    nats: 'common/nats.ts',
+    nats: 'common/nats-library.ts',
     pino: 'common/pino-log.ts',
     'prom-client': 'common/metrics.ts',
     '@peculiar/x509': 'common/x509-library.ts',

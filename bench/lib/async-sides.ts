@@ -7,13 +7,8 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { storeBody } from '../../common/jobs/body-store.ts';
 import { INLINE_BODY_MAX } from '../../common/jobs/job.ts';
-import {
-  AckPolicy,
-  natsHeaders,
-  RetentionPolicy,
-  StorageType,
-  type NatsConnection,
-} from '../../common/nats.ts';
+import type { NatsConnection } from '../../common/nats.ts';
+import { AckPolicy, natsHeaders, RetentionPolicy, StorageType } from '../../common/nats-library.ts';
 import { openLeanClient } from './lean-client.ts';
 
 /** Each resolves with the milliseconds from the start of the post. */

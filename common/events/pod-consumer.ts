@@ -3,6 +3,7 @@
  * end, or by the scaler when the pod ended without that. It gives up nothing that waits: while the sidecar is away
  * it keeps its place.
  */
+import type { ConsumerConfig, JetStreamManager } from '../nats.ts';
 import {
   absentIf,
   AckPolicy,
@@ -10,9 +11,7 @@ import {
   DeliverPolicy,
   nanos,
   ReplayPolicy,
-  type ConsumerConfig,
-  type JetStreamManager,
-} from '../nats.ts';
+} from '../nats-library.ts';
 import { ACK_WAIT_MS, EVENTS_STREAM } from '../jobs/streams.ts';
 import { eventConsumerName, everyEventOf, type FunctionId } from '../subjects.ts';
 

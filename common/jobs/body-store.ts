@@ -4,7 +4,8 @@
  * fast as the server sends, so a body of 1 GiB would pass through memory whole. Here at most 8 chunks are
  * unconfirmed while writing, and reading asks for each chunk.
  */
-import { getStored, type JetStreamClient, type JetStreamManager } from '../nats.ts';
+import type { JetStreamClient, JetStreamManager } from '../nats.ts';
+import { getStored } from '../nats-library.ts';
 import { BODIES_STREAM } from './streams.ts';
 
 const CHUNK_BYTES = 128 * 1024;

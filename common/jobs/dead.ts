@@ -3,7 +3,8 @@
  * values are single lines of ASCII).
  */
 import { MessageError } from '../errors.ts';
-import { natsHeaders, type StoredMsg } from '../nats.ts';
+import type { StoredMsg } from '../nats.ts';
+import { natsHeaders } from '../nats-library.ts';
 import { tryOf, type Try } from './state.ts';
 
 const HISTORY_HEADER = 'Slimfaas-History';

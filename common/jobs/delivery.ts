@@ -6,7 +6,8 @@
  * sequence>.<time>.<pending>`, or with `<domain>.<account hash>` after `ACK` and a random token at the end.
  */
 import { MessageError } from '../errors.ts';
-import { ErrorCode, nanos, NatsError, type Msg, type NatsConnection } from '../nats.ts';
+import type { Msg, NatsConnection } from '../nats.ts';
+import { ErrorCode, nanos, NatsError } from '../nats-library.ts';
 
 export interface Delivery {
   readonly data: Uint8Array;

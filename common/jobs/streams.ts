@@ -2,6 +2,7 @@
  * The JetStream streams of jobs and their settings, explicit to the last field, as a pure function of the
  * flags. The scaler's leader creates and updates them; everyone else only uses the names.
  */
+import type { ConsumerConfig, StreamConfig } from '../nats.ts';
 import {
   AckPolicy,
   DeliverPolicy,
@@ -10,9 +11,7 @@ import {
   ReplayPolicy,
   RetentionPolicy,
   StorageType,
-  type ConsumerConfig,
-  type StreamConfig,
-} from '../nats.ts';
+} from '../nats-library.ts';
 import { consumerName, functionSubject, type FunctionId } from '../subjects.ts';
 
 export const JOBS_STREAM = 'SLIMFAAS_JOBS';

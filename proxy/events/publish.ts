@@ -7,7 +7,7 @@
 import { ReasonError } from '../../common/errors.ts';
 import { decodeJob, encodeJob, type JobHead } from '../../common/jobs/job.ts';
 import { EVENTS_STREAM, JOBS_STREAM } from '../../common/jobs/streams.ts';
-import { getStored } from '../../common/nats.ts';
+import { getStored } from '../../common/nats-library.ts';
 import { HeaderNames, headerValue, withoutHeaders, type RequestHead } from '../../common/relay/index.ts';
 import { eventSubject, functionKey, type FunctionId } from '../../common/subjects.ts';
 import { hash, newSecret } from '../jobs/accept.ts';

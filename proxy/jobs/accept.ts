@@ -7,7 +7,7 @@ import { ReasonError } from '../../common/errors.ts';
 import { decodeJob, elementId, encodeJob, type JobHead } from '../../common/jobs/job.ts';
 import { decodeState } from '../../common/jobs/state.ts';
 import { JOBS_STREAM, RESULTS_STREAM } from '../../common/jobs/streams.ts';
-import { getStored } from '../../common/nats.ts';
+import { getStored } from '../../common/nats-library.ts';
 import { HeaderNames, headerValue, withoutHeaders, type RequestHead } from '../../common/relay/index.ts';
 import { functionKey, resultSubject, type FunctionId } from '../../common/subjects.ts';
 import { CALLBACK_URL_HEADER, type CallbackGate } from '../callback-urls/gate.ts';

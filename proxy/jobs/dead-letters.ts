@@ -8,13 +8,8 @@ import { removeBody } from '../../common/jobs/body-store.ts';
 import { readDeadHistory, type DeadHistory } from '../../common/jobs/dead.ts';
 import { decodeJob, elementId, encodeJob, ownBody, type Job } from '../../common/jobs/job.ts';
 import { DEAD_STREAM } from '../../common/jobs/streams.ts';
-import {
-  absentIf,
-  getStored,
-  MESSAGE_NOT_FOUND,
-  type JetStreamManager,
-  type StoredMsg,
-} from '../../common/nats.ts';
+import type { JetStreamManager, StoredMsg } from '../../common/nats.ts';
+import { absentIf, getStored, MESSAGE_NOT_FOUND } from '../../common/nats-library.ts';
 import {
   everyFunction,
   functionSubject,

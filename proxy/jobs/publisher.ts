@@ -9,7 +9,8 @@ import { describeError, ReasonError } from '../../common/errors.ts';
 import { AckedPublisher, type PublishOutcome } from '../../common/jobs/acked-publisher.ts';
 import { JOBS_STREAM, VOID_HEADER } from '../../common/jobs/streams.ts';
 import { sleep } from '../../common/lifecycle.ts';
-import { natsHeaders, type NatsConnection, type NatsLink } from '../../common/nats.ts';
+import type { NatsConnection, NatsLink } from '../../common/nats.ts';
+import { natsHeaders } from '../../common/nats-library.ts';
 import { functionSubject, type FunctionId } from '../../common/subjects.ts';
 import type { Settler } from './settler.ts';
 

@@ -13,13 +13,8 @@ import { decodeState, type JobState, type Try } from '../../common/jobs/state.ts
 import { JOBS_STREAM, RESULTS_STREAM } from '../../common/jobs/streams.ts';
 import { removeBody } from '../../common/jobs/body-store.ts';
 import { MessageError } from '../../common/errors.ts';
-import {
-  absentIf,
-  getStored,
-  MESSAGE_NOT_FOUND,
-  type JetStreamManager,
-  type NatsLink,
-} from '../../common/nats.ts';
+import type { JetStreamManager, NatsLink } from '../../common/nats.ts';
+import { absentIf, getStored, MESSAGE_NOT_FOUND } from '../../common/nats-library.ts';
 import {
   functionSubject,
   jobQuestionSubject,

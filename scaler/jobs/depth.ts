@@ -4,7 +4,8 @@
  * consumer has delivered and not seen acknowledged; it is asked only for functions that have jobs at all.
  */
 import { JOBS_STREAM } from '../../common/jobs/streams.ts';
-import { absentIf, CONSUMER_NOT_FOUND, type JetStreamManager } from '../../common/nats.ts';
+import type { JetStreamManager } from '../../common/nats.ts';
+import { absentIf, CONSUMER_NOT_FOUND } from '../../common/nats-library.ts';
 import { consumerName, functionKey, parseFunctionSubject, type FunctionId } from '../../common/subjects.ts';
 
 export interface JobDepth {

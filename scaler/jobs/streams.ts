@@ -13,15 +13,8 @@ import {
   type JobSettings,
 } from '../../common/jobs/streams.ts';
 import type { Log } from '../../common/log.ts';
-import {
-  absentIf,
-  CONSUMER_NOT_FOUND,
-  NatsError,
-  STREAM_NOT_FOUND,
-  type ConsumerConfig,
-  type JetStreamManager,
-  type StreamConfig,
-} from '../../common/nats.ts';
+import type { ConsumerConfig, JetStreamManager, StreamConfig } from '../../common/nats.ts';
+import { absentIf, CONSUMER_NOT_FOUND, NatsError, STREAM_NOT_FOUND } from '../../common/nats-library.ts';
 import { consumerName, type FunctionId } from '../../common/subjects.ts';
 
 export interface JobFunction {

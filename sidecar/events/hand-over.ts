@@ -7,7 +7,8 @@ import { podConsumer } from '../../common/events/pod-consumer.ts';
 import { eventToQueue } from '../../common/events/to-queue.ts';
 import type { AckedPublisher } from '../../common/jobs/acked-publisher.ts';
 import { EVENTS_STREAM } from '../../common/jobs/streams.ts';
-import { getStored, type JetStreamManager } from '../../common/nats.ts';
+import type { JetStreamManager } from '../../common/nats.ts';
+import { getStored } from '../../common/nats-library.ts';
 import { everyEventOf, type FunctionId } from '../../common/subjects.ts';
 
 export interface HandOver {

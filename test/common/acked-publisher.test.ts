@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AckedPublisher } from '../../common/jobs/acked-publisher.ts';
 import { JOBS_STREAM } from '../../common/jobs/streams.ts';
-import { getStored, natsHeaders, type NatsConnection } from '../../common/nats.ts';
+import type { NatsConnection } from '../../common/nats.ts';
+import { getStored, natsHeaders } from '../../common/nats-library.ts';
 import { functionSubject } from '../../common/subjects.ts';
 import { jobSettings, startJetStream, type TestJetStream } from '../helpers/jetstream.ts';
 

@@ -90,3 +90,17 @@ test('a server that is absent, there, and gone: each is said, with its address',
   const connected = () => lines.filter(({ message }) => message === 'NATS connected').length;
   await waitFor(() => connected() === 2, { what: 'that it is back is said as well' });
 });
+
+test('a link that waits for something connects only after it', async (t) => {
+  const server = await startNats();
+  t.after(() => server.stop());
+  const { promise: after, resolve: done } = Promise.withResolvers<void>();
+  const waiting = openNatsLink({ servers: server.url, name: 'waiting', log: silentLog, after });
+  const other = openNatsLink({ servers: server.url, name: 'other', log: silentLog });
+  t.after(() => Promise.all([waiting.stop(), other.stop()]));
+  // Made later, and connected: the first had its chance.
+  await waitFor(() => other.isConnected, { what: 'the other link is connected' });
+  assert.equal(waiting.isConnected, false);
+  done();
+  await waitFor(() => waiting.isConnected, { what: 'the waiting link is connected' });
+});

@@ -12,7 +12,7 @@ import {
   RESULTS_STREAM,
 } from '../../../common/jobs/streams.ts';
 import { silentLog } from '../../../common/log.ts';
-import { NatsError, nanos } from '../../../common/nats.ts';
+import { NatsError, nanos } from '../../../common/nats-library.ts';
 import { consumerName, functionSubject } from '../../../common/subjects.ts';
 import { readJobDepths } from '../../../scaler/jobs/depth.ts';
 import { reconcileConsumer, reconcileStreams, removeConsumer } from '../../../scaler/jobs/streams.ts';

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { podConsumerConfig } from '../../../common/events/pod-consumer.ts';
-import { nanos, type ConsumerConfig } from '../../../common/nats.ts';
+import type { ConsumerConfig } from '../../../common/nats.ts';
+import { nanos } from '../../../common/nats-library.ts';
 import { EVENTS_STREAM } from '../../../common/jobs/streams.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { App, holding } from '../support/app.ts';

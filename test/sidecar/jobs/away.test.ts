@@ -4,7 +4,7 @@ import type { ServerResponse } from 'node:http';
 import { describe, it } from 'node:test';
 import { JOBS_STREAM } from '../../../common/jobs/streams.ts';
 import { consumerConfig } from '../../../common/jobs/streams.ts';
-import { type ConsumerConfig } from '../../../common/nats.ts';
+import type { ConsumerConfig } from '../../../common/nats.ts';
 import { consumerName } from '../../../common/subjects.ts';
 import { jobSettings } from '../../helpers/jetstream.ts';
 import { waitFor } from '../../helpers/wait.ts';

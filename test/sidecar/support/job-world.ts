@@ -6,7 +6,8 @@ import { consumerConfig, JOBS_STREAM, RESULTS_STREAM, DEAD_STREAM } from '../../
 import { elementId, encodeJob, type JobHead } from '../../../common/jobs/job.ts';
 import { decodeState, type JobState } from '../../../common/jobs/state.ts';
 import { encodeQuestion, type JobQuestion } from '../../../common/jobs/question.ts';
-import { getStored, nanos, type ConsumerConfig, type StoredMsg } from '../../../common/nats.ts';
+import type { ConsumerConfig, StoredMsg } from '../../../common/nats.ts';
+import { getStored, nanos } from '../../../common/nats-library.ts';
 import { functionSubject, jobQuestionSubject, resultSubject } from '../../../common/subjects.ts';
 import { randomBytes } from 'node:crypto';
 import { jobSettings, startJetStream, type TestJetStream } from '../../helpers/jetstream.ts';
