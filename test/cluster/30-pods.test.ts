@@ -26,10 +26,38 @@ const LATE_MS = 3_000;
 const late = { httpGet: { path: `/after/${LATE_MS}`, port: 5000 }, periodSeconds: 1, failureThreshold: 30 };
 
 describe('no call before Kubernetes would call the pod ready', { concurrency: 4 }, () => {
+  it('a startup probe', async () => {
+    await using fn = await world.deploy({ name: 'startup-probe', container: { startupProbe: late } });
+    const { startedAt, now } = await wake(fn);
+    assert.ok(now - startedAt >= LATE_MS, `answered ${now - startedAt} ms after its start`);
+  });
+
   it('a readiness probe that passes late', async () => {
     await using fn = await world.deploy({ name: 'late-probe', container: { readinessProbe: late } });
     const { startedAt, now } = await wake(fn);
     assert.ok(now - startedAt >= LATE_MS, `answered ${now - startedAt} ms after its start`);
+  });
+
+  it('the readiness of a second container', async () => {
+    const probe = { readinessProbe: { ...late, httpGet: { ...late.httpGet, port: 5001 } } };
+    const second = appContainer(settings, { name: 'second', port: 5001, container: probe }, 'second');
+    await using fn = await world.deploy({ name: 'second-container', containers: [second] });
+    const { startedAt, now } = await wake(fn);
+    assert.ok(now - startedAt >= LATE_MS - 500, `answered ${now - startedAt} ms after its start`);
+  });
+
+  it('a readiness gate', async () => {
+    const conditionType = 'example.com/gate';
+    await using fn = await world.deploy({ name: 'gate', pod: { readinessGates: [{ conditionType }] } });
+    let isOpen = false;
+    const answer = world.call(fn.name).then(({ status }) => ({ status, isOpen }));
+    await until(async () => (await fn.pods()).some(areContainersReady), 'its containers are ready');
+    isOpen = true;
+    const [pod] = await fn.pods();
+    const path = `/api/v1/namespaces/${world.namespace}/pods/${pod?.metadata.name}/status`;
+    const conditions = [{ type: conditionType, status: 'True' }];
+    await world.send('PATCH', path, { status: { conditions } }, 'application/strategic-merge-patch+json');
+    assert.deepEqual(await answer, { status: 200, isOpen: true });
   });
 
   it('an exec probe', async () => {
@@ -126,6 +154,11 @@ describe('policies of namespaces', { concurrency: 3 }, () => {
     });
   });
 });
+
+function areContainersReady({ status }: KubeObject): boolean {
+  const conditions = (status?.conditions ?? []) as { type: string; status: string }[];
+  return conditions.some((one) => one.type === 'ContainersReady' && one.status === 'True');
+}
 
 function isAppRunning({ status }: KubeObject): boolean {
   const containers = (status?.containerStatuses ?? []) as { name: string; state: object }[];
