@@ -6,6 +6,7 @@
 import type { FlagValues } from '../common/flags.ts';
 import type { V1Pod } from '../common/kube/client.ts';
 import { ownerOfPod, type PodOwner } from '../common/kube/ownership.ts';
+import { sleep } from '../common/lifecycle.ts';
 import { FUNCTION_LABEL, INJECT_STATUS_ANNOTATION, SIDECAR_CONTAINER } from '../common/names.ts';
 import { kubeFault, loadCluster, rolloutRestart, type Cluster } from './cluster.ts';
 import type { Parsed } from './flag-options.ts';
@@ -33,6 +34,7 @@ export async function runOutdated(argv: Parsed, flags: FlagValues<typeof statusF
     .flatMap((pod) => outdated(pod, image) ?? []);
   if (flags.json) console.log(JSON.stringify({ image, pods }, undefined, 2));
   else console.log(outdatedTable(pods, image));
+  if (flags.restart && pods.length > 0) await webhookIsNew(cluster, flags['system-namespace'], image);
   if (flags.restart) for (const line of await restart(cluster, pods)) console.log(line);
 }
 
@@ -45,9 +47,30 @@ async function injectedImage({ apps }: Cluster, namespace: string): Promise<stri
     });
   });
   const [container] = webhook.spec?.template.spec?.containers ?? [];
-  const image = container?.env?.find((variable) => variable.name === 'SLIMFAAS_SIDECAR_IMAGE')?.value;
+  const image = sidecarImage(container?.env);
   if (image === undefined) throw new Error(`${namespace}/${name} does not say which sidecar it injects`);
   return image;
+}
+
+/** While the webhook is rolled out the old one still answers: a pod made then would get the old sidecar again. */
+async function webhookIsNew({ core }: Cluster, namespace: string, image: string): Promise<void> {
+  const labelSelector = 'app.kubernetes.io/name=slimfaas,app.kubernetes.io/component=webhook';
+  const deadline = performance.now() + ROLLOUT_MS;
+  while (performance.now() < deadline) {
+    const { items } = await core.listNamespacedPod({ namespace, labelSelector });
+    if (items.every((pod) => pod.spec?.containers.some(({ env }) => sidecarImage(env) === image))) return;
+    await sleep(POLL_MS);
+  }
+  throw new Error(
+    `after ${ROLLOUT_MS / 1_000} s pods of an older webhook are still there: nothing was restarted`,
+  );
+}
+
+const ROLLOUT_MS = 60_000;
+const POLL_MS = 500;
+
+function sidecarImage(env: readonly { name: string; value?: string }[] = []): string | undefined {
+  return env.find(({ name }) => name === 'SLIMFAAS_SIDECAR_IMAGE')?.value;
 }
 
 async function functionPods({ core }: Cluster, namespace: string): Promise<V1Pod[]> {
