@@ -9,7 +9,7 @@ interface World {
   ended: number;
   isBusy: boolean;
   collections: number;
-  /** Lets `count` rounds of five seconds pass. */
+  /** Lets `count` rounds of thirty seconds pass. */
   readonly rounds: (count: number) => void;
 }
 
@@ -20,7 +20,7 @@ function idleWorld(t: TestContext): World {
     isBusy: false,
     collections: 0,
     rounds: (count) => {
-      for (let i = 0; i < count; i++) t.mock.timers.tick(5_000);
+      for (let i = 0; i < count; i++) t.mock.timers.tick(30_000);
     },
   };
   t.after(
@@ -78,8 +78,8 @@ describe('memory of an idle sidecar', () => {
     const registry = new FinalizationRegistry(() => (freed = true));
     registry.register({ garbage: 'of a burst' }, undefined);
     t.after(giveMemoryBackWhenIdle({ isBusy: () => false, ended: () => 1_000, log: recordingLog().log }));
-    t.mock.timers.tick(5_000);
-    t.mock.timers.tick(5_000);
+    t.mock.timers.tick(30_000);
+    t.mock.timers.tick(30_000);
     await waitFor(() => freed, { what: 'the garbage is collected' });
   });
 });
