@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { Connection, Tenant } from '../../../common/relay/connection.ts';
 import { createRelay, RelayError } from '../../../common/relay/index.ts';
+import { Pool } from '../../../common/relay/pool.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { exchange, start, testRelay } from './rig.ts';
 import { answering, rawUpstream, type Wire } from './wire.ts';
@@ -134,26 +136,44 @@ describe('the pool of a target', () => {
   });
 
   it('keeps a request that must not run twice clear of the moment at which its upstream closes', async (t) => {
-    const closeAfterMs = 250;
-    const upstream = await rawUpstream(t, (wire) => {
-      let timer: NodeJS.Timeout | undefined;
-      wire.socket.on('data', () => {
-        clearTimeout(timer);
-        wire.send(OK);
-        timer = setTimeout(() => wire.socket.destroy(), closeAfterMs);
-      });
+    const upstream = await rawUpstream(t);
+    const pool = new Pool(upstream.target, {
+      maxConnections: 1,
+      maxIdle: 1,
+      idleMs: 60_000,
+      maxHeadBytes: 1_024,
     });
-    const relay = testRelay(t);
-    const { target } = upstream;
-    const post = { target, head: { method: 'POST', path: '/', headers: ['Host', 'f'] } };
-    assert.equal((await exchange(relay, post)).outcome.kind, 'answered');
-    await waitFor(() => relay.stats.idle === 0, { what: 'the upstream closes, and is seen to' });
-    await exchange(relay, post);
-    await exchange(relay, post);
-    assert.equal(upstream.wires.length, 2, 'at once it is used again');
-    await new Promise((resolve) => setTimeout(resolve, closeAfterMs - 40));
-    assert.equal((await exchange(relay, post)).outcome.kind, 'answered');
-    assert.equal(upstream.wires.length, 3, 'shortly before its end it is not');
+    t.after(() => pool.retire());
+    const connection = await new Promise<Connection>((resolve, reject) => {
+      const never = (): boolean => true;
+      pool.open({
+        onConnected: resolve,
+        onConnectFailed: reject,
+        isHeld: false,
+        onReadDone: never,
+        ...Object.fromEntries(
+          ['onDrain', 'onComplete', 'onLost', 'onPlaceFree', 'onInfo', 'onHead', 'onBody', 'onTrailers'].map(
+            (name) => [name, never],
+          ),
+        ),
+      } as unknown as Tenant);
+    });
+    const at = (ms: number): void => pool.release(connection, 0, ms);
+    at(10_000);
+    pool.sweep(12_000);
+    pool.sawClosing(11_500); // after half a second
+    for (const [idleMs, isRepeatable, isUsed] of [
+      [400, false, true],
+      [401, false, false],
+      [401, true, true],
+    ] as const) {
+      at(20_000);
+      const used = pool.reuse(20_000 + idleMs, isRepeatable);
+      assert.equal(used === connection, isUsed, `idle for ${idleMs} ms`);
+      if (!used) pool.reuse(20_000, true); // taken, to be given back once more
+    }
+    at(700_000);
+    assert.equal(pool.reuse(700_900, false), connection, 'what was seen ten minutes ago counts no more');
   });
 
   it('does not give a connection idle for over a second to a request that must not run twice', async (t) => {
