@@ -73,9 +73,9 @@ describe('RBAC is felt', () => {
     const at = { name: 'web', namespace: 'default' };
     const scaled = await apps.patchNamespacedDeploymentScale({
       ...at,
-      body: [{ op: 'replace', path: '/spec/replicas', value: 0 }],
+      body: [{ op: 'replace', path: '/spec/replicas', value: 3 }],
     });
-    assert.equal(scaled.spec?.replicas, 0);
+    assert.equal(scaled.spec?.replicas, 3);
     await assert.rejects(apps.readNamespacedDeployment(at), { code: 403 });
     await assert.rejects(apps.replaceNamespacedDeploymentScale({ ...at, body: scaled }), { code: 403 });
   });
