@@ -151,9 +151,12 @@ function readReview(body: string): ReviewRequest {
   };
 }
 
+/** A field that is null counts as absent, as in Kubernetes. An item of a list that is null stays, and is refused. */
 function parseJson(body: string): unknown {
   try {
-    return JSON.parse(body);
+    return JSON.parse(body, function (this: unknown, _key, value: unknown) {
+      return value === null && !Array.isArray(this) ? undefined : value;
+    });
   } catch (cause) {
     throw new ReviewError('the body is not JSON', { cause });
   }

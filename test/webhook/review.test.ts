@@ -291,6 +291,11 @@ describe('a pod that is none', () => {
       /terminationGracePeriodSeconds is not a number/,
     ],
     [
+      'an owner without a name',
+      (pod) => (pod.metadata.ownerReferences[0].name = null),
+      /ownerReferences\[0\]\.name is not a text/,
+    ],
+    [
       'owners that are a text',
       (pod) => (pod.metadata.ownerReferences = 'web'),
       /ownerReferences is not a list/,
