@@ -86,6 +86,7 @@ describe('the sidecar in its pod', { concurrency: 3 }, () => {
   it('is drained by its own hooks alone', async () => {
     await using fn = await world.deploy({ name: 'undrained' });
     const { pod } = await wake(fn);
+    await fn.waitForReady(1); // a call is answered before Kubernetes reports the pod's address
     const [object] = await fn.pods();
     const url = `http://${object?.['status'].podIP}:15081/drain`;
     const script = `fetch('${url}').then(({ status }) => console.log(status))`;
