@@ -2,16 +2,19 @@
  * One watch request, in place of the library's: that one gives up after 30 s of silence, so an idle watch is opened
  * again every 30 s, and it waits as long for a connection, so an API server that is away for seconds costs a watch 10 to
  * 30. Here the server sends a bookmark each minute, which keeps the watch open for minutes and its place in the history
- * fresh, and an answer must begin within seconds. What comes of it is the library's (ListWatch).
+ * fresh, and a connection must be there within seconds. What comes of it is the library's (ListWatch).
  */
 import http from 'node:http';
 import https from 'node:https';
 import { createInterface } from 'node:readline';
+import type { TLSSocket } from 'node:tls';
 import { Watch } from '@kubernetes/client-node';
 import type { IncomingMessage } from 'node:http';
 
-/** A watch answers at once: it has nothing to look up. */
-const ANSWER_MS = 3_000;
+/** An API server that is away may leave a connect without any answer. */
+const CONNECT_MS = 3_000;
+/** One that has just started keeps a watch waiting while it fills its caches: 20 s were seen. */
+const ANSWER_MS = 30_000;
 /** Two bookmarks missed. */
 const SILENCE_MS = 150_000;
 /** As client-go: at random, so that not all are opened again at one time. */
@@ -23,11 +26,14 @@ type OnEvent = (phase: string, object: unknown, watchObject?: unknown) => void;
 type Query = Record<string, string | number | boolean | undefined>;
 
 export interface WatchTimes {
+  /** Until the connection is there, TLS included. */
+  readonly connectMs: number;
+  /** From then until the answer begins. */
   readonly answerMs: number;
   readonly silenceMs: number;
 }
 
-const TIMES: WatchTimes = { answerMs: ANSWER_MS, silenceMs: SILENCE_MS };
+const TIMES: WatchTimes = { connectMs: CONNECT_MS, answerMs: ANSWER_MS, silenceMs: SILENCE_MS };
 
 /** `name` is what ListWatch goes by: it opens the watch again at once, from where it was. */
 class WatchTimeout extends Error {
@@ -85,7 +91,7 @@ export class BookmarkWatch extends Watch {
     if (cluster.proxyUrl === undefined) options.agent = false;
     options.headers = { ...options.headers, 'User-Agent': this.#userAgent };
     options.signal = controller.signal;
-    return answerOf(url, options, this.#times.answerMs);
+    return answerOf(url, options, this.#times);
   }
 
   #read(response: IncomingMessage, onEvent: OnEvent, end: (error: unknown) => void): void {
@@ -112,10 +118,30 @@ export class BookmarkWatch extends Watch {
   }
 }
 
-function answerOf(url: URL, options: https.RequestOptions, answerMs: number): Promise<IncomingMessage> {
+function answerOf(
+  url: URL,
+  options: https.RequestOptions,
+  { connectMs, answerMs }: WatchTimes,
+): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    const request = (url.protocol === 'http:' ? http : https).request(url, options);
-    const timer = setTimeout(() => request.destroy(new Error(`no answer in ${answerMs} ms`)), answerMs);
+    const isTls = url.protocol !== 'http:';
+    const request = (isTls ? https : http).request(url, options);
+    const give = (ms: number, what: string): NodeJS.Timeout =>
+      setTimeout(() => request.destroy(new Error(`no ${what} in ${ms} ms`)), ms);
+    let timer = give(connectMs, 'connection');
+    const isThere = (): void => {
+      clearTimeout(timer);
+      timer = give(answerMs, 'answer');
+    };
+    request.on('socket', (socket) => {
+      // One that a proxy's agent has kept says no more that it is connected.
+      if (
+        socket.connecting ||
+        (socket as TLSSocket & { readonly secureConnecting?: boolean }).secureConnecting
+      )
+        socket.once(isTls ? 'secureConnect' : 'connect', isThere);
+      else isThere();
+    });
     request.on('error', (error) => {
       clearTimeout(timer);
       reject(error);

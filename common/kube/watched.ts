@@ -84,7 +84,8 @@ export function watchResource<T extends KubernetesObject>(
   };
   const start = () => {
     timer = undefined;
-    informer.start().then(() => setSynced(true), restart);
+    // The library's start does not reject when its watch fails: then a restart is due, and nothing is in step yet.
+    informer.start().then(() => timer ?? setSynced(true), restart);
   };
 
   const onFailed = options.onFailed ?? logFailure(options.log);

@@ -3,12 +3,14 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { createServer as createTcpServer, type AddressInfo } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { CoreV1Api, KubeConfig } from '@kubernetes/client-node';
 import { BookmarkWatch } from '../../common/kube/bookmark-watch.ts';
 import { PartConfig } from '../../common/kube/part-config.ts';
+import { watchResource } from '../../common/kube/watched.ts';
 import { createAuthority, issueCertificate } from '../../webhook/x509.ts';
+import { recordingLog } from '../helpers/recording-log.ts';
 import { waitFor } from '../helpers/wait.ts';
 
 async function serve(t: TestContext, listener: RequestListener): Promise<string> {
@@ -65,10 +67,47 @@ test('a watch asks for bookmarks and for minutes, says who it is, and is opened 
 
 test('an API server that takes connections and says nothing costs a watch its answer time, not the whole silence', async (t) => {
   const server = await serve(t, () => undefined);
-  const times = { answerMs: 50, silenceMs: 3_600_000 };
+  const times = { connectMs: 5_000, answerMs: 50, silenceMs: 3_600_000 };
   const { ends } = follow(new BookmarkWatch(configFor(server), 'x', times));
   await waitFor(() => ends.length === 1, { what: 'given up' });
   assert.match(ends[0]?.message ?? '', /no answer in 50 ms/);
+});
+
+test('an API server whose connections never come to be costs a watch its connect time', async (t) => {
+  const silent = createTcpServer((socket) => socket.on('error', () => undefined)).listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  t.after(() => silent.close());
+  const server = `https://127.0.0.1:${(silent.address() as AddressInfo).port}`;
+  const times = { connectMs: 50, answerMs: 3_600_000, silenceMs: 3_600_000 };
+  const { ends } = follow(new BookmarkWatch(configFor(server), 'x', times));
+  await waitFor(() => ends.length === 1, { what: 'given up' });
+  assert.match(ends[0]?.message ?? '', /no connection in 50 ms/);
+});
+
+test('a watch that is refused after its list is not in step, and is tried again more and more seldom', async (t) => {
+  const server = await serve(t, (req, res) => {
+    if (req.url?.includes('watch=true')) return void res.writeHead(500).end();
+    res.writeHead(200, { 'Content-Type': 'application/json' });
+    res.end(
+      JSON.stringify({ kind: 'PodList', apiVersion: 'v1', metadata: { resourceVersion: '1' }, items: [] }),
+    );
+  });
+  const config = configFor(server);
+  const core = config.makeApiClient(CoreV1Api);
+  const { log, lines } = recordingLog();
+  const synced: boolean[] = [];
+  const watched = watchResource(
+    config,
+    (page) => core.listPodForAllNamespaces(page),
+    { onSet: () => undefined, onDelete: () => undefined, onSynced: (isSynced) => void synced.push(isSynced) },
+    { path: '/api/v1/pods', log },
+  );
+  t.after(() => watched.stop());
+  const delays = (): number[] => lines.map(({ fields }) => Number(fields['delayMs']));
+  // The delays double, less up to half of each by chance: the fifth is at least 800 ms.
+  await waitFor(() => delays().some((delayMs) => delayMs >= 800), { what: 'a longer pause' });
+  assert.deepEqual(synced, []);
+  assert.equal(watched.isSynced, false);
 });
 
 test('a watch that falls silent for longer than bookmarks take is opened again', async (t) => {
@@ -76,7 +115,9 @@ test('a watch that falls silent for longer than bookmarks take is opened again',
     res.writeHead(200);
     res.write('{"type":"BOOKMARK","object":{}}\n');
   });
-  const { ends } = follow(new BookmarkWatch(configFor(server), 'x', { answerMs: 5_000, silenceMs: 100 }));
+  const { ends } = follow(
+    new BookmarkWatch(configFor(server), 'x', { connectMs: 5_000, answerMs: 5_000, silenceMs: 100 }),
+  );
   await waitFor(() => ends.length === 1, { what: 'given up' });
   assert.equal(ends[0]?.name, 'TimeoutError');
 });
