@@ -38,7 +38,9 @@ it('the Service of NATS is deleted and made anew: jobs run without a restart of 
   const service = (await world.get(NATS)) as KubeObject;
   const { metadata, spec } = service;
   const { clusterIP: before, clusterIPs: _, ...rest } = spec as Record<string, unknown>;
+  const holderPath = `/api/v1/namespaces/${system}/services/holds-the-address`;
   after(async () => {
+    await world.send('DELETE', holderPath);
     if ((await world.get(NATS)) === undefined) await world.apply(service);
   });
   await world.send('DELETE', NATS);
@@ -55,8 +57,17 @@ it('the Service of NATS is deleted and made anew: jobs run without a restart of 
   const address = String((await world.get(NATS))?.['spec'].clusterIP);
   assert.notEqual(address, before);
   // Connections outlive their Service; the server's restart ends them.
-  await world.kubectl(['delete', 'pod', '-n', system, 'slimfaas-nats-0', '--force', '--grace-period=0']);
+  const podPath = `/api/v1/namespaces/${system}/pods/slimfaas-nats-0`;
+  const old = (await world.get(podPath))?.metadata.uid;
   const begun = Date.now();
+  await world.kubectl(['delete', 'pod', '-n', system, 'slimfaas-nats-0', '--force', '--grace-period=0']);
+  // The old server may take a job yet in the moment of its end.
+  await until(async () => {
+    const pod = await world.get(podPath);
+    const conditions = (pod?.['status']?.conditions ?? []) as { type: string; status: string }[];
+    const isReady = conditions.some(({ type, status }) => type === 'Ready' && status === 'True');
+    return isReady && pod?.metadata.uid !== old;
+  }, 'the new NATS is ready');
   const accepted = (answer: Answer): string | undefined =>
     answer.status === 201 ? String(answer.headers['slimfaas-element-id']) : undefined;
   let id: string | undefined;
@@ -71,5 +82,4 @@ it('the Service of NATS is deleted and made anew: jobs run without a restart of 
   const coldId = accepted(await post(cold, '/hello'));
   assert.ok(coldId);
   await ranOnce(cold, coldId);
-  await world.send('DELETE', `/api/v1/namespaces/${system}/services/holds-the-address`);
 });
