@@ -13,7 +13,7 @@ import type { IncomingMessage } from 'node:http';
 
 /** An API server that is away may leave a connect without any answer. */
 const CONNECT_MS = 3_000;
-/** One that has just started keeps a watch waiting while it fills its caches: 20 s were seen. */
+/** One that has just started may be slow: to give up and ask again would only add to its work. */
 const ANSWER_MS = 30_000;
 /** Two bookmarks missed. */
 const SILENCE_MS = 150_000;

@@ -235,6 +235,12 @@ for (const part of ['kubelet', 'kube-proxy', 'api-server'] satisfies ClusterPart
     });
     t.diagnostic(figure(seen));
     assertNoneLost(seen);
+    // Pods reach the API server by its Service again when kube-proxy has heard of it: it waits up to 30 s between tries.
+    await until(
+      async () => (await send(`${world.proxyUrl}/ready`)).status === 200,
+      'the proxy sees the cluster',
+      90_000,
+    );
     await using cold = await world.deploy({ name: `after-${part}` });
     const answer = await world.call(cold.name);
     assert.equal(answer.status, 200, answer.body);
