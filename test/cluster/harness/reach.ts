@@ -14,6 +14,8 @@ export interface Reach {
 }
 
 const DIAL_TIMEOUT_MS = 1_000;
+const REFUSED_TRIES = 25;
+const REFUSED_PAUSE_MS = 200;
 
 export async function openReach(
   clients: Clients,
@@ -29,14 +31,28 @@ export async function openReach(
   return forward(context.settings.kubectl, namespace, `service/${service}`, port);
 }
 
-function canDial(host: string, port: number): Promise<boolean> {
+/** A Service that was made a moment ago refuses until kube-proxy has heard of its pods. */
+async function canDial(host: string, port: number): Promise<boolean> {
+  for (let tries = 0; tries < REFUSED_TRIES; tries++) {
+    const outcome = await dial(host, port);
+    if (outcome !== 'refused') return outcome === 'connected';
+    await new Promise((resolve) => setTimeout(resolve, REFUSED_PAUSE_MS));
+  }
+  return false;
+}
+
+function dial(host: string, port: number): Promise<'connected' | 'refused' | 'unreachable'> {
   return new Promise((resolve) => {
     const socket = connect({ host, port });
-    const end = (answer: boolean) => () => {
+    const end = (outcome: 'connected' | 'refused' | 'unreachable'): void => {
       socket.destroy();
-      resolve(answer);
+      resolve(outcome);
     };
-    socket.setTimeout(DIAL_TIMEOUT_MS, end(false)).on('connect', end(true)).on('error', end(false));
+    socket.setTimeout(DIAL_TIMEOUT_MS, () => end('unreachable'));
+    socket.on('connect', () => end('connected'));
+    socket.on('error', (error: NodeJS.ErrnoException) =>
+      end(error.code === 'ECONNREFUSED' ? 'refused' : 'unreachable'),
+    );
   });
 }
 
