@@ -1,6 +1,6 @@
 /**
  * `slimfaas status --outdated`: pods whose sidecar is of another image than the webhook injects now, as after an
- * upgrade; `--restart` has their workloads make them anew. Sidecars of the version before go on working meanwhile.
+ * upgrade; `--restart` rolls their workloads. Sidecars of the previous version keep working until then.
  * It asks Kubernetes alone: pods say what they carry, the webhook's Deployment says what is injected.
  */
 import type { FlagValues } from '../common/flags.ts';

@@ -6,7 +6,7 @@ import { MAX_VALUE_LENGTH } from './annotation-bounds.ts';
 import { createFaultList, type FaultList, type ReportFault } from './annotation-faults.ts';
 import type { Reader } from './annotation-values.ts';
 
-/** The annotations with a place for their faults; a blank value is one that is not there. */
+/** The annotations with a place for their faults; a blank value counts as absent. */
 export class Source {
   readonly list: FaultList = createFaultList();
   /** Told of already. */

@@ -56,7 +56,7 @@ class StreamBody implements H2Body {
       queueMicrotask(() => this.#onGone());
       return;
     }
-    // Node ends a stream without a byte before anybody reads it: a call that waited would wait for that for ever.
+    // Node ends a stream that has no byte before it is read, and sends no second `end` event to wait for.
     if (stream.readableEnded) return queueMicrotask(() => this.#onEnd());
     stream.on('end', () => this.#onEnd());
     stream.on('close', () => this.#onGone());
