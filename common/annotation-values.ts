@@ -33,9 +33,9 @@ export function word<T extends string>(...words: readonly T[]): Reader<T> {
 
 /** The values that a Service's `appProtocol` has for the same, and `http1`, which there is none for. */
 export const appProtocol: Reader<AppProtocol> = (text) => {
-  const read = word('http1', 'h2c', 'grpc', 'kubernetes.io/h2c')(text);
-  if ('allowed' in read) return { allowed: 'http1, h2c or grpc' };
-  return { value: read.value === 'http1' ? 'http1' : 'h2c' };
+  const read = word('http1', 'https', 'h2c', 'grpc', 'kubernetes.io/h2c')(text);
+  if ('allowed' in read) return { allowed: 'http1, https, h2c or grpc' };
+  return { value: read.value === 'http1' || read.value === 'https' ? read.value : 'h2c' };
 };
 
 /** `registry/name:tag@digest`: only what no image reference can hold is refused. */

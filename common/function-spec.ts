@@ -6,8 +6,8 @@
 import type { FunctionId } from './subjects.ts';
 
 export type Visibility = 'Public' | 'Private';
-/** What the user's port speaks; `h2c`: HTTP/2 without TLS, which gRPC is spoken over. */
-export type AppProtocol = 'http1' | 'h2c';
+/** What the user's port speaks; `h2c`: HTTP/2 without TLS, which gRPC is spoken over; `https`: HTTP/1.1 over TLS. */
+export type AppProtocol = 'http1' | 'h2c' | 'https';
 export type WorkloadKind = 'Deployment' | 'StatefulSet';
 
 /** How one kind of call is tried: seconds as users write them, one entry of `timeoutRetries` a retry. */
@@ -104,7 +104,7 @@ export interface FunctionSpec {
   readonly inject: boolean;
   /** slimfaas.dev/port, if given; {@link FunctionInfo.port} is the resolved one. */
   readonly port: number | undefined;
-  /** slimfaas.dev/app-protocol, if given; else the port's name decides (webhook/user-containers.ts). */
+  /** slimfaas.dev/app-protocol, if given; else the port's name and probe decide (webhook/user-containers.ts). */
   readonly appProtocol: AppProtocol | undefined;
   readonly queueLimit: number | undefined;
   readonly coldStartTimeoutSeconds: number | undefined;

@@ -1,5 +1,5 @@
 /** What the calls and tunnels of one sidecar share; made once in start.ts. */
-import type { Relay, Target } from '../common/relay/index.ts';
+import type { Dial, Relay, Target } from '../common/relay/index.ts';
 import type { Admission } from './admission.ts';
 import type { AppDown } from './app-down.ts';
 import type { AppTrouble } from './app-trouble.ts';
@@ -13,6 +13,8 @@ import type { Stats } from './stats.ts';
 
 /** What differs between the ways to speak to the app. */
 export interface AppHop {
+  /** How an upgrade's connection is made; undefined: plain TCP. */
+  readonly dial?: Dial | undefined;
   /** A caller who for so long neither sends nor takes what is his to: he is not there. 0: no limit. */
   readonly idleMs: number;
   /**

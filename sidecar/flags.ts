@@ -59,6 +59,12 @@ export const sidecarFlags = {
     group: APP,
     describe: 'what the app’s port speaks: http1, or h2c (HTTP/2 without TLS, gRPC)',
   },
+  'app-tls': {
+    type: 'boolean',
+    default: false,
+    group: APP,
+    describe: 'the app’s port speaks HTTP/1.1 over TLS; its certificate is not verified',
+  },
   'readiness-probe': {
     type: 'string',
     default: '',

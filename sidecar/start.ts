@@ -37,7 +37,8 @@ export interface RunningSidecar extends Running {
 /** Resolves when it listens; the app may not be ready by then. */
 export async function startSidecar(config: SidecarConfig, deps: SidecarDeps): Promise<RunningSidecar> {
   let ports = { data: config.port, admin: config['admin-port'] };
-  const parts = buildParts(config, { ...deps, ...(await openAppHop(config['app-protocol'])) }, () => ports);
+  const way = await openAppHop(config['app-protocol'], config['app-tls']);
+  const parts = buildParts(config, { ...deps, ...way }, () => ports);
   const { stops, context } = parts;
   const listeners = await openPorts(config, deps, parts);
   ports = { data: listeners.data.port, admin: listeners.admin.port };

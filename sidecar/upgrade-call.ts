@@ -82,10 +82,11 @@ export class UpgradeCall {
   /** Undefined: it came from a proxy, and the app is not there. */
   async #connect(isProxys: boolean): Promise<Socket | undefined> {
     const { left } = this.#request.early;
+    const { app, hop } = this.#context;
     const failingSince = performance.now();
     for (let failures = 1; ; failures++) {
       try {
-        return await connectTo(this.#context.app, CONNECT_MS, left);
+        return await connectTo(app, CONNECT_MS, left, hop.dial);
       } catch (error) {
         left.throwIfAborted();
         if (isProxys && isRefused(error)) this.#context.appDown.note();

@@ -22,7 +22,7 @@ import {
 } from './sidecar-container.ts';
 import { addNoTokenVolume, noTokenMounts } from './no-token.ts';
 import { readinessOf } from './readiness.ts';
-import { appPort, appProtocolOf, tlsFault } from './user-containers.ts';
+import { appPort, appProtocolOf, protocolFault } from './user-containers.ts';
 
 export interface InjectOptions extends SidecarDefaults {
   /** Written into the status annotation. */
@@ -52,6 +52,7 @@ export function injectPod(
 ): Injection {
   const { spec } = parsed;
   const { port, warning: portWarning } = appPort(pod, spec.port);
+  const protocol = appProtocolOf(pod, port, spec.appProtocol);
   const place = placeIn(pod);
   const readiness = readinessOf(pod, port, place);
   const limits = limitsFor(owner, spec);
@@ -60,7 +61,7 @@ export function injectPod(
     id: owner.id,
     spec,
     port,
-    protocol: appProtocolOf(pod, port, spec.appProtocol),
+    protocol,
     readiness,
     envelope: envelopeOf(pod, options.resources, spec.sidecarResources),
     volumeMounts: noTokenMounts(pod),
@@ -73,7 +74,7 @@ export function injectPod(
   };
   return {
     pod: withSidecar(pod, facts, options),
-    faults: [tlsFault(pod, port, spec.appProtocol)].filter((fault) => fault !== undefined),
+    faults: [protocolFault(pod, port, protocol)].filter((fault) => fault !== undefined),
     warnings: [
       portWarning,
       facts.envelope.warning,

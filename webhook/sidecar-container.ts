@@ -130,7 +130,9 @@ function environment(
     PORT: String(SIDECAR_DATA_PORT),
     ADMIN_PORT: String(SIDECAR_ADMIN_PORT),
     APP_PORT: String(facts.port),
-    APP_PROTOCOL: facts.protocol === 'http1' ? undefined : facts.protocol,
+    APP_PROTOCOL: facts.protocol === 'h2c' ? 'h2c' : undefined,
+    // Not a third protocol: a sidecar of 0.1.0 (slimfaas.dev/sidecar-image) ends over a word that it does not know.
+    APP_TLS: facts.protocol === 'https' ? 'true' : undefined,
     PARALLEL_PER_POD: String(facts.parallelPerPod),
     PARALLEL_LIMIT: String(facts.parallelLimit),
     QUEUE_LIMIT: spec.queueLimit?.toString(),

@@ -3,7 +3,7 @@
  * speaks. Pure, and read-only: the user's containers stay as they are.
  */
 import type { AppProtocol } from '../common/function-spec.ts';
-import { findAppPort, rankedContainers, speaksTls } from '../common/kube/app-port.ts';
+import { findAppPort, isProbedOverTls, nameOfPort } from '../common/kube/app-port.ts';
 import type { V1Pod } from '../common/kube/client.ts';
 
 export interface AppPortChoice {
@@ -30,18 +30,18 @@ export function appPort(pod: V1Pod, annotated: number | undefined): AppPortChoic
  * container's port there is the name, by which Istio (`grpc`, `grpc-web`, `http2`) and Knative (`h2c`) go too.
  */
 const H2C_PORT_NAME = /^(h2c|grpc|http2)(-|$)/;
+const HTTPS_PORT_NAME = /^https(-|$)/;
 
-/** What the port speaks: the annotation's word, else the name that a container gave the port, else HTTP/1.1. */
+/** What the port speaks: the annotation's word, else the name that a container gave the port, else its probe. */
 export function appProtocolOf(pod: V1Pod, port: number, annotated: AppProtocol | undefined): AppProtocol {
   if (annotated !== undefined) return annotated;
-  const declared = rankedContainers(pod)
-    .flatMap(({ ports }) => ports ?? [])
-    .find(({ containerPort }) => containerPort === port);
-  return H2C_PORT_NAME.test(declared?.name ?? '') ? 'h2c' : 'http1';
+  const name = nameOfPort(pod, port) ?? '';
+  if (H2C_PORT_NAME.test(name)) return 'h2c';
+  return HTTPS_PORT_NAME.test(name) || isProbedOverTls(pod, port) ? 'https' : 'http1';
 }
 
-/** The sidecar speaks no TLS to the app: within a pod there is nobody to hide from, and calls would all fail. */
-export function tlsFault(pod: V1Pod, port: number, annotated: AppProtocol | undefined): string | undefined {
-  if (annotated !== undefined || !speaksTls(pod, port)) return undefined;
-  return `port ${port} speaks TLS, by its name or its probe, and the sidecar calls it without: let the app serve plain HTTP too and name that port in slimfaas.dev/port; if it does on this one, say slimfaas.dev/app-protocol: http1`;
+/** HTTP/2 over TLS, which the sidecar does not speak to its app. */
+export function protocolFault(pod: V1Pod, port: number, protocol: AppProtocol): string | undefined {
+  if (protocol !== 'h2c' || !isProbedOverTls(pod, port)) return undefined;
+  return `port ${port} speaks HTTP/2, by its name or slimfaas.dev/app-protocol, and TLS, by its probe; the sidecar calls its app with HTTP/2 without TLS only: serve h2c on a port of its own and name that in slimfaas.dev/port, or say slimfaas.dev/app-protocol: https if it takes HTTP/1.1 over TLS`;
 }

@@ -56,15 +56,20 @@ export function findAppPort(pod: PodParts): AppPort | undefined {
   return undefined;
 }
 
-/** That the port speaks TLS, by its name or by a probe that asks it with scheme HTTPS. */
-export function speaksTls(pod: PodParts, port: number): boolean {
-  return rankedContainers(pod).some((container) => {
-    const declared = container.ports?.find(({ containerPort }) => containerPort === port);
-    if (/^https(-|$)/.test(declared?.name ?? '')) return true;
-    return probesOf(container).some(
+/** The name that a container gives the port; undefined where none does. */
+export function nameOfPort(pod: PodParts, port: number): string | undefined {
+  return rankedContainers(pod)
+    .flatMap(({ ports }) => ports ?? [])
+    .find(({ containerPort }) => containerPort === port)?.name;
+}
+
+/** That a probe asks the port over TLS. */
+export function isProbedOverTls(pod: PodParts, port: number): boolean {
+  return rankedContainers(pod).some((container) =>
+    probesOf(container).some(
       ({ httpGet }) => httpGet?.scheme === 'HTTPS' && probeTarget(container, httpGet.port) === port,
-    );
-  });
+    ),
+  );
 }
 
 function probedPort(container: V1Container, ports: NonNullable<V1Container['ports']>): number | undefined {

@@ -4,10 +4,11 @@
  * it to the sink, and it is read into again only when the sink is done with them. That is the whole
  * backpressure: what a slow client costs is this one buffer.
  */
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { RelayError } from './errors.ts';
 import { returnReadBuffer, takeReadBuffer } from './read-buffers.ts';
 import { ResponseParser, type ResponseHandler } from './response-parser.ts';
+import type { Transport } from './transport.ts';
 import type { Target } from './types.ts';
 import { keepUnread, type UnreadAnswer } from './unread-answer.ts';
 
@@ -36,12 +37,18 @@ export interface Keeper {
   onClosed(connection: Connection): void;
 }
 
+export interface ConnectionLimits {
+  readonly transport: Transport;
+  readonly maxHeadBytes: number;
+}
+
 type State = 'connecting' | 'idle' | 'busy' | 'closed';
 
 export class Connection {
   readonly #socket: Socket;
   readonly #parser: ResponseParser;
   readonly #keeper: Keeper;
+  readonly #transport: Transport;
   #buffer = takeReadBuffer();
   #state: State = 'connecting';
   #tenant: Tenant | undefined;
@@ -54,17 +61,15 @@ export class Connection {
   keepAliveMs = Infinity;
   wasEstablished = false;
 
-  constructor(target: Target, tenant: Tenant, keeper: Keeper, maxHeadBytes: number) {
+  constructor(target: Target, tenant: Tenant, keeper: Keeper, limits: ConnectionLimits) {
     this.#tenant = tenant;
     this.#keeper = keeper;
-    this.#parser = new ResponseParser(maxHeadBytes);
-    this.#socket = connect({
-      host: target.host,
-      port: target.port,
-      noDelay: true,
-      autoSelectFamily: false,
-      allowHalfOpen: true,
-      onread: { buffer: () => this.#buffer, callback: (size) => this.#onRead(size) },
+    this.#parser = new ResponseParser(limits.maxHeadBytes);
+    this.#transport = limits.transport;
+    this.#socket = limits.transport.open(target, {
+      buffer: () => this.#buffer,
+      onRead: (size) => this.#onRead(size),
+      onChunk: (chunk) => this.#onChunk(chunk),
     });
     this.#listen();
   }
@@ -92,7 +97,7 @@ export class Connection {
    * at once means that not a byte was taken.
    */
   get hasRefusedWrite(): boolean {
-    return this.#socket.errored !== null;
+    return this.#transport.showsRefusedWrites && this.#socket.errored !== null;
   }
 
   /** Takes the connection for an exchange whose request follows. */
@@ -153,7 +158,7 @@ export class Connection {
   reset(): void {
     if (!this.#enterClosed()) return;
     if (this.#socket.connecting) this.#socket.destroy();
-    else this.#socket.resetAndDestroy();
+    else this.#transport.cut(this.#socket);
   }
 
   #enterClosed(): boolean {
@@ -169,7 +174,7 @@ export class Connection {
   #listen(): void {
     const socket = this.#socket;
     keepUnread(socket, (unread) => this.#onWriteFailed(unread));
-    socket.once('connect', () => {
+    socket.once(this.#transport.openEvent, () => {
       if (this.#state !== 'connecting') return;
       this.wasEstablished = true;
       this.#keeper.onEstablished();
@@ -183,13 +188,16 @@ export class Connection {
 
   /** Returns false to stop reading. */
   #onRead(size: number): boolean {
+    return this.#onChunk(size === this.#buffer.length ? this.#buffer : this.#buffer.subarray(0, size));
+  }
+
+  #onChunk(chunk: Buffer): boolean {
     if (this.#state === 'idle') {
       this.#keeper.onIdleEnded(this); // bytes that nobody asked for: an answer to whom?
       return false;
     }
     const tenant = this.#tenant;
     if (!tenant) return false;
-    const chunk = size === this.#buffer.length ? this.#buffer : this.#buffer.subarray(0, size);
     let used: number;
     try {
       used = this.#parser.feed(chunk);
@@ -199,7 +207,7 @@ export class Connection {
     }
     if (this.#state !== 'busy') return false;
     if (!this.#parser.isDone) return tenant.onReadDone();
-    tenant.onComplete(used === size && !this.#unread);
+    tenant.onComplete(used === chunk.length && !this.#unread);
     return true;
   }
 
@@ -246,7 +254,9 @@ export class Connection {
     if (!this.#enterClosed()) return;
     this.#socket.destroy();
     if (wasConnecting)
-      tenant?.onConnectFailed(new RelayError('connect-failed', 'could not connect', { cause: error }));
+      tenant?.onConnectFailed(
+        new RelayError('connect-failed', this.#transport.describeFailure(error), { cause: error }),
+      );
     else tenant?.onLost(error);
   }
 }

@@ -2,15 +2,14 @@
  * The connections to one target. Last in, first out: the warmest connection is used again, and what a burst
  * left over grows old at the bottom and is closed. Exchanges beyond `maxConnections` wait in order.
  */
-import { Connection, type Keeper, type Tenant } from './connection.ts';
+import { Connection, type ConnectionLimits, type Keeper, type Tenant } from './connection.ts';
 import type { TargetPool } from './target-relay.ts';
 import type { Target } from './types.ts';
 
-export interface PoolLimits {
+export interface PoolLimits extends ConnectionLimits {
   readonly maxConnections: number;
   readonly maxIdle: number;
   readonly idleMs: number;
-  readonly maxHeadBytes: number;
 }
 
 /** A server that announces `Keep-Alive: timeout=5` may close at five seconds sharp: be gone before. */
@@ -97,7 +96,7 @@ export class Pool implements Keeper, TargetPool {
     this.#open++;
     this.#connecting++;
     this.opened++;
-    return new Connection(this.target, tenant, this, this.#limits.maxHeadBytes);
+    return new Connection(this.target, tenant, this, this.#limits);
   }
 
   onEstablished(): void {

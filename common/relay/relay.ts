@@ -2,17 +2,18 @@
 import { RunningExchange } from './exchange.ts';
 import { Pool, type PoolLimits } from './pool.ts';
 import { TargetRelay } from './target-relay.ts';
+import { TCP } from './transport.ts';
 import type { Relay, RelayOptions } from './types.ts';
 
-const DEFAULTS: PoolLimits = { maxConnections: 4_096, maxIdle: 256, idleMs: 30_000, maxHeadBytes: 65_536 };
+const DEFAULTS = { maxConnections: 4_096, maxIdle: 256, idleMs: 30_000, maxHeadBytes: 65_536 };
 
 /**
  * Owns the connections; one a process.
  * @throws RangeError for an option that is not a whole number of at least 1
  */
-export function createRelay(options: RelayOptions = {}): Relay {
-  const limits = { ...DEFAULTS, ...options };
-  for (const [name, value] of Object.entries(limits))
+export function createRelay({ transport = TCP, ...options }: RelayOptions = {}): Relay {
+  const limits: PoolLimits = { ...DEFAULTS, ...options, transport };
+  for (const [name, value] of Object.entries({ ...DEFAULTS, ...options }))
     if (!Number.isSafeInteger(value) || value < 1)
       throw new RangeError(`relay: ${name} must be a whole number of at least 1, not ${value}`);
   return new TargetRelay({

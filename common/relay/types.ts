@@ -4,6 +4,7 @@
  * and the job consumer with a stored request and a captured answer. Sources and sinks are two small
  * interfaces, so that the relay knows nothing of Koa, Node's server or NATS.
  */
+import type { Transport } from './transport.ts';
 
 export interface Target {
   /** An IP address on the hot path; a name costs a lookup a connection. */
@@ -176,6 +177,8 @@ export interface RelayOptions {
   readonly idleMs?: number;
   /** Largest answer head, and largest trailer section. Default 65,536. */
   readonly maxHeadBytes?: number;
+  /** Default: plain TCP. */
+  readonly transport?: Transport;
 }
 
 export interface RelayStats {

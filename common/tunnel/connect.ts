@@ -1,12 +1,23 @@
-/** A fresh TCP connection for a tunnel: made first and by itself, so that who was never reached is known. */
+/** A fresh connection for a tunnel: made first and by itself, so that who was never reached is known. */
 import { connect, type Socket } from 'node:net';
+import type { Dial } from '../relay/transport.ts';
 import type { Target } from '../relay/types.ts';
 
+const TCP: Dial = {
+  openEvent: 'connect',
+  open: ({ host, port }) => connect({ host, port, noDelay: true }),
+};
+
 /** @throws Error of the connect, a timeout's included, or the signal's reason */
-export function connectTo(target: Target, timeoutMs: number, signal: AbortSignal): Promise<Socket> {
+export function connectTo(
+  target: Target,
+  timeoutMs: number,
+  signal: AbortSignal,
+  dial: Dial = TCP,
+): Promise<Socket> {
   return new Promise((resolve, reject) => {
     signal.throwIfAborted();
-    const socket = connect({ host: target.host, port: target.port, noDelay: true });
+    const socket = dial.open(target);
     const settle = (): void => {
       clearTimeout(timer);
       signal.removeEventListener('abort', abort);
@@ -21,7 +32,7 @@ export function connectTo(target: Target, timeoutMs: number, signal: AbortSignal
     const timer = setTimeout(() => fail(new Error(`no connection within ${timeoutMs} ms`)), timeoutMs);
     signal.addEventListener('abort', abort, { once: true });
     socket.once('error', fail);
-    socket.once('connect', () => {
+    socket.once(dial.openEvent, () => {
       settle();
       // Until its new owner listens: a reset that comes between must not end the process.
       socket.on('error', () => undefined);

@@ -286,17 +286,34 @@ describe('port and probe of the app', () => {
     );
   });
 
-  it('a port that speaks TLS is a fault, unless the annotation says that it speaks HTTP', () => {
-    const byName = { name: 'app', ports: [{ name: 'https', containerPort: 8443 }] };
+  it('a port speaks TLS by its name, by its probe or by the annotation, and the annotation goes before', () => {
+    const tlsOf = (pod: Partial<V1PodSpec>, annotations = {}) => {
+      const { pod: injected, faults } = inject(annotations, pod);
+      assert.deepEqual(faults, []);
+      const { SLIMFAAS_APP_TLS: tls, SLIMFAAS_APP_PROTOCOL: protocol } = sidecarEnv(injected);
+      return [tls, protocol];
+    };
+    const byName = { name: 'app', ports: [{ name: 'https-api', containerPort: 8443 }] };
     const readinessProbe = { httpGet: { path: '/', port: 8443, scheme: 'HTTPS' } };
     const byProbe = { name: 'app', ports: [{ containerPort: 8443 }], readinessProbe };
     for (const container of [byName, byProbe]) {
-      assert.match(inject({}, { containers: [container] }).faults.join(), /port 8443 speaks TLS/);
+      assert.deepEqual(tlsOf({ containers: [container] }), ['true', undefined]);
       const annotations = { 'slimfaas.dev/app-protocol': 'http1' };
-      assert.deepEqual(inject(annotations, { containers: [container] }).faults, []);
+      assert.deepEqual(tlsOf({ containers: [container] }, annotations), [undefined, undefined]);
     }
+    const plain = { name: 'app', ports: [{ containerPort: 80 }] };
+    assert.deepEqual(tlsOf({ containers: [plain] }, { 'slimfaas.dev/app-protocol': 'https' })[0], 'true');
     const beside = { name: 'app', ports: [{ name: 'http', containerPort: 80 }], readinessProbe };
-    assert.deepEqual(inject({}, { containers: [beside] }).faults, [], 'another port is called');
+    assert.deepEqual(tlsOf({ containers: [beside] }), [undefined, undefined], 'another port is called');
+  });
+
+  it('HTTP/2 over TLS is a fault that says what to do', () => {
+    const readinessProbe = { httpGet: { path: '/', port: 'grpc', scheme: 'HTTPS' } };
+    const container = { name: 'app', ports: [{ name: 'grpc', containerPort: 8443 }], readinessProbe };
+    const { faults } = inject({}, { containers: [container] });
+    assert.match(faults.join(), /port 8443 speaks HTTP\/2.*and TLS.*slimfaas\.dev\/app-protocol: https/);
+    const annotations = { 'slimfaas.dev/app-protocol': 'https' };
+    assert.deepEqual(inject(annotations, { containers: [container] }).faults, []);
   });
 
   it('is port 0 where nothing is declared', () => {

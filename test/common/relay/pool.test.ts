@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import type { Connection, Tenant } from '../../../common/relay/connection.ts';
 import { createRelay, RelayError } from '../../../common/relay/index.ts';
 import { Pool } from '../../../common/relay/pool.ts';
+import { TCP } from '../../../common/relay/transport.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { exchange, start, testRelay } from './rig.ts';
 import { answering, rawUpstream, type Wire } from './wire.ts';
@@ -138,6 +139,7 @@ describe('the pool of a target', () => {
   it('keeps a request that must not run twice clear of the moment at which its upstream closes', async (t) => {
     const upstream = await rawUpstream(t);
     const pool = new Pool(upstream.target, {
+      transport: TCP,
       maxConnections: 1,
       maxIdle: 1,
       idleMs: 60_000,

@@ -58,8 +58,13 @@ export class App implements AsyncDisposable {
     return this.close();
   }
 
+  /** Another kind of server for a kind of app. */
+  protected serve(handle: (req: IncomingMessage, res: ServerResponse) => void): Server {
+    return createServer(handle);
+  }
+
   #create(): Server {
-    const server = createServer((req, res) => this.#handle(req, res));
+    const server = this.serve((req, res) => this.#handle(req, res));
     server.on('connection', (socket) => {
       this.#sockets.add(socket);
       socket.on('close', () => this.#sockets.delete(socket));
