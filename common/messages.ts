@@ -37,6 +37,15 @@ export interface ActivityMessage extends Pick<Spoken, 'start'> {
   readonly limit?: number;
   /** Of `runningNow`, the jobs; absent from proxies, and from sidecars of older versions. */
   readonly jobs?: number;
+  /** Why the app takes no calls, of at most {@link TROUBLE_CHARS} visible ASCII; absent while it does, and from older versions. */
+  readonly trouble?: string;
+}
+
+export const TROUBLE_CHARS = 200;
+
+/** As a message and a header may carry it: visible ASCII, and short. */
+export function troubleText(why: string): string {
+  return why.slice(0, TROUBLE_CHARS).replaceAll(/[^ -~]/g, '?');
 }
 
 /** sidecar → proxies, scaler. */
@@ -84,6 +93,7 @@ export function decodeActivity(data: Uint8Array): ActivityMessage {
     failed: count(o, 'failed'),
     windowMs: count(o, 'windowMs'),
     ...optionalCounts(o, 'limit', 'jobs', 'start'),
+    ...(o['trouble'] === undefined ? {} : { trouble: troubleText(text(o, 'trouble')) }),
   };
 }
 

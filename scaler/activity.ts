@@ -29,6 +29,8 @@ export interface PodReport {
   readonly limit: number | undefined;
   /** Jobs that run; 0 of a sidecar that does not tell. */
   readonly jobs: number;
+  /** Why its app takes no calls, and since when; undefined: it does, or an older sidecar does not tell. */
+  readonly trouble: { readonly why: string; readonly sinceMs: number } | undefined;
 }
 
 /** What runs and what began, over all pods, at this moment. */
@@ -53,20 +55,27 @@ export class FunctionActivity {
     this.#hearProxy(message.from, message.waiting, nowMs);
   }
 
-  /** @param isKnownPod the watch knows the reporting pod as this function's */
-  onReport(message: ActivityMessage, nowMs: number, isKnownPod = true): void {
+  /**
+   * @param isKnownPod the watch knows the reporting pod as this function's
+   * @returns whether its app has begun or ended to take no calls
+   */
+  onReport(message: ActivityMessage, nowMs: number, isKnownPod = true): boolean {
     const { source, pod, running, runningNow, waiting, started, finished, windowMs } = message;
     if (running > 0 || runningNow > 0 || waiting > 0 || started > 0 || finished > 0)
       this.lastActiveMs = nowMs;
     if (source === 'proxy') {
       this.#hearProxy(pod, waiting, nowMs);
-      return;
+      return false;
     }
     const startedPerSecond = windowMs > 0 ? (started * 1_000) / windowMs : 0;
     const { limit, jobs = 0 } = message;
-    const report = { atMs: nowMs, running, runningNow, waiting, startedPerSecond, limit, jobs };
+    const before = this.pods.get(pod)?.trouble;
+    const why = message.trouble;
+    const trouble = why === undefined ? undefined : { why, sinceMs: before?.sinceMs ?? nowMs };
+    const report = { atMs: nowMs, running, runningNow, waiting, startedPerSecond, limit, jobs, trouble };
     if (isKnownPod) this.pods.set(pod, report);
     else this.#keepEarly(pod, report);
+    return (before === undefined) !== (trouble === undefined);
   }
 
   #hearProxy(name: string, waiting: number, nowMs: number): void {

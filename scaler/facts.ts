@@ -11,6 +11,7 @@ import { isUrgent, type Demand, type Facts } from './decide/types.ts';
 import type { Workload } from './kube-objects.ts';
 import type { Nudges } from './nudges.ts';
 import type { FunctionState } from './state.ts';
+import { readyPods, troublesOf } from './pod-facts.ts';
 import type { World } from './world.ts';
 
 /** A sidecar reports every 10 s even when idle: three missed reports are missing data. */
@@ -51,7 +52,7 @@ export class FactFinder {
     const { activity } = state;
     const nowMs = this.#nowMs;
     const schedule = state.scheduleAt(fn.spec, nowMs);
-    const troubles = troublesOf(workload, this.#around.world);
+    const troubles = troublesOf(workload, this.#around);
     return {
       spec: fn.spec,
       nowMs,
@@ -226,37 +227,6 @@ export class FactFinder {
     if (!set) return undefined;
     return this.#nowMs - set.atMs < fn.spec.idleTimeoutSeconds * 1_000 ? set : undefined;
   }
-}
-
-/** Ready as Kubernetes says, or as the pod's own sidecar has said already. */
-export function readyPods(workload: Workload, around: Pick<Surroundings, 'world' | 'stateOf'>): number {
-  const pods = around.world.podsOf(workload);
-  // Pods without the function label (not injected, or older than the webhook) are known by their number only.
-  if (pods.size === 0) return workload.readyReplicas;
-  const state = around.stateOf(workload.key);
-  let ready = 0;
-  for (const pod of pods.values()) {
-    const isReady = pod.isReady || state?.pods.get(pod.name)?.saidReady === true;
-    if (isReady && !pod.isEnding) ready++;
-  }
-  return ready;
-}
-
-/** Of a pod that is new it is known that nothing ran in it before; one that was ready when first seen may be busy. */
-export function lacksReports(workload: Workload, state: FunctionState, world: World): boolean {
-  for (const pod of world.podsOf(workload).values()) {
-    const isOld = pod.hasSidecar && !pod.isEnding && state.pods.get(pod.name)?.isOld === true;
-    if (isOld && !state.activity.pods.has(pod.name)) return true;
-  }
-  return false;
-}
-
-export function troublesOf(workload: Workload, world: World): readonly Trouble[] {
-  const creation = world.creationTroubleOf(workload);
-  const troubles: Trouble[] = creation ? [creation] : [];
-  for (const pod of world.podsOf(workload).values())
-    if (pod.trouble && !pod.isEnding) troubles.push(pod.trouble);
-  return troubles;
 }
 
 /** `name`, or `name.namespace` when it is not the reader's own namespace. */

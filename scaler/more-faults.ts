@@ -1,7 +1,7 @@
 /** What is wrong with a function beyond what its annotations say by themselves. */
 import type { FunctionInfo } from '../common/function-spec.ts';
 import { COLD_START_TIMEOUT_MS, coldStartFault } from './cold-start-faults.ts';
-import { readyPods, troublesOf } from './facts.ts';
+import { appTroubleSinceMs, readyPods, troublesOf } from './pod-facts.ts';
 import type { Fault, MoreFaults } from './faults.ts';
 import type { Workload } from './kube-objects.ts';
 import type { LoadAdvisor } from './load-advisor.ts';
@@ -30,12 +30,14 @@ function coldStartFaults(workload: Workload, { spec }: FunctionInfo, seen: Seen,
   const { nudgedAtMs, coldStartFault: former, coldStartSinceMs } = state ?? {};
   const isBetween = workload.replicas === 0 && nudgedAtMs !== undefined && nowMs - nudgedAtMs < NUDGE_MS;
   if (isBetween) return former ? [former] : [];
+  const troubledSinceMs = appTroubleSinceMs(workload, seen);
   const seconds = spec.coldStartTimeoutSeconds;
   const fault = coldStartFault({
     replicas: workload.replicas,
     readyPods: readyPods(workload, seen),
-    troubles: troublesOf(workload, seen.world),
+    troubles: troublesOf(workload, seen),
     startingMs: coldStartSinceMs === undefined ? undefined : nowMs - coldStartSinceMs,
+    troubledMs: troubledSinceMs === undefined ? undefined : nowMs - troubledSinceMs,
     timeoutMs: seconds === undefined ? COLD_START_TIMEOUT_MS : seconds * 1_000,
   });
   if (state) state.coldStartFault = fault;

@@ -156,9 +156,9 @@ export class Reconciler {
     if (!workload?.fn) return;
     const nowMs = this.#options.now();
     const state = this.#state(key);
-    state.activity.onReport(message, nowMs, this.world.podsOf(workload).has(message.pod));
+    const isTurn = state.activity.onReport(message, nowMs, this.world.podsOf(workload).has(message.pod));
     if (state.activity.lastActiveMs === nowMs) this.#seen.lastUse.note(id, nowMs);
-    if (contradicts(message, state.decisions.at(-1)?.decision)) state.steady = undefined;
+    if (isTurn || contradicts(message, state.decisions.at(-1)?.decision)) state.steady = undefined;
     if (message.source !== 'sidecar') return;
     state.hearStart(message.pod, message.start, this.#isEnding(key, message.pod));
     this.#share(key, nowMs);

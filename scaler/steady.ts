@@ -30,8 +30,9 @@ export function steadyUntil(facts: Facts, decision: Decision, isLinked: boolean)
 }
 
 /** Something in it changes by time alone: windows, a schedule, what somebody set, callers who may have left. */
-function isMoving({ spec, replicas, isColdStart, setByOthers, demand, waiting }: Facts): boolean {
-  if (replicas > 0 && mayGrow(spec)) return true;
+function isMoving({ spec, replicas, troubles, isColdStart, setByOthers, demand, waiting }: Facts): boolean {
+  // What ails a pod for long becomes a fault.
+  if (replicas > 0 && (troubles.length > 0 || mayGrow(spec))) return true;
   if (spec.schedule !== undefined || spec.wakesWithAny || isColdStart) return true;
   return setByOthers !== undefined || demand !== undefined || waiting > 0;
 }

@@ -3,7 +3,7 @@
  */
 import { functionKey, type FunctionId } from '../common/subjects.ts';
 import type { FunctionInfo } from '../common/function-spec.ts';
-import { readyPods, troublesOf } from './facts.ts';
+import { readyPods, troublesOf } from './pod-facts.ts';
 import type { Fault } from './faults.ts';
 import type { Workload } from './kube-objects.ts';
 import type { JobDepth } from './jobs/depth.ts';
@@ -94,7 +94,7 @@ function summary(reconciler: Reconciler, workload: Workload, fn: FunctionInfo): 
     ready: readyPods(workload, around),
     wanted: last?.decision.wanted ?? workload.replicas,
     reason: last?.decision.reason ?? 'not decided yet',
-    troubles: troublesOf(workload, reconciler.world),
+    troubles: troublesOf(workload, around),
     faults: reconciler.faultsOf(workload, fn).length,
   };
 }

@@ -63,8 +63,3 @@ export class AppTrouble {
     this.#options.log.warn({ why, forSeconds: Math.round(forMs / 1_000) }, 'the app takes no calls yet');
   }
 }
-
-/** A header's value, and a line of a place line: visible ASCII, and short. */
-export function asHeader(why: string): string {
-  return why.replaceAll(/[^ -~]/g, '?').slice(0, 200);
-}

@@ -3,7 +3,7 @@
  * (start.ts does, in its order), and each piece that must be stopped puts its stop on the stack.
  */
 import { STOP_LIMIT_MS, StopStack } from '../common/lifecycle.ts';
-import type { ReadyMessage } from '../common/messages.ts';
+import { troubleText, type ReadyMessage } from '../common/messages.ts';
 import type { NatsLink } from '../common/nats.ts';
 import { podIdentity } from '../common/places/protocol.ts';
 import type { Relay } from '../common/relay/index.ts';
@@ -11,7 +11,7 @@ import { functionSubject, type FunctionId } from '../common/subjects.ts';
 import type { AdminContext } from './admin.ts';
 import { Admission } from './admission.ts';
 import { AppDown } from './app-down.ts';
-import { AppTrouble, asHeader } from './app-trouble.ts';
+import { AppTrouble } from './app-trouble.ts';
 import { Announcer } from './announcer.ts';
 import {
   DEFAULT_ASYNC_POLICY,
@@ -107,7 +107,11 @@ export function buildParts(config: SidecarConfig, deps: PartsDeps, ports: () => 
   stops.add('app watch', () => appDown.stop());
   const trouble = new AppTrouble({
     log: deps.log,
-    tell: (why) => core.placeLines.tellTrouble(why === undefined ? undefined : asHeader(why)),
+    tell: (why) => {
+      const short = why === undefined ? undefined : troubleText(why);
+      core.placeLines.tellTrouble(short);
+      voice.reporter.tellTrouble(short);
+    },
   });
   const context = { ...core, reporter: voice.reporter, drain, appDown, trouble };
   const jobStats = new JobStats(core.stats);

@@ -1,9 +1,9 @@
 /** Calls that go back to their proxy untouched: it has a better place for them. A body stays unread. */
+import { troubleText } from '../common/messages.ts';
 import type { ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { HEADER, type RefusalReason } from '../common/names.ts';
 import { cutUnreadBody } from '../common/reason-answer.ts';
-import { asHeader } from './app-trouble.ts';
 import type { SidecarContext } from './context.ts';
 
 type Refusing = Pick<SidecarContext, 'stats' | 'admission' | 'trouble'>;
@@ -15,7 +15,7 @@ export function refuse(
 ): void {
   stats.refuse(reason);
   const { why } = trouble;
-  const cause = why === undefined ? [] : [HEADER.trouble, asHeader(why)];
+  const cause = why === undefined ? [] : [HEADER.trouble, troubleText(why)];
   res.writeHead(503, [HEADER.refused, reason, HEADER.load, admission.load, ...cause, 'Content-Length', '0']);
   res.end();
   cutUnreadBody(res.req);
@@ -29,7 +29,7 @@ export function refuseUpgrade(
   stats.refuse(reason);
   const load = `${HEADER.load}: ${admission.load}`;
   const { why } = trouble;
-  const cause = why === undefined ? '' : `${HEADER.trouble}: ${asHeader(why)}\r\n`;
+  const cause = why === undefined ? '' : `${HEADER.trouble}: ${troubleText(why)}\r\n`;
   const head = `HTTP/1.1 503 Service Unavailable\r\n${HEADER.refused}: ${reason}\r\n${load}\r\n${cause}`;
   socket.end(`${head}Content-Length: 0\r\nConnection: close\r\n\r\n`, () => socket.destroy());
 }

@@ -1,7 +1,8 @@
 /**
  * Tells the scaler what this pod is doing: each second while anything runs, waits or happened, every 10 s when
  * idle (so that silence means missing data and never idleness), and at once where the splitting of shares
- * waits for it: when our limit changes, and when running falls to a limit that was lowered under it.
+ * waits for it: when our limit changes, and when running falls to a limit that was lowered under it; and when the app
+ * begins or ends to take no calls.
  */
 import type { Breaker } from '../common/breaker.ts';
 import { encodeMessage, type ActivityMessage } from '../common/messages.ts';
@@ -30,6 +31,9 @@ export class Reporter {
   #idleTicks = 0;
   /** True from the moment the limit was lowered below running until running has fallen to it. */
   #isAboveLimit = false;
+  #trouble: string | undefined;
+  /** It has changed since the last report. */
+  #isTroubleNews = false;
 
   constructor(options: ReportOptions) {
     this.#options = options;
@@ -55,6 +59,14 @@ export class Reporter {
     this.send();
   }
 
+  /** Why the app takes no calls; undefined: it does. Its first cause and its end are told at once, another within a second. */
+  tellTrouble(why: string | undefined): void {
+    const isTurn = (why === undefined) !== (this.#trouble === undefined);
+    this.#trouble = why;
+    this.#isTroubleNews = true;
+    if (isTurn) this.send();
+  }
+
   send(): void {
     if (!this.#options.nats.isConnected) return; // the counts of this window go into the next report
     this.#publish(this.#read());
@@ -72,7 +84,7 @@ export class Reporter {
     const isBusy =
       message.running + message.runningNow + message.waiting + message.started + message.finished > 0;
     this.#idleTicks = isBusy ? 0 : this.#idleTicks + 1;
-    if (isBusy || this.#idleTicks % IDLE_TICKS === 0) this.#publish(message);
+    if (isBusy || this.#isTroubleNews || this.#idleTicks % IDLE_TICKS === 0) this.#publish(message);
   }
 
   #read(): ActivityMessage {
@@ -89,10 +101,12 @@ export class Reporter {
       limit: breaker.limit,
       jobs: jobs(),
       start,
+      ...(this.#trouble === undefined ? {} : { trouble: this.#trouble }),
     };
   }
 
   #publish(message: ActivityMessage): void {
+    this.#isTroubleNews = false;
     this.#options.nats.publish(this.#options.subject, encodeMessage(message));
   }
 }

@@ -9,6 +9,7 @@ import {
   decodeShare,
   decodeWake,
   encodeMessage,
+  troubleText,
 } from '../../common/messages.ts';
 
 const activity = {
@@ -39,6 +40,15 @@ test('each message survives the round trip, unknown fields aside', () => {
   assert.equal(decodeActivity(encodeMessage({ ...activity, start: 7 })).start, 7);
   const share = { limit: 10, shares: { a: 5, b: 5 } };
   assert.deepEqual(decodeShare(encodeMessage(share)), share);
+});
+
+test('what an app’s trouble says is short and visible, whoever wrote it', () => {
+  assert.equal(troubleText('caf\u00e9\r\nX: y'), 'caf???X: y');
+  const trouble = 'port 8080 refuses connections: ECONNREFUSED';
+  assert.deepEqual(decodeActivity(encodeMessage({ ...activity, trouble })), { ...activity, trouble });
+  const hostile = `\u001b[31m${'x'.repeat(100_000)}`;
+  assert.equal(decodeActivity(bytes({ ...activity, trouble: hostile })).trouble, `?[31m${'x'.repeat(195)}`);
+  assert.throws(() => decodeActivity(bytes({ ...activity, trouble: [] })), /trouble is .*not a string/);
 });
 
 const refusals: [string, () => unknown, RegExp][] = [

@@ -67,6 +67,22 @@ async function shareUntil(ear: Ear, sidecar: TestSidecar, share: number, expecte
   );
 }
 
+describe('sidecar: an app that takes no calls', () => {
+  it('is told to the scaler with the port and the last error, and so is its end', async () => {
+    await using nats = await startNats();
+    await using ear = await Ear.at(nats.url);
+    await using app = await new App().listen();
+    const { port } = app;
+    await app.close();
+    await using _sidecar = await sidecarFor(port, { flags: { nats: nats.url }, noWait: true });
+    await waitFor(() => ear.activity.some(({ trouble }) => trouble !== undefined), { what: 'it is told' });
+    assert.equal(ear.activity.at(-1)?.trouble, `port ${port} refuses connections: ECONNREFUSED`);
+    await app.listen(port);
+    await waitFor(() => ear.ready.length > 0, { what: 'ready' });
+    await waitFor(() => ear.activity.at(-1)?.trouble === undefined, { what: 'its end is told' });
+  });
+});
+
 describe('sidecar: ready', () => {
   it('is announced with pod, IP and port the moment the app passes, and repeated', async () => {
     await using nats = await startNats();

@@ -128,7 +128,11 @@ export class Sim {
     return this.#deployment(name).replicas;
   }
 
-  pod(fn: string, name: string, { isReady = true, hasSidecar = true, isEnding = false } = {}): void {
+  pod(
+    fn: string,
+    name: string,
+    { isReady = true, hasSidecar = true, isEnding = false, crashes = 0 } = {},
+  ): void {
     const pod: V1Pod = {
       metadata: {
         name,
@@ -142,6 +146,7 @@ export class Sim {
       },
       status: {
         phase: 'Running',
+        ...(crashes > 0 ? { containerStatuses: [crashed(crashes)] } : {}),
         podIP: '10.0.0.1',
         conditions: [{ type: 'Ready', status: isReady ? 'True' : 'False' }],
       },
@@ -253,4 +258,12 @@ export class Sim {
 
 function idOf(name: string): FunctionId {
   return { namespace: 'default', name };
+}
+
+function crashed(
+  restartCount: number,
+): NonNullable<NonNullable<V1Pod['status']>['containerStatuses']>[number] {
+  const lastState = { terminated: { exitCode: 1, reason: 'Error' } };
+  const state = { waiting: { reason: 'CrashLoopBackOff' } };
+  return { name: 'app', image: 'a:1', imageID: '', ready: false, restartCount, state, lastState };
 }
