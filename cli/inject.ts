@@ -104,6 +104,11 @@ export const injectCommand = {
         requiresArg: true,
         describe: 'NATS servers for the sidecar',
       })
+      .option('sidecar-proxy', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'URL of the proxies for the sidecar',
+      })
       .option('sidecar-user', {
         type: 'string',
         requiresArg: true,

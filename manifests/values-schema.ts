@@ -23,7 +23,7 @@ export const OWN_FLAGS = {
   // The names are those of the chart's objects.
   webhook:
     words(`host port admin-port namespace pod-name sidecar-image sidecar-nats sidecar-nats-address sidecar-proxy
-      sidecar-user sidecar-pull-policy sidecar-resources cert-dir
+      sidecar-proxy-address sidecar-user sidecar-pull-policy sidecar-resources cert-dir
     service-name webhook-configuration secret-name`),
 } as const;
 

@@ -169,6 +169,12 @@ export const sidecarFlags = {
     group: MESSAGING,
     describe: 'URL of the proxies, told when the app is ready; empty: NATS and Kubernetes tell them',
   },
+  'proxy-address': {
+    type: 'string',
+    default: '',
+    group: MESSAGING,
+    describe: 'IP address for --proxy, tried first and where its name cannot be resolved; empty: none',
+  },
   'subscribe-events': {
     type: 'list',
     default: [],

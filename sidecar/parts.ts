@@ -203,9 +203,10 @@ function buildVoice(config: SidecarConfig, nats: NatsLink, core: Core, port: () 
   const subject = functionSubject('activity', id);
   const reporter = new Reporter({ pod, start, subject, nats, breaker, stats, jobs: () => admission.jobs });
   const self = () => ({ pod, ip: config['pod-ip'], port: port(), start });
+  const place = { url: config.proxy, address: config['proxy-address'] };
   const sayDirectly = (message: Uint8Array, state: ReadyMessage['state']): void => {
     core.placeLines.announce(message);
-    if (state === 'ready') void tellProxy(config.proxy, id, message);
+    if (state === 'ready') void tellProxy(place, id, message);
   };
   const options = { sayDirectly, token: config['drain-token'] };
   return { reporter, announcer: new Announcer(nats, functionSubject('ready', id), self, options) };

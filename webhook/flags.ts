@@ -76,10 +76,16 @@ export const webhookFlags = {
   },
   'sidecar-proxy': {
     type: 'string',
-    default: '',
+    default: 'http://slimfaas-proxy.slimfaas.svc:5000',
     group: 'Injection',
     describe:
       'URL of the proxies as injected sidecars reach them, told when an app is ready; empty: NATS tells them',
+  },
+  'sidecar-proxy-address': {
+    type: 'string',
+    default: '',
+    group: 'Injection',
+    describe: 'IP address for --sidecar-proxy, beside its name; empty: none',
   },
   'sidecar-user': {
     type: 'string',
@@ -163,6 +169,7 @@ export const SIDECAR_FLAGS = [
   'sidecar-nats',
   'sidecar-nats-address',
   'sidecar-proxy',
+  'sidecar-proxy-address',
   'sidecar-user',
   'sidecar-pull-policy',
   'sidecar-resources',
@@ -182,8 +189,8 @@ export function sidecarDefaultsOf(flags: Readonly<Record<SidecarFlag, string>>):
     image: flags['sidecar-image'],
     nats: flags['sidecar-nats'],
     proxy: flags['sidecar-proxy'],
-    // Anything else is a variable that Kubernetes could not expand.
-    natsAddress: isIP(flags['sidecar-nats-address']) === 0 ? undefined : flags['sidecar-nats-address'],
+    natsAddress: addressOr(flags['sidecar-nats-address']),
+    proxyAddress: addressOr(flags['sidecar-proxy-address']),
     user: user === 'none' ? undefined : Number(user),
     pullPolicy: flags['sidecar-pull-policy'] || undefined,
     resources:
@@ -191,4 +198,9 @@ export function sidecarDefaultsOf(flags: Readonly<Record<SidecarFlag, string>>):
         ? undefined
         : readResources(flags['sidecar-resources'], () => undefined),
   };
+}
+
+/** Anything else is a variable that Kubernetes could not expand. */
+function addressOr(text: string): string | undefined {
+  return isIP(text) === 0 ? undefined : text;
 }

@@ -42,8 +42,10 @@ export interface SidecarDefaults {
   readonly nats: string;
   /** URL of the proxies; empty: sidecars tell them over NATS alone. */
   readonly proxy?: string;
-  /** An IP address of it; none in manifests that `slimfaas inject` writes. */
+  /** An IP address of the NATS server; none in manifests that `slimfaas inject` writes. */
   readonly natsAddress?: string | undefined;
+  /** An IP address for `proxy`; as above. */
+  readonly proxyAddress?: string | undefined;
   /** undefined: the namespace gives one. */
   readonly user: number | undefined;
   /** undefined: Kubernetes' own rule, by the image's tag. */
@@ -124,6 +126,7 @@ function environment(
     FUNCTION: id.name,
     NATS: defaults.nats,
     PROXY: defaults.proxy || undefined,
+    PROXY_ADDRESS: defaults.proxy ? defaults.proxyAddress : undefined,
     NATS_ADDRESS: defaults.natsAddress,
     // Named although they are the defaults: beside a Service called `slimfaas` or `slimfaas-admin` Kubernetes
     // would put SLIMFAAS_PORT=tcp://… into the container, and only its own env comes before that.

@@ -310,11 +310,13 @@ test('namespaces: proxy and scaler see and scale there, and nowhere else', async
   assert.equal(await status('proxy', scale('shop')), 403);
 });
 
-test('NATS and the scaler are addressed by name, with their addresses at hand, and as slimfaas inject does', async () => {
+test('NATS, scaler and proxies are addressed by name, with their addresses at hand, and as slimfaas inject does', async () => {
   const chart = await render('production');
   const args = (part: string): readonly string[] => chart.container(part).args ?? [];
   assert.ok(args('webhook').includes(`--sidecar-nats=${webhookFlags['sidecar-nats'].default}`));
   assert.ok(args('webhook').includes('--sidecar-nats-address=$(SLIMFAAS_NATS_SERVICE_HOST)'));
+  assert.ok(args('webhook').includes(`--sidecar-proxy=${webhookFlags['sidecar-proxy'].default}`));
+  assert.ok(args('webhook').includes('--sidecar-proxy-address=$(SLIMFAAS_PROXY_SERVICE_HOST)'));
   for (const part of ['proxy', 'scaler']) {
     assert.ok(args(part).includes('--nats=nats://slimfaas-nats.slimfaas.svc:4222'));
     assert.ok(args(part).includes('--nats-address=$(SLIMFAAS_NATS_SERVICE_HOST)'));

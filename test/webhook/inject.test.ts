@@ -214,6 +214,21 @@ describe('the environment of the sidecar', () => {
     assert.equal(env['SLIMFAAS_ADMIN_PORT'], '15081');
   });
 
+  it('names the proxies, with an address at hand where the webhook has one', () => {
+    const proxyOf = (flags: object) => {
+      const values = { ...readFlags(webhookFlags, [], {}), ...flags };
+      const { pod } = inject({}, {}, { ...OPTIONS, ...sidecarDefaultsOf(values) });
+      const { SLIMFAAS_PROXY: url, SLIMFAAS_PROXY_ADDRESS: address } = sidecarEnv(pod);
+      return [url, address];
+    };
+    const url = 'http://slimfaas-proxy.slimfaas.svc:5000';
+    const given = (address: string, more = {}) => proxyOf({ 'sidecar-proxy-address': address, ...more });
+    assert.deepEqual(given(''), [url, undefined]);
+    assert.deepEqual(given('10.96.0.7'), [url, '10.96.0.7']);
+    assert.deepEqual(given('$(SLIMFAAS_PROXY_SERVICE_HOST)'), [url, undefined]);
+    assert.deepEqual(given('10.96.0.7', { 'sidecar-proxy': '' }), [undefined, undefined]);
+  });
+
   it('keeps a $( in a value from being expanded by the kubelet', () => {
     const probe = { httpGet: { path: '/$(HOME)', port: 8080 } };
     const { pod } = inject({}, { containers: [{ name: 'app', readinessProbe: probe }] });
