@@ -1,7 +1,8 @@
 /**
  * The library's configuration with what a cluster's operator expects of a client: a user agent that says which part it
  * is, and connections that are used again. The library makes a new TLS connection for each request, which a wake from
- * zero waits for. A connection pool lives ten minutes, so that a rotated CA or client certificate is taken up.
+ * zero waits for. A connection pool lives ten minutes, so that a rotated CA or client certificate is taken up. And each
+ * request has a time for its whole answer, where the library waits 300 s for a first byte.
  */
 import {
   createConfiguration,
@@ -13,17 +14,24 @@ import {
 } from '@kubernetes/client-node';
 
 const POOL_LIFE_MS = 600_000;
+/**
+ * For a request that says nothing of its own: a page of a list is at most some megabytes, and an API server that has
+ * just started may need seconds for it. A watch has its own clocks (bookmark-watch.ts).
+ */
+const REQUEST_MS = 30_000;
 
 type Dispatcher = ReturnType<RequestContext['getDispatcher']>;
 
 export class PartConfig extends KubeConfig {
   readonly userAgent: string;
+  readonly #requestMs: number;
   #pool: { readonly dispatcher: Dispatcher; readonly madeAtMs: number } | undefined;
 
   /** @param userAgent as `slimfaas-scaler/1.2.3` */
-  constructor(userAgent: string) {
+  constructor(userAgent: string, requestMs = REQUEST_MS) {
     super();
     this.userAgent = userAgent;
+    this.#requestMs = requestMs;
   }
 
   override makeApiClient<T>(clientType: new (configuration: Configuration) => T): T {
@@ -40,6 +48,8 @@ export class PartConfig extends KubeConfig {
 
   override async applySecurityAuthentication(context: RequestContext): Promise<void> {
     await super.applySecurityAuthentication(context);
+    // Before a caller's own middleware, which may set a shorter one.
+    context.setSignal(AbortSignal.timeout(this.#requestMs));
     const made = context.getDispatcher();
     if (made === undefined) return;
     const isOld = this.#pool === undefined || performance.now() - this.#pool.madeAtMs > POOL_LIFE_MS;

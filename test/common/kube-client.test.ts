@@ -171,3 +171,47 @@ test('requests of a part share connections and carry its name', async (t) => {
   assert.ok(connections <= 2, `${connections} connections for 5 requests`);
   assert.deepEqual([...agents], ['slimfaas-test/1']);
 });
+
+function partConfigFor(server: string, requestMs: number): PartConfig {
+  const config = new PartConfig('slimfaas-test/1', requestMs);
+  config.loadFromClusterAndUser({ name: 'c', server, skipTLSVerify: true }, { name: 'u' });
+  return config;
+}
+
+const POD = { name: 'p', namespace: 'default' };
+
+test('an API server that never answers, or stops in mid-answer, costs a request its time and no more', async (t) => {
+  const server = await serve(t, (req, res) => {
+    if (req.method === 'GET') res.writeHead(200, { 'Content-Type': 'application/json' }).write('{"kind":');
+  });
+  const core = partConfigFor(server, 50).makeApiClient(CoreV1Api);
+  const asked = [
+    core.listNamespacedPod({ namespace: 'default' }),
+    core.readNamespacedPod(POD),
+    core.patchNamespacedPod({ ...POD, body: [] }),
+    core.createNamespacedEvent({ namespace: 'default', body: { metadata: {}, involvedObject: {} } }),
+  ];
+  for (const request of asked) await assert.rejects(request, { name: 'TimeoutError' });
+});
+
+test('a list that is never answered is asked for again', async (t) => {
+  let lists = 0;
+  const server = await serve(t, (req, res) => {
+    if (req.url?.includes('watch=true')) return void res.writeHead(200).write('\n');
+    if (++lists === 1) return;
+    const list = { kind: 'PodList', metadata: { resourceVersion: '1' }, items: [{ metadata: POD }] };
+    res.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify(list));
+  });
+  const config = partConfigFor(server, 50);
+  const core = config.makeApiClient(CoreV1Api);
+  const seen: (string | undefined)[] = [];
+  const watched = watchResource(
+    config,
+    (page) => core.listPodForAllNamespaces(page),
+    { onSet: ({ metadata }) => void seen.push(metadata?.name), onDelete: () => undefined },
+    { path: '/api/v1/pods', log: recordingLog().log },
+  );
+  t.after(() => watched.stop());
+  await waitFor(() => watched.isSynced, { what: 'synced' });
+  assert.deepEqual([seen, lists], [['p'], 2]);
+});
