@@ -92,6 +92,10 @@ export class FunctionActivity {
     if (this.#early.size > EARLY_MAX && oldest !== undefined) this.#early.delete(oldest);
   }
 
+  get earlyReports(): number {
+    return this.#early.size;
+  }
+
   /** The watch has shown the pod: what it said before counts from now on. */
   onPodKnown(pod: string): void {
     const early = this.#early.get(pod);

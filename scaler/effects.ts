@@ -35,7 +35,7 @@ export interface EffectDeps {
 }
 
 export function createEffects({ writer, nats, metrics, isLeader, now, log }: EffectDeps): ReconcileEffects {
-  const events = createEventSink(writer, { now, log });
+  const events = createEventSink(writer, { now, log, onDropped: () => metrics.eventDropped() });
   return {
     isLeader,
     scale: (request) => writer.scale(request),

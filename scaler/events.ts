@@ -15,9 +15,16 @@ export interface EventSink {
   emit(workload: Workload, event: KubeEvent): void;
 }
 
+export interface EventSinkOptions {
+  readonly now: () => number;
+  readonly log: Log;
+  /** A workload has had its twenty. */
+  readonly onDropped: () => void;
+}
+
 export function createEventSink(
   writer: Pick<KubeWriter, 'emit'>,
-  { now, log }: { now: () => number; log: Log },
+  { now, log, onDropped }: EventSinkOptions,
 ): EventSink {
   const sent = new Map<string, Map<string, number>>();
   let sweptAtMs = now();
@@ -39,7 +46,7 @@ export function createEventSink(
       const text = `${event.reason} ${event.message}`;
       const last = messages.get(text);
       if (last !== undefined && nowMs - last < WINDOW_MS) return;
-      if (last === undefined && messages.size >= PER_WORKLOAD) return;
+      if (last === undefined && messages.size >= PER_WORKLOAD) return onDropped();
       messages.set(text, nowMs);
       writer.emit(workload, event).catch((error: unknown) => {
         log.debug({ function: workload.key, error: describeError(error) }, 'event not written');

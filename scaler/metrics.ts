@@ -35,12 +35,16 @@ export interface MetricsSource {
   readonly samples: () => Iterable<FunctionSample>;
   /** What is kept for queries. */
   readonly queries: () => QueriesStats;
+  /** Reports of pods that no watch has shown. */
+  readonly earlyReports: () => number;
 }
 
 export interface ScalerMetrics {
   decided(workload: Workload, kind: string): void;
   wokenAfter(seconds: number): void;
   passed(timing: PassTiming): void;
+  /** A Kubernetes Event was not written, for its workload has had too many. */
+  eventDropped(): void;
 }
 
 export interface GaugeSpec {
@@ -120,6 +124,19 @@ export function createScalerMetrics(registry: Registry, given: MetricsSource): S
       this.set(source.isLeader() ? 1 : 0);
     },
   });
+  new Gauge({
+    name: 'slimfaas_scaler_early_reports',
+    help: 'Reports of pods that no watch has shown yet',
+    registers: [registry],
+    collect() {
+      this.set(source.earlyReports());
+    },
+  });
+  const dropped = new Counter({
+    name: 'slimfaas_scaler_events_dropped_total',
+    help: 'Kubernetes Events that were not written, for their workload has had twenty in ten minutes',
+    registers: [registry],
+  });
   const decisions = new Counter({
     name: 'slimfaas_autoscaler_decisions_total',
     help: 'Changes of a replica count that were carried out, by kind',
@@ -135,6 +152,7 @@ export function createScalerMetrics(registry: Registry, given: MetricsSource): S
   const passed = passHistograms(registry);
   return {
     passed,
+    eventDropped: () => dropped.inc(),
     decided: (workload, kind) => decisions.inc({ ...labelsOf(workload), kind }),
     wokenAfter: (seconds) => wakes.observe(seconds),
   };

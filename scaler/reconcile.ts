@@ -224,6 +224,11 @@ export class Reconciler {
     return this.#seen.states.get(key);
   }
 
+  /** Of pods that no watch has shown. */
+  earlyReports(): number {
+    return this.#seen.earlyReports();
+  }
+
   /** For the status routes: decides again and shows everything it was decided from. */
   explain(workload: Workload, fn: FunctionInfo) {
     const nowMs = this.#options.now();

@@ -56,7 +56,12 @@ export async function startScaler(config: ScalerConfig, deps: ScalerDeps): Promi
   let election: Election | undefined;
   const isLeader = () => election?.isLeader() ?? false;
   const samples = () => samplesOf(reconciler, (key) => load.jobs.depthOf(key), now());
-  const metrics = createScalerMetrics(registry, { isLeader, samples, queries: () => load.queries.stats });
+  const metrics = createScalerMetrics(registry, {
+    isLeader,
+    samples,
+    queries: () => load.queries.stats,
+    earlyReports: () => reconciler.earlyReports(),
+  });
 
   const writer = createKubeWriter(kube, { pod });
   const effects = createEffects({ writer, nats, metrics, isLeader, now, log });

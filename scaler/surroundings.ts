@@ -53,6 +53,12 @@ export class Seen implements Surroundings {
     return this.#epoch + this.world.specVersion + this.world.autoscalerVersion;
   }
 
+  earlyReports(): number {
+    let sum = 0;
+    for (const { activity } of this.states.values()) sum += activity.earlyReports;
+    return sum;
+  }
+
   // Properties, not methods: they are taken out and called by themselves.
   readonly stateOf = (key: string): FunctionState | undefined => this.states.get(key);
   readonly lastUseIn = (namespace: string): ReturnType<LastUse['in']> => this.lastUse.in(namespace);

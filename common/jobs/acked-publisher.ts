@@ -29,14 +29,24 @@ interface Pending {
   readonly resolve: (outcome: PublishOutcome) => void;
 }
 
+/**
+ * What may wait for its confirmation, of one connection: a JetStream that is slow must not fill the memory of those who
+ * publish. At 10,000 publishes a second it is two seconds' worth, and as much as the library may buffer.
+ */
+const PENDING_MAX = 20_000;
+const PENDING_BYTES_MAX = 64 * 1_048_576;
+
 /** Time limits are kept this exactly; they are seconds. */
 const SWEEP_MS = 50;
+
+const TOO_MANY = 'too many publishes wait for their confirmation';
 
 export class AckedPublisher {
   readonly #connection: NatsConnection;
   readonly #inbox = `${createInbox()}.`;
   readonly #pending = new Map<number, Pending>();
   #queue: Pending[] = [];
+  #bytes = 0;
   #sent = 0;
   #sweeper: NodeJS.Timeout | undefined;
 
@@ -57,7 +67,17 @@ export class AckedPublisher {
     return publisher;
   }
 
+  /** Publishes without their confirmation yet. */
+  get waiting(): number {
+    return this.#pending.size + this.#queue.length;
+  }
+
   publish(message: AckedMessage, timeoutMs: number): Promise<PublishOutcome> {
+    const size = message.payload.length;
+    const isFull =
+      this.waiting >= PENDING_MAX || (this.waiting > 0 && this.#bytes + size > PENDING_BYTES_MAX);
+    if (isFull) return Promise.resolve({ kind: 'not-sent', error: new Error(TOO_MANY) });
+    this.#bytes += size;
     return new Promise((resolve) => {
       if (this.#queue.length === 0) setImmediate(() => this.#flush());
       this.#queue.push({ message, resolve, deadline: performance.now() + timeoutMs });
@@ -80,7 +100,8 @@ export class AckedPublisher {
       const reply = `${this.#inbox}${number}`;
       this.#connection.publish(subject, payload, headers ? { reply, headers } : { reply });
     } catch (error) {
-      return pending.resolve({ kind: 'not-sent', error: error as Error }); // closed, or beyond the server's limit
+      // closed, or beyond the server's limit
+      return this.#settle(pending, { kind: 'not-sent', error: error as Error });
     }
     this.#pending.set(number, pending);
   }
@@ -90,7 +111,12 @@ export class AckedPublisher {
     const pending = this.#pending.get(number);
     if (!pending) return; // its time was over
     this.#pending.delete(number);
-    pending.resolve(outcomeOf(message));
+    this.#settle(pending, outcomeOf(message));
+  }
+
+  #settle({ message, resolve }: Pending, outcome: PublishOutcome): void {
+    this.#bytes -= message.payload.length;
+    resolve(outcome);
   }
 
   #sweep(): void {
@@ -99,10 +125,10 @@ export class AckedPublisher {
       this.#sweeper = undefined;
     }
     const now = performance.now();
-    for (const [number, { deadline, resolve }] of this.#pending) {
-      if (deadline > now) continue;
+    for (const [number, pending] of this.#pending) {
+      if (pending.deadline > now) continue;
       this.#pending.delete(number);
-      resolve({ kind: 'unknown', error: new Error('no confirmation in time') });
+      this.#settle(pending, { kind: 'unknown', error: new Error('no confirmation in time') });
     }
   }
 }

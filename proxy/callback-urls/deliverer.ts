@@ -48,6 +48,11 @@ export class CallbackDeliverer implements Running {
     this.#connect();
   }
 
+  /** Results that are being posted now. */
+  get posting(): number {
+    return this.#running.size;
+  }
+
   /** What is being posted is finished; its time is bounded. */
   async stop(): Promise<void> {
     this.#isStopped = true;

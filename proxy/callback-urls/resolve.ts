@@ -11,14 +11,20 @@ export type Resolve = (host: string) => Promise<readonly string[]>;
 const AT_ONCE = 2;
 const IN_LINE = 64;
 
-export const resolveBySystem: Resolve = fewAtOnce(async (host) =>
+/** Names that are resolved, and those in line for it. */
+export interface NameLine {
+  readonly resolve: Resolve;
+  readonly open: number;
+}
+
+export const systemNames: NameLine = fewAtOnce(async (host) =>
   (await lookup(host, { all: true })).map(({ address }) => address),
 );
 
-export function fewAtOnce(resolve: Resolve, { atOnce = AT_ONCE, inLine = IN_LINE } = {}): Resolve {
+export function fewAtOnce(resolve: Resolve, { atOnce = AT_ONCE, inLine = IN_LINE } = {}): NameLine {
   const line: (() => void)[] = [];
   let running = 0;
-  return async (host) => {
+  const inTurn: Resolve = async (host) => {
     if (running >= atOnce) {
       if (line.length >= inLine) throw new Error('too many names are being resolved');
       await new Promise<void>((turn) => line.push(turn)); // the place is handed over, so nobody overtakes
@@ -30,5 +36,11 @@ export function fewAtOnce(resolve: Resolve, { atOnce = AT_ONCE, inLine = IN_LINE
       if (next) next();
       else running -= 1;
     }
+  };
+  return {
+    resolve: inTurn,
+    get open() {
+      return running + line.length;
+    },
   };
 }

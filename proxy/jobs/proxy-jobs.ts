@@ -1,4 +1,5 @@
 /** What the routes of jobs need, made once from the flags. */
+import { AckedPublisher } from '../../common/jobs/acked-publisher.ts';
 import type { Running } from '../../common/lifecycle.ts';
 import type { Log } from '../../common/log.ts';
 import { Counter, Gauge, type Registry } from '../../common/metrics.ts';
@@ -6,7 +7,7 @@ import type { NatsLink } from '../../common/nats.ts';
 import { CallbackAllow } from '../callback-urls/allow.ts';
 import { CallbackDeliverer } from '../callback-urls/deliverer.ts';
 import { CallbackGate } from '../callback-urls/gate.ts';
-import { resolveBySystem, type Resolve } from '../callback-urls/resolve.ts';
+import { systemNames, type Resolve } from '../callback-urls/resolve.ts';
 import type { ProxyConfig } from '../flags.ts';
 import type { AcceptOptions } from './accept.ts';
 import { DeadLetters } from './dead-letters.ts';
@@ -36,7 +37,7 @@ const CALLBACK_TIMEOUT_MS = 10_000;
 
 /** @throws UsageError for an entry of `--callback-allow` that is none */
 export function createProxyJobs(config: ProxyConfig, deps: ProxyJobsDeps): ProxyJobs {
-  const { nats, log, registry, resolve = resolveBySystem } = deps;
+  const { nats, log, registry, resolve = systemNames.resolve } = deps;
   const settler = new Settler(nats, log);
   const writer = new StateWriter(nats, log);
   const allow = new CallbackAllow(config['callback-allow']);
@@ -46,7 +47,6 @@ export function createProxyJobs(config: ProxyConfig, deps: ProxyJobsDeps): Proxy
   });
   const uploads = new UploadBudget(config['upload-bytes']);
   const query = new JobQuery(nats, writer);
-  registerJobGauges(registry, { uploads, query });
   const endListening = bytes.isOn ? listenToEnds(nats, bytes) : undefined;
   const accept: AcceptOptions = {
     nats,
@@ -59,6 +59,7 @@ export function createProxyJobs(config: ProxyConfig, deps: ProxyJobsDeps): Proxy
     clock: Date.now,
   };
   const deliverer = startDeliverer(allow, { ...deps, resolve });
+  registerJobGauges(registry, { uploads, query, nats, deliverer });
   return {
     accept,
     acceptStatus: config['async-status'],
@@ -73,30 +74,43 @@ export function createProxyJobs(config: ProxyConfig, deps: ProxyJobsDeps): Proxy
   };
 }
 
-function registerJobGauges(
-  registry: Registry,
-  { uploads, query }: { readonly uploads: UploadBudget; readonly query: JobQuery },
-): void {
-  const gauge = (name: string, help: string, read: () => number): void => {
-    new Gauge({
-      name,
-      help,
-      registers: [registry],
-      collect() {
-        this.set(read());
-      },
-    });
-  };
-  gauge(
-    'slimfaas_proxy_upload_bytes',
-    'Memory of bodies of jobs and events that come in',
-    () => uploads.bytes,
-  );
-  gauge(
-    'slimfaas_proxy_job_waiters',
-    'Callers that wait for the end of a job (Prefer: wait)',
-    () => query.waiters,
-  );
+interface JobsNow {
+  readonly uploads: UploadBudget;
+  readonly query: JobQuery;
+  readonly nats: NatsLink;
+  readonly deliverer: CallbackDeliverer | undefined;
+}
+
+function registerJobGauges(registry: Registry, { uploads, query, nats, deliverer }: JobsNow): void {
+  const gauges: readonly [name: string, help: string, read: () => number][] = [
+    ['slimfaas_proxy_upload_bytes', 'Memory of bodies of jobs and events that come in', () => uploads.bytes],
+    [
+      'slimfaas_proxy_job_waiters',
+      'Callers that wait for the end of a job (Prefer: wait)',
+      () => query.waiters,
+    ],
+    [
+      'slimfaas_proxy_publishes_waiting',
+      'Jobs, events and states that JetStream has not confirmed yet',
+      () => (nats.connection ? AckedPublisher.of(nats.connection).waiting : 0),
+    ],
+    [
+      'slimfaas_proxy_callback_posts',
+      'Results that are being posted to X-Callback-Url',
+      () => deliverer?.posting ?? 0,
+    ],
+    [
+      'slimfaas_proxy_names_resolving',
+      'Names of X-Callback-Url that are being resolved, or wait for it',
+      () => systemNames.open,
+    ],
+  ];
+  for (const [name, help, read] of gauges) {
+    const collect = function (this: Gauge): void {
+      this.set(read());
+    };
+    new Gauge({ name, help, registers: [registry], collect });
+  }
 }
 
 function startDeliverer(

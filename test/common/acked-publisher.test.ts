@@ -95,3 +95,24 @@ test('what cannot leave is not sent: beyond the server’s limit, or on a connec
   await connection.close();
   assert.equal((await publisher.publish({ subject, payload }, LONG_MS)).kind, 'not-sent');
 });
+
+test('while JetStream confirms nothing, no more than 20,000 and 64 MiB wait; the rest is not sent', async () => {
+  await using js = await startJetStream(null);
+  const connection = connectionOf(js);
+  connection.subscribe(subject, { callback: () => undefined }); // takes it and says nothing
+  for (const [size, most] of [
+    [10, 20_000],
+    [512 * 1_024, 128],
+  ] as const) {
+    const publisher = new AckedPublisher(connection);
+    const publish = () => publisher.publish({ subject, payload: Buffer.alloc(size) }, 2_000);
+    const waiting = Array.from({ length: most }, publish);
+    assert.equal(publisher.waiting, most);
+    const beyond = await publish();
+    assert.ok(beyond.kind === 'not-sent' && /too many publishes/.test(beyond.error.message));
+    const outcomes = await Promise.all(waiting);
+    assert.ok(outcomes.every(({ kind }) => kind === 'unknown'));
+    assert.equal(publisher.waiting, 0);
+    assert.equal((await publisher.publish({ subject, payload: Buffer.alloc(size) }, 100)).kind, 'unknown');
+  }
+});

@@ -544,6 +544,7 @@ test('any number of ghosts leaves room for the next pod’s early report', async
   const sim = new Sim();
   sim.fn('fn', 1);
   for (let i = 0; i < 1_000; i++) sim.report('fn', `ghost-${i}`);
+  assert.equal(sim.reconciler.earlyReports(), 100);
   sim.report('fn', 'early', { runningNow: 1, running: 1 });
   sim.pod('fn', 'early');
   assert.equal(sim.reconciler.state('default/fn')?.activity.runningNow(), 1);

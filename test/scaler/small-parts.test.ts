@@ -26,7 +26,10 @@ describe('Events', () => {
     const sent: string[] = [];
     const clock = { nowMs: 0 };
     const emit = async (w: Workload, event: KubeEvent) => void sent.push(`${w.id.name} ${event.message}`);
-    return { sent, clock, events: createEventSink({ emit }, { now: () => clock.nowMs, log: silentLog }) };
+    const count = { dropped: 0 };
+    const onDropped = () => void count.dropped++;
+    const events = createEventSink({ emit }, { now: () => clock.nowMs, log: silentLog, onDropped });
+    return { sent, clock, count, events };
   }
   const event = (message: string): KubeEvent => ({ type: 'Normal', reason: 'Wake', message });
 
@@ -43,9 +46,9 @@ describe('Events', () => {
   });
 
   test('no more than twenty for one workload in ten minutes', () => {
-    const { sent, clock, events } = sink();
+    const { sent, clock, count, events } = sink();
     for (let i = 0; i < 50; i++) events.emit(workload('a'), event(String(i)));
-    assert.equal(sent.length, 20);
+    assert.deepEqual([sent.length, count.dropped], [20, 30]);
     clock.nowMs = 600_000;
     events.emit(workload('a'), event('again'));
     assert.equal(sent.length, 21);
@@ -53,7 +56,10 @@ describe('Events', () => {
 
   test('an API that refuses them disturbs nobody', async () => {
     const emit = () => Promise.reject(new Error('forbidden'));
-    createEventSink({ emit }, { now: () => 0, log: silentLog }).emit(workload('a'), event('x'));
+    createEventSink({ emit }, { now: () => 0, log: silentLog, onDropped: () => undefined }).emit(
+      workload('a'),
+      event('x'),
+    );
     await new Promise((resolve) => setImmediate(resolve));
   });
 });

@@ -124,7 +124,7 @@ test('an endless answer is cut at its head, a silent receiver and a silent resol
 
 test('names are resolved few at once, in order; beyond a short line not at all', async () => {
   const open: { host: string; done: PromiseWithResolvers<string[]> }[] = [];
-  const resolve = fewAtOnce(
+  const names = fewAtOnce(
     (host) => {
       const done = Promise.withResolvers<string[]>();
       open.push({ host, done });
@@ -132,8 +132,10 @@ test('names are resolved few at once, in order; beyond a short line not at all',
     },
     { atOnce: 2, inLine: 2 },
   );
+  const { resolve } = names;
   const asked = ['a', 'b', 'c', 'd'].map((host) => resolve(host));
   await assert.rejects(resolve('e'), /too many names/);
+  assert.equal(names.open, 4);
   assert.deepEqual(
     open.map(({ host }) => host),
     ['a', 'b'],
