@@ -10,20 +10,14 @@ import { applyBehavior, NO_HISTORY, recordChange, type BehaviorHistory } from '.
 import { mostReplicas } from './decide/bounds.ts';
 import { createLoadWindow, type LoadWindow } from './decide/load-window.ts';
 import { CALM, panicStep, type PanicState } from './decide/panic-window.ts';
-import { TriggerAnswers, type Standing, type TriggerResult } from './decide/trigger-answers.ts';
-import {
-  effectiveScale,
-  recommend,
-  replicasFor,
-  type EffectiveScale,
-  type Recommendation,
-  type TriggerReading,
-} from './decide/triggers.ts';
+import { TriggerAnswers, type TriggerResult } from './decide/trigger-answers.ts';
+import { effectiveScale, recommend, replicasFor, type EffectiveScale } from './decide/triggers.ts';
 import { DEFAULT_TUNING, type Tuning } from './decide/tuning.ts';
 import type { LoadAdvice, TriggerUse } from './decide/types.ts';
 import type { Fault } from './faults.ts';
 import type { Workload } from './kube-objects.ts';
 import { measure, valueOfMetric, type JobLoad } from './measure.ts';
+import { readingsOf, useOf, wording } from './trigger-words.ts';
 
 /** What a function's triggers say. */
 export interface Advice {
@@ -243,61 +237,4 @@ function boundsOf(spec: FunctionSpec, scale: EffectiveScale): { min: number; max
 
 function asResult(value: number | undefined): TriggerResult {
   return value === undefined ? { kind: 'no-data' } : { kind: 'value', value };
-}
-
-/** Without those that count no more. */
-function readingsOf(
-  triggers: readonly ScaleTrigger[],
-  answers: TriggerAnswers,
-  nowMs: number,
-): TriggerReading[] {
-  const readings: TriggerReading[] = [];
-  for (const trigger of triggers) {
-    const standing = answers.standing(trigger, nowMs);
-    if (standing.kind === 'answered') {
-      const { value, isWhole } = standing.answer;
-      readings.push({ trigger, value, isWhole });
-    } else if (standing.kind === 'kept')
-      readings.push({ trigger, value: undefined, kept: standing.answer.replicas });
-    else if (standing.kind === 'awaited') readings.push({ trigger, value: undefined });
-  }
-  return readings;
-}
-
-/** Only queries: what the built-in metrics count keeps a function up by itself. */
-function useOf({ scale, answers }: Memory, nowMs: number): TriggerUse {
-  const queries = scale.triggers.filter(({ query }) => query !== '');
-  for (const trigger of queries) {
-    const standing = answers.standing(trigger, nowMs);
-    if (standing.kind !== 'answered' && standing.kind !== 'kept') continue;
-    const { value } = standing.answer;
-    if (value <= trigger.activationThreshold) continue;
-    const old = standing.kind === 'kept' ? ' (its last answer)' : '';
-    return { active: `${nameOf(trigger)} is ${round(value)}, above ${trigger.activationThreshold}${old}` };
-  }
-  const awaited = queries.find(
-    (trigger) => answers.isAwaited(trigger, nowMs) || isUnsure(answers.standing(trigger, nowMs)),
-  );
-  return awaited === undefined ? {} : { awaited: nameOf(awaited) };
-}
-
-/** Where part of the data was not seen, "no work" is not known. */
-function isUnsure(standing: Standing): boolean {
-  return standing.kind === 'answered' && !standing.answer.isWhole;
-}
-
-function nameOf({ metricName, query }: ScaleTrigger): string {
-  return metricName || (query.length > 60 ? `${query.slice(0, 59)}…` : query);
-}
-
-function wording({ lead, isPartial }: Recommendation, desired: number): string {
-  const missing = isPartial ? '; some triggers lack data' : '';
-  if (lead?.value === undefined) return `wants ${desired}${missing}`;
-  const name = nameOf(lead.trigger);
-  const per = lead.trigger.metricType === 'AverageValue' ? 'a pod' : 'in all';
-  return `${name} ${round(lead.value)} at ${lead.trigger.threshold} ${per} wants ${desired}${missing}`;
-}
-
-function round(value: number): number {
-  return Number(value.toPrecision(4));
 }

@@ -5,7 +5,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Place } from '../common/breaker.ts';
-import { describeError, ReasonError } from '../common/errors.ts';
+import type { ReasonError } from '../common/errors.ts';
 import { sleep } from '../common/lifecycle.ts';
 import { HEADER } from '../common/names.ts';
 import { asReason, sendReason } from '../common/reason-answer.ts';
@@ -23,6 +23,7 @@ import {
   type ResponseSink,
 } from '../common/relay/index.ts';
 import { isRefused } from './app-down.ts';
+import { badAnswer, CONNECT_MS, NO_CONNECTION, timedOut, upstreamFailed } from './call-failures.ts';
 import type { SidecarContext } from './context.ts';
 import { fromTheApp } from './own-headers.ts';
 import {
@@ -39,9 +40,6 @@ import { codeClassOf, type CodeClass } from './stats.ts';
 
 /** A body is kept for replay up to this size. */
 const REPLAY_BYTES = 1_048_576;
-
-/** A loopback connect that takes longer than this hangs in a full backlog: as good as refused. */
-const CONNECT_MS = 5_000;
 
 export class Call {
   readonly #context: SidecarContext;
@@ -288,23 +286,4 @@ export class Call {
       drainLeftMs: this.#context.drain.leftMs,
     };
   }
-}
-
-const NO_CONNECTION = new Error(`no connection within ${CONNECT_MS / 1_000} s`);
-
-function badAnswer(error: Error): ReasonError {
-  const message = `the function's answer is not valid HTTP/1.1: ${error.message}. Mend it in the function`;
-  return new ReasonError('upstream-failed', message, { cause: error });
-}
-
-function upstreamFailed(error: Error): ReasonError {
-  const message = `the function's container did not answer: ${describeError(error)}. Look at its log`;
-  return new ReasonError('upstream-failed', message, { cause: error });
-}
-
-function timedOut(httpTimeoutMs: number): ReasonError {
-  const message =
-    `the function did not begin its answer within ${httpTimeoutMs / 1_000} s; make it faster, ` +
-    'call it asynchronously, or raise HttpTimeout in SlimFaas/Configuration';
-  return new ReasonError('function-timeout', message);
 }

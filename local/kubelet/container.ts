@@ -11,7 +11,8 @@ import { ConfigError } from './env.ts';
 import { runHandler, type HandlerContext } from './handlers.ts';
 import { LogBuffer } from './logs.ts';
 import type { Handler, PlannedContainer, Probe } from './pod-spec.ts';
-import { StartError, startProcess, type ContainerProcess, type Exit } from './process.ts';
+import { launch } from './launch.ts';
+import { StartError, type ContainerProcess, type Exit } from './process.ts';
 import { isRestarted, RestartBackoff } from './restart-backoff.ts';
 import { terminatedBy, type ContainerRecord, type ContainerState, type Terminated } from './status.ts';
 import type { PodRuntime } from './runtime.ts';
@@ -180,7 +181,8 @@ export class Container {
     let exit: Exit;
     let failure: { reason: string; message: string } | undefined;
     try {
-      this.#launching = this.#launch();
+      const log = (this.#log = new LogBuffer());
+      this.#launching = launch(this.#plan.spec, this.#pod, this.#handlers as HandlerContext, log);
       const process = await this.#launching;
       this.#process = process;
       this.#enter({ running: { startedAt } });
@@ -198,31 +200,6 @@ export class Container {
     this.#process = undefined;
     this.#terminated(exit, { startedAt, containerID, ...failure });
     return exit;
-  }
-
-  /** @throws StartError (as a rejection) */
-  async #launch(): Promise<ContainerProcess> {
-    const { spec } = this.#plan;
-    const say = (reason: string, message: string) => this.#pod.event('Normal', reason, message, this.name);
-    say('Pulled', `Container image "${spec.image}" already present on machine`);
-    const log = new LogBuffer();
-    this.#log = log;
-    try {
-      const process = await startProcess({
-        ...this.#pod.command(spec, this.#handlers as HandlerContext),
-        onLine: (line) => {
-          log.push(line);
-          this.#pod.onLine(this.name, line);
-        },
-      });
-      void process.outputEnded.then(() => log.end());
-      say('Created', `Created container: ${spec.name}`);
-      say('Started', `Started container ${spec.name}`);
-      return process;
-    } catch (error) {
-      log.end();
-      throw error;
-    }
   }
 
   #terminated(exit: Exit, more: Partial<Terminated> & { startedAt: string }): void {
