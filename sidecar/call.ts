@@ -12,6 +12,7 @@ import { asReason, sendReason } from '../common/reason-answer.ts';
 import {
   headerValue,
   isBadResponse,
+  isWrongProtocol,
   nodeBody,
   nodeSink,
   replayableBody,
@@ -145,6 +146,7 @@ export class Call {
   #unreachable(error: Error): void {
     // A direct caller has nobody else to ask: he is told after the policy's time, and not held in line for longer.
     if (this.#isProxys && isRefused(error)) this.#context.appDown.note();
+    if (isWrongProtocol(error)) return this.#giveUp(upstreamFailed(error)); // so it is in every pod, and stays so
     if (this.#isGivenBack) return this.#giveBack();
     this.#failed(0, error);
   }

@@ -11,7 +11,7 @@ import { describeError, ReasonError } from '../common/errors.ts';
 import { sleep } from '../common/lifecycle.ts';
 import { HEADER } from '../common/names.ts';
 import { asReason, sendReasonOnSocket } from '../common/reason-answer.ts';
-import type { RequestHead } from '../common/relay/index.ts';
+import { isWrongProtocol, type RequestHead } from '../common/relay/index.ts';
 import { connectTo } from '../common/tunnel/connect.ts';
 import type { EarlyBytes } from '../common/tunnel/early-bytes.ts';
 import { openTunnel, type TunnelOutcome } from '../common/tunnel/tunnel.ts';
@@ -89,6 +89,8 @@ export class UpgradeCall {
         return await connectTo(app, CONNECT_MS, left, hop.dial);
       } catch (error) {
         left.throwIfAborted();
+        const failure = hop.dial?.failureOf(error as Error);
+        if (isWrongProtocol(failure)) throw failed(failure);
         if (isProxys && isRefused(error)) this.#context.appDown.note();
         if (isProxys) return undefined;
         const delay = this.#delay(failures, performance.now() - failingSince);

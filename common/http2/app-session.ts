@@ -103,11 +103,11 @@ export class AppSession {
 
 function failedToConnect(cause: Error): RelayError {
   const { code } = cause as { code?: string };
-  // What a server of HTTP/1.1 does with our preface: it answers in HTTP/1.1, or hangs up.
-  const spoke =
-    code === 'ERR_HTTP2_ERROR' || code === 'ERR_HTTP2_SESSION_ERROR' || code === 'connection-lost';
-  const message = spoke
-    ? 'it does not speak HTTP/2 without TLS (h2c) on its port; set slimfaas.dev/app-protocol to http1 if it speaks HTTP/1.1'
-    : 'could not connect';
-  return new RelayError('connect-failed', message, { cause });
+  // What a server of HTTP/1.1 does with our preface: it answers in HTTP/1.1, or hangs up as one that crashes does.
+  if (code === 'ERR_HTTP2_ERROR') return new RelayError('wrong-protocol', NO_H2C, { cause });
+  const mayBe = code === 'ERR_HTTP2_SESSION_ERROR' || code === 'connection-lost';
+  return new RelayError('connect-failed', mayBe ? NO_H2C : 'could not connect', { cause });
 }
+
+const NO_H2C =
+  'it does not speak HTTP/2 without TLS (h2c) on its port; set slimfaas.dev/app-protocol to http1 if it speaks HTTP/1.1';

@@ -253,10 +253,7 @@ export class Connection {
     const wasConnecting = this.#state === 'connecting';
     if (!this.#enterClosed()) return;
     this.#socket.destroy();
-    if (wasConnecting)
-      tenant?.onConnectFailed(
-        new RelayError('connect-failed', this.#transport.describeFailure(error), { cause: error }),
-      );
+    if (wasConnecting) tenant?.onConnectFailed(this.#transport.failureOf(error));
     else tenant?.onLost(error);
   }
 }

@@ -7,6 +7,8 @@ export type RelayErrorCode =
   /** The connection ended before the answer did. */
   | 'connection-lost'
   | 'connect-failed'
+  /** The upstream is there and speaks another protocol than it is called with; it has seen no request. */
+  | 'wrong-protocol'
   /** The source of the request's body broke or gave another length than it said. */
   | 'bad-body'
   /** Our caller left in the middle of the request's body. */
@@ -26,6 +28,11 @@ export class RelayError extends Error {
 /** The upstream answered, but not in HTTP/1.1. */
 export function isBadResponse(error: unknown): error is RelayError {
   return error instanceof RelayError && error.code === 'bad-response';
+}
+
+/** It will not become better by waiting. */
+export function isWrongProtocol(error: unknown): error is RelayError {
+  return error instanceof RelayError && error.code === 'wrong-protocol';
 }
 
 export function badResponse(message: string): RelayError {

@@ -3,7 +3,7 @@
  */
 export type * from './types.ts';
 export type { Dial, Transport } from './transport.ts';
-export { isBadResponse, RelayError, type RelayErrorCode } from './errors.ts';
+export { isBadResponse, isWrongProtocol, RelayError, type RelayErrorCode } from './errors.ts';
 export { createRelay } from './relay.ts';
 export { serveHead } from './serve-head.ts';
 export { bodyLength, nodeBody } from './node-body.ts';

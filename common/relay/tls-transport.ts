@@ -7,6 +7,7 @@
  * when a write fails (unread-answer.ts), because those bytes are no answer before they are decrypted.
  */
 import { connect, type ConnectionOptions } from 'node:tls';
+import { RelayError } from './errors.ts';
 import type { Dial, Transport } from './transport.ts';
 import type { Target } from './types.ts';
 
@@ -24,20 +25,25 @@ export function createTlsTransport(): Transport {
       });
       return socket;
     },
-    describeFailure,
+    failureOf,
     cut: (socket) => void socket.destroy(),
   };
 }
 
-/** An error that is not the connect's own is the handshake's. */
-function describeFailure({ syscall }: NodeJS.ErrnoException): string {
-  if (syscall === 'connect') return 'could not connect';
-  return 'it takes no TLS (HTTPS) for HTTP/1.1 on its port; set slimfaas.dev/app-protocol to http1 if it speaks plain HTTP';
+/** An error that is not the connect's own is the handshake's; one of TLS itself says that something else is spoken there. */
+function failureOf(cause: NodeJS.ErrnoException): RelayError {
+  if (cause.syscall === 'connect') return new RelayError('connect-failed', 'could not connect', { cause });
+  const isSure = cause.code === 'EPROTO' || cause.code?.startsWith('ERR_SSL_') === true;
+  return new RelayError(isSure ? 'wrong-protocol' : 'connect-failed', NO_TLS, { cause });
 }
+
+const NO_TLS =
+  'it takes no TLS (HTTPS) for HTTP/1.1 on its port; set slimfaas.dev/app-protocol to http1 if it speaks plain HTTP';
 
 /** For an upgrade, whose socket is its own. */
 export const TLS_DIAL: Dial = {
   openEvent: 'secureConnect',
+  failureOf,
   open: (target) => connect(tlsOptions(target)),
 };
 

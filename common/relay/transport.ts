@@ -3,6 +3,7 @@
  * runs a byte does not ask which one it is.
  */
 import { connect, type Socket } from 'node:net';
+import { RelayError } from './errors.ts';
 import type { Target } from './types.ts';
 
 /** Who reads what comes. Both readers return false to be given nothing until the socket is resumed. */
@@ -21,17 +22,17 @@ export interface Dial {
   readonly openEvent: 'connect' | 'secureConnect';
   /** Begins to connect. */
   open(target: Target): Socket;
+  /** Why it never opened, for whoever can mend it. @param error of the socket */
+  failureOf(error: Error): RelayError;
 }
 
-export interface Transport extends Pick<Dial, 'openEvent'> {
+export interface Transport extends Pick<Dial, 'openEvent' | 'failureOf'> {
   /**
    * Whether a first write that fails at once proves that the upstream has seen nothing of it: libuv tries before it
    * queues, and one that is refused was not taken in part.
    */
   readonly showsRefusedWrites: boolean;
   open(target: Target, reader: SocketReader): Socket;
-  /** Why it never opened, for whoever can mend it; the error itself is the cause. */
-  describeFailure(error: Error): string;
   /** Ends an open socket so that the other side notices at once. */
   cut(socket: Socket): void;
 }
@@ -48,6 +49,6 @@ export const TCP: Transport = {
       allowHalfOpen: true,
       onread: { buffer, callback: onRead },
     }),
-  describeFailure: () => 'could not connect',
+  failureOf: (cause) => new RelayError('connect-failed', 'could not connect', { cause }),
   cut: (socket) => void socket.resetAndDestroy(),
 };

@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net';
 import type { Dial } from '../relay/transport.ts';
 import type { Target } from '../relay/types.ts';
 
-const TCP: Dial = {
+const PLAIN: Pick<Dial, 'openEvent' | 'open'> = {
   openEvent: 'connect',
   open: ({ host, port }) => connect({ host, port, noDelay: true }),
 };
@@ -13,7 +13,7 @@ export function connectTo(
   target: Target,
   timeoutMs: number,
   signal: AbortSignal,
-  dial: Dial = TCP,
+  dial: Pick<Dial, 'openEvent' | 'open'> = PLAIN,
 ): Promise<Socket> {
   return new Promise((resolve, reject) => {
     signal.throwIfAborted();

@@ -54,9 +54,10 @@ test('an app of HTTP/1.1 that was called one of HTTP/2: the answer says what to 
   await using sidecar = await sidecarFor(app.port, {
     flags: { ...H2C, 'app-host': APP_HOST, 'sync-policy': policy([]) },
   });
-  const { status, body } = await sidecar.call('/');
-  assert.equal(status, 502);
-  assert.match(body, /slimfaas\.dev\/app-protocol/);
+  for (const { status, body } of [await sidecar.call('/'), await sidecar.proxyCall('/')]) {
+    assert.equal(status, 502);
+    assert.match(body, /slimfaas\.dev\/app-protocol/);
+  }
 });
 
 test('the limit holds and a drain waits for what runs', async (t) => {

@@ -101,9 +101,16 @@ describe('sidecar: an app that speaks HTTPS', () => {
   it('an app that speaks plain HTTP is not called without TLS', async () => {
     await using app = await new App().listen();
     await using sidecar = await sidecarFor(app.port, { flags: { ...TLS, 'sync-policy': policy([]) } });
-    const answer = await sidecar.call('/');
-    assert.deepEqual([answer.status, reasonOf(answer)], [502, 'upstream-failed']);
-    assert.match(answer.body, /slimfaas\.dev\/app-protocol/);
+    // A proxy must not look for a better pod: there is none.
+    for (const answer of [await sidecar.call('/'), await sidecar.proxyCall('/')]) {
+      assert.deepEqual([answer.status, reasonOf(answer)], [502, 'upstream-failed']);
+      assert.match(answer.body, /slimfaas\.dev\/app-protocol/);
+    }
+    const headers = { 'slimfaas-queue': 'none' };
+    const refused = new WebSocket(`ws://127.0.0.1:${sidecar.port}/`, { headers });
+    const [, res] = (await once(refused, 'unexpected-response')) as [unknown, IncomingMessage];
+    assert.equal(res.statusCode, 502);
+    res.destroy();
     assert.equal(app.count, 0);
   });
 
