@@ -15,6 +15,17 @@ function assertNoneLost({ failures, calls }: LoadResult): void {
   assert.deepEqual(failures.slice(0, 3), []);
 }
 
+/** They may still grow meanwhile. @returns how many there are */
+async function untilAllReady(fn: Deployed): Promise<number> {
+  let count = 0;
+  await until(async () => {
+    const { spec, status } = await fn.read();
+    count = spec.replicas;
+    return (status.readyReplicas ?? 0) >= count;
+  }, `all pods of ${fn.name} are ready`);
+  return count;
+}
+
 describe('scaling', { concurrency: 3 }, () => {
   it('up with callers that wait, and back to zero', async (t) => {
     const annotations = {
@@ -25,8 +36,7 @@ describe('scaling', { concurrency: 3 }, () => {
     await using fn = await world.deploy({ name: 'busy', annotations });
     const load = await caller.load({ url: urlOf(fn, '/work/300'), callers: 4 });
     await until(async () => (await fn.replicas()) >= 2, 'two replicas');
-    await fn.waitForReady(await fn.replicas());
-    const most = await fn.replicas();
+    const most = await untilAllReady(fn);
     await delay(2_000); // calls of the time with all of them
     const seen = await load.stop();
     assertNoneLost(seen);

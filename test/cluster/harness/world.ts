@@ -83,7 +83,7 @@ function createWorld(
     in: (other) => createWorld(clients, context, release, reach, other),
     async deploy(spec) {
       await clients.apply(workload(context.settings, namespace, spec));
-      const deployed = createDeployed(clients, namespace, spec);
+      const deployed = createDeployed(world, spec);
       if (spec.annotations?.['DefaultVisibility'] === 'Private') return deployed;
       await waitFor(
         async () => (await send(`${proxyUrl}/status-function/${deployed.route}`)).status === 200,
@@ -96,7 +96,7 @@ function createWorld(
     },
     async deployPlain(spec) {
       await clients.apply(plainWorkload(context.settings, namespace, spec));
-      return createDeployed(clients, namespace, spec);
+      return createDeployed(world, spec);
     },
     call: (name, path = '/hello', init = {}) =>
       send(`${proxyUrl}/function/${name}.${namespace}${path}`, init),
@@ -105,11 +105,8 @@ function createWorld(
   return world;
 }
 
-function createDeployed(
-  clients: Clients,
-  namespace: string,
-  { name, kind = 'Deployment' }: FunctionSpec,
-): Deployed {
+function createDeployed(world: World, { name, kind = 'Deployment' }: FunctionSpec): Deployed {
+  const { namespace, ...clients } = world;
   const path = `/apis/apps/v1/namespaces/${namespace}/${kind.toLowerCase()}s/${name}`;
   const read = async (): Promise<KubeObject> => {
     const object = await clients.get(path);
@@ -129,8 +126,12 @@ function createDeployed(
       const { status, text } = await clients.send('PATCH', path, change, 'application/merge-patch+json');
       if (status !== 200) throw new Error(`patch of ${name}: ${status} ${text}`);
     },
-    waitForReplicas: (count, timeoutMs = 30_000) =>
-      until(async () => (await replicas()) === count, `${name} has ${count} replicas`, timeoutMs),
+    async waitForReplicas(count, timeoutMs = 30_000) {
+      const isSo = async () => (await replicas()) === count;
+      await until(isSo, `${name} has ${count} replicas`, timeoutMs).catch(async (error: unknown) => {
+        throw new Error(await explain(world, name), { cause: error });
+      });
+    },
     waitForReady: (count, timeoutMs = 60_000) =>
       until(
         async () => ((await read())['status']?.readyReplicas ?? 0) === count,
@@ -141,6 +142,20 @@ function createDeployed(
       await clients.send('DELETE', path);
     },
   };
+}
+
+/** What the release says of a function and of what it did with it, for the message of a test that fails. */
+async function explain({ proxyUrl, namespace, release, kubectl }: World, name: string): Promise<string> {
+  const read = (call: Promise<string>): Promise<string> =>
+    call.catch((error: unknown) => `(${String(error)})`);
+  const status = read(send(`${proxyUrl}/status-function/${name}.${namespace}`).then(({ body }) => body));
+  const scalers = ['-n', release.system, '-l', 'app.kubernetes.io/component=scaler'];
+  const logs = read(kubectl(['logs', ...scalers, '--prefix', '--tail=1000']));
+  const pods = read(kubectl(['get', 'pods', '-n', namespace, '-l', `app=${name}`, '-o', 'wide']));
+  const lines = (await logs)
+    .split('\n')
+    .filter((line) => line.includes(`"${name}"`) || line.includes(`${namespace}/${name}`));
+  return `${name}: ${await status}\n${await pods}\n${lines.slice(-30).join('\n')}`;
 }
 
 /** Polls as often as an API server that others use too may be asked. */
