@@ -30,6 +30,11 @@ export interface NatsLink extends Running {
   readonly isConnected: boolean;
   /** The live connection, for JetStream; undefined while there is none. */
   readonly connection: NatsConnection | undefined;
+  /**
+   * For so many ms others may be on their way back to the server still: an outage that ended when this link connected
+   * ended for them too. While this link is down it is the whole time. 0: whoever keeps silent now has nothing to say.
+   */
+  readonly othersBackInMs: number;
   /** False when the link is down and the message was dropped. */
   publish(subject: string, data: Uint8Array): boolean;
   /** Holds across reconnects, and from before the first connection. Returns its own release. */
@@ -39,6 +44,8 @@ export interface NatsLink extends Running {
    * @returns undefined when nobody answered in time, or the link is down
    */
   request(subject: string, data: Uint8Array, timeoutMs: number): Promise<Uint8Array | undefined>;
+  /** The same, with every answer that comes in time, {@link ANSWERS_MAX} at most; none when the link is down. */
+  requestAll(subject: string, data: Uint8Array, timeoutMs: number): Promise<Uint8Array[]>;
   /** Like subscribe; what `answer` returns goes to the asker, undefined keeps silent. */
   serve(subject: string, answer: (data: Uint8Array) => Uint8Array | undefined): () => void;
   /** Called on every change, with what it is now. Returns its own release. */
@@ -73,10 +80,23 @@ const NEW_MS = 2_000;
 const NEW_PAUSE_MS = 40;
 /** What is swallowed on the way comes again after 1 s by TCP, and sooner by us. */
 const NEW_DIAL_MS = 300;
-const DIAL_MS = 2_000;
+const DIAL_MS = 1_500;
+/** Between two tries to reach one server. */
+const AGAIN_MS = 250;
+const AGAIN_JITTER_MS = 250;
+/** Of one request: more than a function has pods. */
+export const ANSWERS_MAX = 1_000;
 /** Values of the library's `Events`, which an import would load. */
 const DISCONNECTED = 'disconnect' as Events;
 const RECONNECTED = 'reconnect' as Events;
+
+/**
+ * The longest that a link whose connection broke needs once a server answers again: each of its servers may be dialled
+ * in vain before, and then it pauses.
+ */
+export function reconnectsWithinMs(servers: number): number {
+  return servers * DIAL_MS + AGAIN_MS + AGAIN_JITTER_MS;
+}
 
 class Link implements NatsLink {
   readonly #options: NatsLinkOptions;
@@ -85,6 +105,7 @@ class Link implements NatsLink {
   readonly #stopping = new AbortController();
   #connection: NatsConnection | undefined;
   #isConnected = false;
+  #connectedAt = Infinity;
 
   constructor(options: NatsLinkOptions) {
     this.#options = options;
@@ -97,6 +118,13 @@ class Link implements NatsLink {
 
   get connection(): NatsConnection | undefined {
     return this.#isConnected ? this.#connection : undefined;
+  }
+
+  get othersBackInMs(): number {
+    const { servers, address } = this.#options;
+    const { named, atHand } = natsServers(servers, address);
+    const withinMs = reconnectsWithinMs((atHand ?? named).length);
+    return Math.min(withinMs, Math.max(0, this.#connectedAt + withinMs - performance.now()));
   }
 
   publish(subject: string, data: Uint8Array): boolean {
@@ -126,6 +154,20 @@ class Link implements NatsLink {
     } catch {
       return undefined; // nobody there, silence, or the link went down: all the same to the asker
     }
+  }
+
+  async requestAll(subject: string, data: Uint8Array, timeoutMs: number): Promise<Uint8Array[]> {
+    const answers: Uint8Array[] = [];
+    try {
+      const messages = await this.connection?.requestMany(subject, data, { maxWait: timeoutMs });
+      for await (const message of messages ?? []) {
+        if (message.data.length > 0) answers.push(message.data); // empty: nobody there
+        if (answers.length === ANSWERS_MAX) break;
+      }
+    } catch {
+      // the link went down; what came before that came
+    }
+    return answers;
   }
 
   #keep(subject: string, onMessage: (message: Msg) => void): () => void {
@@ -200,8 +242,8 @@ class Link implements NatsLink {
       resolve: false,
       name: this.#options.name,
       maxReconnectAttempts: -1,
-      reconnectTimeWait: 250,
-      reconnectJitter: 250,
+      reconnectTimeWait: AGAIN_MS,
+      reconnectJitter: AGAIN_JITTER_MS,
       pingInterval: 5_000,
       maxPingOut: 2,
       timeout: timeoutMs,
@@ -238,6 +280,7 @@ class Link implements NatsLink {
   #setConnected(isConnected: boolean): void {
     if (this.#isConnected === isConnected) return;
     this.#isConnected = isConnected;
+    this.#connectedAt = isConnected ? performance.now() : Infinity;
     this.#options.log.info({ servers: this.#options.servers }, isConnected ? 'NATS connected' : 'NATS lost');
     for (const listener of this.#listeners) listener(isConnected);
   }

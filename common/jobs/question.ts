@@ -1,11 +1,13 @@
 /**
- * What a proxy asks the sidecars of a function about one job, over core NATS. Only the sidecar that holds the
- * job answers; silence means that nobody holds it.
+ * What proxies and sidecars ask the sidecars of a function about their jobs, over core NATS. Only a sidecar that holds
+ * the job answers, and `held` any that holds jobs; silence means that nobody does.
  */
 import { MessageError } from '../errors.ts';
 
 export type JobQuestion =
   | { readonly kind: 'where'; readonly elementId: string }
+  /** Up to which sequence. Sidecars of 0.1.0 keep silent. */
+  | { readonly kind: 'held' }
   | { readonly kind: 'callback'; readonly elementId: string; readonly outcome: 'success' | 'error' };
 
 /** `closed`: the callback was taken. `running`: the function has not answered yet, so it cannot call back. */
@@ -17,12 +19,13 @@ export function encodeQuestion(question: JobQuestion): Uint8Array {
 
 /** @throws MessageError */
 export function decodeQuestion(data: Uint8Array): JobQuestion {
-  let value: Partial<JobQuestion> | null;
+  let value: { kind?: unknown; elementId?: unknown; outcome?: unknown } | null;
   try {
-    value = JSON.parse(new TextDecoder().decode(data)) as Partial<JobQuestion> | null;
+    value = JSON.parse(new TextDecoder().decode(data)) as typeof value;
   } catch (cause) {
     throw new MessageError('question is not JSON', { cause });
   }
+  if (value?.kind === 'held') return { kind: 'held' };
   const isWhere = value?.kind === 'where';
   const isCallback = value?.kind === 'callback' && (value.outcome === 'success' || value.outcome === 'error');
   if (!(isWhere || isCallback) || typeof value?.elementId !== 'string') {
@@ -31,13 +34,26 @@ export function decodeQuestion(data: Uint8Array): JobQuestion {
   return value as JobQuestion;
 }
 
+/** To `held`: the highest sequence on the jobs' stream. */
+export function encodeHeld(sequence: number): Uint8Array {
+  return new TextEncoder().encode(String(sequence));
+}
+
+/** @throws MessageError */
+export function decodeHeld(data: Uint8Array): number {
+  const text = new TextDecoder().decode(data.subarray(0, 32));
+  if (!/^\d{1,15}$/.test(text))
+    throw new MessageError(`answer is ${JSON.stringify(text)}; allowed: a sequence, up to 15 digits`);
+  return Number(text);
+}
+
 export function encodeAnswer(answer: JobAnswer): Uint8Array {
   return new TextEncoder().encode(answer);
 }
 
 /** @throws MessageError */
 export function decodeAnswer(data: Uint8Array): JobAnswer {
-  const text = new TextDecoder().decode(data);
+  const text = new TextDecoder().decode(data.subarray(0, 32));
   if (text === 'running' || text === 'waiting-for-callback' || text === 'closed') return text;
   throw new MessageError(`answer is ${JSON.stringify(text)}; allowed: running, waiting-for-callback, closed`);
 }

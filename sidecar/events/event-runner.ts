@@ -45,8 +45,14 @@ export class EventRunner implements JobRun {
       return delivery.ack();
     }
     if (ledger.isFinished(job.head.secret)) return delivery.ack(); // only the ack was lost
+    const end = ledger.begin(job.head.secret);
+    // nats-server 2.15 delivers at once what was in hand when it was restarted. The first delivery's heartbeat goes on.
+    if (!end) return;
     const heartbeat = setInterval(() => delivery.working(), ACK_WAIT_MS / 3);
-    await this.#try(delivery, job, signal).finally(() => clearInterval(heartbeat));
+    await this.#try(delivery, job, signal).finally(() => {
+      clearInterval(heartbeat);
+      end();
+    });
   }
 
   async #try(delivery: Delivery, job: Job, signal: AbortSignal): Promise<void> {

@@ -1,6 +1,6 @@
 /**
- * What this pod remembers of its events, by their secrets: failed tries of those that are not finished, and the last
- * that are. JetStream keeps the events themselves; a sidecar that was restarted begins to count anew. Bounded.
+ * What this pod remembers of its events, by their secrets: those that run, failed tries of those that are not finished,
+ * and the last that are. JetStream keeps the events themselves; a sidecar that was restarted begins to count anew. Bounded.
  */
 
 /** JetStream delivers again what is this near its end at most: an ack that was lost is seconds old. 100 bytes each. */
@@ -11,6 +11,15 @@ const FAILED_MAX = 2_000;
 export class EventLedger {
   readonly #failed = new Map<string, number>();
   readonly #done = new Set<string>();
+  /** As many as the pod has places. */
+  readonly #running = new Set<string>();
+
+  /** @returns undefined when it runs already, else the word that its try is over */
+  begin(secret: string): (() => void) | undefined {
+    if (this.#running.has(secret)) return undefined;
+    this.#running.add(secret);
+    return () => this.#running.delete(secret);
+  }
 
   /** Tries that failed. */
   tries(secret: string): number {

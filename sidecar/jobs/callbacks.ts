@@ -1,8 +1,9 @@
 /**
  * The jobs that this sidecar holds, by element id: which run, and which wait for their function to call back.
- * It answers the proxies' questions; a callback closes a job once, so a second one finds nothing.
+ * It answers the questions of proxies and other sidecars; a callback closes a job once, so a second one finds nothing.
  */
-import { decodeQuestion, encodeAnswer } from '../../common/jobs/question.ts';
+import { parseElementId } from '../../common/jobs/job.ts';
+import { decodeQuestion, encodeAnswer, encodeHeld } from '../../common/jobs/question.ts';
 
 export type CallbackOutcome = 'success' | 'error' | 'timeout' | 'ended';
 
@@ -57,6 +58,7 @@ export class Callbacks {
   /** For NatsLink.serve: undefined keeps silent, because another sidecar may hold the job. */
   answer(data: Uint8Array): Uint8Array | undefined {
     const question = decodeQuestion(data);
+    if (question.kind === 'held') return this.#running.size > 0 ? encodeHeld(this.#heldUpTo()) : undefined;
     const close = this.#open.get(question.elementId);
     if (close && question.kind === 'callback') {
       close(question.outcome);
@@ -65,5 +67,11 @@ export class Callbacks {
     if (close) return encodeAnswer('waiting-for-callback');
     if (question.kind === 'callback' && this.#closed.has(question.elementId)) return undefined;
     return this.#running.has(question.elementId) ? encodeAnswer('running') : undefined;
+  }
+
+  #heldUpTo(): number {
+    let most = 0;
+    for (const element of this.#running.keys()) most = Math.max(most, parseElementId(element)?.sequence ?? 0);
+    return most;
   }
 }

@@ -14,7 +14,7 @@ import type { Running } from '../../common/lifecycle.ts';
 import type { Log } from '../../common/log.ts';
 import type { JetStreamManager, NatsConnection, NatsLink } from '../../common/nats.ts';
 import type { JetStream } from './records.ts';
-import { Suspects } from './suspects.ts';
+import { Suspects, type HeldUpTo } from './suspects.ts';
 
 /** What the consumer needs of the pod's admission. */
 export interface JobPlaces {
@@ -41,6 +41,8 @@ export interface ConsumerDeps {
   readonly fairness: { areJobsWaiting: boolean };
   /** Runs a job that has its place; made anew for each connection. */
   readonly createRunner: (jetstream: JetStream) => JobRun;
+  /** Undefined: no other pod reads from this consumer. */
+  readonly heldUpTo?: HeldUpTo;
   readonly log: Log;
 }
 
@@ -53,6 +55,7 @@ interface Session {
   readonly pull: PullConsumer;
   readonly runner: JobRun;
   readonly jsm: JetStreamManager;
+  readonly suspects: Suspects;
 }
 
 /** A consumer that is absent (the scaler has not made it yet) or refuses is asked again after this. */
@@ -61,10 +64,8 @@ const PAUSE_MS = 500;
 const LOOK_MS = 1_000;
 /** After so long without a job what was said to wait has gone to other pods. */
 const QUIET_MS = 50;
-/** After NATS was away: first those who held jobs say what became of them, for it may be ours to run them again. */
-const SETTLE_MS = 3_000;
 /** A pod that met no NATS for so long began while it was away. */
-export const LATE_MS = 3_000;
+const LATE_MS = 3_000;
 /** A third of the ack wait: a job in our line is not given to another pod meanwhile. */
 const LINE_MS = 5_000;
 
@@ -129,14 +130,15 @@ export class JobConsumer implements Running {
       const jsm = await connection.jetstreamManager({ checkAPI: false });
       if (this.#isStopping || this.#deps.nats.connection !== connection) return;
       this.#isReconnect ||= performance.now() - this.#begunAt > LATE_MS;
-      const { source } = this.#deps;
-      const signal = this.#stopsPulling.signal;
-      const suspects = new Suspects({ jsm, source, isReconnect: this.#isReconnect, signal });
-      if (this.#isReconnect) this.#pausedUntil = performance.now() + SETTLE_MS;
+      const { source, heldUpTo, nats } = this.#deps;
+      const { signal } = this.#stopsPulling;
+      const suspects = new Suspects({ jsm, source, isReconnect: this.#isReconnect, heldUpTo, signal });
+      // Until all are back that lost the server with us, nobody can tell whether a job is in other hands.
+      if (this.#isReconnect && heldUpTo) this.#pausedUntil = performance.now() + nats.othersBackInMs;
       this.#isReconnect = true;
       const publisher = AckedPublisher.of(connection);
       const runner = this.#deps.createRunner({ publisher, jsm, suspects });
-      this.#session = { pull: this.#createPull(connection, suspects), runner, jsm };
+      this.#session = { pull: this.#createPull(connection, suspects), runner, jsm, suspects };
       this.#fill();
     } catch (error) {
       this.#deps.log.warn({ error: describeError(error) }, 'no JetStream; jobs wait');
@@ -187,6 +189,7 @@ export class JobConsumer implements Running {
     this.#receivedAt = performance.now();
     const session = this.#session;
     if (!session || this.#isStopping) return delivery.nak(0);
+    session.suspects.saw(delivery);
     // A void is nothing to run, so it needs no place.
     const place = delivery.hasHeader(VOID_HEADER) ? NO_PLACE : this.#deps.places.tryEnter();
     this.#deps.fairness.areJobsWaiting = delivery.pending > 0;

@@ -1,83 +1,104 @@
 /**
- * Whether a job that came again may still be running where it was before. JetStream gives it to another pod when a
- * sidecar was silent for the ack wait: that may be dead, without NATS, or only frozen, and its app goes on.
+ * Whether a job that came again is in other hands. JetStream gives it to another pod when a sidecar was silent for the
+ * ack wait: that may be dead, without NATS, or only frozen, and its app goes on. nats-server 2.15 gives away at once
+ * what was in hand when it was restarted.
  *
- * - After NATS was away the sidecars that held jobs may not have told it yet. So who holds a job is asked first.
+ * - The other sidecars are asked who has it. Silence counts once all are back that lost the server when this one did.
  * - In strict order nothing may run beside an earlier run. Its sidecar wrote down where that is (`run` of the job's state).
  *   It is over when that sidecar is gone or says so, or when HttpTimeout has passed, which is where each try ends.
  *
- * While it may run the job is given back for a moment, at no cost.
+ * While nobody can tell the job is given back for a moment, at no cost.
  */
 import { request } from 'node:http';
-import { decodeAnswer, encodeQuestion } from '../../common/jobs/question.ts';
+import { MessageError } from '../../common/errors.ts';
+import { decodeAnswer, decodeHeld, encodeQuestion } from '../../common/jobs/question.ts';
 import type { JobState, RunningAt } from '../../common/jobs/state.ts';
 import type { NatsLink } from '../../common/nats.ts';
 import { jobQuestionSubject, type FunctionId } from '../../common/subjects.ts';
-import { LATE_MS } from './consumer.ts';
 
 export interface EarlierRunDeps {
   readonly id: FunctionId;
-  readonly nats: Pick<NatsLink, 'request' | 'onStatus'>;
+  readonly nats: Pick<NatsLink, 'request' | 'requestAll' | 'othersBackInMs'>;
   /** This sidecar, as it writes itself down. */
   readonly self: () => Omit<RunningAt, 'startedAtMs'>;
   readonly isOrdered: boolean;
   readonly httpTimeoutMs: number;
-  /** Jobs that this sidecar holds. */
-  readonly holds: (elementId: string) => boolean;
   readonly now: () => number;
 }
+
+/** `unclear`: it may be in the hands of one that cannot answer now. */
+export type Where = 'held' | 'unclear' | 'nowhere';
 
 /** A sidecar on the same network answers in a millisecond or two. */
 const ASK_MS = 300;
 const PROBE_MS = 500;
-/** For so long after NATS is back others may not have told what they hold. */
-const UNTOLD_MS = 10_000;
+const UNCLEAR_MS = 1_000;
 /** Clocks of two nodes differ. */
 const CLOCK_MARGIN_MS = 2_000;
 
 export class EarlierRuns {
   readonly #deps: EarlierRunDeps;
-  #backAtMs = -Infinity;
-  #wasConnected = false;
-  readonly stop: () => void;
 
   constructor(deps: EarlierRunDeps) {
     this.#deps = deps;
-    const begunAtMs = deps.now();
-    this.stop = deps.nats.onStatus((isConnected) => {
-      const wasAway = this.#wasConnected || deps.now() - begunAtMs > LATE_MS;
-      if (isConnected && wasAway) this.#backAtMs = deps.now();
-      this.#wasConnected = true;
-    });
   }
 
-  /** @param isAgain it was delivered before, or may have been */
-  async mayGoOn(elementId: string, isAgain: boolean): Promise<boolean> {
-    if (this.#deps.holds(elementId)) return true;
-    const isSoon = this.#deps.now() - this.#backAtMs < UNTOLD_MS;
-    return isAgain && isSoon && (await this.#isHeld(elementId));
+  /** When an unclear job is worth another look. */
+  get askAgainInMs(): number {
+    return this.#deps.nats.othersBackInMs || UNCLEAR_MS;
   }
 
-  /** In strict order; `before` is what is on record. */
-  async mayGoOnAt(elementId: string, before: JobState | undefined): Promise<boolean> {
-    const { isOrdered, httpTimeoutMs, self, now } = this.#deps;
-    const run = before?.state === 'running' ? before.run : undefined;
-    if (!isOrdered || before === undefined) return false;
-    const endMs = before.state === 'waiting-for-callback' ? before.deadlineMs : undefined;
-    if (endMs !== undefined) return now() < endMs + CLOCK_MARGIN_MS && (await this.#isHeld(elementId));
-    if (!run || now() > run.startedAtMs + httpTimeoutMs + CLOCK_MARGIN_MS) return false;
-    // Our own pod, and we do not hold it: an earlier process of this sidecar is gone, and its connections with it.
-    if (run.pod === self().pod) return false;
-    const answer = await probe(run);
-    if (answer === 'refused') return false;
-    return answer === 'silent' || (await this.#isHeld(elementId));
-  }
-
-  async #isHeld(elementId: string): Promise<boolean> {
+  /** The highest sequence that any sidecar of the function holds; 0: none. Infinity while nobody can tell. */
+  async heldUpTo(): Promise<number> {
     const { nats, id } = this.#deps;
+    if (nats.othersBackInMs > 0) return Infinity;
+    const answers = await nats.requestAll(jobQuestionSubject(id), encodeQuestion({ kind: 'held' }), ASK_MS);
+    return Math.max(0, ...answers.map((answer) => readable(answer, decodeHeld) ?? 0));
+  }
+
+  /** @param before what is on record. What has ended is in nobody's hands. */
+  mustAsk(before: JobState | undefined, mayBeHeld: boolean): boolean {
+    if (before?.state === 'done' || before?.state === 'dead' || before?.state === 'cancelled') return false;
+    return mayBeHeld || this.#isNoted(before);
+  }
+
+  async whereIs(elementId: string, before: JobState | undefined): Promise<Where> {
+    const where = await this.#ask(elementId);
+    if (where === 'held' || before?.state !== 'running' || !before.run || !this.#isNoted(before)) return where;
+    const answer = await probe(before.run);
+    if (answer === 'silent') return 'unclear';
+    return answer === 'refused' ? 'nowhere' : where;
+  }
+
+  /** In strict order: somebody wrote down that it runs, and its time is not over. */
+  #isNoted(before: JobState | undefined): boolean {
+    const { isOrdered, httpTimeoutMs, self, now } = this.#deps;
+    if (!isOrdered) return false;
+    if (before?.state === 'waiting-for-callback') return now() < before.deadlineMs + CLOCK_MARGIN_MS;
+    if (before?.state !== 'running' || !before.run) return false;
+    // Our own pod, and we do not hold it: an earlier process of this sidecar is gone, and its connections with it.
+    if (before.run.pod === self().pod) return false;
+    return now() <= before.run.startedAtMs + httpTimeoutMs + CLOCK_MARGIN_MS;
+  }
+
+  async #ask(elementId: string): Promise<Where> {
+    const { nats, id } = this.#deps;
+    const wereAway = nats.othersBackInMs > 0;
     const question = encodeQuestion({ kind: 'where', elementId });
-    const answer = await nats.request(jobQuestionSubject(id), question, ASK_MS);
-    return answer !== undefined && decodeAnswer(answer) !== 'closed';
+    const data = await nats.request(jobQuestionSubject(id), question, ASK_MS);
+    const answer = data && readable(data, decodeAnswer);
+    if (answer !== undefined && answer !== 'closed') return 'held';
+    return wereAway || nats.othersBackInMs > 0 ? 'unclear' : 'nowhere';
+  }
+}
+
+/** What nobody can read is no answer: it must not cost the job that was asked about. */
+function readable<T>(data: Uint8Array, decode: (data: Uint8Array) => T): T | undefined {
+  try {
+    return decode(data);
+  } catch (error) {
+    if (error instanceof MessageError) return undefined;
+    throw error;
   }
 }
 

@@ -1,4 +1,5 @@
 /** What JetStream has on record of a job, and what a sidecar notes there while the job is under way. */
+import { MessageError } from '../../common/errors.ts';
 import type { AckedPublisher } from '../../common/jobs/acked-publisher.ts';
 import type { EndedState } from '../../common/jobs/callback.ts';
 import type { Delivery } from '../../common/jobs/delivery.ts';
@@ -35,14 +36,24 @@ export class Records {
   }
 
   /**
+   * Another pod may have it in hand: it was delivered more often than its failed tries explain, each of which was put
+   * on record before the job went back, or its deliveries were forgotten.
+   */
+  mayBeHeld(message: Delivery, before: JobState | undefined): boolean {
+    const explained = 1 + (before?.tries.length ?? 0);
+    return message.deliveries > explained || this.#jetstream.suspects.mayBeHeld(message);
+  }
+
+  /**
    * What earlier deliveries left. A first delivery that can be believed has nothing, and pays nothing for asking. A
-   * record with another secret is of a job of an earlier stream, whose numbers began at 1 too.
+   * record with another secret is of a job of an earlier stream, whose numbers began at 1 too. One that cannot be read
+   * is as none: it is no fault of the job.
    */
   async before(message: Delivery, { secret }: JobHead): Promise<JobState | undefined> {
     if (!this.isAgain(message)) return undefined;
     const subject = resultSubject(this.#id, message.seq);
     const stored = await getStored(this.#jetstream.jsm, RESULTS_STREAM, { last_by_subj: subject });
-    const state = stored && decodeState(stored.data);
+    const state = stored && readable(stored.data);
     return state?.secret === secret ? state : undefined;
   }
 
@@ -64,6 +75,15 @@ export class Records {
     if (!callback) return;
     const outcome = await this.#jetstream.publisher.publish(callback, CONFIRM_MS);
     if (outcome.kind !== 'accepted') throw outcome.error;
+  }
+}
+
+function readable(data: Uint8Array): JobState | undefined {
+  try {
+    return decodeState(data);
+  } catch (error) {
+    if (error instanceof MessageError) return undefined;
+    throw error;
   }
 }
 

@@ -57,9 +57,6 @@ const SUSPECT_DELIVERIES = 5;
 /** A job that was begun so often without an outcome kills its pods, and would for ever. */
 const LOST_MAX = 10;
 
-/** One that may still be running elsewhere is looked at again after this. */
-const ELSEWHERE_DELAY_MS = 1_000;
-
 interface Known {
   readonly delivery: Delivery;
   readonly job: Job;
@@ -92,8 +89,9 @@ export class JobRunner {
     try {
       const job = decodeJob(delivery.data);
       const before = await this.#before(delivery, job.head);
-      if (before === 'told') return;
-      if (before === 'elsewhere') return delivery.nak(ELSEWHERE_DELAY_MS);
+      // Whoever has it says "working" within the ack wait, or ends it: nothing is to be told to JetStream here.
+      if (before === 'told' || before === 'held') return;
+      if (before === 'unclear') return delivery.nak(this.#deps.earlier.askAgainInMs);
       const release = this.#deps.callbacks.hold(elementId(job.head.secret, delivery.seq));
       await this.#runKnown({ delivery, job, before, signal }).finally(release);
     } catch (error) {
@@ -134,15 +132,22 @@ export class JobRunner {
     await this.#try(run, job);
   }
 
-  /** What is known of it; `elsewhere`: it may be running, so not now. */
-  async #before(delivery: Delivery, head: JobHead): Promise<JobState | 'told' | 'elsewhere' | undefined> {
-    const { outcomes, records, earlier } = this.#deps;
+  /** What is known of it; `held`, `unclear`: it is or may be in other hands, so not now. */
+  async #before(
+    delivery: Delivery,
+    head: JobHead,
+  ): Promise<JobState | 'told' | 'held' | 'unclear' | undefined> {
+    const { callbacks, outcomes, records, earlier } = this.#deps;
     const own = await outcomes.onRedelivery(delivery, head);
     if (own !== undefined) return own;
     const element = elementId(head.secret, delivery.seq);
-    if (await earlier.mayGoOn(element, records.isAgain(delivery))) return 'elsewhere';
     const before = await records.before(delivery, head);
-    return (await earlier.mayGoOnAt(element, before)) ? 'elsewhere' : before;
+    if (callbacks.holds(element)) return 'held';
+    if (!earlier.mustAsk(before, records.mayBeHeld(delivery, before))) return before;
+    const where = await earlier.whereIs(element, before);
+    if (where !== 'nowhere') return where;
+    // It may have ended, and been let go, between the look at its record and the question.
+    return callbacks.holds(element) ? 'held' : records.before(delivery, head);
   }
 
   async #try(run: Run, job: Job): Promise<void> {

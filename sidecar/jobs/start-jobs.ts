@@ -47,7 +47,6 @@ export function startJobs(options: JobsOptions): RunningJobs {
   const earlier = new EarlierRuns({
     ...options,
     httpTimeoutMs: options.policy.httpTimeoutMs,
-    holds: (element) => callbacks.holds(element),
     now: Date.now,
   });
   const endAnswering = nats.serve(jobQuestionSubject(id), (data) => answer(callbacks, data, log));
@@ -59,6 +58,7 @@ export function startJobs(options: JobsOptions): RunningJobs {
     fairness: context.admission.fairness,
     // In strict order one job runs in a pod, whatever its limit.
     places: placesOf(options, options.isOrdered ? 1 : Infinity),
+    heldUpTo: () => earlier.heldUpTo(),
     createRunner: (jetstream) => createRunner(options, { callbacks, outcomes, earlier }, jetstream),
     log,
   });
@@ -66,7 +66,6 @@ export function startJobs(options: JobsOptions): RunningJobs {
     drain: () => consumer.drain(),
     async stop() {
       endAnswering();
-      earlier.stop();
       const stopped = consumer.stop();
       callbacks.end(); // what waits for one is given back, and only then is everything stopped
       await stopped;

@@ -7,6 +7,9 @@
  *   16, which a killed pod had running, instead of 257.
  * - A consumer that somebody deleted is made anew by the scaler and delivers all that is stored from the beginning. So
  *   jobs that are older than their consumer are suspect.
+ *
+ * A suspect may also be running in another pod at this moment. The pods say once up to which sequence they hold jobs;
+ * jobs behind that were never delivered, so that a long queue need not be asked about one by one.
  */
 import type { Delivery } from '../../common/jobs/delivery.ts';
 import { sleep } from '../../common/lifecycle.ts';
@@ -15,10 +18,15 @@ import type { Source } from './consumer.ts';
 
 const AGAIN_MS = 2_000;
 
+/** Up to which sequence any pod holds jobs; Infinity while nobody can tell. Never rejects. */
+export type HeldUpTo = () => Promise<number>;
+
 export interface SuspectsDeps {
   readonly jsm: JetStreamManager;
   readonly source: Source;
   readonly isReconnect: boolean;
+  /** Undefined: no other pod reads from this consumer. */
+  readonly heldUpTo: HeldUpTo | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -28,7 +36,11 @@ export class Suspects {
   #upTo: number;
   /** When the consumer was made; until that is known it may be younger than any job. */
   #madeMs = Infinity;
+  /** Everything, until the others have said it. */
+  #heldUpTo = Infinity;
   #lastConsumerSeq = 0;
+  #isAsking = false;
+  #wasGone = false;
   #isLearning = false;
 
   constructor(deps: SuspectsDeps) {
@@ -37,17 +49,40 @@ export class Suspects {
     this.#learn();
   }
 
-  has({ seq, storedAtMs, consumerSeq }: Pick<Delivery, 'seq' | 'storedAtMs' | 'consumerSeq'>): boolean {
+  /** Of each delivery, as they come. */
+  saw({ consumerSeq }: Pick<Delivery, 'consumerSeq'>): void {
     // One consumer counts upwards: it is another one.
     if (consumerSeq < this.#lastConsumerSeq) this.consumerIsGone();
     this.#lastConsumerSeq = consumerSeq;
+  }
+
+  has({ seq, storedAtMs }: Pick<Delivery, 'seq' | 'storedAtMs'>): boolean {
     return seq <= this.#upTo || storedAtMs < this.#madeMs;
+  }
+
+  /** Whether another pod may be running it although JetStream says that this is its first delivery. */
+  mayBeHeld(delivery: Pick<Delivery, 'seq' | 'storedAtMs'>): boolean {
+    if (!this.has(delivery)) return false;
+    // A pod's first moments: a job that wakes it must not wait until the age of the consumer is known.
+    if (this.#upTo === 0 && this.#madeMs === Infinity && !this.#wasGone) return false;
+    void this.#askOthers();
+    return delivery.seq <= this.#heldUpTo;
   }
 
   /** There will be another one. */
   consumerIsGone(): void {
     this.#madeMs = Infinity;
+    this.#heldUpTo = Infinity;
+    this.#wasGone = true;
     this.#learn();
+  }
+
+  async #askOthers(): Promise<void> {
+    const { heldUpTo } = this.#deps;
+    if (this.#isAsking || this.#heldUpTo < Infinity || !heldUpTo) return;
+    this.#isAsking = true;
+    this.#heldUpTo = await heldUpTo();
+    this.#isAsking = false;
   }
 
   #learn(): void {

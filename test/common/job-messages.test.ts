@@ -5,7 +5,14 @@ import fc from 'fast-check';
 import { MessageError } from '../../common/errors.ts';
 import { deadHeaders, readDeadHistory, type DeadHistory } from '../../common/jobs/dead.ts';
 import { deliveryOf, parseAckSubject } from '../../common/jobs/delivery.ts';
-import { decodeAnswer, decodeQuestion, encodeAnswer, encodeQuestion } from '../../common/jobs/question.ts';
+import {
+  decodeAnswer,
+  decodeHeld,
+  decodeQuestion,
+  encodeAnswer,
+  encodeHeld,
+  encodeQuestion,
+} from '../../common/jobs/question.ts';
 import type { Msg, StoredMsg } from '../../common/nats.ts';
 
 test('the reply subject says which job, which delivery, and how many are to come; both forms', () => {
@@ -48,6 +55,7 @@ test('a delivery answers in the words of JetStream, and survives a connection th
 test('questions and answers come back as they went; nonsense is a MessageError', () => {
   for (const question of [
     { kind: 'where', elementId: 'abc' },
+    { kind: 'held' },
     { kind: 'callback', elementId: 'abc', outcome: 'error' },
   ] as const)
     assert.deepEqual(decodeQuestion(encodeQuestion(question)), question);
@@ -63,6 +71,9 @@ test('questions and answers come back as they went; nonsense is a MessageError',
   ];
   for (const text of bad) assert.throws(() => decodeQuestion(Buffer.from(text)), MessageError, text);
   assert.throws(() => decodeAnswer(Buffer.from('done')), MessageError);
+  for (const sequence of [0, 1, 123_456_789_012]) assert.equal(decodeHeld(encodeHeld(sequence)), sequence);
+  for (const text of ['', '-1', '1e9', 'x', '9'.repeat(16), '1'.repeat(1e6)])
+    assert.throws(() => decodeHeld(Buffer.from(text)), MessageError, text.slice(0, 20));
 });
 
 test('a dead letter’s history comes back whole, whatever the words in it', () => {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silentLog } from '../../common/log.ts';
-import { openNatsLink } from '../../common/nats.ts';
+import { ANSWERS_MAX, openNatsLink, reconnectsWithinMs, type NatsLink } from '../../common/nats.ts';
 import { startNats } from '../helpers/nats.ts';
 import { recordingLog } from '../helpers/recording-log.ts';
 import { waitFor } from '../helpers/wait.ts';
@@ -103,4 +103,47 @@ test('a link that waits for something connects only after it', async (t) => {
   assert.equal(waiting.isConnected, false);
   done();
   await waitFor(() => waiting.isConnected, { what: 'the waiting link is connected' });
+});
+
+test('all answers to one question, and none while the link is down', async (t) => {
+  const server = await startNats();
+  t.after(() => server.stop());
+  const links = ['a', 'b', 'c'].map((name) => openNatsLink({ servers: server.url, name, log: silentLog }));
+  t.after(() => Promise.all(links.map((link) => link.stop())));
+  const [asker, ...answering] = links as [NatsLink, ...NatsLink[]];
+  const read = async (ms: number) =>
+    (await asker.requestAll('who', hello, ms)).map((data) => new TextDecoder().decode(data)).toSorted();
+  assert.deepEqual(await read(10), [], 'not connected yet');
+  for (const [i, link] of answering.entries()) link.serve('who', () => Buffer.from(String(i)));
+  asker.serve('who', () => undefined);
+  await waitFor(() => links.every((link) => link.isConnected), { what: 'connected' });
+  for (const link of answering) await link.connection?.flush();
+  assert.deepEqual(await read(300), ['0', '1']);
+  answering[1]?.connection?.subscribe('many', {
+    callback: (_error, { reply = '' }) => {
+      for (let i = 0; i < ANSWERS_MAX + 50; i++) answering[1]?.publish(reply, hello);
+    },
+  });
+  await answering[1]?.connection?.flush();
+  assert.equal((await asker.requestAll('many', hello, 2_000)).length, ANSWERS_MAX);
+});
+
+test('others may be on their way back while the link is down, and for the longest reconnect after that', async (t) => {
+  const server = await startNats();
+  t.after(() => server.stop());
+  const link = openNatsLink({ servers: server.url, name: 'one', log: silentLog });
+  t.after(() => link.stop());
+  const most = reconnectsWithinMs(1);
+  assert.equal(link.othersBackInMs, most);
+  await waitFor(() => link.isConnected, { what: 'connected' });
+  const atFirst = link.othersBackInMs;
+  assert.ok(atFirst > 0 && atFirst <= most, String(atFirst));
+  await waitFor(() => link.othersBackInMs === 0, { what: 'all are back' });
+  await server.kill();
+  await waitFor(() => !link.isConnected, { what: 'the loss noticed' });
+  assert.equal(link.othersBackInMs, most);
+  // Each server may be dialled in vain first, the address at hand too.
+  const two = openNatsLink({ servers: server.url, address: server.host, name: 'two', log: silentLog });
+  t.after(() => two.stop());
+  assert.equal(two.othersBackInMs, reconnectsWithinMs(2));
 });

@@ -156,6 +156,28 @@ describe('events when something ends', () => {
     assert.equal(paths.length, 20, paths.join());
   });
 
+  it('what runs while nats-server is killed runs once, although it is delivered again', async () => {
+    await using world = await startEventWorld();
+    const { handler, held, releaseAll } = holding();
+    await using app = await new App(handler).listen();
+    await makeReader(world, 'fn-1'); // an ack wait of a second
+    await world.pod(app.port, { 'publish-policy': policy([], 60) });
+    await world.send({ path: '/runs' });
+    await waitFor(() => held.length === 1, { what: 'it runs' });
+    await world.jetstream.server.restart();
+    const readAgain = async () => ((await world.reader('fn-1'))?.delivered.consumer_seq ?? 0) >= 2;
+    await waitFor(readAgain, { what: 'it was delivered again', timeoutMs: 30_000 });
+    const send = () => world.send({ path: '/next' }).catch(() => undefined);
+    await waitFor(send, { what: 'JetStream takes events again' });
+    await waitFor(() => held.length === 2, { what: 'the next one runs', timeoutMs: 30_000 });
+    assert.deepEqual(
+      app.arrivals.map(({ url }) => url),
+      ['/runs', '/next'],
+    );
+    releaseAll();
+    await world.isDone('fn-1');
+  });
+
   it('a consumer that somebody deletes is made again, without the events that were run', async () => {
     await using world = await startEventWorld();
     await using app = await recorder();

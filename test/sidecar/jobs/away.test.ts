@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 import { JOBS_STREAM } from '../../../common/jobs/streams.ts';
 import { consumerConfig } from '../../../common/jobs/streams.ts';
 import type { ConsumerConfig } from '../../../common/nats.ts';
-import { consumerName } from '../../../common/subjects.ts';
+import { consumerName, jobQuestionSubject, resultSubject } from '../../../common/subjects.ts';
 import { jobSettings } from '../../helpers/jetstream.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { App, holding } from '../support/app.ts';
@@ -51,6 +51,68 @@ describe('jobs while NATS is away', () => {
     releaseAll();
     await world.ended(job, 'done', 30_000);
     assert.equal(app.count, 2);
+  });
+});
+
+describe('a job that comes again while it runs in another pod', () => {
+  const one = { 'parallel-per-pod': 1, 'async-policy': policy([], 60) };
+
+  it('is left there when its ack wait has passed, also long after NATS came', async () => {
+    await using world = await startJobWorld({ ackWaitMs: 1_000 });
+    const { handler, held, releaseAll } = holding();
+    await using app = await new App(handler).listen();
+    await world.sidecar(app.port, one);
+    const job = await world.publish();
+    await waitFor(() => held.length === 1, { what: 'it runs' });
+    await world.sidecar(app.port, one);
+    const consumer = async () => world.jetstream.jsm.consumers.info(JOBS_STREAM, consumerName(FN));
+    await waitFor(async () => (await consumer()).delivered.consumer_seq >= 5, {
+      what: 'it was offered to the other pod again and again',
+      timeoutMs: 30_000,
+    });
+    releaseAll();
+    assert.equal((await world.ended(job, 'done', 30_000)).tries.length, 1);
+    await waitFor(async () => (await world.depth()) === 0, { what: 'it has left', timeoutMs: 30_000 });
+    assert.equal(app.count, 1);
+  });
+
+  it('is left there when its consumer was made anew, which counts it as new', async () => {
+    await using world = await startJobWorld();
+    const { handler, held, releaseAll } = holding();
+    await using app = await new App(handler).listen();
+    await world.sidecar(app.port, one);
+    const job = await world.publish();
+    await waitFor(() => held.length === 1, { what: 'it runs' });
+    await world.sidecar(app.port, one);
+    const { jsm } = world.jetstream;
+    const asks = async () => (await jsm.consumers.info(JOBS_STREAM, consumerName(FN))).num_waiting > 0;
+    await waitFor(asks, { what: 'the other pod asks for jobs' });
+    await jsm.consumers.delete(JOBS_STREAM, consumerName(FN));
+    await jsm.consumers.add(JOBS_STREAM, consumerConfig(FN, jobSettings, false) as ConsumerConfig);
+    // The next job is behind it: when that runs, the first was offered and left alone.
+    const next = await world.publish();
+    await waitFor(() => held.length === 2, { what: 'the next one runs', timeoutMs: 30_000 });
+    releaseAll();
+    for (const each of [job, next])
+      assert.equal((await world.ended(each, 'done', 30_000)).tries.length, 1);
+    assert.equal(app.count, 2);
+  });
+
+  it('runs when nobody says that he has it, whatever else is said', async () => {
+    await using world = await startJobWorld({ ackWaitMs: 1_000 });
+    const { js, link } = world.jetstream;
+    let asked = 0;
+    link.serve(jobQuestionSubject(FN), () => Buffer.from(`[${++asked}]`));
+    const job = await world.publish();
+    await js.publish(resultSubject(FN, job.seq), '{"no":"record"}');
+    const lost = await js.consumers.get(JOBS_STREAM, consumerName(FN));
+    assert.ok(await lost.next({ expires: 5_000 }), 'a pod that dies gets it');
+    await using app = await new App().listen();
+    await world.sidecar(app.port, one);
+    assert.equal((await world.ended(job, 'done', 30_000)).tries.length, 1);
+    assert.equal(app.count, 1);
+    assert.ok(asked > 0);
+    assert.deepEqual(await world.deadLetters(), []);
   });
 });
 

@@ -5,7 +5,8 @@ import fc from 'fast-check';
 import { BodyStoreError } from '../../../common/jobs/body-store.ts';
 import { Admission } from '../../../sidecar/admission.ts';
 import { DEFAULT_ASYNC_POLICY } from '../../../sidecar/call-policy.ts';
-import { decodeAnswer, encodeQuestion, type JobQuestion } from '../../../common/jobs/question.ts';
+import { elementId } from '../../../common/jobs/job.ts';
+import { decodeAnswer, decodeHeld, encodeQuestion, type JobQuestion } from '../../../common/jobs/question.ts';
 import { Callbacks } from '../../../sidecar/jobs/callbacks.ts';
 import { Fairness } from '../../../sidecar/jobs/fairness.ts';
 import { triedBy } from '../../../sidecar/jobs/outcome.ts';
@@ -87,6 +88,22 @@ describe('callbacks of a job that is held', () => {
     assert.deepEqual([ask(where), ask(success)], [undefined, undefined]);
     callbacks.hold('a');
     assert.equal(ask(success), 'running', 'a next try begins anew');
+  });
+
+  it('it says up to which job it holds any, and nothing while it holds none', () => {
+    const callbacks = new Callbacks();
+    const heldUpTo = (): number | undefined => {
+      const answer = callbacks.answer(encodeQuestion({ kind: 'held' }));
+      return answer && decodeHeld(answer);
+    };
+    assert.equal(heldUpTo(), undefined);
+    const secret = 'ab'.repeat(16);
+    callbacks.hold(elementId(secret, 7));
+    const release = callbacks.hold(elementId(secret, 300));
+    callbacks.hold(elementId(secret, 12));
+    assert.equal(heldUpTo(), 300);
+    release();
+    assert.equal(heldUpTo(), 12);
   });
 });
 
