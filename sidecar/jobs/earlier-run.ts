@@ -64,7 +64,8 @@ export class EarlierRuns {
 
   async whereIs(elementId: string, before: JobState | undefined): Promise<Where> {
     const where = await this.#ask(elementId);
-    if (where === 'held' || before?.state !== 'running' || !before.run || !this.#isNoted(before)) return where;
+    if (where === 'held' || before?.state !== 'running' || !before.run || !this.#isNoted(before))
+      return where;
     const answer = await probe(before.run);
     if (answer === 'silent') return 'unclear';
     return answer === 'refused' ? 'nowhere' : where;

@@ -6,7 +6,7 @@
  *   GET /hello       {pod, startedAt, listeningAt, now}: milliseconds since 1970
  *   GET /after/<ms>  503 until that long after the process began: for probes
  *   GET /work/<ms>   the same after that time, with {running}
- *   any /keep/<id>   remembers the call; GET /kept lists what it remembers
+ *   any /keep/<id>[/<ms>]  remembers the call, and answers after that time; GET /kept lists what it remembers
  *   GET /hog         takes memory until the kernel ends the process
  *   GET /exit        ends the process
  *   upgrade          a WebSocket that sends back what it gets
@@ -23,7 +23,7 @@ let running = 0;
 let listeningAt = 0;
 
 async function respond(request: IncomingMessage): Promise<unknown> {
-  const [, route = '', argument = ''] = (request.url ?? '').split('/');
+  const [, route = '', argument = '', ms = '0'] = (request.url ?? '').split('/');
   switch (route) {
     case 'health':
     case 'hello':
@@ -37,6 +37,7 @@ async function respond(request: IncomingMessage): Promise<unknown> {
     }
     case 'keep':
       kept.push(argument);
+      await after(Number(ms));
       return { pod };
     case 'kept':
       return { pod, kept };

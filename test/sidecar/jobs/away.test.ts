@@ -93,8 +93,7 @@ describe('a job that comes again while it runs in another pod', () => {
     const next = await world.publish();
     await waitFor(() => held.length === 2, { what: 'the next one runs', timeoutMs: 30_000 });
     releaseAll();
-    for (const each of [job, next])
-      assert.equal((await world.ended(each, 'done', 30_000)).tries.length, 1);
+    for (const each of [job, next]) assert.equal((await world.ended(each, 'done', 30_000)).tries.length, 1);
     assert.equal(app.count, 2);
   });
 
