@@ -43,6 +43,8 @@ export interface PlaceLine {
 const CONNECT_MS = 150;
 /** A process that is just starting accepts before it answers. */
 const ANSWER_MS = 2_000;
+/** What a pod that does not read may leave unsent: each place that it grants asks for a word of ours. */
+const MOST_UNSENT_BYTES = 65_536;
 
 export function openPlaceLine(target: LineTarget, events: LineEvents): PlaceLine {
   const { host, identity } = target;
@@ -82,7 +84,11 @@ export function openPlaceLine(target: LineTarget, events: LineEvents): PlaceLine
   });
   req.end();
   return {
-    send: (message) => void (socket?.writable && socket.write(`${message}\n`)),
+    send(message) {
+      if (!socket?.writable) return;
+      if (socket.writableLength > MOST_UNSENT_BYTES) return end('lost');
+      socket.write(`${message}\n`);
+    },
     close() {
       isOver = true;
       clearTimeout(timer);

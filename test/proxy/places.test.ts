@@ -232,6 +232,32 @@ test('how a line ends: nobody there, an older sidecar, another pod, one that say
   server.close();
 });
 
+test('a pod that grants without end and reads nothing loses its line', async (t) => {
+  const ip = ownAddress();
+  const server: Server = createServer();
+  server.on('upgrade', (_req, socket) => {
+    const head = `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${PLACES_PROTOCOL}\r\n`;
+    socket.on('error', () => undefined);
+    socket.write(`${head}slimfaas-for: ns/p\r\n\r\n`);
+    const grant = (): void => {
+      while (!socket.destroyed && socket.write('place 1\n'.repeat(1_000)));
+    };
+    socket.on('drain', grant);
+    grant();
+  });
+  server.listen(15_081, ip);
+  await once(server, 'listening');
+  t.after(() => server.close());
+  const ignored = { opened: () => undefined, state: () => undefined, trouble: () => undefined };
+  const how = await new Promise<LineEnd>((ended) => {
+    const line = openPlaceLine(
+      { host: ip, identity: 'ns/p' },
+      { ...ignored, place: (id) => line.send(`back ${id}`), ended },
+    );
+  });
+  assert.equal(how, 'lost');
+});
+
 test('the sidecar’s end of a line: wrong path, wrong pod, too many, nonsense', async () => {
   await using t = await startTestProxy();
   await using pod = await startPod(t, 'p', (_req, res) => res.end());
