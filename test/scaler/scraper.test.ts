@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test, type TestContext } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import { compileQuery, createSeriesStore, queryNumber, type SeriesStore } from '../../scaler/promql/query.ts';
 import { ROUND_LIMITS, Scraper } from '../../scaler/scraper.ts';
 import { SCRAPE_LIMITS } from '../../scaler/scrape-one.ts';
@@ -215,30 +216,77 @@ test('the pods of one function may send so many bytes a round; the others lose n
   assert.equal(queryNumber(query, store, clock.nowMs), 7);
 });
 
-test('of one function so many pods are asked at once, so that its slow ones do not hold up the others', async (t) => {
-  const { scraper } = scraperInto();
-  let [running, most] = [0, 0];
-  const held: (() => void)[] = [];
-  const slow = await serve(t, (_request, response) => {
-    running += 1;
-    most = Math.max(most, running);
-    held.push(() => {
-      running -= 1;
-      response.end('m 1\n');
-    });
-    if (running === ROUND_LIMITS.atOnceOfOwner && isOtherDone) held.splice(0).forEach((release) => release());
-  });
+test('of one function so many pods are asked at once, so that its slow ones do not hold up the others', async () => {
+  const held: PromiseWithResolvers<Response>[] = [];
   let isOtherDone = false;
-  const quick = await serve(t, (_request, response) => {
-    isOtherDone = true;
-    response.end('m 1\n');
-    setImmediate(() => held.splice(0).forEach((release) => release()));
-  });
-  const pods = Array.from({ length: 10 }, (_, i) => target(slow, `p${i}`, { url: `http://${slow}/${i}` }));
-  await scraper.scrape([...pods, target(quick, 'q', { owner: 'shop/b' })]);
-  assert.equal(most, ROUND_LIMITS.atOnceOfOwner);
-  assert.ok(isOtherDone);
+  const get = (async (url: string) => {
+    if (url.includes('quick')) {
+      isOtherDone = true;
+      return new Response('m 1\n');
+    }
+    const answer = Promise.withResolvers<Response>();
+    held.push(answer);
+    return answer.promise;
+  }) as typeof fetch;
+  const store = createSeriesStore();
+  store.setWanted([[]]);
+  const scraper = new Scraper({ store, now: () => 0, fetch: get });
+  const pods = Array.from({ length: 30 }, (_, i) => target(`slow:${i + 1}`, `p${i}`));
+  const round = scraper.scrape([...pods, target('quick:1', 'q', { owner: 'shop/b' })]);
+  for (let ended = 0; ended < pods.length; ended++) {
+    await turn();
+    assert.equal(held.length, Math.min(pods.length, ended + ROUND_LIMITS.atOnceOfOwner));
+    assert.ok(isOtherDone);
+    held[ended]?.resolve(new Response('m 1\n'));
+    await turn();
+  }
+  await round;
 });
+
+test('all pods together may send so many bytes a round; beyond it those that have sent little still may', async () => {
+  const big = 7 * 1_048_576;
+  const bigs = Array.from({ length: 24 }, (_, i) => `f${i % 6}`); // 28 MiB of each function, 168 in all
+  let left = bigs.length;
+  const others = Promise.withResolvers<void>();
+  const bodyOf = (): ReadableStream<Uint8Array> => {
+    let sent = 0;
+    const ended = (): void => {
+      left -= 1;
+      if (left === 0) others.resolve();
+    };
+    return new ReadableStream({
+      pull(controller) {
+        sent += LINES.length;
+        controller.enqueue(LINES);
+        if (sent < big) return;
+        controller.close();
+        ended();
+      },
+      cancel: ended,
+    });
+  };
+  const get = (async (url: string) => {
+    if (!url.includes('small')) return new Response(bodyOf());
+    await others.promise;
+    return new Response('m 7\n');
+  }) as typeof fetch;
+  const store = createSeriesStore();
+  store.setWanted([[]]);
+  const scraper = new Scraper({ store, now: () => 1_000, fetch: get });
+  const own = (fn: string, host: string, pod: string) =>
+    target(host, pod, { owner: `shop/${fn}`, labels: { namespace: 'shop', function: fn, pod } });
+  await scraper.scrape([
+    own('small', 'small:1', 's'),
+    ...bigs.map((fn, i) => own(fn, `big:${i + 1}`, `p${i}`)),
+  ]);
+  const faults = [...new Set(bigs)].map((fn) => scraper.faultOf(`shop/${fn}`)?.text ?? '');
+  assert.ok(faults.some((text) => text.includes(`all pods sent more than ${ROUND_LIMITS.bytes} bytes`)));
+  assert.equal(scraper.faultOf('shop/small'), undefined);
+  const query = compileQuery('m', { namespace: 'shop', function: 'small' });
+  assert.equal(queryNumber(query, store, 1_000), 7);
+});
+
+const LINES = Buffer.from(`# ${'x'.repeat(8_000)}\n`.repeat(32));
 
 test('a pod that lets us wait is asked more and more seldom, until it answers', async (t) => {
   const store = createSeriesStore();
