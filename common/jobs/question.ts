@@ -5,13 +5,16 @@
 import { MessageError } from '../errors.ts';
 
 export type JobQuestion =
-  | { readonly kind: 'where'; readonly elementId: string }
+  /** The sidecar of `pod` answers also when it does not hold the job; those of 0.1.0 keep silent then. */
+  | { readonly kind: 'where'; readonly elementId: string; readonly pod?: string }
   /** Up to which sequence. Sidecars of 0.1.0 keep silent. */
   | { readonly kind: 'held' }
   | { readonly kind: 'callback'; readonly elementId: string; readonly outcome: 'success' | 'error' };
 
 /** `closed`: the callback was taken. `running`: the function has not answered yet, so it cannot call back. */
-export type JobAnswer = 'running' | 'waiting-for-callback' | 'closed';
+export type JobAnswer = 'running' | 'waiting-for-callback' | 'closed' | 'not-held';
+
+const ANSWERS: readonly JobAnswer[] = ['running', 'waiting-for-callback', 'closed', 'not-held'];
 
 export function encodeQuestion(question: JobQuestion): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(question));
@@ -54,6 +57,7 @@ export function encodeAnswer(answer: JobAnswer): Uint8Array {
 /** @throws MessageError */
 export function decodeAnswer(data: Uint8Array): JobAnswer {
   const text = new TextDecoder().decode(data.subarray(0, 32));
-  if (text === 'running' || text === 'waiting-for-callback' || text === 'closed') return text;
-  throw new MessageError(`answer is ${JSON.stringify(text)}; allowed: running, waiting-for-callback, closed`);
+  const answer = ANSWERS.find((one) => one === text);
+  if (answer !== undefined) return answer;
+  throw new MessageError(`answer is ${JSON.stringify(text)}; allowed: ${ANSWERS.join(', ')}`);
 }

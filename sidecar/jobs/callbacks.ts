@@ -10,9 +10,15 @@ export type CallbackOutcome = 'success' | 'error' | 'timeout' | 'ended';
 export class Callbacks {
   /** How many hold each: its run, and the record of its end that JetStream has not yet. */
   readonly #running = new Map<string, number>();
+  readonly #pod: string | undefined;
   /** Held still, while the end is written down; a second callback is too late by now. */
   readonly #closed = new Set<string>();
   readonly #open = new Map<string, (outcome: CallbackOutcome) => void>();
+
+  /** @param pod this sidecar's, for questions that are put to it alone */
+  constructor(pod?: string) {
+    this.#pod = pod;
+  }
 
   /** Marks a job as held; returns its release. */
   hold(elementId: string): () => void {
@@ -66,7 +72,9 @@ export class Callbacks {
     }
     if (close) return encodeAnswer('waiting-for-callback');
     if (question.kind === 'callback' && this.#closed.has(question.elementId)) return undefined;
-    return this.#running.has(question.elementId) ? encodeAnswer('running') : undefined;
+    if (this.#running.has(question.elementId)) return encodeAnswer('running');
+    const isToUs = question.kind === 'where' && question.pod !== undefined && question.pod === this.#pod;
+    return isToUs ? encodeAnswer('not-held') : undefined;
   }
 
   #heldUpTo(): number {

@@ -9,9 +9,15 @@
  *
  * While nobody can tell the job is given back for a moment, at no cost.
  */
-import { request } from 'node:http';
+import { connect } from 'node:net';
 import { MessageError } from '../../common/errors.ts';
-import { decodeAnswer, decodeHeld, encodeQuestion } from '../../common/jobs/question.ts';
+import {
+  decodeAnswer,
+  decodeHeld,
+  encodeQuestion,
+  type JobAnswer,
+  type JobQuestion,
+} from '../../common/jobs/question.ts';
 import type { JobState, RunningAt } from '../../common/jobs/state.ts';
 import type { NatsLink } from '../../common/nats.ts';
 import { jobQuestionSubject, type FunctionId } from '../../common/subjects.ts';
@@ -66,9 +72,11 @@ export class EarlierRuns {
     const where = await this.#ask(elementId);
     if (where === 'held' || before?.state !== 'running' || !before.run || !this.#isNoted(before))
       return where;
-    const answer = await probe(before.run);
-    if (answer === 'silent') return 'unclear';
-    return answer === 'refused' ? 'nowhere' : where;
+    const { pod } = before.run;
+    const answer = await this.#answerOf({ kind: 'where', elementId, pod });
+    if (answer !== undefined) return answer === 'not-held' ? 'nowhere' : 'held';
+    // It is frozen, or without NATS, unless its process is gone.
+    return (await isGone(before.run)) ? 'nowhere' : 'unclear';
   }
 
   /** In strict order: somebody wrote down that it runs, and its time is not over. */
@@ -83,13 +91,16 @@ export class EarlierRuns {
   }
 
   async #ask(elementId: string): Promise<Where> {
-    const { nats, id } = this.#deps;
+    const { nats } = this.#deps;
     const wereAway = nats.othersBackInMs > 0;
-    const question = encodeQuestion({ kind: 'where', elementId });
-    const data = await nats.request(jobQuestionSubject(id), question, ASK_MS);
-    const answer = data && readable(data, decodeAnswer);
-    if (answer !== undefined && answer !== 'closed') return 'held';
+    if ((await this.#answerOf({ kind: 'where', elementId })) !== undefined) return 'held';
     return wereAway || nats.othersBackInMs > 0 ? 'unclear' : 'nowhere';
+  }
+
+  async #answerOf(question: JobQuestion): Promise<JobAnswer | undefined> {
+    const { nats, id } = this.#deps;
+    const data = await nats.request(jobQuestionSubject(id), encodeQuestion(question), ASK_MS);
+    return data && readable(data, decodeAnswer);
   }
 }
 
@@ -103,17 +114,16 @@ function readable<T>(data: Uint8Array, decode: (data: Uint8Array) => T): T | und
   }
 }
 
-/** `silent`: it takes connections and does not answer, or nobody can tell. */
-function probe({ host, port }: RunningAt): Promise<'answers' | 'refused' | 'silent'> {
+/** Its address refuses connections. False where nobody can tell. */
+function isGone({ host, port }: RunningAt): Promise<boolean> {
   return new Promise((resolve) => {
-    const req = request({ host, port, path: '/health', timeout: PROBE_MS }, (res) => {
-      res.resume();
-      resolve('answers');
-    });
-    req.on('timeout', () => req.destroy());
-    req.on('error', (error: NodeJS.ErrnoException) =>
-      resolve(error.code === 'ECONNREFUSED' ? 'refused' : 'silent'),
-    );
-    req.end();
+    const socket = connect({ host, port, timeout: PROBE_MS });
+    const end = (gone: boolean): void => {
+      socket.destroy();
+      resolve(gone);
+    };
+    socket.once('connect', () => end(false));
+    socket.once('timeout', () => end(false));
+    socket.once('error', (error: NodeJS.ErrnoException) => end(error.code === 'ECONNREFUSED'));
   });
 }

@@ -43,7 +43,7 @@ export interface RunningJobs extends Running {
 
 export function startJobs(options: JobsOptions): RunningJobs {
   const { id, nats, context, log } = options;
-  const callbacks = new Callbacks();
+  const callbacks = new Callbacks(options.pod);
   const earlier = new EarlierRuns({
     ...options,
     httpTimeoutMs: options.policy.httpTimeoutMs,

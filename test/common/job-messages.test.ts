@@ -59,7 +59,7 @@ test('questions and answers come back as they went; nonsense is a MessageError',
     { kind: 'callback', elementId: 'abc', outcome: 'error' },
   ] as const)
     assert.deepEqual(decodeQuestion(encodeQuestion(question)), question);
-  for (const answer of ['running', 'waiting-for-callback', 'closed'] as const)
+  for (const answer of ['running', 'waiting-for-callback', 'closed', 'not-held'] as const)
     assert.equal(decodeAnswer(encodeAnswer(answer)), answer);
   const bad = [
     '',

@@ -11,6 +11,7 @@ import { waitFor } from '../../helpers/wait.ts';
 import { App, holding } from '../support/app.ts';
 import { FN, policy, startJobWorld } from '../support/job-world.ts';
 import { Recorder } from '../support/recorder.ts';
+import { startLine } from '../support/line.ts';
 import { startSidecarProcess } from '../support/sidecar-process.ts';
 
 describe('jobs while NATS is away', () => {
@@ -185,6 +186,31 @@ describe('strict order while a sidecar is frozen', () => {
     await world.ended(next, 'done', 30_000);
     assert.equal((await world.ended(job)).tries.length, 1);
     assert.deepEqual(events, ['start /first', 'end /first', 'start /next']);
+  });
+
+  it('nor while that sidecar is well but cut off from NATS', async () => {
+    await using world = await startJobWorld({ isOrdered: true, ackWaitMs: 1_000 });
+    const { handler, held, releaseAll } = holding();
+    await using app = await new App(handler).listen();
+    await using line = await startLine(world.jetstream.server);
+    const its = { 'app-port': app.port, 'pod-name': 'fn-cut', ...flags };
+    await using cut = startSidecarProcess({ nats: line.url, ...its });
+    const job = await world.publish();
+    await waitFor(() => held.length === 1, { what: 'the first runs' });
+    line.cut();
+    const next = await world.publish();
+    await world.sidecar(app.port, flags);
+    const consumer = async () => world.jetstream.jsm.consumers.info(JOBS_STREAM, consumerName(FN));
+    await waitFor(async () => (await consumer()).delivered.consumer_seq >= 5, {
+      what: 'it was offered to the other pod after all others were back',
+      timeoutMs: 30_000,
+    });
+    assert.equal(app.count, 1);
+    assert.equal(cut.child.exitCode, null);
+    line.mend();
+    releaseAll();
+    for (const each of [job, next]) assert.equal((await world.ended(each, 'done', 30_000)).tries.length, 1);
+    assert.equal(app.count, 2);
   });
 
   it('a sidecar that was killed holds up nobody: its job is run by another pod', async () => {

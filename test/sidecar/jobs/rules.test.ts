@@ -90,6 +90,18 @@ describe('callbacks of a job that is held', () => {
     assert.equal(ask(success), 'running', 'a next try begins anew');
   });
 
+  it('asked itself it says that it does not hold a job; else it keeps silent', () => {
+    const callbacks = new Callbacks('fn-1');
+    const ask = (pod?: string): string | undefined => {
+      const where = { kind: 'where', elementId: 'a', ...(pod === undefined ? {} : { pod }) } as const;
+      const answer = callbacks.answer(encodeQuestion(where));
+      return answer && decodeAnswer(answer);
+    };
+    assert.deepEqual([ask(), ask('fn-1'), ask('fn-2')], [undefined, 'not-held', undefined]);
+    callbacks.hold('a');
+    assert.deepEqual([ask(), ask('fn-1'), ask('fn-2')], ['running', 'running', 'running']);
+  });
+
   it('it says up to which job it holds any, and nothing while it holds none', () => {
     const callbacks = new Callbacks();
     const heldUpTo = (): number | undefined => {
