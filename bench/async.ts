@@ -6,11 +6,11 @@
  * the first post sent to the last arrival seen by the function; each figure is the median of several bursts.
  */
 import { join } from 'node:path';
-import { envName } from '../common/flags.ts';
-import { consumerConfig, JOBS_STREAM, streamConfigs, type JobSettings } from '../common/jobs/streams.ts';
-import { sleep, StopStack } from '../common/lifecycle.ts';
-import { silentLog } from '../common/log.ts';
-import { openNatsLink, type NatsLink } from '../common/nats.ts';
+import { envName } from '../common/runtime/flags.ts';
+import { consumerConfig, JOBS_STREAM, streamConfigs, type JobSettings } from '../common/queue/streams.ts';
+import { sleep, StopStack } from '../common/runtime/lifecycle.ts';
+import { silentLog } from '../common/runtime/log.ts';
+import { openNatsLink, type NatsLink } from '../common/bus/nats.ts';
 import { startNats } from '../test/helpers/nats.ts';
 import { waitFor } from '../test/helpers/wait.ts';
 import {

@@ -4,11 +4,11 @@
  * its process to its "listening" line; everything else is ours (and the local kubelet's).
  */
 import { fileURLToPath } from 'node:url';
-import { silentLog } from '../common/log.ts';
-import { SIDECAR_CONTAINER } from '../common/names.ts';
-import { openNatsLink } from '../common/nats.ts';
-import type { KubeObject } from '../local/api/types.ts';
-import { startCluster, type Cluster } from '../local/cluster.ts';
+import { silentLog } from '../common/runtime/log.ts';
+import { SIDECAR_CONTAINER } from '../common/function/names.ts';
+import { openNatsLink } from '../common/bus/nats.ts';
+import type { KubeObject } from '../packages/local-cluster/api/objects/types.ts';
+import { startCluster, type Cluster } from '../packages/local-cluster/cluster.ts';
 import { functionManifest, NAMESPACE } from '../test/e2e/functions.ts';
 import { send } from '../test/e2e/world.ts';
 import { waitFor } from '../test/helpers/wait.ts';

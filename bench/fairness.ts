@@ -6,9 +6,9 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { SIDECAR_ADMIN_PORT } from '../common/names.ts';
-import { StopStack } from '../common/lifecycle.ts';
-import { silentLog } from '../common/log.ts';
+import { SIDECAR_ADMIN_PORT } from '../common/function/names.ts';
+import { StopStack } from '../common/runtime/lifecycle.ts';
+import { silentLog } from '../common/runtime/log.ts';
 import type { Bench, BenchOptions, Row } from './lib/bench.ts';
 import { podAddresses, POD_PORT, startProxyHop, startSidecarHop } from './lib/hops.ts';
 import type { LoadResult } from './lib/load-result.ts';

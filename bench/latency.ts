@@ -6,8 +6,8 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { StopStack } from '../common/lifecycle.ts';
-import { silentLog } from '../common/log.ts';
+import { StopStack } from '../common/runtime/lifecycle.ts';
+import { silentLog } from '../common/runtime/log.ts';
 import { median, type Bench, type BenchOptions, type Row } from './lib/bench.ts';
 import { podAddresses, POD_PORT, startProxyHop, startSidecarHop } from './lib/hops.ts';
 import type { OpenLoadResult } from './lib/open-load.ts';

@@ -6,8 +6,8 @@
 import { MessageChannel } from 'node:worker_threads';
 import { labelsOf } from '../scaler/promql/labels.ts';
 import { createSeriesStore } from '../scaler/promql/query.ts';
-import type { FromQueryThread, Rule, RuleAnswers, ToQueryThread } from '../scaler/query-messages.ts';
-import { QueryRules } from '../scaler/query-rules.ts';
+import type { FromQueryThread, Rule, RuleAnswers, ToQueryThread } from '../scaler/queries/query-messages.ts';
+import { QueryRules } from '../scaler/queries/query-rules.ts';
 import { median, type Bench, type Row } from './lib/bench.ts';
 
 const SIZES = [1_000, 10_000];

@@ -5,12 +5,12 @@
  * NATS; the patch is counted when it is handed to the Kubernetes client.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { silentLog } from '../common/log.ts';
-import { decodeActivity, decodeWake, encodeMessage } from '../common/messages.ts';
-import { FUNCTION_LABEL, INJECT_STATUS_ANNOTATION } from '../common/names.ts';
-import { createLoadAdvisor } from '../scaler/load-advisor.ts';
-import { Reconciler } from '../scaler/reconcile.ts';
-import { Slicer, type PassTiming, type Slice } from '../scaler/slicer.ts';
+import { silentLog } from '../common/runtime/log.ts';
+import { decodeActivity, decodeWake, encodeMessage } from '../common/bus/messages.ts';
+import { FUNCTION_LABEL, INJECT_STATUS_ANNOTATION } from '../common/function/names.ts';
+import { createLoadAdvisor } from '../scaler/load/load-advisor.ts';
+import { Reconciler } from '../scaler/loop/reconcile.ts';
+import { Slicer, type PassTiming, type Slice } from '../scaler/loop/slicer.ts';
 import { percentile, type Bench, type Row } from './lib/bench.ts';
 
 const FUNCTIONS = 10_000;

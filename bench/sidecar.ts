@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { WebSocket, WebSocketServer } from 'ws';
-import { sidecarNodeOptions } from '../webhook/sidecar-resources.ts';
+import { sidecarNodeOptions } from '../webhook/inject/sidecar-resources.ts';
 import { median, type Bench, type BenchOptions, type Row } from './lib/bench.ts';
 import { freePort, nodeCommand, startSubject, type Subject, type SubjectCommand } from './lib/subject.ts';
 
@@ -22,7 +22,7 @@ const BARE_SERVER = fileURLToPath(new URL('lib/bare-server.mjs', import.meta.url
 const LOAD = fileURLToPath(new URL('lib/load.ts', import.meta.url));
 /** Nobody answers there: a sidecar without NATS, which is the same work but for one small connection. */
 const NO_NATS = 'nats://127.0.0.1:9';
-/** A sidecar gives memory back after two quiet rounds of 30 s (sidecar/idle-memory.ts). */
+/** A sidecar gives memory back after two quiet rounds of 30 s (sidecar/life/idle-memory.ts). */
 const IDLE_MS = 62_000;
 const BARE = `require('node:http').createServer((q, s) => s.end('ok')).listen(process.argv[1], '127.0.0.1')`;
 

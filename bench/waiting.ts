@@ -5,7 +5,7 @@
  */
 import { connect, type Socket } from 'node:net';
 import { once } from 'node:events';
-import { sleep } from '../common/lifecycle.ts';
+import { sleep } from '../common/runtime/lifecycle.ts';
 import { startProxyHop } from './lib/hops.ts';
 import type { Subject } from './lib/subject.ts';
 import type { Bench, BenchOptions, Row } from './lib/bench.ts';

@@ -53,7 +53,7 @@ await build({
   entryPoints: {
     slimfaas: values.image ? 'cli/image.ts' : 'cli/main.ts',
     // A thread has a file of its own; what it shares with the others lies in chunks.
-    'query-worker': 'scaler/query-worker.ts',
+    'query-worker': 'scaler/queries/query-worker.ts',
   },
   outdir: 'dist',
   bundle: true,
@@ -71,7 +71,7 @@ await build({
   plugins: [builtinsAsObjects, lazyTls],
   logLevel: 'warning',
 });
-await cp(`${root}proxy/status-page`, `${root}dist/status-page`, { recursive: true });
+await cp(`${root}proxy/status/status-page`, `${root}dist/status-page`, { recursive: true });
 await writeFile(`${root}dist/package.json`, packageText());
 if (!values.image) await addWhatPeopleNeed();
 

@@ -3,13 +3,13 @@
  * command; each is loaded only when it is called, because the parts' libraries are heavy.
  */
 import yargs, { type Argv } from 'yargs';
-import { UsageError } from '../common/errors.ts';
-import { VERSION } from '../common/version.ts';
+import { UsageError } from '../common/runtime/errors.ts';
+import { VERSION } from '../common/runtime/version.ts';
 import { proxyFlags } from '../proxy/flags.ts';
 import { scalerFlags } from '../scaler/flags.ts';
 import { sidecarFlags } from '../sidecar/flags.ts';
 import { webhookFlags } from '../webhook/flags.ts';
-import { part } from './part-command.ts';
+import { part } from './parts/part-command.ts';
 import {
   adminUrlFlags,
   callFlags,
@@ -50,13 +50,13 @@ export async function runCommand(args: readonly string[], addMore?: AddCommands)
 
 function addParts(parser: Argv): void {
   part(parser, 'proxy', 'the front proxy', proxyFlags, async (argv) =>
-    (await import('./proxy.ts')).runProxy(argv),
+    (await import('./parts/proxy.ts')).runProxy(argv),
   );
   part(parser, 'scaler', 'the scaler', scalerFlags, async (argv) =>
-    (await import('./scaler.ts')).runScaler(argv),
+    (await import('./parts/scaler.ts')).runScaler(argv),
   );
   part(parser, 'webhook', 'the admission webhook', webhookFlags, async (argv) =>
-    (await import('./webhook.ts')).runWebhook(argv),
+    (await import('./parts/webhook.ts')).runWebhook(argv),
   );
   // Real runs never come here (run.ts dispatches the sidecar before yargs): this is its --help.
   part(parser, 'sidecar', 'what the webhook injects', sidecarFlags, () => {
@@ -66,44 +66,44 @@ function addParts(parser: Argv): void {
 
 async function addPeopleCommands(parser: Argv): Promise<void> {
   part(parser, 'status [function]', 'functions and their replicas', statusFlags, async (argv) =>
-    (await import('./status.ts')).runStatus(argv),
+    (await import('./client/status.ts')).runStatus(argv),
   );
   part(parser, 'query <promql>', 'evaluate PromQL as the scaler sees it', queryFlags, async (argv) =>
-    (await import('./query.ts')).runQuery(argv),
+    (await import('./client/query.ts')).runQuery(argv),
   );
   part(parser, 'check', 'ask every part of an installation whether it works', checkFlags, async (argv) =>
-    (await import('./check.ts')).runCheck(argv),
+    (await import('./inject/check.ts')).runCheck(argv),
   );
   part(parser, 'wake <function>', 'wake a function', functionFlags, async (argv) =>
-    (await import('./wake.ts')).runWake(argv),
+    (await import('./client/wake.ts')).runWake(argv),
   );
   part(parser, 'call <function> [path]', 'call a function and print its answer', callFlags, async (argv) =>
-    (await import('./call.ts')).runCall(argv),
+    (await import('./client/call.ts')).runCall(argv),
   );
   parser.command('jobs', 'asynchronous jobs: look, cancel, and those that were given up', addJobCommands);
-  const { injectCommand } = await import('./inject.ts');
+  const { injectCommand } = await import('./inject/inject.ts');
   parser.command(injectCommand);
 }
 
 function addJobCommands(parser: Argv): Argv {
   part(parser, 'show <function> <id>', "a job's state, tries and result", jobShowFlags, async (argv) =>
-    (await import('./jobs.ts')).showJob(argv),
+    (await import('./client/jobs.ts')).showJob(argv),
   );
   part(parser, 'cancel <function> <id>', 'cancel a job that does not run', functionFlags, async (argv) =>
-    (await import('./jobs.ts')).cancelJob(argv),
+    (await import('./client/jobs.ts')).cancelJob(argv),
   );
   parser.command('dead', 'jobs that were given up', (sub: Argv) => {
     part(sub, 'list [function]', 'list them, oldest first', deadListFlags, async (argv) =>
-      (await import('./dead-jobs.ts')).listDead(argv),
+      (await import('./client/dead-jobs.ts')).listDead(argv),
     );
     part(sub, 'show <seq>', 'the request and its tries', adminUrlFlags, async (argv) =>
-      (await import('./dead-jobs.ts')).showDead(argv),
+      (await import('./client/dead-jobs.ts')).showDead(argv),
     );
     part(sub, 'replay <seq>', 'put it back as a new job', adminUrlFlags, async (argv) =>
-      (await import('./dead-jobs.ts')).replayDead(argv),
+      (await import('./client/dead-jobs.ts')).replayDead(argv),
     );
     part(sub, 'drop <seq>', 'remove it for good', adminUrlFlags, async (argv) =>
-      (await import('./dead-jobs.ts')).dropDead(argv),
+      (await import('./client/dead-jobs.ts')).dropDead(argv),
     );
     return sub.demandCommand(1, 'name a command: list, show, replay or drop');
   });

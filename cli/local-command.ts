@@ -1,7 +1,7 @@
 /** `slimfaas local` on the command line. The image has no such command: see cli/image.ts. */
 import type { Argv } from 'yargs';
-import { localFlags } from '../local/flags.ts';
-import { part } from './part-command.ts';
+import { localFlags } from '../packages/local-cluster/flags.ts';
+import { part } from './parts/part-command.ts';
 
 export function addLocalCommand(parser: Argv): void {
   part(

@@ -1,11 +1,11 @@
 /** `slimfaas local`: the cluster on this machine; its parts are this very executable, started as pods. */
-import { UsageError } from '../common/errors.ts';
-import { createLog } from '../common/pino-log.ts';
-import { localFlags } from '../local/flags.ts';
-import { startLocal } from '../local/start.ts';
+import { UsageError } from '../common/runtime/errors.ts';
+import { createLog } from './parts/pino-log.ts';
+import { localFlags } from '../packages/local-cluster/flags.ts';
+import { startLocal } from '../packages/local-cluster/start.ts';
 import { DEMO_SERVER, MANIFESTS } from '../manifests/folder.ts';
-import { flagValues, type Parsed } from './flag-options.ts';
-import { runPart } from './run-part.ts';
+import { flagValues, type Parsed } from './parts/flag-options.ts';
+import { runPart } from './parts/run-part.ts';
 
 export async function runLocal(argv: Parsed): Promise<void> {
   const config = flagValues(localFlags, argv);

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** The executable for people's machines: every part, every command, and the local cluster. */
-import './v8-flags.ts';
+import './parts/v8-flags.ts';
 import { run } from './run.ts';
 
 await run(process.argv.slice(2), async () => (await import('./local-command.ts')).addLocalCommand);

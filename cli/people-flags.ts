@@ -1,7 +1,7 @@
 /** Flags of the commands for people at a terminal. */
-import type { FlagTable, FlagValues } from '../common/flags.ts';
+import type { FlagTable, FlagValues } from '../common/runtime/flags.ts';
 
-/** Which cluster, for the commands that are given no address: see cli/door.ts. */
+/** Which cluster, for the commands that are given no address: see cli/client/door.ts. */
 const clusterFlags = {
   kubeconfig: {
     type: 'string',

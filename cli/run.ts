@@ -2,7 +2,7 @@
  * What every entry does. The sidecar is dispatched before anything else is loaded: it starts with every pod of
  * every function, and yargs alone would cost it more than 100 ms.
  */
-import { describeError, UsageError } from '../common/errors.ts';
+import { describeError, UsageError } from '../common/runtime/errors.ts';
 import type { AddCommands } from './commands.ts';
 
 /**
@@ -12,7 +12,7 @@ import type { AddCommands } from './commands.ts';
 export async function run(args: readonly string[], loadMore?: () => Promise<AddCommands>): Promise<void> {
   try {
     if (args[0] === 'sidecar' && !args.includes('--help')) {
-      const { runSidecar } = await import('./sidecar.ts');
+      const { runSidecar } = await import('./parts/sidecar.ts');
       await runSidecar(args.slice(1));
     } else {
       const { runCommand } = await import('./commands.ts');

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
-import type { Flag, FlagTable } from '../common/flags.ts';
+import type { Flag, FlagTable } from '../common/runtime/flags.ts';
 import { proxyFlags } from '../proxy/flags.ts';
 import { scalerFlags } from '../scaler/flags.ts';
 import { webhookFlags } from '../webhook/flags.ts';

@@ -2,11 +2,11 @@
  * The proxy's flags. Defaults are for a pod of 512 MiB: 180 MB when it has started, and at most 256 MiB more of
  * calls that wait, which is 14,000 without a body.
  */
-import type { FlagTable, FlagValues } from '../common/flags.ts';
-import { EVERY_ADDRESS } from '../common/listen-on.ts';
-import { LOG_LEVEL_FLAG } from '../common/log.ts';
-import { PROXY_PORT } from '../common/names.ts';
-import { jobFlags } from './job-flags.ts';
+import type { FlagTable, FlagValues } from '../common/runtime/flags.ts';
+import { EVERY_ADDRESS } from '../common/runtime/listen-on.ts';
+import { LOG_LEVEL_FLAG } from '../common/runtime/log.ts';
+import { PROXY_PORT } from '../common/function/names.ts';
+import { jobFlags } from './jobs/job-flags.ts';
 
 export const proxyFlags = {
   host: {

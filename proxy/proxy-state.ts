@@ -1,24 +1,24 @@
 /** What the proxy knows, put together: functions, pods, those who wait and those who run. No I/O but the wake. */
 import { createRelay, type Relay } from '../common/relay/index.ts';
-import type { FunctionId } from '../common/subjects.ts';
-import { ActiveCalls } from './active-calls.ts';
+import type { FunctionId } from '../common/bus/subjects.ts';
+import { ActiveCalls } from './edge/active-calls.ts';
 import type { Clock } from './clock.ts';
-import { Endpoints } from './endpoints.ts';
+import { Endpoints } from './pods/endpoints.ts';
 import type { ProxyConfig } from './flags.ts';
-import { FunctionEntry, type EntryDeps } from './function-entry.ts';
-import { FunctionLookup } from './function-lookup.ts';
-import { FunctionTable } from './function-table.ts';
-import { viewBarePods } from './function-view.ts';
-import type { WatchTargets } from './kube-watch.ts';
-import { OpenUpgrades } from './open-upgrades.ts';
-import type { LineBudget } from './place-lines.ts';
-import type { PodGroup } from './pod-group.ts';
-import type { ProxyMetrics } from './proxy-metrics.ts';
-import { createTrust } from './trust.ts';
-import { WaitingBudget } from './waiting-budget.ts';
-import { Siblings } from './siblings.ts';
-import type { Report } from './report.ts';
-import type { Wake } from './wake.ts';
+import { FunctionEntry, type EntryDeps } from './functions/function-entry.ts';
+import { FunctionLookup } from './functions/function-lookup.ts';
+import { FunctionTable } from './functions/function-table.ts';
+import { viewBarePods } from './functions/function-view.ts';
+import type { WatchTargets } from './functions/kube-watch.ts';
+import { OpenUpgrades } from './edge/open-upgrades.ts';
+import type { LineBudget } from './pods/place-lines.ts';
+import type { PodGroup } from './pods/pod-group.ts';
+import type { ProxyMetrics } from './metrics/proxy-metrics.ts';
+import { createTrust } from './edge/trust.ts';
+import { WaitingBudget } from './waiting/waiting-budget.ts';
+import { Siblings } from './pods/siblings.ts';
+import type { Report } from './metrics/report.ts';
+import type { Wake } from './waiting/wake.ts';
 
 export interface ProxyState {
   readonly passOn: ProxyStateDeps['passOn'];

@@ -3,13 +3,13 @@
  * last success; a follower sees a renewal at most 2 s late and waits 12 s from there, so a killed leader is
  * replaced at most 14 s after it last renewed, and never while it may still believe in itself (8 < 12).
  */
-import type { FlagTable, FlagValues } from '../common/flags.ts';
-import { UsageError } from '../common/errors.ts';
-import type { JobSettings } from '../common/jobs/streams.ts';
-import { EVERY_ADDRESS } from '../common/listen-on.ts';
-import { LOG_LEVEL_FLAG } from '../common/log.ts';
-import { loadFlags } from './load-flags.ts';
-import { queryFlags } from './query-flags.ts';
+import type { FlagTable, FlagValues } from '../common/runtime/flags.ts';
+import { UsageError } from '../common/runtime/errors.ts';
+import type { JobSettings } from '../common/queue/streams.ts';
+import { EVERY_ADDRESS } from '../common/runtime/listen-on.ts';
+import { LOG_LEVEL_FLAG } from '../common/runtime/log.ts';
+import { loadFlags } from './load/load-flags.ts';
+import { queryFlags } from './queries/query-flags.ts';
 
 export const scalerFlags = {
   namespaces: {

@@ -2,37 +2,37 @@
  * Puts the scaler together: what is heard (NATS, watches, HTTP) goes into the reconciler, and what it wants done
  * goes to the Kubernetes API and to NATS. Nothing here decides anything.
  */
-import { POD_READY_SUBJECT } from '../common/pod-ready.ts';
-import { answerPodReady } from './pod-ready.ts';
+import { POD_READY_SUBJECT } from '../common/bus/pod-ready.ts';
+import { answerPodReady } from './world/pod-ready.ts';
 import { hostname } from 'node:os';
 import type { KubeClients } from '../common/kube/client.ts';
 import { createObjectFailures } from '../common/kube/object-failures.ts';
 import type { OnFailedObject } from '../common/kube/watched.ts';
-import { StopStack, type Running } from '../common/lifecycle.ts';
-import type { Log } from '../common/log.ts';
-import { decodeActivity, decodeReady, decodeShare, decodeWake } from '../common/messages.ts';
-import { describeError } from '../common/errors.ts';
-import type { Registry } from '../common/metrics.ts';
-import type { NatsLink } from '../common/nats.ts';
+import { StopStack, type Running } from '../common/runtime/lifecycle.ts';
+import type { Log } from '../common/runtime/log.ts';
+import { decodeActivity, decodeReady, decodeShare, decodeWake } from '../common/bus/messages.ts';
+import { describeError } from '../common/runtime/errors.ts';
+import type { Registry } from '../common/runtime/metrics.ts';
+import type { NatsLink } from '../common/bus/nats.ts';
 import {
   everyFunction,
   parseFunctionSubject,
   type FunctionId,
   type FunctionSubjectKind,
-} from '../common/subjects.ts';
+} from '../common/bus/subjects.ts';
 import { leaseTimesOf, type ScalerConfig } from './flags.ts';
-import { createEffects } from './effects.ts';
-import { createKubeWriter, createLeaseStore, scalerClients } from './kube.ts';
-import { watchCluster, type ClusterHandlers } from './kube-watch.ts';
-import { startElection, type Election } from './lease.ts';
-import { Load } from './load.ts';
-import { createScalerMetrics } from './metrics.ts';
-import { addQueryRoute } from './query-route.ts';
-import { Reconciler } from './reconcile.ts';
-import { startServer } from './server.ts';
-import { createScrapePods, watchAllPods } from './scrape-pods.ts';
-import { Slicer } from './slicer.ts';
-import { listFunctions, samplesOf, showFunction } from './views.ts';
+import { createEffects } from './act/effects.ts';
+import { createKubeWriter, createLeaseStore, scalerClients } from './world/kube.ts';
+import { watchCluster, type ClusterHandlers } from './world/kube-watch.ts';
+import { startElection, type Election } from './world/lease.ts';
+import { Load } from './load/load.ts';
+import { createScalerMetrics } from './status/metrics.ts';
+import { addQueryRoute } from './queries/query-route.ts';
+import { Reconciler } from './loop/reconcile.ts';
+import { startServer } from './status/server.ts';
+import { createScrapePods, watchAllPods } from './scrape/scrape-pods.ts';
+import { Slicer } from './loop/slicer.ts';
+import { listFunctions, samplesOf, showFunction } from './status/views.ts';
 
 export interface ScalerDeps {
   readonly log: Log;

@@ -1,15 +1,15 @@
 /** What the calls and tunnels of one sidecar share; made once in start.ts. */
 import type { Dial, Relay, Target } from '../common/relay/index.ts';
-import type { Admission } from './admission.ts';
-import type { AppDown } from './app-down.ts';
-import type { AppTrouble } from './app-trouble.ts';
-import type { RetryPolicy } from './call-policy.ts';
-import type { Drain } from './drain.ts';
-import type { InFlight } from './in-flight.ts';
-import type { OlderProxies } from './older-proxies.ts';
-import type { PlaceLines } from './place-lines.ts';
-import type { Reporter } from './report.ts';
-import type { Stats } from './stats.ts';
+import type { Admission } from './limits/admission.ts';
+import type { AppDown } from './app/app-down.ts';
+import type { AppTrouble } from './app/app-trouble.ts';
+import type { RetryPolicy } from './call/call-policy.ts';
+import type { Drain } from './life/drain.ts';
+import type { InFlight } from './limits/in-flight.ts';
+import type { OlderProxies } from './limits/older-proxies.ts';
+import type { PlaceLines } from './limits/place-lines.ts';
+import type { Reporter } from './admin/report.ts';
+import type { Stats } from './admin/stats.ts';
 
 /** What differs between the ways to speak to the app. */
 export interface AppHop {

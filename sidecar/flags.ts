@@ -2,10 +2,10 @@
  * The sidecar's flags. Nobody types them: the webhook sets each as `SLIMFAAS_<FLAG>` on the container that it
  * injects (docs/architecture.md, "The sidecar's environment"); by hand they serve for trying and for tests.
  */
-import type { FlagTable } from '../common/flags.ts';
-import { EVERY_ADDRESS } from '../common/listen-on.ts';
-import { LOG_LEVEL_FLAG } from '../common/log.ts';
-import { SIDECAR_ADMIN_PORT, SIDECAR_DATA_PORT } from '../common/names.ts';
+import type { FlagTable } from '../common/runtime/flags.ts';
+import { EVERY_ADDRESS } from '../common/runtime/listen-on.ts';
+import { LOG_LEVEL_FLAG } from '../common/runtime/log.ts';
+import { SIDECAR_ADMIN_PORT, SIDECAR_DATA_PORT } from '../common/function/names.ts';
 
 const IDENTITY = 'Identity';
 const LISTENING = 'Listening';

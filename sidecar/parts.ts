@@ -2,43 +2,43 @@
  * Builds what a sidecar is made of, from its configuration: nothing here listens, probes or says anything yet
  * (start.ts does, in its order), and each piece that must be stopped puts its stop on the stack.
  */
-import { STOP_LIMIT_MS, StopStack } from '../common/lifecycle.ts';
-import { troubleText, type ReadyMessage } from '../common/messages.ts';
-import type { NatsLink } from '../common/nats.ts';
+import { STOP_LIMIT_MS, StopStack } from '../common/runtime/lifecycle.ts';
+import { troubleText, type ReadyMessage } from '../common/bus/messages.ts';
+import type { NatsLink } from '../common/bus/nats.ts';
 import { podIdentity } from '../common/places/protocol.ts';
 import type { Relay } from '../common/relay/index.ts';
-import { functionSubject, type FunctionId } from '../common/subjects.ts';
-import type { AdminContext } from './admin.ts';
-import { Admission } from './admission.ts';
-import { AppDown } from './app-down.ts';
-import { AppTrouble } from './app-trouble.ts';
-import { Announcer } from './announcer.ts';
+import { functionSubject, type FunctionId } from '../common/bus/subjects.ts';
+import type { AdminContext } from './admin/admin.ts';
+import { Admission } from './limits/admission.ts';
+import { AppDown } from './app/app-down.ts';
+import { AppTrouble } from './app/app-trouble.ts';
+import { Announcer } from './life/announcer.ts';
 import {
   DEFAULT_ASYNC_POLICY,
   DEFAULT_SYNC_POLICY,
   parseCallPolicy,
   type RetryPolicy,
-} from './call-policy.ts';
+} from './call/call-policy.ts';
 import type { AppHop, SidecarContext } from './context.ts';
-import { Drain, type OutliveApp } from './drain.ts';
+import { Drain, type OutliveApp } from './life/drain.ts';
 import { EventsPart } from './events/events-part.ts';
-import { InFlight } from './in-flight.ts';
+import { InFlight } from './limits/in-flight.ts';
 import { Fairness } from './jobs/fairness.ts';
-import { JobStats } from './jobs/job-stats.ts';
+import { JobStats } from './jobs/ending/job-stats.ts';
 import { JobsPart } from './jobs/jobs-part.ts';
 import type { JobsOptions } from './jobs/start-jobs.ts';
-import { OlderProxies } from './older-proxies.ts';
-import { PlaceLines } from './place-lines.ts';
-import { OpenTunnels } from './open-tunnels.ts';
-import { checkApp, waitForAppGone } from './app-probe.ts';
-import { Pause } from './pause.ts';
-import { checkTcp } from './probe-checks.ts';
-import { tellProxy } from './proxy-word.ts';
-import { parseReadiness, type Readiness } from './readiness.ts';
-import { Reporter } from './report.ts';
-import { firstLimit, Shares } from './shares.ts';
+import { OlderProxies } from './limits/older-proxies.ts';
+import { PlaceLines } from './limits/place-lines.ts';
+import { OpenTunnels } from './call/open-tunnels.ts';
+import { checkApp, waitForAppGone } from './app/app-probe.ts';
+import { Pause } from './life/pause.ts';
+import { checkTcp } from './app/probe-checks.ts';
+import { tellProxy } from './life/ready-by-http.ts';
+import { parseReadiness, type Readiness } from './app/readiness.ts';
+import { Reporter } from './admin/report.ts';
+import { firstLimit, Shares } from './limits/shares.ts';
 import type { SidecarConfig, SidecarDeps } from './start.ts';
-import { Stats } from './stats.ts';
+import { Stats } from './admin/stats.ts';
 
 export interface Parts {
   readonly stops: StopStack;

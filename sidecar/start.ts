@@ -3,18 +3,18 @@
  * starting and stopping stands here. It listens first; everything that is not needed to accept a call comes
  * after, because each millisecond before belongs to a caller who waits for this pod.
  */
-import type { FlagValues } from '../common/flags.ts';
-import type { Running } from '../common/lifecycle.ts';
-import type { Log } from '../common/log.ts';
-import type { Registry } from '../common/metrics.ts';
-import type { NatsLink } from '../common/nats.ts';
-import { createAdminServer } from './admin-server.ts';
-import { openAppHop } from './app-hop.ts';
-import { startAppProbe, type AppReady } from './app-probe.ts';
-import { createDataServer } from './data-server.ts';
+import type { FlagValues } from '../common/runtime/flags.ts';
+import type { Running } from '../common/runtime/lifecycle.ts';
+import type { Log } from '../common/runtime/log.ts';
+import type { Registry } from '../common/runtime/metrics.ts';
+import type { NatsLink } from '../common/bus/nats.ts';
+import { createAdminServer } from './admin/admin-server.ts';
+import { openAppHop } from './app/app-hop.ts';
+import { startAppProbe, type AppReady } from './app/app-probe.ts';
+import { createDataServer } from './call/data-server.ts';
 import type { sidecarFlags } from './flags.ts';
-import { giveMemoryBackWhenIdle } from './idle-memory.ts';
-import { listen } from './listener.ts';
+import { giveMemoryBackWhenIdle } from './life/idle-memory.ts';
+import { listen } from './life/listener.ts';
 import { buildParts, type Parts } from './parts.ts';
 
 export type SidecarConfig = FlagValues<typeof sidecarFlags>;
@@ -81,7 +81,7 @@ interface Fetching {
 /** Jobs and events: who sends us a call knows that the pod is ready, but these are fetched. */
 async function fetchWork(how: AppReady, { config, deps, parts, signal }: Fetching): Promise<void> {
   if (how === 'kubernetes') {
-    const { waitForKubeReady } = await import('./kube-ready.ts');
+    const { waitForKubeReady } = await import('./life/kube-ready.ts');
     const question = { id: parts.adminContext.id, pod: config['pod-name'] };
     if (!(await waitForKubeReady(deps.nats, question, signal))) return;
   }

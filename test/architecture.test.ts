@@ -11,7 +11,7 @@ import manifest from '../package.json' with { type: 'json' };
 import { readImports, reachable, type ImportGraph } from './helpers/imports.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const PARTS = ['proxy', 'sidecar', 'scaler', 'webhook', 'local'];
+const PARTS = ['proxy', 'sidecar', 'scaler', 'webhook', 'packages'];
 
 let graph: ImportGraph;
 
@@ -63,7 +63,7 @@ describe('architecture: imports go down only', () => {
     const all = [...reachable(graph, 'cli/image.ts')];
     assert.ok(all.includes('proxy/start.ts'));
     assert.deepEqual(
-      all.filter((path) => ['local', 'manifests'].includes(top(path))),
+      all.filter((path) => ['packages', 'manifests'].includes(top(path))),
       [],
     );
   });
@@ -79,23 +79,23 @@ describe('architecture: imports go down only', () => {
 describe('architecture: pure files reach no library and nothing of the outside', () => {
   /** Deciding, matching, injecting, balancing, the breaker, windows: what takes time and facts as arguments. */
   const PURE_FILES = [
-    'common/annotations.ts',
-    'common/backoff.ts',
-    'common/breaker.ts',
-    'common/messages.ts',
-    'common/subjects.ts',
-    'common/time-average.ts',
+    'common/function/annotations/index.ts',
+    'common/runtime/backoff.ts',
+    'sidecar/limits/breaker.ts',
+    'common/bus/messages.ts',
+    'common/bus/subjects.ts',
+    'common/runtime/time-average.ts',
     'common/tunnel/websocket-frames.ts',
-    'proxy/balance.ts',
-    'proxy/retry.ts',
-    'proxy/visibility.ts',
-    'sidecar/call-policy.ts',
-    'sidecar/probe-spec.ts',
-    'sidecar/retry.ts',
-    'webhook/inject.ts',
-    'webhook/match.ts',
+    'proxy/pods/balance.ts',
+    'proxy/call/retry.ts',
+    'proxy/functions/visibility.ts',
+    'sidecar/call/call-policy.ts',
+    'sidecar/app/probe-spec.ts',
+    'sidecar/call/retry.ts',
+    'webhook/inject/inject.ts',
+    'webhook/inject/match.ts',
   ];
-  const PURE_FOLDERS = ['scaler/decide/', 'scaler/promql/'];
+  const PURE_FOLDERS = ['scaler/decide/', 'scaler/sizing/', 'scaler/promql/'];
   /** Hashing is arithmetic, as is matching; the PromQL grammar is data in the form of a library. */
   const ALLOWED = new Set(['node:crypto', '@prometheus-io/lezer-promql', 're2js']);
 
@@ -115,10 +115,10 @@ describe('architecture: pure files reach no library and nothing of the outside',
 
 describe('architecture: one adapter a library', () => {
   const SOLE: Readonly<Record<string, string>> = {
-    nats: 'common/nats-library.ts',
-    pino: 'common/pino-log.ts',
-    'prom-client': 'common/metrics.ts',
-    '@peculiar/x509': 'common/x509-library.ts',
+    nats: 'common/bus/nats-library.ts',
+    pino: 'cli/parts/pino-log.ts',
+    'prom-client': 'common/runtime/metrics.ts',
+    '@peculiar/x509': 'common/tls/x509-library.ts',
     re2js: 'scaler/promql/pattern.ts',
   };
   for (const [library, adapter] of Object.entries(SOLE)) {
@@ -164,7 +164,7 @@ describe('architecture: one adapter a library', () => {
 
 describe('architecture: the outside world comes in as arguments', () => {
   /** Starts other processes, which need the machine's PATH as a shell would give it. */
-  const MAY_READ_ENVIRONMENT = new Set(['local/kubelet/pod-runtime.ts']);
+  const MAY_READ_ENVIRONMENT = new Set(['packages/local-cluster/kubelet/pods/pod-runtime.ts']);
 
   it('only the command line reads environment, argv and signals', async () => {
     const wrong: string[] = [];
@@ -188,7 +188,7 @@ describe('architecture: the sidecar’s weight', () => {
     '@peculiar/x509',
   ];
   const ENTRIES = new Set(['cli/image.ts', 'cli/main.ts']);
-  const roots = [...ENTRIES, 'cli/sidecar.ts', 'sidecar/start.ts', 'sidecar/flags.ts'];
+  const roots = [...ENTRIES, 'cli/parts/sidecar.ts', 'sidecar/start.ts', 'sidecar/flags.ts'];
 
   it('never reaches the Kubernetes client, yargs or a schema library, lazily or not', () => {
     for (const root of roots.filter((root) => !ENTRIES.has(root))) {

@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { REASON_STATUS } from '../common/errors.ts';
+import { REASON_STATUS } from '../common/runtime/errors.ts';
 import { proxyFlags } from '../proxy/flags.ts';
 import { scalerFlags } from '../scaler/flags.ts';
 import { sidecarFlags } from '../sidecar/flags.ts';

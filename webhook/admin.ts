@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import Koa from 'koa';
 import Router from 'koa-router';
-import type { Running } from '../common/lifecycle.ts';
-import { listenOn } from '../common/listen-on.ts';
-import type { Registry } from '../common/metrics.ts';
+import type { Running } from '../common/runtime/lifecycle.ts';
+import { listenOn } from '../common/runtime/listen-on.ts';
+import type { Registry } from '../common/runtime/metrics.ts';
 
 export interface AdminOptions {
   readonly host: string;

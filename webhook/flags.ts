@@ -1,10 +1,10 @@
 /** Flags of `slimfaas webhook`; the defaults are those of `manifests/install.yaml`. */
 import { isIP } from 'node:net';
-import { readResources } from '../common/annotation-resources.ts';
-import type { FlagTable } from '../common/flags.ts';
-import { EVERY_ADDRESS } from '../common/listen-on.ts';
-import { LOG_LEVEL_FLAG } from '../common/log.ts';
-import type { SidecarDefaults } from './sidecar-container.ts';
+import { readResources } from '../common/function/annotations/resources.ts';
+import type { FlagTable } from '../common/runtime/flags.ts';
+import { EVERY_ADDRESS } from '../common/runtime/listen-on.ts';
+import { LOG_LEVEL_FLAG } from '../common/runtime/log.ts';
+import type { SidecarDefaults } from './inject/sidecar-container.ts';
 
 export const webhookFlags = {
   host: {

@@ -1,5 +1,5 @@
 /** What the webhook counts: reviews by outcome, the time they took, and when its certificate ends. */
-import { Counter, Gauge, Histogram, type Registry } from '../common/metrics.ts';
+import { Counter, Gauge, Histogram, type Registry } from '../common/runtime/metrics.ts';
 
 export interface WebhookMetrics {
   review(outcome: string, seconds: number): void;

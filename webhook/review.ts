@@ -4,13 +4,13 @@
  * that is already as it should be gets none.
  */
 import jsonPatch from 'fast-json-patch';
-import { parseAnnotations, type ParsedAnnotations } from '../common/annotations.ts';
+import { parseAnnotations, type ParsedAnnotations } from '../common/function/annotations/index.ts';
 import type { V1Pod } from '../common/kube/client.ts';
 import { ownerOfPod } from '../common/kube/ownership.ts';
-import { completeInjection } from './complete.ts';
-import { injectPod, type InjectOptions } from './inject.ts';
-import { matchPod } from './match.ts';
-import { wrongShape } from './pod-shape.ts';
+import { completeInjection } from './inject/complete.ts';
+import { injectPod, type InjectOptions } from './inject/inject.ts';
+import { matchPod } from './inject/match.ts';
+import { wrongShape } from './inject/pod-shape.ts';
 
 const API_VERSION = 'admission.k8s.io/v1';
 

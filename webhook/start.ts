@@ -2,24 +2,24 @@
  * The webhook as a whole: certificates, the TLS server, health and metrics. It is ready when a certificate is
  * loaded and caBundle carries its CA, for only then can the API server reach it.
  */
-import type { FlagValues } from '../common/flags.ts';
+import type { FlagValues } from '../common/runtime/flags.ts';
 import type { KubeClients } from '../common/kube/client.ts';
-import { STOP_LIMIT_MS, StopStack, type Running } from '../common/lifecycle.ts';
-import type { Log } from '../common/log.ts';
-import type { Registry } from '../common/metrics.ts';
-import { VERSION } from '../common/version.ts';
+import { STOP_LIMIT_MS, StopStack, type Running } from '../common/runtime/lifecycle.ts';
+import type { Log } from '../common/runtime/log.ts';
+import type { Registry } from '../common/runtime/metrics.ts';
+import { VERSION } from '../common/runtime/version.ts';
 import { startAdmin } from './admin.ts';
 import { keepCertificate } from '../common/tls/certificate-keeper.ts';
 import type { CertificateSource, KeyPair } from '../common/tls/key-pair.ts';
-import { fileCertificates } from './file-certificates.ts';
+import { fileCertificates } from './certificates/file-certificates.ts';
 import { sidecarDefaultsOf, type webhookFlags } from './flags.ts';
-import { randomToken, type InjectOptions } from './inject.ts';
+import { randomToken, type InjectOptions } from './inject/inject.ts';
 import { certificateCluster } from './kube.ts';
 import { createWebhookMetrics } from './metrics.ts';
-import { ownCertificates } from './own-certificates.ts';
-import type { RotationPolicy } from './rotation.ts';
+import { ownCertificates } from './certificates/own-certificates.ts';
+import type { RotationPolicy } from './certificates/rotation.ts';
 import { createReviewServer, type ReviewServer } from './server.ts';
-import { expiryOf } from './x509.ts';
+import { expiryOf } from './certificates/x509.ts';
 
 export type WebhookConfig = FlagValues<typeof webhookFlags>;
 

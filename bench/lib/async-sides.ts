@@ -5,10 +5,10 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { storeBody } from '../../common/jobs/body-store.ts';
-import { INLINE_BODY_MAX } from '../../common/jobs/job.ts';
-import type { NatsConnection } from '../../common/nats.ts';
-import { AckPolicy, natsHeaders, RetentionPolicy, StorageType } from '../../common/nats-library.ts';
+import { storeBody } from '../../common/queue/body-store.ts';
+import { INLINE_BODY_MAX } from '../../common/queue/job.ts';
+import type { NatsConnection } from '../../common/bus/nats.ts';
+import { AckPolicy, natsHeaders, RetentionPolicy, StorageType } from '../../common/bus/nats-library.ts';
 import { openLeanClient } from './lean-client.ts';
 
 /** Each resolves with the milliseconds from the start of the post. */

@@ -3,8 +3,8 @@
  * with one function whose pods are always ready. NATS is not there: warm calls need none.
  */
 import { join } from 'node:path';
-import { SIDECAR_ADMIN_PORT } from '../../common/names.ts';
-import { sidecarNodeOptions } from '../../webhook/sidecar-resources.ts';
+import { SIDECAR_ADMIN_PORT } from '../../common/function/names.ts';
+import { sidecarNodeOptions } from '../../webhook/inject/sidecar-resources.ts';
 import { freePort, nodeCommand, startSubject, type Subject } from './subject.ts';
 
 const MAIN = join(import.meta.dirname, '..', '..', 'cli', 'main.ts');

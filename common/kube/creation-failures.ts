@@ -4,7 +4,7 @@
  * pod that was created is the end of it.
  */
 import type { CoreV1Event, KubeConfig, KubernetesListObject } from '@kubernetes/client-node';
-import type { Log } from '../log.ts';
+import type { Log } from '../runtime/log.ts';
 import type { PageRequest } from './lists.ts';
 import { watchResource, type OnFailedObject, type Watched } from './watched.ts';
 

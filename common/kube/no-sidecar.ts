@@ -1,10 +1,10 @@
 /**
  * Why the pods of a workload get no sidecar, as its pod template and its namespace say. Such pods are called by the
- * proxy without one, but run no jobs and hear no events. The webhook decides pod by pod (webhook/match.ts); this is
+ * proxy without one, but run no jobs and hear no events. The webhook decides pod by pod (webhook/inject/match.ts); this is
  * its answer beforehand, for a function at zero. Pure; types only.
  */
-import type { AnnotationFault, FunctionSpec } from '../function-spec.ts';
-import { ANNOTATION } from '../annotation-names.ts';
+import type { AnnotationFault, FunctionSpec } from '../function/spec.ts';
+import { ANNOTATION } from '../function/annotations/names.ts';
 import type { V1PodSpec } from './client.ts';
 import { findSidecar } from './sidecar.ts';
 

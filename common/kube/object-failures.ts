@@ -2,9 +2,9 @@
  * Objects of the cluster that a part could not handle: a metric for the operator, and a log line that names the object,
  * once each, since one that changes all the time must not fill the log.
  */
-import { describeError } from '../errors.ts';
-import type { Log } from '../log.ts';
-import { Counter, type Registry } from '../metrics.ts';
+import { describeError } from '../runtime/errors.ts';
+import type { Log } from '../runtime/log.ts';
+import { Counter, type Registry } from '../runtime/metrics.ts';
 import type { OnFailedObject } from './watched.ts';
 
 /** Beyond that many different ones the oldest is forgotten, and told again. */

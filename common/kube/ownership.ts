@@ -2,7 +2,7 @@
  * Which workload a pod belongs to, from the pod alone: owner references and `pod-template-hash`, never a
  * name prefix and never a request, because the webhook must answer without one. Pure; types only.
  */
-import type { FunctionId } from '../subjects.ts';
+import type { FunctionId } from '../bus/subjects.ts';
 import type { V1Pod } from './client.ts';
 
 export type PodOwner =

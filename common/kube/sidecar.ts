@@ -3,7 +3,7 @@
  * in pods of Jobs (docs/decisions/sidecar-container.md); pods of an older webhook have a native one everywhere.
  * Pure; types only.
  */
-import { SIDECAR_CONTAINER } from '../names.ts';
+import { SIDECAR_CONTAINER } from '../function/names.ts';
 import type { V1Container, V1PodSpec } from './client.ts';
 
 /** undefined: the pod has none. */

@@ -9,10 +9,10 @@ import {
   type KubernetesListObject,
   type KubernetesObject,
 } from '@kubernetes/client-node';
-import { createBackoff } from '../backoff.ts';
-import { describeError } from '../errors.ts';
-import type { Running } from '../lifecycle.ts';
-import type { Log } from '../log.ts';
+import { createBackoff } from '../runtime/backoff.ts';
+import { describeError } from '../runtime/errors.ts';
+import type { Running } from '../runtime/lifecycle.ts';
+import type { Log } from '../runtime/log.ts';
 import { BookmarkWatch } from './bookmark-watch.ts';
 import { inPages, keepIdentity, type PageRequest } from './lists.ts';
 import { PartConfig } from './part-config.ts';

@@ -4,7 +4,7 @@
  * before Kubernetes reports one, which the kubelet does up to a second and more after the pod has it.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import type { ReadyMessage } from '../messages.ts';
+import type { ReadyMessage } from '../bus/messages.ts';
 
 export function proveReady(token: string, message: ReadyMessage): string {
   const { pod, ip, port, state, start = 0, seq = 0 } = message;

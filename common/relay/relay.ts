@@ -1,8 +1,8 @@
 /** The relay over HTTP/1.1: what both hops use, but for functions that ask for HTTP/2. */
-import { RunningExchange } from './exchange.ts';
-import { Pool, type PoolLimits } from './pool.ts';
-import { TargetRelay } from './target-relay.ts';
-import { TCP } from './transport.ts';
+import { RunningExchange } from './exchange/exchange.ts';
+import { Pool, type PoolLimits } from './target/pool.ts';
+import { TargetRelay } from './target/target-relay.ts';
+import { TCP } from './target/transport.ts';
 import type { Relay, RelayOptions } from './types.ts';
 
 const DEFAULTS = { maxConnections: 4_096, maxIdle: 256, idleMs: 30_000, maxHeadBytes: 65_536 };

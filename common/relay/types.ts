@@ -4,7 +4,7 @@
  * and the job consumer with a stored request and a captured answer. Sources and sinks are two small
  * interfaces, so that the relay knows nothing of Koa, Node's server or NATS.
  */
-import type { Transport } from './transport.ts';
+import type { Transport } from './target/transport.ts';
 
 export interface Target {
   /** An IP address on the hot path; a name costs a lookup a connection. */

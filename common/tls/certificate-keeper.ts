@@ -2,10 +2,10 @@
  * Keeps the certificate in force: checks its source at start and then periodically, for ever, and hands over
  * each one that is new. A check that fails is repeated soon, with backoff, and what is served stays served.
  */
-import { createBackoff } from '../backoff.ts';
-import { describeError } from '../errors.ts';
-import { sleep, type Running } from '../lifecycle.ts';
-import type { Log } from '../log.ts';
+import { createBackoff } from '../runtime/backoff.ts';
+import { describeError } from '../runtime/errors.ts';
+import { sleep, type Running } from '../runtime/lifecycle.ts';
+import type { Log } from '../runtime/log.ts';
 import type { CertificateSource, KeyPair } from './key-pair.ts';
 
 export interface CertificateKeeperOptions {

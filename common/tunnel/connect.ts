@@ -1,6 +1,6 @@
 /** A fresh connection for a tunnel: made first and by itself, so that who was never reached is known. */
 import { connect, type Socket } from 'node:net';
-import type { Dial } from '../relay/transport.ts';
+import type { Dial } from '../relay/target/transport.ts';
 import type { Target } from '../relay/types.ts';
 
 const PLAIN: Pick<Dial, 'openEvent' | 'open'> = {

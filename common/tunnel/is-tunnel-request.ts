@@ -3,7 +3,7 @@
  * plain request, they would disagree about where it ends, and a body would be lost or taken for the next request.
  */
 import type { IncomingMessage } from 'node:http';
-import { bodyLength } from '../relay/node-body.ts';
+import { bodyLength } from '../relay/server/node-body.ts';
 
 /**
  * A GET of HTTP/1.1 without a body. Not one that offers HTTP/2, be it one of several: Java's HttpClient does so with

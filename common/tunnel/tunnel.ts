@@ -8,7 +8,7 @@ import type { Agent, ClientRequest, IncomingHttpHeaders, IncomingMessage } from 
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import util from 'node:util';
-import { http } from '../node-http.ts';
+import { http } from '../runtime/node-http.ts';
 import type { HeadVerdict, RequestHead, ResponseHead } from '../relay/types.ts';
 import type { EarlyBytes } from './early-bytes.ts';
 import { joinTunnel, type TunnelCarrier } from './carrier.ts';

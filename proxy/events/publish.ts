@@ -4,15 +4,20 @@
  * reads its own events and nothing else. What it gives up: when JetStream takes one and refuses another, the answer is
  * an error although some functions have the event; the same Idempotency-Key makes repeating it harmless to them.
  */
-import { ReasonError } from '../../common/errors.ts';
-import { decodeJob, encodeJob, type JobHead } from '../../common/jobs/job.ts';
-import { EVENTS_STREAM, JOBS_STREAM } from '../../common/jobs/streams.ts';
-import { getStored } from '../../common/nats-library.ts';
+import { ReasonError } from '../../common/runtime/errors.ts';
+import { decodeJob, encodeJob, type JobHead } from '../../common/queue/job.ts';
+import { EVENTS_STREAM, JOBS_STREAM } from '../../common/queue/streams.ts';
+import { getStored } from '../../common/bus/nats-library.ts';
 import { HeaderNames, headerValue, withoutHeaders, type RequestHead } from '../../common/relay/index.ts';
-import { eventSubject, functionKey, type FunctionId } from '../../common/subjects.ts';
-import { hash, newSecret } from '../jobs/accept.ts';
-import type { UploadBudget, UploadMemory } from '../jobs/upload-budget.ts';
-import { publishJob, UnsettledError, type Accepted, type PublisherOptions } from '../jobs/publisher.ts';
+import { eventSubject, functionKey, type FunctionId } from '../../common/bus/subjects.ts';
+import { hash, newSecret } from '../jobs/accepting/accept.ts';
+import type { UploadBudget, UploadMemory } from '../jobs/accepting/upload-budget.ts';
+import {
+  publishJob,
+  UnsettledError,
+  type Accepted,
+  type PublisherOptions,
+} from '../jobs/accepting/publisher.ts';
 import {
   announcedLength,
   connectionOf,
@@ -20,7 +25,7 @@ import {
   FRAMING,
   takeBody,
   type Upload,
-} from '../jobs/take-body.ts';
+} from '../jobs/accepting/take-body.ts';
 
 export interface EventTarget {
   readonly id: FunctionId;

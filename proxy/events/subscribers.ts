@@ -2,11 +2,11 @@
  * Who gets an event: the functions of its namespace that subscribe to it, as far as its publisher may reach them, and
  * by which way each of them. Pure but for what it is given.
  */
-import { isEventName } from '../../common/annotation-values.ts';
-import { ReasonError } from '../../common/errors.ts';
-import type { FunctionSpec } from '../../common/function-spec.ts';
-import type { FunctionEntry } from '../function-entry.ts';
-import { visibilityOf } from '../visibility.ts';
+import { isEventName } from '../../common/function/annotations/values.ts';
+import { ReasonError } from '../../common/runtime/errors.ts';
+import type { FunctionSpec } from '../../common/function/spec.ts';
+import type { FunctionEntry } from '../functions/function-entry.ts';
+import { visibilityOf } from '../functions/visibility.ts';
 
 /** NATS takes subjects of some thousand bytes; a name is one token of them, and may be escaped to three times its length. */
 const NAME_MAX = 253;

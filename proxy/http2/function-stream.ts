@@ -3,23 +3,18 @@
  * differs is how a body is read, an answer written and a caller's leaving heard.
  */
 import type { ServerHttp2Stream } from 'node:http2';
-import { h2Body, type H2Body } from '../../common/http2/h2-body.ts';
-import { sendStreamReason } from '../../common/http2/h2-reason.ts';
-import { h2Sink, type H2Sink } from '../../common/http2/h2-sink.ts';
+import { h2Body, type H2Body } from './h2-body.ts';
+import { sendStreamReason } from './h2-reason.ts';
+import { h2Sink, type H2Sink } from './h2-sink.ts';
 import { H2_CODE } from '../../common/http2/node-http2.ts';
-import { GrpcSink } from '../../common/http2/grpc-sink.ts';
+import { GrpcSink } from './grpc-sink.ts';
 import { resetStream } from '../../common/http2/stream-end.ts';
 import { bodyLength, NO_BODY, type RequestHead } from '../../common/relay/index.ts';
-import type { ActiveCall } from '../active-calls.ts';
-import { Call } from '../call.ts';
-import type { FunctionEntry } from '../function-entry.ts';
-import {
-  bytesOfHead,
-  keepForReplay,
-  SINK_OPTIONS,
-  type FunctionRouteDeps,
-} from '../routes/function-route.ts';
-import { heldBytes } from '../waiting-budget.ts';
+import type { ActiveCall } from '../edge/active-calls.ts';
+import { Call } from '../call/call.ts';
+import type { FunctionEntry } from '../functions/function-entry.ts';
+import { bytesOfHead, keepForReplay, SINK_OPTIONS, type FunctionRouteDeps } from '../call/function-route.ts';
+import { heldBytes } from '../waiting/waiting-budget.ts';
 
 export interface FunctionStream {
   readonly stream: ServerHttp2Stream;

@@ -8,7 +8,7 @@ import type { Socket } from 'node:net';
 import { http2 } from '../../common/http2/node-http2.ts';
 import type { RawHeaders } from '../../common/relay/index.ts';
 import type { Clock } from '../clock.ts';
-import { isEncrypted } from '../headers.ts';
+import { isEncrypted } from '../edge/headers.ts';
 import { Sessions, type Peer, type SessionLimits } from './sessions.ts';
 
 export interface Http2EdgeOptions extends SessionLimits {

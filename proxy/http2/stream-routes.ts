@@ -5,19 +5,19 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
-import { ReasonError } from '../../common/errors.ts';
-import { isGrpc } from '../../common/http2/h2-fields.ts';
-import { streamHead } from '../../common/http2/h2-head.ts';
-import { sendStreamReason } from '../../common/http2/h2-reason.ts';
-import { cutUnread } from '../../common/http2/h2-sink.ts';
+import { ReasonError } from '../../common/runtime/errors.ts';
+import { isGrpc } from '../../common/http2/fields.ts';
+import { streamHead } from './h2-head.ts';
+import { sendStreamReason } from './h2-reason.ts';
+import { cutUnread } from './h2-sink.ts';
 import { http2 } from '../../common/http2/node-http2.ts';
-import { HEADER } from '../../common/names.ts';
-import { asReason } from '../../common/reason-answer.ts';
+import { HEADER } from '../../common/function/names.ts';
+import { asReason } from '../../common/runtime/reason-answer.ts';
 import type { RequestHead } from '../../common/relay/index.ts';
-import { parseFunctionTarget, type FunctionTarget } from '../function-path.ts';
-import { forwardHeaders } from '../headers.ts';
-import { FUNCTION_PREFIX, type FunctionRouteDeps } from '../routes/function-route.ts';
-import { plainAddress } from '../trust.ts';
+import { parseFunctionTarget, type FunctionTarget } from '../functions/function-path.ts';
+import { forwardHeaders } from '../edge/headers.ts';
+import { FUNCTION_PREFIX, type FunctionRouteDeps } from '../call/function-route.ts';
+import { plainAddress } from '../edge/trust.ts';
 import { startStreamCall } from './function-stream.ts';
 import type { StreamArrival } from './http2-edge.ts';
 

@@ -4,8 +4,8 @@
  * the open ones go on.
  */
 import { createServer, type Server, type TLSSocket } from 'node:tls';
-import { UsageError, describeError } from '../../common/errors.ts';
-import type { Log } from '../../common/log.ts';
+import { UsageError, describeError } from '../../common/runtime/errors.ts';
+import type { Log } from '../../common/runtime/log.ts';
 import { TCP_KEEP_ALIVE_MS } from '../../common/relay/index.ts';
 import { keepCertificate } from '../../common/tls/certificate-keeper.ts';
 import { readKeyPair, type KeyPair } from '../../common/tls/key-pair.ts';

@@ -1,7 +1,7 @@
 /** Questions to JetStream on behalf of a caller: who cannot be answered for want of it is told so, with 503 and not 500. */
-import { describeError, ReasonError } from '../../common/errors.ts';
-import type { JetStreamManager, NatsLink } from '../../common/nats.ts';
-import { NatsError } from '../../common/nats-library.ts';
+import { describeError, ReasonError } from '../../common/runtime/errors.ts';
+import type { JetStreamManager, NatsLink } from '../../common/bus/nats.ts';
+import { NatsError } from '../../common/bus/nats-library.ts';
 
 const RETRY_AFTER_SECONDS = 2;
 

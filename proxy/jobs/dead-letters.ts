@@ -3,22 +3,22 @@
  * sequence on SLIMFAAS_DEAD; its large body, if it has one, stays in the store until it is replayed and done, or
  * dropped, or too old.
  */
-import { MessageError, ReasonError } from '../../common/errors.ts';
-import { removeBody } from '../../common/jobs/body-store.ts';
-import { readDeadHistory, type DeadHistory } from '../../common/jobs/dead.ts';
-import { decodeJob, elementId, encodeJob, ownBody, type Job } from '../../common/jobs/job.ts';
-import { DEAD_STREAM } from '../../common/jobs/streams.ts';
-import type { JetStreamManager, StoredMsg } from '../../common/nats.ts';
-import { absentIf, getStored, MESSAGE_NOT_FOUND } from '../../common/nats-library.ts';
+import { MessageError, ReasonError } from '../../common/runtime/errors.ts';
+import { removeBody } from '../../common/queue/body-store.ts';
+import { readDeadHistory, type DeadHistory } from '../../common/queue/dead.ts';
+import { decodeJob, elementId, encodeJob, ownBody, type Job } from '../../common/queue/job.ts';
+import { DEAD_STREAM } from '../../common/queue/streams.ts';
+import type { JetStreamManager, StoredMsg } from '../../common/bus/nats.ts';
+import { absentIf, getStored, MESSAGE_NOT_FOUND } from '../../common/bus/nats-library.ts';
 import {
   everyFunction,
   functionSubject,
   parseFunctionSubject,
   type FunctionId,
-} from '../../common/subjects.ts';
-import { firstSecret, newSecret, type AcceptOptions } from './accept.ts';
+} from '../../common/bus/subjects.ts';
+import { firstSecret, newSecret, type AcceptOptions } from './accepting/accept.ts';
 import { askJetStream } from './ask-jetstream.ts';
-import { publishJob } from './publisher.ts';
+import { publishJob } from './accepting/publisher.ts';
 import { tryView, type TryView } from './query.ts';
 
 /** Times are ISO 8601. Absent `method`: the payload could not be read. */

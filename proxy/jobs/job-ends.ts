@@ -1,15 +1,15 @@
 /** What {@link JobBytes} hears of the ends of jobs: their records, as the sidecars write them, and JetStream's count. */
-import { isFinalState } from '../../common/jobs/state.ts';
-import { JOBS_STREAM } from '../../common/jobs/streams.ts';
-import type { NatsLink } from '../../common/nats.ts';
+import { isFinalState } from '../../common/queue/state.ts';
+import { JOBS_STREAM } from '../../common/queue/streams.ts';
+import type { NatsLink } from '../../common/bus/nats.ts';
 import {
   consumerName,
   everyResult,
   functionSubject,
   parseResultSubject,
   type FunctionId,
-} from '../../common/subjects.ts';
-import type { JobBytes } from './job-bytes.ts';
+} from '../../common/bus/subjects.ts';
+import type { JobBytes } from './accepting/job-bytes.ts';
 
 /** Returns its release. */
 export function listenToEnds(nats: NatsLink, bytes: JobBytes): () => void {

@@ -1,22 +1,22 @@
 /** What the routes of jobs need, made once from the flags. */
-import { AckedPublisher } from '../../common/jobs/acked-publisher.ts';
-import type { Running } from '../../common/lifecycle.ts';
-import type { Log } from '../../common/log.ts';
-import { Counter, Gauge, type Registry } from '../../common/metrics.ts';
-import type { NatsLink } from '../../common/nats.ts';
-import { CallbackAllow } from '../callback-urls/allow.ts';
-import { CallbackDeliverer } from '../callback-urls/deliverer.ts';
-import { CallbackGate } from '../callback-urls/gate.ts';
-import { systemNames, type Resolve } from '../callback-urls/resolve.ts';
+import { AckedPublisher } from '../../common/queue/acked-publisher.ts';
+import type { Running } from '../../common/runtime/lifecycle.ts';
+import type { Log } from '../../common/runtime/log.ts';
+import { Counter, Gauge, type Registry } from '../../common/runtime/metrics.ts';
+import type { NatsLink } from '../../common/bus/nats.ts';
+import { CallbackAllow } from '../callbacks/allow.ts';
+import { CallbackDeliverer } from '../callbacks/deliverer.ts';
+import { CallbackGate } from '../callbacks/gate.ts';
+import { systemNames, type Resolve } from '../callbacks/resolve.ts';
 import type { ProxyConfig } from '../flags.ts';
-import type { AcceptOptions } from './accept.ts';
+import type { AcceptOptions } from './accepting/accept.ts';
 import { DeadLetters } from './dead-letters.ts';
-import { JobBytes } from './job-bytes.ts';
+import { JobBytes } from './accepting/job-bytes.ts';
 import { doneUpTo, listenToEnds } from './job-ends.ts';
 import { JobQuery } from './query.ts';
-import { Settler } from './settler.ts';
+import { Settler } from './accepting/settler.ts';
 import { StateWriter } from './state-writer.ts';
-import { UploadBudget } from './upload-budget.ts';
+import { UploadBudget } from './accepting/upload-budget.ts';
 
 export interface ProxyJobs extends Running {
   readonly accept: AcceptOptions;

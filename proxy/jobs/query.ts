@@ -7,20 +7,20 @@ import {
   encodeQuestion,
   type JobAnswer,
   type JobQuestion,
-} from '../../common/jobs/question.ts';
-import { decodeJob, ownBody, parseElementId } from '../../common/jobs/job.ts';
-import { decodeState, type JobState, type Try } from '../../common/jobs/state.ts';
-import { JOBS_STREAM, RESULTS_STREAM } from '../../common/jobs/streams.ts';
-import { removeBody } from '../../common/jobs/body-store.ts';
-import { MessageError } from '../../common/errors.ts';
-import type { JetStreamManager, NatsLink } from '../../common/nats.ts';
-import { absentIf, getStored, MESSAGE_NOT_FOUND } from '../../common/nats-library.ts';
+} from '../../common/queue/question.ts';
+import { decodeJob, ownBody, parseElementId } from '../../common/queue/job.ts';
+import { decodeState, type JobState, type Try } from '../../common/queue/state.ts';
+import { JOBS_STREAM, RESULTS_STREAM } from '../../common/queue/streams.ts';
+import { removeBody } from '../../common/queue/body-store.ts';
+import { MessageError } from '../../common/runtime/errors.ts';
+import type { JetStreamManager, NatsLink } from '../../common/bus/nats.ts';
+import { absentIf, getStored, MESSAGE_NOT_FOUND } from '../../common/bus/nats-library.ts';
 import {
   functionSubject,
   jobQuestionSubject,
   resultSubject,
   type FunctionId,
-} from '../../common/subjects.ts';
+} from '../../common/bus/subjects.ts';
 import { askJetStream } from './ask-jetstream.ts';
 import type { StateWriter } from './state-writer.ts';
 

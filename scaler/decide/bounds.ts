@@ -3,7 +3,7 @@
  * all pods, so a pod beyond it would never be given a request: with a limit of 3 a fourth pod has a share of 0.
  * ReplicasMin is not bounded by it: whoever asks for idle replicas gets them.
  */
-import type { FunctionSpec } from '../../common/function-spec.ts';
+import type { FunctionSpec } from '../../common/function/spec.ts';
 
 /** The most replicas that any rule but ReplicasMin may ask for. */
 export function mostReplicas(spec: FunctionSpec): number {

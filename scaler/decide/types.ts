@@ -2,7 +2,7 @@
  * What a decision is made from and what it is. Facts are gathered by `facts.ts` and are complete: a rule asks
  * nobody and reads no clock, so that each is a table of facts and expected decisions.
  */
-import type { FunctionSpec } from '../../common/function-spec.ts';
+import type { FunctionSpec } from '../../common/function/spec.ts';
 import type { Trouble } from '../../common/kube/pod-trouble.ts';
 
 /** Who wants the function up. `isCall`: somebody asks now; false: something merely expects it to be there. */

@@ -3,7 +3,7 @@
  * scaler's leader. Changing a setting updates what exists; what JetStream refuses to change (storage) is
  * reported with what to do, and what exists goes on being used.
  */
-import { describeError } from '../../common/errors.ts';
+import { describeError } from '../../common/runtime/errors.ts';
 import {
   callbacksConsumerConfig,
   CALLBACKS_STREAM,
@@ -11,11 +11,11 @@ import {
   JOBS_STREAM,
   streamConfigs,
   type JobSettings,
-} from '../../common/jobs/streams.ts';
-import type { Log } from '../../common/log.ts';
-import type { ConsumerConfig, JetStreamManager, StreamConfig } from '../../common/nats.ts';
-import { absentIf, CONSUMER_NOT_FOUND, NatsError, STREAM_NOT_FOUND } from '../../common/nats-library.ts';
-import { consumerName, type FunctionId } from '../../common/subjects.ts';
+} from '../../common/queue/streams.ts';
+import type { Log } from '../../common/runtime/log.ts';
+import type { ConsumerConfig, JetStreamManager, StreamConfig } from '../../common/bus/nats.ts';
+import { absentIf, CONSUMER_NOT_FOUND, NatsError, STREAM_NOT_FOUND } from '../../common/bus/nats-library.ts';
+import { consumerName, type FunctionId } from '../../common/bus/subjects.ts';
 
 export interface JobFunction {
   readonly id: FunctionId;

@@ -1,17 +1,17 @@
 /** The face of this folder for the scaler: a query is compiled once and evaluated each tick. */
-import { earliestMs, selectorsOf, type Expr } from './ast.ts';
+import { earliestMs, selectorsOf, type Expr } from './parse/ast.ts';
 import { PromqlError } from './error.ts';
-import { evaluate, type EvaluateOptions } from './evaluate.ts';
+import { evaluate, type EvaluateOptions } from './evaluate/evaluate.ts';
 import type { Matcher } from './matcher.ts';
-import { parsePromql } from './parse.ts';
+import { parsePromql } from './parse/parse.ts';
 import { scopeTo, type Scope } from './scope.ts';
-import { typeOf } from './check.ts';
+import { typeOf } from './parse/check.ts';
 import type { SeriesSource, Value } from './values.ts';
 
 export { PromqlError } from './error.ts';
 export { labelsOf } from './labels.ts';
 export type { Scope } from './scope.ts';
-export { createSeriesStore, type SeriesStats, type SeriesStore } from './series.ts';
+export { createSeriesStore, type SeriesStats, type SeriesStore } from './store/series.ts';
 export type { Value } from './values.ts';
 
 export interface Query {

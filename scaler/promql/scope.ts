@@ -3,7 +3,7 @@
  * selector that does not name one of them gets the function's own value for it. So a query that is to see more says
  * so: `{function="other"}`, `{function=""}` (pods that are no function's), `{function=~".*",namespace=~".*"}` (all).
  */
-import { mapSelectors, type Expr } from './ast.ts';
+import { mapSelectors, type Expr } from './parse/ast.ts';
 import { createMatcher } from './matcher.ts';
 
 export interface Scope {

@@ -3,15 +3,15 @@
  * alone. Its next try is JetStream's to keep time for; the count of its tries is in memory (ledger.ts). After the last
  * one it is given up with a log line and a count: there is a copy a pod, and nobody to replay one for.
  */
-import { describeError } from '../../common/errors.ts';
-import type { Delivery } from '../../common/jobs/delivery.ts';
-import { decodeJob, type Job } from '../../common/jobs/job.ts';
-import { ACK_WAIT_MS } from '../../common/jobs/streams.ts';
-import type { Log } from '../../common/log.ts';
+import { describeError } from '../../common/runtime/errors.ts';
+import type { Delivery } from '../../common/queue/delivery.ts';
+import { decodeJob, type Job } from '../../common/queue/job.ts';
+import { ACK_WAIT_MS } from '../../common/queue/streams.ts';
+import type { Log } from '../../common/runtime/log.ts';
 import { captureSink } from '../../common/relay/index.ts';
-import type { RetryPolicy } from '../call-policy.ts';
+import type { RetryPolicy } from '../call/call-policy.ts';
 import type { JobRun } from '../jobs/consumer.ts';
-import type { JobStats } from '../jobs/job-stats.ts';
+import type { JobStats } from '../jobs/ending/job-stats.ts';
 import { tryJob, type TryDeps } from '../jobs/try-job.ts';
 import { verdict } from '../jobs/verdict.ts';
 import type { EventLedger } from './ledger.ts';

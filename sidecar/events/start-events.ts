@@ -2,21 +2,21 @@
  * The pod's share in events, put together: its own consumer on the stream of events, run as jobs are, and what is
  * left at the pod's end handed over. Loaded once the app is ready: no cold start waits for it.
  */
-import { describeError } from '../../common/errors.ts';
-import { ensurePodConsumer } from '../../common/events/pod-consumer.ts';
-import { AckedPublisher } from '../../common/jobs/acked-publisher.ts';
-import { decodeJob } from '../../common/jobs/job.ts';
-import { EVENTS_STREAM } from '../../common/jobs/streams.ts';
-import { sleep, type Running } from '../../common/lifecycle.ts';
-import type { Log } from '../../common/log.ts';
-import type { NatsConnection, NatsLink } from '../../common/nats.ts';
-import { eventConsumerName, type FunctionId } from '../../common/subjects.ts';
-import type { RetryPolicy } from '../call-policy.ts';
+import { describeError } from '../../common/runtime/errors.ts';
+import { ensurePodConsumer } from '../../common/queue/pod-consumer.ts';
+import { AckedPublisher } from '../../common/queue/acked-publisher.ts';
+import { decodeJob } from '../../common/queue/job.ts';
+import { EVENTS_STREAM } from '../../common/queue/streams.ts';
+import { sleep, type Running } from '../../common/runtime/lifecycle.ts';
+import type { Log } from '../../common/runtime/log.ts';
+import type { NatsConnection, NatsLink } from '../../common/bus/nats.ts';
+import { eventConsumerName, type FunctionId } from '../../common/bus/subjects.ts';
+import type { RetryPolicy } from '../call/call-policy.ts';
 import type { SidecarContext } from '../context.ts';
 import { JobConsumer } from '../jobs/consumer.ts';
-import type { JobStats } from '../jobs/job-stats.ts';
+import type { JobStats } from '../jobs/ending/job-stats.ts';
 import { placesOf } from '../jobs/places.ts';
-import type { Shares } from '../shares.ts';
+import type { Shares } from '../limits/shares.ts';
 import { EventRunner } from './event-runner.ts';
 import { handOver } from './hand-over.ts';
 import { EventLedger } from './ledger.ts';

@@ -2,8 +2,8 @@
  * The jobs that this sidecar holds, by element id: which run, and which wait for their function to call back.
  * It answers the questions of proxies and other sidecars; a callback closes a job once, so a second one finds nothing.
  */
-import { parseElementId } from '../../common/jobs/job.ts';
-import { decodeQuestion, encodeAnswer, encodeHeld } from '../../common/jobs/question.ts';
+import { parseElementId } from '../../common/queue/job.ts';
+import { decodeQuestion, encodeAnswer, encodeHeld } from '../../common/queue/question.ts';
 
 export type CallbackOutcome = 'success' | 'error' | 'timeout' | 'ended';
 

@@ -4,16 +4,16 @@
  * A job that comes when its place has just gone to a call stands in line with the callers for a while, then
  * goes back uncharged.
  */
-import type { Place } from '../../common/breaker.ts';
-import { describeError } from '../../common/errors.ts';
-import { AckedPublisher } from '../../common/jobs/acked-publisher.ts';
-import type { Delivery } from '../../common/jobs/delivery.ts';
-import { PullConsumer } from '../../common/jobs/pull.ts';
-import { VOID_HEADER } from '../../common/jobs/streams.ts';
-import type { Running } from '../../common/lifecycle.ts';
-import type { Log } from '../../common/log.ts';
-import type { JetStreamManager, NatsConnection, NatsLink } from '../../common/nats.ts';
-import type { JetStream } from './records.ts';
+import type { Place } from '../limits/breaker.ts';
+import { describeError } from '../../common/runtime/errors.ts';
+import { AckedPublisher } from '../../common/queue/acked-publisher.ts';
+import type { Delivery } from '../../common/queue/delivery.ts';
+import { PullConsumer } from '../../common/queue/pull.ts';
+import { VOID_HEADER } from '../../common/queue/streams.ts';
+import type { Running } from '../../common/runtime/lifecycle.ts';
+import type { Log } from '../../common/runtime/log.ts';
+import type { JetStreamManager, NatsConnection, NatsLink } from '../../common/bus/nats.ts';
+import type { JetStream } from './ending/records.ts';
 import { Suspects, type HeldUpTo } from './suspects.ts';
 
 /** What the consumer needs of the pod's admission. */

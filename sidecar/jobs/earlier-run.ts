@@ -10,17 +10,17 @@
  * While nobody can tell the job is given back for a moment, at no cost.
  */
 import { connect } from 'node:net';
-import { MessageError } from '../../common/errors.ts';
+import { MessageError } from '../../common/runtime/errors.ts';
 import {
   decodeAnswer,
   decodeHeld,
   encodeQuestion,
   type JobAnswer,
   type JobQuestion,
-} from '../../common/jobs/question.ts';
-import type { JobState, RunningAt } from '../../common/jobs/state.ts';
-import type { NatsLink } from '../../common/nats.ts';
-import { jobQuestionSubject, type FunctionId } from '../../common/subjects.ts';
+} from '../../common/queue/question.ts';
+import type { JobState, RunningAt } from '../../common/queue/state.ts';
+import type { NatsLink } from '../../common/bus/nats.ts';
+import { jobQuestionSubject, type FunctionId } from '../../common/bus/subjects.ts';
 
 export interface EarlierRunDeps {
   readonly id: FunctionId;

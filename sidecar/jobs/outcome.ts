@@ -2,10 +2,10 @@
  * What an exchange with the function means for a job: the relay's outcome in the terms of a try. Only what the
  * function did, or failed to do, is a try; what it has not seen, and what we failed to bring it, is none. Pure.
  */
-import { describeError } from '../../common/errors.ts';
-import { BodyStoreError } from '../../common/jobs/body-store.ts';
+import { describeError } from '../../common/runtime/errors.ts';
+import { BodyStoreError } from '../../common/queue/body-store.ts';
 import { headerValue, type CapturedAnswer, type Outcome } from '../../common/relay/index.ts';
-import { parseRetryAfter } from '../retry.ts';
+import { parseRetryAfter } from '../call/retry.ts';
 import type { TryOutcome } from './verdict.ts';
 
 /** `none`: no try, and why; the job goes back uncharged. */

@@ -1,7 +1,7 @@
 /** The pod's places as jobs and events take them: among the calls', counted as open until they end, told to proxies. */
-import type { Place } from '../../common/breaker.ts';
+import type { Place } from '../limits/breaker.ts';
 import type { SidecarContext } from '../context.ts';
-import type { Shares } from '../shares.ts';
+import type { Shares } from '../limits/shares.ts';
 import type { JobPlaces } from './consumer.ts';
 
 export interface PlacesDeps {

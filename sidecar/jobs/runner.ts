@@ -4,12 +4,12 @@
  * and leaves a record before it lets go. Whatever goes wrong on our side gives the job back unharmed and
  * uncharged; only what the function did, or failed to do, counts as a try.
  */
-import { describeError, MessageError } from '../../common/errors.ts';
-import type { Delivery } from '../../common/jobs/delivery.ts';
-import { decodeJob, elementId, type Job, type JobHead } from '../../common/jobs/job.ts';
-import { ACK_WAIT_MS, VOID_HEADER } from '../../common/jobs/streams.ts';
-import type { JobState, RunningAt, Try } from '../../common/jobs/state.ts';
-import type { Log } from '../../common/log.ts';
+import { describeError, MessageError } from '../../common/runtime/errors.ts';
+import type { Delivery } from '../../common/queue/delivery.ts';
+import { decodeJob, elementId, type Job, type JobHead } from '../../common/queue/job.ts';
+import { ACK_WAIT_MS, VOID_HEADER } from '../../common/queue/streams.ts';
+import type { JobState, RunningAt, Try } from '../../common/queue/state.ts';
+import type { Log } from '../../common/runtime/log.ts';
 import {
   captureSink,
   type CaptureSink,
@@ -17,13 +17,13 @@ import {
   type Relay,
   type Target,
 } from '../../common/relay/index.ts';
-import type { RetryPolicy } from '../call-policy.ts';
+import type { RetryPolicy } from '../call/call-policy.ts';
 import type { Callbacks } from './callbacks.ts';
 import type { EarlierRuns } from './earlier-run.ts';
-import type { JobStats } from './job-stats.ts';
+import type { JobStats } from './ending/job-stats.ts';
 import type { Tried } from './outcome.ts';
-import type { Outcomes } from './outcomes.ts';
-import { tryRecord, type JetStream, type Records } from './records.ts';
+import type { Outcomes } from './ending/outcomes.ts';
+import { tryRecord, type JetStream, type Records } from './ending/records.ts';
 import { tryJob } from './try-job.ts';
 import { verdict, type TryOutcome, type Verdict } from './verdict.ts';
 

@@ -1,21 +1,21 @@
 /** The pod's share in asynchronous jobs, put together. Loaded once the app is ready: no cold start waits for it. */
-import { describeError } from '../../common/errors.ts';
-import { JOBS_STREAM } from '../../common/jobs/streams.ts';
-import type { RunningAt } from '../../common/jobs/state.ts';
-import type { Running } from '../../common/lifecycle.ts';
-import type { Log } from '../../common/log.ts';
-import type { NatsLink } from '../../common/nats.ts';
-import { consumerName, jobQuestionSubject, type FunctionId } from '../../common/subjects.ts';
-import type { RetryPolicy } from '../call-policy.ts';
+import { describeError } from '../../common/runtime/errors.ts';
+import { JOBS_STREAM } from '../../common/queue/streams.ts';
+import type { RunningAt } from '../../common/queue/state.ts';
+import type { Running } from '../../common/runtime/lifecycle.ts';
+import type { Log } from '../../common/runtime/log.ts';
+import type { NatsLink } from '../../common/bus/nats.ts';
+import { consumerName, jobQuestionSubject, type FunctionId } from '../../common/bus/subjects.ts';
+import type { RetryPolicy } from '../call/call-policy.ts';
 import type { SidecarContext } from '../context.ts';
-import type { Shares } from '../shares.ts';
+import type { Shares } from '../limits/shares.ts';
 import { Callbacks } from './callbacks.ts';
 import { JobConsumer } from './consumer.ts';
 import { EarlierRuns } from './earlier-run.ts';
-import type { JobStats } from './job-stats.ts';
-import { Outcomes } from './outcomes.ts';
+import type { JobStats } from './ending/job-stats.ts';
+import { Outcomes } from './ending/outcomes.ts';
 import { placesOf } from './places.ts';
-import { Records, type JetStream } from './records.ts';
+import { Records, type JetStream } from './ending/records.ts';
 import { JobRunner, type RunnerDeps } from './runner.ts';
 
 export interface JobsOptions {

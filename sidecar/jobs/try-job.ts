@@ -2,10 +2,10 @@
  * One try: a stored request is brought to the user's container, with what it may want to know of it in three
  * headers, and what came of it is said in the terms of a try.
  */
-import { readBody } from '../../common/jobs/body-store.ts';
-import { elementId, type Job } from '../../common/jobs/job.ts';
-import { HEADER } from '../../common/names.ts';
-import type { JetStreamManager } from '../../common/nats.ts';
+import { readBody } from '../../common/queue/body-store.ts';
+import { elementId, type Job } from '../../common/queue/job.ts';
+import { HEADER } from '../../common/function/names.ts';
+import type { JetStreamManager } from '../../common/bus/nats.ts';
 import {
   bufferBody,
   iterableBody,
@@ -14,7 +14,7 @@ import {
   type Relay,
   type Target,
 } from '../../common/relay/index.ts';
-import type { RetryPolicy } from '../call-policy.ts';
+import type { RetryPolicy } from '../call/call-policy.ts';
 import { triedBy, type Tried } from './outcome.ts';
 import { isLastTry } from './verdict.ts';
 

@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { test } from 'node:test';
-import { statusTable } from '../../cli/status.ts';
+import { statusTable } from '../../cli/client/status.ts';
 
 const main = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
 

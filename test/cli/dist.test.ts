@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, test, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import manifest from '../../package.json' with { type: 'json' };
-import { SIDECAR_ADMIN_PORT } from '../../common/names.ts';
+import { SIDECAR_ADMIN_PORT } from '../../common/function/names.ts';
 import { ownAddress } from '../helpers/addresses.ts';
 import { writeKubeconfig } from '../helpers/kubectl.ts';
 import { startLocalApi } from '../helpers/local-api.ts';

@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { after, before, describe, it } from 'node:test';
 import { parseAllDocuments } from 'yaml';
-import { injectManifests } from '../../cli/inject-manifests.ts';
-import { injectCommand, runInject } from '../../cli/inject.ts';
+import { injectManifests } from '../../cli/inject/inject-manifests.ts';
+import { injectCommand, runInject } from '../../cli/inject/inject.ts';
 import type { V1Pod } from '../../common/kube/client.ts';
 import { findSidecar } from '../../common/kube/sidecar.ts';
-import { SIDECAR_CONTAINER } from '../../common/names.ts';
+import { SIDECAR_CONTAINER } from '../../common/function/names.ts';
 import { fixture, OPTIONS, review } from '../webhook/reviews.ts';
 import { brokenRules } from '../webhook/pod-rules.ts';
 

@@ -1,7 +1,7 @@
 /** Which pods carry a sidecar that is not the webhook's of today. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { outdated, outdatedTable } from '../../cli/outdated.ts';
+import { outdated, outdatedTable } from '../../cli/client/outdated.ts';
 import type { V1Pod } from '../../common/kube/client.ts';
 
 const NEW = 'slimfaas/slimfaas:0.2.0';

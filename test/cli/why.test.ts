@@ -7,8 +7,8 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { test, type TestContext } from 'node:test';
-import { answerText } from '../../cli/query.ts';
-import { decisionText } from '../../cli/status.ts';
+import { answerText } from '../../cli/client/query.ts';
+import { decisionText } from '../../cli/client/status.ts';
 
 const main = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
 

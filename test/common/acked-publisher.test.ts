@@ -1,11 +1,11 @@
 /** Publishing with JetStream's confirmation: each way in which it may end, told apart. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { AckedPublisher } from '../../common/jobs/acked-publisher.ts';
-import { JOBS_STREAM } from '../../common/jobs/streams.ts';
-import type { NatsConnection } from '../../common/nats.ts';
-import { getStored, natsHeaders } from '../../common/nats-library.ts';
-import { functionSubject } from '../../common/subjects.ts';
+import { AckedPublisher } from '../../common/queue/acked-publisher.ts';
+import { JOBS_STREAM } from '../../common/queue/streams.ts';
+import type { NatsConnection } from '../../common/bus/nats.ts';
+import { getStored, natsHeaders } from '../../common/bus/nats-library.ts';
+import { functionSubject } from '../../common/bus/subjects.ts';
 import { jobSettings, startJetStream, type TestJetStream } from '../helpers/jetstream.ts';
 
 const subject = functionSubject('job', { namespace: 'shop', name: 'cart' });

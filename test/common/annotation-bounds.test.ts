@@ -8,8 +8,8 @@ import {
   MAX_JSON_DEPTH,
   MAX_PATH_RULES,
   MAX_VALUE_LENGTH,
-} from '../../common/annotation-bounds.ts';
-import { parseAnnotations } from '../../common/annotations.ts';
+} from '../../common/function/annotations/bounds.ts';
+import { parseAnnotations } from '../../common/function/annotations/index.ts';
 
 const nested = (depth: number) => '['.repeat(depth) + ']'.repeat(depth);
 

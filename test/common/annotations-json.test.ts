@@ -1,6 +1,6 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { parseAnnotations } from '../../common/annotations.ts';
+import { parseAnnotations } from '../../common/function/annotations/index.ts';
 
 function configuration(value: unknown) {
   const { spec, faults } = parseAnnotations({ 'SlimFaas/Configuration': JSON.stringify(value) });

@@ -1,7 +1,7 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { ANNOTATION, parseAnnotations } from '../../common/annotations.ts';
+import { ANNOTATION, parseAnnotations } from '../../common/function/annotations/index.ts';
 
 const KEYS = Object.values(ANNOTATION);
 const FIELDS = Object.keys(parseAnnotations({}).spec);

@@ -1,7 +1,7 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { ANNOTATION, parseAnnotations } from '../../common/annotations.ts';
-import type { FunctionSpec } from '../../common/function-spec.ts';
+import { ANNOTATION, parseAnnotations } from '../../common/function/annotations/index.ts';
+import type { FunctionSpec } from '../../common/function/spec.ts';
 
 const parse = (annotations: Record<string, string>) => parseAnnotations(annotations);
 

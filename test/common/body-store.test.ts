@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import { BodyStoreError, readBody, removeBody, storeBody } from '../../common/jobs/body-store.ts';
-import { BODIES_STREAM } from '../../common/jobs/streams.ts';
+import { BodyStoreError, readBody, removeBody, storeBody } from '../../common/queue/body-store.ts';
+import { BODIES_STREAM } from '../../common/queue/streams.ts';
 import { startJetStream } from '../helpers/jetstream.ts';
 
 async function* inPieces(body: Buffer, pieceBytes: number): AsyncGenerator<Buffer> {

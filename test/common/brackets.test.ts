@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { describe, it, test } from 'node:test';
-import { withBrackets } from '../../common/brackets.ts';
-import { listenOn } from '../../common/listen-on.ts';
+import { withBrackets } from '../../common/runtime/brackets.ts';
+import { listenOn } from '../../common/runtime/listen-on.ts';
 
 describe('IPv6 addresses as Kubernetes writes them into variables get their brackets', () => {
   const changed = [

@@ -6,8 +6,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { Breaker, type Place } from '../../common/breaker.ts';
-import { TimeAverage } from '../../common/time-average.ts';
+import { Breaker, type Place } from '../../sidecar/limits/breaker.ts';
+import { TimeAverage } from '../../common/runtime/time-average.ts';
 
 interface Caller {
   readonly id: number;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Breaker, BreakerError, type Place } from '../../common/breaker.ts';
+import { Breaker, BreakerError, type Place } from '../../sidecar/limits/breaker.ts';
 
 /** What became of an acquire, without waiting for it. */
 function track(promise: Promise<Place>): { place?: Place; error?: BreakerError } {

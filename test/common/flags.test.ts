@@ -1,8 +1,8 @@
 /** Flags: precedence, and errors that name the flag, the value and what is allowed. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { UsageError } from '../../common/errors.ts';
-import { envName, readFlags, type FlagTable } from '../../common/flags.ts';
+import { UsageError } from '../../common/runtime/errors.ts';
+import { envName, readFlags, type FlagTable } from '../../common/runtime/flags.ts';
 
 const table = {
   tick: { type: 'number', default: 1, min: 0.1, max: 60, group: 'g', describe: 'seconds' },

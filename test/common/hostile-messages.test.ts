@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { MessageError } from '../../common/errors.ts';
-import { decodeCallback } from '../../common/jobs/callback.ts';
-import { decodeJob, encodeJob, type JobHead } from '../../common/jobs/job.ts';
-import { decodeQuestion } from '../../common/jobs/question.ts';
-import { decodeState } from '../../common/jobs/state.ts';
+import { MessageError } from '../../common/runtime/errors.ts';
+import { decodeCallback } from '../../common/queue/callback.ts';
+import { decodeJob, encodeJob, type JobHead } from '../../common/queue/job.ts';
+import { decodeQuestion } from '../../common/queue/question.ts';
+import { decodeState } from '../../common/queue/state.ts';
 
 const good: JobHead = {
   secret: 'ab'.repeat(16),

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { MessageError } from '../../common/errors.ts';
-import { deadHeaders, readDeadHistory, type DeadHistory } from '../../common/jobs/dead.ts';
-import { deliveryOf, parseAckSubject } from '../../common/jobs/delivery.ts';
+import { MessageError } from '../../common/runtime/errors.ts';
+import { deadHeaders, readDeadHistory, type DeadHistory } from '../../common/queue/dead.ts';
+import { deliveryOf, parseAckSubject } from '../../common/queue/delivery.ts';
 import {
   decodeAnswer,
   decodeHeld,
@@ -12,8 +12,8 @@ import {
   encodeAnswer,
   encodeHeld,
   encodeQuestion,
-} from '../../common/jobs/question.ts';
-import type { Msg, StoredMsg } from '../../common/nats.ts';
+} from '../../common/queue/question.ts';
+import type { Msg, StoredMsg } from '../../common/bus/nats.ts';
 
 test('the reply subject says which job, which delivery, and how many are to come; both forms', () => {
   const expected = { deliveries: 3, seq: 77, pending: 5, consumerSeq: 12, storedAtMs: 1_700_000_000_000 };

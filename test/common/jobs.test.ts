@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { MessageError } from '../../common/errors.ts';
-import { decodeJob, elementId, encodeJob, parseElementId, type JobHead } from '../../common/jobs/job.ts';
-import { decodeState, encodeState, type JobState } from '../../common/jobs/state.ts';
-import { consumerName, resultSubject } from '../../common/subjects.ts';
+import { MessageError } from '../../common/runtime/errors.ts';
+import { decodeJob, elementId, encodeJob, parseElementId, type JobHead } from '../../common/queue/job.ts';
+import { decodeState, encodeState, type JobState } from '../../common/queue/state.ts';
+import { consumerName, resultSubject } from '../../common/bus/subjects.ts';
 
 const head: JobHead = {
   secret: 'ab'.repeat(16),

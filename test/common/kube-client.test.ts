@@ -9,7 +9,7 @@ import { CoreV1Api, KubeConfig } from '@kubernetes/client-node';
 import { BookmarkWatch } from '../../common/kube/bookmark-watch.ts';
 import { PartConfig } from '../../common/kube/part-config.ts';
 import { watchResource } from '../../common/kube/watched.ts';
-import { createAuthority, issueCertificate } from '../../webhook/x509.ts';
+import { createAuthority, issueCertificate } from '../../webhook/certificates/x509.ts';
 import { recordingLog } from '../helpers/recording-log.ts';
 import { waitFor } from '../helpers/wait.ts';
 

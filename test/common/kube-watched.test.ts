@@ -5,8 +5,8 @@ import { CoreV1Api, type KubernetesObject, type V1Pod } from '@kubernetes/client
 import { inPages, keepIdentity, type PageRequest } from '../../common/kube/lists.ts';
 import { createObjectFailures } from '../../common/kube/object-failures.ts';
 import { watchResource } from '../../common/kube/watched.ts';
-import { silentLog } from '../../common/log.ts';
-import { createRegistry } from '../../common/metrics.ts';
+import { silentLog } from '../../common/runtime/log.ts';
+import { createRegistry } from '../../common/runtime/metrics.ts';
 import { configFor, podManifest, startLocalApi } from '../helpers/local-api.ts';
 import { recordingLog } from '../helpers/recording-log.ts';
 import { waitFor } from '../helpers/wait.ts';

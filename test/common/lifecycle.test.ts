@@ -1,10 +1,10 @@
 /** Stopping in order, sleeping with an end, and backing off. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createBackoff } from '../../common/backoff.ts';
-import { describeError, ReasonError } from '../../common/errors.ts';
-import { sleep, StopStack } from '../../common/lifecycle.ts';
-import { silentLog } from '../../common/log.ts';
+import { createBackoff } from '../../common/runtime/backoff.ts';
+import { describeError, ReasonError } from '../../common/runtime/errors.ts';
+import { sleep, StopStack } from '../../common/runtime/lifecycle.ts';
+import { silentLog } from '../../common/runtime/log.ts';
 import { recordingLog } from '../helpers/recording-log.ts';
 
 test('a stack stops last first, each once, and a failing step does not keep the others', async () => {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { pino } from 'pino';
-import { createLineLog, silentLog } from '../../common/log.ts';
+import { createLineLog, silentLog } from '../../common/runtime/log.ts';
 
 function recorded(level: string) {
   const lines: string[] = [];

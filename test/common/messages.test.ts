@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { MessageError } from '../../common/errors.ts';
+import { MessageError } from '../../common/runtime/errors.ts';
 import {
   decodeActivity,
   decodeReady,
@@ -10,7 +10,7 @@ import {
   decodeWake,
   encodeMessage,
   troubleText,
-} from '../../common/messages.ts';
+} from '../../common/bus/messages.ts';
 
 const activity = {
   source: 'sidecar',

@@ -1,8 +1,8 @@
 /** The NATS link against a real server that is absent, comes, goes and comes back. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { silentLog } from '../../common/log.ts';
-import { ANSWERS_MAX, openNatsLink, reconnectsWithinMs, type NatsLink } from '../../common/nats.ts';
+import { silentLog } from '../../common/runtime/log.ts';
+import { ANSWERS_MAX, openNatsLink, reconnectsWithinMs, type NatsLink } from '../../common/bus/nats.ts';
 import { startNats } from '../helpers/nats.ts';
 import { recordingLog } from '../helpers/recording-log.ts';
 import { waitFor } from '../helpers/wait.ts';

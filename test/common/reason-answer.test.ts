@@ -3,8 +3,13 @@ import { once } from 'node:events';
 import { createServer, request, type RequestListener, type Server } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import { describe, it } from 'node:test';
-import { ReasonError } from '../../common/errors.ts';
-import { asReason, reasonAnswer, sendReason, sendReasonOnSocket } from '../../common/reason-answer.ts';
+import { ReasonError } from '../../common/runtime/errors.ts';
+import {
+  asReason,
+  reasonAnswer,
+  sendReason,
+  sendReasonOnSocket,
+} from '../../common/runtime/reason-answer.ts';
 
 const full = new ReasonError('queue-full', 'no more may wait', { retryAfterSeconds: 0.2 });
 

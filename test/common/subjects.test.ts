@@ -8,7 +8,7 @@ import {
   functionKey,
   functionSubject,
   parseFunctionSubject,
-} from '../../common/subjects.ts';
+} from '../../common/bus/subjects.ts';
 
 test('a plain name gives the subject of the design', () => {
   assert.equal(functionSubject('wake', { namespace: 'shop', name: 'cart' }), 'slimfaas.wake.shop.cart');

@@ -7,17 +7,17 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
-import { readFlags, envName, type FlagTable } from '../../common/flags.ts';
-import { decodeJob, elementId, encodeJob, parseElementId } from '../../common/jobs/job.ts';
+import { readFlags, envName, type FlagTable } from '../../common/runtime/flags.ts';
+import { decodeJob, elementId, encodeJob, parseElementId } from '../../common/queue/job.ts';
 import {
   decodeActivity,
   decodeReady,
   decodeShare,
   decodeWake,
   encodeMessage,
-} from '../../common/messages.ts';
-import * as names from '../../common/names.ts';
-import * as subjects from '../../common/subjects.ts';
+} from '../../common/bus/messages.ts';
+import * as names from '../../common/function/names.ts';
+import * as subjects from '../../common/bus/subjects.ts';
 import { sidecarFlags } from '../../sidecar/flags.ts';
 import { fixture, review } from '../webhook/reviews.ts';
 

@@ -1,7 +1,7 @@
 /** Events through the whole system: to every pod, to a function at zero, and from a pod that ends to the next. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import type { KubeObject } from '../../local/api/types.ts';
+import type { KubeObject } from '../../packages/local-cluster/api/objects/types.ts';
 import { waitFor } from '../helpers/wait.ts';
 import { send, startWorld, type World } from './world.ts';
 

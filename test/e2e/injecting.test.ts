@@ -5,7 +5,7 @@ import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { after, before, test, type TestContext } from 'node:test';
 import { stringify } from 'yaml';
-import { createServerIdentity } from '../../local/api/certificates.ts';
+import { createServerIdentity } from '../../packages/local-cluster/api/http/certificates.ts';
 import { staysTrue, waitFor } from '../helpers/wait.ts';
 import { createWorld, startWorld, type World } from './world.ts';
 

@@ -2,7 +2,7 @@
  * What end-to-end tests see and do, the same for the local cluster and for a real one: apply, call, and watch
  * replicas and pods. Faults exist in the local cluster only.
  */
-import type { KubeObject } from '../../local/api/types.ts';
+import type { KubeObject } from '../../packages/local-cluster/api/objects/types.ts';
 import { send, type Answer, type CallInit } from '../helpers/send.ts';
 import { startTestSystem, type TestSystem } from '../helpers/cluster.ts';
 import { waitFor } from '../helpers/wait.ts';

@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { after, before, test } from 'node:test';
-import { sleep } from '../../common/lifecycle.ts';
+import { sleep } from '../../common/runtime/lifecycle.ts';
 import { waitFor } from '../helpers/wait.ts';
 import { NAMESPACE } from '../e2e/functions.ts';
 import { startWorld, type World } from '../e2e/world.ts';

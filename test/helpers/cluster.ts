@@ -3,10 +3,10 @@
  * published on a free port. `await using` ends it, whatever the test did.
  */
 import { fileURLToPath } from 'node:url';
-import { silentLog } from '../../common/log.ts';
-import { startCluster, type Cluster, type ClusterOptions } from '../../local/cluster.ts';
-import type { LogEntry } from '../../local/kubelet/kubelet.ts';
-import { readableLine } from '../../local/log-lines.ts';
+import { silentLog } from '../../common/runtime/log.ts';
+import { startCluster, type Cluster, type ClusterOptions } from '../../packages/local-cluster/cluster.ts';
+import type { LogEntry } from '../../packages/local-cluster/kubelet/pods/kubelet.ts';
+import { readableLine } from '../../packages/local-cluster/log-lines.ts';
 import { waitFor } from './wait.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));

@@ -1,12 +1,12 @@
 /** A connected JetStream with the streams of jobs, on a real server of the test's own. */
-import { streamConfigs, type JobSettings } from '../../common/jobs/streams.ts';
-import { silentLog } from '../../common/log.ts';
+import { streamConfigs, type JobSettings } from '../../common/queue/streams.ts';
+import { silentLog } from '../../common/runtime/log.ts';
 import {
   openNatsLink,
   type JetStreamClient,
   type JetStreamManager,
   type NatsLink,
-} from '../../common/nats.ts';
+} from '../../common/bus/nats.ts';
 import { startNats, type NatsOptions, type TestNats } from './nats.ts';
 import { waitFor } from './wait.ts';
 

@@ -1,10 +1,10 @@
 /** The local cluster's API server for one test file or test, and the real client library configured for it. */
 import { KubeConfig } from '@kubernetes/client-node';
 import { request } from 'node:https';
-import { silentLog } from '../../common/log.ts';
-import { startApiServer } from '../../local/api/server.ts';
-import type { ApiServer } from '../../local/api/server.ts';
-import type { KubeObject } from '../../local/api/types.ts';
+import { silentLog } from '../../common/runtime/log.ts';
+import { startApiServer } from '../../packages/local-cluster/api/http/server.ts';
+import type { ApiServer } from '../../packages/local-cluster/api/http/server.ts';
+import type { KubeObject } from '../../packages/local-cluster/api/objects/types.ts';
 
 /** Anything that can run something at its end: a test context, or `after` of node:test. */
 export type AtEnd = (release: () => unknown) => void;

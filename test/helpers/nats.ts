@@ -9,7 +9,7 @@ import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startWatchdog, type Watchdog } from '../../local/kubelet/watchdog.ts';
+import { startWatchdog, type Watchdog } from '../../packages/local-cluster/kubelet/pods/watchdog.ts';
 import { ownAddress } from './addresses.ts';
 import { waitFor } from './wait.ts';
 

@@ -1,5 +1,5 @@
 /** A log that a test reads: what people are told is part of what is promised. */
-import type { Log } from '../../common/log.ts';
+import type { Log } from '../../common/runtime/log.ts';
 import { waitFor } from './wait.ts';
 
 export interface LogLine {

@@ -5,9 +5,9 @@ import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { describe, test } from 'node:test';
 import type { TestContext } from 'node:test';
-import { createServerIdentity } from '../../local/api/certificates.ts';
-import type { ApiServer } from '../../local/api/server.ts';
-import type { KubeObject } from '../../local/api/types.ts';
+import { createServerIdentity } from '../../packages/local-cluster/api/http/certificates.ts';
+import type { ApiServer } from '../../packages/local-cluster/api/http/server.ts';
+import type { KubeObject } from '../../packages/local-cluster/api/objects/types.ts';
 import { call, deploymentManifest, podManifest, startLocalApi } from '../helpers/local-api.ts';
 
 const PODS = '/api/v1/namespaces/default/pods';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { CelError, compileCel } from '../../local/api/cel.ts';
+import { CelError, compileCel } from '../../packages/local-cluster/api/admission/cel.ts';
 
 const object = {
   metadata: {

@@ -6,10 +6,10 @@ import { get } from 'node:https';
 import { connect } from 'node:net';
 import { describe, test } from 'node:test';
 import type { TestContext } from 'node:test';
-import { silentLog } from '../../common/log.ts';
-import { startApiServer } from '../../local/api/server.ts';
-import type { ApiServer } from '../../local/api/server.ts';
-import type { KubeObject } from '../../local/api/types.ts';
+import { silentLog } from '../../common/runtime/log.ts';
+import { startApiServer } from '../../packages/local-cluster/api/http/server.ts';
+import type { ApiServer } from '../../packages/local-cluster/api/http/server.ts';
+import type { KubeObject } from '../../packages/local-cluster/api/objects/types.ts';
 import { call, configFor, deploymentManifest, podManifest, startLocalApi } from '../helpers/local-api.ts';
 
 const PODS = '/api/v1/namespaces/default/pods';

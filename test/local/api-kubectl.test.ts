@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import { stringify } from 'yaml';
-import type { KubeObject } from '../../local/api/types.ts';
+import type { KubeObject } from '../../packages/local-cluster/api/objects/types.ts';
 import { kubectl, writeKubeconfig } from '../helpers/kubectl.ts';
 import type { KubectlResult } from '../helpers/kubectl.ts';
 import { deploymentManifest, podManifest, startLocalApi } from '../helpers/local-api.ts';

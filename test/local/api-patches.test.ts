@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { ApiError } from '../../local/api/fault.ts';
-import { applyPatch, mergePatch } from '../../local/api/patches.ts';
-import { strategicMerge } from '../../local/api/strategic-merge.ts';
+import { ApiError } from '../../packages/local-cluster/api/objects/fault.ts';
+import { applyPatch, mergePatch } from '../../packages/local-cluster/api/verbs/patches.ts';
+import { strategicMerge } from '../../packages/local-cluster/api/verbs/strategic-merge.ts';
 
 describe('merge patch (the examples of RFC 7386, appendix A)', () => {
   const cases: [target: unknown, patch: unknown, result: unknown][] = [

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseProtobuf } from '../../local/api/protobuf.ts';
+import { parseProtobuf } from '../../packages/local-cluster/api/http/protobuf.ts';
 
 /** A field of wire type 2: its number, its length (below 128 here), its bytes. */
 function field(number: number, value: Buffer | string): Buffer {

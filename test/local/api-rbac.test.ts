@@ -1,11 +1,11 @@
 // oxlint-disable unicorn/consistent-function-scoping -- helpers stand beside the tests that use them
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { ADMIN, Tokens, userNamed } from '../../local/api/auth.ts';
-import { describeDenial, isAllowed } from '../../local/api/rbac.ts';
-import type { AccessRequest } from '../../local/api/rbac.ts';
-import { Store } from '../../local/api/store.ts';
-import type { KubeObject } from '../../local/api/types.ts';
+import { ADMIN, Tokens, userNamed } from '../../packages/local-cluster/api/http/auth.ts';
+import { describeDenial, isAllowed } from '../../packages/local-cluster/api/admission/rbac.ts';
+import type { AccessRequest } from '../../packages/local-cluster/api/admission/rbac.ts';
+import { Store } from '../../packages/local-cluster/api/objects/store.ts';
+import type { KubeObject } from '../../packages/local-cluster/api/objects/types.ts';
 
 const scaler = userNamed('system:serviceaccount:slimfaas:scaler');
 

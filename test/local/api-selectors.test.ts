@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { ApiError } from '../../local/api/fault.ts';
+import { ApiError } from '../../packages/local-cluster/api/objects/fault.ts';
 import {
   compileLabelSelector,
   objectMatcher,
   parseFieldSelector,
   parseLabelSelector,
   printLabelSelector,
-} from '../../local/api/selectors.ts';
-import type { KubeObject } from '../../local/api/types.ts';
+} from '../../packages/local-cluster/api/objects/selectors.ts';
+import type { KubeObject } from '../../packages/local-cluster/api/objects/types.ts';
 
 const LABELS = { app: 'web', tier: 'front', 'slimfaas.dev/function': 'fibonacci1', empty: '' };
 

@@ -1,9 +1,9 @@
 // oxlint-disable unicorn/consistent-function-scoping -- helpers stand beside the tests that use them
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Store } from '../../local/api/store.ts';
-import type { StoreEvent } from '../../local/api/store.ts';
-import type { KubeObject } from '../../local/api/types.ts';
+import { Store } from '../../packages/local-cluster/api/objects/store.ts';
+import type { StoreEvent } from '../../packages/local-cluster/api/objects/store.ts';
+import type { KubeObject } from '../../packages/local-cluster/api/objects/types.ts';
 
 function pod(name: string, rest: object = {}): KubeObject {
   return {

@@ -1,11 +1,11 @@
 // oxlint-disable unicorn/consistent-function-scoping -- helpers stand beside the tests that use them
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { applyDefaults } from '../../local/api/defaults.ts';
-import { kindOf } from '../../local/api/kinds.ts';
-import { loadDecoder } from '../../local/api/schema.ts';
-import type { KubeObject } from '../../local/api/types.ts';
-import { validate } from '../../local/api/validation.ts';
+import { applyDefaults } from '../../packages/local-cluster/api/objects/defaults.ts';
+import { kindOf } from '../../packages/local-cluster/api/objects/kinds.ts';
+import { loadDecoder } from '../../packages/local-cluster/api/objects/schema.ts';
+import type { KubeObject } from '../../packages/local-cluster/api/objects/types.ts';
+import { validate } from '../../packages/local-cluster/api/validation/validation.ts';
 
 // oxlint-disable-next-line typescript/no-explicit-any -- manifests of every kind, spoilt in every way
 type Draft = any;

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { get } from 'node:https';
 import { describe, test } from 'node:test';
 import type { TestContext } from 'node:test';
-import type { ApiServer } from '../../local/api/server.ts';
+import type { ApiServer } from '../../packages/local-cluster/api/http/server.ts';
 import { call, configFor, podManifest, startLocalApi } from '../helpers/local-api.ts';
 import { waitFor } from '../helpers/wait.ts';
 

@@ -2,7 +2,7 @@
 // oxlint-disable unicorn/consistent-function-scoping -- helpers stand beside the tests that use them
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
-import type { KubeObject } from '../../local/api/types.ts';
+import type { KubeObject } from '../../packages/local-cluster/api/objects/types.ts';
 import { call, deploymentManifest, podManifest, startLocalApi } from '../helpers/local-api.ts';
 
 const server = await startLocalApi(after);

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { applyManifests, parseManifests, readManifests } from '../../local/apply.ts';
+import { applyManifests, parseManifests, readManifests } from '../../packages/local-cluster/apply.ts';
 import { startLocalApi } from '../helpers/local-api.ts';
 
 const { api } = await startLocalApi(after);

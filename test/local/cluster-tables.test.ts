@@ -1,9 +1,9 @@
 /** Addresses and the lines of the log. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { clusterAddresses, networkCandidates } from '../../local/addresses.ts';
-import { nodeNames } from '../../local/controllers/node.ts';
-import { readableLine } from '../../local/log-lines.ts';
+import { clusterAddresses, networkCandidates } from '../../packages/local-cluster/addresses.ts';
+import { nodeNames } from '../../packages/local-cluster/controllers/node.ts';
+import { readableLine } from '../../packages/local-cluster/log-lines.ts';
 
 test('networks: each once, from 16 to 250, beginning anywhere', () => {
   for (const random of [0, 0.5, 0.999_999]) {

@@ -1,7 +1,7 @@
 /** Deployments and ReplicaSets with real pods: rollouts within their limits, undo, who goes first, refusals. */
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
-import type { ClusterApi, KubeObject } from '../../local/api/types.ts';
+import type { ClusterApi, KubeObject } from '../../packages/local-cluster/api/objects/types.ts';
 import { startTestCluster } from '../helpers/cluster.ts';
 import { kubectl } from '../helpers/kubectl.ts';
 import { waitFor } from '../helpers/wait.ts';

@@ -1,7 +1,7 @@
 /** StatefulSets, EndpointSlices, garbage: with real pods. */
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
-import type { KubeObject } from '../../local/api/types.ts';
+import type { KubeObject } from '../../packages/local-cluster/api/objects/types.ts';
 import { startTestCluster } from '../helpers/cluster.ts';
 import { waitFor } from '../helpers/wait.ts';
 import { idle, isReady, podOf, untilGone, untilReady } from './support/pods.ts';

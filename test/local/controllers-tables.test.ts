@@ -3,12 +3,21 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import fc from 'fast-check';
-import { silentLog } from '../../common/log.ts';
-import type { KubeObject } from '../../local/api/types.ts';
-import { msUntilAvailable, resolvePercent, withoutEmpty } from '../../local/controllers/objects.ts';
-import { compareForDeletion, templateHash } from '../../local/controllers/pods.ts';
-import { nextNewSize, nextOldSizes, rollingLimits, type SetSize } from '../../local/controllers/rolling.ts';
-import { createWorkqueue } from '../../local/controllers/workqueue.ts';
+import { silentLog } from '../../common/runtime/log.ts';
+import type { KubeObject } from '../../packages/local-cluster/api/objects/types.ts';
+import {
+  msUntilAvailable,
+  resolvePercent,
+  withoutEmpty,
+} from '../../packages/local-cluster/controllers/workloads/objects.ts';
+import { compareForDeletion, templateHash } from '../../packages/local-cluster/controllers/workloads/pods.ts';
+import {
+  nextNewSize,
+  nextOldSizes,
+  rollingLimits,
+  type SetSize,
+} from '../../packages/local-cluster/controllers/workloads/rolling.ts';
+import { createWorkqueue } from '../../packages/local-cluster/controllers/workqueue.ts';
 import { waitFor } from '../helpers/wait.ts';
 
 describe('rolling limits', () => {

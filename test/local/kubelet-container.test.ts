@@ -1,9 +1,9 @@
 /** One container by itself: a stop that meets its start at any point of it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Container } from '../../local/kubelet/container.ts';
-import { Deadline } from '../../local/kubelet/deadline.ts';
-import type { PodRuntime } from '../../local/kubelet/runtime.ts';
+import { Container } from '../../packages/local-cluster/kubelet/container/container.ts';
+import { Deadline } from '../../packages/local-cluster/kubelet/container/deadline.ts';
+import type { PodRuntime } from '../../packages/local-cluster/kubelet/pods/runtime.ts';
 import { processesWith } from './support/pods.ts';
 
 const mark = `SLIMFAAS_TEST_CONTAINER=${process.pid}`;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import type { KubeObject } from '../../local/api/types.ts';
+import type { KubeObject } from '../../packages/local-cluster/api/objects/types.ts';
 import { startTestCluster } from '../helpers/cluster.ts';
 import { kubectl } from '../helpers/kubectl.ts';
 import { waitFor } from '../helpers/wait.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import { runProber } from '../../local/kubelet/prober.ts';
+import { runProber } from '../../packages/local-cluster/kubelet/container/prober.ts';
 import { startTestCluster } from '../helpers/cluster.ts';
 import { waitFor } from '../helpers/wait.ts';
 import { createNotes, eventsAbout, idle, podOf, statusOf, untilPhase, untilReady } from './support/pods.ts';

@@ -1,14 +1,14 @@
 /** From containers' records to a pod's phase and conditions. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { KubeObject } from '../../local/api/types.ts';
-import type { ContainerKind } from '../../local/kubelet/pod-spec.ts';
+import type { KubeObject } from '../../packages/local-cluster/api/objects/types.ts';
+import type { ContainerKind } from '../../packages/local-cluster/kubelet/pods/pod-spec.ts';
 import {
   podPhase,
   podStatus,
   type ContainerRecord,
   type ContainerState,
-} from '../../local/kubelet/status.ts';
+} from '../../packages/local-cluster/kubelet/pods/status.ts';
 
 const AT = '2026-01-01T00:00:00Z';
 const waiting: ContainerState = { waiting: { reason: 'ContainerCreating' } };

@@ -1,12 +1,19 @@
 /** The kubelet's pure parts, as tables. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { Deadline } from '../../local/kubelet/deadline.ts';
-import { expandVariables, parseQuantity, rewritePaths } from '../../local/kubelet/expansion.ts';
-import { imageName } from '../../local/kubelet/images.ts';
-import { LogBuffer } from '../../local/kubelet/logs.ts';
-import { resolvePort } from '../../local/kubelet/pod-spec.ts';
-import { isRestarted, RestartBackoff } from '../../local/kubelet/restart-backoff.ts';
+import { Deadline } from '../../packages/local-cluster/kubelet/container/deadline.ts';
+import {
+  expandVariables,
+  parseQuantity,
+  rewritePaths,
+} from '../../packages/local-cluster/kubelet/container/expansion.ts';
+import { imageName } from '../../packages/local-cluster/kubelet/container/images.ts';
+import { LogBuffer } from '../../packages/local-cluster/kubelet/container/logs.ts';
+import { resolvePort } from '../../packages/local-cluster/kubelet/pods/pod-spec.ts';
+import {
+  isRestarted,
+  RestartBackoff,
+} from '../../packages/local-cluster/kubelet/container/restart-backoff.ts';
 
 describe('$(VAR)', () => {
   const known = { A: '1', B: '$(A)', EMPTY: '' };

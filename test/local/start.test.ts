@@ -4,9 +4,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { silentLog } from '../../common/log.ts';
-import type { LocalConfig } from '../../local/flags.ts';
-import { startLocal } from '../../local/start.ts';
+import { silentLog } from '../../common/runtime/log.ts';
+import type { LocalConfig } from '../../packages/local-cluster/flags.ts';
+import { startLocal } from '../../packages/local-cluster/start.ts';
 import { processesWith } from './support/pods.ts';
 
 const manifestsDir = mkdtempSync(join(tmpdir(), 'slimfaas-test-'));

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import type { ApiServer } from '../../local/api/server.ts';
+import type { ApiServer } from '../../packages/local-cluster/api/http/server.ts';
 import { kubectl, writeKubeconfig, type KubectlResult } from '../helpers/kubectl.ts';
 import { startLocalApi } from '../helpers/local-api.ts';
 import { readManifests } from './manifests.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { before, describe, it, test, type TestContext } from 'node:test';
 import { stringify } from 'yaml';
 import { checkFlags } from '../../cli/people-flags.ts';
-import { readFlags } from '../../common/flags.ts';
+import { readFlags } from '../../common/runtime/flags.ts';
 import type { V1Container, V1PodSpec } from '../../common/kube/client.ts';
 import { NAMESPACES_NOT_INJECTED } from '../../common/kube/no-sidecar.ts';
 import { kubectl, writeKubeconfig } from '../helpers/kubectl.ts';

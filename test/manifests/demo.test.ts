@@ -5,7 +5,7 @@ import { createConnection } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { parseAnnotations } from '../../common/annotations.ts';
+import { parseAnnotations } from '../../common/function/annotations/index.ts';
 import { brokenRestrictedRules, brokenRules } from '../webhook/pod-rules.ts';
 import { ofKind, readManifests, selects, templateOf, type Labels } from './manifests.ts';
 

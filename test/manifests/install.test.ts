@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { envName, readFlags, type FlagTable } from '../../common/flags.ts';
+import { envName, readFlags, type FlagTable } from '../../common/runtime/flags.ts';
 import type { V1Probe } from '../../common/kube/client.ts';
-import { VERSION } from '../../common/version.ts';
+import { VERSION } from '../../common/runtime/version.ts';
 import { proxyFlags } from '../../proxy/flags.ts';
 import { scalerFlags } from '../../scaler/flags.ts';
 import { sidecarFlags } from '../../sidecar/flags.ts';

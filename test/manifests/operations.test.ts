@@ -28,7 +28,7 @@ function metricNames(): Set<string> {
   const files = globSync('{common,proxy,scaler,webhook,sidecar}/**/*.ts', { cwd: root });
   const texts = files.map((file) => readFileSync(join(root, file), 'utf8'));
   const whole = texts.flatMap((text) => [...text.matchAll(/'(slimfaas_[a-z_]+)'/g)].map(([, name]) => name));
-  const sidecar = readFileSync(join(root, 'sidecar/metrics.ts'), 'utf8');
+  const sidecar = readFileSync(join(root, 'sidecar/admin/metrics.ts'), 'utf8');
   assert.match(sidecar, /`slimfaas_sidecar_\$\{name\}`/);
   const short = [...sidecar.matchAll(/(?:counter|gauge)\(\s*registry,\s*'([a-z_]+)'/g)];
   return new Set([...whole, ...short.map(([, name]) => `slimfaas_sidecar_${name}`)] as string[]);

@@ -1,6 +1,6 @@
 /** The workloads of an installation as what they run: parts, their flags, and the variables that they find others by. */
 import assert from 'node:assert/strict';
-import type { FlagTable } from '../../common/flags.ts';
+import type { FlagTable } from '../../common/runtime/flags.ts';
 import type { V1Container } from '../../common/kube/client.ts';
 import { proxyFlags } from '../../proxy/flags.ts';
 import { scalerFlags } from '../../scaler/flags.ts';

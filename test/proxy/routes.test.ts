@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { FunctionStatus } from '../../proxy/function-status.ts';
+import type { FunctionStatus } from '../../proxy/status/function-status.ts';
 import { waitFor } from '../helpers/wait.ts';
 import { callUrl, rawCall, startCall } from './support/calls.ts';
 import { startTestProxy } from './support/test-proxy.ts';

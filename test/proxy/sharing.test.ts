@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { Agent, request } from 'node:http';
 import { test } from 'node:test';
-import { encodeMessage, type ActivityMessage } from '../../common/messages.ts';
-import { functionSubject } from '../../common/subjects.ts';
+import { encodeMessage, type ActivityMessage } from '../../common/bus/messages.ts';
+import { functionSubject } from '../../common/bus/subjects.ts';
 import { waitFor } from '../helpers/wait.ts';
 import { callUrl, startCall } from './support/calls.ts';
 import type { FakeFunction } from './support/fake-pod.ts';

@@ -1,15 +1,15 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { DEFAULT_SCALE_DOWN, DEFAULT_SCALE_UP } from '../../common/annotation-scale.ts';
-import type { ScaleDirection, ScalePolicy } from '../../common/function-spec.ts';
+import { DEFAULT_SCALE_DOWN, DEFAULT_SCALE_UP } from '../../common/function/annotations/scale.ts';
+import type { ScaleDirection, ScalePolicy } from '../../common/function/spec.ts';
 import {
   applyBehavior,
   NO_HISTORY,
   recordChange,
   type BehaviorHistory,
   type BehaviorInput,
-} from '../../scaler/decide/behavior.ts';
+} from '../../scaler/sizing/behavior.ts';
 
 const SECOND = 1_000;
 

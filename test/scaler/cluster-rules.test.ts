@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { parseAllDocuments } from 'yaml';
-import type { KubeObject } from '../../local/api/types.ts';
+import type { KubeObject } from '../../packages/local-cluster/api/objects/types.ts';
 import { recordingLog } from '../helpers/recording-log.ts';
 import { staysTrue, waitFor } from '../helpers/wait.ts';
 import { TestCluster } from './support/test-cluster.ts';

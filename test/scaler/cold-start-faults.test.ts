@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { V1Deployment } from '../../common/kube/client.ts';
-import { coldStartFault } from '../../scaler/cold-start-faults.ts';
-import { showFunction } from '../../scaler/views.ts';
+import { coldStartFault } from '../../scaler/faults/cold-start-faults.ts';
+import { showFunction } from '../../scaler/status/views.ts';
 import { Sim } from './support/sim.ts';
 
 const start = { replicas: 1, readyPods: 0, troubles: [], startingMs: 0, timeoutMs: 20_000 };

@@ -1,7 +1,7 @@
 /** A function sleeps only when traffic and the queries of its triggers both say so. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseAnnotations } from '../../common/annotations.ts';
+import { parseAnnotations } from '../../common/function/annotations/index.ts';
 import { Sim } from './support/sim.ts';
 
 const TIMEOUT = { 'SlimFaas/TimeoutSecondBeforeSetReplicasMin': '8' };

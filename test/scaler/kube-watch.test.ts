@@ -1,10 +1,10 @@
 /** What the scaler hears of the autoscalers of others, through the real client library. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { silentLog } from '../../common/log.ts';
-import type { KubeObject } from '../../local/api/types.ts';
-import { scalerClients } from '../../scaler/kube.ts';
-import { watchCluster } from '../../scaler/kube-watch.ts';
+import { silentLog } from '../../common/runtime/log.ts';
+import type { KubeObject } from '../../packages/local-cluster/api/objects/types.ts';
+import { scalerClients } from '../../scaler/world/kube.ts';
+import { watchCluster } from '../../scaler/world/kube-watch.ts';
 import { startLocalApi } from '../helpers/local-api.ts';
 import { waitFor } from '../helpers/wait.ts';
 import { clientsOf } from './support/test-scaler.ts';

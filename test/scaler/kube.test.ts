@@ -1,9 +1,9 @@
 /** The writes to the Kubernetes API, against the real local API server: fenced patches, Events, the Lease. */
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
-import { createKubeWriter, createLeaseStore, type KubeWriter } from '../../scaler/kube.ts';
-import { workloadOf, type Workload } from '../../scaler/kube-objects.ts';
-import type { ApiServer } from '../../local/api/server.ts';
+import { createKubeWriter, createLeaseStore, type KubeWriter } from '../../scaler/world/kube.ts';
+import { workloadOf, type Workload } from '../../scaler/world/kube-objects.ts';
+import type { ApiServer } from '../../packages/local-cluster/api/http/server.ts';
 import type { V1Deployment } from '../../common/kube/client.ts';
 import { deploymentManifest, startLocalApi } from '../helpers/local-api.ts';
 import { clientsOf } from './support/test-scaler.ts';

@@ -1,8 +1,8 @@
 /** Election by Lease, with a store and a clock of the test's own: who leads when, and never two at once. */
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
-import { silentLog } from '../../common/log.ts';
-import { startElection, type Election, type LeaseRecord, type LeaseStore } from '../../scaler/lease.ts';
+import { silentLog } from '../../common/runtime/log.ts';
+import { startElection, type Election, type LeaseRecord, type LeaseStore } from '../../scaler/world/lease.ts';
 import { waitFor } from '../helpers/wait.ts';
 
 const conflict = () => Object.assign(new Error('conflict'), { code: 409 });

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { V1Deployment } from '../../common/kube/client.ts';
-import { Nudges } from '../../scaler/nudges.ts';
-import { workloadOf } from '../../scaler/kube-objects.ts';
+import { Nudges } from '../../scaler/act/nudges.ts';
+import { workloadOf } from '../../scaler/world/kube-objects.ts';
 import { Sim } from './support/sim.ts';
 
 const WEBHOOK = 'failed calling webhook "pods.slimfaas.dev": connection refused';

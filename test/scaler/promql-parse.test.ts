@@ -1,8 +1,8 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { PromqlError, type PromqlErrorCode } from '../../scaler/promql/error.ts';
-import { durationMs, unquote } from '../../scaler/promql/literals.ts';
-import { parsePromql } from '../../scaler/promql/parse.ts';
+import { durationMs, unquote } from '../../scaler/promql/parse/literals.ts';
+import { parsePromql } from '../../scaler/promql/parse/parse.ts';
 import { compileQuery, historyMs } from '../../scaler/promql/query.ts';
 
 /** query, code, position (from 0), a word of the message. */

@@ -1,9 +1,9 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { Counter, Gauge, Histogram, Registry } from '../../common/metrics.ts';
+import { Counter, Gauge, Histogram, Registry } from '../../common/runtime/metrics.ts';
 import { labelsOf } from '../../scaler/promql/labels.ts';
-import { parseTextFormat } from '../../scaler/promql/text-format.ts';
+import { parseTextFormat } from '../../scaler/promql/store/text-format.ts';
 
 function read(text: string) {
   const { samples, badLines } = parseTextFormat(text);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describeLabels, type Labels } from '../../scaler/promql/labels.ts';
 import { createMatcher } from '../../scaler/promql/matcher.ts';
 import { compileQuery, createSeriesStore, runQuery, type SeriesStore } from '../../scaler/promql/query.ts';
-import { parseTextFormat } from '../../scaler/promql/text-format.ts';
+import { parseTextFormat } from '../../scaler/promql/store/text-format.ts';
 
 /** A store that keeps whatever comes. */
 export function openStore(options: Parameters<typeof createSeriesStore>[0] = {}): SeriesStore {

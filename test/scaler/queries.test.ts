@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test, type TestContext } from 'node:test';
-import { scrapeHint, scrapeTargets, wantsSidecars } from '../../scaler/scrape-targets.ts';
+import { scrapeHint, scrapeTargets, wantsSidecars } from '../../scaler/scrape/scrape-targets.ts';
 import { waitFor } from '../helpers/wait.ts';
 import { TestCluster } from './support/test-cluster.ts';
 import { Sim } from './support/sim.ts';

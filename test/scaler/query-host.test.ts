@@ -1,9 +1,9 @@
 /** The thread of the queries, as the main thread holds it: lost and replaced, and the culprit left out. */
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
-import type { FunctionInfo } from '../../common/function-spec.ts';
-import { silentLog } from '../../common/log.ts';
-import { Queries, type QueriesOptions } from '../../scaler/queries.ts';
+import type { FunctionInfo } from '../../common/function/spec.ts';
+import { silentLog } from '../../common/runtime/log.ts';
+import { Queries, type QueriesOptions } from '../../scaler/queries/queries.ts';
 import { waitFor } from '../helpers/wait.ts';
 import { functionWith } from './support/queries-world.ts';
 

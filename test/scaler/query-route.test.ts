@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { compileQuery, createSeriesStore, labelsOf } from '../../scaler/promql/query.ts';
 import { PromqlError } from '../../scaler/promql/error.ts';
-import { bothStores, QueryDesk } from '../../scaler/query-desk.ts';
+import { bothStores, QueryDesk } from '../../scaler/queries/query-desk.ts';
 import { podManifest } from '../helpers/local-api.ts';
 import { waitFor } from '../helpers/wait.ts';
 import { TestCluster } from './support/test-cluster.ts';

@@ -1,6 +1,6 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { localDate, localToInstant, offsetMs } from '../../scaler/local-time.ts';
+import { localDate, localToInstant, offsetMs } from '../../scaler/schedule/local-time.ts';
 
 /** zone, local date and time, the instant in UTC, why. */
 const INSTANTS: readonly [string, string, string, string][] = [

@@ -1,9 +1,9 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { parseAnnotations } from '../../common/annotations.ts';
-import type { ScheduleSpec } from '../../common/function-spec.ts';
-import { createScheduleClock, scheduleAt } from '../../scaler/schedule.ts';
+import { parseAnnotations } from '../../common/function/annotations/index.ts';
+import type { ScheduleSpec } from '../../common/function/spec.ts';
+import { createScheduleClock, scheduleAt } from '../../scaler/schedule/schedule.ts';
 
 function spec(value: unknown): ScheduleSpec {
   const parsed = parseAnnotations({ 'SlimFaas/Schedule': JSON.stringify(value) });

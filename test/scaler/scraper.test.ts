@@ -6,9 +6,9 @@ import type { AddressInfo } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { compileQuery, createSeriesStore, queryNumber, type SeriesStore } from '../../scaler/promql/query.ts';
-import { ROUND_LIMITS, Scraper } from '../../scaler/scraper.ts';
-import { SCRAPE_LIMITS } from '../../scaler/scrape-one.ts';
-import type { ScrapeTarget } from '../../scaler/scrape-targets.ts';
+import { ROUND_LIMITS, Scraper } from '../../scaler/scrape/scraper.ts';
+import { SCRAPE_LIMITS } from '../../scaler/scrape/scrape-one.ts';
+import type { ScrapeTarget } from '../../scaler/scrape/scrape-targets.ts';
 
 async function serve(t: TestContext, listener: RequestListener): Promise<string> {
   const server = createServer(listener);

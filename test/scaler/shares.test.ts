@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { noteShares, sharesOf, splitShares, type Ledger, type SharePod } from '../../scaler/shares.ts';
+import { noteShares, sharesOf, splitShares, type Ledger, type SharePod } from '../../scaler/shares/shares.ts';
 import { ShareSim, type Step } from './support/share-sim.ts';
 
 const NONE: Ledger = new Map();

@@ -1,7 +1,7 @@
 /** A tick in slices: the event loop is never held for long, nobody is lost, and a wake in its midst is acted upon. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { atOneGo, Slicer, sliceOver, type PassTiming, type SlicerOptions } from '../../scaler/slicer.ts';
+import { atOneGo, Slicer, sliceOver, type PassTiming, type SlicerOptions } from '../../scaler/loop/slicer.ts';
 import { Sim } from './support/sim.ts';
 
 /** A clock that items advance, and a queue of what is to come later; `turn` is one turn of the event loop. */

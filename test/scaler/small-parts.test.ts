@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { V1Deployment, V1Pod } from '../../common/kube/client.ts';
-import { silentLog } from '../../common/log.ts';
-import { decodePodReadyAnswer, encodePodReadyQuestion } from '../../common/pod-ready.ts';
-import { createEventSink } from '../../scaler/events.ts';
-import type { KubeEvent } from '../../scaler/kube.ts';
-import { podOf, workloadOf, type Pod, type Workload } from '../../scaler/kube-objects.ts';
-import { answerPodReady } from '../../scaler/pod-ready.ts';
-import { World } from '../../scaler/world.ts';
+import { silentLog } from '../../common/runtime/log.ts';
+import { decodePodReadyAnswer, encodePodReadyQuestion } from '../../common/bus/pod-ready.ts';
+import { createEventSink } from '../../scaler/act/events.ts';
+import type { KubeEvent } from '../../scaler/world/kube.ts';
+import { podOf, workloadOf, type Pod, type Workload } from '../../scaler/world/kube-objects.ts';
+import { answerPodReady } from '../../scaler/world/pod-ready.ts';
+import { World } from '../../scaler/world/world.ts';
 
 function deployment(name: string, rest: Partial<V1Deployment> = {}): V1Deployment {
   const metadata = { name, namespace: 'ns', uid: `uid-${name}`, resourceVersion: '5' };

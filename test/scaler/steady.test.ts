@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { functionKey } from '../../common/subjects.ts';
+import { functionKey } from '../../common/bus/subjects.ts';
 import { decide } from '../../scaler/decide/decide.ts';
-import { steadyUntil } from '../../scaler/steady.ts';
+import { steadyUntil } from '../../scaler/loop/steady.ts';
 import { factsOf } from './support/facts.ts';
 import { Sim } from './support/sim.ts';
 

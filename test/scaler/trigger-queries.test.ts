@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PromqlError } from '../../scaler/promql/error.ts';
 import type { RemotePrometheus } from '../../scaler/promql/remote.ts';
-import { RemoteRules } from '../../scaler/query-remote-rules.ts';
-import { TriggerQueries } from '../../scaler/trigger-queries.ts';
+import { RemoteRules } from '../../scaler/queries/query-remote-rules.ts';
+import { TriggerQueries } from '../../scaler/queries/trigger-queries.ts';
 import { waitFor } from '../helpers/wait.ts';
 import { functionWith, ruleOf } from './support/queries-world.ts';
 

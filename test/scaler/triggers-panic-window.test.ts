@@ -1,9 +1,9 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { CALM, panicStep, type PanicState } from '../../scaler/decide/panic-window.ts';
-import { DEFAULT_TUNING } from '../../scaler/decide/tuning.ts';
-import { createLoadWindow } from '../../scaler/decide/load-window.ts';
+import { CALM, panicStep, type PanicState } from '../../scaler/sizing/panic-window.ts';
+import { DEFAULT_TUNING } from '../../scaler/sizing/tuning.ts';
+import { createLoadWindow } from '../../scaler/sizing/load-window.ts';
 
 const SECOND = 1_000;
 

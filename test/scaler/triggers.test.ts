@@ -1,15 +1,15 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { parseAnnotations } from '../../common/annotations.ts';
-import type { ScaleTrigger } from '../../common/function-spec.ts';
+import { parseAnnotations } from '../../common/function/annotations/index.ts';
+import type { ScaleTrigger } from '../../common/function/spec.ts';
 import {
   builtInValue,
   effectiveScale,
   recommend,
   replicasFor,
   type TriggerReading,
-} from '../../scaler/decide/triggers.ts';
+} from '../../scaler/sizing/triggers.ts';
 
 function reading(
   metricType: ScaleTrigger['metricType'],

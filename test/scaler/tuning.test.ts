@@ -1,15 +1,15 @@
 /** What an operator may change of the autoscaler's own numbers, and that each of them is heard. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { UsageError } from '../../common/errors.ts';
-import { readFlags } from '../../common/flags.ts';
-import { CALM, panicStep } from '../../scaler/decide/panic-window.ts';
-import { recommend } from '../../scaler/decide/triggers.ts';
-import { DEFAULT_TUNING, type Tuning } from '../../scaler/decide/tuning.ts';
+import { UsageError } from '../../common/runtime/errors.ts';
+import { readFlags } from '../../common/runtime/flags.ts';
+import { CALM, panicStep } from '../../scaler/sizing/panic-window.ts';
+import { recommend } from '../../scaler/sizing/triggers.ts';
+import { DEFAULT_TUNING, type Tuning } from '../../scaler/sizing/tuning.ts';
 import { leaseTimesOf, scalerFlags } from '../../scaler/flags.ts';
-import { tuningOf } from '../../scaler/load-flags.ts';
+import { tuningOf } from '../../scaler/load/load-flags.ts';
 import { SERIES_LIMITS } from '../../scaler/promql/limits.ts';
-import { queryBudgetsOf, seriesOptionsOf } from '../../scaler/query-flags.ts';
+import { queryBudgetsOf, seriesOptionsOf } from '../../scaler/queries/query-flags.ts';
 import { urlOf } from '../../scaler/start.ts';
 import { Sim } from './support/sim.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { AppTrouble } from '../../sidecar/app-trouble.ts';
+import { AppTrouble } from '../../sidecar/app/app-trouble.ts';
 import { recordingLog } from '../helpers/recording-log.ts';
 
 function world() {

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { describe, it } from 'node:test';
-import { sleep } from '../../common/lifecycle.ts';
+import { sleep } from '../../common/runtime/lifecycle.ts';
 import { waitFor } from '../helpers/wait.ts';
 import { App, holding } from './support/app.ts';
 import { reasonOf } from './support/client.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { request, type IncomingMessage } from 'node:http';
 import { describe, it } from 'node:test';
-import { sleep } from '../../common/lifecycle.ts';
+import { sleep } from '../../common/runtime/lifecycle.ts';
 import { isFasterThan, staysTrue, waitFor } from '../helpers/wait.ts';
 import { App, holding } from './support/app.ts';
 import { reasonOf } from './support/client.ts';

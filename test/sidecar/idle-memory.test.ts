@@ -1,7 +1,7 @@
 /** When a sidecar gives memory back: on a turned clock, with a collection that is counted; and once with V8's own. */
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import { giveMemoryBackWhenIdle } from '../../sidecar/idle-memory.ts';
+import { giveMemoryBackWhenIdle } from '../../sidecar/life/idle-memory.ts';
 import { recordingLog } from '../helpers/recording-log.ts';
 import { waitFor } from '../helpers/wait.ts';
 

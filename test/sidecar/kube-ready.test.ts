@@ -1,17 +1,17 @@
 /** Jobs of a pod whose readiness only Kubernetes can tell: none before it says so. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { MessageError } from '../../common/errors.ts';
-import { silentLog } from '../../common/log.ts';
-import { openNatsLink } from '../../common/nats.ts';
+import { MessageError } from '../../common/runtime/errors.ts';
+import { silentLog } from '../../common/runtime/log.ts';
+import { openNatsLink } from '../../common/bus/nats.ts';
 import {
   decodePodReadyAnswer,
   decodePodReadyQuestion,
   encodePodReadyAnswer,
   encodePodReadyQuestion,
   POD_READY_SUBJECT,
-} from '../../common/pod-ready.ts';
-import { waitForKubeReady } from '../../sidecar/kube-ready.ts';
+} from '../../common/bus/pod-ready.ts';
+import { waitForKubeReady } from '../../sidecar/life/kube-ready.ts';
 import { startNats } from '../helpers/nats.ts';
 import { waitFor } from '../helpers/wait.ts';
 

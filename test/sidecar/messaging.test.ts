@@ -1,16 +1,16 @@
 /** What a sidecar says and hears on NATS, against a real server. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { silentLog } from '../../common/log.ts';
+import { silentLog } from '../../common/runtime/log.ts';
 import {
   decodeActivity,
   decodeReady,
   encodeMessage,
   type ActivityMessage,
   type ReadyMessage,
-} from '../../common/messages.ts';
-import { openNatsLink, type NatsLink } from '../../common/nats.ts';
-import { functionSubject } from '../../common/subjects.ts';
+} from '../../common/bus/messages.ts';
+import { openNatsLink, type NatsLink } from '../../common/bus/nats.ts';
+import { functionSubject } from '../../common/bus/subjects.ts';
 import { startNats, type TestNats } from '../helpers/nats.ts';
 import { isFasterThan, waitFor } from '../helpers/wait.ts';
 import { App, holding } from './support/app.ts';

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Place } from '../../common/breaker.ts';
-import { silentLog } from '../../common/log.ts';
-import { Admission } from '../../sidecar/admission.ts';
+import type { Place } from '../../sidecar/limits/breaker.ts';
+import { silentLog } from '../../common/runtime/log.ts';
+import { Admission } from '../../sidecar/limits/admission.ts';
 import { Fairness } from '../../sidecar/jobs/fairness.ts';
-import { OlderProxies } from '../../sidecar/older-proxies.ts';
-import { PlaceLines, type ProxyLine } from '../../sidecar/place-lines.ts';
+import { OlderProxies } from '../../sidecar/limits/older-proxies.ts';
+import { PlaceLines, type ProxyLine } from '../../sidecar/limits/place-lines.ts';
 import { waitFor } from '../helpers/wait.ts';
 
 interface TestLine {

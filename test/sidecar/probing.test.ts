@@ -1,11 +1,11 @@
 /** The sidecar's own readiness check of the app, against real listeners of each kind. */
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import { UsageError } from '../../common/errors.ts';
-import { startAppProbe, waitForApp, type AppProbe } from '../../sidecar/app-probe.ts';
-import { checkProbe } from '../../sidecar/probe-checks.ts';
-import { parseProbe, type CheckSpec } from '../../sidecar/probe-spec.ts';
-import { parseReadiness } from '../../sidecar/readiness.ts';
+import { UsageError } from '../../common/runtime/errors.ts';
+import { startAppProbe, waitForApp, type AppProbe } from '../../sidecar/app/app-probe.ts';
+import { checkProbe } from '../../sidecar/app/probe-checks.ts';
+import { parseProbe, type CheckSpec } from '../../sidecar/app/probe-spec.ts';
+import { parseReadiness } from '../../sidecar/app/readiness.ts';
 import { isFasterThan, waitFor } from '../helpers/wait.ts';
 import { App, APP_HOST } from './support/app.ts';
 import { healthServer } from './support/health-server.ts';

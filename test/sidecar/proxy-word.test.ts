@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test, type TestContext } from 'node:test';
-import { tellProxy } from '../../sidecar/proxy-word.ts';
+import { tellProxy } from '../../sidecar/life/ready-by-http.ts';
 import { ownAddress } from '../helpers/addresses.ts';
 
 const ID = { namespace: 'ns', name: 'fn' };

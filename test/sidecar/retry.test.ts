@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { UsageError } from '../../common/errors.ts';
-import { DEFAULT_SYNC_POLICY, parseCallPolicy, type RetryPolicy } from '../../sidecar/call-policy.ts';
+import { UsageError } from '../../common/runtime/errors.ts';
+import { DEFAULT_SYNC_POLICY, parseCallPolicy, type RetryPolicy } from '../../sidecar/call/call-policy.ts';
 import {
   delayAfterReaching,
   delayAfterStatus,
@@ -10,7 +10,7 @@ import {
   mayRepeat,
   parseRetryAfter,
   type TryFacts,
-} from '../../sidecar/retry.ts';
+} from '../../sidecar/call/retry.ts';
 
 const policy = DEFAULT_SYNC_POLICY;
 const setByUser: RetryPolicy = { ...policy, retriesSetByUser: true };

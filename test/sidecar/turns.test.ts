@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { Turns } from '../../sidecar/turns.ts';
+import { Turns } from '../../sidecar/limits/turns.ts';
 
 const STALE_MS = 3_000;
 

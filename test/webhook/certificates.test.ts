@@ -3,11 +3,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { silentLog } from '../../common/log.ts';
+import { silentLog } from '../../common/runtime/log.ts';
 import { keepCertificate } from '../../common/tls/certificate-keeper.ts';
-import { fileCertificates } from '../../webhook/file-certificates.ts';
+import { fileCertificates } from '../../webhook/certificates/file-certificates.ts';
 import type { KeyPair } from '../../common/tls/key-pair.ts';
-import { createAuthority, issueCertificate } from '../../webhook/x509.ts';
+import { createAuthority, issueCertificate } from '../../webhook/certificates/x509.ts';
 import { waitFor } from '../helpers/wait.ts';
 
 const VALIDITY = { nowMs: Date.now(), validMs: 3_600_000 };

@@ -3,13 +3,13 @@
  * the same service account (so the same rights), reached through the same Service, over TLS with caBundle.
  */
 import { AdmissionregistrationV1Api, AppsV1Api, CoordinationV1Api, CoreV1Api } from '@kubernetes/client-node';
-import { readFlags } from '../../common/flags.ts';
+import { readFlags } from '../../common/runtime/flags.ts';
 import type { KubeClients, V1Pod } from '../../common/kube/client.ts';
-import { silentLog, type Log } from '../../common/log.ts';
-import { Registry } from '../../common/metrics.ts';
-import { KINDS } from '../../local/api/kinds.ts';
-import type { ApiServer } from '../../local/api/server.ts';
-import type { KubeObject } from '../../local/api/types.ts';
+import { silentLog, type Log } from '../../common/runtime/log.ts';
+import { Registry } from '../../common/runtime/metrics.ts';
+import { KINDS } from '../../packages/local-cluster/api/objects/kinds.ts';
+import type { ApiServer } from '../../packages/local-cluster/api/http/server.ts';
+import type { KubeObject } from '../../packages/local-cluster/api/objects/types.ts';
 import { webhookFlags } from '../../webhook/flags.ts';
 import { startWebhook, type RunningWebhook } from '../../webhook/start.ts';
 import { configFor, startLocalApi, type AtEnd } from '../helpers/local-api.ts';

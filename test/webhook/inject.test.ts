@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { describe, it } from 'node:test';
-import { parseAnnotations } from '../../common/annotations.ts';
-import { sidecarNodeOptions } from '../../webhook/sidecar-resources.ts';
-import { readFlags } from '../../common/flags.ts';
-import type { CallPolicy } from '../../common/function-spec.ts';
+import { parseAnnotations } from '../../common/function/annotations/index.ts';
+import { sidecarNodeOptions } from '../../webhook/inject/sidecar-resources.ts';
+import { readFlags } from '../../common/runtime/flags.ts';
+import type { CallPolicy } from '../../common/function/spec.ts';
 import type { V1Container, V1Pod, V1PodSpec, V1Probe } from '../../common/kube/client.ts';
 import { ownerOfPod } from '../../common/kube/ownership.ts';
 import { sidecarFlags } from '../../sidecar/flags.ts';
 import { sidecarDefaultsOf, webhookFlags } from '../../webhook/flags.ts';
-import { functionLabelValue } from '../../webhook/function-label.ts';
-import { injectPod, type InjectOptions, type Injection } from '../../webhook/inject.ts';
-import { matchPod } from '../../webhook/match.ts';
-import { quantity, sidecarResources } from '../../webhook/sidecar-resources.ts';
+import { functionLabelValue } from '../../webhook/inject/function-label.ts';
+import { injectPod, type InjectOptions, type Injection } from '../../webhook/inject/inject.ts';
+import { matchPod } from '../../webhook/inject/match.ts';
+import { quantity, sidecarResources } from '../../webhook/inject/sidecar-resources.ts';
 import { brokenRestrictedRules } from './pod-rules.ts';
 import { DRAIN_TOKEN, fixture, FIXTURES, OPTIONS, review, sidecarEnv, sidecarOf } from './reviews.ts';
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { parseAnnotations } from '../../common/annotations.ts';
+import { parseAnnotations } from '../../common/function/annotations/index.ts';
 import type { V1Pod } from '../../common/kube/client.ts';
-import { matchPod, type Verdict } from '../../webhook/match.ts';
+import { matchPod, type Verdict } from '../../webhook/inject/match.ts';
 import { fixture } from './reviews.ts';
 
 const ON = { 'SlimFaas/Function': 'true' };

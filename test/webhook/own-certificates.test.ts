@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { silentLog } from '../../common/log.ts';
+import { silentLog } from '../../common/runtime/log.ts';
 import type { CertificateSource } from '../../common/tls/key-pair.ts';
-import { ownCertificates } from '../../webhook/own-certificates.ts';
-import { expiryOf, isIssuedBy, splitBundle } from '../../webhook/x509.ts';
+import { ownCertificates } from '../../webhook/certificates/own-certificates.ts';
+import { expiryOf, isIssuedBy, splitBundle } from '../../webhook/certificates/x509.ts';
 import { createFakeCluster, type FakeCluster } from './fake-cluster.ts';
 
 const MINUTE = 60_000;

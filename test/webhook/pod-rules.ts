@@ -3,7 +3,7 @@
  * for one container. Returns what is wrong, so that a test can say `[]`.
  */
 import type { V1Container, V1Pod } from '../../common/kube/client.ts';
-import { quantity } from '../../webhook/sidecar-resources.ts';
+import { quantity } from '../../webhook/inject/sidecar-resources.ts';
 
 const LABEL_VALUE = /^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/;
 const PORT_NAME = /^(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*$/;

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { V1Container, V1Pod } from '../../common/kube/client.ts';
 import { allContainers, userContainers } from '../../common/kube/sidecar.ts';
-import { randomToken } from '../../webhook/inject.ts';
+import { randomToken } from '../../webhook/inject/inject.ts';
 import { ReviewError, reviewPod } from '../../webhook/review.ts';
 import { brokenRestrictedRules, brokenRules } from './pod-rules.ts';
 import { DRAIN_TOKEN, fixture, FIXTURES, OPTIONS, review, sidecarEnv, sidecarOf } from './reviews.ts';

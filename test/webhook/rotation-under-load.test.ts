@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { splitBundle } from '../../webhook/x509.ts';
+import { splitBundle } from '../../webhook/certificates/x509.ts';
 import { annotatedPod, startWebhookCluster, untilReady } from './cluster.ts';
 import { sidecarOf } from './reviews.ts';
 import { post } from './tls-client.ts';

@@ -1,7 +1,18 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { applyStep, nextStep, type Material, type RotationPolicy } from '../../webhook/rotation.ts';
-import { createAuthority, expiryOf, isForNames, isIssuedBy, issueCertificate } from '../../webhook/x509.ts';
+import {
+  applyStep,
+  nextStep,
+  type Material,
+  type RotationPolicy,
+} from '../../webhook/certificates/rotation.ts';
+import {
+  createAuthority,
+  expiryOf,
+  isForNames,
+  isIssuedBy,
+  issueCertificate,
+} from '../../webhook/certificates/x509.ts';
 
 const DAY = 86_400_000;
 const START = Date.parse('2026-03-01T12:00:00Z');

@@ -3,13 +3,13 @@ import { once } from 'node:events';
 import { Agent } from 'node:https';
 import { after, before, describe, it } from 'node:test';
 import type { TLSSocket } from 'node:tls';
-import { silentLog } from '../../common/log.ts';
-import { Registry } from '../../common/metrics.ts';
+import { silentLog } from '../../common/runtime/log.ts';
+import { Registry } from '../../common/runtime/metrics.ts';
 import { webhookFlags } from '../../webhook/flags.ts';
 import { createWebhookMetrics } from '../../webhook/metrics.ts';
 import { createReviewServer, type ReviewServer } from '../../webhook/server.ts';
 import type { KeyPair } from '../../common/tls/key-pair.ts';
-import { createAuthority, issueCertificate } from '../../webhook/x509.ts';
+import { createAuthority, issueCertificate } from '../../webhook/certificates/x509.ts';
 import { fixture, OPTIONS } from './reviews.ts';
 import { open, post, SERVER_NAME } from './tls-client.ts';
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { readFlags } from '../../common/flags.ts';
+import { readFlags } from '../../common/runtime/flags.ts';
 import type { V1Container } from '../../common/kube/client.ts';
 import { findSidecar } from '../../common/kube/sidecar.ts';
 import { parseManifests, templateOf } from '../manifests/manifests.ts';

@@ -8,7 +8,7 @@ import { waitFor } from '../helpers/wait.ts';
 import { annotatedPod, isReady, startWebhookCluster, untilReady, type WebhookCluster } from './cluster.ts';
 import { sidecarOf } from './reviews.ts';
 import { post, SERVER_NAME } from './tls-client.ts';
-import { createAuthority, issueCertificate, splitBundle } from '../../webhook/x509.ts';
+import { createAuthority, issueCertificate, splitBundle } from '../../webhook/certificates/x509.ts';
 
 /** Writes go through the API's own admission, which calls the webhook over TLS. */
 async function injects(cluster: WebhookCluster, name: string): Promise<boolean> {

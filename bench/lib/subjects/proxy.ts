@@ -3,11 +3,11 @@
  * `node proxy.ts <port> <nats url> <function> <pod ip>[,<pod ip>…] <places a pod>`. Its Kubernetes is the tests' small one, in this process and
  * idle once the watch has begun.
  */
-import '../../../cli/v8-flags.ts';
-import { readFlags } from '../../../common/flags.ts';
-import { silentLog } from '../../../common/log.ts';
-import { createRegistry } from '../../../common/metrics.ts';
-import { openNatsLink } from '../../../common/nats.ts';
+import '../../../cli/parts/v8-flags.ts';
+import { readFlags } from '../../../common/runtime/flags.ts';
+import { silentLog } from '../../../common/runtime/log.ts';
+import { createRegistry } from '../../../common/runtime/metrics.ts';
+import { openNatsLink } from '../../../common/bus/nats.ts';
 import { proxyFlags } from '../../../proxy/flags.ts';
 import { startProxy } from '../../../proxy/start.ts';
 import { FakeKube } from '../../../test/proxy/support/fake-kube.ts';

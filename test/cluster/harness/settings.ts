@@ -2,7 +2,7 @@
  * What a run of the cluster tests is told by its environment (docs/cluster-tests.md lists it), and what its runner tells
  * the test files. Read here and nowhere else.
  */
-import { VERSION } from '../../../common/version.ts';
+import { VERSION } from '../../../common/runtime/version.ts';
 
 export interface Settings {
   /** Commands with their first arguments: `['kubectl']`, `['kubectl', '--context', 'kind-test']`. */

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { ReasonError } from '../../../common/errors.ts';
-import { fieldObject, isGrpc, pushFields } from '../../../common/http2/h2-fields.ts';
-import { streamHead } from '../../../common/http2/h2-head.ts';
+import { ReasonError } from '../../../common/runtime/errors.ts';
+import { fieldObject, isGrpc, pushFields } from '../../../common/http2/fields.ts';
+import { streamHead } from '../../../proxy/http2/h2-head.ts';
 
 const PSEUDO = [':method', 'GET', ':scheme', 'http', ':authority', 'fn.example:80', ':path', '/a%20b?c=d'];
 

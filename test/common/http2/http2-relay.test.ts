@@ -6,7 +6,7 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { resetStream } from '../../../common/http2/stream-end.ts';
-import { createHttp2Relay } from '../../../common/http2/http2-relay.ts';
+import { createHttp2Relay } from '../../../sidecar/app/http2/http2-relay.ts';
 import { bufferBody, replayableBody, RelayError, type Relay } from '../../../common/relay/index.ts';
 import { inspect } from 'node:util';
 import { waitFor } from '../../helpers/wait.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { waitFor } from '../../helpers/wait.ts';
-import { CoarseClock, isOver, type Use } from '../../../common/relay/clock.ts';
+import { CoarseClock, isOver, type Use } from '../../../common/relay/exchange/clock.ts';
 
 /** A clock over a time that the test sets; its ticks are real. */
 function testClock(use: () => Use) {

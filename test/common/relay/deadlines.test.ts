@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { overdue, type Progress } from '../../../common/relay/deadlines.ts';
+import { overdue, type Progress } from '../../../common/relay/exchange/deadlines.ts';
 
 const LIMITS = { connectMs: 100, headMs: 5_000, idleMs: 2_000, totalMs: 9_000 };
 const START: Progress = {

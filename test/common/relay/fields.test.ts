@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { connectionListed, fieldKind, hasOption, safeTrailers } from '../../../common/relay/fields.ts';
-import { isFieldValue, isTargetText, isToken, parseLength } from '../../../common/relay/grammar.ts';
+import { connectionListed, fieldKind, hasOption, safeTrailers } from '../../../common/relay/wire/fields.ts';
+import { isFieldValue, isTargetText, isToken, parseLength } from '../../../common/relay/wire/grammar.ts';
 import { HeaderNames, headerValue, isRepeatable, withoutHeaders } from '../../../common/relay/index.ts';
-import { writeHead, writeTrailers } from '../../../common/relay/request-writer.ts';
+import { writeHead, writeTrailers } from '../../../common/relay/wire/request-writer.ts';
 import { bufferBody, NO_BODY } from '../../../common/relay/index.ts';
 import { HandBody } from './hand-body.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { IncomingMessage } from 'node:http';
 import { describe, it } from 'node:test';
-import { ReasonError } from '../../../common/errors.ts';
+import { ReasonError } from '../../../common/runtime/errors.ts';
 import {
   NO_BODY,
   nodeBody,

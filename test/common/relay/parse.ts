@@ -1,7 +1,7 @@
 /**
  * The response parser on given bytes, cut at given places: what it made of them, as one value to compare.
  */
-import { ResponseParser, type ResponseHandler } from '../../../common/relay/response-parser.ts';
+import { ResponseParser, type ResponseHandler } from '../../../common/relay/wire/response-parser.ts';
 import type { RawHeaders } from '../../../common/relay/index.ts';
 
 export interface Parsed {

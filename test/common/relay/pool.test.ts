@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Connection, Tenant } from '../../../common/relay/connection.ts';
+import type { Connection, Tenant } from '../../../common/relay/target/connection.ts';
 import { createRelay, RelayError } from '../../../common/relay/index.ts';
-import { Pool } from '../../../common/relay/pool.ts';
-import { TCP } from '../../../common/relay/transport.ts';
+import { Pool } from '../../../common/relay/target/pool.ts';
+import { TCP } from '../../../common/relay/target/transport.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { exchange, start, testRelay } from './rig.ts';
 import { answering, rawUpstream, type Wire } from './wire.ts';

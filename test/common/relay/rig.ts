@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
-import { ReasonError } from '../../../common/errors.ts';
+import { ReasonError } from '../../../common/runtime/errors.ts';
 import {
   createEdgeServer,
   createRelay,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { RunningList } from '../../../common/relay/running-list.ts';
+import { RunningList } from '../../../common/relay/exchange/running-list.ts';
 
 interface Item {
   readonly name: string;

@@ -11,8 +11,8 @@ import {
   type ExchangeControl,
   type ResponseSink,
 } from '../../../common/relay/index.ts';
-import { createTlsTransport } from '../../../common/relay/tls-transport.ts';
-import { createAuthority, issueCertificate } from '../../../webhook/x509.ts';
+import { createTlsTransport } from '../../../common/relay/target/tls-transport.ts';
+import { createAuthority, issueCertificate } from '../../../webhook/certificates/x509.ts';
 
 const TIMEOUTS = { connectMs: 0, headMs: 0, idleMs: 0 };
 

@@ -5,7 +5,7 @@
 import { appendFileSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ClusterApi, KubeObject } from '../../../local/api/types.ts';
+import type { ClusterApi, KubeObject } from '../../../packages/local-cluster/api/objects/types.ts';
 import { waitFor } from '../../helpers/wait.ts';
 
 export interface ContainerFields {

@@ -1,8 +1,8 @@
 /** `--callback-allow`: which entries allow which URL, at which address. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { UsageError } from '../../../common/errors.ts';
-import { CallbackAllow } from '../../../proxy/callback-urls/allow.ts';
+import { UsageError } from '../../../common/runtime/errors.ts';
+import { CallbackAllow } from '../../../proxy/callbacks/allow.ts';
 
 /** `name` stands for an address that the host of the URL resolves to. */
 function isAllowed(entries: string[], url: string, address?: string): boolean {

@@ -6,9 +6,9 @@ import {
   CALLBACKS_CONSUMER,
   CALLBACKS_STREAM,
   streamConfigs,
-} from '../../../common/jobs/streams.ts';
+} from '../../../common/queue/streams.ts';
 import type { JobView } from '../../../proxy/jobs/query.ts';
-import type { Resolve } from '../../../proxy/callback-urls/resolve.ts';
+import type { Resolve } from '../../../proxy/callbacks/resolve.ts';
 import { jobSettings } from '../../helpers/jetstream.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { App, APP_HOST } from '../../sidecar/support/app.ts';

@@ -1,8 +1,8 @@
 /** Dead letters over HTTP, on the port that is not published. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { BODIES_STREAM } from '../../../common/jobs/streams.ts';
-import { functionSubject } from '../../../common/subjects.ts';
+import { BODIES_STREAM } from '../../../common/queue/streams.ts';
+import { functionSubject } from '../../../common/bus/subjects.ts';
 import type { DeadSummary, DeadView } from '../../../proxy/jobs/dead-letters.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { App } from '../../sidecar/support/app.ts';

@@ -1,11 +1,11 @@
 /** The bound of a function's jobs in bytes: the ledger by itself, and what callers see of it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ReasonError } from '../../../common/errors.ts';
-import { encodeState, isFinalState, type JobState } from '../../../common/jobs/state.ts';
-import { BODIES_STREAM } from '../../../common/jobs/streams.ts';
-import { parseResultSubject, resultSubject } from '../../../common/subjects.ts';
-import { JobBytes } from '../../../proxy/jobs/job-bytes.ts';
+import { ReasonError } from '../../../common/runtime/errors.ts';
+import { encodeState, isFinalState, type JobState } from '../../../common/queue/state.ts';
+import { BODIES_STREAM } from '../../../common/queue/streams.ts';
+import { parseResultSubject, resultSubject } from '../../../common/bus/subjects.ts';
+import { JobBytes } from '../../../proxy/jobs/accepting/job-bytes.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { App } from '../../sidecar/support/app.ts';
 import { elementIdOf, startJobProxy } from '../support/job-proxy.ts';

@@ -4,12 +4,12 @@ import { createServer, createConnection, type Server, type Socket } from 'node:n
 import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { test, type TestContext } from 'node:test';
-import { ReasonError } from '../../../common/errors.ts';
-import { JOBS_STREAM } from '../../../common/jobs/streams.ts';
-import { silentLog } from '../../../common/log.ts';
-import { openNatsLink } from '../../../common/nats.ts';
-import { publishJob, UnsettledError } from '../../../proxy/jobs/publisher.ts';
-import { Settler } from '../../../proxy/jobs/settler.ts';
+import { ReasonError } from '../../../common/runtime/errors.ts';
+import { JOBS_STREAM } from '../../../common/queue/streams.ts';
+import { silentLog } from '../../../common/runtime/log.ts';
+import { openNatsLink } from '../../../common/bus/nats.ts';
+import { publishJob, UnsettledError } from '../../../proxy/jobs/accepting/publisher.ts';
+import { Settler } from '../../../proxy/jobs/accepting/settler.ts';
 import { jobSettings, startJetStream } from '../../helpers/jetstream.ts';
 import { startNats, type TestNats } from '../../helpers/nats.ts';
 import { waitFor } from '../../helpers/wait.ts';

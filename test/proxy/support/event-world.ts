@@ -1,6 +1,6 @@
 /** Publishers, functions that subscribe, and pods with real sidecars: events from the request to the app. */
-import { BODIES_STREAM, EVENTS_STREAM } from '../../../common/jobs/streams.ts';
-import type { JobSettings } from '../../../common/jobs/streams.ts';
+import { BODIES_STREAM, EVENTS_STREAM } from '../../../common/queue/streams.ts';
+import type { JobSettings } from '../../../common/queue/streams.ts';
 import { ownAddress } from '../../helpers/addresses.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import type { TestSidecar } from '../../sidecar/support/sidecar.ts';

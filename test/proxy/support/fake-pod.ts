@@ -5,7 +5,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { once } from 'node:events';
-import { SIDECAR_DATA_PORT } from '../../../common/names.ts';
+import { SIDECAR_DATA_PORT } from '../../../common/function/names.ts';
 import { ownAddress } from '../../helpers/addresses.ts';
 
 export type FakeFunction = (req: IncomingMessage, res: ServerResponse) => void;

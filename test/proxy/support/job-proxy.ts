@@ -5,9 +5,9 @@ import {
   consumerConfig,
   streamConfigs,
   type JobSettings,
-} from '../../../common/jobs/streams.ts';
-import type { ConsumerConfig, JetStreamManager } from '../../../common/nats.ts';
-import { JOBS_STREAM } from '../../../common/jobs/streams.ts';
+} from '../../../common/queue/streams.ts';
+import type { ConsumerConfig, JetStreamManager } from '../../../common/bus/nats.ts';
+import { JOBS_STREAM } from '../../../common/queue/streams.ts';
 import type { JobView } from '../../../proxy/jobs/query.ts';
 import { jobSettings } from '../../helpers/jetstream.ts';
 import { waitFor } from '../../helpers/wait.ts';

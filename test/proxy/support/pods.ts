@@ -1,8 +1,8 @@
 /** Pods and functions as plain values, for tests of what needs no sockets. */
-import { parseAnnotations } from '../../../common/annotations.ts';
-import type { FunctionSpec } from '../../../common/function-spec.ts';
-import type { FunctionView } from '../../../proxy/function-view.ts';
-import type { PodView } from '../../../proxy/pod-view.ts';
+import { parseAnnotations } from '../../../common/function/annotations/index.ts';
+import type { FunctionSpec } from '../../../common/function/spec.ts';
+import type { FunctionView } from '../../../proxy/functions/function-view.ts';
+import type { PodView } from '../../../proxy/pods/pod-view.ts';
 
 export function specOf(annotations: Record<string, string> = {}): FunctionSpec {
   return parseAnnotations({ 'SlimFaas/Function': 'true', ...annotations }).spec;

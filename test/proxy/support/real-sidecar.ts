@@ -1,8 +1,8 @@
 /** The real sidecar beside an app on a loopback address of its own, as the kubelet would start it. */
-import { readFlags } from '../../../common/flags.ts';
-import { silentLog } from '../../../common/log.ts';
-import { createRegistry } from '../../../common/metrics.ts';
-import { openNatsLink } from '../../../common/nats.ts';
+import { readFlags } from '../../../common/runtime/flags.ts';
+import { silentLog } from '../../../common/runtime/log.ts';
+import { createRegistry } from '../../../common/runtime/metrics.ts';
+import { openNatsLink } from '../../../common/bus/nats.ts';
 import { sidecarFlags } from '../../../sidecar/flags.ts';
 import { startSidecar, type RunningSidecar } from '../../../sidecar/start.ts';
 import type { TestProxy } from './test-proxy.ts';

@@ -1,10 +1,10 @@
 /** A real proxy with a real nats-server and a fake Kubernetes API, and the few objects that a test puts there. */
-import { silentLog } from '../../../common/log.ts';
-import { encodeMessage } from '../../../common/messages.ts';
-import { createRegistry, type Registry } from '../../../common/metrics.ts';
-import { openNatsLink, type NatsLink } from '../../../common/nats.ts';
-import { functionSubject } from '../../../common/subjects.ts';
-import { readFlags } from '../../../common/flags.ts';
+import { silentLog } from '../../../common/runtime/log.ts';
+import { encodeMessage } from '../../../common/bus/messages.ts';
+import { createRegistry, type Registry } from '../../../common/runtime/metrics.ts';
+import { openNatsLink, type NatsLink } from '../../../common/bus/nats.ts';
+import { functionSubject } from '../../../common/bus/subjects.ts';
+import { readFlags } from '../../../common/runtime/flags.ts';
 import { proxyFlags, type ProxyConfig } from '../../../proxy/flags.ts';
 import { startProxy, type ProxyDeps, type RunningProxy } from '../../../proxy/start.ts';
 import { ownAddress } from '../../helpers/addresses.ts';

@@ -1,6 +1,6 @@
 /** What the scaler would hear: wakes, as they come. */
-import { decodeWake, type WakeMessage } from '../../../common/messages.ts';
-import { functionSubject } from '../../../common/subjects.ts';
+import { decodeWake, type WakeMessage } from '../../../common/bus/messages.ts';
+import { functionSubject } from '../../../common/bus/subjects.ts';
 import type { TestProxy } from './test-proxy.ts';
 
 export function collectWakes(t: TestProxy, fn: string, onWake?: (wake: WakeMessage) => void): WakeMessage[] {

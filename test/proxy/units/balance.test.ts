@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { choose } from '../../../proxy/balance.ts';
+import { choose } from '../../../proxy/pods/balance.ts';
 
 const candidate = fc.record({
   free: fc.integer({ min: -2, max: 3 }),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Endpoint } from '../../../proxy/endpoint.ts';
+import { Endpoint } from '../../../proxy/pods/endpoint.ts';
 import { podView, specOf } from '../support/pods.ts';
 
 const perPod = (n: number, more: Record<string, string> = {}) =>

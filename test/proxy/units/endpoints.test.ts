@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ActivityMessage, ReadyMessage } from '../../../common/messages.ts';
+import type { ActivityMessage, ReadyMessage } from '../../../common/bus/messages.ts';
 import { proveReady } from '../../../common/places/ready-proof.ts';
-import { Endpoints } from '../../../proxy/endpoints.ts';
-import { viewPod, type PodView } from '../../../proxy/pod-view.ts';
+import { Endpoints } from '../../../proxy/pods/endpoints.ts';
+import { viewPod, type PodView } from '../../../proxy/pods/pod-view.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { podView, specOf } from '../support/pods.ts';
 

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { parseFunctionTarget, pathOnly } from '../../../proxy/function-path.ts';
-import { FunctionTable } from '../../../proxy/function-table.ts';
-import type { FunctionView } from '../../../proxy/function-view.ts';
-import { viewBarePods, viewWorkload } from '../../../proxy/function-view.ts';
-import { viewPod } from '../../../proxy/pod-view.ts';
+import { parseFunctionTarget, pathOnly } from '../../../proxy/functions/function-path.ts';
+import { FunctionTable } from '../../../proxy/functions/function-table.ts';
+import type { FunctionView } from '../../../proxy/functions/function-view.ts';
+import { viewBarePods, viewWorkload } from '../../../proxy/functions/function-view.ts';
+import { viewPod } from '../../../proxy/pods/pod-view.ts';
 import { functionView, podView, specOf } from '../support/pods.ts';
 
 test('the function’s segment is decoded once, the rest stays as it was written', () => {

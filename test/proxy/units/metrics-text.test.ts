@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { MetricsText } from '../../../proxy/metrics-text.ts';
-import type { StatusView } from '../../../proxy/status-board.ts';
+import { MetricsText } from '../../../proxy/metrics/metrics-text.ts';
+import type { StatusView } from '../../../proxy/status/board.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 
 function world(tookMs: number) {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { silentLog } from '../../../common/log.ts';
-import { encodeMessage, type ActivityMessage } from '../../../common/messages.ts';
-import { functionSubject } from '../../../common/subjects.ts';
-import { listenToNews } from '../../../proxy/news.ts';
+import { silentLog } from '../../../common/runtime/log.ts';
+import { encodeMessage, type ActivityMessage } from '../../../common/bus/messages.ts';
+import { functionSubject } from '../../../common/bus/subjects.ts';
+import { listenToNews } from '../../../proxy/pods/bus-messages.ts';
 
 const FIB = { namespace: 'n', name: 'fi.b' };
 const COUNTS = { running: 1, runningNow: 1, waiting: 0, started: 0, finished: 0, failed: 0, windowMs: 1_000 };

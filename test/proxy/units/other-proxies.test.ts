@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ActivityMessage } from '../../../common/messages.ts';
-import { OtherProxies } from '../../../proxy/other-proxies.ts';
+import type { ActivityMessage } from '../../../common/bus/messages.ts';
+import { OtherProxies } from '../../../proxy/status/other-proxies.ts';
 
 function report(pod: string, waiting: number, runningNow: number): ActivityMessage {
   const counts = { running: runningNow, started: 0, finished: 0, failed: 0, windowMs: 1_000 };

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { encodeMessage, type ReadyMessage } from '../../../common/messages.ts';
-import { Endpoint } from '../../../proxy/endpoint.ts';
-import { PodGroup } from '../../../proxy/pod-group.ts';
-import type { LineEvents, LineTarget } from '../../../proxy/place-line.ts';
-import { PlaceLines } from '../../../proxy/place-lines.ts';
-import type { PodView } from '../../../proxy/pod-view.ts';
+import { encodeMessage, type ReadyMessage } from '../../../common/bus/messages.ts';
+import { Endpoint } from '../../../proxy/pods/endpoint.ts';
+import { PodGroup } from '../../../proxy/pods/pod-group.ts';
+import type { LineEvents, LineTarget } from '../../../proxy/pods/place-line.ts';
+import { PlaceLines } from '../../../proxy/pods/place-lines.ts';
+import type { PodView } from '../../../proxy/pods/pod-view.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { podView, specOf } from '../support/pods.ts';
 

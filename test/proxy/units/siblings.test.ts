@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Siblings } from '../../../proxy/siblings.ts';
+import { Siblings } from '../../../proxy/pods/siblings.ts';
 import { podView } from '../support/pods.ts';
 
 const owner = { kind: 'Deployment' as const, id: { namespace: 'slimfaas', name: 'slimfaas-proxy' } };

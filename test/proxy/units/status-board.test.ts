@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { FunctionStatus } from '../../../proxy/function-status.ts';
-import { StatusBoard, type StatusView } from '../../../proxy/status-board.ts';
+import type { FunctionStatus } from '../../../proxy/status/function-status.ts';
+import { StatusBoard, type StatusView } from '../../../proxy/status/board.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 
 function world(maxBytes = 1_000_000) {

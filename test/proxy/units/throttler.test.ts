@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { ReasonError } from '../../../common/errors.ts';
-import { Endpoint } from '../../../proxy/endpoint.ts';
-import { PodGroup, type Place } from '../../../proxy/pod-group.ts';
-import { Throttler, type Caller, type CallTicket } from '../../../proxy/throttler.ts';
-import { WaitingBudget } from '../../../proxy/waiting-budget.ts';
+import type { ReasonError } from '../../../common/runtime/errors.ts';
+import { Endpoint } from '../../../proxy/pods/endpoint.ts';
+import { PodGroup, type Place } from '../../../proxy/pods/pod-group.ts';
+import { Throttler, type Caller, type CallTicket } from '../../../proxy/waiting/throttler.ts';
+import { WaitingBudget } from '../../../proxy/waiting/waiting-budget.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { podView, specOf } from '../support/pods.ts';
 

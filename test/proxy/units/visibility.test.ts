@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { PathRule, Visibility } from '../../../common/function-spec.ts';
-import { canonicalPrefix } from '../../../common/canonical-path.ts';
-import { PathRules } from '../../../proxy/path-rules.ts';
-import { visibilityOf } from '../../../proxy/visibility.ts';
+import type { PathRule, Visibility } from '../../../common/function/spec.ts';
+import { canonicalPrefix } from '../../../common/function/canonical-path.ts';
+import { PathRules } from '../../../proxy/functions/path-rules.ts';
+import { visibilityOf } from '../../../proxy/functions/visibility.ts';
 
 const rules = (defaultVisibility: Visibility, ...pathVisibility: PathRule[]) => ({
   defaultVisibility,

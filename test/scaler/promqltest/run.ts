@@ -9,7 +9,7 @@ import {
   type SeriesStore,
   type Value,
 } from '../../../scaler/promql/query.ts';
-import { STALE } from '../../../scaler/promql/samples.ts';
+import { STALE } from '../../../scaler/promql/store/samples.ts';
 import { readScript, type Command, type Eval, type Point } from './script.ts';
 
 export interface Outcome {

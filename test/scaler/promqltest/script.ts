@@ -2,7 +2,7 @@
  * Reads the language of Prometheus's own PromQL tests (its promqltest/README.md): `load`, `clear` and `eval` with what
  * is expected. What it cannot read is an error of the reader, so that nothing is passed over unseen.
  */
-import { durationMs, unquote } from '../../../scaler/promql/literals.ts';
+import { durationMs, unquote } from '../../../scaler/promql/parse/literals.ts';
 import type { Labels } from '../../../scaler/promql/labels.ts';
 
 /** A number, a stale mark, a native histogram (which has no number here), or undefined for nothing. */

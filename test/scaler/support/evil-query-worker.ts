@@ -1,6 +1,10 @@
 /** Stands for the queries' thread: says that it is there, and does what its rules' first query says. */
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
-import type { FromQueryThread, QueryThreadData, ToQueryThread } from '../../../scaler/query-messages.ts';
+import type {
+  FromQueryThread,
+  QueryThreadData,
+  ToQueryThread,
+} from '../../../scaler/queries/query-messages.ts';
 
 const port = parentPort as MessagePort;
 const { atWork } = workerData as QueryThreadData;

@@ -1,6 +1,6 @@
 /** Facts of a function that is asleep and that nobody wants, for tables that say only what differs. */
-import { parseAnnotations } from '../../../common/annotations.ts';
-import type { FunctionSpec } from '../../../common/function-spec.ts';
+import { parseAnnotations } from '../../../common/function/annotations/index.ts';
+import type { FunctionSpec } from '../../../common/function/spec.ts';
 import type { Facts } from '../../../scaler/decide/types.ts';
 
 export function specOf(annotations: Readonly<Record<string, string>> = {}): FunctionSpec {

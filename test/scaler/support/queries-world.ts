@@ -1,10 +1,10 @@
 /** Rules over a store, with clocks that a test turns. */
 import { labels } from '../promql-world.ts';
-import type { FunctionInfo } from '../../../common/function-spec.ts';
+import type { FunctionInfo } from '../../../common/function/spec.ts';
 import { createSeriesStore, type SeriesStore } from '../../../scaler/promql/query.ts';
 import type { SeriesStoreOptions } from '../../../scaler/promql/limits.ts';
-import type { QueryAnswer, Rule } from '../../../scaler/query-messages.ts';
-import { QueryRules, type QueryRulesOptions } from '../../../scaler/query-rules.ts';
+import type { QueryAnswer, Rule } from '../../../scaler/queries/query-messages.ts';
+import { QueryRules, type QueryRulesOptions } from '../../../scaler/queries/query-rules.ts';
 
 export const START_MS = 1_000_000_000;
 

@@ -1,9 +1,9 @@
 /** A scaler in a process of its own, for tests that kill it: `node scaler-process.ts <kubeconfig> <nats> <flags…>`. */
 import { readFileSync } from 'node:fs';
-import { readFlags } from '../../../common/flags.ts';
-import { silentLog } from '../../../common/log.ts';
-import { createRegistry } from '../../../common/metrics.ts';
-import { openNatsLink } from '../../../common/nats.ts';
+import { readFlags } from '../../../common/runtime/flags.ts';
+import { silentLog } from '../../../common/runtime/log.ts';
+import { createRegistry } from '../../../common/runtime/metrics.ts';
+import { openNatsLink } from '../../../common/bus/nats.ts';
 import { scalerFlags } from '../../../scaler/flags.ts';
 import { startScaler } from '../../../scaler/start.ts';
 import { clientsOf } from './test-scaler.ts';

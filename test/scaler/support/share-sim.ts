@@ -3,7 +3,7 @@
  * pod, but late or lost. What a sidecar does here is what the contract says: it admits below its limit, takes
  * the share it hears, begins with one call, and admits nothing after it noticed its end.
  */
-import { sharesOf, splitShares, type Ledger, type SharePod } from '../../../scaler/shares.ts';
+import { sharesOf, splitShares, type Ledger, type SharePod } from '../../../scaler/shares/shares.ts';
 
 export interface Step {
   readonly kind:

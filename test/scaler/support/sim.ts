@@ -3,16 +3,16 @@
  * a watch event, pods appear when a test says so. Hours pass in milliseconds.
  */
 import type { V1Deployment, V1Pod } from '../../../common/kube/client.ts';
-import { silentLog } from '../../../common/log.ts';
-import type { ActivityMessage, ShareMessage } from '../../../common/messages.ts';
-import { FUNCTION_LABEL, INJECT_STATUS_ANNOTATION } from '../../../common/names.ts';
-import { functionKey, type FunctionId } from '../../../common/subjects.ts';
-import type { Tuning } from '../../../scaler/decide/tuning.ts';
+import { silentLog } from '../../../common/runtime/log.ts';
+import type { ActivityMessage, ShareMessage } from '../../../common/bus/messages.ts';
+import { FUNCTION_LABEL, INJECT_STATUS_ANNOTATION } from '../../../common/function/names.ts';
+import { functionKey, type FunctionId } from '../../../common/bus/subjects.ts';
+import type { Tuning } from '../../../scaler/sizing/tuning.ts';
 import type { Decision } from '../../../scaler/decide/types.ts';
-import type { ScaleOutcome, ScaleRequest } from '../../../scaler/kube.ts';
-import { createLoadAdvisor } from '../../../scaler/load-advisor.ts';
-import { Reconciler } from '../../../scaler/reconcile.ts';
-import type { Slice } from '../../../scaler/slicer.ts';
+import type { ScaleOutcome, ScaleRequest } from '../../../scaler/world/kube.ts';
+import { createLoadAdvisor } from '../../../scaler/load/load-advisor.ts';
+import { Reconciler } from '../../../scaler/loop/reconcile.ts';
+import type { Slice } from '../../../scaler/loop/slicer.ts';
 
 export interface SimOptions {
   readonly startMs?: number;

@@ -2,13 +2,13 @@
  * The real local API server and a real nats-server for a test, and what a test says to a scaler as a user, a
  * proxy, a sidecar or a kubelet would. Nothing runs pods here: a test makes them and says that they are ready.
  */
-import { silentLog } from '../../../common/log.ts';
-import { encodeMessage, type ActivityMessage } from '../../../common/messages.ts';
-import { FUNCTION_LABEL, INJECT_STATUS_ANNOTATION } from '../../../common/names.ts';
-import { openNatsLink, type NatsLink } from '../../../common/nats.ts';
-import { functionSubject } from '../../../common/subjects.ts';
-import type { ApiServer } from '../../../local/api/server.ts';
-import type { KubeObject } from '../../../local/api/types.ts';
+import { silentLog } from '../../../common/runtime/log.ts';
+import { encodeMessage, type ActivityMessage } from '../../../common/bus/messages.ts';
+import { FUNCTION_LABEL, INJECT_STATUS_ANNOTATION } from '../../../common/function/names.ts';
+import { openNatsLink, type NatsLink } from '../../../common/bus/nats.ts';
+import { functionSubject } from '../../../common/bus/subjects.ts';
+import type { ApiServer } from '../../../packages/local-cluster/api/http/server.ts';
+import type { KubeObject } from '../../../packages/local-cluster/api/objects/types.ts';
 import { deploymentManifest, podManifest, startLocalApi, type AtEnd } from '../../helpers/local-api.ts';
 import { startNats, type TestNats } from '../../helpers/nats.ts';
 import { waitFor } from '../../helpers/wait.ts';

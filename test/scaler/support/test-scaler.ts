@@ -5,11 +5,11 @@
 import { KubeConfig } from '@kubernetes/client-node';
 import { AppsV1Api, AdmissionregistrationV1Api, CoordinationV1Api, CoreV1Api } from '@kubernetes/client-node';
 import type { KubeClients } from '../../../common/kube/client.ts';
-import { silentLog, type Log } from '../../../common/log.ts';
-import { createRegistry } from '../../../common/metrics.ts';
-import { openNatsLink, type NatsLink } from '../../../common/nats.ts';
-import { readFlags } from '../../../common/flags.ts';
-import type { ApiServer } from '../../../local/api/server.ts';
+import { silentLog, type Log } from '../../../common/runtime/log.ts';
+import { createRegistry } from '../../../common/runtime/metrics.ts';
+import { openNatsLink, type NatsLink } from '../../../common/bus/nats.ts';
+import { readFlags } from '../../../common/runtime/flags.ts';
+import type { ApiServer } from '../../../packages/local-cluster/api/http/server.ts';
 import { scalerFlags, type ScalerConfig } from '../../../scaler/flags.ts';
 import { startScaler, type RunningScaler } from '../../../scaler/start.ts';
 import { waitFor } from '../../helpers/wait.ts';

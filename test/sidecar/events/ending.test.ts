@@ -1,10 +1,10 @@
 /** Events when something ends: the pod, its process, the server. Nothing that was stored is lost. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { podConsumerConfig } from '../../../common/events/pod-consumer.ts';
-import type { ConsumerConfig } from '../../../common/nats.ts';
-import { nanos } from '../../../common/nats-library.ts';
-import { EVENTS_STREAM } from '../../../common/jobs/streams.ts';
+import { podConsumerConfig } from '../../../common/queue/pod-consumer.ts';
+import type { ConsumerConfig } from '../../../common/bus/nats.ts';
+import { nanos } from '../../../common/bus/nats-library.ts';
+import { EVENTS_STREAM } from '../../../common/queue/streams.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { App, holding } from '../support/app.ts';
 import { startEventWorld, type EventWorld } from '../support/event-world.ts';

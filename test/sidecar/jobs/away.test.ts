@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
 import { describe, it } from 'node:test';
-import { JOBS_STREAM } from '../../../common/jobs/streams.ts';
-import { consumerConfig } from '../../../common/jobs/streams.ts';
-import type { ConsumerConfig } from '../../../common/nats.ts';
-import { consumerName, jobQuestionSubject, resultSubject } from '../../../common/subjects.ts';
+import { JOBS_STREAM } from '../../../common/queue/streams.ts';
+import { consumerConfig } from '../../../common/queue/streams.ts';
+import type { ConsumerConfig } from '../../../common/bus/nats.ts';
+import { consumerName, jobQuestionSubject, resultSubject } from '../../../common/bus/subjects.ts';
 import { jobSettings } from '../../helpers/jetstream.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { App, holding } from '../support/app.ts';

@@ -1,8 +1,8 @@
 /** Whose hands a job is in that came again: what the others' answers mean, and their silence. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { encodeAnswer, encodeHeld } from '../../../common/jobs/question.ts';
-import type { JobState } from '../../../common/jobs/state.ts';
+import { encodeAnswer, encodeHeld } from '../../../common/queue/question.ts';
+import type { JobState } from '../../../common/queue/state.ts';
 import { EarlierRuns } from '../../../sidecar/jobs/earlier-run.ts';
 
 interface Others {

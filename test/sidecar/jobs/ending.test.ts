@@ -1,10 +1,10 @@
 /** What becomes of jobs when a pod, its app or NATS goes away under them. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { encodeState } from '../../../common/jobs/state.ts';
-import { readDeadHistory } from '../../../common/jobs/dead.ts';
-import { JOBS_STREAM } from '../../../common/jobs/streams.ts';
-import { consumerName, resultSubject } from '../../../common/subjects.ts';
+import { encodeState } from '../../../common/queue/state.ts';
+import { readDeadHistory } from '../../../common/queue/dead.ts';
+import { JOBS_STREAM } from '../../../common/queue/streams.ts';
+import { consumerName, resultSubject } from '../../../common/bus/subjects.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { App, holding } from '../support/app.ts';
 import { FN, policy, startJobWorld } from '../support/job-world.ts';

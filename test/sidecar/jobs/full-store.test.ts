@@ -1,9 +1,9 @@
 /** JetStream has no room left: what is done is done once, leaves the queue, and its record follows when there is room. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { DEAD_STREAM, JOBS_STREAM } from '../../../common/jobs/streams.ts';
-import { functionSubject } from '../../../common/subjects.ts';
-import { readDeadHistory } from '../../../common/jobs/dead.ts';
+import { DEAD_STREAM, JOBS_STREAM } from '../../../common/queue/streams.ts';
+import { functionSubject } from '../../../common/bus/subjects.ts';
+import { readDeadHistory } from '../../../common/queue/dead.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { holding, App } from '../support/app.ts';
 import { FN, policy, startJobWorld, type JobWorld, type PublishedJob } from '../support/job-world.ts';

@@ -1,8 +1,8 @@
 /** The pod's places as jobs take them. */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { Admission } from '../../../sidecar/admission.ts';
-import { InFlight } from '../../../sidecar/in-flight.ts';
+import { Admission } from '../../../sidecar/limits/admission.ts';
+import { InFlight } from '../../../sidecar/limits/in-flight.ts';
 import { placesOf } from '../../../sidecar/jobs/places.ts';
 
 it('a place that is released twice comes back once, and is told once', async () => {

@@ -2,11 +2,16 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { BodyStoreError } from '../../../common/jobs/body-store.ts';
-import { Admission } from '../../../sidecar/admission.ts';
-import { DEFAULT_ASYNC_POLICY } from '../../../sidecar/call-policy.ts';
-import { elementId } from '../../../common/jobs/job.ts';
-import { decodeAnswer, decodeHeld, encodeQuestion, type JobQuestion } from '../../../common/jobs/question.ts';
+import { BodyStoreError } from '../../../common/queue/body-store.ts';
+import { Admission } from '../../../sidecar/limits/admission.ts';
+import { DEFAULT_ASYNC_POLICY } from '../../../sidecar/call/call-policy.ts';
+import { elementId } from '../../../common/queue/job.ts';
+import {
+  decodeAnswer,
+  decodeHeld,
+  encodeQuestion,
+  type JobQuestion,
+} from '../../../common/queue/question.ts';
 import { Callbacks } from '../../../sidecar/jobs/callbacks.ts';
 import { Fairness } from '../../../sidecar/jobs/fairness.ts';
 import { triedBy } from '../../../sidecar/jobs/outcome.ts';

@@ -1,12 +1,12 @@
 /** BEHAVIOURS.md, "Jobs", as one pod lives them: a real JetStream, a real sidecar, a real app. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { readDeadHistory } from '../../../common/jobs/dead.ts';
-import { storeBody } from '../../../common/jobs/body-store.ts';
-import { encodeState } from '../../../common/jobs/state.ts';
-import { decodeActivity, type ActivityMessage } from '../../../common/messages.ts';
-import { BODIES_STREAM, JOBS_STREAM } from '../../../common/jobs/streams.ts';
-import { functionSubject, resultSubject } from '../../../common/subjects.ts';
+import { readDeadHistory } from '../../../common/queue/dead.ts';
+import { storeBody } from '../../../common/queue/body-store.ts';
+import { encodeState } from '../../../common/queue/state.ts';
+import { decodeActivity, type ActivityMessage } from '../../../common/bus/messages.ts';
+import { BODIES_STREAM, JOBS_STREAM } from '../../../common/queue/streams.ts';
+import { functionSubject, resultSubject } from '../../../common/bus/subjects.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { App, holding } from '../support/app.ts';
 import { FN, policy, startJobWorld } from '../support/job-world.ts';

@@ -1,10 +1,10 @@
 /** Calls and jobs in one pod: one limit, a fair split, strict order where asked for. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { encodeMessage } from '../../../common/messages.ts';
-import { sleep } from '../../../common/lifecycle.ts';
-import { JOBS_STREAM } from '../../../common/jobs/streams.ts';
-import { consumerName, functionSubject } from '../../../common/subjects.ts';
+import { encodeMessage } from '../../../common/bus/messages.ts';
+import { sleep } from '../../../common/runtime/lifecycle.ts';
+import { JOBS_STREAM } from '../../../common/queue/streams.ts';
+import { consumerName, functionSubject } from '../../../common/bus/subjects.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { App, holding } from '../support/app.ts';
 import { FN, policy, startJobWorld, type JobWorld } from '../support/job-world.ts';

@@ -1,9 +1,9 @@
 /** Sidecars that read events of a real JetStream, in front of a test's apps; published as the proxy publishes them. */
 import { randomBytes } from 'node:crypto';
-import { EVENTS_STREAM } from '../../../common/jobs/streams.ts';
-import { encodeJob, type JobHead } from '../../../common/jobs/job.ts';
-import type { ConsumerInfo } from '../../../common/nats.ts';
-import { eventSubject } from '../../../common/subjects.ts';
+import { EVENTS_STREAM } from '../../../common/queue/streams.ts';
+import { encodeJob, type JobHead } from '../../../common/queue/job.ts';
+import type { ConsumerInfo } from '../../../common/bus/nats.ts';
+import { eventSubject } from '../../../common/bus/subjects.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { FN, startJobWorld, type JobWorld, type JobWorldOptions } from './job-world.ts';
 import type { SidecarFlags } from './sidecar-process.ts';

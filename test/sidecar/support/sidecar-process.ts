@@ -2,7 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { envName } from '../../../common/flags.ts';
+import { envName } from '../../../common/runtime/flags.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { APP_HOST } from './app.ts';
 

@@ -3,11 +3,11 @@
  * of its own on an address of its own, as in a pod. Without NATS its link just never connects, which is a state that
  * it must live with anyway.
  */
-import { readFlags } from '../../../common/flags.ts';
-import { silentLog } from '../../../common/log.ts';
-import { createRegistry } from '../../../common/metrics.ts';
-import { SIDECAR_ADMIN_PORT, SIDECAR_DATA_PORT } from '../../../common/names.ts';
-import { openNatsLink } from '../../../common/nats.ts';
+import { readFlags } from '../../../common/runtime/flags.ts';
+import { silentLog } from '../../../common/runtime/log.ts';
+import { createRegistry } from '../../../common/runtime/metrics.ts';
+import { SIDECAR_ADMIN_PORT, SIDECAR_DATA_PORT } from '../../../common/function/names.ts';
+import { openNatsLink } from '../../../common/bus/nats.ts';
 import { sidecarFlags } from '../../../sidecar/flags.ts';
 import { startSidecar } from '../../../sidecar/start.ts';
 import { ownAddress } from '../../helpers/addresses.ts';

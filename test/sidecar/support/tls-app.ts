@@ -1,7 +1,7 @@
 /** A user's container that speaks HTTPS, with a certificate that nobody trusts. */
 import { createServer } from 'node:https';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import { createAuthority, issueCertificate } from '../../../webhook/x509.ts';
+import { createAuthority, issueCertificate } from '../../../webhook/certificates/x509.ts';
 import { App } from './app.ts';
 
 const validity = { nowMs: Date.now(), validMs: 3_600_000 };

@@ -1,0 +1,76 @@
+/**
+ * A part through the API server: `pods/NAME:PORT/proxy`, to one of its ready pods. What it needs is the right to list
+ * pods in the namespace of the installation and to use their `pods/proxy`. Given up: WebSockets, and the links in an
+ * HTML answer come as the API server rewrites them.
+ */
+import { request, type RequestOptions } from 'node:https';
+import { request as plainRequest, type IncomingMessage } from 'node:http';
+import { Readable } from 'node:stream';
+import type { V1Pod } from '../../common/kube/client.ts';
+import { describeError } from '../../common/runtime/errors.ts';
+import { kubeFault, loadCluster, type Cluster } from './cluster.ts';
+import type { Door, PartAddress } from './door.ts';
+import type { ClusterFlags } from '../people-flags.ts';
+
+/** @throws Error when the part has no ready pod, and for what the API server refuses */
+export async function openClusterDoor(part: PartAddress, flags: ClusterFlags): Promise<Door> {
+  const cluster = loadCluster(flags);
+  const namespace = flags['system-namespace'];
+  const pod = await readyPod(cluster, namespace, part.component);
+  const base = `/api/v1/namespaces/${namespace}/pods/${pod}:${part.port}/proxy`;
+  const server = cluster.config.getCurrentCluster()?.server ?? '';
+  return {
+    name: `${part.component} ${namespace}/${pod}`,
+    async fetch(path, init = {}) {
+      try {
+        return await send(cluster, `${server.replace(/\/$/, '')}${base}${path}`, init);
+      } catch (cause) {
+        throw new Error(`no answer from ${server}: ${describeError(cause)}`, { cause });
+      }
+    },
+  };
+}
+
+async function readyPod({ core, config }: Cluster, namespace: string, component: string): Promise<string> {
+  const labelSelector = `app.kubernetes.io/name=slimfaas,app.kubernetes.io/component=${component}`;
+  const { items } = await core.listNamespacedPod({ namespace, labelSelector }).catch((cause: unknown) => {
+    throw new Error(`context ${config.getCurrentContext()}: ${kubeFault(cause)}`, { cause });
+  });
+  const name = items.find(isReady)?.metadata?.name;
+  if (name !== undefined) return name;
+  const where = `namespace ${namespace} of context ${config.getCurrentContext()}`;
+  throw new Error(
+    `no ready pod of the ${component} in ${where}; --system-namespace says where slimfaas is installed`,
+  );
+}
+
+function isReady({ metadata, status }: V1Pod): boolean {
+  const isUp = status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True');
+  return isUp === true && metadata?.deletionTimestamp === undefined;
+}
+
+/** Answers of these have no body, and `Response` takes none. */
+const WITHOUT_BODY: ReadonlySet<number> = new Set([101, 204, 205, 304]);
+
+/** `fetch` cannot take the client certificates and agents that a kubeconfig may ask for. */
+async function send({ config }: Cluster, url: string, init: RequestInit): Promise<Response> {
+  const headers = Object.fromEntries(new Headers(init.headers ?? {}));
+  const options: RequestOptions = { method: init.method ?? 'GET', headers };
+  await config.applyToHTTPSOptions(options);
+  const start = url.startsWith('https:') ? request : plainRequest;
+  const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+    const outgoing = start(url, { ...options, ...(init.signal ? { signal: init.signal } : {}) }, resolve);
+    outgoing.on('error', reject);
+    outgoing.end(typeof init.body === 'string' ? init.body : undefined);
+  });
+  const status = answer.statusCode ?? 502;
+  const body = WITHOUT_BODY.has(status) ? null : (Readable.toWeb(answer) as ReadableStream<Uint8Array>);
+  if (body === null) answer.resume();
+  return new Response(body, { status, statusText: answer.statusMessage ?? '', headers: headersOf(answer) });
+}
+
+function headersOf({ rawHeaders }: IncomingMessage): Headers {
+  const headers = new Headers();
+  for (let i = 0; i < rawHeaders.length; i += 2) headers.append(rawHeaders[i] ?? '', rawHeaders[i + 1] ?? '');
+  return headers;
+}

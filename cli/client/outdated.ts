@@ -1,0 +1,140 @@
+/**
+ * `slimfaas status --outdated`: pods whose sidecar is of another image than the webhook injects now, as after an
+ * upgrade; `--restart` rolls their workloads. Sidecars of the previous version keep working until then.
+ * It asks Kubernetes alone: pods say what they carry, the webhook's Deployment says what is injected.
+ */
+import type { FlagValues } from '../../common/runtime/flags.ts';
+import type { V1Pod } from '../../common/kube/client.ts';
+import { ownerOfPod, type PodOwner } from '../../common/kube/ownership.ts';
+import { sleep } from '../../common/runtime/lifecycle.ts';
+import { FUNCTION_LABEL, INJECT_STATUS_ANNOTATION, SIDECAR_CONTAINER } from '../../common/function/names.ts';
+import { kubeFault, loadCluster, rolloutRestart, type Cluster } from './cluster.ts';
+import type { Parsed } from '../parts/flag-options.ts';
+import type { statusFlags } from '../people-flags.ts';
+import { table } from './table.ts';
+
+/** Says itself which image its sidecar is of; then the webhook's does not count. */
+const OWN_IMAGE = 'slimfaas.dev/sidecar-image';
+
+export interface OutdatedPod {
+  readonly namespace: string;
+  readonly pod: string;
+  readonly owner: PodOwner | undefined;
+  /** Of the slimfaas that injected it. */
+  readonly version: string;
+  readonly image: string;
+}
+
+export async function runOutdated(argv: Parsed, flags: FlagValues<typeof statusFlags>): Promise<void> {
+  const cluster = loadCluster(flags);
+  const image = await injectedImage(cluster, flags['system-namespace']);
+  const name = argv['function'];
+  const pods = (await functionPods(cluster, flags.namespace))
+    .filter((pod) => typeof name !== 'string' || pod.metadata?.labels?.[FUNCTION_LABEL] === name)
+    .flatMap((pod) => outdated(pod, image) ?? []);
+  if (flags.json) console.log(JSON.stringify({ image, pods }, undefined, 2));
+  else console.log(outdatedTable(pods, image));
+  if (flags.restart && pods.length > 0) await webhookIsNew(cluster, flags['system-namespace'], image);
+  if (flags.restart) for (const line of await restart(cluster, pods)) console.log(line);
+}
+
+/** What the webhook puts into pods that are made now. @throws Error when there is no webhook to ask */
+async function injectedImage({ apps }: Cluster, namespace: string): Promise<string> {
+  const name = 'slimfaas-webhook';
+  const webhook = await apps.readNamespacedDeployment({ name, namespace }).catch((cause: unknown) => {
+    throw new Error(`${namespace}/${name}: ${kubeFault(cause)}; --system-namespace says where slimfaas is`, {
+      cause,
+    });
+  });
+  const [container] = webhook.spec?.template.spec?.containers ?? [];
+  const image = sidecarImage(container?.env);
+  if (image === undefined) throw new Error(`${namespace}/${name} does not say which sidecar it injects`);
+  return image;
+}
+
+/** While the webhook is rolled out the old one still answers: a pod made then would get the old sidecar again. */
+async function webhookIsNew({ core }: Cluster, namespace: string, image: string): Promise<void> {
+  const labelSelector = 'app.kubernetes.io/name=slimfaas,app.kubernetes.io/component=webhook';
+  const deadline = performance.now() + ROLLOUT_MS;
+  while (performance.now() < deadline) {
+    const { items } = await core.listNamespacedPod({ namespace, labelSelector });
+    if (items.every((pod) => pod.spec?.containers.some(({ env }) => sidecarImage(env) === image))) return;
+    await sleep(POLL_MS);
+  }
+  throw new Error(
+    `after ${ROLLOUT_MS / 1_000} s pods of an older webhook are still there: nothing was restarted`,
+  );
+}
+
+const ROLLOUT_MS = 60_000;
+const POLL_MS = 500;
+
+function sidecarImage(env: readonly { name: string; value?: string }[] = []): string | undefined {
+  return env.find(({ name }) => name === 'SLIMFAAS_SIDECAR_IMAGE')?.value;
+}
+
+async function functionPods({ core }: Cluster, namespace: string): Promise<V1Pod[]> {
+  const labelSelector = FUNCTION_LABEL;
+  try {
+    const list =
+      namespace === ''
+        ? await core.listPodForAllNamespaces({ labelSelector })
+        : await core.listNamespacedPod({ namespace, labelSelector });
+    return list.items;
+  } catch (cause) {
+    throw new Error(kubeFault(cause), { cause });
+  }
+}
+
+/** @param current the image that is injected now; undefined: the pod is ending, has no sidecar, or has this one */
+export function outdated({ metadata, spec }: V1Pod, current: string): OutdatedPod | undefined {
+  const annotations = metadata?.annotations ?? {};
+  const status = annotations[INJECT_STATUS_ANNOTATION];
+  if (!metadata?.name || !metadata.namespace || metadata.deletionTimestamp || status === undefined) return;
+  const containers = [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])];
+  const image = containers.find(({ name }) => name === SIDECAR_CONTAINER)?.image ?? '';
+  if (image === (annotations[OWN_IMAGE] ?? current)) return;
+  const owner = ownerOfPod({ metadata }, metadata.namespace);
+  return { namespace: metadata.namespace, pod: metadata.name, owner, version: versionOf(status), image };
+}
+
+function versionOf(status: string): string {
+  try {
+    return String((JSON.parse(status) as { version?: unknown }).version ?? '?');
+  } catch {
+    return '?';
+  }
+}
+
+export function outdatedTable(pods: readonly OutdatedPod[], image: string): string {
+  if (pods.length === 0) return `every sidecar is ${image}`;
+  const rows = pods.map((p) => [p.namespace, p.pod, ownerText(p.owner), p.version, p.image]);
+  const heading = ['NAMESPACE', 'POD', 'OF', 'VERSION', 'IMAGE'];
+  return `${table([heading, ...rows])}\n\n${pods.length} pods have another sidecar than ${image}`;
+}
+
+function ownerText(owner: PodOwner | undefined): string {
+  return owner === undefined || owner.kind === 'Other' ? '' : `${owner.kind.toLowerCase()}/${owner.id.name}`;
+}
+
+/** Each workload once, as `kubectl rollout restart` does it. @returns what was done, a line each */
+async function restart(cluster: Cluster, pods: readonly OutdatedPod[]): Promise<string[]> {
+  const done = new Map<string, string>();
+  for (const { namespace, pod, owner } of pods) {
+    const key = owner === undefined || owner.kind === 'Other' ? `pod/${pod}` : ownerText(owner);
+    const full = `${namespace}/${key}`;
+    if (!done.has(full)) done.set(full, await restartOne(cluster, owner));
+  }
+  return [...done].map(([what, outcome]) => `${what}: ${outcome}`);
+}
+
+async function restartOne(cluster: Cluster, owner: PodOwner | undefined): Promise<string> {
+  if (owner === undefined || owner.kind === 'Other')
+    return 'not restarted: neither a Deployment nor a StatefulSet has made it';
+  try {
+    await rolloutRestart(cluster, owner.kind, owner.id);
+    return 'restarted';
+  } catch (error) {
+    return `not restarted: ${kubeFault(error)}`;
+  }
+}

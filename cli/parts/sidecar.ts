@@ -1,0 +1,29 @@
+/** `slimfaas sidecar`: flags by the plain parser, then the part. No yargs, no Kubernetes client, no pino. */
+import { readFlags } from '../../common/runtime/flags.ts';
+import { createLineLog } from '../../common/runtime/log.ts';
+import { openNatsLink } from '../../common/bus/nats.ts';
+import { VERSION } from '../../common/runtime/version.ts';
+import { sidecarFlags } from '../../sidecar/flags.ts';
+import { startSidecar } from '../../sidecar/start.ts';
+import { runPart } from './run-part.ts';
+
+export async function runSidecar(args: readonly string[]): Promise<void> {
+  const config = readFlags(sidecarFlags, args, process.env);
+  const base = { part: 'sidecar', pod: config['pod-name'] };
+  const log = createLineLog(config['log-level'], base, (line) => void process.stdout.write(line));
+  await runPart(log, () => {
+    // prom-client is loaded for whoever scrapes: not for a caller who waits for this pod.
+    const registry = async () =>
+      (await import('../../common/runtime/metrics.ts')).createRegistry('sidecar', VERSION);
+    // Callers come before NATS: the proxy asks the pod itself whether it is ready.
+    const { promise: listening, resolve: nowListening } = Promise.withResolvers<void>();
+    const nats = openNatsLink({
+      servers: config.nats,
+      address: config['nats-address'],
+      name: `sidecar ${config['pod-name']}`,
+      log,
+      after: listening,
+    });
+    return startSidecar(config, { log, nats, registry }).finally(nowListening);
+  });
+}

@@ -1,0 +1,158 @@
+/**
+ * The bodies of the core NATS messages, as JSON, checked when they are read: a message comes from another
+ * process and perhaps another version, so an unknown field is ignored and a wrong one is a MessageError.
+ * Hand-written checks, because the sidecar must not pay for a schema library.
+ */
+import { MessageError } from '../runtime/errors.ts';
+import type { Spoken } from './said-order.ts';
+
+/** proxy → scaler: `waiting` callers have no pod to go to. */
+export interface WakeMessage {
+  readonly from: string;
+  readonly waiting: number;
+}
+
+/**
+ * One second of a function's life as one process saw it. A sidecar sends it each second while anything
+ * runs, waits or happened, at once when its share changes, and every 10 s when idle (so that silence means
+ * missing data and not idleness); a proxy sends it each second while it has anything to say.
+ */
+export interface ActivityMessage extends Pick<Spoken, 'start'> {
+  readonly source: 'sidecar' | 'proxy';
+  /** The pod that reports. */
+  readonly pod: string;
+  /** Requests running, averaged over the window by time. A proxy's are the same ones that sidecars count. */
+  readonly running: number;
+  /** Requests running at this moment. */
+  readonly runningNow: number;
+  /** Requests waiting for a place at this moment. */
+  readonly waiting: number;
+  /** Counts within the window. */
+  readonly started: number;
+  readonly finished: number;
+  readonly failed: number;
+  /** Length of the window in milliseconds. */
+  readonly windowMs: number;
+  /** The limit that the sidecar enforces now; absent from proxies. */
+  readonly limit?: number;
+  /** Of `runningNow`, the jobs; absent from proxies, and from sidecars of older versions. */
+  readonly jobs?: number;
+  /** Why the app takes no calls, of at most {@link TROUBLE_CHARS} visible ASCII; absent while it does, and from older versions. */
+  readonly trouble?: string;
+}
+
+export const TROUBLE_CHARS = 200;
+
+/** As a message and a header may carry it: visible ASCII, and short. */
+export function troubleText(why: string): string {
+  return why.slice(0, TROUBLE_CHARS).replaceAll(/[^ -~]/g, '?');
+}
+
+/** sidecar → proxies, scaler. */
+export interface ReadyMessage extends Spoken {
+  readonly pod: string;
+  readonly ip: string;
+  readonly port: number;
+  readonly state: 'ready' | 'draining';
+  /** That it comes from this pod (places/ready-proof.ts); absent from sidecars without a token. */
+  readonly proof?: string;
+}
+
+/** scaler → sidecars, proxies: how NumberParallelRequest is split. */
+export interface ShareMessage {
+  readonly limit: number;
+  /** Pod name → running requests allowed in it; a pod that is not listed keeps what it has. */
+  readonly shares: Readonly<Record<string, number>>;
+}
+
+export function encodeMessage(
+  message: WakeMessage | ActivityMessage | ReadyMessage | ShareMessage,
+): Uint8Array {
+  return encoder.encode(JSON.stringify(message));
+}
+
+export function decodeWake(data: Uint8Array): WakeMessage {
+  const o = parse(data);
+  return { from: text(o, 'from'), waiting: count(o, 'waiting') };
+}
+
+export function decodeActivity(data: Uint8Array): ActivityMessage {
+  const o = parse(data);
+  const source = text(o, 'source');
+  if (source !== 'sidecar' && source !== 'proxy') {
+    throw new MessageError(`source is ${JSON.stringify(source)}; allowed: sidecar, proxy`);
+  }
+  return {
+    source,
+    pod: text(o, 'pod'),
+    running: count(o, 'running'),
+    runningNow: count(o, 'runningNow'),
+    waiting: count(o, 'waiting'),
+    started: count(o, 'started'),
+    finished: count(o, 'finished'),
+    failed: count(o, 'failed'),
+    windowMs: count(o, 'windowMs'),
+    ...optionalCounts(o, 'limit', 'jobs', 'start'),
+    ...(o['trouble'] === undefined ? {} : { trouble: troubleText(text(o, 'trouble')) }),
+  };
+}
+
+export function decodeReady(data: Uint8Array): ReadyMessage {
+  const o = parse(data);
+  const state = text(o, 'state');
+  if (state !== 'ready' && state !== 'draining') {
+    throw new MessageError(`state is ${JSON.stringify(state)}; allowed: ready, draining`);
+  }
+  const order = optionalCounts(o, 'start', 'seq');
+  const proof = o['proof'] === undefined ? {} : { proof: text(o, 'proof') };
+  return { pod: text(o, 'pod'), ip: text(o, 'ip'), port: count(o, 'port'), state, ...order, ...proof };
+}
+
+export function decodeShare(data: Uint8Array): ShareMessage {
+  const o = parse(data);
+  const raw = o['shares'];
+  if (!isRecord(raw)) throw new MessageError('shares is missing or not an object');
+  const shares: Record<string, number> = {};
+  for (const pod of Object.keys(raw)) shares[pod] = count(raw, pod);
+  return { limit: count(o, 'limit'), shares };
+}
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+type Json = Record<string, unknown>;
+
+function parse(data: Uint8Array): Json {
+  let value: unknown;
+  try {
+    value = JSON.parse(decoder.decode(data));
+  } catch (cause) {
+    throw new MessageError('not JSON', { cause });
+  }
+  if (!isRecord(value)) throw new MessageError('not a JSON object');
+  return value;
+}
+
+function isRecord(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function text(o: Json, field: string): string {
+  const value = o[field];
+  if (typeof value !== 'string') throw new MessageError(`${field} is missing or not a string`);
+  return value;
+}
+
+function count(o: Json, field: string): number {
+  const value = o[field];
+  if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) {
+    throw new MessageError(`${field} is missing or not a number ≥ 0`);
+  }
+  return value;
+}
+
+function optionalCounts<K extends string>(o: Json, ...fields: readonly K[]): Partial<Record<K, number>> {
+  const found: Partial<Record<K, number>> = {};
+  for (const field of fields) if (o[field] !== undefined) found[field] = count(o, field);
+  return found;
+}

@@ -1,0 +1,142 @@
+/**
+ * Annotations of a pod template to a complete, frozen {@link FunctionSpec}. This is the one edge at which they
+ * are read: an invalid value falls back to its default and becomes a fault, and nothing here ever throws, so
+ * that one bad annotation cannot make a function vanish. What may be written has bounds (annotation-bounds.ts).
+ */
+import { DEFAULT_POLICIES, readConfiguration } from './configuration.ts';
+import { closestName, type FaultList, type ReportFault } from './faults.ts';
+import { readDependsOn, readEvents, readPaths } from './lists.ts';
+import { ANNOTATION } from './names.ts';
+import { readResources } from './resources.ts';
+import { readScale } from './scale.ts';
+import { readSchedule } from './schedule.ts';
+import { Source } from './source.ts';
+import { appProtocol, bool, image, int, word } from './values.ts';
+import type { AnnotationFault, FunctionSpec, ScaleSpec } from '../spec.ts';
+
+export { ANNOTATION } from './names.ts';
+
+export interface ParsedAnnotations {
+  /** SlimFaas/Function is "true". */
+  readonly isFunction: boolean;
+  readonly spec: FunctionSpec;
+  readonly faults: readonly AnnotationFault[];
+}
+
+const KNOWN: readonly string[] = Object.values(ANNOTATION);
+const DEFAULT_PARALLEL_PER_POD = 10;
+
+export function parseAnnotations(annotations: Readonly<Record<string, string>>): ParsedAnnotations {
+  const source = new Source(annotations);
+  const isFunction = source.read(ANNOTATION.function, bool, false);
+  const spec = readSpec(source);
+  reportUnknown(annotations, source.list);
+  return Object.freeze({
+    isFunction,
+    spec: deepFreeze(spec),
+    faults: Object.freeze(source.list.faults),
+  });
+}
+
+function readSpec(source: Source): FunctionSpec {
+  const replicasMin = source.read(ANNOTATION.replicasMin, int(0), 0);
+  const defaultVisibility = source.read(ANNOTATION.defaultVisibility, word('Public', 'Private'), 'Public');
+  const trust = [ANNOTATION.defaultTrust, ANNOTATION.defaultTrustAlias];
+  return {
+    replicasMin,
+    replicasAtStart: Math.max(source.read(ANNOTATION.replicasAtStart, int(1), 1), replicasMin),
+    wakesWithAny: source.read(ANNOTATION.wakesWithAny, bool, false),
+    idleTimeoutSeconds: source.read(ANNOTATION.idleTimeout, int(0), 300),
+    parallelLimit: source.read(ANNOTATION.parallelLimit, int(1), undefined),
+    parallelPerPod: source.read(ANNOTATION.parallelPerPod, int(1), DEFAULT_PARALLEL_PER_POD),
+    parallelPerPodSetByUser: source.isSet(ANNOTATION.parallelPerPod, int(1)),
+    dependsOn: readDependsOn(source),
+    subscribeEvents: readEvents(source, defaultVisibility),
+    defaultVisibility,
+    pathVisibility: readPaths(source),
+    trusted: source.read(trust, word('Trusted', 'Untrusted'), 'Trusted') === 'Trusted',
+    ...readPolicies(source),
+    schedule: readJson(source, ANNOTATION.schedule, readSchedule),
+    scale: readScaleWithin(source, replicasMin),
+    ...readOverrides(source),
+  };
+}
+
+function readPolicies(source: Source): Pick<FunctionSpec, 'sync' | 'async' | 'publish'> {
+  return readJson(source, ANNOTATION.configuration, readConfiguration) ?? DEFAULT_POLICIES;
+}
+
+type Overrides = Pick<
+  FunctionSpec,
+  | 'inject'
+  | 'port'
+  | 'appProtocol'
+  | 'queueLimit'
+  | 'coldStartTimeoutSeconds'
+  | 'sidecarImage'
+  | 'sidecarResources'
+  | 'paused'
+  | 'ordered'
+  | 'retryJitterPercent'
+  | 'jobSharePercent'
+>;
+
+function readOverrides(source: Source): Overrides {
+  return {
+    inject: source.read(ANNOTATION.inject, bool, true),
+    port: source.read(ANNOTATION.port, int(1, 65_535), undefined),
+    appProtocol: source.read(ANNOTATION.appProtocol, appProtocol, undefined),
+    queueLimit: source.read(ANNOTATION.queueLimit, int(0), undefined),
+    coldStartTimeoutSeconds: source.read(ANNOTATION.coldStartTimeout, int(1), undefined),
+    sidecarImage: source.read(ANNOTATION.sidecarImage, image, undefined),
+    sidecarResources: readJson(source, ANNOTATION.sidecarResources, readResources),
+    paused: source.read(ANNOTATION.paused, bool, false),
+    ordered: source.read(ANNOTATION.ordered, bool, false),
+    retryJitterPercent: source.read(ANNOTATION.retryJitter, int(0, 100), undefined),
+    jobSharePercent: source.read(ANNOTATION.jobShare, int(0, 100), undefined),
+  };
+}
+
+function readJson<T>(source: Source, name: string, read: (text: string, report: ReportFault) => T) {
+  const found = source.find(name);
+  return found && read(found.text, found.report);
+}
+
+/** ReplicaMax below ReplicasMin cannot both hold; the promise of a minimum is the older one. */
+function readScaleWithin(source: Source, replicasMin: number): ScaleSpec | undefined {
+  const scale = readJson(source, ANNOTATION.scale, readScale);
+  if (scale?.replicaMax === undefined || scale.replicaMax >= replicasMin) return scale;
+  source.list.of(ANNOTATION.scale)(
+    String(scale.replicaMax),
+    `ReplicaMax is not allowed; allowed: at least ReplicasMin, which is ${replicasMin}`,
+    `ReplicaMax ${replicasMin}`,
+  );
+  return { ...scale, replicaMax: replicasMin };
+}
+
+/**
+ * Keys are case-sensitive, so `slimfaas/replicasmin` does nothing: say so. Under `slimfaas.dev/` other keys
+ * may be ours (`status`) or somebody's own; only near misses are reported there.
+ */
+function reportUnknown(annotations: Readonly<Record<string, string>>, list: FaultList): void {
+  for (const [key, value] of Object.entries(annotations)) {
+    const lower = key.toLowerCase();
+    if (KNOWN.includes(key) || !/^slimfaas(\.dev)?\//.test(lower)) continue;
+    const isOurs = lower.startsWith('slimfaas/');
+    if (list.isFull) {
+      // To find what each of thousands was meant to be takes a second: they are only counted.
+      if (isOurs) list.of(key)('', 'unknown annotation', 'ignored');
+      continue;
+    }
+    const meant = isOurs ? closestName(key, KNOWN) : closestName(key, KNOWN, 2);
+    if (!isOurs && meant === undefined) continue;
+    const advice = meant === undefined ? '; see docs/annotations.md' : `; did you mean ${meant}?`;
+    list.of(key)(String(value), `unknown annotation${advice}`, 'ignored');
+  }
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
+  for (const part of Object.values(value)) deepFreeze(part);
+  return Object.freeze(value);
+}

@@ -1,0 +1,109 @@
+/**
+ * `SlimFaas/Scale`: triggers and behaviour. Defaults are SlimFaas's, which are the HorizontalPodAutoscaler's:
+ * up at once by 100 % or 4 pods per 15 s, whichever is more; down after 300 s, then as far as it goes.
+ */
+import { fields, items, numberOr, parseJsonPart, reject, textOr, wordOr, type JsonPart } from './json.ts';
+import type { ReportFault } from './faults.ts';
+import { MAX_INT } from './values.ts';
+import type { ScaleDirection, ScalePolicy, ScaleSpec, ScaleTrigger } from '../spec.ts';
+
+/** Triggers that need no query; the scaler knows their values itself. */
+export const BUILT_IN_METRICS: readonly string[] = ['concurrency', 'rps', 'queue', 'message-rate'];
+
+export const DEFAULT_SCRAPE_INTERVAL_MS = 5_000;
+
+export const DEFAULT_SCALE_UP: ScaleDirection = {
+  stabilizationWindowSeconds: 0,
+  selectPolicy: 'Max',
+  policies: [
+    { type: 'Percent', value: 100, periodSeconds: 15 },
+    { type: 'Pods', value: 4, periodSeconds: 15 },
+  ],
+};
+export const DEFAULT_SCALE_DOWN: ScaleDirection = {
+  stabilizationWindowSeconds: 300,
+  selectPolicy: 'Max',
+  policies: [{ type: 'Percent', value: 100, periodSeconds: 15 }],
+};
+
+const TOP = ['ReplicaMax', 'ScrapeIntervalMilliseconds', 'Triggers', 'Behavior'] as const;
+
+export function readScale(text: string, report: ReportFault): ScaleSpec | undefined {
+  const top = parseJsonPart(text, report, 'no scaling by metrics');
+  if (top === undefined) return undefined;
+  const f = fields(top, TOP, 'no scaling by metrics');
+  const behavior = f.Behavior && fields(f.Behavior, ['ScaleUp', 'ScaleDown'], 'the defaults');
+  const triggers = f.Triggers && items(f.Triggers, 'triggers', 'no triggers');
+  return {
+    replicaMax: numberOr(f.ReplicaMax, { min: 1, max: MAX_INT, isWhole: true }, undefined),
+    scrapeIntervalMs: numberOr(
+      f.ScrapeIntervalMilliseconds,
+      { min: 1_000, max: 300_000, isWhole: true },
+      DEFAULT_SCRAPE_INTERVAL_MS,
+    ),
+    triggers: (triggers ?? []).map(readTrigger).filter((trigger) => trigger !== undefined),
+    scaleUp: readDirection(behavior?.ScaleUp, DEFAULT_SCALE_UP),
+    scaleDown: readDirection(behavior?.ScaleDown, DEFAULT_SCALE_DOWN),
+  };
+}
+
+const TRIGGER = ['MetricType', 'MetricName', 'Query', 'Threshold', 'ActivationThreshold'] as const;
+
+function readTrigger(part: JsonPart): ScaleTrigger | undefined {
+  const f = fields(part, TRIGGER, 'trigger ignored');
+  const metricName = textOr(f.MetricName, '');
+  const query = textOr(f.Query, '');
+  const threshold = numberOr(f.Threshold, { min: 0, isAbove: true }, undefined, 'trigger ignored');
+  if (threshold === undefined) {
+    if (f.Threshold === undefined) reject(part, 'a Threshold > 0', 'trigger ignored');
+    return undefined;
+  }
+  if (query === '' && !BUILT_IN_METRICS.includes(metricName)) {
+    reject(part, `a Query, or a MetricName of ${BUILT_IN_METRICS.join(', ')}`, 'trigger ignored');
+    return undefined;
+  }
+  const metricType = wordOr(f.MetricType, ['AverageValue', 'Value'], 'AverageValue');
+  const activationThreshold = readActivation(f.ActivationThreshold, query);
+  return { metricType, metricName, query, threshold, activationThreshold };
+}
+
+/** Calls and jobs, which the built-in metrics count, keep a function up by themselves. */
+function readActivation(part: JsonPart | undefined, query: string): number {
+  if (part !== undefined && query === '') {
+    reject(part, 'ActivationThreshold beside a Query', '0');
+    return 0;
+  }
+  return numberOr(part, { min: 0 }, 0);
+}
+
+function readDirection(part: JsonPart | undefined, fallback: ScaleDirection): ScaleDirection {
+  if (part === undefined) return fallback;
+  const f = fields(part, ['StabilizationWindowSeconds', 'SelectPolicy', 'Policies'], 'the defaults');
+  const policies = (f.Policies && items(f.Policies, '{Type, Value, PeriodSeconds}', 'the defaults')) ?? [];
+  const read = policies.map(readPolicy).filter((policy) => policy !== undefined);
+  return {
+    // One hour is the HorizontalPodAutoscaler's own limit: longer is a mistake in the unit.
+    stabilizationWindowSeconds: numberOr(
+      f.StabilizationWindowSeconds,
+      { min: 0, max: 3_600, isWhole: true },
+      fallback.stabilizationWindowSeconds,
+    ),
+    selectPolicy: wordOr(f.SelectPolicy, ['Max', 'Min', 'Disabled'], fallback.selectPolicy),
+    policies: read.length > 0 ? read : fallback.policies,
+  };
+}
+
+/** SlimFaas's defaults of a policy's parts: Percent, 100, 15 s. A bad Value drops the policy: no guessing. */
+function readPolicy(part: JsonPart): ScalePolicy | undefined {
+  const f = fields(part, ['Type', 'Value', 'PeriodSeconds'], 'policy ignored');
+  const value =
+    f.Value === undefined
+      ? 100
+      : numberOr(f.Value, { min: 1, max: MAX_INT, isWhole: true }, undefined, 'policy ignored');
+  if (value === undefined) return undefined;
+  return {
+    type: wordOr(f.Type, ['Percent', 'Pods'], 'Percent'),
+    value,
+    periodSeconds: numberOr(f.PeriodSeconds, { min: 1, max: 1_800, isWhole: true }, 15),
+  };
+}

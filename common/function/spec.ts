@@ -1,0 +1,141 @@
+/**
+ * What a function is, once its annotations have been read: checked and frozen. A default that is a constant is filled in;
+ * `undefined` means that the annotation is not given and something else decides, as each field says.
+ * `annotations.ts` makes it; everything behind that edge can rely on it without a check.
+ */
+import type { FunctionId } from '../bus/subjects.ts';
+
+export type Visibility = 'Public' | 'Private';
+/** What the user's port speaks; `h2c`: HTTP/2 without TLS, which gRPC is spoken over; `https`: HTTP/1.1 over TLS. */
+export type AppProtocol = 'http1' | 'h2c' | 'https';
+export type WorkloadKind = 'Deployment' | 'StatefulSet';
+
+/** How one kind of call is tried: seconds as users write them, one entry of `timeoutRetries` a retry. */
+export interface CallPolicy {
+  readonly httpTimeoutSeconds: number;
+  readonly timeoutRetriesSeconds: readonly number[];
+  readonly httpStatusRetries: readonly number[];
+  /** True where the annotation itself set TimeoutRetries: then POST and PATCH are retried too. */
+  readonly retriesSetByUser: boolean;
+}
+
+export interface PathRule {
+  readonly visibility: Visibility;
+  readonly prefix: string;
+}
+
+export interface EventSubscription {
+  readonly visibility: Visibility;
+  readonly event: string;
+}
+
+/** Minutes of the local day (0–1439) at which the function is woken. */
+export interface ScheduleDay {
+  readonly wakeUpMinutes: readonly number[];
+  readonly scaleDownTimeouts: readonly { readonly minute: number; readonly seconds: number }[];
+}
+
+export interface ScheduleSpec {
+  readonly timeZone: string;
+  readonly default: ScheduleDay;
+  /** Optional days that replace `default`: 0 is Sunday. */
+  readonly weekdays: Readonly<Partial<Record<0 | 1 | 2 | 3 | 4 | 5 | 6, ScheduleDay>>>;
+}
+
+export interface ScaleTrigger {
+  readonly metricType: 'AverageValue' | 'Value';
+  readonly metricName: string;
+  readonly query: string;
+  readonly threshold: number;
+  /** A query's value above it keeps the function up. */
+  readonly activationThreshold: number;
+}
+
+export interface ScalePolicy {
+  readonly type: 'Percent' | 'Pods';
+  readonly value: number;
+  readonly periodSeconds: number;
+}
+
+export interface ScaleDirection {
+  readonly stabilizationWindowSeconds: number;
+  readonly selectPolicy: 'Max' | 'Min' | 'Disabled';
+  readonly policies: readonly ScalePolicy[];
+}
+
+export interface ScaleSpec {
+  /** undefined: no limit of its own. */
+  readonly replicaMax: number | undefined;
+  readonly scrapeIntervalMs: number;
+  readonly triggers: readonly ScaleTrigger[];
+  readonly scaleUp: ScaleDirection;
+  readonly scaleDown: ScaleDirection;
+}
+
+/** A bad annotation value: what was written, where, what is allowed, what is in force instead. */
+export interface AnnotationFault {
+  readonly annotation: string;
+  readonly value: string;
+  readonly problem: string;
+  readonly inForce: string;
+}
+
+export interface FunctionSpec {
+  readonly replicasMin: number;
+  readonly replicasAtStart: number;
+  /** SlimFaas/ReplicasStartAsSoonAsOneFunctionRetrieveARequest. */
+  readonly wakesWithAny: boolean;
+  readonly idleTimeoutSeconds: number;
+  /** undefined: as many as the pods allow. */
+  readonly parallelLimit: number | undefined;
+  readonly parallelPerPod: number;
+  /** True where the annotation was given: it changes which triggers apply by default. */
+  readonly parallelPerPodSetByUser: boolean;
+  readonly dependsOn: readonly string[];
+  readonly subscribeEvents: readonly EventSubscription[];
+  readonly defaultVisibility: Visibility;
+  readonly pathVisibility: readonly PathRule[];
+  readonly trusted: boolean;
+  readonly sync: CallPolicy;
+  readonly async: CallPolicy;
+  readonly publish: CallPolicy;
+  readonly schedule: ScheduleSpec | undefined;
+  readonly scale: ScaleSpec | undefined;
+  readonly inject: boolean;
+  /** slimfaas.dev/port, if given; {@link FunctionInfo.port} is the resolved one. */
+  readonly port: number | undefined;
+  /** slimfaas.dev/app-protocol, if given; else the port's name and probe decide (webhook/inject/user-containers.ts). */
+  readonly appProtocol: AppProtocol | undefined;
+  readonly queueLimit: number | undefined;
+  readonly coldStartTimeoutSeconds: number | undefined;
+  readonly sidecarImage: string | undefined;
+  readonly sidecarResources: SidecarResources | undefined;
+  /** slimfaas.dev/paused "true": the scaler leaves the workload alone. */
+  readonly paused: boolean;
+  /** slimfaas.dev/ordered "true": jobs run one at a time, in order. */
+  readonly ordered: boolean;
+  /** slimfaas.dev/retry-jitter: a job's next try comes up to so much later, at random. */
+  readonly retryJitterPercent: number | undefined;
+  /** slimfaas.dev/job-share: the part of a pod's places that jobs get while calls wait too. */
+  readonly jobSharePercent: number | undefined;
+}
+
+export interface SidecarResources {
+  readonly requests?: Readonly<Record<string, string>>;
+  readonly limits?: Readonly<Record<string, string>>;
+}
+
+/** One annotated workload. */
+export interface FunctionInfo {
+  readonly id: FunctionId;
+  readonly kind: WorkloadKind;
+  readonly uid: string;
+  readonly spec: FunctionSpec;
+  readonly faults: readonly AnnotationFault[];
+  /** Why its pods get no sidecar; undefined: they do. Then it runs no jobs and hears no events. */
+  readonly noSidecar: string | undefined;
+  /** The user's HTTP port; undefined when neither annotation nor container names one. */
+  readonly port: number | undefined;
+  readonly replicas: number;
+  readonly createdAtMs: number;
+}

@@ -1,0 +1,163 @@
+/**
+ * Publishing to JetStream with its confirmation, at thousands a second. The library's `js.publish` makes a
+ * request of each: a promise pair, a timer, headers and an Error in case it fails, a third of what a job costs a
+ * proxy. Here one inbox and one clock serve all, and what one turn of the event loop publishes leaves in one write.
+ * It gives up the library's other options (expected sequences, retries): a message id is all that jobs need.
+ */
+import type { Msg, NatsConnection } from '../bus/nats.ts';
+import { createInbox, natsHeaders } from '../bus/nats-library.ts';
+
+/** Never an exception: who publishes must tell "is not stored" from "nobody knows". */
+export type PublishOutcome =
+  | { readonly kind: 'accepted'; readonly sequence: number; readonly isDuplicate: boolean }
+  /** JetStream answered: it has not stored it. */
+  | { readonly kind: 'refused'; readonly error: Error; readonly apiCode: number | undefined }
+  /** Never left this process, or nobody was there to take it. */
+  | { readonly kind: 'not-sent'; readonly error: Error }
+  | { readonly kind: 'unknown'; readonly error: Error };
+
+export interface AckedMessage {
+  readonly subject: string;
+  readonly payload: Uint8Array;
+  readonly messageId?: string;
+  readonly headers?: ReturnType<typeof natsHeaders>;
+}
+
+interface Pending {
+  readonly message: AckedMessage;
+  readonly deadline: number;
+  readonly resolve: (outcome: PublishOutcome) => void;
+}
+
+/**
+ * What may wait for its confirmation, of one connection: a JetStream that is slow must not fill the memory of those who
+ * publish. At 10,000 publishes a second it is two seconds' worth, and as much as the library may buffer.
+ */
+const PENDING_MAX = 20_000;
+const PENDING_BYTES_MAX = 64 * 1_048_576;
+
+/** Time limits are kept this exactly; they are seconds. */
+const SWEEP_MS = 50;
+
+const TOO_MANY = 'too many publishes wait for their confirmation';
+
+export class AckedPublisher {
+  readonly #connection: NatsConnection;
+  readonly #inbox = `${createInbox()}.`;
+  readonly #pending = new Map<number, Pending>();
+  #queue: Pending[] = [];
+  #bytes = 0;
+  #sent = 0;
+  #sweeper: NodeJS.Timeout | undefined;
+
+  /** For one connection, and gone with it: what is unconfirmed then runs out of its time. */
+  constructor(connection: NatsConnection) {
+    this.#connection = connection;
+    connection.subscribe(`${this.#inbox}*`, {
+      callback: (error, message) => {
+        if (!error) this.#receive(message);
+      },
+    });
+  }
+
+  /** The one of this connection. */
+  static of(connection: NatsConnection): AckedPublisher {
+    let publisher = publishers.get(connection);
+    if (!publisher) publishers.set(connection, (publisher = new AckedPublisher(connection)));
+    return publisher;
+  }
+
+  /** Publishes without their confirmation yet. */
+  get waiting(): number {
+    return this.#pending.size + this.#queue.length;
+  }
+
+  publish(message: AckedMessage, timeoutMs: number): Promise<PublishOutcome> {
+    const size = message.payload.length;
+    const isFull =
+      this.waiting >= PENDING_MAX || (this.waiting > 0 && this.#bytes + size > PENDING_BYTES_MAX);
+    if (isFull) return Promise.resolve({ kind: 'not-sent', error: new Error(TOO_MANY) });
+    this.#bytes += size;
+    return new Promise((resolve) => {
+      if (this.#queue.length === 0) setImmediate(() => this.#flush());
+      this.#queue.push({ message, resolve, deadline: performance.now() + timeoutMs });
+    });
+  }
+
+  #flush(): void {
+    const queue = this.#queue;
+    this.#queue = [];
+    for (const pending of queue) this.#send(pending);
+    this.#sweeper ??= setInterval(() => this.#sweep(), SWEEP_MS).unref();
+  }
+
+  #send(pending: Pending): void {
+    const { subject, payload, messageId, headers: given } = pending.message;
+    const number = ++this.#sent;
+    const headers = given ?? (messageId === undefined ? undefined : natsHeaders());
+    try {
+      if (messageId !== undefined) headers?.set('Nats-Msg-Id', messageId);
+      const reply = `${this.#inbox}${number}`;
+      this.#connection.publish(subject, payload, headers ? { reply, headers } : { reply });
+    } catch (error) {
+      // closed, or beyond the server's limit
+      return this.#settle(pending, { kind: 'not-sent', error: error as Error });
+    }
+    this.#pending.set(number, pending);
+  }
+
+  #receive(message: Msg): void {
+    const number = Number(message.subject.slice(this.#inbox.length));
+    const pending = this.#pending.get(number);
+    if (!pending) return; // its time was over
+    this.#pending.delete(number);
+    this.#settle(pending, outcomeOf(message));
+  }
+
+  #settle({ message, resolve }: Pending, outcome: PublishOutcome): void {
+    this.#bytes -= message.payload.length;
+    resolve(outcome);
+  }
+
+  #sweep(): void {
+    if (this.#pending.size === 0) {
+      clearInterval(this.#sweeper);
+      this.#sweeper = undefined;
+    }
+    const now = performance.now();
+    for (const [number, pending] of this.#pending) {
+      if (pending.deadline > now) continue;
+      this.#pending.delete(number);
+      this.#settle(pending, { kind: 'unknown', error: new Error('no confirmation in time') });
+    }
+  }
+}
+
+const publishers = new WeakMap<NatsConnection, AckedPublisher>();
+
+interface PubAck {
+  readonly seq?: number;
+  readonly duplicate?: boolean;
+  readonly error?: { readonly err_code?: number; readonly description?: string };
+}
+
+function outcomeOf(message: Msg): PublishOutcome {
+  if (message.data.length === 0)
+    return {
+      kind: 'not-sent',
+      error: new Error('no stream takes it now; is JetStream on, and has it a leader?'),
+    };
+  let ack: PubAck;
+  try {
+    ack = message.json<PubAck>();
+  } catch (error) {
+    return { kind: 'unknown', error: error as Error };
+  }
+  if (ack.error) {
+    const error = new Error(ack.error.description ?? 'refused by JetStream');
+    return { kind: 'refused', error, apiCode: ack.error.err_code };
+  }
+  if (ack.seq === undefined)
+    return { kind: 'unknown', error: new Error('a confirmation without a sequence') };
+  return { kind: 'accepted', sequence: ack.seq, isDuplicate: ack.duplicate === true };
+}

@@ -1,0 +1,90 @@
+/**
+ * One delivered job, from a core message whose reply subject says where it came from and takes the answer. The
+ * library makes its own such object only inside its consumers, which read ahead; see sidecar/jobs/pull.ts.
+ *
+ * Reply subjects (nats-server, ADR-15): `$JS.ACK.<stream>.<consumer>.<deliveries>.<stream sequence>.<consumer
+ * sequence>.<time>.<pending>`, or with `<domain>.<account hash>` after `ACK` and a random token at the end.
+ */
+import { MessageError } from '../runtime/errors.ts';
+import type { Msg, NatsConnection } from '../bus/nats.ts';
+import { ErrorCode, nanos, NatsError } from '../bus/nats-library.ts';
+
+export interface Delivery {
+  readonly data: Uint8Array;
+  /** The job's sequence on its stream. */
+  readonly seq: number;
+  /** Times it was delivered, this one included. */
+  readonly deliveries: number;
+  /** Jobs of the same consumer that are still to be delivered. */
+  readonly pending: number;
+  /** When it was stored. */
+  readonly storedAtMs: number;
+  /** Its place in the order in which its consumer delivered. */
+  readonly consumerSeq: number;
+  hasHeader(name: string): boolean;
+  /** Each of the four ends or prolongs the delivery; they are sent and not confirmed. */
+  ack(): void;
+  /** Back to the queue, after `delayMs`. */
+  nak(delayMs: number): void;
+  working(): void;
+  /** On another connection than the one it came by, which may be gone. */
+  nakOn(connection: NatsConnection, delayMs: number): void;
+  /** Resolves with true once the server has it, or has no such delivery any more; never rejects. */
+  ackOn(connection: NatsConnection, timeoutMs: number): Promise<boolean>;
+}
+
+/** @throws MessageError for a message that JetStream did not deliver */
+export function deliveryOf(message: Msg): Delivery {
+  const reply = message.reply ?? '';
+  const place = parseAckSubject(reply);
+  const answer = (text: string): void => {
+    try {
+      message.respond(encoder.encode(text));
+    } catch {
+      // The connection is closed: to the server that is silence, and the job comes again.
+    }
+  };
+  return {
+    ...place,
+    data: message.data,
+    hasHeader: (name) => message.headers?.has(name) ?? false,
+    ack: () => answer('+ACK'),
+    nak: (delayMs) => answer(nakText(delayMs)),
+    working: () => answer('+WPI'),
+    nakOn(connection, delayMs) {
+      if (!connection.isClosed()) connection.publish(reply, encoder.encode(nakText(delayMs)));
+    },
+    ackOn: (connection, timeoutMs) =>
+      connection.request(reply, encoder.encode('+ACK'), { timeout: timeoutMs }).then(
+        () => true,
+        (error: unknown) => error instanceof NatsError && error.code === ErrorCode.NoResponders,
+      ),
+  };
+}
+
+function nakText(delayMs: number): string {
+  return delayMs > 0 ? `-NAK {"delay":${nanos(Math.ceil(delayMs))}}` : '-NAK';
+}
+
+/** @throws MessageError */
+export function parseAckSubject(
+  subject: string,
+): Pick<Delivery, 'seq' | 'deliveries' | 'pending' | 'storedAtMs' | 'consumerSeq'> {
+  const tokens = subject.split('.');
+  const isLong = tokens.length >= 11;
+  const numbers = isLong ? tokens.slice(6, 11) : tokens.slice(4, 9);
+  const [deliveries, seq, consumerSeq, storedAt, pending] = numbers.map(Number);
+  const isAck = tokens[0] === '$JS' && tokens[1] === 'ACK' && numbers.length === 5;
+  const isWhole = isCount(deliveries) && isCount(seq) && isCount(consumerSeq) && isCount(pending);
+  // In nanoseconds, so beyond the safe integers; a fraction of a millisecond is lost.
+  if (!isAck || !isWhole || storedAt === undefined || !Number.isFinite(storedAt)) {
+    throw new MessageError(`${JSON.stringify(subject)} is no reply subject of JetStream`);
+  }
+  return { deliveries, seq, pending, consumerSeq, storedAtMs: storedAt / 1e6 };
+}
+
+function isCount(value: number | undefined): value is number {
+  return value !== undefined && Number.isSafeInteger(value) && value >= 0;
+}
+
+const encoder = new TextEncoder();

@@ -1,0 +1,59 @@
+/**
+ * The consumer with which one pod reads the events of its function: made by its sidecar, removed by it at the pod's
+ * end, or by the scaler when the pod ended without that. It gives up nothing that waits: while the sidecar is away
+ * it keeps its place.
+ */
+import type { ConsumerConfig, JetStreamManager } from '../bus/nats.ts';
+import {
+  absentIf,
+  AckPolicy,
+  CONSUMER_NOT_FOUND,
+  DeliverPolicy,
+  nanos,
+  ReplayPolicy,
+} from '../bus/nats-library.ts';
+import { ACK_WAIT_MS, EVENTS_STREAM } from './streams.ts';
+import { eventConsumerName, everyEventOf, type FunctionId } from '../bus/subjects.ts';
+
+/** Events of one pod that run, or wait for their next try; more are not delivered to it meanwhile. */
+const UNFINISHED_MAX = 1_000;
+
+export interface PodReader {
+  readonly id: FunctionId;
+  readonly pod: string;
+  /** Events from then on are its. */
+  readonly sinceMs: number;
+}
+
+export function podConsumerConfig(
+  { id, pod, sinceMs }: PodReader,
+  streamMaxAgeNanos: number,
+): Partial<ConsumerConfig> {
+  return {
+    durable_name: eventConsumerName(id.namespace, pod),
+    filter_subject: everyEventOf(id),
+    ack_policy: AckPolicy.Explicit,
+    ack_wait: nanos(ACK_WAIT_MS),
+    deliver_policy: DeliverPolicy.StartTime,
+    opt_start_time: new Date(sinceMs).toISOString(),
+    replay_policy: ReplayPolicy.Instant,
+    // Tries are ours to count: the server also counts refusals and crashes.
+    max_deliver: -1,
+    max_ack_pending: UNFINISHED_MAX,
+    // Whoever asked for nothing for so long has nothing left that has not expired.
+    inactive_threshold: streamMaxAgeNanos,
+  };
+}
+
+/** Makes it if it is not there. @throws NatsError, also while there is no stream of events yet */
+export async function ensurePodConsumer(jsm: JetStreamManager, reader: PodReader): Promise<void> {
+  const name = eventConsumerName(reader.id.namespace, reader.pod);
+  if (await podConsumer(jsm, name)) return;
+  const { config } = await jsm.streams.info(EVENTS_STREAM);
+  await jsm.consumers.add(EVENTS_STREAM, podConsumerConfig(reader, config.max_age));
+}
+
+/** Undefined: it is not there. @throws NatsError */
+export async function podConsumer(jsm: JetStreamManager, name: string) {
+  return jsm.consumers.info(EVENTS_STREAM, name).catch(absentIf(CONSUMER_NOT_FOUND));
+}

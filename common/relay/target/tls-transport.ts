@@ -1,0 +1,60 @@
+/**
+ * TLS to an upstream on this pod's own loopback. As in the kubelet's probes no certificate is verified: nobody stands
+ * between, and what an app shows there is made for its Service's name.
+ *
+ * Read as a stream: Node hands out every TLS record that it has decrypted, also after it was told to stop, so a buffer
+ * of ours would be written over while its reader still needs it. Given up: an early refusal that the kernel still holds
+ * when a write fails (unread-answer.ts), because those bytes are no answer before they are decrypted.
+ */
+import { connect, type ConnectionOptions } from 'node:tls';
+import { RelayError } from '../errors.ts';
+import type { Dial, Transport } from './transport.ts';
+import type { Target } from '../types.ts';
+
+/** Made for one upstream: a handshake goes on where the last one ended, which spares the app its signature. */
+export function createTlsTransport(): Transport {
+  let session: Buffer | undefined;
+  return {
+    openEvent: 'secureConnect',
+    showsRefusedWrites: false, // one write may be several records
+    open(target, { onChunk }) {
+      const socket = connect({ ...tlsOptions(target), ...(session ? { session } : {}) });
+      socket.on('session', (next: Buffer) => (session = next));
+      socket.on('data', (chunk: Buffer) => {
+        if (!onChunk(chunk)) socket.pause();
+      });
+      return socket;
+    },
+    failureOf,
+    cut: (socket) => void socket.destroy(),
+  };
+}
+
+/** An error that is not the connect's own is the handshake's; one of TLS itself says that something else is spoken there. */
+function failureOf(cause: NodeJS.ErrnoException): RelayError {
+  if (cause.syscall === 'connect') return new RelayError('connect-failed', 'could not connect', { cause });
+  const isSure = cause.code === 'EPROTO' || cause.code?.startsWith('ERR_SSL_') === true;
+  return new RelayError(isSure ? 'wrong-protocol' : 'connect-failed', NO_TLS, { cause });
+}
+
+const NO_TLS =
+  'it takes no TLS (HTTPS) for HTTP/1.1 on its port; set slimfaas.dev/app-protocol to http1 if it speaks plain HTTP';
+
+/** For an upgrade, whose socket is its own. */
+export const TLS_DIAL: Dial = {
+  openEvent: 'secureConnect',
+  failureOf,
+  open: (target) => connect(tlsOptions(target)),
+};
+
+function tlsOptions({ host, port }: Target): ConnectionOptions & { noDelay: true; autoSelectFamily: false } {
+  return {
+    host,
+    port,
+    rejectUnauthorized: false,
+    // A server that speaks HTTP/2 only says so in the handshake, before it has seen a request.
+    ALPNProtocols: ['http/1.1'],
+    noDelay: true,
+    autoSelectFamily: false,
+  };
+}

@@ -1,0 +1,54 @@
+/**
+ * How a connection's socket is made and read: plain TCP here, TLS in tls-transport.ts. Chosen once a relay, so that what
+ * runs a byte does not ask which one it is.
+ */
+import { connect, type Socket } from 'node:net';
+import { RelayError } from '../errors.ts';
+import type { Target } from '../types.ts';
+
+/** Who reads what comes. Both readers return false to be given nothing until the socket is resumed. */
+export interface SocketReader {
+  /** Where the next read goes. */
+  readonly buffer: () => Buffer;
+  /** So many bytes are in the buffer. */
+  readonly onRead: (size: number) => boolean;
+  /** Bytes in memory of their own. */
+  readonly onChunk: (chunk: Buffer) => boolean;
+}
+
+/** How a socket of one's own is made (tunnel/connect.ts). */
+export interface Dial {
+  /** The event after which the upstream hears what is written. */
+  readonly openEvent: 'connect' | 'secureConnect';
+  /** Begins to connect. */
+  open(target: Target): Socket;
+  /** Why it never opened, for whoever can mend it. @param error of the socket */
+  failureOf(error: Error): RelayError;
+}
+
+export interface Transport extends Pick<Dial, 'openEvent' | 'failureOf'> {
+  /**
+   * Whether a first write that fails at once proves that the upstream has seen nothing of it: libuv tries before it
+   * queues, and one that is refused was not taken in part.
+   */
+  readonly showsRefusedWrites: boolean;
+  open(target: Target, reader: SocketReader): Socket;
+  /** Ends an open socket so that the other side notices at once. */
+  cut(socket: Socket): void;
+}
+
+export const TCP: Transport = {
+  openEvent: 'connect',
+  showsRefusedWrites: true,
+  open: ({ host, port }, { buffer, onRead }) =>
+    connect({
+      host,
+      port,
+      noDelay: true,
+      autoSelectFamily: false,
+      allowHalfOpen: true,
+      onread: { buffer, callback: onRead },
+    }),
+  failureOf: (cause) => new RelayError('connect-failed', 'could not connect', { cause }),
+  cut: (socket) => void socket.resetAndDestroy(),
+};

@@ -1,0 +1,144 @@
+/**
+ * The API server of the local cluster: HTTPS in front of an in-memory store. What it gives up: it keeps
+ * nothing over a restart, knows one version of each kind, and one node's worth of load.
+ * `docs/local-cluster.md` lists what is faithful and what is not.
+ */
+import { createServer } from 'node:https';
+import { sleep } from '../../../../common/runtime/lifecycle.ts';
+import type { Running } from '../../../../common/runtime/lifecycle.ts';
+import type { Log } from '../../../../common/runtime/log.ts';
+import { Admission } from '../admission/admission.ts';
+import { ADMIN, serviceAccountName, Tokens } from './auth.ts';
+import { createServerIdentity } from './certificates.ts';
+import { createClusterApi } from './cluster-api.ts';
+import { Connections, listen } from './connections.ts';
+import { kubeconfig } from './kubeconfig.ts';
+import { Registry } from '../objects/registry.ts';
+import { createRouter } from './router.ts';
+import { loadDecoder } from '../objects/schema.ts';
+import { seed } from '../objects/seed.ts';
+import { Store } from '../objects/store.ts';
+import type { ClusterApi } from '../objects/types.ts';
+import { Watches } from '../objects/watch.ts';
+import { WebhookCaller } from '../admission/webhook-call.ts';
+
+export interface ApiServerOptions {
+  /** A loopback address. */
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly log: Log;
+}
+
+/** Where a Service can be reached from this machine; undefined: no ready endpoint (the call then fails). */
+export type ServiceResolver = (
+  namespace: string,
+  name: string,
+  port: number,
+) => { host: string; port: number } | undefined;
+
+export interface LogOptions {
+  readonly follow: boolean;
+  readonly tailLines: number | undefined;
+  /** Aborts when the client has left; a reader that follows should then end. */
+  readonly signal: AbortSignal;
+}
+
+/** `kubectl logs`: undefined when there is no such container yet (answered 400 as a kubelet does). */
+export type LogReader = (
+  namespace: string,
+  pod: string,
+  container: string,
+  options: LogOptions,
+) => AsyncIterable<Buffer> | undefined;
+
+/** What the API server asks of the rooms that run pods and services; each may be attached on its own. */
+export interface RuntimeHooks {
+  readonly resolveService?: ServiceResolver;
+  readonly readLogs?: LogReader;
+}
+
+/** Faults on request. They concern clients over HTTPS; the in-process {@link ClusterApi} always works. */
+export interface ApiFaults {
+  /** True: every open connection is reset and every new one too, until false. */
+  setAway(isAway: boolean): void;
+  /** Ends the sockets of all open watches, as a restarting API server or a load balancer does. */
+  cutWatches(): void;
+  /** Every resourceVersion and continue token handed out so far is too old: 410 Gone, until a new list. */
+  expireWatches(): void;
+  /** Each request waits that long before it is looked at; 0 ends it. */
+  setDelay(ms: number): void;
+}
+
+export interface ApiServer extends Running {
+  /** In-process access with the rights of the control plane; admission, validation and quota still apply. */
+  readonly api: ClusterApi;
+  readonly url: string;
+  /** The CA that signed the server's certificate. */
+  readonly caPem: string;
+  /**
+   * YAML for `kubectl` and client-node. `user`: `admin` (default, may do everything), a service account as
+   * `system:serviceaccount:<namespace>:<name>` (RBAC applies), or any other user name (RBAC applies).
+   */
+  kubeconfig(user?: string): string;
+  /** A bearer token, valid for as long as the server runs; the service account need not exist yet. */
+  serviceAccountToken(namespace: string, name: string): string;
+  readonly faults: ApiFaults;
+  attachRuntime(hooks: RuntimeHooks): void;
+}
+
+/** Idle connections are kept longer than any client keeps them, so that no request meets a closing one. */
+const KEEP_ALIVE_MS = 600_000;
+
+/** Everything but the network: what would work the same behind another door. */
+function createCore(log: Log) {
+  let hooks: RuntimeHooks = {};
+  const store = new Store();
+  const caller = new WebhookCaller(() => hooks.resolveService);
+  const registry = new Registry(store, new Admission({ store, caller, log }));
+  const tokens = new Tokens();
+  const watches = new Watches(store);
+  const issueToken = (namespace: string, name: string) => tokens.issue(serviceAccountName(namespace, name));
+  const router = createRouter({ registry, watches, tokens, log, issueToken, hooks: () => hooks });
+  const attachRuntime = (more: RuntimeHooks) => void (hooks = { ...hooks, ...more });
+  return { store, caller, registry, tokens, watches, issueToken, router, attachRuntime };
+}
+
+/** Rejects with the system's error (EADDRINUSE …) when the address cannot be had. */
+export async function startApiServer(options: ApiServerOptions): Promise<ApiServer> {
+  const { store, caller, registry, tokens, watches, ...core } = createCore(options.log);
+  // 127.0.0.1 too: it is how a port forwarded from elsewhere would be called.
+  const identity = await createServerIdentity([...new Set([options.host, '127.0.0.1'])]);
+  await seed(registry);
+  const { caPem, certPem: cert, keyPem: key } = identity;
+  let delayMs = 0;
+  const server = createServer({ cert, key, keepAliveTimeout: KEEP_ALIVE_MS }, async (request, response) => {
+    if (delayMs > 0) await sleep(delayMs);
+    await core.router(request, response);
+  });
+  const connections = new Connections(server);
+  const url = await listen(server, options);
+  // The first write should not pay for it; a failure is that write's to report.
+  void loadDecoder().catch(() => undefined);
+
+  return {
+    api: createClusterApi(registry, options.log),
+    url,
+    caPem,
+    serviceAccountToken: core.issueToken,
+    kubeconfig: (user = ADMIN.username) => kubeconfig({ url, caPem, user, token: tokens.issue(user) }),
+    faults: {
+      setAway: (isAway) => connections.setAway(isAway),
+      cutWatches: () => watches.cut(),
+      expireWatches: () => store.forgetHistory(),
+      setDelay: (ms) => void (delayMs = ms),
+    },
+    attachRuntime: core.attachRuntime,
+    async stop() {
+      caller.close();
+      const closed = new Promise((resolve) => server.close(resolve));
+      connections.reset();
+      await closed;
+    },
+  };
+}

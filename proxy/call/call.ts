@@ -1,0 +1,197 @@
+/**
+ * One synchronous call from its arrival to its end: wait for a place, go to the pod, and, where that provably
+ * changed nothing, wait again at the head of the line. Knows nothing of Node's server.
+ *
+ * What may be sent again (docs/architecture.md):
+ *  - a refusal of the sidecar, a failed connect, a connection that took no byte: always;
+ *  - a pod that died before its answer began: safe methods and calls with an Idempotency-Key, twice;
+ *  - each only while the body can be given from its first byte.
+ */
+import { ReasonError } from '../../common/runtime/errors.ts';
+import { HEADER } from '../../common/function/names.ts';
+import {
+  headerValue,
+  type BodySource,
+  type Exchange,
+  type Outcome,
+  type Relay,
+  type RequestHead,
+  type ResponseHead,
+  type ResponseSink,
+} from '../../common/relay/index.ts';
+import type { CallEnd } from '../metrics/account.ts';
+import type { Clock } from '../clock.ts';
+import type { FunctionEntry } from '../functions/function-entry.ts';
+import { forSidecar, parseLoad } from '../edge/headers.ts';
+import type { Place } from '../pods/pod-group.ts';
+import { noteRefusal } from '../pods/refusal.ts';
+import { outcomeAction } from './retry.ts';
+import type { CallTicket, Caller } from '../waiting/throttler.ts';
+import { callTimeouts, CONNECT_MS } from './timeouts.ts';
+
+export interface CallRequest {
+  readonly head: RequestHead;
+  readonly body: BodySource;
+  readonly sink: ResponseSink;
+  /** Asked each time that it begins or ends to wait: always the same. */
+  readonly heldBytes: number;
+  /** Answers with an error of our own; nothing has been answered yet. */
+  readonly fail: (error: ReasonError) => void;
+  /** The call waits now, for the first time or again. */
+  readonly onWait: () => void;
+  /** The call is over for us, whatever became of it. */
+  readonly onEnd: (end: CallEnd) => void;
+}
+
+export interface CallDeps {
+  readonly relay: Relay;
+  readonly clock: Clock;
+}
+
+type CallState =
+  | { readonly kind: 'waiting' }
+  | { readonly kind: 'running'; readonly place: Place; exchange: Exchange | undefined }
+  | { readonly kind: 'ended' };
+
+export class Call implements Caller {
+  readonly #entry: FunctionEntry;
+  readonly #request: CallRequest;
+  readonly #deps: CallDeps;
+  readonly #ticket: CallTicket;
+  #state: CallState = { kind: 'waiting' };
+  /** Placed as it arrives, it has waited for nothing and its clock has just been read. */
+  #isArriving = true;
+  #wasCold = false;
+  #refusal: string | undefined;
+  /** What the sidecar said beside it. */
+  #trouble: string | undefined;
+  /** Tries that may have reached a function and got no answer. */
+  #deaths = 0;
+
+  constructor(entry: FunctionEntry, request: CallRequest, deps: CallDeps) {
+    this.#entry = entry;
+    this.#request = request;
+    this.#deps = deps;
+    this.#ticket = entry.throttler.ticket(this);
+  }
+
+  get heldBytes(): number {
+    return this.#request.heldBytes;
+  }
+
+  start(): void {
+    this.#wasCold = !this.#entry.pods.isUsable;
+    try {
+      this.#entry.throttler.join(this.#ticket);
+    } catch (error) {
+      if (!(error instanceof ReasonError)) throw error;
+      this.refused(error);
+    }
+    this.#isArriving = false;
+    if (this.#state.kind === 'waiting') this.#request.onWait();
+  }
+
+  /** The caller has gone. */
+  cancel(): void {
+    if (this.#state.kind === 'running') this.#state.exchange?.cancel();
+    if (this.#state.kind !== 'waiting') return;
+    this.#entry.throttler.leave(this.#ticket);
+    this.#end({ kind: 'cancelled' });
+  }
+
+  placed(place: Place): void {
+    const { endpoint } = place;
+    const { arrivedMs } = this.#ticket;
+    const now = this.#isArriving ? arrivedMs : this.#deps.clock.now();
+    const state: CallState = { kind: 'running', place, exchange: undefined };
+    this.#state = state;
+    this.#refusal = undefined;
+    this.#entry.account.started(now, now - arrivedMs, this.#wasCold);
+    const { head, body, sink } = this.#request;
+    if (endpoint.suspicion !== undefined) this.#trustAfterConnect(state);
+    state.exchange = this.#deps.relay.exchange(
+      {
+        target: endpoint.target,
+        head: endpoint.hasSidecar ? { ...head, headers: forSidecar(head.headers, place) } : head,
+        body,
+        sink,
+        timeouts: callTimeouts(this.#entry.view.spec.sync, endpoint.hasSidecar),
+        decide: endpoint.hasSidecar ? (answer) => this.#decide(place, answer) : undefined,
+        mayRepeat: this.#isRepeatable,
+      },
+      (outcome) => this.#done(place, outcome),
+    );
+  }
+
+  refused(error: ReasonError): void {
+    this.#entry.account.series.failed(error.code);
+    this.#request.fail(error);
+    this.#end({ kind: 'status', status: error.status });
+  }
+
+  get #isRepeatable(): boolean {
+    const { method, headers } = this.#request.head;
+    return REPEATABLE.has(method) || headerValue(headers, 'idempotency-key') !== undefined;
+  }
+
+  /** The head of a sidecar's answer: its load, and whether it is an answer at all. */
+  #decide(place: Place, answer: ResponseHead): 'forward' | 'discard' {
+    const load = parseLoad(headerValue(answer.headers, HEADER.load));
+    if (load) place.endpoint.learned(load.running, load.limit);
+    else place.endpoint.answered();
+    this.#refusal = answer.status === 503 ? headerValue(answer.headers, HEADER.refused) : undefined;
+    if (this.#refusal !== undefined) this.#trouble = headerValue(answer.headers, HEADER.trouble);
+    if (this.#refusal !== undefined) return 'discard';
+    this.#entry.throttler.worked();
+    if (this.#entry.throttler.waiting > 0) this.#entry.throttler.changed();
+    return 'forward';
+  }
+
+  #done(place: Place, outcome: Outcome): void {
+    const now = this.#deps.clock.now();
+    this.#entry.account.left(now);
+    place.release(true);
+    if (outcome.kind === 'answered') place.endpoint.answered();
+    const action = outcomeAction(outcome, {
+      refusal: this.#refusal,
+      canResend: this.#request.body.canStart,
+      mayRepeat: this.#isRepeatable && this.#deaths < MAX_DEATHS,
+    });
+    if (action.suspect !== undefined) place.endpoint.failed(action.suspect);
+    if (this.#refusal !== undefined) noteRefusal(this.#entry, place.endpoint, this.#refusal, this.#trouble);
+    if (action.kind === 'again') this.#again(action.phase, action.mayHaveRun);
+    else if (action.kind === 'fail') this.refused(action.error);
+    else this.#end(action.end, now);
+    // Last, so that a call that goes back to the line does so before the line moves.
+    this.#entry.pods.changed();
+  }
+
+  #again(phase: string | undefined, mayHaveRun: boolean): void {
+    if (mayHaveRun) this.#deaths++;
+    if (phase !== undefined) this.#entry.account.series.retried(phase);
+    this.#state = { kind: 'waiting' };
+    this.#entry.throttler.join(this.#ticket, true);
+    if (this.#ticket.isWaiting) this.#request.onWait();
+  }
+
+  /** A pod that failed before and keeps our call longer than a connect may take has taken it. */
+  #trustAfterConnect(state: CallState & { kind: 'running' }): void {
+    this.#deps.clock.after(CONNECT_MS + 100, () => {
+      if (this.#state !== state) return;
+      state.place.endpoint.answered();
+      this.#entry.pods.changed();
+    });
+  }
+
+  #end(end: CallEnd, now = this.#deps.clock.now()): void {
+    if (this.#state.kind === 'ended') return;
+    this.#state = { kind: 'ended' };
+    this.#entry.account.ended(end, now - this.#ticket.arrivedMs);
+    this.#request.onEnd(end);
+  }
+}
+
+/** Methods that RFC 9110 calls idempotent. */
+const REPEATABLE = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
+/** A request that kills two pods is likely to kill the third. */
+export const MAX_DEATHS = 2;

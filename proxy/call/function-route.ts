@@ -1,0 +1,138 @@
+/**
+ * `/function/{fn}/{path}`: from Node's request and response to a {@link Call}. The hot path: what it does, it
+ * does for every call.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { asReason, sendReason } from '../../common/runtime/reason-answer.ts';
+import { ReasonError } from '../../common/runtime/errors.ts';
+import { HEADER } from '../../common/function/names.ts';
+import {
+  HeaderNames,
+  nodeBody,
+  nodeSink,
+  replayableBody,
+  serveHead,
+  withoutHeaders,
+  type BodySource,
+  type NodeSinkOptions,
+  type RequestHead,
+  type ResponseSink,
+} from '../../common/relay/index.ts';
+import { NodeCall, type ActiveCalls } from '../edge/active-calls.ts';
+import type { CallEnd } from '../metrics/account.ts';
+import { Call, type CallDeps, type CallRequest } from './call.ts';
+import type { FunctionLookup } from '../functions/function-lookup.ts';
+import { parseFunctionTarget } from '../functions/function-path.ts';
+import { forwardHeaders, originOf } from '../edge/headers.ts';
+import type { Ids } from '../edge/ids.ts';
+import type { ReplayBudget } from '../edge/replay-budget.ts';
+import { heldBytes } from '../waiting/waiting-budget.ts';
+
+export interface FunctionRouteDeps extends CallDeps {
+  readonly lookup: FunctionLookup;
+  readonly ids: Ids;
+  readonly replay: ReplayBudget;
+  readonly active: ActiveCalls;
+}
+
+export type RawHandler = (req: IncomingMessage, res: ServerResponse) => void;
+
+export const FUNCTION_PREFIX = '/function/';
+
+export function createFunctionRoute(deps: FunctionRouteDeps): RawHandler {
+  return (req, res) => {
+    try {
+      begin(req, res, deps);
+    } catch (error) {
+      const reason = asReason(error);
+      sendReason(res, reason, reason.code === 'bad-request' ? ['Connection', 'close'] : []);
+    }
+  };
+}
+
+function begin(req: IncomingMessage, res: ServerResponse, deps: FunctionRouteDeps): void {
+  const { method, path, headers } = serveHead(req);
+  const target = parseFunctionTarget(path, FUNCTION_PREFIX);
+  if (!target) throw new ReasonError('unknown-function', 'no function named: use /function/{name}/{path}');
+  const entry = deps.lookup.forCall(req, target.name, target.path);
+  const head = {
+    method,
+    path: target.path,
+    headers: forwardHeaders(headers, originOf(req.socket), deps.ids),
+  };
+  const arrival = new Arrival(req, res, head, deps);
+  const call = new Call(entry, arrival, deps);
+  arrival.call = call;
+  deps.active.add(arrival.active);
+  call.start();
+}
+
+/** What a {@link Call} needs of Node's request and response: one object, as there is one for every call. */
+class Arrival implements CallRequest {
+  readonly head: RequestHead;
+  readonly body: BodySource;
+  readonly sink: ResponseSink;
+  readonly active: NodeCall;
+  call: Call | undefined;
+  readonly #res: ServerResponse;
+  readonly #active: ActiveCalls;
+  readonly #release: () => void;
+  #isWatched = false;
+
+  constructor(req: IncomingMessage, res: ServerResponse, head: RequestHead, deps: FunctionRouteDeps) {
+    const { body, release } = keepForReplay(nodeBody(req), deps.replay);
+    this.head = head;
+    this.body = body;
+    this.sink = nodeSink(res, SINK_OPTIONS);
+    this.active = new NodeCall(req, res);
+    this.#res = res;
+    this.#active = deps.active;
+    this.#release = release;
+  }
+
+  get heldBytes(): number {
+    return heldBytes(bytesOfHead(this.head), this.body.length);
+  }
+
+  fail(error: ReasonError): void {
+    sendReason(this.#res, error);
+  }
+
+  /** A call that runs is cancelled by its sink; one that waits has only this. */
+  onWait(): void {
+    if (this.#res.destroyed) this.call?.cancel();
+    else if (!this.#isWatched) this.#res.once('close', () => this.call?.cancel());
+    this.#isWatched = true;
+  }
+
+  onEnd(end: CallEnd): void {
+    this.#release();
+    this.#active.remove(this.active);
+    // An upload that broke off: nobody reads an answer, and nothing else would close the connection.
+    if (end.kind === 'cancelled') this.#res.destroy();
+  }
+}
+
+/** Internal headers of the sidecar's answer, read by then. */
+const INTERNAL = new HeaderNames([HEADER.load, HEADER.refused]);
+export const SINK_OPTIONS = {
+  mapHead: (head) => ({ ...head, headers: withoutHeaders(head.headers, INTERNAL) }),
+} satisfies NodeSinkOptions;
+
+export function keepForReplay(
+  body: BodySource,
+  budget: ReplayBudget,
+): { body: BodySource; release: () => void } {
+  const kept = body.length === 0 ? undefined : budget.reserve(body.length);
+  if (!kept) return { body, release: nothingHeld };
+  return { body: replayableBody(body, kept.bytes, kept.shrinkTo), release: kept.release };
+}
+
+function nothingHeld(): void {}
+
+/** Object and string headers included, about what V8 keeps for a head. */
+export function bytesOfHead(head: { path: string; headers: readonly string[] }): number {
+  let bytes = 512 + head.path.length;
+  for (const text of head.headers) bytes += 32 + text.length;
+  return bytes;
+}

@@ -1,0 +1,26 @@
+/**
+ * The proxy's clocks on a call in a pod. HttpTimeout is the sidecar's to enforce, try by try; ours is what all
+ * its tries may take at most, so that only a sidecar that is gone for good is ever cut by us.
+ */
+import type { CallPolicy } from '../../common/function/spec.ts';
+import type { Timeouts } from '../../common/relay/types.ts';
+
+/** A SYN that is lost comes again after 1 s; who does not answer that one is taken for gone. */
+export const CONNECT_MS = 1_500;
+/** For the sidecar's own clock to run out first. */
+const MARGIN_MS = 10_000;
+
+export function callTimeouts(sync: CallPolicy, hasSidecar: boolean): Timeouts {
+  return {
+    connectMs: CONNECT_MS,
+    headMs: hasSidecar ? allTriesMs(sync) + MARGIN_MS : sync.httpTimeoutSeconds * 1000,
+    // Server-sent events may be silent for hours; a client that does not read is cut by slow-clients.ts.
+    idleMs: 0,
+  };
+}
+
+/** Each try its HttpTimeout, and the pauses between: 120 s and 2, 4, 8 s make 494 s. */
+function allTriesMs({ httpTimeoutSeconds, timeoutRetriesSeconds }: CallPolicy): number {
+  const pauses = timeoutRetriesSeconds.reduce((sum, seconds) => sum + seconds, 0);
+  return (httpTimeoutSeconds * (timeoutRetriesSeconds.length + 1) + pauses) * 1000;
+}

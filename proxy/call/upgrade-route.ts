@@ -1,0 +1,60 @@
+/** Upgrades on `/function/{fn}/{path}`: from Node's `upgrade` event to an {@link UpgradeCall}. */
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { asReason, sendReasonOnSocket } from '../../common/runtime/reason-answer.ts';
+import { ReasonError } from '../../common/runtime/errors.ts';
+import { serveHead } from '../../common/relay/index.ts';
+import { watchEarlyBytes, type EarlyBytes } from '../../common/tunnel/early-bytes.ts';
+import type { FunctionLookup } from '../functions/function-lookup.ts';
+import { parseFunctionTarget } from '../functions/function-path.ts';
+import { forwardHeaders, originOf } from '../edge/headers.ts';
+import type { Ids } from '../edge/ids.ts';
+import type { OpenUpgrades } from '../edge/open-upgrades.ts';
+import { UpgradeCall, type UpgradeDeps } from './upgrade-call.ts';
+import { heldBytes } from '../waiting/waiting-budget.ts';
+import { FUNCTION_PREFIX } from './function-route.ts';
+
+export interface UpgradeRouteDeps extends UpgradeDeps {
+  readonly lookup: FunctionLookup;
+  readonly ids: Ids;
+  readonly open: OpenUpgrades;
+}
+
+export type UpgradeHandler = (req: IncomingMessage, socket: Duplex, head: Buffer) => void;
+
+export function createUpgradeRoute(deps: UpgradeRouteDeps): UpgradeHandler {
+  return (req, socket, head) => {
+    const early = watchEarlyBytes(socket, head);
+    try {
+      begin(req, socket, early, deps);
+    } catch (error) {
+      sendReasonOnSocket(socket, asReason(error));
+    }
+  };
+}
+
+function begin(req: IncomingMessage, socket: Duplex, early: EarlyBytes, deps: UpgradeRouteDeps): void {
+  const { method, path, headers } = serveHead(req);
+  const target = parseFunctionTarget(path, FUNCTION_PREFIX);
+  if (!target) throw new ReasonError('unknown-function', 'upgrades are taken at /function/{name}/{path}');
+  const entry = deps.lookup.forCall(req, target.name, target.path);
+  const call = new UpgradeCall(
+    entry,
+    {
+      head: { method, path: target.path, headers: forwardHeaders(headers, originOf(req.socket), deps.ids) },
+      protocol: req.headers.upgrade ?? '',
+      socket,
+      early,
+      heldBytes: heldBytes(1024, undefined),
+      fail: (error) => sendReasonOnSocket(socket, error),
+      onEnd: (end) => {
+        release();
+        // Whoever left by closing his half still has ours open.
+        if (end.kind === 'cancelled') socket.destroy();
+      },
+    },
+    deps,
+  );
+  const release = deps.open.add(call);
+  call.start();
+}

@@ -1,0 +1,149 @@
+/**
+ * Takes the results that wait for their URLs, a few at a time, and posts them. What fails is given back to
+ * JetStream with a delay, so it outlives this proxy; it is given up when it is too old. It gives up a record of
+ * what became of a post beyond log and metric: the result itself can be asked for by its job's id.
+ */
+import { describeError } from '../../common/runtime/errors.ts';
+import { decodeCallback, type ResultCallback } from '../../common/queue/callback.ts';
+import type { Delivery } from '../../common/queue/delivery.ts';
+import { PullConsumer } from '../../common/queue/pull.ts';
+import { CALLBACK_TTL_MS, CALLBACKS_CONSUMER, CALLBACKS_STREAM } from '../../common/queue/streams.ts';
+import type { Running } from '../../common/runtime/lifecycle.ts';
+import type { Log } from '../../common/runtime/log.ts';
+import type { NatsLink } from '../../common/bus/nats.ts';
+import { viewOf } from '../jobs/query.ts';
+import { postResult, type PostDeps, type PostOutcome } from './post.ts';
+
+export type CallbackEnd = PostOutcome['kind'] | 'given-up';
+
+export interface DelivererOptions extends PostDeps {
+  readonly nats: NatsLink;
+  readonly log: Log;
+  readonly ended: (how: CallbackEnd) => void;
+  readonly now: () => number;
+}
+
+/** Posts at once; a receiver may have a quarter of them, so that one that hangs is in nobody's way. */
+const HANDS = 16;
+const HANDS_PER_RECEIVER = 4;
+/** What found its receiver busy is looked at again after this. */
+const BUSY_MS = 1_000;
+const FIRST_DELAY_MS = 2_000;
+const DELAY_MAX_MS = 3_600_000;
+/** The consumer is not there yet, or NATS is not. */
+const PAUSE_MS = 1_000;
+
+export class CallbackDeliverer implements Running {
+  readonly #options: DelivererOptions;
+  readonly #release: () => void;
+  readonly #running = new Set<Promise<void>>();
+  readonly #perReceiver = new Map<string, number>();
+  #pull: PullConsumer | undefined;
+  #pause: NodeJS.Timeout | undefined;
+  #isStopped = false;
+
+  constructor(options: DelivererOptions) {
+    this.#options = options;
+    this.#release = options.nats.onStatus(() => this.#connect());
+    this.#connect();
+  }
+
+  /** Results that are being posted now. */
+  get posting(): number {
+    return this.#running.size;
+  }
+
+  /** What is being posted is finished; its time is bounded. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    this.#release();
+    clearTimeout(this.#pause);
+    this.#pull?.stop();
+    this.#pull = undefined;
+    await Promise.all(this.#running);
+  }
+
+  #connect(): void {
+    this.#pull?.stop();
+    this.#pull = undefined;
+    const { connection } = this.#options.nats;
+    if (!connection) return;
+    this.#pull = new PullConsumer({
+      connection,
+      stream: CALLBACKS_STREAM,
+      consumer: CALLBACKS_CONSUMER,
+      onJob: (delivery) => this.#receive(delivery),
+      onCredits: (isRefused) => {
+        if (isRefused) this.#pause = setTimeout(() => this.#fill(), PAUSE_MS).unref();
+        else this.#fill();
+      },
+    });
+    this.#fill();
+  }
+
+  #fill(): void {
+    const free = HANDS - this.#running.size;
+    if (free > 0 && this.#pull?.credits === 0) this.#pull.ask(free);
+  }
+
+  #receive(delivery: Delivery): void {
+    if (this.#isStopped) return delivery.nak(0);
+    const run: Promise<void> = this.#handle(delivery).finally(() => {
+      this.#running.delete(run);
+      this.#fill();
+    });
+    this.#running.add(run);
+  }
+
+  async #handle(delivery: Delivery): Promise<void> {
+    const callback = this.#decode(delivery);
+    if (!callback) return delivery.ack();
+    const receiver = URL.parse(callback.url)?.host ?? '';
+    const busy = this.#perReceiver.get(receiver) ?? 0;
+    if (busy >= HANDS_PER_RECEIVER) return delivery.nak(BUSY_MS);
+    this.#perReceiver.set(receiver, busy + 1);
+    try {
+      this.#settle(delivery, callback, await postResult(postOf(callback), this.#options));
+    } finally {
+      const left = (this.#perReceiver.get(receiver) ?? 1) - 1;
+      if (left > 0) this.#perReceiver.set(receiver, left);
+      else this.#perReceiver.delete(receiver);
+    }
+  }
+
+  #decode(delivery: Delivery): ResultCallback | undefined {
+    try {
+      return decodeCallback(delivery.data);
+    } catch (error) {
+      this.#options.log.error({ error: describeError(error) }, 'result for a URL that cannot be read');
+      return undefined;
+    }
+  }
+
+  #settle(delivery: Delivery, callback: ResultCallback, outcome: PostOutcome): void {
+    const { ended, log, now } = this.#options;
+    const what = { job: callback.elementId.slice(32), receiver: URL.parse(callback.url)?.host, ...outcome };
+    const delayMs = outcome.kind === 'failed' ? nextDelayMs(now() - callback.endedAtMs) : undefined;
+    if (delayMs !== undefined) {
+      log.info({ ...what, delayMs }, 'result not delivered; will be tried again');
+      ended('failed');
+      return delivery.nak(delayMs);
+    }
+    if (outcome.kind !== 'delivered') log.warn(what, 'result not delivered; given up');
+    ended(outcome.kind === 'failed' ? 'given-up' : outcome.kind);
+    delivery.ack();
+  }
+}
+
+/**
+ * Each try when the time since the job's end has doubled: after 2, 4, 8 s …, an hour at most, about 35 in a day.
+ * @returns undefined: it is too old by then
+ */
+export function nextDelayMs(ageMs: number): number | undefined {
+  const delay = Math.min(DELAY_MAX_MS, Math.max(FIRST_DELAY_MS, ageMs));
+  return ageMs + delay < CALLBACK_TTL_MS ? delay : undefined;
+}
+
+function postOf({ url, elementId, state }: ResultCallback) {
+  return { url, elementId, body: Buffer.from(JSON.stringify(viewOf(elementId, state))) };
+}

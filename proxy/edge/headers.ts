@@ -1,0 +1,99 @@
+/**
+ * The headers that a call takes to its function: as the caller wrote them, in order and case, but for the
+ * internal ones (`slimfaas-*`, which a caller must not forge) and for what a proxy adds about where the call
+ * came from. One pass, because it runs for every call. Pure.
+ */
+import type { Socket } from 'node:net';
+import { HEADER } from '../../common/function/names.ts';
+import { parseLength } from '../../common/relay/wire/grammar.ts';
+import type { RawHeaders } from '../../common/relay/types.ts';
+import type { Ids } from './ids.ts';
+import type { Place } from '../pods/pod-group.ts';
+import { plainAddress } from './trust.ts';
+
+export interface CallOrigin {
+  /** The peer's address; empty when it has gone. */
+  readonly address: string;
+  readonly isTls: boolean;
+}
+
+/** Whether it came over the TLS port: only a TLSSocket has the field. */
+export function isEncrypted(socket: object): boolean {
+  return (socket as { encrypted?: unknown }).encrypted === true;
+}
+
+/** Of whoever is at the other end of a request's connection. */
+export function originOf(socket: Socket): CallOrigin {
+  return { address: plainAddress(socket.remoteAddress ?? ''), isTls: isEncrypted(socket) };
+}
+
+/** @param headers end-to-end headers only */
+export function forwardHeaders(headers: RawHeaders, origin: CallOrigin, ids: Ids): string[] {
+  const out: string[] = [];
+  let forwardedFor = -1;
+  let host: string | undefined;
+  let found = 0;
+  for (let i = 0; i + 1 < headers.length; i += 2) {
+    const name = headers[i] as string;
+    const own = ownField(name);
+    if (own === INTERNAL) continue;
+    if (own === HOST) host ??= headers[i + 1];
+    else if (own === FORWARDED_FOR) forwardedFor = out.length + 1;
+    found |= own;
+    out.push(name, headers[i + 1] as string);
+  }
+  // Appended to the last one there is: whoever reads the list from the right meets us first.
+  if (forwardedFor > 0) out[forwardedFor] = `${out[forwardedFor]}, ${origin.address}`;
+  else out.push('X-Forwarded-For', origin.address);
+  if ((found & PROTO) === 0) out.push('X-Forwarded-Proto', origin.isTls ? 'https' : 'http');
+  if ((found & FORWARDED_HOST) === 0 && host !== undefined) out.push('X-Forwarded-Host', host);
+  if ((found & REQUEST_ID) === 0) out.push('X-Request-Id', ids.requestId());
+  return out;
+}
+
+/** Headers that mean something here, as bits. */
+const INTERNAL = 1;
+const HOST = 2;
+const FORWARDED_FOR = 4;
+const PROTO = 8;
+const FORWARDED_HOST = 16;
+const REQUEST_ID = 32;
+
+/** 0 for the caller's own, which the first letter tells of most. */
+function ownField(name: string): number {
+  switch (name.charCodeAt(0) | 0x20) {
+    case 0x68: // h
+      return name.length === 4 && name.toLowerCase() === 'host' ? HOST : 0;
+    case 0x73: // s
+      return name.length >= 9 && name.slice(0, 9).toLowerCase() === 'slimfaas-' ? INTERNAL : 0;
+    case 0x78: // x
+      return X_FIELDS.get(name.toLowerCase()) ?? 0;
+    default:
+      return 0;
+  }
+}
+
+const X_FIELDS: ReadonlyMap<string, number> = new Map([
+  ['x-forwarded-for', FORWARDED_FOR],
+  ['x-forwarded-proto', PROTO],
+  ['x-forwarded-host', FORWARDED_HOST],
+  ['x-request-id', REQUEST_ID],
+]);
+
+/**
+ * To a sidecar: "refuse me rather than queue me, I have a queue of my own", for which pod this is, and under which id
+ * the pod holds a place for it.
+ */
+export function forSidecar(headers: readonly string[], { endpoint, grant }: Place): string[] {
+  if (grant === undefined) return [...headers, ...endpoint.callHeaders];
+  return [...headers, ...endpoint.callHeaders, HEADER.place, grant];
+}
+
+/** `running/limit` of a sidecar, each of at most nine digits; undefined for anything else. */
+export function parseLoad(text: string | undefined): { running: number; limit: number } | undefined {
+  const slash = text?.indexOf('/') ?? -1;
+  if (text === undefined || slash > 9 || text.length - slash > 10) return undefined;
+  const running = parseLength(text.slice(0, Math.max(0, slash)));
+  const limit = parseLength(text.slice(slash + 1));
+  return running < 0 || limit < 0 ? undefined : { running, limit };
+}

@@ -1,0 +1,61 @@
+/**
+ * `/health`, `/ready`, `/ready-for-calls` and `/metrics`, on the main port and on the metrics port alike.
+ *
+ * `/ready` says whether everything is up, for people and alarms. `/ready-for-calls` is for Kubernetes' readiness
+ * probe: NATS or the API server going away takes every proxy's `/ready` away at once, and must not take every
+ * proxy out of the Service, because warm calls need neither.
+ */
+import type { IncomingMessage } from 'node:http';
+import type Router from 'koa-router';
+import type { RouterContext } from 'koa-router';
+import type { Registry } from '../../common/runtime/metrics.ts';
+import type { MetricsText } from '../metrics/metrics-text.ts';
+import type { StatusView } from '../status/board.ts';
+
+export interface HealthRoutesDeps {
+  /** What is not up, by name; empty: ready. */
+  readonly missing: () => readonly string[];
+  /** What keeps it from answering calls; empty: nothing. */
+  readonly obstacles: () => readonly string[];
+  readonly registry: Registry;
+  /** On a port that anybody reaches; without it the port is its operators', and all is said at each question. */
+  readonly anybody?: AnybodysMetrics;
+}
+
+export interface AnybodysMetrics {
+  readonly viewOf: (req: IncomingMessage) => StatusView;
+  readonly text: Pick<MetricsText, 'read'>;
+  /** Writes bytes that many answers share. */
+  readonly answer: (ctx: RouterContext, bytes: Buffer) => void;
+}
+
+export function addHealthRoutes(router: Router, deps: HealthRoutesDeps): void {
+  const { missing, obstacles, registry, anybody } = deps;
+  router.get('/health', (ctx) => {
+    ctx.body = { status: 'ok' };
+  });
+  const readiness = (route: string, list: () => readonly string[]) =>
+    router.get(route, (ctx) => {
+      const notUp = list();
+      ctx.status = notUp.length === 0 ? 200 : 503;
+      ctx.body = { ready: notUp.length === 0, missing: notUp };
+    });
+  readiness('/ready', missing);
+  readiness('/ready-for-calls', obstacles);
+  router.get('/metrics', async (ctx) => {
+    if (anybody) anybody.answer(ctx, await anybody.text.read(anybody.viewOf(ctx.req)));
+    else ctx.body = await registry.metrics();
+    ctx.set('Content-Type', registry.contentType);
+  });
+}
+
+/**
+ * The exposition without the series of functions that are not to be seen; one whose function cannot be read from its
+ * labels is left out. Names of Kubernetes hold nothing that is escaped.
+ */
+export function withoutFunctions(text: string, maySee: (namespace: string, name: string) => boolean): string {
+  return text.replaceAll(/^[^#\n]*\bfunction="([^"]*)".*\n/gm, (line, name: string) => {
+    const namespace = /\bnamespace="([^"]*)"/.exec(line as string)?.[1];
+    return namespace !== undefined && maySee(namespace, name) ? (line as string) : '';
+  });
+}

@@ -1,0 +1,70 @@
+/** A server that listens, and how it stops: no new connections, then no idle ones, then none. */
+import { once } from 'node:events';
+import type { AddressInfo, Server } from 'node:net';
+import { listenOn } from '../../common/runtime/listen-on.ts';
+import { sleep } from '../../common/runtime/lifecycle.ts';
+
+export interface Listener {
+  readonly port: number;
+  /** No new connections from now on; idle ones are closed. */
+  refuse(): void;
+  /**
+   * Resolves when the last connection has closed by itself: the answers on them are with the kernel then, which
+   * the end of a call does not say. Or when `signal` aborts.
+   */
+  emptied(signal: AbortSignal): Promise<void>;
+  /** Closes what is left and resolves when all is closed. */
+  close(): Promise<void>;
+}
+
+/** The connections that a listener's server has accepted, whoever keeps them now. */
+export interface Connections {
+  closeIdleConnections(): void;
+  closeAllConnections(): void;
+}
+
+/** Connections whose answer had promised to keep them open fall idle one by one. */
+const LOOK_MS = 20;
+
+/** @throws what listening throws (EADDRINUSE …) */
+export async function listen(
+  server: Server,
+  port: number,
+  host: string,
+  connections: Connections,
+): Promise<Listener> {
+  server.listen(listenOn(host, port));
+  await once(server, 'listening');
+  const empty = new AbortController();
+  const closed = new Promise<void>((resolve) => server.once('close', resolve)).then(() => empty.abort());
+  return {
+    port: (server.address() as AddressInfo).port,
+    refuse() {
+      server.close();
+      connections.closeIdleConnections();
+    },
+    async emptied(signal) {
+      const over = AbortSignal.any([empty.signal, signal]);
+      while (!over.aborted) {
+        connections.closeIdleConnections();
+        await sleep(LOOK_MS, over);
+      }
+    },
+    close() {
+      server.close();
+      connections.closeAllConnections();
+      return closed;
+    },
+  };
+}
+
+/** Several ports that end as one. */
+export function joinListeners(first: Listener, ...others: readonly Listener[]): Listener {
+  const all = [first, ...others];
+  return {
+    port: first.port,
+    refuse: () => all.forEach((each) => each.refuse()),
+    emptied: async (signal) => void (await Promise.all(all.map((each) => each.emptied(signal)))),
+    close: async () => void (await Promise.all(all.map((each) => each.close()))),
+  };
+}

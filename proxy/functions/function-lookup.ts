@@ -1,0 +1,77 @@
+/**
+ * From a caller and a name to a function, for every kind of route alike: what a caller may not see answers
+ * exactly as what does not exist.
+ */
+import { ReasonError } from '../../common/runtime/errors.ts';
+import type { FunctionEntry } from './function-entry.ts';
+import type { FunctionTable } from './function-table.ts';
+import type { CallerFacts, IsInside } from '../edge/trust.ts';
+import { visibilityOf } from './visibility.ts';
+
+export class FunctionLookup {
+  readonly #table: FunctionTable<FunctionEntry>;
+  readonly #isInside: IsInside;
+
+  constructor(table: FunctionTable<FunctionEntry>, isInside: IsInside) {
+    this.#table = table;
+    this.#isInside = isInside;
+  }
+
+  /** @throws ReasonError `unknown-function` */
+  forCall(req: CallerFacts, name: string, path: string): FunctionEntry {
+    const entry = this.#table.find(name);
+    if (!entry) throw this.#unknown(req, name);
+    // Trust is looked at last: nearly every call is for a public path.
+    if (visibilityOf(entry.view.spec, path) === 'Private' && !this.#isInside(req))
+      throw this.#unknown(req, name);
+    return entry;
+  }
+
+  /**
+   * For routes that concern the function and none of its paths: its default visibility counts.
+   * @throws ReasonError `unknown-function`
+   */
+  forFunction(req: CallerFacts, name: string): FunctionEntry {
+    const entry = this.#table.find(name);
+    if (!entry || !this.maySee(req, entry)) throw this.#unknown(req, name);
+    return entry;
+  }
+
+  maySee(req: CallerFacts, entry: FunctionEntry): boolean {
+    return entry.view.spec.defaultVisibility === 'Public' || this.#isInside(req);
+  }
+
+  isInside(req: CallerFacts): boolean {
+    return this.#isInside(req);
+  }
+
+  everything(): FunctionEntry[] {
+    return [...this.#table.all];
+  }
+
+  /** What callers from outside may see. */
+  public(): FunctionEntry[] {
+    return this.everything().filter((e) => e.view.spec.defaultVisibility === 'Public');
+  }
+
+  visibleTo(req: CallerFacts): FunctionEntry[] {
+    return this.#isInside(req) ? this.everything() : this.public();
+  }
+
+  /** A bare name that is one of another namespace is the usual slip; only what the caller may see is named. */
+  #unknown(req: CallerFacts, name: string): ReasonError {
+    const elsewhere: string[] = [];
+    for (const entry of this.#table.all) {
+      if (elsewhere.length === MAX_HINTS) break;
+      if (entry.id.name === name && !this.#table.isOwn(entry.id) && this.maySee(req, entry))
+        elsewhere.push(`${entry.id.name}.${entry.id.namespace}`);
+    }
+    const hint =
+      elsewhere.length > 0
+        ? `another namespace has one; call it as ${elsewhere.join(' or ')}`
+        : 'GET /status-functions lists those there are';
+    return new ReasonError('unknown-function', `no function ${JSON.stringify(name)}; ${hint}`);
+  }
+}
+
+const MAX_HINTS = 3;

@@ -1,0 +1,83 @@
+/**
+ * Which functions there are, and which one a caller means. A name is unique in a namespace: where a
+ * Deployment, a StatefulSet and bare pods share one, the first of these kinds has it.
+ */
+import { functionKey, type FunctionId } from '../../common/bus/subjects.ts';
+import type { FunctionView } from './function-view.ts';
+
+type Kind = FunctionView['kind'];
+
+const PRECEDENCE: readonly Kind[] = ['Deployment', 'StatefulSet', 'Pod'];
+
+/** What the table keeps for a function; made by `create`, told of changes. */
+export interface TableEntry {
+  readonly id: FunctionId;
+  readonly view: FunctionView;
+  update(view: FunctionView): void;
+  close(): void;
+}
+
+export class FunctionTable<E extends TableEntry> {
+  readonly #namespace: string;
+  readonly #create: (view: FunctionView) => E;
+  readonly #views = new Map<string, Map<Kind, FunctionView>>();
+  readonly #entries = new Map<string, E>();
+
+  /** @param namespace in which a bare name is looked up */
+  constructor(namespace: string, create: (view: FunctionView) => E) {
+    this.#namespace = namespace;
+    this.#create = create;
+  }
+
+  get all(): Iterable<E> {
+    return this.#entries.values();
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  get(id: FunctionId): E | undefined {
+    return this.#entries.get(functionKey(id));
+  }
+
+  /** `name` in the own namespace, even if it has dots; else `name.namespace`, split at the last dot. */
+  find(name: string): E | undefined {
+    const own = this.get({ namespace: this.#namespace, name });
+    if (own) return own;
+    const dot = name.lastIndexOf('.');
+    if (dot <= 0) return undefined;
+    return this.get({ namespace: name.slice(dot + 1), name: name.slice(0, dot) });
+  }
+
+  /** Of the namespace in which a bare name is looked for. */
+  isOwn(id: FunctionId): boolean {
+    return id.namespace === this.#namespace;
+  }
+
+  set(view: FunctionView): void {
+    const key = functionKey(view.id);
+    const views = this.#views.get(key) ?? new Map<Kind, FunctionView>();
+    this.#views.set(key, views.set(view.kind, view));
+    this.#choose(key, views);
+  }
+
+  remove(kind: Kind, id: FunctionId): void {
+    const key = functionKey(id);
+    const views = this.#views.get(key);
+    if (!views?.delete(kind)) return;
+    this.#choose(key, views);
+    if (views.size === 0) this.#views.delete(key);
+  }
+
+  #choose(key: string, views: ReadonlyMap<Kind, FunctionView>): void {
+    const kind = PRECEDENCE.find((k) => views.has(k));
+    const view = kind && views.get(kind);
+    const entry = this.#entries.get(key);
+    if (entry && entry.view.kind === view?.kind) return entry.update(view);
+    // Another kind has other pods: nothing of the old entry holds for it.
+    entry?.close();
+    if (view) this.#entries.set(key, this.#create(view));
+    else this.#entries.delete(key);
+  }
+}

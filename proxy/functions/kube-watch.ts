@@ -1,0 +1,195 @@
+/**
+ * The proxy's one adapter to Kubernetes: Deployments, StatefulSets and pods of its namespaces, watched and
+ * handed on. When the API is away, what was known last stays: nothing here forgets by itself.
+ */
+import type { V1Deployment, V1Pod, V1StatefulSet, KubeClients } from '../../common/kube/client.ts';
+import { watchCreationFailures, type CreationFailure } from '../../common/kube/creation-failures.ts';
+import type { PageRequest } from '../../common/kube/lists.ts';
+import { watchResource, type OnFailedObject, type Watched } from '../../common/kube/watched.ts';
+import type { Log } from '../../common/runtime/log.ts';
+import type { FunctionId } from '../../common/bus/subjects.ts';
+import { viewWorkload, type FunctionView } from './function-view.ts';
+import { viewPod, type PodView } from '../pods/pod-view.ts';
+
+export interface WatchTargets {
+  setFunction(view: FunctionView): void;
+  removeFunction(kind: FunctionView['kind'], id: FunctionId): void;
+  setPod(view: PodView): void;
+  deletePod(namespace: string, name: string): void;
+}
+
+export interface KubeWatch {
+  /** What is not up: `deployments`, `pods in shop` … */
+  readonly missing: readonly string[];
+  /** True once everything was listed once. */
+  readonly wasSynced: boolean;
+  stop(): Promise<void>;
+}
+
+interface Source {
+  readonly name: string;
+  readonly watched: Watched;
+  wasSynced: boolean;
+}
+
+export interface KubeWatchOptions {
+  readonly kube: KubeClients;
+  /** Empty: all. */
+  readonly namespaces: readonly string[];
+  readonly targets: WatchTargets;
+  readonly log: Log;
+  readonly onFailed: OnFailedObject;
+}
+
+export function watchKube(options: KubeWatchOptions): KubeWatch {
+  const scopes = options.namespaces.length === 0 ? [undefined] : options.namespaces;
+  const sets = new Sets();
+  const sources = scopes.flatMap((namespace) => [
+    watchWorkloads('Deployment', namespace, options, sets),
+    watchWorkloads('StatefulSet', namespace, options, sets),
+    watchPods(namespace, options),
+  ]);
+  const failures = scopes.map((namespace) => watchFailures(namespace, options, sets));
+  return {
+    get missing() {
+      return sources.filter((source) => !source.watched.isSynced).map((source) => source.name);
+    },
+    get wasSynced() {
+      return sources.every((source) => source.wasSynced);
+    },
+    async stop() {
+      await Promise.all([...sources.map((source) => source.watched), ...failures].map((each) => each.stop()));
+    },
+  };
+}
+
+function watchWorkloads(
+  kind: 'Deployment' | 'StatefulSet',
+  namespace: string | undefined,
+  { kube, targets, log, onFailed }: KubeWatchOptions,
+  sets: Sets,
+): Source {
+  const lists = {
+    Deployment: (page: PageRequest) =>
+      namespace === undefined
+        ? kube.apps.listDeploymentForAllNamespaces(page)
+        : kube.apps.listNamespacedDeployment({ namespace, ...page }),
+    StatefulSet: (page: PageRequest) =>
+      namespace === undefined
+        ? kube.apps.listStatefulSetForAllNamespaces(page)
+        : kube.apps.listNamespacedStatefulSet({ namespace, ...page }),
+  };
+  const resource = `${kind.toLowerCase()}s`;
+  const drop = (workload: V1Deployment | V1StatefulSet): void => {
+    const { name, namespace: ns } = workload.metadata ?? {};
+    if (kind === 'StatefulSet') sets.remove(workload.metadata?.uid);
+    if (name && ns) targets.removeFunction(kind, { namespace: ns, name });
+  };
+  const handlers = {
+    onSet(workload: V1Deployment | V1StatefulSet) {
+      const view = viewWorkload(kind, workload);
+      if (!view) return drop(workload);
+      targets.setFunction(kind === 'StatefulSet' ? sets.set(view, workload as V1StatefulSet) : view);
+    },
+    onDelete: drop,
+  };
+  return source(resource, namespace, (onSynced) =>
+    watchResource<V1Deployment | V1StatefulSet>(
+      kube.config,
+      lists[kind],
+      { ...handlers, onSynced },
+      { path: `/apis/apps/v1${scopePath(namespace)}/${resource}`, log, onFailed },
+    ),
+  );
+}
+
+function watchFailures(
+  namespace: string | undefined,
+  { kube, targets, log, onFailed }: KubeWatchOptions,
+  sets: Sets,
+): Watched {
+  return watchCreationFailures({
+    config: kube.config,
+    list: (page) =>
+      namespace === undefined
+        ? kube.core.listEventForAllNamespaces(page)
+        : kube.core.listNamespacedEvent({ namespace, ...page }),
+    path: `/api/v1${scopePath(namespace)}/events`,
+    onFailure(failure) {
+      const view = sets.fail(failure);
+      if (view) targets.setFunction(view);
+    },
+    log,
+    onFailed,
+  });
+}
+
+/** Functions that are StatefulSets, and why their pods could not be created, as long as they lack some. */
+class Sets {
+  readonly #known = new Map<string, { readonly view: FunctionView; readonly isShort: boolean }>();
+  readonly #failures = new Map<string, string>();
+
+  set(view: FunctionView, { metadata, status }: V1StatefulSet): FunctionView {
+    const uid = metadata?.uid ?? '';
+    const isShort = (status?.replicas ?? 0) < view.replicas;
+    if (!isShort) this.#failures.delete(uid);
+    this.#known.set(uid, { view, isShort });
+    return { ...view, blocked: view.blocked ?? this.#failures.get(uid) };
+  }
+
+  /** The function as it looks now; undefined where that is no news. */
+  fail({ uid, message }: CreationFailure): FunctionView | undefined {
+    const known = this.#known.get(uid);
+    if (!known?.isShort) return undefined;
+    this.#failures.set(uid, message);
+    return { ...known.view, blocked: message };
+  }
+
+  remove(uid: string | undefined): void {
+    this.#known.delete(uid ?? '');
+    this.#failures.delete(uid ?? '');
+  }
+}
+
+function watchPods(namespace: string | undefined, options: KubeWatchOptions): Source {
+  const { kube, targets, log, onFailed } = options;
+  // All of them, not only functions': a caller is inside the cluster if its address is a pod's.
+  const list = (page: PageRequest) =>
+    namespace === undefined
+      ? kube.core.listPodForAllNamespaces(page)
+      : kube.core.listNamespacedPod({ namespace, ...page });
+  const handlers = {
+    onSet(pod: V1Pod) {
+      const view = viewPod(pod);
+      if (view) targets.setPod(view);
+    },
+    onDelete(pod: V1Pod) {
+      targets.deletePod(pod.metadata?.namespace ?? '', pod.metadata?.name ?? '');
+    },
+  };
+  return source('pods', namespace, (onSynced) =>
+    watchResource<V1Pod>(
+      kube.config,
+      list,
+      { ...handlers, onSynced },
+      { path: `/api/v1${scopePath(namespace)}/pods`, log, onFailed },
+    ),
+  );
+}
+
+function source(
+  resource: string,
+  namespace: string | undefined,
+  start: (onSynced: (isSynced: boolean) => void) => Watched,
+): Source {
+  const name = namespace === undefined ? resource : `${resource} in ${namespace}`;
+  const made = { name, wasSynced: false };
+  const watched = start((isSynced) => {
+    made.wasSynced ||= isSynced;
+  });
+  return Object.assign(made, { watched });
+}
+
+function scopePath(namespace: string | undefined): string {
+  return namespace === undefined ? '' : `/namespaces/${namespace}`;
+}

@@ -1,0 +1,162 @@
+/**
+ * The body of a request that is kept: up to 512 KiB of it in memory, to travel in a message; a larger one goes to the
+ * store as it comes in, so that memory stays flat.
+ */
+import type { IncomingMessage } from 'node:http';
+import { ReasonError } from '../../../common/runtime/errors.ts';
+import {
+  BodyStoreError,
+  removeBody,
+  storeBody,
+  UNCONFIRMED_BYTES_MAX,
+  type StoredBody,
+} from '../../../common/queue/body-store.ts';
+import { INLINE_BODY_MAX } from '../../../common/queue/job.ts';
+import type { NatsConnection, NatsLink } from '../../../common/bus/nats.ts';
+import { bodyLength } from '../../../common/relay/index.ts';
+import type { UploadMemory } from './upload-budget.ts';
+
+export interface BodyOptions {
+  readonly nats: NatsLink;
+  readonly maxBodyBytes: number;
+  readonly memory: UploadMemory;
+  /** The answer to a body above it. */
+  readonly tooLarge: (maxBytes: number) => ReasonError;
+}
+
+/** The request whose body is taken. */
+export interface Upload {
+  readonly req: IncomingMessage;
+  /** Called once the body is wanted, before its first byte is read: `100 Continue` goes out here. */
+  readonly begin: () => void;
+}
+
+/** Of framing that is made anew when the request is brought to its function: the body is whole, nobody waits for a 100. */
+export const FRAMING = ['content-length', 'transfer-encoding', 'expect', 'trailer'];
+
+/** What the request says of its length; 0 when it says nothing. @throws what `tooLarge` says */
+export function announcedLength(
+  { req }: Upload,
+  { maxBodyBytes, tooLarge }: Pick<BodyOptions, 'maxBodyBytes' | 'tooLarge'>,
+): number {
+  const announced = Number(req.headers['content-length'] ?? 0);
+  if (announced > maxBodyBytes) throw tooLarge(maxBodyBytes);
+  return announced;
+}
+
+export interface TakenBody {
+  readonly inline: Buffer;
+  readonly stored: StoredBody | undefined;
+}
+
+/** @throws ReasonError `bad-request`, `queue-unavailable`, or what `tooLarge` says */
+export async function takeBody(
+  name: string,
+  { req, begin }: Upload,
+  options: BodyOptions,
+): Promise<TakenBody> {
+  begin();
+  const length = bodyLength(req.rawHeaders);
+  if (length === 0) return { inline: EMPTY, stored: undefined };
+  if (length !== undefined && length <= INLINE_BODY_MAX)
+    return { inline: await readWhole(req, options.memory), stored: undefined };
+  const chunks = readBody(req);
+  const first = await readUpTo(chunks, INLINE_BODY_MAX, options.memory);
+  if (first.isWhole && first.bytes.length > options.maxBodyBytes)
+    throw options.tooLarge(options.maxBodyBytes);
+  if (first.isWhole) return { inline: first.bytes, stored: undefined };
+  options.memory.add(STORING_BYTES);
+  const connection = connectionOf(options);
+  const jetstream = {
+    js: connection.jetstream(),
+    jsm: await connection.jetstreamManager({ checkAPI: false }),
+  };
+  try {
+    const stored = await storeBody(jetstream, name, joined(first.bytes, chunks), options.maxBodyBytes);
+    return { inline: EMPTY, stored };
+  } catch (error) {
+    throw bodyError(error, options);
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
+/** Of a body on its way to the store, beside its beginning: what is unconfirmed, and the next chunk. */
+const STORING_BYTES = UNCONFIRMED_BYTES_MAX;
+
+/** A small body of known length: its events cost a fraction of an iterator. */
+function readWhole(req: IncomingMessage, memory: UploadMemory): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const parts: Buffer[] = [];
+    const take = (chunk: Buffer): void => {
+      try {
+        memory.add(chunk.length);
+        parts.push(chunk);
+      } catch (error) {
+        parts.length = 0;
+        req.off('data', take); // it flows on, to nobody, until it is cut
+        reject(error);
+      }
+    };
+    req.on('data', take);
+    req.once('end', () => resolve(parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts)));
+    req.once('error', (cause) => reject(brokenOff(cause)));
+    req.once('close', () => {
+      if (!req.complete) reject(brokenOff(undefined));
+    });
+  });
+}
+
+async function* readBody(req: IncomingMessage): AsyncGenerator<Buffer> {
+  try {
+    for await (const chunk of req) yield chunk as Buffer;
+  } catch (cause) {
+    throw brokenOff(cause);
+  }
+}
+
+function brokenOff(cause: unknown): ReasonError {
+  return new ReasonError('bad-request', 'the request broke off before its body was whole', { cause });
+}
+
+async function readUpTo(
+  chunks: AsyncGenerator<Buffer>,
+  maxBytes: number,
+  memory: UploadMemory,
+): Promise<{ bytes: Buffer; isWhole: boolean }> {
+  const parts: Buffer[] = [];
+  let size = 0;
+  while (size <= maxBytes) {
+    const next = await chunks.next();
+    if (next.done) return { bytes: Buffer.concat(parts), isWhole: true };
+    memory.add(next.value.length);
+    parts.push(next.value);
+    size += next.value.length;
+  }
+  return { bytes: Buffer.concat(parts), isWhole: false };
+}
+
+async function* joined(first: Buffer, rest: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
+  yield first;
+  yield* rest;
+}
+
+function bodyError(error: unknown, { maxBodyBytes, tooLarge }: BodyOptions): ReasonError {
+  if (error instanceof ReasonError) return error;
+  if (error instanceof BodyStoreError && error.code === 'too-large') return tooLarge(maxBodyBytes);
+  const message = 'JetStream did not take the body, nothing was accepted; try again';
+  return new ReasonError('queue-unavailable', message, { cause: error, retryAfterSeconds: 2 });
+}
+
+/** @throws ReasonError `queue-unavailable` */
+export function connectionOf({ nats }: Pick<BodyOptions, 'nats'>): NatsConnection {
+  const { connection } = nats;
+  if (connection) return connection;
+  const message = 'NATS is not connected, nothing was accepted; try again';
+  throw new ReasonError('queue-unavailable', message, { retryAfterSeconds: 2 });
+}
+
+/** Best effort: what cannot be removed now is removed by the stream's age limit. */
+export async function discardBody({ nats }: Pick<BodyOptions, 'nats'>, body: StoredBody): Promise<void> {
+  const jsm = await nats.connection?.jetstreamManager({ checkAPI: false }).catch(() => undefined);
+  if (jsm) await removeBody(jsm, body.name).catch(() => undefined);
+}

@@ -1,0 +1,94 @@
+/**
+ * The numbers of one function in this proxy: Prometheus children looked up once instead of at each call, and
+ * the counts for the next activity report.
+ */
+import type { ActivityMessage } from '../../common/bus/messages.ts';
+import { TimeAverage } from '../../common/runtime/time-average.ts';
+import type { FunctionId } from '../../common/bus/subjects.ts';
+import type { Clock } from '../clock.ts';
+import { NO_SERIES, type FunctionSeries, type ProxyMetrics } from './proxy-metrics.ts';
+
+/** How a call ended for its caller. `cancelled`: the caller left. */
+export type CallEnd = { readonly kind: 'status'; readonly status: number } | { readonly kind: 'cancelled' };
+
+export class Account {
+  readonly #metrics: ProxyMetrics;
+  readonly #id: FunctionId;
+  readonly #running: TimeAverage;
+  #series: FunctionSeries | undefined;
+  #isClosed = false;
+  #runningNow = 0;
+  #started = 0;
+  #finished = 0;
+  #failed = 0;
+  /** Something happened since the last report. */
+  #hasNews = false;
+
+  constructor(id: FunctionId, metrics: ProxyMetrics, clock: Clock) {
+    this.#id = id;
+    this.#metrics = metrics;
+    this.#running = new TimeAverage(() => clock.now());
+  }
+
+  get inFlight(): number {
+    return this.#runningNow;
+  }
+
+  /** Made at the first call: a function that nobody calls costs no series. */
+  get series(): FunctionSeries {
+    // A call may outlive its function: it must not make the series anew, which nobody would ever remove.
+    if (this.#isClosed) return NO_SERIES;
+    return (this.#series ??= this.#metrics.series(this.#id));
+  }
+
+  /**
+   * A call got a place.
+   * @param now of the proxy's clock, here and below: read once by the call for all who want it
+   */
+  started(now: number, waitedMs: number, wasCold: boolean): void {
+    this.#hasNews = true;
+    this.#started++;
+    this.#running.set(++this.#runningNow, now);
+    this.series.placed(waitedMs / 1000, wasCold);
+  }
+
+  /** A call that had a place has none any more. */
+  left(now: number): void {
+    this.#hasNews = true;
+    this.#running.set(--this.#runningNow, now);
+  }
+
+  /** A call is over, whether it ever had a place or not. */
+  ended(end: CallEnd, tookMs: number): void {
+    this.#hasNews = true;
+    if (end.kind === 'status') this.#finished++;
+    if (end.kind === 'status' && end.status >= 500) this.#failed++;
+    this.series.ended(end, tookMs / 1000);
+  }
+
+  /** The window since the last one; undefined when there is nothing to say. */
+  report(pod: string, waiting: number): ActivityMessage | undefined {
+    const { average, windowMs } = this.#running.read();
+    if (!this.#hasNews && this.#runningNow === 0 && waiting === 0) return undefined;
+    const message: ActivityMessage = {
+      source: 'proxy',
+      pod,
+      running: average,
+      runningNow: this.#runningNow,
+      waiting,
+      started: this.#started,
+      finished: this.#finished,
+      failed: this.#failed,
+      windowMs,
+    };
+    this.#started = this.#finished = this.#failed = 0;
+    this.#hasNews = false;
+    return message;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#series?.remove();
+    this.#series = undefined;
+  }
+}

@@ -1,0 +1,45 @@
+/**
+ * The proxy's activity reports: each second, for each function with calls waiting or running; and at once when those
+ * who waited for a first pod are served. Until then the scaler counts them as waiting, while their pod's sidecar
+ * counts them as running already: one caller would look like two, and get two pods.
+ */
+import { encodeMessage } from '../../common/bus/messages.ts';
+import type { NatsLink } from '../../common/bus/nats.ts';
+import { functionSubject } from '../../common/bus/subjects.ts';
+import type { Clock } from '../clock.ts';
+import type { FunctionEntry } from '../functions/function-entry.ts';
+
+const REPORT_MS = 1_000;
+
+type Reported = Pick<FunctionEntry, 'id' | 'account' | 'throttler'>;
+export type Report = (entry: Reported) => void;
+
+export function createReport(nats: Pick<NatsLink, 'publish'>, podName: string): Report {
+  return ({ id, account, throttler }) => {
+    const message = account.report(podName, throttler.waiting);
+    if (message) nats.publish(functionSubject('activity', id), encodeMessage(message));
+  };
+}
+
+export interface ReportOptions {
+  readonly functions: () => Iterable<Reported>;
+  readonly report: Report;
+  readonly clock: Clock;
+}
+
+/** Returns its release, which sends a last report. */
+export function reportActivity({ functions, report, clock }: ReportOptions): () => void {
+  const reportAll = (): void => {
+    for (const entry of functions()) report(entry);
+  };
+  let cancel: () => void;
+  const repeat = (): void => {
+    reportAll();
+    cancel = clock.after(REPORT_MS, repeat);
+  };
+  cancel = clock.after(REPORT_MS, repeat);
+  return () => {
+    cancel();
+    reportAll();
+  };
+}

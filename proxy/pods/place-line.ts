@@ -1,0 +1,111 @@
+/**
+ * One place line as the proxy sees it: the connection to one pod's sidecar (common/places/protocol.ts). It is opened
+ * once and tells how it ended; whoever keeps it opens the next.
+ */
+import { request } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { HEADER, SIDECAR_ADMIN_PORT } from '../../common/function/names.ts';
+import { createLineReader, PLACES_PATH, PLACES_PROTOCOL } from '../../common/places/protocol.ts';
+
+/**
+ * - `unreached`: nobody listens, or something on the way lets nothing through: a pod that starts, most times.
+ * - `unsupported`: it answers and has no place lines: a sidecar of an older version, or one with too many proxies.
+ * - `elsewhere`: another pod has this address by now.
+ * - `lost`: it was open.
+ */
+export type LineEnd = 'unreached' | 'unsupported' | 'elsewhere' | 'lost';
+
+export interface LineEvents {
+  opened(): void;
+  /** A place is held for us, for HOLD_MS. */
+  place(id: string): void;
+  /** The sidecar's own word, an encoded ReadyMessage. */
+  state(message: Uint8Array): void;
+  /** Why its app takes no calls yet. */
+  trouble(why: string): void;
+  /** Once. Not after `close`. */
+  ended(how: LineEnd): void;
+}
+
+export interface LineTarget {
+  readonly host: string;
+  /** `namespace/pod`: whoever answers must be that pod. */
+  readonly identity: string;
+}
+
+export interface PlaceLine {
+  /** One message; nothing happens before it is open. */
+  send(message: string): void;
+  close(): void;
+}
+
+/** A new pod's network may swallow what comes first, and TCP asks again only after 1 s: we ask sooner. */
+const CONNECT_MS = 150;
+/** A process that is just starting accepts before it answers. */
+const ANSWER_MS = 2_000;
+/** What a pod that does not read may leave unsent: each place that it grants asks for a word of ours. */
+const MOST_UNSENT_BYTES = 65_536;
+
+export function openPlaceLine(target: LineTarget, events: LineEvents): PlaceLine {
+  const { host, identity } = target;
+  let socket: Duplex | undefined;
+  let isOver = false;
+  const end = (how: LineEnd): void => {
+    if (isOver) return;
+    isOver = true;
+    clearTimeout(timer);
+    req.destroy();
+    socket?.destroy();
+    events.ended(how);
+  };
+  const req = request({
+    host,
+    port: SIDECAR_ADMIN_PORT,
+    path: PLACES_PATH,
+    agent: false,
+    headers: { Connection: 'Upgrade', Upgrade: PLACES_PROTOCOL, [HEADER.for]: identity },
+  });
+  let timer = setTimeout(() => end('unreached'), CONNECT_MS);
+  req.on('socket', (raw) =>
+    raw.once('connect', () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => end('unreached'), ANSWER_MS);
+    }),
+  );
+  req.on('error', () => end(socket ? 'lost' : 'unreached'));
+  req.on('response', (res) => end(res.statusCode === 421 ? 'elsewhere' : 'unsupported'));
+  req.on('upgrade', (res, upgraded: Duplex, head: Buffer) => {
+    clearTimeout(timer);
+    if (isOver) return void upgraded.destroy();
+    // What listens at a stale address may be anything; only the pod itself says its own name.
+    if (res.headers[HEADER.for] !== identity) return end('elsewhere');
+    socket = upgraded;
+    follow(upgraded, head, events, () => end('lost'));
+  });
+  req.end();
+  return {
+    send(message) {
+      if (!socket?.writable) return;
+      if (socket.writableLength > MOST_UNSENT_BYTES) return end('lost');
+      socket.write(`${message}\n`);
+    },
+    close() {
+      isOver = true;
+      clearTimeout(timer);
+      req.destroy();
+      socket?.destroy();
+    },
+  };
+}
+
+function follow(socket: Duplex, head: Buffer, events: LineEvents, lost: () => void): void {
+  const reader = createLineReader((word, rest) => {
+    if (word === 'place') events.place(rest);
+    else if (word === 'state') events.state(Buffer.from(rest));
+    else if (word === 'trouble') events.trouble(rest);
+  }, lost);
+  for (const event of ['end', 'close', 'error']) socket.on(event, lost);
+  events.opened();
+  reader.push(head);
+  socket.on('data', (chunk: Buffer) => reader.push(chunk));
+}

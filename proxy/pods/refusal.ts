@@ -1,0 +1,31 @@
+/** What a sidecar's refusal tells of its pod. To be noted after the call's place was given back. */
+import { REFUSALS } from '../../common/function/names.ts';
+import type { Endpoint } from './endpoint.ts';
+import type { FunctionEntry } from '../functions/function-entry.ts';
+
+/**
+ * @param why of the header; one that we do not know counts as `full`
+ * @param trouble what the sidecar's last check of the app found, if it says so
+ */
+export function noteRefusal(
+  { account, pods }: Pick<FunctionEntry, 'account' | 'pods'>,
+  endpoint: Endpoint,
+  why: string,
+  trouble?: string,
+): void {
+  const reason = REFUSALS.find((known) => known === why) ?? 'full';
+  account.series.refused(reason);
+  switch (reason) {
+    case 'full':
+      return endpoint.refusedFull();
+    case 'starting':
+    case 'crashed':
+      return endpoint.appFailed(trouble);
+    case 'draining':
+      endpoint.saidDraining();
+      return pods.refresh();
+    case 'elsewhere':
+      endpoint.movedAway();
+      return pods.refresh();
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * When a controller may be asked to try again at once. After a pod could not be created (a webhook away, a quota used
+ * up) Kubernetes tries again after a delay that doubles up to 1,000 s, and callers wait for it long after the cure. A
+ * change of the count is acted upon at once, so the count goes to 0, and the callers who wait bring it back: a nudge.
+ *
+ * It must not become a storm. While a cause lasts, one function that has it is tried, with a delay that grows to 4 s;
+ * as soon as a pod of the same cause was created, the cause is gone and each of the others is nudged once. All together
+ * go through one bucket. What a nudge may be done to is `decide/nudge.ts`'s to say. No I/O; the clock is an argument.
+ */
+import type { Trouble } from '../../common/kube/pod-trouble.ts';
+import type { Workload } from '../world/kube-objects.ts';
+
+/** 5 s after the cure callers are served: at most 4 s to the next try, the rest for the pod. */
+const RETRY_MIN_MS = 2_000;
+const RETRY_MAX_MS = 4_000;
+/** A cause that nobody has met for so long begins anew. */
+const FORGET_MS = 600_000;
+const MAX_CAUSES = 1_000;
+
+/** Of the whole cluster: two writes of ours each, and one pod that the API server refuses or makes. */
+const BUCKET_SIZE = 5;
+const PER_SECOND = 2;
+
+interface Cause {
+  nextAtMs: number;
+  delayMs: number;
+  /** When a pod was created that had this cause before. */
+  goneAtMs: number;
+  usedAtMs: number;
+  /** Functions that were nudged because it is gone, and when. */
+  readonly nudged: Map<string, number>;
+}
+
+export class Nudges {
+  readonly #causes = new Map<string, Cause>();
+  #tokens = BUCKET_SIZE;
+  #filledAtMs = 0;
+
+  /** Whether now is the time for this function, whose pods meet this trouble. */
+  isDue(workload: Workload, trouble: Trouble, nowMs: number): boolean {
+    this.#fill(nowMs);
+    if (this.#tokens < 1) return false;
+    const cause = this.#cause(workload, trouble, nowMs);
+    return this.#isFirstSinceCure(cause, workload.key) || nowMs >= cause.nextAtMs;
+  }
+
+  noteNudge(workload: Workload, trouble: Trouble, nowMs: number): void {
+    const cause = this.#cause(workload, trouble, nowMs);
+    this.#tokens -= 1;
+    if (this.#isFirstSinceCure(cause, workload.key)) {
+      cause.nudged.set(workload.key, nowMs);
+      return;
+    }
+    cause.nextAtMs = nowMs + cause.delayMs;
+    cause.delayMs = Math.min(RETRY_MAX_MS, cause.delayMs * 1.5);
+  }
+
+  /** A pod of the workload was created: whatever kept it from being so is gone, for all that it kept. */
+  onCreated(workload: Workload, trouble: Trouble, nowMs: number): void {
+    const cause = this.#cause(workload, trouble, nowMs);
+    cause.goneAtMs = nowMs;
+    cause.delayMs = RETRY_MIN_MS;
+    cause.nudged.clear();
+    cause.nudged.set(workload.key, nowMs);
+  }
+
+  #isFirstSinceCure({ goneAtMs, nudged }: Cause, key: string): boolean {
+    return goneAtMs > 0 && !nudged.has(key);
+  }
+
+  #cause(workload: Workload, trouble: Trouble, nowMs: number): Cause {
+    const name = causeOf(workload, trouble);
+    const known = this.#causes.get(name);
+    if (known && nowMs - known.usedAtMs < FORGET_MS) {
+      known.usedAtMs = nowMs;
+      return known;
+    }
+    const cause: Cause = {
+      // The first try is Kubernetes' own, and its first delays are short.
+      nextAtMs: nowMs + RETRY_MIN_MS,
+      delayMs: RETRY_MIN_MS,
+      goneAtMs: 0,
+      usedAtMs: nowMs,
+      nudged: new Map(),
+    };
+    this.#causes.delete(name);
+    this.#causes.set(name, cause);
+    const [oldest] = this.#causes.keys();
+    if (this.#causes.size > MAX_CAUSES && oldest !== undefined) this.#causes.delete(oldest);
+    return cause;
+  }
+
+  #fill(nowMs: number): void {
+    const passed = Math.max(0, nowMs - this.#filledAtMs);
+    this.#tokens = Math.min(BUCKET_SIZE, this.#tokens + (passed / 1_000) * PER_SECOND);
+    this.#filledAtMs = nowMs;
+  }
+}
+
+/** A webhook is the cluster's, and has a name; all else that refuses pods does so by namespace. */
+function causeOf({ id }: Workload, { kind, message }: Trouble): string {
+  const webhook = /failed calling webhook "([^"]{1,253})"/.exec(message)?.[1];
+  return webhook === undefined ? `${kind} ${id.namespace}` : `webhook ${webhook}`;
+}

@@ -1,0 +1,74 @@
+/**
+ * Says what is wrong with a function, once for each state of it: any change of any function may make or mend a fault (a
+ * dependency that appears, a cycle), so all are looked at then, and only what has changed is told.
+ */
+import type { FunctionInfo } from '../../common/function/spec.ts';
+import type { Workload } from '../world/kube-objects.ts';
+import type { World } from '../world/world.ts';
+
+export interface Fault {
+  /** Of the Kubernetes Event that tells it. */
+  readonly reason: 'InvalidAnnotation' | 'TriggerWithoutData' | 'NotDecided' | 'ColdStartFailing';
+  readonly message: string;
+  /** What makes it another fault, where the message alone does not: the kubelet writes a time into it. */
+  readonly key?: string;
+}
+
+export type MoreFaults = (workload: Workload, fn: FunctionInfo) => readonly Fault[];
+export type OnFaults = (workload: Workload, faults: readonly Fault[]) => void;
+
+export class FaultTeller {
+  readonly #world: World;
+  readonly #onFaults: OnFaults;
+  /** What the annotations alone do not show: dependencies, queries. */
+  readonly #more: MoreFaults;
+  /** By key; a function without faults that never had any is not in it. */
+  #told = new Map<string, string>();
+
+  constructor(world: World, onFaults: OnFaults, more: MoreFaults) {
+    this.#world = world;
+    this.#onFaults = onFaults;
+    this.#more = more;
+  }
+
+  of(workload: Workload, fn: FunctionInfo): readonly Fault[] {
+    const written = fn.faults.map((f) => invalid(`${f.annotation}: ${f.problem}; in force: ${f.inForce}`));
+    return [...written, ...this.#more(workload, fn)];
+  }
+
+  tell(): void {
+    const before = this.#told;
+    this.#told = new Map();
+    for (const workload of this.#world.workloads()) this.#tell(workload, before.get(workload.key));
+  }
+
+  /** What changed concerns this one alone. */
+  tellOf(workload: Workload): void {
+    this.#tell(workload, this.#told.get(workload.key));
+  }
+
+  #tell(workload: Workload, before = ''): void {
+    if (!workload.fn) return;
+    const faults = this.of(workload, workload.fn);
+    const text = faults.map(({ message, key }) => key ?? message).join('\n');
+    if (text === '') this.#told.delete(workload.key);
+    else this.#told.set(workload.key, text);
+    if (before !== text) this.#onFaults(workload, faults);
+  }
+
+  /** Something was wrong with it when it was last looked at. */
+  hasTold(key: string): boolean {
+    return this.#told.has(key);
+  }
+
+  /** For a new leader: the former one's Events may have been its last. */
+  tellAgain(): void {
+    this.#told.clear();
+    this.tell();
+  }
+}
+
+/** As it is written, it cannot be used. */
+export function invalid(message: string): Fault {
+  return { reason: 'InvalidAnnotation', message };
+}

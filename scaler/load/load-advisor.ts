@@ -1,0 +1,240 @@
+/**
+ * N→M for every function that has triggers: measures once a tick, keeps the windows, and puts the pure pieces of
+ * `decide/` together (triggers, stable and panic window, behaviour). What it remembers can be lost: a restarted
+ * scaler begins with the replicas that it finds, as its first recommendation.
+ */
+import type { FunctionInfo, FunctionSpec, ScaleTrigger } from '../../common/function/spec.ts';
+import { functionKey } from '../../common/bus/subjects.ts';
+import type { FunctionActivity } from '../facts/activity.ts';
+import { applyBehavior, NO_HISTORY, recordChange, type BehaviorHistory } from '../sizing/behavior.ts';
+import { mostReplicas } from '../decide/bounds.ts';
+import { createLoadWindow, type LoadWindow } from '../sizing/load-window.ts';
+import { CALM, panicStep, type PanicState } from '../sizing/panic-window.ts';
+import { TriggerAnswers, type TriggerResult } from '../sizing/trigger-answers.ts';
+import { effectiveScale, recommend, replicasFor, type EffectiveScale } from '../sizing/triggers.ts';
+import { DEFAULT_TUNING, type Tuning } from '../sizing/tuning.ts';
+import type { LoadAdvice, TriggerUse } from '../decide/types.ts';
+import type { Fault } from '../faults/faults.ts';
+import type { Workload } from '../world/kube-objects.ts';
+import { measure, valueOfMetric, type JobLoad } from './measure.ts';
+import { readingsOf, useOf, wording } from './trigger-words.ts';
+
+/** What a function's triggers say. */
+export interface Advice {
+  readonly load: LoadAdvice | undefined;
+  readonly triggers: TriggerUse;
+}
+
+/** What a function's triggers advise, asked once a tick. */
+export interface LoadAdvisor {
+  advise(workload: Workload, fn: FunctionInfo, seen: SeenLoad): Advice;
+  /** What the former leader's triggers answered, nobody here knows. */
+  onLeading(nowMs: number): void;
+  onScaled(key: string, change: ScaleChange, nowMs: number): void;
+  forget(key: string): void;
+  /** Triggers that cannot work as written, or have nothing to say. */
+  faultsOf(fn: FunctionInfo): readonly Fault[];
+}
+
+export interface ScaleChange {
+  readonly from: number;
+  readonly to: number;
+  /** For callers who wait, past the policies. */
+  readonly isWake: boolean;
+}
+
+export interface SeenLoad {
+  readonly activity: FunctionActivity;
+  readonly readyPods: number;
+  /** It was up when this process first saw it: it may be in the middle of work that only a trigger shows. */
+  readonly hasPast: boolean;
+  /** Pods that were up before this process saw them have not all reported: what is measured is a part of it. */
+  readonly isPartial: boolean;
+  readonly nowMs: number;
+}
+
+export interface QueryValues {
+  /** The query's last answer. */
+  resultOf(fn: FunctionInfo, query: string, nowMs: number): TriggerResult;
+  /** What is wrong with its text. */
+  faultOf(fn: FunctionInfo, query: string): string | undefined;
+}
+
+export interface LoadAdvisorOptions {
+  readonly jobsOf: (key: string) => JobLoad;
+  readonly queries: QueryValues;
+  readonly tuning?: Tuning;
+}
+
+interface Memory {
+  readonly spec: FunctionSpec;
+  readonly scale: EffectiveScale;
+  /** By the metric's name; only for those that a trigger asks for. */
+  readonly windows: ReadonlyMap<string, LoadWindow>;
+  answers: TriggerAnswers;
+  /** What the windows hold is a part of the load. */
+  isPartial: boolean;
+  panic: PanicState;
+  history: BehaviorHistory;
+}
+
+export function createLoadAdvisor(options: LoadAdvisorOptions): LoadAdvisor {
+  return new Advisor(options);
+}
+
+/** A pod's series are there after its first scrape, its rates after the second. */
+const START_INTERVALS = 3;
+const START_MS = 15_000;
+
+class Advisor implements LoadAdvisor {
+  readonly #options: LoadAdvisorOptions;
+  readonly #tuning: Tuning;
+  readonly #memories = new Map<string, Memory>();
+
+  constructor(options: LoadAdvisorOptions) {
+    this.#options = options;
+    this.#tuning = options.tuning ?? DEFAULT_TUNING;
+  }
+
+  advise(workload: Workload, fn: FunctionInfo, seen: SeenLoad): Advice {
+    const { nowMs, activity } = seen;
+    const memory = this.#memory(workload.key, fn.spec, seen);
+    if (memory.scale.triggers.length === 0) return { load: undefined, triggers: {} };
+    const load = measure(activity, this.#options.jobsOf(workload.key), nowMs);
+    // A part may raise the count; averaged with the whole it would lower it.
+    if (memory.isPartial && !seen.isPartial) for (const window of memory.windows.values()) window.clear();
+    memory.isPartial = seen.isPartial;
+    for (const [name, window] of memory.windows) window.record(valueOfMetric(name, load), nowMs);
+    this.#ask(fn, memory, { current: workload.replicas, nowMs });
+    return { load: this.#loadOf(workload.replicas, memory, seen), triggers: useOf(memory, nowMs) };
+  }
+
+  #ask(
+    fn: FunctionInfo,
+    { scale, answers, windows }: Memory,
+    { current, nowMs }: { current: number; nowMs: number },
+  ): void {
+    const { stableWindowMs, tolerance } = this.#tuning;
+    for (const trigger of scale.triggers) {
+      const { query, metricName } = trigger;
+      const result =
+        query === ''
+          ? asResult(windows.get(metricName)?.average(stableWindowMs, nowMs))
+          : this.#options.queries.resultOf(fn, query, nowMs);
+      const value = result.kind === 'value' ? result.value : undefined;
+      answers.note(trigger, result, replicasFor({ trigger, value }, current, tolerance), nowMs);
+    }
+  }
+
+  #loadOf(current: number, memory: Memory, { nowMs, readyPods }: SeenLoad): LoadAdvice | undefined {
+    const { scale, answers, windows, spec } = memory;
+    const { panicWindowMs, tolerance } = this.#tuning;
+    const stable = recommend(readingsOf(scale.triggers, answers, nowMs), current, tolerance);
+    const inBurst = scale.triggers.filter(canPanic).map((trigger) => ({
+      trigger,
+      value: windows.get(trigger.metricName)?.average(panicWindowMs, nowMs),
+    }));
+    const panic = recommend(inBurst, current, tolerance);
+    const wants = { stableReplicas: stable.replicas, panicReplicas: panic.replicas };
+    const step = panicStep(memory.panic, { ...wants, readyReplicas: readyPods }, nowMs, this.#tuning);
+    memory.panic = step.state;
+    const desired = step.replicas;
+    if (desired === undefined) return undefined;
+    const { scaleUp, scaleDown } = scale;
+    const input = { current, desired, ...boundsOf(spec, scale), scaleUp, scaleDown };
+    const result = applyBehavior(input, memory.history, nowMs);
+    memory.history = result.history;
+    const lead = step.state.isPanicking ? panic : stable;
+    const mode = step.state.isPanicking ? 'panic: ' : '';
+    const limit = result.limitedBy === 'nothing' ? '' : `, limited by ${result.limitedBy}`;
+    return { wanted: result.replicas, reason: `${mode}${wording(lead, desired)}${limit}` };
+  }
+
+  /**
+   * A wake begins the past anew: its count is the first recommendation, which the windows protect like any other
+   * (else the first average after it, over nothing yet, would undo ReplicasAtStart), and policies count from it.
+   */
+  onScaled(key: string, { isWake, ...change }: ScaleChange, nowMs: number): void {
+    const memory = this.#memories.get(key);
+    if (!memory) return;
+    memory.history = isWake ? NO_HISTORY : recordChange(memory.history, change, nowMs);
+    if (!isWake) return;
+    memory.panic = CALM;
+    memory.answers = this.#answers(memory.spec, { nowMs, hasPast: false });
+  }
+
+  onLeading(nowMs: number): void {
+    for (const memory of this.#memories.values())
+      memory.answers = this.#answers(memory.spec, { nowMs, hasPast: true });
+  }
+
+  forget(key: string): void {
+    this.#memories.delete(key);
+  }
+
+  faultsOf(fn: FunctionInfo): readonly Fault[] {
+    const answers = this.#memories.get(functionKey(fn.id))?.answers;
+    const kept = this.#tuning.keepAnswerMs / 1_000;
+    const faults: Fault[] = [];
+    for (const trigger of fn.spec.scale?.triggers ?? []) {
+      if (trigger.query === '') continue;
+      const written = this.#options.queries.faultOf(fn, trigger.query);
+      const fault = written ?? answers?.faultOf(trigger);
+      if (fault === undefined) continue;
+      const reason = written === undefined ? 'TriggerWithoutData' : 'InvalidAnnotation';
+      const name = `SlimFaas/Scale: query ${JSON.stringify(trigger.query)}`;
+      faults.push({
+        reason,
+        message: `${name}: ${fault}; in force: its last answer for ${kept} s, then none`,
+      });
+    }
+    return faults;
+  }
+
+  #answers(spec: FunctionSpec, { nowMs, hasPast }: Pick<SeenLoad, 'nowMs' | 'hasPast'>): TriggerAnswers {
+    const startMs = (spec.scale?.scrapeIntervalMs ?? 0) * START_INTERVALS;
+    const { keepAnswerMs } = this.#tuning;
+    const awaitAnswerMs = hasPast ? keepAnswerMs : Math.min(startMs, keepAnswerMs);
+    return new TriggerAnswers(nowMs, {
+      keepAnswerMs,
+      awaitAnswerMs,
+      faultAfterMs: Math.max(startMs, START_MS),
+    });
+  }
+
+  #memory(key: string, spec: FunctionSpec, seen: SeenLoad): Memory {
+    const known = this.#memories.get(key);
+    if (known?.spec === spec) return known;
+    const { targetUtilization, stableWindowMs } = this.#tuning;
+    const scale = effectiveScale(spec, targetUtilization);
+    const names = scale.triggers.filter(({ query }) => query === '').map(({ metricName }) => metricName);
+    const windows = new Map(
+      names.map((name) => [name, known?.windows.get(name) ?? createLoadWindow(stableWindowMs)]),
+    );
+    // New annotations decide at once on what was measured before; how fast it moved still counts.
+    const answers = this.#answers(spec, seen);
+    const history = known?.history ?? NO_HISTORY;
+    const isPartial = known?.isPartial ?? false;
+    const memory = { spec, scale, windows, answers, isPartial, panic: CALM, history };
+    this.#memories.set(key, memory);
+    return memory;
+  }
+}
+
+/**
+ * Only what we average ourselves: a query has its window in its text, and holding its peak for a minute would take
+ * StabilizationWindowSeconds out of the user's hands; `Value` follows the count, so pods that are not ready yet
+ * would look like twice the load.
+ */
+function canPanic({ query, metricType }: ScaleTrigger): boolean {
+  return query === '' && metricType === 'AverageValue';
+}
+
+function boundsOf(spec: FunctionSpec, scale: EffectiveScale): { min: number; max: number } {
+  const min = Math.max(1, spec.replicasMin);
+  return { min, max: Math.max(min, Math.min(mostReplicas(spec), scale.replicaMax ?? Infinity)) };
+}
+
+function asResult(value: number | undefined): TriggerResult {
+  return value === undefined ? { kind: 'no-data' } : { kind: 'value', value };
+}

@@ -1,0 +1,131 @@
+/**
+ * What load is measured by: jobs in JetStream, queries of triggers, scraped series, and the advice made of them.
+ * Everything here may fail or be slow without a decision waiting for it.
+ */
+import type { FunctionInfo } from '../../common/function/spec.ts';
+import type { Log } from '../../common/runtime/log.ts';
+import type { NatsLink } from '../../common/bus/nats.ts';
+import { functionKey, type FunctionId } from '../../common/bus/subjects.ts';
+import { EventKeeper, type PodState } from '../jobs/event-keeper.ts';
+import { jobSettingsOf, type ScalerConfig } from '../flags.ts';
+import { JobKeeper, type KeptFunction } from '../jobs/job-keeper.ts';
+import { tuningOf } from './load-flags.ts';
+import { createLoadAdvisor, type LoadAdvisor } from './load-advisor.ts';
+import type { FunctionSample } from '../status/metrics.ts';
+import { Queries } from '../queries/queries.ts';
+import { queryBudgetsOf, seriesOptionsOf } from '../queries/query-flags.ts';
+import type { ScrapePods } from '../scrape/scrape-pods.ts';
+import { scrapeTargets, type ScrapeTarget } from '../scrape/scrape-targets.ts';
+import type { World } from '../world/world.ts';
+
+export interface LoadDeps {
+  readonly config: ScalerConfig;
+  readonly nats: NatsLink;
+  readonly world: World;
+  readonly isLeader: () => boolean;
+  readonly isSynced: () => boolean;
+  readonly samples: () => Iterable<FunctionSample>;
+  /** Pods that are no function's. */
+  readonly scrapePods: ScrapePods;
+  readonly onJobs: (key: string) => void;
+  readonly now: () => number;
+  readonly log: Log;
+}
+
+export class Load {
+  readonly advisor: LoadAdvisor;
+  readonly jobs: JobKeeper;
+  readonly queries: Queries;
+  readonly #events: EventKeeper;
+  readonly #deps: LoadDeps;
+  #kept: readonly KeptFunction[] = [];
+  #specVersion = -1;
+
+  constructor(deps: LoadDeps) {
+    const { config, nats, isLeader, now, log } = deps;
+    this.#deps = deps;
+    this.queries = new Queries({
+      series: seriesOptionsOf(config),
+      budgets: queryBudgetsOf(config),
+      prometheusUrl: config['prometheus-url'],
+      isLeader,
+      samples: deps.samples,
+      targets: (withSidecars) => this.#targets(withSidecars),
+      now,
+      log,
+    });
+    this.jobs = new JobKeeper({
+      nats,
+      isLeader,
+      now,
+      log,
+      settings: jobSettingsOf(config),
+      functions: () => (deps.isSynced() ? this.#functions() : undefined),
+      isOurs: (namespace) => config.namespaces.length === 0 || config.namespaces.includes(namespace),
+      onChange: deps.onJobs,
+    });
+    this.#events = new EventKeeper({
+      nats,
+      isLeader,
+      now,
+      log,
+      podState: (id, pod) => this.#podState(id, pod),
+    });
+    this.advisor = createLoadAdvisor({
+      tuning: tuningOf(config),
+      queries: this.queries.triggers,
+      jobsOf: (key) => ({
+        ready: this.jobs.isFresh ? (this.jobs.depthOf(key)?.ready ?? 0) : undefined,
+        total: this.jobs.depthOf(key)?.total ?? 0,
+        perSecond: this.jobs.rateOf(key),
+      }),
+    });
+  }
+
+  /** Before each pass of decisions; starts what takes time and waits for none of it. */
+  tick(): void {
+    this.#functions();
+    void this.jobs.tick();
+    void this.#events.tick();
+    this.queries.tick();
+  }
+
+  /** Of pods that nobody scales, the scaler knows none. */
+  #podState(id: FunctionId, pod: string): PodState {
+    const { world, isSynced } = this.#deps;
+    const workload = isSynced() ? world.workload(functionKey(id)) : undefined;
+    if (!workload?.fn) return 'unknown';
+    const known = world.podsOf(workload).get(pod);
+    return known ? (known.isEnding ? 'ending' : 'there') : 'gone';
+  }
+
+  #targets(withSidecars: boolean): ScrapeTarget[] {
+    const { world, scrapePods } = this.#deps;
+    scrapePods.follow();
+    return [...scrapeTargets(world, withSidecars), ...scrapePods.targets];
+  }
+
+  /** Walks all functions only after a change of any. */
+  #functions(): readonly KeptFunction[] {
+    const { world } = this.#deps;
+    if (this.#specVersion === world.specVersion) return this.#kept;
+    this.#specVersion = world.specVersion;
+    const kept: KeptFunction[] = [];
+    const withQueries: FunctionInfo[] = [];
+    let everyMs = Infinity;
+    for (const { fn } of world.workloads()) {
+      if (!fn) continue;
+      const { triggers = [], scrapeIntervalMs = Infinity } = fn.spec.scale ?? {};
+      const wantsRate = triggers.some(
+        ({ query, metricName }) => query === '' && metricName === 'message-rate',
+      );
+      kept.push({ id: fn.id, isOrdered: fn.spec.ordered, wantsRate });
+      if (!triggers.some(({ query }) => query !== '')) continue;
+      withQueries.push(fn);
+      everyMs = Math.min(everyMs, scrapeIntervalMs);
+    }
+    this.queries.setFunctions(withQueries, everyMs);
+    this.#kept = kept;
+    return kept;
+  }
+}

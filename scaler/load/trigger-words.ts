@@ -1,0 +1,67 @@
+/** What a function's triggers have answered, as readings for a recommendation, as a reason to stay up, and in words. Pure. */
+import type { ScaleTrigger } from '../../common/function/spec.ts';
+import type { Standing, TriggerAnswers } from '../sizing/trigger-answers.ts';
+import type { EffectiveScale, Recommendation, TriggerReading } from '../sizing/triggers.ts';
+import type { TriggerUse } from '../decide/types.ts';
+
+/** Without those that count no more. */
+export function readingsOf(
+  triggers: readonly ScaleTrigger[],
+  answers: TriggerAnswers,
+  nowMs: number,
+): TriggerReading[] {
+  const readings: TriggerReading[] = [];
+  for (const trigger of triggers) {
+    const standing = answers.standing(trigger, nowMs);
+    if (standing.kind === 'answered') {
+      const { value, isWhole } = standing.answer;
+      readings.push({ trigger, value, isWhole });
+    } else if (standing.kind === 'kept')
+      readings.push({ trigger, value: undefined, kept: standing.answer.replicas });
+    else if (standing.kind === 'awaited') readings.push({ trigger, value: undefined });
+  }
+  return readings;
+}
+
+interface Answered {
+  readonly scale: EffectiveScale;
+  readonly answers: TriggerAnswers;
+}
+
+/** Only queries: what the built-in metrics count keeps a function up by itself. */
+export function useOf({ scale, answers }: Answered, nowMs: number): TriggerUse {
+  const queries = scale.triggers.filter(({ query }) => query !== '');
+  for (const trigger of queries) {
+    const standing = answers.standing(trigger, nowMs);
+    if (standing.kind !== 'answered' && standing.kind !== 'kept') continue;
+    const { value } = standing.answer;
+    if (value <= trigger.activationThreshold) continue;
+    const old = standing.kind === 'kept' ? ' (its last answer)' : '';
+    return { active: `${nameOf(trigger)} is ${round(value)}, above ${trigger.activationThreshold}${old}` };
+  }
+  const awaited = queries.find(
+    (trigger) => answers.isAwaited(trigger, nowMs) || isUnsure(answers.standing(trigger, nowMs)),
+  );
+  return awaited === undefined ? {} : { awaited: nameOf(awaited) };
+}
+
+/** Where part of the data was not seen, "no work" is not known. */
+function isUnsure(standing: Standing): boolean {
+  return standing.kind === 'answered' && !standing.answer.isWhole;
+}
+
+function nameOf({ metricName, query }: ScaleTrigger): string {
+  return metricName || (query.length > 60 ? `${query.slice(0, 59)}…` : query);
+}
+
+export function wording({ lead, isPartial }: Recommendation, desired: number): string {
+  const missing = isPartial ? '; some triggers lack data' : '';
+  if (lead?.value === undefined) return `wants ${desired}${missing}`;
+  const name = nameOf(lead.trigger);
+  const per = lead.trigger.metricType === 'AverageValue' ? 'a pod' : 'in all';
+  return `${name} ${round(lead.value)} at ${lead.trigger.threshold} ${per} wants ${desired}${missing}`;
+}
+
+function round(value: number): number {
+  return Number(value.toPrecision(4));
+}

@@ -1,0 +1,195 @@
+/**
+ * Queries of triggers and of people, for the main thread: says to the queries' thread what there is to scrape and to
+ * evaluate, and keeps what it answers. Both leader and followers scrape, so that a new leader knows the past.
+ */
+import type { FunctionInfo } from '../../common/function/spec.ts';
+import type { Log } from '../../common/runtime/log.ts';
+import { GAUGES, type FunctionSample } from '../status/metrics.ts';
+import { PromqlError } from '../promql/error.ts';
+import type { Scope } from '../promql/scope.ts';
+import type { SeriesStoreOptions } from '../promql/limits.ts';
+import type { QueryHostOptions } from './query-host.ts';
+import { QueryHost, type RestartReason } from './query-host.ts';
+import {
+  QUERY_BUDGETS,
+  type FromQueryThread,
+  type OwnSamples,
+  type QueryBudgets,
+  type QueryThreadStats,
+  type Wants,
+} from './query-messages.ts';
+import { viewOfError } from './query-error.ts';
+import type { ScrapeTarget } from '../scrape/scrape-targets.ts';
+import { TriggerQueries } from './trigger-queries.ts';
+
+export interface QueriesOptions {
+  readonly series: SeriesStoreOptions;
+  readonly budgets?: QueryBudgets;
+  readonly prometheusUrl: string;
+  readonly isLeader: () => boolean;
+  readonly targets: (withSidecars: boolean) => readonly ScrapeTarget[];
+  readonly samples: () => Iterable<FunctionSample>;
+  readonly now: () => number;
+  readonly log: Log;
+  readonly host?: Pick<QueryHostOptions, 'script' | 'silentMs' | 'clock' | 'memoryMb'>;
+}
+
+/** Status and JSON, as the HTTP route gives them. */
+export interface JsonAnswer {
+  readonly status: number;
+  readonly json: string;
+}
+
+export interface QueriesStats extends QueryThreadStats {
+  readonly restarts: Readonly<Record<RestartReason, number>>;
+}
+
+/** As often as the triggers' default, for series that only people ask for. */
+const ASKED_EVERY_MS = 5_000;
+const NOTHING: Wants = { gauges: [], sidecars: false, questions: false };
+const NO_STATS: QueryThreadStats = { series: 0, samples: 0, dropped: 0, refused: new Map() };
+/** Questions that wait; each has a second of evaluation at most. */
+const MAX_ASKED = 20;
+
+export class Queries {
+  readonly triggers: TriggerQueries;
+  readonly #options: QueriesOptions;
+  readonly #host: QueryHost;
+  readonly #asked = new Map<number, (answer: JsonAnswer) => void>();
+  #lastAskedId = 0;
+  #wants = NOTHING;
+  #stats = NO_STATS;
+  /** The last request for a scrape. */
+  #requested = 0;
+  #everyMs = Infinity;
+  #scrapedAtMs = -Infinity;
+
+  constructor(options: QueriesOptions) {
+    const { series, budgets = QUERY_BUDGETS, prometheusUrl, log } = options;
+    this.#options = options;
+    this.triggers = new TriggerQueries({ now: options.now });
+    const gauges = GAUGES.map(({ name }) => name);
+    const leaderGauges = GAUGES.filter(({ isLeaders }) => isLeaders).map(({ name }) => name);
+    this.#host = new QueryHost({
+      data: { series, budgets, prometheusUrl, gauges, leaderGauges },
+      onMessage: (message) => this.#heard(message),
+      onStarted: () => this.#started(),
+      onLost: (culprit) => this.#lost(culprit),
+      log,
+      ...options.host,
+    });
+  }
+
+  get isRunning(): boolean {
+    return this.#host.isRunning;
+  }
+
+  get stats(): QueriesStats {
+    return { ...this.#stats, restarts: this.#host.restarts };
+  }
+
+  /** @param functions all whose triggers have queries; @param everyMs the shortest of their intervals */
+  setFunctions(functions: readonly FunctionInfo[], everyMs: number): void {
+    this.#everyMs = everyMs;
+    const { set, gone } = this.triggers.setFunctions(functions);
+    if (this.#host.isRunning && set.length + gone.length > 0) this.#host.post({ kind: 'rules', set, gone });
+  }
+
+  /** Starts what takes time and waits for none of it. */
+  tick(): void {
+    const { isLeader, now } = this.#options;
+    if (this.triggers.size === 0 && !this.#host.isRunning) return;
+    if (!this.#host.ensure()) return;
+    const free = this.triggers.unblocked();
+    if (free.length > 0) this.#host.post({ kind: 'rules', set: free, gone: [] });
+    const everyMs = this.#wants.questions ? Math.min(this.#everyMs, ASKED_EVERY_MS) : this.#everyMs;
+    if (now() - this.#scrapedAtMs >= everyMs || now() < this.#scrapedAtMs) this.#scrape(everyMs);
+    this.#host.tick(isLeader());
+  }
+
+  /** @param scope as a trigger of this function sees it; undefined: over everybody's series */
+  ask(text: string, scope: Scope | undefined, atMs: number | undefined): Promise<JsonAnswer> {
+    if (this.#asked.size >= MAX_ASKED || !this.#host.ensure())
+      return Promise.resolve(refusal('too many questions, or the evaluation is starting anew; ask again'));
+    this.#lastAskedId += 1;
+    const id = this.#lastAskedId;
+    return new Promise((resolve) => {
+      this.#asked.set(id, resolve);
+      this.#host.post({ kind: 'ask', id, text, scope, atMs });
+    });
+  }
+
+  stop(): Promise<void> {
+    this.#giveUpAsked();
+    return this.#host.stop();
+  }
+
+  #lost(culprit: number): void {
+    this.triggers.block(culprit);
+    this.#giveUpAsked();
+  }
+
+  #started(): void {
+    this.#wants = NOTHING;
+    this.#requested = 0;
+    this.#scrapedAtMs = -Infinity;
+    this.#host.post({ kind: 'rules', set: this.triggers.rulesInUse(), gone: [] });
+  }
+
+  #giveUpAsked(): void {
+    for (const resolve of this.#asked.values())
+      resolve(refusal('the evaluation hung or ran out of memory and is started anew'));
+    this.#asked.clear();
+  }
+
+  #heard(message: FromQueryThread): void {
+    switch (message.kind) {
+      case 'alive':
+        this.#stats = message.stats;
+        return this.triggers.take(message.answers);
+      case 'wants':
+        return this.#want(message.wants, message.requested);
+      case 'answer':
+        this.#asked.get(message.id)?.(message);
+        return void this.#asked.delete(message.id);
+    }
+  }
+
+  #want(wants: Wants, requested: number): void {
+    const isNew = requested > this.#requested;
+    this.#wants = wants;
+    this.#requested = requested;
+    if (isNew) this.#scrape(ASKED_EVERY_MS);
+  }
+
+  #scrape(everyMs: number): void {
+    const { prometheusUrl, targets, now, isLeader } = this.#options;
+    if (prometheusUrl !== '') return;
+    this.#scrapedAtMs = now();
+    const own = this.#own();
+    const text = JSON.stringify(targets(this.#wants.sidecars));
+    const message = { targets: text, own, everyMs, isLeader: isLeader(), requested: this.#requested };
+    this.#host.post({ kind: 'scrape', ...message }, [own.values.buffer]);
+  }
+
+  /** The scaler's own gauges, so that a query can use them without anybody scraping the scaler. */
+  #own(): OwnSamples {
+    // Of 9 gauges over 10,000 functions a query wants one, or none.
+    const gauges = GAUGES.filter(
+      ({ name, isLeaders }) => this.#wants.gauges.includes(name) && (!isLeaders || this.#options.isLeader()),
+    );
+    const samples = gauges.length === 0 ? [] : [...this.#options.samples()];
+    const values = new Float64Array(gauges.length * samples.length);
+    for (const [g, gauge] of gauges.entries())
+      for (const [s, sample] of samples.entries()) values[g * samples.length + s] = gauge.value(sample);
+    const functions = samples
+      .map(({ workload }) => `${workload.id.namespace}/${workload.id.name}`)
+      .join('\n');
+    return { gauges: gauges.map(({ name }) => name), functions, values };
+  }
+}
+
+function refusal(message: string): JsonAnswer {
+  const { status, body } = viewOfError(new PromqlError('too-expensive', message));
+  return { status, json: JSON.stringify(body) };
+}

@@ -1,0 +1,110 @@
+/**
+ * What the scaler's main thread and the thread of its queries tell each other. What there is one of for each function
+ * or pod travels as one text or one array of numbers, because cloning ten thousand small objects holds the loop.
+ */
+import type { SeriesStoreOptions } from '../promql/limits.ts';
+import type { SeriesStats } from '../promql/store/series.ts';
+import type { Scope } from '../promql/scope.ts';
+
+/** The queries of one function. */
+export interface Rule {
+  readonly key: string;
+  /** A number from 1 on that nothing else has: says who is at work when the work never ends. */
+  readonly id: number;
+  readonly scope: Scope;
+  readonly queries: readonly string[];
+  readonly intervalMs: number;
+}
+
+export interface QueryAnswer {
+  /** undefined: no valid data. */
+  readonly value: number | undefined;
+  /** False: part of what the query looks back on is missing, so the value may be too low. */
+  readonly isWhole: boolean;
+  readonly fault: string | undefined;
+  /** The fault is in the query's text. */
+  readonly isMiswritten?: boolean;
+  /** When the data was looked at. */
+  readonly atMs: number;
+}
+
+export interface RuleAnswers {
+  readonly key: string;
+  /** Of the rule as it was when it was evaluated. */
+  readonly id: number;
+  /** In the order of the rule's queries. */
+  readonly answers: readonly QueryAnswer[];
+}
+
+/** Milliseconds of evaluation: a function's at a time, and all functions' a round. */
+export interface QueryBudgets {
+  readonly functionMs: number;
+  readonly roundMs: number;
+}
+
+export const QUERY_BUDGETS: QueryBudgets = { functionMs: 200, roundMs: 500 };
+
+/** Given to the thread when it starts. */
+export interface QueryThreadData {
+  readonly series: SeriesStoreOptions;
+  readonly budgets: QueryBudgets;
+  /** Empty: the thread evaluates queries itself. */
+  readonly prometheusUrl: string;
+  /** The gauges that the main thread can tell, and those that only a leader can. */
+  readonly gauges: readonly string[];
+  readonly leaderGauges: readonly string[];
+  /** One Int32: the id of the rule that is at work, 0 for none, {@link QUESTION_AT_WORK}. */
+  readonly atWork: SharedArrayBuffer;
+}
+
+export const QUESTION_AT_WORK = -1;
+
+/** What the scaler says of every function: values function by function within a gauge. */
+export interface OwnSamples {
+  readonly gauges: readonly string[];
+  /** `namespace/name`, one a line. */
+  readonly functions: string;
+  readonly values: Float64Array<ArrayBuffer>;
+}
+
+export type ToQueryThread =
+  | { readonly kind: 'rules'; readonly set: readonly Rule[]; readonly gone: readonly string[] }
+  /** @property targets JSON of ScrapeTarget[] */
+  | {
+      readonly kind: 'scrape';
+      readonly targets: string;
+      readonly own: OwnSamples;
+      readonly everyMs: number;
+      readonly isLeader: boolean;
+      /** The number of the last request for a scrape that this one takes account of. */
+      readonly requested: number;
+    }
+  /** A sign of life is wanted, and (`evaluates`) the values of all rules that are due. */
+  | { readonly kind: 'tick'; readonly evaluates: boolean }
+  | {
+      readonly kind: 'ask';
+      readonly id: number;
+      readonly text: string;
+      readonly scope: Scope | undefined;
+      readonly atMs: number | undefined;
+    };
+
+/** What is to be scraped, as long as nothing else is said. */
+export interface Wants {
+  readonly gauges: readonly string[];
+  readonly sidecars: boolean;
+  /** Somebody asks: scrape often. */
+  readonly questions: boolean;
+}
+
+export interface QueryThreadStats extends SeriesStats {
+  /** Scrapes that failed since the start, by reason. */
+  readonly refused: ReadonlyMap<string, number>;
+}
+
+export type FromQueryThread =
+  | { readonly kind: 'alive'; readonly answers: readonly RuleAnswers[]; readonly stats: QueryThreadStats }
+  /** @property requested the number of the last request for a scrape; a higher one than before: do it now */
+  | { readonly kind: 'wants'; readonly wants: Wants; readonly requested: number }
+  /** @property json the answer as the HTTP route gives it */
+  | { readonly kind: 'answer'; readonly id: number; readonly status: number; readonly json: string };

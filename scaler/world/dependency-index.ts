@@ -1,0 +1,77 @@
+/**
+ * The dependency graph of the world as it is, built again only when a workload or its annotations changed:
+ * scaling, which is most of what happens, changes neither.
+ */
+import type { FunctionInfo } from '../../common/function/spec.ts';
+import { functionKey } from '../../common/bus/subjects.ts';
+import { buildGraph, MAX_DEPENDENCIES, type DependencyGraph } from '../decide/dependencies.ts';
+import { invalid, type Fault } from '../faults/faults.ts';
+import type { Workload } from './kube-objects.ts';
+import type { World } from './world.ts';
+
+export class DependencyIndex {
+  readonly #world: World;
+  #version = -1;
+  #graph: DependencyGraph = buildGraph(new Map());
+  /** Functions that any other's activity wakes. */
+  #eager: string[] = [];
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  get graph(): DependencyGraph {
+    return this.#graph;
+  }
+
+  get eager(): readonly string[] {
+    return this.#eager;
+  }
+
+  /** @returns true when it was built anew, and so faults may have changed */
+  refresh(): boolean {
+    if (this.#version === this.#world.specVersion) return false;
+    this.#version = this.#world.specVersion;
+    const edges = new Map<string, string[]>();
+    this.#eager = [];
+    for (const { key, fn } of this.#world.workloads()) {
+      if (!fn) continue;
+      const targets = fn.spec.dependsOn
+        .map((name) => resolveDependency(name, fn.id.namespace, this.#world))
+        .filter((target) => target !== undefined);
+      if (targets.length > 0) edges.set(key, targets);
+      if (fn.spec.wakesWithAny) this.#eager.push(key);
+    }
+    this.#graph = buildGraph(edges);
+    return true;
+  }
+
+  /** In words for the user: names that do not exist, and cycles, each told by the function it begins with. */
+  faultsOf(workload: Workload, fn: FunctionInfo): Fault[] {
+    const faults: string[] = [];
+    for (const name of fn.spec.dependsOn)
+      if (resolveDependency(name, fn.id.namespace, this.#world) === undefined)
+        faults.push(`SlimFaas/DependsOn: there is no workload ${JSON.stringify(name)}; it is not waited for`);
+    const cycle = this.#graph.cycles.get(workload.key);
+    if (cycle) {
+      const more = cycle.more === 0 ? '' : `, and ${cycle.more} more like it`;
+      faults.push(`SlimFaas/DependsOn: a cycle, ${cycle.path.join(' → ')}; the last step is ignored${more}`);
+    }
+    const dropped = this.#graph.dropped.get(workload.key);
+    if (dropped)
+      faults.push(
+        `SlimFaas/DependsOn: at most ${MAX_DEPENDENCIES} dependencies, those of dependencies counted; ${dropped} names are ignored`,
+      );
+    return faults.map(invalid);
+  }
+}
+
+/** `DependsOn` names a workload of the same namespace, or `name.namespace`. */
+export function resolveDependency(name: string, namespace: string, world: World): string | undefined {
+  const own = functionKey({ namespace, name });
+  if (world.workload(own)) return own;
+  const dot = name.lastIndexOf('.');
+  if (dot <= 0) return undefined;
+  const other = functionKey({ namespace: name.slice(dot + 1), name: name.slice(0, dot) });
+  return world.workload(other) ? other : undefined;
+}

@@ -1,0 +1,191 @@
+/**
+ * What the scaler hears from the Kubernetes API: workloads, the pods that carry the function label, and the
+ * autoscalers of others, in some namespaces or in all. The client library is imported for its types only.
+ */
+import type {
+  KubernetesListObject,
+  KubernetesObject,
+  V2HorizontalPodAutoscaler,
+} from '@kubernetes/client-node';
+import type { WorkloadKind } from '../../common/function/spec.ts';
+import type { V1Deployment, V1Pod, V1StatefulSet } from '../../common/kube/client.ts';
+import {
+  watchCreationFailures,
+  type CreationFailure,
+  type FailuresOptions,
+} from '../../common/kube/creation-failures.ts';
+import type { PageRequest } from '../../common/kube/lists.ts';
+import {
+  watchResource,
+  type OnFailedObject,
+  type WatchHandlers,
+  type Watched,
+} from '../../common/kube/watched.ts';
+import type { Running } from '../../common/runtime/lifecycle.ts';
+import type { Log } from '../../common/runtime/log.ts';
+import { FUNCTION_LABEL } from '../../common/function/names.ts';
+import { functionKey } from '../../common/bus/subjects.ts';
+import type { ScalerClients } from './kube.ts';
+import { ownerKeyOf } from './kube-objects.ts';
+import type { Autoscaler } from './world.ts';
+
+export interface ClusterHandlers {
+  onWorkload(kind: WorkloadKind, object: V1Deployment | V1StatefulSet): void;
+  onWorkloadGone(kind: WorkloadKind, key: string): void;
+  onPod(object: V1Pod): void;
+  onPodGone(object: V1Pod): void;
+  /** A StatefulSet's pod could not be created. */
+  onCreationFailure(failure: CreationFailure): void;
+  onAutoscaler(autoscaler: Autoscaler): void;
+  onAutoscalerGone(key: string): void;
+  /** True while every watch that decisions rest on is in sync. */
+  onSynced(isSynced: boolean): void;
+  readonly onFailed: OnFailedObject;
+}
+
+export interface ClusterWatch extends Running {
+  readonly isSynced: boolean;
+}
+
+/** Watches what decisions rest on, in the given namespaces or (none given) in all. */
+export function watchCluster(
+  clients: ScalerClients,
+  namespaces: readonly string[],
+  handlers: ClusterHandlers,
+  log: Log,
+): ClusterWatch {
+  const watches: Watched[] = [];
+  let wasSynced = false;
+  const required: Watched[] = [];
+  const onSynced = () => {
+    const isSynced = required.every((watch) => watch.isSynced);
+    if (isSynced === wasSynced) return;
+    wasSynced = isSynced;
+    handlers.onSynced(isSynced);
+  };
+  for (const namespace of namespaces.length > 0 ? namespaces : [undefined]) {
+    const scoped = watchNamespace(clients, namespace, { ...handlers, onSynced }, log);
+    required.push(...scoped.required);
+    watches.push(...scoped.required, ...scoped.others);
+  }
+  return {
+    get isSynced() {
+      return wasSynced;
+    },
+    async stop() {
+      await Promise.all(watches.map((watch) => watch.stop()));
+    },
+  };
+}
+
+type Handlers = ClusterHandlers & { onSynced(): void };
+
+function watchNamespace(
+  clients: ScalerClients,
+  namespace: string | undefined,
+  handlers: Handlers,
+  log: Log,
+): { required: Watched[]; others: Watched[] } {
+  const { config } = clients;
+  const { onFailed } = handlers;
+  const lists = listsOf(clients, namespace);
+  const pathOf = (api: string, resource: string) =>
+    namespace === undefined ? `${api}/${resource}` : `${api}/namespaces/${namespace}/${resource}`;
+  const inApps = (resource: string) => ({ path: pathOf('/apis/apps/v1', resource), log, onFailed });
+  const ofPods = { path: pathOf('/api/v1', 'pods'), labelSelector: FUNCTION_LABEL, log, onFailed };
+  const ofAutoscalers = { path: pathOf('/apis/autoscaling/v2', 'horizontalpodautoscalers'), log, onFailed };
+  const onPod = {
+    onSet: handlers.onPod,
+    onDelete: handlers.onPodGone,
+    onSynced: () => handlers.onSynced(),
+  };
+  return {
+    required: [
+      watchResource(
+        config,
+        lists.deployments,
+        workloadHandlers('Deployment', handlers),
+        inApps('deployments'),
+      ),
+      watchResource(config, lists.sets, workloadHandlers('StatefulSet', handlers), inApps('statefulsets')),
+      watchResource<V1Pod>(config, lists.pods, onPod, ofPods),
+    ],
+    others: [
+      watchResource(config, lists.autoscalers, autoscalerHandlers(handlers), ofAutoscalers),
+      watchCreationFailures({
+        config,
+        list: lists.events,
+        path: pathOf('/api/v1', 'events'),
+        onFailure: (failure) => handlers.onCreationFailure(failure),
+        log,
+        onFailed,
+      }),
+    ],
+  };
+}
+
+type List<T extends KubernetesObject> = (page: PageRequest) => Promise<KubernetesListObject<T>>;
+
+interface Lists {
+  readonly deployments: List<V1Deployment>;
+  readonly sets: List<V1StatefulSet>;
+  readonly pods: List<V1Pod>;
+  readonly autoscalers: List<V2HorizontalPodAutoscaler>;
+  readonly events: FailuresOptions['list'];
+}
+
+function listsOf({ apps, core, autoscaling }: ScalerClients, namespace: string | undefined): Lists {
+  const labelSelector = FUNCTION_LABEL;
+  if (namespace === undefined)
+    return {
+      deployments: (page) => apps.listDeploymentForAllNamespaces(page),
+      sets: (page) => apps.listStatefulSetForAllNamespaces(page),
+      pods: (page) => core.listPodForAllNamespaces({ labelSelector, ...page }),
+      autoscalers: (page) => autoscaling.listHorizontalPodAutoscalerForAllNamespaces(page),
+      events: (page) => core.listEventForAllNamespaces(page),
+    };
+  return {
+    deployments: (page) => apps.listNamespacedDeployment({ namespace, ...page }),
+    sets: (page) => apps.listNamespacedStatefulSet({ namespace, ...page }),
+    pods: (page) => core.listNamespacedPod({ namespace, labelSelector, ...page }),
+    autoscalers: (page) => autoscaling.listNamespacedHorizontalPodAutoscaler({ namespace, ...page }),
+    events: (page) => core.listNamespacedEvent({ namespace, ...page }),
+  };
+}
+
+function workloadHandlers<T extends V1Deployment | V1StatefulSet>(
+  kind: WorkloadKind,
+  handlers: Handlers,
+): WatchHandlers<T> {
+  return {
+    onSet: (object) => handlers.onWorkload(kind, object),
+    onDelete: (object) => handlers.onWorkloadGone(kind, keyOf(object)),
+    onSynced: () => handlers.onSynced(),
+  };
+}
+
+function keyOf({ metadata }: KubernetesObject): string {
+  return functionKey({ namespace: metadata?.namespace ?? '', name: metadata?.name ?? '' });
+}
+
+function autoscalerHandlers(handlers: Handlers): WatchHandlers<V2HorizontalPodAutoscaler> {
+  return {
+    onSet(object) {
+      const found = autoscalerOf(object);
+      if (found) handlers.onAutoscaler(found);
+      else handlers.onAutoscalerGone(keyOf(object));
+    },
+    onDelete: (object) => handlers.onAutoscalerGone(keyOf(object)),
+  };
+}
+
+function autoscalerOf(object: V2HorizontalPodAutoscaler): Autoscaler | undefined {
+  const target = object.spec?.scaleTargetRef;
+  if (target?.kind !== 'Deployment' && target?.kind !== 'StatefulSet') return undefined;
+  const key = functionKey({ namespace: object.metadata?.namespace ?? '', name: target.name });
+  return {
+    key: keyOf(object),
+    ownerKey: ownerKeyOf(target.kind, key),
+    minReplicas: object.spec?.minReplicas ?? 1,
+  };
+}

@@ -1,0 +1,33 @@
+/**
+ * The admin port, open from the first moment at the cost of a bare server: what answers on it (Koa, its
+ * router, prom-client: 50 ms and 10 MB) is loaded by whoever asks first. Liveness alone is answered without.
+ */
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { describeError } from '../../common/runtime/errors.ts';
+import type { Log } from '../../common/runtime/log.ts';
+import { http } from '../../common/runtime/node-http.ts';
+import type { AdminContext, AdminHandler } from './admin.ts';
+import { servePlaces } from '../limits/places-server.ts';
+
+const HEADERS_TIMEOUT_MS = 5_000;
+
+export function createAdminServer(context: AdminContext, log: Log): Server {
+  let handler: Promise<AdminHandler> | undefined;
+  const handle = async (req: IncomingMessage, res: ServerResponse): Promise<void> => {
+    handler ??= import('./admin.ts').then(({ createAdminHandler }) => createAdminHandler(context));
+    (await handler)(req, res);
+  };
+  const server = http.createServer(
+    { headersTimeout: HEADERS_TIMEOUT_MS, maxHeaderSize: 8_192, connectionsCheckingInterval: 5_000 },
+    (req, res) => {
+      // The kubelet asks this for ever, in pods that nobody scrapes: not worth loading anything for.
+      if (req.url === '/health') return void res.end('{"status":"ok"}');
+      handle(req, res).catch((error: unknown) => {
+        log.error({ error: describeError(error) }, 'admin request failed');
+        res.destroy();
+      });
+    },
+  );
+  server.on('upgrade', (req, socket) => servePlaces(context.servePlaces, req, socket));
+  return server;
+}

@@ -1,0 +1,112 @@
+/**
+ * Tells the scaler what this pod is doing: each second while anything runs, waits or happened, every 10 s when
+ * idle (so that silence means missing data and never idleness), and at once where the splitting of shares
+ * waits for it: when our limit changes, and when running falls to a limit that was lowered under it; and when the app
+ * begins or ends to take no calls.
+ */
+import type { Breaker } from '../limits/breaker.ts';
+import { encodeMessage, type ActivityMessage } from '../../common/bus/messages.ts';
+import type { NatsLink } from '../../common/bus/nats.ts';
+import type { Stats } from './stats.ts';
+
+const TICK_MS = 1_000;
+const IDLE_TICKS = 10;
+
+export interface ReportOptions {
+  readonly pod: string;
+  /** Of this run of the sidecar; see common/bus/said-order.ts. */
+  readonly start: number;
+  readonly subject: string;
+  readonly nats: NatsLink;
+  readonly breaker: Breaker;
+  readonly stats: Stats;
+  /** Jobs that run. */
+  readonly jobs: () => number;
+}
+
+export class Reporter {
+  readonly #options: ReportOptions;
+  readonly #timer: NodeJS.Timeout;
+  readonly #unwatch: () => void;
+  #idleTicks = 0;
+  /** True from the moment the limit was lowered below running until running has fallen to it. */
+  #isAboveLimit = false;
+  #trouble: string | undefined;
+  /** It has changed since the last report. */
+  #isTroubleNews = false;
+
+  constructor(options: ReportOptions) {
+    this.#options = options;
+    this.#timer = setInterval(() => this.#tick(), TICK_MS);
+    this.#unwatch = options.nats.onStatus((isConnected) => {
+      if (isConnected) this.send();
+    });
+  }
+
+  /** Call after every change of the limit. */
+  limitChanged(): void {
+    const { breaker } = this.#options;
+    this.#isAboveLimit = breaker.running > breaker.limit;
+    this.send();
+  }
+
+  /** Call after every release: cheap, and says so when the overhang of a lowered limit is gone. */
+  released(): void {
+    if (!this.#isAboveLimit) return;
+    const { breaker } = this.#options;
+    if (breaker.running > breaker.limit) return;
+    this.#isAboveLimit = false;
+    this.send();
+  }
+
+  /** Why the app takes no calls; undefined: it does. Its first cause and its end are told at once, another within a second. */
+  tellTrouble(why: string | undefined): void {
+    const isTurn = (why === undefined) !== (this.#trouble === undefined);
+    this.#trouble = why;
+    this.#isTroubleNews = true;
+    if (isTurn) this.send();
+  }
+
+  send(): void {
+    if (!this.#options.nats.isConnected) return; // the counts of this window go into the next report
+    this.#publish(this.#read());
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#unwatch();
+    this.send();
+  }
+
+  #tick(): void {
+    if (!this.#options.nats.isConnected) return;
+    const message = this.#read();
+    const isBusy =
+      message.running + message.runningNow + message.waiting + message.started + message.finished > 0;
+    this.#idleTicks = isBusy ? 0 : this.#idleTicks + 1;
+    if (isBusy || this.#isTroubleNews || this.#idleTicks % IDLE_TICKS === 0) this.#publish(message);
+  }
+
+  #read(): ActivityMessage {
+    const { pod, start, breaker, stats, jobs } = this.#options;
+    const { average, windowMs } = breaker.readWindow();
+    return {
+      source: 'sidecar',
+      pod,
+      running: average,
+      runningNow: breaker.running,
+      waiting: breaker.waiting,
+      ...stats.readWindow(),
+      windowMs,
+      limit: breaker.limit,
+      jobs: jobs(),
+      start,
+      ...(this.#trouble === undefined ? {} : { trouble: this.#trouble }),
+    };
+  }
+
+  #publish(message: ActivityMessage): void {
+    this.#isTroubleNews = false;
+    this.#options.nats.publish(this.#options.subject, encodeMessage(message));
+  }
+}

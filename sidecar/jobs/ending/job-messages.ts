@@ -1,0 +1,80 @@
+/** What JetStream is told of a job's end, as messages: its record, its dead letter, and its result for the URL it was given. */
+import type { AckedMessage } from '../../../common/queue/acked-publisher.ts';
+import { encodeCallback, type EndedState } from '../../../common/queue/callback.ts';
+import { deadHeaders, type DeadHistory } from '../../../common/queue/dead.ts';
+import type { Delivery } from '../../../common/queue/delivery.ts';
+import { elementId, type JobHead } from '../../../common/queue/job.ts';
+import { encodeState, type JobState } from '../../../common/queue/state.ts';
+import { functionSubject, resultSubject, type FunctionId } from '../../../common/bus/subjects.ts';
+import type { RecordPart } from './job-stats.ts';
+
+type StateOf<S extends JobState['state']> = JobState & { readonly state: S };
+
+export type Ended =
+  | { readonly kind: 'done'; readonly head: JobHead; readonly state: StateOf<'done'> }
+  | { readonly kind: 'dead'; readonly head: JobHead; readonly state: StateOf<'dead'> }
+  | { readonly kind: 'retry'; readonly head: JobHead; readonly state: StateOf<'retrying'> }
+  /** A payload that nobody can read: kept as it is, for a person to look at. Its id is not known, so it has no state. */
+  | { readonly kind: 'unread'; readonly head?: undefined; readonly why: string };
+
+/** In the order in which they must be stored: who finds a record must find the letter too. */
+export function messagesOf(id: FunctionId, delivery: Delivery, ended: Ended): [RecordPart, AckedMessage][] {
+  const { seq } = delivery;
+  if (ended.kind === 'unread')
+    return [['dead-letter', letterOf(id, delivery, { sequence: seq, tries: [], why: ended.why })]];
+  const record: [RecordPart, AckedMessage] = ['record', recordOf(id, delivery, ended.state)];
+  if (ended.kind === 'retry') return [record];
+  const messages = [record];
+  if (ended.kind === 'dead') {
+    const { tries, why } = ended.state;
+    messages.unshift(['dead-letter', letterOf(id, delivery, { sequence: seq, tries, why }, ended.head)]);
+  }
+  const callback = callbackOf(id, delivery, ended.head, ended.state);
+  if (callback) messages.push(['callback', callback]);
+  return messages;
+}
+
+/** For want of room: the record that is still to be stored goes without the function's answer. */
+export function withoutResult(
+  id: FunctionId,
+  delivery: Delivery,
+  ended: Ended,
+  left: Map<RecordPart, AckedMessage>,
+): void {
+  if (ended.kind !== 'done' || !ended.state.result || !left.has('record')) return;
+  const result = { ...ended.state.result, body: '', bodyTruncated: true };
+  left.set('record', recordOf(id, delivery, { ...ended.state, result }));
+}
+
+export function recordOf(id: FunctionId, { seq }: Delivery, state: JobState): AckedMessage {
+  return { subject: resultSubject(id, seq), payload: encodeState(state) };
+}
+
+/** Undefined: nobody asked for it. */
+export function callbackOf(
+  id: FunctionId,
+  { seq }: Delivery,
+  { callbackUrl: url, secret }: JobHead,
+  state: EndedState,
+): AckedMessage | undefined {
+  if (url === undefined) return undefined;
+  const element = elementId(secret, seq);
+  const payload = encodeCallback({ url, elementId: element, endedAtMs: Date.now(), state });
+  return { subject: functionSubject('callback', id), payload, messageId: `callback-${element}` };
+}
+
+/** The request as it is, with its history; a large body stays for the replay. */
+function letterOf(
+  id: FunctionId,
+  { seq, data }: Delivery,
+  history: DeadHistory,
+  head?: JobHead,
+): AckedMessage {
+  return {
+    subject: functionSubject('dead', id),
+    payload: data,
+    headers: deadHeaders(history),
+    // Buried again after a crash it is one letter still. Not by the sequence alone: a stream that was made anew counts from 1.
+    messageId: `dead-${head ? elementId(head.secret, seq) : `unread-${seq}`}`,
+  };
+}

@@ -1,0 +1,97 @@
+/** What JetStream has on record of a job, and what a sidecar notes there while the job is under way. */
+import { MessageError } from '../../../common/runtime/errors.ts';
+import type { AckedPublisher } from '../../../common/queue/acked-publisher.ts';
+import type { EndedState } from '../../../common/queue/callback.ts';
+import type { Delivery } from '../../../common/queue/delivery.ts';
+import type { JobHead } from '../../../common/queue/job.ts';
+import { decodeState, type JobState, type Try } from '../../../common/queue/state.ts';
+import { RESULTS_STREAM } from '../../../common/queue/streams.ts';
+import type { JetStreamManager } from '../../../common/bus/nats.ts';
+import { getStored } from '../../../common/bus/nats-library.ts';
+import { resultSubject, type FunctionId } from '../../../common/bus/subjects.ts';
+import { callbackOf, recordOf } from './job-messages.ts';
+import type { Suspects } from '../suspects.ts';
+
+export interface JetStream {
+  readonly publisher: AckedPublisher;
+  readonly jsm: JetStreamManager;
+  readonly suspects: Suspects;
+}
+
+/** Less than the ack wait, so that a job is given back before it is taken away. */
+const CONFIRM_MS = 5_000;
+
+export class Records {
+  readonly #id: FunctionId;
+  readonly #jetstream: JetStream;
+
+  constructor(id: FunctionId, jetstream: JetStream) {
+    this.#id = id;
+    this.#jetstream = jetstream;
+  }
+
+  /** It was delivered before, or may have been. */
+  isAgain(message: Delivery): boolean {
+    return message.deliveries > 1 || this.#jetstream.suspects.has(message);
+  }
+
+  /**
+   * Another pod may have it in hand: it was delivered more often than its failed tries explain, each of which was put
+   * on record before the job went back, or its deliveries were forgotten.
+   */
+  mayBeHeld(message: Delivery, before: JobState | undefined): boolean {
+    const explained = 1 + (before?.tries.length ?? 0);
+    return message.deliveries > explained || this.#jetstream.suspects.mayBeHeld(message);
+  }
+
+  /**
+   * What earlier deliveries left. A first delivery that can be believed has nothing, and pays nothing for asking. A
+   * record with another secret is of a job of an earlier stream, whose numbers began at 1 too. One that cannot be read
+   * is as none: it is no fault of the job.
+   */
+  async before(message: Delivery, { secret }: JobHead): Promise<JobState | undefined> {
+    if (!this.isAgain(message)) return undefined;
+    const subject = resultSubject(this.#id, message.seq);
+    const stored = await getStored(this.#jetstream.jsm, RESULTS_STREAM, { last_by_subj: subject });
+    const state = stored && readable(stored.data);
+    return state?.secret === secret ? state : undefined;
+  }
+
+  /**
+   * A note on a job that is under way. Want of room is no reason to stop: what it is good for is less than the job.
+   * @throws when nobody confirms: nothing that must be noted first can begin then
+   */
+  async note(message: Delivery, state: JobState): Promise<void> {
+    const outcome = await this.#jetstream.publisher.publish(recordOf(this.#id, message, state), CONFIRM_MS);
+    if (outcome.kind === 'unknown' || outcome.kind === 'not-sent') throw outcome.error;
+  }
+
+  /**
+   * Once more to the proxies, who post it to the job's URL if it has one: its end is on record, but the job came again.
+   * @throws the reason when it is not stored
+   */
+  async sendResult(message: Delivery, head: JobHead, state: EndedState): Promise<void> {
+    const callback = callbackOf(this.#id, message, head, state);
+    if (!callback) return;
+    const outcome = await this.#jetstream.publisher.publish(callback, CONFIRM_MS);
+    if (outcome.kind !== 'accepted') throw outcome.error;
+  }
+}
+
+function readable(data: Uint8Array): JobState | undefined {
+  try {
+    return decodeState(data);
+  } catch (error) {
+    if (error instanceof MessageError) return undefined;
+    throw error;
+  }
+}
+
+export function tryRecord(
+  startedAtMs: number,
+  endedAtMs: number,
+  pod: string,
+  how: Pick<Try, 'status' | 'error'>,
+): Try {
+  return { startedAtMs, endedAtMs, pod, ...how };
+}

@@ -1,0 +1,106 @@
+/**
+ * Certificates of our own making, shared by the replicas through one Secret. Every replica does the same work on
+ * its own and none leads: a write that another one made first is answered by reading again, and what a replica
+ * then finds is already as it should be.
+ */
+import { describeError } from '../../common/runtime/errors.ts';
+import type { Log } from '../../common/runtime/log.ts';
+import type { CertificateSource, KeyPair } from '../../common/tls/key-pair.ts';
+import { StaleWriteError, type CertificateCluster, type StoredSecret } from '../kube.ts';
+import { applyStep, nextStep, type Material, type RotationPolicy } from './rotation.ts';
+import { expiryOf, splitBundle } from './x509.ts';
+
+export interface OwnCertificatesDeps {
+  readonly cluster: CertificateCluster;
+  readonly policy: RotationPolicy;
+  readonly now: () => number;
+  readonly log: Log;
+}
+
+/** Two replicas that start together meet once or twice; more means that something else writes there. */
+const MAX_ATTEMPTS = 5;
+
+const FILE = { authority: 'ca.key', trusted: 'ca.crt', since: 'ca-since', key: 'tls.key', server: 'tls.crt' };
+
+export function ownCertificates(deps: OwnCertificatesDeps): CertificateSource {
+  return {
+    async check() {
+      for (let attempt = 1; ; attempt++)
+        try {
+          return await reconcile(deps);
+        } catch (error) {
+          if (!(error instanceof StaleWriteError) || attempt === MAX_ATTEMPTS) throw error;
+          deps.log.debug({ attempt }, 'another replica wrote first; reading again');
+        }
+    },
+  };
+}
+
+/**
+ * The bundle is read before the Secret, and written only if it is still the one that was read: so a replica with
+ * an old Secret in hand can never take a newer CA out of the bundle again.
+ */
+async function reconcile({ cluster, policy, now, log }: OwnCertificatesDeps): Promise<KeyPair> {
+  const bundle = await cluster.readBundle();
+  const stored = await cluster.readSecret();
+  let material = readMaterial(stored, log);
+  const step = nextStep(material, now(), policy);
+  if (step !== 'none') {
+    material = await applyStep(step, material, now(), policy);
+    await cluster.writeSecret(dataOf(material), stored.version);
+    log.info({ step, expires: expiryText(material) }, 'certificates changed');
+  }
+  if (!material) throw new Error('unreachable: without material the step is start-over');
+  const wanted = material.trusted.join('');
+  if (bundle.entries.some(({ caBundle }) => caBundle !== wanted)) {
+    await cluster.writeBundle(bundle, wanted);
+    log.info({ authorities: material.trusted.length }, 'caBundle updated');
+  }
+  return material.server;
+}
+
+/** A Secret that somebody broke is made anew rather than believed. */
+function readMaterial(stored: StoredSecret, log: Log): Material | undefined {
+  if (stored.version === undefined) return undefined;
+  try {
+    return materialOf(stored.data);
+  } catch (error) {
+    log.warn({ error: describeError(error) }, 'the certificate Secret cannot be used; making it anew');
+    return undefined;
+  }
+}
+
+function materialOf(data: Readonly<Record<string, string>>): Material {
+  const trusted = splitBundle(required(data, FILE.trusted));
+  const [certificate] = trusted;
+  if (certificate === undefined) throw new Error(`${FILE.trusted} holds no certificate`);
+  const material = {
+    authority: { certificate, key: required(data, FILE.authority) },
+    authoritySinceMs: Date.parse(required(data, FILE.since)),
+    trusted,
+    server: { certificate: required(data, FILE.server), key: required(data, FILE.key) },
+  };
+  if (Number.isNaN(material.authoritySinceMs)) throw new Error(`${FILE.since} is not a time`);
+  for (const pem of [...trusted, material.server.certificate]) expiryOf(pem); // throws on rubbish
+  return material;
+}
+
+function dataOf(material: Material): Record<string, string> {
+  return {
+    [FILE.authority]: material.authority.key,
+    [FILE.trusted]: material.trusted.join(''),
+    [FILE.since]: new Date(material.authoritySinceMs).toISOString(),
+    [FILE.server]: material.server.certificate,
+    [FILE.key]: material.server.key,
+  };
+}
+
+function required(data: Readonly<Record<string, string>>, key: string): string {
+  const value = data[key];
+  if (!value) throw new Error(`${key} is missing`);
+  return value;
+}
+
+function expiryText(material: Material): string {
+  return new Date(expiryOf(material.server.certificate)).toISOString();
+}

@@ -1,0 +1,59 @@
+/**
+ * A pod that has its sidecar already, seen again: another webhook has added a container since, or the cluster has
+ * filled something in. New containers get the drain hook, and what the sidecar waits for follows; what a LimitRange gave
+ * the sidecar is told. The sidecar itself stays as it is, whoever wrote it. Pure.
+ */
+import type { ParsedAnnotations } from '../../common/function/annotations/index.ts';
+import type { V1Container, V1Pod } from '../../common/kube/client.ts';
+import { findSidecar, userContainers } from '../../common/kube/sidecar.ts';
+import { envelopeOf } from './envelope.ts';
+import type { InjectOptions } from './inject.ts';
+import { readinessOf } from './readiness.ts';
+import { drainBeforeStop, literal, probeVariables } from './sidecar-container.ts';
+
+export interface Completion {
+  /** Equal to the given pod where nothing is missing. */
+  readonly pod: V1Pod;
+  readonly warnings: readonly string[];
+}
+
+/** The given pod is not changed. */
+export function completeInjection(pod: V1Pod, parsed: ParsedAnnotations, options: InjectOptions): Completion {
+  const desired = structuredClone(pod);
+  const sidecar = findSidecar(desired.spec);
+  if (!sidecar) return { pod: desired, warnings: [] };
+  const token = envOf(sidecar, 'SLIMFAAS_DRAIN_TOKEN');
+  for (const container of userContainers(desired.spec))
+    if (!container.lifecycle?.preStop)
+      container.lifecycle = { ...container.lifecycle, ...drainBeforeStop(token, container.name) };
+  refreshProbes(desired, sidecar);
+  const warning = foreignLimit(pod, sidecar, parsed, options);
+  return { pod: desired, warnings: warning === undefined ? [] : [warning] };
+}
+
+function refreshProbes(pod: V1Pod, sidecar: V1Container): void {
+  const port = Number(envOf(sidecar, 'SLIMFAAS_APP_PORT') ?? 0);
+  if (envOf(sidecar, 'SLIMFAAS_PROBES') === undefined) return; // of an older webhook: it may not know the variable
+  const place = sidecar.restartPolicy === 'Always' ? 'native' : 'beside';
+  for (const [name, value] of Object.entries(probeVariables(readinessOf(pod, port, place)))) {
+    const entry = sidecar.env?.find((variable) => variable.name === `SLIMFAAS_${name}`);
+    if (entry && value !== undefined) entry.value = literal(value);
+  }
+}
+
+/** CPU alone: a memory limit is always ours, and one that is too small keeps the pod out with a message. */
+function foreignLimit(
+  pod: V1Pod,
+  sidecar: V1Container,
+  { spec }: ParsedAnnotations,
+  options: InjectOptions,
+): string | undefined {
+  const has = sidecar.resources?.limits?.['cpu'];
+  const { resources } = envelopeOf(pod, options.resources, spec.sidecarResources);
+  if (has === undefined || resources.limits?.['cpu'] !== undefined) return undefined;
+  return `a LimitRange of the namespace gives the sidecar a CPU limit of ${has}, which slows starts and calls: set sidecar.resources in the chart, or slimfaas.dev/sidecar-resources`;
+}
+
+function envOf(container: V1Container, name: string): string | undefined {
+  return container.env?.find((variable) => variable.name === name)?.value;
+}

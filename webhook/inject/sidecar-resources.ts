@@ -1,0 +1,74 @@
+/**
+ * Requests and limits of the sidecar: ours, and the user's word where they give one. An API server refuses a
+ * request above its limit, so what one of the two leaves open follows the other.
+ */
+import type { SidecarResources } from '../../common/function/spec.ts';
+
+interface Resources {
+  readonly requests: Record<string, string>;
+  readonly limits: Record<string, string>;
+}
+
+/**
+ * 25m and 64Mi are what an idle sidecar uses (1 % of a core, 45–60 MB); 256Mi leaves room for its bounded queue
+ * and for 1 MiB of replay buffer a running call. No CPU limit: throttling would stretch every call of the pod.
+ */
+const DEFAULTS: Resources = {
+  requests: { cpu: '25m', memory: '64Mi' },
+  limits: { memory: '256Mi' },
+};
+
+export function sidecarResources(given: SidecarResources = {}): Resources {
+  const requests = { ...DEFAULTS.requests, ...given.requests };
+  const limits = { ...DEFAULTS.limits, ...given.limits };
+  for (const [name, limit] of Object.entries(limits)) {
+    const request = requests[name];
+    if (request === undefined || quantity(request) <= quantity(limit)) continue;
+    // Both written by the user: theirs to resolve, and the API server's message says how.
+    if (given.limits?.[name] === undefined) limits[name] = request;
+    else if (given.requests?.[name] === undefined) requests[name] = limit;
+  }
+  return { requests, limits };
+}
+
+/**
+ * NODE_OPTIONS that fit V8's heap into a container of `memoryLimit`: half of it for what lives long, since buffers
+ * and Node itself need the rest, and 8 MiB where V8 would keep 16 of what is young, up to three times over. Without
+ * the first, V8 puts off collecting what 1,000 WebSockets left until it is 200 MB (docs/decisions/sidecar-weight.md).
+ * @param memoryLimit a Kubernetes quantity; undefined: that of {@link DEFAULTS}
+ */
+export function sidecarNodeOptions(memoryLimit = DEFAULTS.limits['memory'] ?? ''): string {
+  const bytes = quantity(memoryLimit) || quantity(DEFAULTS.limits['memory'] as string); // 0: no limit
+  const half = Math.floor(bytes / 2 / 2 ** 20);
+  const heapMiB = Math.min(Math.max(half, LEAST_HEAP_MIB), MOST_HEAP_MIB);
+  return `--max-semi-space-size=8 --max-old-space-size=${heapMiB}`;
+}
+
+/** An idle sidecar's heap is 15. */
+const LEAST_HEAP_MIB = 32;
+/** Nothing in a sidecar grows to it; and `1E` of memory is a valid limit, but no option of Node's. */
+const MOST_HEAP_MIB = 4_096;
+
+const SUFFIXES: Readonly<Record<string, number>> = {
+  n: 1e-9,
+  u: 1e-6,
+  m: 1e-3,
+  k: 1e3,
+  M: 1e6,
+  G: 1e9,
+  T: 1e12,
+  P: 1e15,
+  E: 1e18,
+  Ki: 2 ** 10,
+  Mi: 2 ** 20,
+  Gi: 2 ** 30,
+  Ti: 2 ** 40,
+  Pi: 2 ** 50,
+  Ei: 2 ** 60,
+};
+
+/** `64Mi` → 67108864; `1e3` and plain numbers as they are. Exact enough to compare two. */
+export function quantity(text: string): number {
+  const [, number = '', suffix = ''] = /^([-+.\d]+(?:[eE][-+]?\d+)?)([a-zA-Z]*)$/.exec(text) ?? [];
+  return Number(number) * (SUFFIXES[suffix] ?? 1);
+}
