@@ -10,7 +10,7 @@ import { forwardHeaders, parseLoad } from '../../../proxy/edge/headers.ts';
 import { createIds } from '../../../proxy/edge/ids.ts';
 import { createProxyMetrics } from '../../../proxy/metrics/proxy-metrics.ts';
 import { keepForReplay } from '../../../proxy/call/function-route.ts';
-import { HandBody } from '../../common/relay/hand-body.ts';
+import { HandBody } from '../../common/relay/exchange/hand-body.ts';
 import { ReplayBudget } from '../../../proxy/edge/replay-budget.ts';
 import { outcomeAction } from '../../../proxy/call/retry.ts';
 import { callTimeouts } from '../../../proxy/call/timeouts.ts';

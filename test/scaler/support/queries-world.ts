@@ -1,5 +1,5 @@
 /** Rules over a store, with clocks that a test turns. */
-import { labels } from '../promql-world.ts';
+import { labels } from '../promql/world.ts';
 import type { FunctionInfo } from '../../../common/function/spec.ts';
 import { createSeriesStore, type SeriesStore } from '../../../scaler/promql/query.ts';
 import type { SeriesStoreOptions } from '../../../scaler/promql/limits.ts';

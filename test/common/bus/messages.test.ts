@@ -1,0 +1,99 @@
+/** Messages: what is written can be read; what is malformed is refused by the field's name. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { MessageError } from '../../../common/runtime/errors.ts';
+import {
+  decodeActivity,
+  decodeReady,
+  decodeShare,
+  decodeWake,
+  encodeMessage,
+  troubleText,
+} from '../../../common/bus/messages.ts';
+
+const activity = {
+  source: 'sidecar',
+  pod: 'cart-1',
+  running: 1.5,
+  runningNow: 2,
+  waiting: 0,
+  started: 3,
+  finished: 1,
+  failed: 0,
+  windowMs: 1000,
+} as const;
+const bytes = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
+
+test('each message survives the round trip, unknown fields aside', () => {
+  assert.deepEqual(decodeWake(encodeMessage({ from: 'proxy-1', waiting: 4 })), {
+    from: 'proxy-1',
+    waiting: 4,
+  });
+  assert.deepEqual(decodeActivity(bytes({ ...activity, later: true })), activity);
+  const told = { ...activity, limit: 5, jobs: 2 };
+  assert.deepEqual(decodeActivity(encodeMessage(told)), told);
+  const ready = { pod: 'p', ip: '127.16.1.1', port: 15080, state: 'draining' } as const;
+  assert.deepEqual(decodeReady(encodeMessage(ready)), ready);
+  const numbered = { ...ready, start: 1_700_000_000_000, seq: 3 };
+  assert.deepEqual(decodeReady(encodeMessage(numbered)), numbered);
+  assert.equal(decodeActivity(encodeMessage({ ...activity, start: 7 })).start, 7);
+  const share = { limit: 10, shares: { a: 5, b: 5 } };
+  assert.deepEqual(decodeShare(encodeMessage(share)), share);
+});
+
+test('what an app’s trouble says is short and visible, whoever wrote it', () => {
+  assert.equal(troubleText('caf\u00e9\r\nX: y'), 'caf???X: y');
+  const trouble = 'port 8080 refuses connections: ECONNREFUSED';
+  assert.deepEqual(decodeActivity(encodeMessage({ ...activity, trouble })), { ...activity, trouble });
+  const hostile = `\u001b[31m${'x'.repeat(100_000)}`;
+  assert.equal(decodeActivity(bytes({ ...activity, trouble: hostile })).trouble, `?[31m${'x'.repeat(195)}`);
+  assert.throws(() => decodeActivity(bytes({ ...activity, trouble: [] })), /trouble is .*not a string/);
+});
+
+const refusals: [string, () => unknown, RegExp][] = [
+  ['not JSON', () => decodeWake(new TextEncoder().encode('{')), /not JSON/],
+  ['not an object', () => decodeWake(bytes([1])), /not a JSON object/],
+  ['a missing string', () => decodeWake(bytes({ waiting: 1 })), /from is missing/],
+  [
+    'a negative count',
+    () => decodeWake(bytes({ from: 'p', waiting: -1 })),
+    /waiting is missing or not a number ≥ 0/,
+  ],
+  ['a wrong source', () => decodeActivity(bytes({ ...activity, source: 'me' })), /allowed: sidecar, proxy/],
+  [
+    'a wrong state',
+    () => decodeReady(bytes({ pod: 'p', ip: 'i', port: 1, state: 'up' })),
+    /allowed: ready, draining/,
+  ],
+  [
+    'a start that is no number',
+    () => decodeReady(bytes({ pod: 'p', ip: 'i', port: 1, state: 'ready', start: 'now' })),
+    /start is missing or not a number/,
+  ],
+  ['shares that are no object', () => decodeShare(bytes({ limit: 1, shares: [] })), /shares is missing/],
+  [
+    'a share that is no number',
+    () => decodeShare(bytes({ limit: 1, shares: { a: '1' } })),
+    /a is missing or not a number/,
+  ],
+];
+for (const [what, decode, message] of refusals) {
+  test(`${what} is refused with a MessageError that names it`, () => {
+    assert.throws(decode, (error) => error instanceof MessageError && message.test(error.message));
+  });
+}
+
+test('random bytes never cause anything but a MessageError', () => {
+  fc.assert(
+    fc.property(fc.uint8Array(), (data) => {
+      for (const decode of [decodeWake, decodeActivity, decodeReady, decodeShare]) {
+        try {
+          decode(data);
+        } catch (error) {
+          assert.ok(error instanceof MessageError);
+        }
+      }
+    }),
+  );
+});

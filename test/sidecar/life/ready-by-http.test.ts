@@ -1,0 +1,73 @@
+/** How a pod's first `ready` reaches a proxy: by the address at hand, and by name when that is no more. */
+import assert from 'node:assert/strict';
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { test, type TestContext } from 'node:test';
+import { tellProxy } from '../../../sidecar/life/ready-by-http.ts';
+import { ownAddress } from '../../helpers/addresses.ts';
+
+const ID = { namespace: 'ns', name: 'fn' };
+const MESSAGE = Buffer.from('{}');
+
+/** Answers with a status, or never, and notes what came. */
+async function serve(t: TestContext, host: string, port: number, status?: number) {
+  const paths: string[] = [];
+  const listener: RequestListener = (req, res) => {
+    paths.push(`${req.method} ${req.url}`);
+    if (status !== undefined) res.writeHead(status).end();
+  };
+  const server = createServer(listener);
+  await new Promise<void>((resolve) => server.listen(port, host, resolve));
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { paths, port: (server.address() as AddressInfo).port };
+}
+
+const POST = 'POST /pod-ready/ns/fn';
+
+test('the address is asked alone while it answers', async (t) => {
+  const address = ownAddress();
+  const proxy = await serve(t, address, 0, 204);
+  const named = await serve(t, '127.0.0.1', proxy.port, 204);
+  assert.equal(await tellProxy({ url: `http://127.0.0.1:${proxy.port}`, address }, ID, MESSAGE), true);
+  assert.deepEqual([proxy.paths, named.paths], [[POST], []]);
+});
+
+test('a Service that was made anew is found by its name', async (t) => {
+  const proxy = await serve(t, '127.0.0.1', 0, 204);
+  const { port } = proxy;
+  const place = { url: `http://localhost:${port}`, address: ownAddress() };
+  assert.equal(await tellProxy(place, ID, MESSAGE), true, 'nobody listens at the address');
+  const silent = await serve(t, place.address, port);
+  assert.equal(await tellProxy(place, ID, MESSAGE), true, 'the address is silent');
+  assert.equal(silent.paths.length, 1);
+  const stranger = ownAddress();
+  await serve(t, stranger, port, 405);
+  assert.equal(await tellProxy({ ...place, address: stranger }, ID, MESSAGE), true, 'somebody else has it');
+  assert.deepEqual(proxy.paths, [POST, POST, POST]);
+});
+
+test('a pod that cannot resolve names tells by the address', async (t) => {
+  const address = ownAddress();
+  const proxy = await serve(t, address, 0, 204);
+  const place = { url: `http://proxy.invalid:${proxy.port}`, address };
+  assert.equal(await tellProxy(place, ID, MESSAGE), true);
+});
+
+test('what is no address, and what is no URL, is as none', async (t) => {
+  const proxy = await serve(t, '127.0.0.1', 0, 204);
+  const url = `http://127.0.0.1:${proxy.port}`;
+  assert.equal(await tellProxy({ url, address: '$(SLIMFAAS_PROXY_SERVICE_HOST)' }, ID, MESSAGE), true);
+  assert.equal(await tellProxy({ url: 'http://$(HOST):$(PORT)' }, ID, MESSAGE), false);
+});
+
+test('a proxy that knows better is not asked again, one that does not know the pod yet is', async (t) => {
+  const refusing = await serve(t, '127.0.0.1', 0, 403);
+  assert.equal(await tellProxy({ url: `http://127.0.0.1:${refusing.port}` }, ID, MESSAGE), false);
+  assert.equal(refusing.paths.length, 1);
+  const unknowing = await serve(t, '127.0.0.1', 0, 404);
+  assert.equal(await tellProxy({ url: `http://127.0.0.1:${unknowing.port}` }, ID, MESSAGE), false);
+  assert.equal(unknowing.paths.length, 4);
+});
