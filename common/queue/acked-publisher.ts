@@ -29,24 +29,22 @@ interface Pending {
   readonly resolve: (outcome: PublishOutcome) => void;
 }
 
-/**
- * What may wait for its confirmation, of one connection: a JetStream that is slow must not fill the memory of those who
- * publish. At 10,000 publishes a second it is two seconds' worth, and as much as the library may buffer.
- */
-const PENDING_MAX = 20_000;
-const PENDING_BYTES_MAX = 64 * 1_048_576;
+/** What may wait here, of one connection; the next is not sent. At 10,000 publishes a second two seconds' worth. */
+const WAITING_MAX = 20_000;
+/** Sent and not confirmed: NATS holds a copy of each. More waits for room; an event goes to hundreds of functions at once. */
+const SENT_BYTES_MAX = 64 * 1_048_576;
 
 /** Time limits are kept this exactly; they are seconds. */
 const SWEEP_MS = 50;
-
-const TOO_MANY = 'too many publishes wait for their confirmation';
 
 export class AckedPublisher {
   readonly #connection: NatsConnection;
   readonly #inbox = `${createInbox()}.`;
   readonly #pending = new Map<number, Pending>();
+  /** Not sent yet: of this turn of the event loop, or for want of room. */
   #queue: Pending[] = [];
-  #bytes = 0;
+  #isFlushDue = false;
+  #sentBytes = 0;
   #sent = 0;
   #sweeper: NodeJS.Timeout | undefined;
 
@@ -73,21 +71,29 @@ export class AckedPublisher {
   }
 
   publish(message: AckedMessage, timeoutMs: number): Promise<PublishOutcome> {
-    const size = message.payload.length;
-    const isFull =
-      this.waiting >= PENDING_MAX || (this.waiting > 0 && this.#bytes + size > PENDING_BYTES_MAX);
-    if (isFull) return Promise.resolve({ kind: 'not-sent', error: new Error(TOO_MANY) });
-    this.#bytes += size;
+    if (this.waiting >= WAITING_MAX) return Promise.resolve(notSent('too many publishes wait'));
     return new Promise((resolve) => {
-      if (this.#queue.length === 0) setImmediate(() => this.#flush());
       this.#queue.push({ message, resolve, deadline: performance.now() + timeoutMs });
+      this.#flushSoon();
     });
   }
 
+  #flushSoon(): void {
+    if (this.#isFlushDue || this.#queue.length === 0) return;
+    this.#isFlushDue = true;
+    setImmediate(() => this.#flush());
+  }
+
   #flush(): void {
-    const queue = this.#queue;
-    this.#queue = [];
-    for (const pending of queue) this.#send(pending);
+    this.#isFlushDue = false;
+    let sent = 0;
+    for (const pending of this.#queue) {
+      const size = pending.message.payload.length;
+      if (this.#sentBytes > 0 && this.#sentBytes + size > SENT_BYTES_MAX) break;
+      this.#send(pending);
+      sent += 1;
+    }
+    this.#queue = this.#queue.slice(sent);
     this.#sweeper ??= setInterval(() => this.#sweep(), SWEEP_MS).unref();
   }
 
@@ -100,37 +106,44 @@ export class AckedPublisher {
       const reply = `${this.#inbox}${number}`;
       this.#connection.publish(subject, payload, headers ? { reply, headers } : { reply });
     } catch (error) {
-      // closed, or beyond the server's limit
-      return this.#settle(pending, { kind: 'not-sent', error: error as Error });
+      return pending.resolve({ kind: 'not-sent', error: error as Error }); // closed, or beyond the server's limit
     }
+    this.#sentBytes += payload.length;
     this.#pending.set(number, pending);
   }
 
   #receive(message: Msg): void {
     const number = Number(message.subject.slice(this.#inbox.length));
     const pending = this.#pending.get(number);
-    if (!pending) return; // its time was over
-    this.#pending.delete(number);
-    this.#settle(pending, outcomeOf(message));
+    if (pending) this.#settle(number, pending, outcomeOf(message)); // else its time was over
   }
 
-  #settle({ message, resolve }: Pending, outcome: PublishOutcome): void {
-    this.#bytes -= message.payload.length;
+  #settle(number: number, { message, resolve }: Pending, outcome: PublishOutcome): void {
+    this.#pending.delete(number);
+    this.#sentBytes -= message.payload.length;
     resolve(outcome);
+    this.#flushSoon();
   }
 
   #sweep(): void {
-    if (this.#pending.size === 0) {
+    if (this.waiting === 0) {
       clearInterval(this.#sweeper);
       this.#sweeper = undefined;
     }
     const now = performance.now();
     for (const [number, pending] of this.#pending) {
       if (pending.deadline > now) continue;
-      this.#pending.delete(number);
-      this.#settle(pending, { kind: 'unknown', error: new Error('no confirmation in time') });
+      this.#settle(number, pending, { kind: 'unknown', error: new Error('no confirmation in time') });
     }
+    const late = this.#queue.filter(({ deadline }) => deadline <= now);
+    if (late.length === 0) return;
+    this.#queue = this.#queue.filter(({ deadline }) => deadline > now);
+    for (const { resolve } of late) resolve(notSent('no room in time, as others are not confirmed'));
   }
+}
+
+function notSent(why: string): PublishOutcome {
+  return { kind: 'not-sent', error: new Error(why) };
 }
 
 const publishers = new WeakMap<NatsConnection, AckedPublisher>();

@@ -7,6 +7,7 @@ import type { NatsConnection } from '../../../common/bus/nats.ts';
 import { getStored, natsHeaders } from '../../../common/bus/nats-library.ts';
 import { functionSubject } from '../../../common/bus/subjects.ts';
 import { jobSettings, startJetStream, type TestJetStream } from '../../helpers/jetstream.ts';
+import { waitFor } from '../../helpers/wait.ts';
 
 const subject = functionSubject('job', { namespace: 'shop', name: 'cart' });
 const payload = Buffer.from('a job');
@@ -96,23 +97,39 @@ test('what cannot leave is not sent: beyond the server’s limit, or on a connec
   assert.equal((await publisher.publish({ subject, payload }, LONG_MS)).kind, 'not-sent');
 });
 
-test('while JetStream confirms nothing, no more than 20,000 and 64 MiB wait; the rest is not sent', async () => {
+test('while JetStream confirms nothing, 20,000 wait and no more', async () => {
   await using js = await startJetStream(null);
   const connection = connectionOf(js);
   connection.subscribe(subject, { callback: () => undefined }); // takes it and says nothing
-  for (const [size, most] of [
-    [10, 20_000],
-    [512 * 1_024, 128],
-  ] as const) {
-    const publisher = new AckedPublisher(connection);
-    const publish = () => publisher.publish({ subject, payload: Buffer.alloc(size) }, 2_000);
-    const waiting = Array.from({ length: most }, publish);
-    assert.equal(publisher.waiting, most);
-    const beyond = await publish();
-    assert.ok(beyond.kind === 'not-sent' && /too many publishes/.test(beyond.error.message));
-    const outcomes = await Promise.all(waiting);
-    assert.ok(outcomes.every(({ kind }) => kind === 'unknown'));
-    assert.equal(publisher.waiting, 0);
-    assert.equal((await publisher.publish({ subject, payload: Buffer.alloc(size) }, 100)).kind, 'unknown');
-  }
+  const publisher = new AckedPublisher(connection);
+  const publish = () => publisher.publish({ subject, payload }, 2_000);
+  const waiting = Array.from({ length: 20_000 }, publish);
+  assert.equal(publisher.waiting, 20_000);
+  assert.equal((await publish()).kind, 'not-sent');
+  assert.ok((await Promise.all(waiting)).every(({ kind }) => kind === 'unknown'));
+  assert.equal(publisher.waiting, 0);
+});
+
+test('64 MiB are sent without a confirmation; the next wait for room, in order, and for their time at most', async () => {
+  await using js = await startJetStream(null);
+  const connection = connectionOf(js);
+  const heard: (() => void)[] = [];
+  const callback = (_error: unknown, message: { respond(data: string): boolean }): void =>
+    void heard.push(() => message.respond(`{"stream":"S","seq":${heard.length}}`));
+  connection.subscribe(subject, { callback });
+  const publisher = new AckedPublisher(connection);
+  const large = Buffer.alloc(512 * 1_024);
+  const publish = (timeoutMs: number) => publisher.publish({ subject, payload: large }, timeoutMs);
+  const first = Array.from({ length: 128 }, () => publish(LONG_MS));
+  const [late, next] = [publish(200), publish(LONG_MS)];
+  const outcome = await late;
+  assert.ok(outcome.kind === 'not-sent' && /no room in time/.test(outcome.error.message));
+  await waitFor(() => heard.length >= 128, { what: 'what was sent has come' });
+  assert.equal(heard.length, 128);
+  for (const confirm of heard.splice(0)) confirm();
+  assert.ok((await Promise.all(first)).every(({ kind }) => kind === 'accepted'));
+  await waitFor(() => heard.length === 1, { what: 'the one that waited has come' });
+  heard[0]?.();
+  assert.equal((await next).kind, 'accepted');
+  assert.equal(publisher.waiting, 0);
 });
