@@ -6,7 +6,7 @@ import { HEADER } from '../../common/function/names.ts';
 import { HeaderNames, withoutHeaders, type RawHeaders } from '../../common/relay/index.ts';
 
 const NOT_FOR_THE_APP = new HeaderNames([HEADER.queue, HEADER.for, HEADER.place]);
-const NOT_FROM_THE_APP = new HeaderNames([HEADER.load, HEADER.refused]);
+const NOT_FROM_THE_APP = new HeaderNames([HEADER.load, HEADER.refused, HEADER.trouble]);
 
 /** What a proxy said with its call. */
 export interface ProxysWords {

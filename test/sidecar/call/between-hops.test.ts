@@ -72,12 +72,20 @@ describe('sidecar: what proxies and sidecars say to each other', () => {
     let seen: string[] = [];
     await using app = await new App((req, res) => {
       seen = req.rawHeaders;
-      res.writeHead(200, { 'slimfaas-refused': 'full', 'slimfaas-load': '0/99', 'X-Own': 'yes' }).end();
+      res
+        .writeHead(200, {
+          'slimfaas-refused': 'full',
+          'slimfaas-trouble': 'x',
+          'slimfaas-load': '0/99',
+          'X-Own': 'yes',
+        })
+        .end();
     }).listen();
     await using sidecar = await sidecarFor(app.port);
     const answer = await sidecar.proxyCall('/', { headers: { 'X-Keep': 'me' } });
     assert.ok(seen.includes('X-Keep') && !seen.some((text) => text.toLowerCase() === 'slimfaas-queue'));
     assert.equal(answer.headers['slimfaas-refused'], undefined);
+    assert.equal(answer.headers['slimfaas-trouble'], undefined);
     assert.deepEqual([answer.headers['slimfaas-load'], answer.headers['x-own']], ['1/10', 'yes']);
   });
 
