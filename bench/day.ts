@@ -1,7 +1,7 @@
 /**
  * A simulated day, at some thousand times its speed: what the scaler's rules do with a day of callers, beside
  * what SlimFaas's rules would have done, in the two numbers that matter. With `--write` the plot goes to
- * docs/simulated-day.svg.
+ * docs/internals/simulated-day.svg.
  */
 import { writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
@@ -29,7 +29,7 @@ export const bench: Bench = {
       say(`${name} done`);
     }
     if (args.includes('--write')) {
-      const path = fileURLToPath(new URL('../docs/simulated-day.svg', import.meta.url));
+      const path = fileURLToPath(new URL('../docs/internals/simulated-day.svg', import.meta.url));
       await writeFile(path, plotDay(calls, lines));
       say(`written: ${path}`);
     }

@@ -1,5 +1,5 @@
 /**
- * The floors of the architecture (docs/architecture.md, "Code"): who may import whom. A failure names the file
+ * The floors of the architecture (docs/internals/architecture.md, "Code"): who may import whom. A failure names the file
  * and the import; either the import is wrong, or the rule is, and then it is changed here with its reason.
  */
 import assert from 'node:assert/strict';

@@ -17,34 +17,55 @@ const documents = [
   ...readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' }).map((name) => join('docs', name)),
 ];
 
+/** The fragment that a heading has on the usual hosts: lower case, spaces as hyphens, no other punctuation. */
+function anchorsOf(file: string): Set<string> {
+  const headings = readFileSync(file, 'utf8').matchAll(/^#+ (.*)$/gm);
+  return new Set(
+    [...headings].map(([, text = '']) =>
+      text
+        .toLowerCase()
+        .replace(/[^\p{L}\p{N}_ -]/gu, '')
+        .replaceAll(' ', '-'),
+    ),
+  );
+}
+
+function leadsSomewhere(from: string, link: string): boolean {
+  if (/^https?:/.test(link)) return true;
+  const [path = '', fragment] = link.split('#');
+  const target = path === '' ? join(root, from) : join(root, dirname(from), path);
+  if (!existsSync(target)) return false;
+  return fragment === undefined || !target.endsWith('.md') || anchorsOf(target).has(fragment);
+}
+
 for (const path of documents.filter((name) => name.endsWith('.md'))) {
   test(`every link of ${path} leads somewhere`, () => {
-    const links = [...readFileSync(join(root, path), 'utf8').matchAll(/\]\(([^)#\s]+)[^)]*\)/g)].map(
-      (match) => match[1] as string,
-    );
-    const broken = links.filter(
-      (link) => !/^https?:/.test(link) && !existsSync(join(root, dirname(path), link)),
-    );
+    const links = [...readFileSync(join(root, path), 'utf8').matchAll(/\]\(([^)\s]+)[^)]*\)/g)];
+    const broken = links.map(([, link = '']) => link).filter((link) => !leadsSomewhere(path, link));
     assert.deepEqual(broken, []);
   });
 }
 
-test('docs/reasons.md has every reason with its status, and no other', () => {
-  const rows = readFileSync(join(root, 'docs/reasons.md'), 'utf8').matchAll(/^\| `([a-z-]+)` \| (\d+)/gm);
+test('docs/reference/reasons.md has every reason with its status, and no other', () => {
+  const rows = readFileSync(join(root, 'docs/reference/reasons.md'), 'utf8').matchAll(
+    /^\| `([a-z-]+)` \| (\d+)/gm,
+  );
   const documented = Object.fromEntries([...rows].map(([, code, status]) => [code, Number(status)]));
   assert.deepEqual(documented, { ...REASON_STATUS });
 });
 
 test('the index of behaviours names all 41, each with a test that bears its number', () => {
   const rows = [
-    ...readFileSync(join(root, 'docs/behaviours.md'), 'utf8').matchAll(/^\| (\d+) \|[^|]*\|(.*)\|$/gm),
+    ...readFileSync(join(root, 'docs/internals/behaviours.md'), 'utf8').matchAll(
+      /^\| (\d+) \|[^|]*\|(.*)\|$/gm,
+    ),
   ];
   assert.deepEqual(
     rows.map(([, number]) => Number(number)),
     Array.from({ length: 41 }, (_, i) => i + 1),
   );
   for (const [, number, cells = ''] of rows) {
-    const files = [...cells.matchAll(/\(\.\.\/([^)]+)\)/g)].map((match) => match[1] as string);
+    const files = [...cells.matchAll(/\(\.\.\/\.\.\/([^)]+)\)/g)].map((match) => match[1] as string);
     assert.ok(files.length > 0, `behaviour ${number} has a test`);
     for (const file of files) {
       assert.match(readFileSync(join(root, file), 'utf8'), new RegExp(`behaviour ${number}(?!\\d)`), file);

@@ -89,7 +89,7 @@ function misplaced(kind: string, meta: Fields, path: Path): ManifestProblem[] {
     .map((key) => ({
       path: [...path, 'metadata', 'annotations', key],
       message: isOfJobs(key)
-        ? `${key} is ignored: slimfaas starts no Kubernetes Jobs for callers; long work is a call of /async-function (docs/jobs.md)`
+        ? `${key} is ignored: slimfaas starts no Kubernetes Jobs for callers; long work is a call of /async-function (docs/reference/jobs.md)`
         : `${key} is on the ${kind} itself; it works on the pod template only (${POD_PATHS[kind]?.join('.')}.metadata.annotations)`,
     }));
 }

@@ -3,7 +3,7 @@
  * answer can be made from the error alone; nothing in the system matches on a message's text.
  */
 
-/** Sent as `SlimFaas-Reason` and as `error` of the body; docs/reasons.md says what each means. */
+/** Sent as `SlimFaas-Reason` and as `error` of the body; docs/reference/reasons.md says what each means. */
 export type ReasonCode =
   | 'unknown-route'
   | 'unknown-function'

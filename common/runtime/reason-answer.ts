@@ -1,6 +1,6 @@
 /**
  * Writes the system's own answers from a ReasonError: status, `SlimFaas-Reason`, `Retry-After` and the JSON
- * body of docs/reasons.md. For raw Node responses and for the bare socket of an upgrade that was not granted;
+ * body of docs/reference/reasons.md. For raw Node responses and for the bare socket of an upgrade that was not granted;
  * both hops use it, so that a caller sees one form whoever answered.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';

@@ -2,7 +2,7 @@
  * One synchronous call from its arrival to its end: wait for a place, go to the pod, and, where that provably
  * changed nothing, wait again at the head of the line. Knows nothing of Node's server.
  *
- * What may be sent again (docs/architecture.md):
+ * What may be sent again (docs/internals/architecture.md):
  *  - a refusal of the sidecar, a failed connect, a connection that took no byte: always;
  *  - a pod that died before its answer began: safe methods and calls with an Idempotency-Key, twice;
  *  - each only while the body can be given from its first byte.

@@ -91,7 +91,7 @@ export function createProxyMetrics(registry: Registry): ProxyMetrics {
   };
   const limited = new Counter({
     name: 'slimfaas_proxy_limited_total',
-    help: 'Requests and connections refused at the door, by limit (docs/architecture.md)',
+    help: 'Requests and connections refused at the door, by limit (docs/internals/architecture.md)',
     labelNames: ['limit'],
     registers: [registry],
   });

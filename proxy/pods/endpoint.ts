@@ -47,7 +47,7 @@ export class Endpoint {
     this.#view = view;
     this.#wasKubeReady = view.isKubeReady;
     const perPod = view.spec?.parallelPerPod ?? 1;
-    // A limit over all pods: a sidecar admits one call until it hears its share (docs/architecture.md).
+    // A limit over all pods: a sidecar admits one call until it hears its share (docs/internals/architecture.md).
     this.#limit = view.spec?.parallelLimit !== undefined && view.hasSidecar ? 1 : perPod;
   }
 

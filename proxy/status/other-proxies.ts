@@ -1,5 +1,5 @@
 /**
- * What waits and runs in the other proxies, for one function, as they report it each second (docs/architecture.md,
+ * What waits and runs in the other proxies, for one function, as they report it each second (docs/internals/architecture.md,
  * "activity"): a status shows the sum, whichever proxy answers. A proxy that says nothing more has nothing, or is gone.
  */
 import type { ActivityMessage } from '../../common/bus/messages.ts';

@@ -15,7 +15,7 @@ export interface RetryPolicy {
   readonly retriesSetByUser: boolean;
 }
 
-/** The defaults of `DefaultSync` (docs/annotations.md). */
+/** The defaults of `DefaultSync` (docs/reference/annotations.md). */
 export const DEFAULT_SYNC_POLICY: RetryPolicy = {
   httpTimeoutMs: 120_000,
   delaysMs: [2_000, 4_000, 8_000],
@@ -23,7 +23,7 @@ export const DEFAULT_SYNC_POLICY: RetryPolicy = {
   retriesSetByUser: false,
 };
 
-/** The defaults of `DefaultAsync` and `DefaultPublish` (docs/annotations.md). */
+/** The defaults of `DefaultAsync` and `DefaultPublish` (docs/reference/annotations.md). */
 export const DEFAULT_ASYNC_POLICY: RetryPolicy = {
   ...DEFAULT_SYNC_POLICY,
   retryStatuses: new Set([500, 502, 503]),

@@ -1,5 +1,5 @@
 /**
- * Whether and when a synchronous call is tried again: "safe by default" (docs/annotations.md), as pure functions. What
+ * Whether and when a synchronous call is tried again: "safe by default" (docs/reference/annotations.md), as pure functions. What
  * did not reach the user's container may always be sent again; what did, only where the method promises that
  * twice is as good as once, or where somebody said so (the annotation, or the caller's Idempotency-Key).
  */

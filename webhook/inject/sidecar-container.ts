@@ -1,6 +1,6 @@
 /**
  * The injected container, from what is known of the function and its pod. Pure. The environment is the contract
- * of docs/architecture.md, "The sidecar's environment"; what is not set there has its default in the sidecar.
+ * of docs/internals/architecture.md, "The sidecar's environment"; what is not set there has its default in the sidecar.
  */
 import type { AppProtocol, FunctionSpec, SidecarResources } from '../../common/function/spec.ts';
 import type { V1Container, V1Probe } from '../../common/kube/client.ts';

@@ -130,7 +130,7 @@ function reportUnknown(annotations: Readonly<Record<string, string>>, list: Faul
     }
     const meant = isOurs ? closestName(key, KNOWN) : closestName(key, KNOWN, 2);
     if (!isOurs && meant === undefined) continue;
-    const advice = meant === undefined ? '; see docs/annotations.md' : `; did you mean ${meant}?`;
+    const advice = meant === undefined ? '; see docs/reference/annotations.md' : `; did you mean ${meant}?`;
     list.of(key)(String(value), `unknown annotation${advice}`, 'ignored');
   }
 }

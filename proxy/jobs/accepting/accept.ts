@@ -28,7 +28,7 @@ export interface AcceptOptions extends PublisherOptions {
 /**
  * @param head end-to-end headers, path as the function will get it
  * @returns the element id
- * @throws ReasonError (docs/reasons.md); nothing was accepted then
+ * @throws ReasonError (docs/reference/reasons.md); nothing was accepted then
  */
 export async function acceptJob(
   id: FunctionId,

@@ -1,5 +1,5 @@
 /**
- * What a run of the cluster tests is told by its environment (docs/cluster-tests.md lists it), and what its runner tells
+ * What a run of the cluster tests is told by its environment (docs/internals/cluster-tests.md lists it), and what its runner tells
  * the test files. Read here and nowhere else.
  */
 import { VERSION } from '../../../common/runtime/version.ts';

@@ -12,7 +12,7 @@ function onlyFault(annotations: Record<string, string>) {
   return faults[0] as (typeof faults)[number];
 }
 
-test('no annotations: every default of docs/annotations.md, no function, no fault', () => {
+test('no annotations: every default of docs/reference/annotations.md, no function, no fault', () => {
   const { isFunction, spec, faults } = parse({});
   assert.equal(isFunction, false);
   assert.deepEqual(faults, []);

@@ -1,7 +1,7 @@
 /**
  * The API server of the local cluster: HTTPS in front of an in-memory store. What it gives up: it keeps
  * nothing over a restart, knows one version of each kind, and one node's worth of load.
- * `docs/local-cluster.md` lists what is faithful and what is not.
+ * `docs/internals/local-cluster.md` lists what is faithful and what is not.
  */
 import { createServer } from 'node:https';
 import { sleep } from '../../../../common/runtime/lifecycle.ts';

@@ -1,6 +1,6 @@
 /**
  * The kubelet of all nodes: a worker for each pod that is bound to one of them, from the first watch event to the
- * last process. `docs/local-cluster.md` says what it does as a real one does and what not.
+ * last process. `docs/internals/local-cluster.md` says what it does as a real one does and what not.
  */
 import { describeError } from '../../../../common/runtime/errors.ts';
 import type { Running } from '../../../../common/runtime/lifecycle.ts';
