@@ -1,8 +1,7 @@
 /** What the routes of jobs need, made once from the flags. */
-import { AckedPublisher } from '../../common/queue/acked-publisher.ts';
 import type { Running } from '../../common/runtime/lifecycle.ts';
 import type { Log } from '../../common/runtime/log.ts';
-import { Counter, Gauge, type Registry } from '../../common/runtime/metrics.ts';
+import type { Registry } from '../../common/runtime/metrics.ts';
 import type { NatsLink } from '../../common/bus/nats.ts';
 import { CallbackAllow } from '../callbacks/allow.ts';
 import { CallbackDeliverer } from '../callbacks/deliverer.ts';
@@ -13,6 +12,7 @@ import type { AcceptOptions } from './accepting/accept.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { JobBytes } from './accepting/job-bytes.ts';
 import { doneUpTo, listenToEnds } from './job-ends.ts';
+import { callbackPosts, registerJobGauges } from './job-metrics.ts';
 import { JobQuery } from './query.ts';
 import { Settler } from './accepting/settler.ts';
 import { StateWriter } from './state-writer.ts';
@@ -74,55 +74,11 @@ export function createProxyJobs(config: ProxyConfig, deps: ProxyJobsDeps): Proxy
   };
 }
 
-interface JobsNow {
-  readonly uploads: UploadBudget;
-  readonly query: JobQuery;
-  readonly nats: NatsLink;
-  readonly deliverer: CallbackDeliverer | undefined;
-}
-
-function registerJobGauges(registry: Registry, { uploads, query, nats, deliverer }: JobsNow): void {
-  const gauges: readonly [name: string, help: string, read: () => number][] = [
-    ['slimfaas_proxy_upload_bytes', 'Memory of bodies of jobs and events that come in', () => uploads.bytes],
-    [
-      'slimfaas_proxy_job_waiters',
-      'Callers that wait for the end of a job (Prefer: wait)',
-      () => query.waiters,
-    ],
-    [
-      'slimfaas_proxy_publishes_waiting',
-      'Jobs, events and states that JetStream has not confirmed yet',
-      () => (nats.connection ? AckedPublisher.of(nats.connection).waiting : 0),
-    ],
-    [
-      'slimfaas_proxy_callback_posts',
-      'Results that are being posted to X-Callback-Url',
-      () => deliverer?.posting ?? 0,
-    ],
-    [
-      'slimfaas_proxy_names_resolving',
-      'Names of X-Callback-Url that are being resolved, or wait for it',
-      () => systemNames.open,
-    ],
-  ];
-  for (const [name, help, read] of gauges) {
-    const collect = function (this: Gauge): void {
-      this.set(read());
-    };
-    new Gauge({ name, help, registers: [registry], collect });
-  }
-}
-
 function startDeliverer(
   allow: CallbackAllow,
   { nats, log, registry, resolve }: Required<ProxyJobsDeps>,
 ): CallbackDeliverer | undefined {
-  const posts = new Counter({
-    name: 'slimfaas_proxy_job_callbacks_total',
-    help: 'Posts of results to X-Callback-Url: delivered, failed (tried again later), refused, given-up',
-    labelNames: ['outcome'],
-    registers: [registry],
-  });
+  const posts = callbackPosts(registry);
   if (allow.isOff) return undefined;
   return new CallbackDeliverer({
     nats,

@@ -1,0 +1,8 @@
+/** `npm run docs`: writes the pages that the code knows. */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { flagsPage } from './render-flags.ts';
+import { metricsPage } from './render-metrics.ts';
+
+await writeFile(join(import.meta.dirname, 'reference/flags.md'), flagsPage());
+await writeFile(join(import.meta.dirname, 'reference/metrics.md'), await metricsPage());

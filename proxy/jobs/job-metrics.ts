@@ -1,0 +1,57 @@
+/** The proxy's metrics of jobs: what is held for them now, and the posts of their results. */
+import { AckedPublisher } from '../../common/queue/acked-publisher.ts';
+import { Counter, Gauge, type Registry } from '../../common/runtime/metrics.ts';
+import type { NatsLink } from '../../common/bus/nats.ts';
+import type { CallbackDeliverer } from '../callbacks/deliverer.ts';
+import { systemNames } from '../callbacks/resolve.ts';
+import type { JobQuery } from './query.ts';
+import type { UploadBudget } from './accepting/upload-budget.ts';
+
+interface JobsNow {
+  readonly uploads: UploadBudget;
+  readonly query: JobQuery;
+  readonly nats: NatsLink;
+  readonly deliverer: CallbackDeliverer | undefined;
+}
+
+export function registerJobGauges(registry: Registry, { uploads, query, nats, deliverer }: JobsNow): void {
+  const gauges: readonly [name: string, help: string, read: () => number][] = [
+    ['slimfaas_proxy_upload_bytes', 'Memory of bodies of jobs and events that come in', () => uploads.bytes],
+    [
+      'slimfaas_proxy_job_waiters',
+      'Callers that wait for the end of a job (Prefer: wait)',
+      () => query.waiters,
+    ],
+    [
+      'slimfaas_proxy_publishes_waiting',
+      'Jobs, events and states that JetStream has not confirmed yet',
+      () => (nats.connection ? AckedPublisher.of(nats.connection).waiting : 0),
+    ],
+    [
+      'slimfaas_proxy_callback_posts',
+      'Results that are being posted to X-Callback-Url',
+      () => deliverer?.posting ?? 0,
+    ],
+    [
+      'slimfaas_proxy_names_resolving',
+      'Names of X-Callback-Url that are being resolved, or wait for it',
+      () => systemNames.open,
+    ],
+  ];
+  for (const [name, help, read] of gauges) {
+    const collect = function (this: Gauge): void {
+      this.set(read());
+    };
+    new Gauge({ name, help, registers: [registry], collect });
+  }
+}
+
+/** Counts the posts to `X-Callback-Url` by their outcome. */
+export function callbackPosts(registry: Registry): Counter<'outcome'> {
+  return new Counter({
+    name: 'slimfaas_proxy_job_callbacks_total',
+    help: 'Posts of results to X-Callback-Url: delivered, failed (tried again later), refused, given-up',
+    labelNames: ['outcome'] as const,
+    registers: [registry],
+  });
+}
