@@ -22,7 +22,7 @@ const HEAD = `# SlimFaas: everything a cluster gets. kubectl apply -f install.ya
 #
 # The order matters where it says so: beside the names of NATS and the scaler, pods have the addresses that Kubernetes
 # sets as variables for the Services that exist when a pod starts (SLIMFAAS_NATS_SERVICE_HOST), so Services come
-# before pods. Addresses need no DNS, so the very same file runs on a laptop; names find a Service that was made anew.
+# before pods. Addresses need no DNS, so the very same file runs on a laptop; names find a Service that was made again.
 `;
 
 /** @throws Error with what helm says, and for a template that has no place in the file */

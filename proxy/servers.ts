@@ -112,7 +112,7 @@ function statusLimits(config: ProxyConfig): { showPrivate: boolean; readMs: numb
   return { showPrivate: config['show-private'], readMs: config['body-idle-timeout'] * 1000 };
 }
 
-/** `/metrics` on this port is anybody's: a function that a caller may not call is not named to him. */
+/** `/metrics` on this port is anybody's: it names no function that the caller may not call. */
 function anybodysMetrics(config: ProxyConfig, { lookup }: ProxyState, deps: ServersDeps): AnybodysMetrics {
   const { clock, registry, board } = deps;
   const limits = { ...statusLimits(config), clock, board, lookup };

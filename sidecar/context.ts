@@ -15,7 +15,7 @@ import type { Stats } from './admin/stats.ts';
 export interface AppHop {
   /** How an upgrade's connection is made; undefined: plain TCP. */
   readonly dial?: Dial | undefined;
-  /** A caller who for so long neither sends nor takes what is his to: he is not there. 0: no limit. */
+  /** A caller that neither sends nor reads for so long is treated as gone. 0: no limit. */
   readonly idleMs: number;
   /**
    * Of the body of a call that must not run twice, kept for the case that the app provably has not seen it. On

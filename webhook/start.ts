@@ -38,7 +38,7 @@ export interface RunningWebhook extends Running {
 
 const DAY_MS = 86_400_000;
 
-/** Resolves when health and metrics answer; readiness follows by itself, and is retried for ever. */
+/** Resolves when health and metrics answer; readiness follows by itself, and is retried forever. */
 export async function startWebhook(config: WebhookConfig, deps: WebhookDeps): Promise<RunningWebhook> {
   const { log, registry } = deps;
   const stops = new StopStack(log, config['stop-delay-seconds'] * 1_000 + STOP_LIMIT_MS);

@@ -1,6 +1,6 @@
 /**
  * Where a NATS server is, by its name and by an address at hand. The name is looked up at each connect, so a Service
- * that was made anew is found again. The address, which a pod's environment has from its start, is tried first: a
+ * that was made again is found again. The address, which a pod's environment has from its start, is tried first: a
  * start from zero then waits for no lookup, and a pod that cannot resolve names (`dnsPolicy` Default or None) needs none.
  */
 import { isIP } from 'node:net';

@@ -19,7 +19,7 @@ const ANSWER_MS = 30_000;
 const SILENCE_MS = 150_000;
 /** As client-go: at random, so that not all are opened again at one time. */
 const MIN_OPEN_SECONDS = 300;
-/** A stream that ends sooner was not one: who opens it anew must wait in between. */
+/** A stream that ends sooner was not one: who opens it again must wait in between. */
 const MIN_LIFE_MS = 1_000;
 
 type OnEvent = (phase: string, object: unknown, watchObject?: unknown) => void;
@@ -87,7 +87,7 @@ export class BookmarkWatch extends Watch {
       if (value !== undefined) url.searchParams.set(key, String(value));
     const options: https.RequestOptions = { headers: {} };
     await this.config.applyToHTTPSOptions(options);
-    // The library's agent keeps the CA of its first use for ever; only a proxy needs it.
+    // The library's agent keeps the CA of its first use forever; only a proxy needs it.
     if (cluster.proxyUrl === undefined) options.agent = false;
     options.headers = { ...options.headers, 'User-Agent': this.#userAgent };
     options.signal = controller.signal;

@@ -32,7 +32,7 @@ export interface StoredBody {
 
 /**
  * Stores a body chunk by chunk; on any failure what was stored is removed again, as far as the server answers.
- * @param name a NATS token, unique for ever
+ * @param name a NATS token, unique forever
  * @throws BodyStoreError `too-large` once more than `maxBytes` came; NatsError when the server does not confirm
  */
 export async function storeBody(

@@ -11,7 +11,7 @@ const HEADERS_MAX = 4_096;
 const METHOD_MAX = 64;
 /** ECMAScript's last moment; beyond it a Date has no text. */
 const TIME_MAX_MS = 8.64e15;
-/** Framing and hop-by-hop fields are made anew for the function; from here they would be somebody else's framing. */
+/** Framing and hop-by-hop fields are made again for the function; from here they would be somebody else's framing. */
 const NOT_CARRIED = new Set([
   'connection',
   'content-length',

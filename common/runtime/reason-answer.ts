@@ -58,7 +58,7 @@ export function sendReasonOnSocket(
     head += `${answer.headers[i]}: ${answer.headers[i + 1]}\r\n`;
   }
   socket.on('error', () => undefined); // the caller may be gone already
-  // Destroyed once it is flushed: a caller who keeps his half open must not keep our socket.
+  // Destroyed once it is flushed: a caller that keeps its half open must not keep our socket.
   socket.end(`${head}\r\n${answer.body}`, () => socket.destroy());
 }
 
@@ -73,7 +73,7 @@ const UNREAD_BODY_MS = 5_000;
 /**
  * Node reads the rest of an unread body and throws it away, so that the connection can be used again and the
  * caller reads our answer (closing at once would reset it). That is bounded here: a caller who goes on
- * sending for 5 s after he was refused loses the connection.
+ * sending for 5 s after it was refused loses the connection.
  */
 export function cutUnreadBody(req: IncomingMessage, afterMs = UNREAD_BODY_MS): void {
   if (req.complete || req.destroyed) return;

@@ -1,13 +1,13 @@
 /**
  * The socket of an upgrade request while nobody is on its other side yet: what the client sends early is kept
- * (bounded), and his leaving is noticed, which needs reading, because an unread socket does not tell its end.
+ * (bounded), and its leaving is noticed, which needs reading, because an unread socket does not tell its end.
  */
 import type { Duplex } from 'node:stream';
 
 const MOST_EARLY_BYTES = 65_536;
 
 export interface EarlyBytes {
-  /** Aborted when the client has left, or sends too much before he was answered. */
+  /** Aborted when the client has left, or sends too much before it was answered. */
   readonly left: AbortSignal;
   /**
    * Stops watching and puts what came back into the socket. Call once, when its new reader is attached: a

@@ -8,7 +8,7 @@ import type { Socket } from 'node:net';
 import { pipeline, type Duplex } from 'node:stream';
 import type { ResponseHead } from '../relay/types.ts';
 
-/** Without a byte of the answer coming or being read: it must not hold a place for ever. */
+/** Without a byte of the answer coming or being read: it must not hold a place forever. */
 const ANSWER_IDLE_MS = 60_000;
 
 const HOP_BY_HOP: ReadonlySet<string> = new Set([

@@ -49,7 +49,7 @@ function begin(req: IncomingMessage, socket: Duplex, early: EarlyBytes, deps: Up
       fail: (error) => sendReasonOnSocket(socket, error),
       onEnd: (end) => {
         release();
-        // Whoever left by closing his half still has ours open.
+        // A client that left by closing its half still has ours open.
         if (end.kind === 'cancelled') socket.destroy();
       },
     },

@@ -2,7 +2,7 @@
  * What kind of place an IP address is, so that a URL from a stranger is not posted to from inside the cluster. An
  * IPv6 address that carries an IPv4 one (mapped, NAT64, 6to4) is what that one is. Pure. It knows the ranges that
  * are reserved, and the metadata services that are not in one; what else an operator holds private behind public
- * addresses only his network policy can know.
+ * addresses only a network policy can know.
  */
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
 

@@ -1,6 +1,6 @@
 /**
  * The calls that the proxy holds, waiting or running: what has to end before it may go, and what a slow client
- * is found in. A client who neither sends the body he announced nor reads the answer he asked for keeps a
+ * is found in. A client that neither sends the body it announced nor reads the answer it asked for keeps a
  * place in a pod for nothing; looked at every few seconds from here, that costs a call nothing.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';

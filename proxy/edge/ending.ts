@@ -1,6 +1,6 @@
 /**
  * How the proxy goes without anybody noticing. For the lame-duck time it only says so (`/ready` is 503, every
- * answer asks its client to connect anew) and serves on, because load balancers learn of an ending pod after
+ * answer asks its client to connect again) and serves on, because load balancers learn of an ending pod after
  * it has begun to end. Then it takes no new connection and answers what it holds, for as long as it may.
  *
  * While no other proxy is ready that time is longer: Kubernetes sends calls to an ending pod that answers its probe as

@@ -1,5 +1,5 @@
 /**
- * The upgraded connections that are open or wait. They may last for ever, so on our way out they are not
+ * The upgraded connections that are open or wait. They may last forever, so on our way out they are not
  * waited for: those that wait are closed, a WebSocket is told to go, and their clients connect to another proxy.
  */
 import { ReasonError } from '../../common/runtime/errors.ts';

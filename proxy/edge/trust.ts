@@ -3,7 +3,7 @@
  * forwards for. Anyone can write X-Forwarded-For, so it can only take trust away.
  */
 
-/** What of a request tells where it comes from: Node's own requests have it, and each HTTP/2 stream's. */
+/** The part of a request that tells its origin. Node's requests and HTTP/2 streams both have it. */
 export interface CallerFacts {
   readonly socket: { readonly remoteAddress?: string | undefined };
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;

@@ -77,7 +77,7 @@ export class Sessions {
     return { onStream: (stream) => this.#onStream(entry, stream) };
   }
 
-  /** From now on each connection is closed after its present streams, or its next one: clients connect anew. */
+  /** From now on each connection is closed after its present streams, or its next one: clients connect again. */
   closeAfterAnswers(): void {
     this.#isEnding = true;
     for (const entry of this.#entries) if (entry.requests > 0) this.#close(entry);

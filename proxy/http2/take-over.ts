@@ -54,7 +54,7 @@ function freed(socket: ParsedSocket, { rawPacket, bytesParsed }: PrefaceError): 
   socket.parser?.unconsume();
   socket.parser?.remove(); // out of the reach of the header timeout
   for (const event of HTTP1_EVENTS) socket.removeAllListeners(event);
-  // HTTP/1.1's server lets a client half-close; in HTTP/2 who ends his side has left.
+  // HTTP/1.1's server lets a client half-close; in HTTP/2 a half-close means that the client has gone.
   socket.on('end', () => socket.end());
   socket.setTimeout(0);
   socket.pause();

@@ -36,7 +36,7 @@ export class Account {
 
   /** Made at the first call: a function that nobody calls costs no series. */
   get series(): FunctionSeries {
-    // A call may outlive its function: it must not make the series anew, which nobody would ever remove.
+    // A call may outlive its function: it must not make the series again, which nobody would ever remove.
     if (this.#isClosed) return NO_SERIES;
     return (this.#series ??= this.#metrics.series(this.#id));
   }

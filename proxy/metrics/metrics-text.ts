@@ -11,13 +11,13 @@ export interface MetricsTextOptions {
   readonly render: (view: StatusView) => Promise<string>;
 }
 
-/** What takes less is made anew each time: nobody notices, and a figure is never old. */
+/** What takes less is made again each time: nobody notices, and a figure is never old. */
 const LONG_MS = 20;
 const USED_FOR = 10;
 
 interface Made {
   readonly bytes: Promise<Buffer>;
-  /** Until when it is used; while it is being made: for ever. */
+  /** Until when it is used; while it is being made: forever. */
   untilMs: number;
 }
 

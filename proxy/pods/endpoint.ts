@@ -26,7 +26,7 @@ export class Endpoint {
   #wasKubeReady = false;
   #saidReady = false;
   #saidDraining = false;
-  /** The last word of its sidecar; see common/bus/said-order.ts. */
+  /** The latest state that its sidecar reported; see common/bus/said-order.ts. */
   #word: Spoken | undefined;
   #isGone = false;
   #hasMoved = false;
@@ -178,7 +178,7 @@ export class Endpoint {
   learned(running: number, limit: number): void {
     this.#limit = limit;
     this.#others = Math.max(0, running - this.#inFlight);
-    // A sidecar whose app takes no calls reports too: with room for none. It would start the cold clock anew each time.
+    // A sidecar whose app takes no calls reports too: with room for none. It would start the cold clock again each time.
     if (limit > 0 || !this.isAppDown) this.#health = { kind: 'ok' };
   }
 
@@ -216,7 +216,7 @@ export class Endpoint {
     if (order < 0) return;
     this.#word = message;
     if (message.state === 'draining') return this.saidDraining();
-    if (order > 0) this.#saidDraining = false; // it runs anew, or has taken its drain back
+    if (order > 0) this.#saidDraining = false; // it runs again, or has taken its drain back
     this.#saidReady = true;
     this.#health = { kind: 'ok' };
   }

@@ -59,7 +59,7 @@ export class Endpoints {
     return group;
   }
 
-  /** To be called when a function went: a group without function and pods would be kept for ever. */
+  /** To be called when a function went: a group without function and pods would be kept forever. */
   dropIfUnused(owner: PodOwner): void {
     const key = ownerKey(owner);
     const group = this.#groups.get(key);

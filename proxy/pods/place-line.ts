@@ -43,7 +43,7 @@ export interface PlaceLine {
 const CONNECT_MS = 150;
 /** A process that is just starting accepts before it answers. */
 const ANSWER_MS = 2_000;
-/** What a pod that does not read may leave unsent: each place that it grants asks for a word of ours. */
+/** What a pod that does not read may leave unsent: each place that it grants needs an answer from us. */
 const MOST_UNSENT_BYTES = 65_536;
 
 export function openPlaceLine(target: LineTarget, events: LineEvents): PlaceLine {

@@ -154,7 +154,7 @@ export class Throttler {
     this.#options.onWaiting?.(this.#waiting.length);
   }
 
-  /** Also while nobody waits: a call that a broken pod sends back must not start its clock anew. */
+  /** Also while nobody waits: a call that a broken pod sends back must not start its clock again. */
   #noteCold(): void {
     const isCold = !this.#options.pods.isUsable;
     if (isCold === this.#isCold) return;
@@ -169,9 +169,9 @@ export class Throttler {
   }
 
   /**
-   * The first in line has the first deadline, so one timer serves all. The clock starts anew when the last
+   * The first in line has the first deadline, so one timer serves all. The clock starts again when the last
    * pod goes or the first comes, and each call's whole wait is bounded by the sum of both bounds, because
-   * pods may come and go for ever.
+   * pods may come and go forever.
    */
   #deadlineOf(ticket: CallTicket): number {
     const { coldStartMs, placeMs } = this.#options.limits();

@@ -27,7 +27,7 @@ const HTTP_TIMEOUT_MS = 1_000;
 
 export function createWake({ nats, scalerUrl, scalerAddress = '', podName, log }: WakeOptions): Wake {
   const byName = withBrackets(scalerUrl);
-  // In turn: the name finds a Service that was made anew, the address needs no resolver.
+  // In turn: the name finds a Service that was made again, the address needs no resolver.
   const urls = isIP(scalerAddress) === 0 ? [byName] : [withHost(byName, scalerAddress), byName];
   let turn = 0;
   return (id, waiting) => {

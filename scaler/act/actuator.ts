@@ -1,6 +1,6 @@
 /**
  * Carries decisions out: one patch a function at a time, by the leader, and for a wake that nobody acts upon by
- * any replica. A patch that fails is not repeated here: the next tick, or the next wake, decides anew.
+ * any replica. A patch that fails is not repeated here: the next tick, or the next wake, decides again.
  */
 import { describeError } from '../../common/runtime/errors.ts';
 import type { Trouble } from '../../common/kube/pod-trouble.ts';
@@ -48,7 +48,10 @@ export class Actuator {
     if (decision.kind !== 'wake' || !decision.isUrgent) return;
     state.wakeDueSinceMs ??= nowMs;
     if (nowMs - state.wakeDueSinceMs < ASSIST_AFTER_MS) return;
-    this.#options.log.warn({ function: workload.key }, 'no leader acts on this wake; waking it for him');
+    this.#options.log.warn(
+      { function: workload.key },
+      'no leader acts on this wake; a follower wakes the function',
+    );
     void this.#patch(workload, state, decision, () => true);
   }
 

@@ -13,7 +13,7 @@ import type { Workload } from '../world/kube-objects.ts';
 /** 5 s after the cure callers are served: at most 4 s to the next try, the rest for the pod. */
 const RETRY_MIN_MS = 2_000;
 const RETRY_MAX_MS = 4_000;
-/** A cause that nobody has met for so long begins anew. */
+/** A cause that nobody has met for so long begins again. */
 const FORGET_MS = 600_000;
 const MAX_CAUSES = 1_000;
 

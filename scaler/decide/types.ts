@@ -47,7 +47,7 @@ export interface Facts {
   readonly waiting: number;
   /** Jobs queued or due. */
   readonly jobs: number;
-  /** The latest of everything that counts as use, and of every moment from which the clock starts anew. */
+  /** The latest of everything that counts as use, and of every moment from which the clock starts again. */
   readonly idleSinceMs: number;
   /** Of the annotation or of the schedule in force. */
   readonly idleTimeoutSeconds: number;

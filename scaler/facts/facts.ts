@@ -18,7 +18,7 @@ import type { World } from '../world/world.ts';
 const SILENT_POD_MS = 30_000;
 /** An explicit wake that could not be acted upon is remembered at least that long. */
 const WAKE_MEMORY_MS = 10_000;
-/** The idle clock stands still during a cold start, but not for ever. */
+/** The idle clock stands still during a cold start, but not forever. */
 const COLD_START_MAX_MS = 300_000;
 /** Used within that time: a call, not a leftover. */
 const IN_USE_MS = 5_000;

@@ -1,6 +1,6 @@
 /**
  * What the scaler remembers about one function between two decisions. All of it can be lost: a restarted scaler
- * starts its clocks anew and decides from what it sees.
+ * starts its clocks again and decides from what it sees.
  */
 import type { FunctionSpec } from '../../common/function/spec.ts';
 import type { ReadyMessage } from '../../common/bus/messages.ts';
@@ -35,7 +35,7 @@ interface SeenPod {
   saidReady: boolean;
   /** When it was first seen ending, by watch or by its own `draining`. */
   endingSinceMs: number | undefined;
-  /** The last word of its sidecar; see common/bus/said-order.ts. */
+  /** The latest state that its sidecar reported; see common/bus/said-order.ts. */
   word: Spoken | undefined;
 }
 
@@ -114,7 +114,7 @@ export class FunctionState {
     const isNews = seen.saidReady !== isReady;
     seen.saidReady = isReady;
     if (!isReady) seen.endingSinceMs ??= nowMs;
-    else if (order > 0 && !isEnding) seen.endingSinceMs = undefined; // it runs anew, or has taken its drain back
+    else if (order > 0 && !isEnding) seen.endingSinceMs = undefined; // it runs again, or has taken its drain back
     return isNews;
   }
 

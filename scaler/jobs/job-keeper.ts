@@ -216,7 +216,7 @@ export class JobKeeper {
     }
   }
 
-  /** Jobs accepted so far; undefined where the consumer is missing, which then is made anew. */
+  /** Jobs accepted so far; undefined where the consumer is missing, which then is made again. */
   async #countOf(jsm: JetStreamManager, id: FunctionId): Promise<number | undefined> {
     try {
       const { delivered, num_pending } = await jsm.consumers.info(JOBS_STREAM, consumerName(id));
@@ -238,7 +238,7 @@ function ownerOf(filterSubject: string | undefined): FunctionId | undefined {
   return parsed?.kind === 'job' ? parsed.id : undefined;
 }
 
-/** Two readings of a counter make a rate; one that falls (a new consumer) begins anew. */
+/** Two readings of a counter make a rate; one that falls (a new consumer) begins again. */
 export class RateMeter {
   #last: { readonly count: number; readonly atMs: number } | undefined;
   perSecond: number | undefined;

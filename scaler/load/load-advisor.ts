@@ -151,7 +151,7 @@ class Advisor implements LoadAdvisor {
   }
 
   /**
-   * A wake begins the past anew: its count is the first recommendation, which the windows protect like any other
+   * A wake begins the past again: its count is the first recommendation, which the windows protect like any other
    * (else the first average after it, over nothing yet, would undo ReplicasAtStart), and policies count from it.
    */
   onScaled(key: string, { isWake, ...change }: ScaleChange, nowMs: number): void {

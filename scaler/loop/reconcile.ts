@@ -211,7 +211,7 @@ export class Reconciler {
       this.#share(workload.key, nowMs);
   }
 
-  /** What stands for a while is told anew by the new leader; nothing else changes hands. */
+  /** What stands for a while is told again by the new leader; nothing else changes hands. */
   onLeading(): void {
     const nowMs = this.#options.now();
     this.#sharer.onLeading(nowMs);

@@ -110,7 +110,7 @@ export class Queries {
   /** @param scope as a trigger of this function sees it; undefined: over everybody's series */
   ask(text: string, scope: Scope | undefined, atMs: number | undefined): Promise<JsonAnswer> {
     if (this.#asked.size >= MAX_ASKED || !this.#host.ensure())
-      return Promise.resolve(refusal('too many questions, or the evaluation is starting anew; ask again'));
+      return Promise.resolve(refusal('too many questions, or the evaluation is starting again; ask again'));
     this.#lastAskedId += 1;
     const id = this.#lastAskedId;
     return new Promise((resolve) => {
@@ -138,7 +138,7 @@ export class Queries {
 
   #giveUpAsked(): void {
     for (const resolve of this.#asked.values())
-      resolve(refusal('the evaluation hung or ran out of memory and is started anew'));
+      resolve(refusal('the evaluation hung or ran out of memory and is started again'));
     this.#asked.clear();
   }
 

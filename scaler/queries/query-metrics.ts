@@ -32,7 +32,7 @@ export function queryMetrics(registry: Registry, stats: () => QueriesStats): voi
   countBy(
     registry,
     'slimfaas_scaler_query_restarts_total',
-    'Times that the evaluation of queries was started anew',
+    'Times that the evaluation of queries was started again',
     () => new Map(Object.entries(stats().restarts)),
   );
 }

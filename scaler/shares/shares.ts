@@ -98,7 +98,7 @@ export function sharesOf(pods: readonly SharePod[], ledger: Ledger): Record<stri
 
 /**
  * A follower hears the leader's grants too, so that it can go on from them when it takes over. The leader names every
- * living pod each time: what it names no more and no watch shows is gone, and pods come and go for ever.
+ * living pod each time: what it names no more and no watch shows is gone, and pods come and go forever.
  */
 export function noteShares(
   shares: Readonly<Record<string, number>>,

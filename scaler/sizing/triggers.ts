@@ -58,7 +58,7 @@ export function recommend(
  * AverageValue: ceil(value / threshold). Value: ceil(current × value / threshold), outside the tolerance.
  *
  * The tolerance is for `Value` only, because its result feeds on itself: a steady ratio of 1.01 would make 4 pods
- * 5, then 6, then 7, a pod a tick for ever. `AverageValue` needs none: the same value always gives the same count,
+ * 5, then 6, then 7, a pod a tick forever. `AverageValue` needs none: the same value always gives the same count,
  * and flapping at an edge is the stabilisation window's business.
  */
 export function replicasFor(

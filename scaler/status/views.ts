@@ -73,7 +73,7 @@ export function* samplesOf(
 }
 
 /**
- * JetStream knows what was delivered and not what of it runs: a job that waits for its retry is delivered too.
+ * JetStream knows what was delivered, but not what runs: a job that waits for its retry is delivered too.
  * Sidecars know what runs, calls and jobs together. So no more jobs run than either number says.
  */
 function jobCounts(depth: JobDepth | undefined, running: number): JobCounts {

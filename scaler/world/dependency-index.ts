@@ -28,7 +28,7 @@ export class DependencyIndex {
     return this.#eager;
   }
 
-  /** @returns true when it was built anew, and so faults may have changed */
+  /** @returns true when it was built again, and so faults may have changed */
   refresh(): boolean {
     if (this.#version === this.#world.specVersion) return false;
     this.#version = this.#world.specVersion;

@@ -4,7 +4,7 @@
  * follower measures, by its own clock, how long the Lease has not changed.
  *
  * It gives up what client-go gives up: between a leader's last look at its clock and its next effect it can be
- * stopped for any time. Hence effects are fenced on their own (see `kube.ts`), and `isLeader` is asked anew
+ * stopped for any time. Hence effects are fenced on their own (see `kube.ts`), and `isLeader` is asked again
  * before each.
  */
 import { describeError } from '../../common/runtime/errors.ts';

@@ -20,7 +20,7 @@ export function createAdminServer(context: AdminContext, log: Log): Server {
   const server = http.createServer(
     { headersTimeout: HEADERS_TIMEOUT_MS, maxHeaderSize: 8_192, connectionsCheckingInterval: 5_000 },
     (req, res) => {
-      // The kubelet asks this for ever, in pods that nobody scrapes: not worth loading anything for.
+      // The kubelet asks this forever, in pods that nobody scrapes: not worth loading anything for.
       if (req.url === '/health') return void res.end('{"status":"ok"}');
       handle(req, res).catch((error: unknown) => {
         log.error({ error: describeError(error) }, 'admin request failed');

@@ -1,4 +1,4 @@
-/** What a caller is told when the app did not answer his call as it should have. */
+/** What a caller is told when the app did not answer its call as it should have. */
 import { describeError, ReasonError } from '../../common/runtime/errors.ts';
 
 /** A loopback connect that takes longer than this hangs in a full backlog: as good as refused. */

@@ -144,7 +144,7 @@ export class Call {
 
   /** No connection to the app. A proxy has better places for its call; nothing of this try has reached the app. */
   #unreachable(error: Error): void {
-    // A direct caller has nobody else to ask: he is told after the policy's time, and not held in line for longer.
+    // A direct caller has no other pod to ask: it is told after the policy's time, and not held in line for longer.
     if (this.#isProxys && isRefused(error)) this.#context.appDown.note();
     if (isWrongProtocol(error)) return this.#giveUp(upstreamFailed(error)); // so it is in every pod, and stays so
     if (this.#isGivenBack) return this.#giveBack();
@@ -220,13 +220,13 @@ export class Call {
     left.dispose();
   }
 
-  /** A place; undefined: there was none, and the caller, if he is still there, has been told. */
+  /** A place; undefined: there was none, and the caller has been told, if it is still there. */
   async #enter(arrival: number | undefined): Promise<Place | undefined> {
     const left = this.#callerLeft();
     try {
       const place = await this.#context.admission.enter(left.signal, arrival);
       if (!left.signal.aborted) return place;
-      place.release(); // he left between being served and this line
+      place.release(); // the caller left between being served and this line
     } catch (error) {
       if (!left.signal.aborted) return void this.#refuse(asReason(error));
     } finally {
@@ -259,7 +259,7 @@ export class Call {
     this.#release();
     // One who was never let in is a refusal or nothing, not a call that ended.
     if (this.#hasStarted) this.#context.stats.finish(codeClass, (performance.now() - this.#begunAt) / 1_000);
-    // The app is done; the caller may still be reading. A drain that did not wait for him would cut his answer.
+    // The app is done; the caller may still be reading. A drain that did not wait for the caller would cut its answer.
     if (this.#res.closed) this.#endInFlight();
     else this.#res.once('close', this.#endInFlight);
   }

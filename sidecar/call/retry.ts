@@ -22,7 +22,7 @@ export type RetryDelay = number | undefined;
 /** RFC 9110 § 9.2.2 without TRACE and CONNECT, which no function serves. */
 const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
 
-/** A longer `Retry-After` is for the caller to heed: he gets the answer. */
+/** A longer `Retry-After` is for the caller to heed: it gets the answer. */
 const LONGEST_RETRY_AFTER_MS = 30_000;
 
 /** Whether the function may see this call twice. */

@@ -148,7 +148,7 @@ export class UpgradeCall {
         return this.#count(codeClassOf(outcome.status));
       case 'discarded':
       case 'cancelled':
-        this.#request.socket.destroy(); // he may have closed his half only
+        this.#request.socket.destroy(); // the client may have closed its half only
         return this.#count('cancelled');
       case 'failed':
         throw failed(outcome.error);

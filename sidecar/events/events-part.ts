@@ -30,7 +30,7 @@ export class EventsPart {
     this.#events?.drain();
   }
 
-  /** After a drain that was taken back: `start` begins anew, with the events of from now on. */
+  /** After a drain that was taken back: `start` begins again, with the events of from now on. */
   async reset(): Promise<void> {
     await this.stop();
     this.#events = undefined;

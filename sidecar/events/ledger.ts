@@ -1,6 +1,6 @@
 /**
  * What this pod remembers of its events, by their secrets: those that run, failed tries of those that are not finished,
- * and the last that are. JetStream keeps the events themselves; a sidecar that was restarted begins to count anew. Bounded.
+ * and the last that are. JetStream keeps the events themselves; a sidecar that was restarted begins to count again. Bounded.
  */
 
 /** JetStream delivers again what is this near its end at most: an ack that was lost is seconds old. 100 bytes each. */

@@ -39,7 +39,7 @@ export interface ConsumerDeps {
   readonly places: JobPlaces;
   /** Is told whether more of them wait. */
   readonly fairness: { areJobsWaiting: boolean };
-  /** Runs a job that has its place; made anew for each connection. */
+  /** Runs a job that has its place; made again for each connection. */
   readonly createRunner: (jetstream: JetStream) => JobRun;
   /** Undefined: no other pod reads from this consumer. */
   readonly heldUpTo?: HeldUpTo;

@@ -28,7 +28,7 @@ export class JobsPart {
     this.#consumer?.drain();
   }
 
-  /** After a drain that was taken back: `start` begins anew. */
+  /** After a drain that was taken back: `start` begins again. */
   async reset(): Promise<void> {
     await this.stop();
     this.#consumer = undefined;

@@ -33,7 +33,7 @@ export function triedBy(outcome: Outcome, answer: CapturedAnswer | undefined, no
   }
 }
 
-/** It will not come back: such a job must reach the dead letters and not the queue for ever. */
+/** It will not come back: such a job must reach the dead letters and not the queue forever. */
 function isBodyGone(error: unknown): boolean {
   for (let at = error; at instanceof Error; at = at.cause)
     if (at instanceof BodyStoreError && at.code === 'incomplete') return true;

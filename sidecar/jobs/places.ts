@@ -22,7 +22,7 @@ export function placesOf({ shares, context }: PlacesDeps, most = Infinity): JobP
     const now = performance.now();
     if (!admission.fairness.doCallsWait || now - toldAt < TELL_MS) return;
     toldAt = now;
-    reporter.send(); // who was refused for this job's sake would look again only by his own clock
+    reporter.send(); // a proxy that was refused because of this job would otherwise look again only later
   };
   const held = (place: Place): Place => {
     const endInFlight = inFlight.begin();

@@ -54,7 +54,7 @@ const RESULT_BODY_BYTES = 64 * 1024;
 const UNREACHED_DELAY_MS = 1_000;
 /** Deliveries beyond the tries on record from which on each start is written down: something is wrong there. */
 const SUSPECT_DELIVERIES = 5;
-/** A job that was begun so often without an outcome kills its pods, and would for ever. */
+/** A job that was begun so often without an outcome kills its pods, and would forever. */
 const LOST_MAX = 10;
 
 interface Known {

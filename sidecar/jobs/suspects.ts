@@ -5,7 +5,7 @@
  * - A server that was killed forgets the last moments of what its consumers had acknowledged. So after a reconnect
  *   all jobs that were stored by then are suspect. In 10,000 jobs while everything is killed once it made the repeats
  *   16, which a killed pod had running, instead of 257.
- * - A consumer that somebody deleted is made anew by the scaler and delivers all that is stored from the beginning. So
+ * - A consumer that somebody deleted is made again by the scaler and delivers all that is stored from the beginning. So
  *   jobs that are older than their consumer are suspect.
  *
  * A suspect may also be running in another pod at this moment. The pods say once up to which sequence they hold jobs;

@@ -10,7 +10,7 @@ const SWEEP_MS = 10;
 
 export interface Listener {
   readonly port: number;
-  /** Cuts what is still open. To be called when everyone has had his time; twice is harmless. */
+  /** Cuts what is still open. Call it when every caller has had its time. A second call is harmless. */
   close(): Promise<void>;
 }
 

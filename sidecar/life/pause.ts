@@ -1,7 +1,7 @@
 /**
  * The end of the user's container alone: the kubelet restarts it over a failed liveness probe and runs its
  * preStop, while the pod lives on. What runs is finished, nothing new is let in, and when the app has gone and
- * passed its probe again, calls go on. Were it taken for the end of the pod, the sidecar would refuse for ever.
+ * passed its probe again, calls go on. Were it taken for the end of the pod, the sidecar would refuse forever.
  * It gives up on seeing the app go after a while: a preStop called by hand ends nothing.
  */
 import { sleep } from '../../common/runtime/lifecycle.ts';

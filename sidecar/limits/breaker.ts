@@ -40,7 +40,7 @@ export interface AcquireOptions {
   readonly timeoutMs?: number | undefined;
   /** Aborted when the caller leaves. */
   readonly signal?: AbortSignal | undefined;
-  /** Of an earlier Place: its holder was let in once, so the bound of the line does not hold for him. */
+  /** Of an earlier Place: its holder was let in once, so the bound of the line does not apply to it. */
   readonly arrival?: number | undefined;
   /** The bound of the line does not hold for this one: it was asked for. */
   readonly isUnbounded?: boolean | undefined;
@@ -178,7 +178,7 @@ export class Breaker {
   }
 }
 
-/** A longer delay would overflow Node's timer and fire at once; 24 days is for ever here. */
+/** A longer delay would overflow Node's timer and fire at once; 24 days is forever here. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 function startTimer(timeoutMs: number | undefined, onTimeout: () => void): NodeJS.Timeout | undefined {

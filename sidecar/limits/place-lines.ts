@@ -16,7 +16,7 @@ import { Turns } from './turns.ts';
 
 /** Somebody who waits for places: a proxy's line, or the calls of older proxies. */
 export interface Waiting {
-  /** His turn has come. */
+  /** It is this proxy's turn. */
   give(place: Place): void;
 }
 

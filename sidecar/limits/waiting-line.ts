@@ -2,7 +2,7 @@
  * A line of waiters in order of arrival: joining at the end and leaving from anywhere cost the same however
  * long the line is, because callers give up in the middle of it all the time. One who was served, and comes
  * back, keeps the arrival number of the first time and so stands before all who came later; only then is the
- * line walked, and only past those who stand before him.
+ * line walked, and only past those that stand before it.
  */
 export interface Waiter {
   readonly arrival: number;

@@ -59,13 +59,13 @@ async function reconcile({ cluster, policy, now, log }: OwnCertificatesDeps): Pr
   return material.server;
 }
 
-/** A Secret that somebody broke is made anew rather than believed. */
+/** A Secret that somebody broke is made again rather than believed. */
 function readMaterial(stored: StoredSecret, log: Log): Material | undefined {
   if (stored.version === undefined) return undefined;
   try {
     return materialOf(stored.data);
   } catch (error) {
-    log.warn({ error: describeError(error) }, 'the certificate Secret cannot be used; making it anew');
+    log.warn({ error: describeError(error) }, 'the certificate Secret cannot be used; making it again');
     return undefined;
   }
 }

@@ -1,5 +1,5 @@
 /**
- * When what is made anew, so that no admission ever fails over a certificate. A change of the CA takes three
+ * When what is made again, so that no admission ever fails over a certificate. A change of the CA takes three
  * steps, each safe by itself and each seen by every replica before the next:
  *
  * 1. a new CA stands in caBundle beside the old one, while the old one's certificate is still served;

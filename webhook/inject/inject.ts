@@ -119,7 +119,7 @@ function addSidecar(spec: V1PodSpec, sidecar: V1Container, place: SidecarPlace):
 
 /**
  * Shares are handed out by the scaler, which knows Deployments and StatefulSets only. A pod of anything else
- * would wait for its share for ever, so there the limit over pods becomes one more limit of the pod.
+ * would wait for its share forever, so there the limit over pods becomes one more limit of the pod.
  */
 function limitsFor(
   owner: PodOwner,

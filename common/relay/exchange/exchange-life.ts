@@ -22,7 +22,7 @@ export interface Host {
   onRetry(): void;
 }
 
-/** What of the sending of a request its exchange asks about. */
+/** The part of a request sender that its exchange reads. */
 export interface Sender {
   readonly isSent: boolean;
   readonly awaitsContinue: boolean;
@@ -121,7 +121,7 @@ export abstract class ExchangeLife implements Exchange, SendListener, Listed {
 
   #progress(phase: Progress['phase']): Progress {
     const { sender } = this;
-    // While an upload is held back nobody reads from its caller, and so nobody would hear that he has left.
+    // While an upload is held back nobody reads from its caller, and so nobody would hear that it has left.
     const isUploading = phase === 'body' && sender?.isSent !== true;
     return {
       phase,

@@ -123,7 +123,7 @@ export function createEdgeServer(
 
 /**
  * A body of which nobody wants the rest: read and dropped, so that the connection can carry the next request.
- * Node does it by itself only for a body that nobody began to read. Not for ever: no other clock sees it any more.
+ * Node does it by itself only for a body that nobody began to read. Not forever: no other clock sees it any more.
  */
 function readOff(req: IncomingMessage, forMs: number): void {
   if (req.complete) return;

@@ -20,7 +20,7 @@ const LOOKS = 8;
 /** Connections that HTTP/1.1's server has given away, their parser still with them. */
 const givenAway = new WeakSet<Socket>();
 
-/** Whoever takes a connection over has clocks of his own for it. */
+/** The code that takes a connection over has its own timers for it. */
 export function giveAway(socket: Socket): void {
   givenAway.add(socket);
 }

@@ -14,7 +14,7 @@ export interface ParseError {
   readonly rawPacket?: Buffer;
 }
 
-/** So much of what a stranger sent is said back to him. */
+/** At most so much of a client's text is quoted in the answer to it. */
 const MOST_SHOWN = 20;
 /** First byte of a TLS connection. */
 const TLS_HANDSHAKE = 0x16;

@@ -7,7 +7,7 @@ import { CR, LF, isFieldCode } from './grammar.ts';
 
 /** 13 hex digits stay exact in a double (2^52); leading zeros count too. */
 const MAX_DIGITS = 13;
-/** Over a whole body: extensions are overhead that a hostile upstream could make us read for ever. */
+/** Over a whole body: extensions are overhead that a hostile upstream could make us read forever. */
 const MAX_EXTENSION_BYTES = 16_384;
 const SEMICOLON = 0x3b;
 

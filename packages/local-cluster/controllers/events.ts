@@ -10,7 +10,7 @@ export interface EventRecorder {
   warning(about: KubeObject, reason: string, message: string): void;
 }
 
-/** Counted events that are remembered; an older one simply starts anew. */
+/** Counted events that are remembered; an older one simply starts again. */
 const REMEMBERED = 2_000;
 
 export function createEventRecorder(

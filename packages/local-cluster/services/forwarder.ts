@@ -16,7 +16,7 @@ export interface Forwarder {
 export interface ForwarderOptions {
   readonly host: string;
   readonly port: number;
-  /** An endpoint, chosen anew for each connection; undefined: none is ready. */
+  /** An endpoint, chosen again for each connection; undefined: none is ready. */
   readonly choose: () => Address | undefined;
   /** True for an address of this cluster's pods. */
   readonly isPodAddress: (address: string) => boolean;

@@ -11,7 +11,7 @@ import { startForwarder, type Forwarder } from './forwarder.ts';
 export interface WantedListener {
   readonly host: string;
   readonly port: number;
-  /** Which port of the owner it stands for: a listener whose purpose changes is opened anew. */
+  /** Which port of the owner it stands for: a listener whose purpose changes is opened again. */
   readonly purpose: string;
   readonly choose: () => Address | undefined;
 }

@@ -24,7 +24,7 @@ export interface JobPublish {
   /** Unique to the job, or to the caller's Idempotency-Key. */
   readonly messageId: string;
   /**
-   * Others may publish under this id too (a caller who repeats his key, perhaps through another proxy). Then
+   * Others may publish under this id too (a caller that repeats its key, perhaps through another proxy). Then
    * what is stored under it may have been accepted there, and must never be undone from here.
    */
   readonly isShared?: boolean;

@@ -30,7 +30,7 @@ function whyNoJobs({ view, pods }: Entry): string | undefined {
     hasPods = true;
   }
   if (view.noSidecar !== undefined || !hasPods) return view.noSidecar;
-  return 'its pods were made without one; make them anew (kubectl rollout restart)';
+  return 'its pods were made without one; make them again (kubectl rollout restart)';
 }
 
 function refusal({ id }: Entry, why: string): ReasonError {

@@ -31,7 +31,7 @@ export interface Upload {
   readonly begin: () => void;
 }
 
-/** Of framing that is made anew when the request is brought to its function: the body is whole, nobody waits for a 100. */
+/** Of framing that is made again when the request is brought to its function: the body is whole, nobody waits for a 100. */
 export const FRAMING = ['content-length', 'transfer-encoding', 'expect', 'trailer'];
 
 /** What the request says of its length; 0 when it says nothing. @throws what `tooLarge` says */

@@ -1,13 +1,13 @@
 /**
  * Memory of the bodies of jobs and events, from their first byte until JetStream has them: a stranger who sends slowly,
- * or not to the end, holds what he has sent. All uploads of the proxy together have a bound, and those to one function or
+ * or not to the end, holds what it has sent. All uploads of the proxy together have a bound, and those to one function or
  * event may hold three times what they leave free, so that none can use up what the others need.
  */
 import { ReasonError } from '../../../common/runtime/errors.ts';
 
 const RETRY_AFTER_SECONDS = 2;
 const TIMES_FREE = 3;
-/** Whoever holds less than this is not refused for his share: one whole body that travels in its message. */
+/** An upload that holds less than this is not refused for its share: one whole body that travels in its message. */
 const ALWAYS_BYTES = 512 * 1024;
 
 /** Of one upload. */

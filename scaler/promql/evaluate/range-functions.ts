@@ -51,7 +51,7 @@ export const RANGE_FUNCTIONS: ReadonlyMap<string, RangeFunction> = new Map<strin
 /** These two give back a sample as it was, so the series keeps its name. */
 export const KEEPS_NAME: readonly string[] = ['first_over_time', 'last_over_time'];
 
-/** 10, 20, 5: the counter began anew at 0 between 20 and 5, so it rose by 10, then by 5. */
+/** 10, 20, 5: the counter began again at 0 between 20 and 5, so it rose by 10, then by 5. */
 function counterIncrease(values: readonly number[]): number {
   let increase = last(values) - first(values);
   for (let i = 1; i < values.length; i++) {

@@ -33,7 +33,7 @@ export class Keepers {
     return this.#index;
   }
 
-  /** All counts begin anew: {@link charge} every series again. */
+  /** All counts begin again: {@link charge} every series again. */
   setWanted(wanted: Wanted): void {
     // Copies, since two keepers may hand in the same list.
     const entries = wanted.flatMap(([keeper, selectors]) =>

@@ -90,7 +90,7 @@ class Store implements SeriesStore {
   setWantedBy(wanted: Wanted): void {
     this.#keepers.setWanted(wanted);
     this.#unwanted.clear();
-    // Series are sorted anew, by the labels that the new selectors fix.
+    // Series are sorted again, by the labels that the new selectors fix.
     this.#byLabel.clear();
     for (const series of this.#byKey.values()) {
       const keepers = this.#keepers.wanting(series.labels);
@@ -140,7 +140,7 @@ class Store implements SeriesStore {
     const refused = wanting.filter((keeper) => !keepers.includes(keeper));
     if (refused.length > 0) this.#refuse(refused, timeMs);
     if (keepers.length === 0) return undefined;
-    // The labels anew from the key: parts of a scraped text would keep the whole text alive.
+    // The labels again from the key: parts of a scraped text would keep the whole text alive.
     const own: Labels = new Map(JSON.parse(key) as [string, string][]);
     const series: Series = { key, labels: own, keepers, times: [], values: [] };
     this.#byKey.set(key, series);

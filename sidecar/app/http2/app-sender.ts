@@ -34,7 +34,7 @@ export class AppSender implements BodyConsumer {
     return this.#state === 'await-continue';
   }
 
-  /** The next byte is the caller's to send: nothing of ours holds him back. */
+  /** The next byte is the caller's to send: nothing on our side holds it back. */
   get awaitsCaller(): boolean {
     return this.#state === 'body' && !this.#isPaused;
   }

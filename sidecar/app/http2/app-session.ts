@@ -89,7 +89,7 @@ export class AppSession {
   }
 
   get #limit(): number {
-    // An upstream that allows none now gets one, which waits in nghttp2: better than connecting for ever.
+    // An upstream that allows none now gets one, which waits in nghttp2: better than connecting forever.
     const allowed = this.#session.remoteSettings?.maxConcurrentStreams ?? MAX_STREAMS;
     return Math.max(1, Math.min(MAX_STREAMS, allowed));
   }

@@ -74,7 +74,7 @@ function letterOf(
     subject: functionSubject('dead', id),
     payload: data,
     headers: deadHeaders(history),
-    // Buried again after a crash it is one letter still. Not by the sequence alone: a stream that was made anew counts from 1.
+    // Buried again after a crash it is one letter still. Not by the sequence alone: a stream that was made again counts from 1.
     messageId: `dead-${head ? elementId(head.secret, seq) : `unread-${seq}`}`,
   };
 }

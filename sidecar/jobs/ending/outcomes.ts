@@ -242,7 +242,7 @@ export class Outcomes implements Running {
   }
 }
 
-/** Sequences begin anew with a stream, secrets never. */
+/** Sequences begin again with a stream, secrets never. */
 function keyOf({ seq }: Delivery, head: JobHead | undefined): string {
   return head ? head.secret : `unread ${seq}`;
 }

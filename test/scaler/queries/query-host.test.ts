@@ -111,6 +111,6 @@ test('questions that wait when the thread is lost get an error, and so do too ma
   queries.setFunctions([functionWith(['exit'], 'evil')], 1_000);
   for (const { status, json } of await Promise.all(waiting)) {
     assert.equal(status, 400);
-    assert.match(json, /started anew/);
+    assert.match(json, /started again/);
   }
 });

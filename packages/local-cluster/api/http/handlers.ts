@@ -122,7 +122,7 @@ const update: Handler = async ({ registry }, target, context) => {
   sendObject(context, kind, await registry.update(at, () => structuredClone(object), context.caller));
 };
 
-/** The patch is applied anew when somebody wrote in between, unless it names a resourceVersion itself. */
+/** The patch is applied again when somebody wrote in between, unless it names a resourceVersion itself. */
 const patch: Handler = async ({ registry }, target, context) => {
   const { kind } = target;
   const at = writeTarget(target);

@@ -18,7 +18,7 @@ interface Token {
   readonly after: string;
 }
 
-/** A token of another server, or of before its history was forgotten, starts the list anew. */
+/** A token of another server, or of before its history was forgotten, starts the list again. */
 function readToken(store: Store, text: string): Token {
   let token: Token;
   try {

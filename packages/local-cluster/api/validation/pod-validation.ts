@@ -37,7 +37,7 @@ function checkPortReference(causes: Causes, path: string, port: unknown, names: 
   else if (!names.has(port)) causes.invalid(path, port, "must name one of the container's ports");
 }
 
-/** Two handlers would be ambiguous, none would probe nothing and pass for ever. */
+/** Two handlers would be ambiguous, none would probe nothing and pass forever. */
 function checkProbe(causes: Causes, path: string, probe: JsonObject, names: ReadonlySet<unknown>): void {
   const handlers = HANDLERS.filter((handler) => probe[handler] !== undefined);
   if (handlers.length === 0) causes.required(path, 'must specify a handler type');

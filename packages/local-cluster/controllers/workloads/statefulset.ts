@@ -2,7 +2,7 @@
  * StatefulSets: pods with stable names and their own volume claims, one after the other (OrderedReady) or all
  * at once (Parallel); rolling update from the highest ordinal down to the partition. Claims outlive pods and
  * set. What it gives up: ControllerRevision objects, so no `kubectl rollout undo`, and a pod below the
- * partition that has to be made anew gets the current template.
+ * partition that has to be made again gets the current template.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { ClusterApi, KubeObject } from '../../api/objects/types.ts';
