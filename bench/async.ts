@@ -7,7 +7,7 @@
  */
 import { join } from 'node:path';
 import { envName } from '../common/runtime/flags.ts';
-import { consumerConfig, JOBS_STREAM, streamConfigs, type JobSettings } from '../common/queue/streams.ts';
+import { consumerConfig, JOBS_STREAM, streamConfigs } from '../common/queue/jetstream/streams.ts';
 import { sleep, StopStack } from '../common/runtime/lifecycle.ts';
 import { silentLog } from '../common/runtime/log.ts';
 import { openNatsLink, type NatsLink } from '../common/bus/nats.ts';
@@ -31,6 +31,7 @@ import {
   type SubjectCommand,
 } from './lib/subject.ts';
 import { percentile, type Bench, type BenchOptions, type Row } from './lib/bench.ts';
+import type { JobSettings } from '../common/queue/settings.ts';
 
 const SUBJECTS = join(import.meta.dirname, 'lib', 'subjects');
 const MAIN = join(import.meta.dirname, '..', 'cli', 'main.ts');

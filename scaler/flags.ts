@@ -5,11 +5,11 @@
  */
 import type { FlagTable, FlagValues } from '../common/runtime/flags.ts';
 import { UsageError } from '../common/runtime/errors.ts';
-import type { JobSettings } from '../common/queue/streams.ts';
 import { EVERY_ADDRESS } from '../common/runtime/listen-on.ts';
 import { LOG_LEVEL_FLAG } from '../common/runtime/log.ts';
 import { loadFlags } from './load/load-flags.ts';
 import { queryFlags } from './queries/query-flags.ts';
+import type { JobSettings } from '../common/queue/settings.ts';
 
 export const scalerFlags = {
   namespaces: {

@@ -1,9 +1,7 @@
 /**
- * The one place that loads the NATS client: its connect, and what it has for JetStream. A sidecar imports it only when
- * it connects (nats.ts), and with its job consumer.
+ * The one file that loads the NATS client. A sidecar imports it when it connects (nats.ts), and with its job consumer.
+ * What it has for JetStream is for common/queue/jetstream alone.
  */
-import { NatsError, type JetStreamManager, type MsgRequest, type StoredMsg } from 'nats';
-
 export {
   AckPolicy,
   connect,
@@ -18,42 +16,3 @@ export {
   RetentionPolicy,
   StorageType,
 } from 'nats';
-
-/**
- * One stored message by sequence, or the next one of a subject from a sequence on. Asked of any replica first
- * (no copy through the leader, no base64), then of the leader, because a replica may be a moment behind.
- * Undefined when there is none. @throws NatsError when nobody answers
- */
-export async function getStored(
-  jsm: JetStreamManager,
-  stream: string,
-  query: { readonly seq: number; readonly next_by_subj?: string } | { readonly last_by_subj: string },
-): Promise<StoredMsg | undefined> {
-  // The library has `direct` on its object and not in its interface.
-  const { direct } = jsm as JetStreamManager & {
-    readonly direct: Pick<JetStreamManager['streams'], 'getMessage'>;
-  };
-  try {
-    return await direct.getMessage(stream, query as MsgRequest);
-  } catch {
-    return jsm.streams.getMessage(stream, query as MsgRequest).catch((error: unknown) => {
-      if (error instanceof NatsError && error.api_error?.code === 404) return undefined;
-      throw error;
-    });
-  }
-}
-
-/** Error codes of JetStream's API (server/errors.json of nats-server). */
-export const STREAM_NOT_FOUND = 10_059;
-export const CONSUMER_NOT_FOUND = 10_014;
-/** Of a message by its sequence: JSNoMessageFound, and what a deletion answers (JSStreamMsgDeleteFailed). */
-export const MESSAGE_NOT_FOUND = [10_037, 10_043, 10_057] as const;
-
-/** For `catch`: undefined where JetStream says with one of these codes that there is none; every other error goes on. */
-export function absentIf(...errorCodes: readonly number[]): (error: unknown) => undefined {
-  return (error) => {
-    const code = error instanceof NatsError ? error.api_error?.err_code : undefined;
-    if (code !== undefined && errorCodes.includes(code)) return undefined;
-    throw error;
-  };
-}

@@ -14,18 +14,8 @@ import { sleep, type Running } from '../runtime/lifecycle.ts';
 import type { Log } from '../runtime/log.ts';
 import { connectFirst, natsServers } from './nats-servers.ts';
 
-export type { NatsConnection };
-export type {
-  ConsumerConfig,
-  ConsumerInfo,
-  JetStreamClient,
-  JetStreamManager,
-  JsMsg,
-  Msg,
-  StoredMsg,
-  StreamConfig,
-  StreamUpdateConfig,
-} from 'nats';
+export type { Msg, NatsConnection };
+
 export interface NatsLink extends Running {
   readonly isConnected: boolean;
   /** The live connection, for JetStream; undefined while there is none. */

@@ -3,9 +3,9 @@
  * values are single lines of ASCII).
  */
 import { MessageError } from '../runtime/errors.ts';
-import type { StoredMsg } from '../bus/nats.ts';
 import { natsHeaders } from '../bus/nats-library.ts';
 import { tryOf, type Try } from './state.ts';
+import type { StoredMsg } from './jetstream/library.ts';
 
 const HISTORY_HEADER = 'Slimfaas-History';
 

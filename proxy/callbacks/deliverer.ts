@@ -5,14 +5,15 @@
  */
 import { describeError } from '../../common/runtime/errors.ts';
 import { decodeCallback, type ResultCallback } from '../../common/queue/callback.ts';
-import type { Delivery } from '../../common/queue/delivery.ts';
-import { PullConsumer } from '../../common/queue/pull.ts';
-import { CALLBACK_TTL_MS, CALLBACKS_CONSUMER, CALLBACKS_STREAM } from '../../common/queue/streams.ts';
+import type { Delivery } from '../../common/queue/jetstream/delivery.ts';
+import { PullConsumer } from '../../common/queue/jetstream/pull.ts';
+import { CALLBACKS_CONSUMER, CALLBACKS_STREAM } from '../../common/queue/jetstream/streams.ts';
 import type { Running } from '../../common/runtime/lifecycle.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import type { NatsLink } from '../../common/bus/nats.ts';
 import { viewOf } from '../jobs/query.ts';
 import { postResult, type PostDeps, type PostOutcome } from './post.ts';
+import { CALLBACK_TTL_MS } from '../../common/queue/settings.ts';
 
 export type CallbackEnd = PostOutcome['kind'] | 'given-up';
 

@@ -6,8 +6,7 @@
  */
 import { ReasonError } from '../../common/runtime/errors.ts';
 import { decodeJob, encodeJob, type JobHead } from '../../common/queue/job.ts';
-import { EVENTS_STREAM, JOBS_STREAM } from '../../common/queue/streams.ts';
-import { getStored } from '../../common/bus/nats-library.ts';
+import { EVENTS_STREAM, JOBS_STREAM } from '../../common/queue/jetstream/streams.ts';
 import { HeaderNames, headerValue, withoutHeaders, type RequestHead } from '../../common/relay/index.ts';
 import { eventSubject, functionKey, type FunctionId } from '../../common/bus/subjects.ts';
 import { hash, newSecret } from '../jobs/accepting/accept.ts';
@@ -26,6 +25,7 @@ import {
   takeBody,
   type Upload,
 } from '../jobs/accepting/take-body.ts';
+import { getStored } from '../../common/queue/jetstream/library.ts';
 
 export interface EventTarget {
   readonly id: FunctionId;

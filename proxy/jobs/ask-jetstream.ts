@@ -1,7 +1,8 @@
 /** Questions to JetStream on behalf of a caller: who cannot be answered for want of it is told so, with 503 and not 500. */
 import { describeError, ReasonError } from '../../common/runtime/errors.ts';
-import type { JetStreamManager, NatsLink } from '../../common/bus/nats.ts';
+import type { NatsLink } from '../../common/bus/nats.ts';
 import { NatsError } from '../../common/bus/nats-library.ts';
+import type { JetStreamManager } from '../../common/queue/jetstream/library.ts';
 
 const RETRY_AFTER_SECONDS = 2;
 

@@ -4,12 +4,10 @@
  * dropped, or too old.
  */
 import { MessageError, ReasonError } from '../../common/runtime/errors.ts';
-import { removeBody } from '../../common/queue/body-store.ts';
+import { removeBody } from '../../common/queue/jetstream/body-store.ts';
 import { readDeadHistory, type DeadHistory } from '../../common/queue/dead.ts';
 import { decodeJob, elementId, encodeJob, ownBody, type Job } from '../../common/queue/job.ts';
-import { DEAD_STREAM } from '../../common/queue/streams.ts';
-import type { JetStreamManager, StoredMsg } from '../../common/bus/nats.ts';
-import { absentIf, getStored, MESSAGE_NOT_FOUND } from '../../common/bus/nats-library.ts';
+import { DEAD_STREAM } from '../../common/queue/jetstream/streams.ts';
 import {
   everyFunction,
   functionSubject,
@@ -20,6 +18,13 @@ import { firstSecret, newSecret, type AcceptOptions } from './accepting/accept.t
 import { askJetStream } from './ask-jetstream.ts';
 import { publishJob } from './accepting/publisher.ts';
 import { tryView, type TryView } from './query.ts';
+import {
+  absentIf,
+  getStored,
+  type JetStreamManager,
+  MESSAGE_NOT_FOUND,
+  type StoredMsg,
+} from '../../common/queue/jetstream/library.ts';
 
 /** Times are ISO 8601. Absent `method`: the payload could not be read. */
 export interface DeadSummary {

@@ -1,6 +1,6 @@
 /** What {@link JobBytes} hears of the ends of jobs: their records, as the sidecars write them, and JetStream's count. */
 import { isFinalState } from '../../common/queue/state.ts';
-import { JOBS_STREAM } from '../../common/queue/streams.ts';
+import { JOBS_STREAM } from '../../common/queue/jetstream/streams.ts';
 import type { NatsLink } from '../../common/bus/nats.ts';
 import {
   consumerName,

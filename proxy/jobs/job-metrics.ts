@@ -1,5 +1,5 @@
 /** The proxy's metrics of jobs: what is held for them now, and the posts of their results. */
-import { AckedPublisher } from '../../common/queue/acked-publisher.ts';
+import { AckedPublisher } from '../../common/queue/jetstream/acked-publisher.ts';
 import { Counter, Gauge, type Registry } from '../../common/runtime/metrics.ts';
 import type { NatsLink } from '../../common/bus/nats.ts';
 import type { CallbackDeliverer } from '../callbacks/deliverer.ts';

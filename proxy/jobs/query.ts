@@ -10,11 +10,10 @@ import {
 } from '../../common/queue/question.ts';
 import { decodeJob, ownBody, parseElementId } from '../../common/queue/job.ts';
 import { decodeState, type JobState, type Try } from '../../common/queue/state.ts';
-import { JOBS_STREAM, RESULTS_STREAM } from '../../common/queue/streams.ts';
-import { removeBody } from '../../common/queue/body-store.ts';
+import { JOBS_STREAM, RESULTS_STREAM } from '../../common/queue/jetstream/streams.ts';
+import { removeBody } from '../../common/queue/jetstream/body-store.ts';
 import { MessageError } from '../../common/runtime/errors.ts';
-import type { JetStreamManager, NatsLink } from '../../common/bus/nats.ts';
-import { absentIf, getStored, MESSAGE_NOT_FOUND } from '../../common/bus/nats-library.ts';
+import type { NatsLink } from '../../common/bus/nats.ts';
 import {
   functionSubject,
   jobQuestionSubject,
@@ -23,6 +22,12 @@ import {
 } from '../../common/bus/subjects.ts';
 import { askJetStream } from './ask-jetstream.ts';
 import type { StateWriter } from './state-writer.ts';
+import {
+  absentIf,
+  getStored,
+  type JetStreamManager,
+  MESSAGE_NOT_FOUND,
+} from '../../common/queue/jetstream/library.ts';
 
 export interface TryView {
   readonly startedAt: string;

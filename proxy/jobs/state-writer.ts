@@ -3,7 +3,7 @@
  * makes the room for its state; what JetStream does not take at once is kept here, shown to who asks this proxy, and
  * written when there is room. Gives up after a minute, or at the end of the process, with an error in the log.
  */
-import { AckedPublisher } from '../../common/queue/acked-publisher.ts';
+import { AckedPublisher } from '../../common/queue/jetstream/acked-publisher.ts';
 import { encodeState, type JobState } from '../../common/queue/state.ts';
 import type { Running } from '../../common/runtime/lifecycle.ts';
 import type { Log } from '../../common/runtime/log.ts';

@@ -5,18 +5,19 @@
  * so it is asked as the pod would have; what waits for a next try comes when that is due.
  */
 import { describeError } from '../../common/runtime/errors.ts';
-import { podConsumer } from '../../common/queue/pod-consumer.ts';
-import { eventToQueue } from '../../common/queue/to-queue.ts';
-import { AckedPublisher } from '../../common/queue/acked-publisher.ts';
-import { EVENTS_STREAM } from '../../common/queue/streams.ts';
+import { podConsumer } from '../../common/queue/jetstream/pod-consumer.ts';
+import { eventToQueue } from '../../common/queue/jetstream/to-queue.ts';
+import { AckedPublisher } from '../../common/queue/jetstream/acked-publisher.ts';
+import { EVENTS_STREAM } from '../../common/queue/jetstream/streams.ts';
 import type { Log } from '../../common/runtime/log.ts';
-import type { JetStreamManager, NatsConnection, NatsLink } from '../../common/bus/nats.ts';
+import type { NatsConnection, NatsLink } from '../../common/bus/nats.ts';
 import {
   functionKey,
   parseEveryEventOf,
   podOfEventConsumer,
   type FunctionId,
 } from '../../common/bus/subjects.ts';
+import type { JetStreamManager } from '../../common/queue/jetstream/library.ts';
 
 /** `unknown`: nobody here knows that function's pods, or not all of them now. */
 export type PodState = 'there' | 'ending' | 'gone' | 'unknown';

@@ -4,18 +4,25 @@
  * what was last read, and a function of which nothing was ever read has no jobs.
  */
 import { describeError } from '../../common/runtime/errors.ts';
-import { JOBS_STREAM, streamConfigs, type JobSettings } from '../../common/queue/streams.ts';
+import { JOBS_STREAM, streamConfigs } from '../../common/queue/jetstream/streams.ts';
 import type { Log } from '../../common/runtime/log.ts';
-import type { JetStreamManager, NatsConnection, NatsLink } from '../../common/bus/nats.ts';
-import { NatsError, STREAM_NOT_FOUND } from '../../common/bus/nats-library.ts';
+import type { NatsConnection, NatsLink } from '../../common/bus/nats.ts';
+import { NatsError } from '../../common/bus/nats-library.ts';
 import {
   consumerName,
   functionKey,
   parseFunctionSubject,
   type FunctionId,
 } from '../../common/bus/subjects.ts';
-import { readJobDepths, type JobDepth } from './depth.ts';
-import { reconcileConsumer, reconcileStreams, removeConsumer, type JobFunction } from './streams.ts';
+import { readJobDepths, type JobDepth } from '../../common/queue/jetstream/depth.ts';
+import {
+  reconcileConsumer,
+  reconcileStreams,
+  removeConsumer,
+  type JobFunction,
+} from '../../common/queue/jetstream/upkeep.ts';
+import type { JobSettings } from '../../common/queue/settings.ts';
+import { type JetStreamManager, STREAM_NOT_FOUND } from '../../common/queue/jetstream/library.ts';
 
 /** What the keeper must know of a function. */
 export interface KeptFunction extends JobFunction {

@@ -4,9 +4,8 @@
  * one it is given up with a log line and a count: there is a copy a pod, and nobody to replay one for.
  */
 import { describeError } from '../../common/runtime/errors.ts';
-import type { Delivery } from '../../common/queue/delivery.ts';
+import type { Delivery } from '../../common/queue/jetstream/delivery.ts';
 import { decodeJob, type Job } from '../../common/queue/job.ts';
-import { ACK_WAIT_MS } from '../../common/queue/streams.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import { captureSink } from '../../common/relay/index.ts';
 import type { RetryPolicy } from '../call/call-policy.ts';
@@ -15,6 +14,7 @@ import type { JobStats } from '../jobs/ending/job-stats.ts';
 import { tryJob, type TryDeps } from '../jobs/try-job.ts';
 import { verdict } from '../jobs/verdict.ts';
 import type { EventLedger } from './ledger.ts';
+import { ACK_WAIT_MS } from '../../common/queue/settings.ts';
 
 export interface EventRunnerDeps extends TryDeps {
   readonly policy: RetryPolicy;

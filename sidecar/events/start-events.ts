@@ -3,10 +3,10 @@
  * left at the pod's end handed over. Loaded once the app is ready: no cold start waits for it.
  */
 import { describeError } from '../../common/runtime/errors.ts';
-import { ensurePodConsumer } from '../../common/queue/pod-consumer.ts';
-import { AckedPublisher } from '../../common/queue/acked-publisher.ts';
+import { ensurePodConsumer } from '../../common/queue/jetstream/pod-consumer.ts';
+import { AckedPublisher } from '../../common/queue/jetstream/acked-publisher.ts';
 import { decodeJob } from '../../common/queue/job.ts';
-import { EVENTS_STREAM } from '../../common/queue/streams.ts';
+import { EVENTS_STREAM } from '../../common/queue/jetstream/streams.ts';
 import { sleep, type Running } from '../../common/runtime/lifecycle.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import type { NatsConnection, NatsLink } from '../../common/bus/nats.ts';
@@ -18,7 +18,7 @@ import type { JobStats } from '../jobs/ending/job-stats.ts';
 import { placesOf } from '../jobs/places.ts';
 import type { Shares } from '../limits/shares.ts';
 import { EventRunner } from './event-runner.ts';
-import { handOver } from './hand-over.ts';
+import { handOver } from '../../common/queue/jetstream/hand-over.ts';
 import { EventLedger } from './ledger.ts';
 
 export interface EventsOptions {

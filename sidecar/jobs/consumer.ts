@@ -6,15 +6,16 @@
  */
 import type { Place } from '../limits/breaker.ts';
 import { describeError } from '../../common/runtime/errors.ts';
-import { AckedPublisher } from '../../common/queue/acked-publisher.ts';
-import type { Delivery } from '../../common/queue/delivery.ts';
-import { PullConsumer } from '../../common/queue/pull.ts';
-import { VOID_HEADER } from '../../common/queue/streams.ts';
+import { AckedPublisher } from '../../common/queue/jetstream/acked-publisher.ts';
+import type { Delivery } from '../../common/queue/jetstream/delivery.ts';
+import { PullConsumer } from '../../common/queue/jetstream/pull.ts';
+import { VOID_HEADER } from '../../common/queue/jetstream/streams.ts';
 import type { Running } from '../../common/runtime/lifecycle.ts';
 import type { Log } from '../../common/runtime/log.ts';
-import type { JetStreamManager, NatsConnection, NatsLink } from '../../common/bus/nats.ts';
+import type { NatsConnection, NatsLink } from '../../common/bus/nats.ts';
 import type { JetStream } from './ending/records.ts';
 import { Suspects, type HeldUpTo } from './suspects.ts';
+import type { JetStreamManager } from '../../common/queue/jetstream/library.ts';
 
 /** What the consumer needs of the pod's admission. */
 export interface JobPlaces {

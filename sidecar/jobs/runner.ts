@@ -5,9 +5,9 @@
  * uncharged; only what the function did, or failed to do, counts as a try.
  */
 import { describeError, MessageError } from '../../common/runtime/errors.ts';
-import type { Delivery } from '../../common/queue/delivery.ts';
+import type { Delivery } from '../../common/queue/jetstream/delivery.ts';
 import { decodeJob, elementId, type Job, type JobHead } from '../../common/queue/job.ts';
-import { ACK_WAIT_MS, VOID_HEADER } from '../../common/queue/streams.ts';
+import { VOID_HEADER } from '../../common/queue/jetstream/streams.ts';
 import type { JobState, RunningAt, Try } from '../../common/queue/state.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import {
@@ -26,6 +26,7 @@ import type { Outcomes } from './ending/outcomes.ts';
 import { tryRecord, type JetStream, type Records } from './ending/records.ts';
 import { tryJob } from './try-job.ts';
 import { verdict, type TryOutcome, type Verdict } from './verdict.ts';
+import { ACK_WAIT_MS } from '../../common/queue/settings.ts';
 
 export interface RunnerDeps {
   readonly pod: string;

@@ -1,6 +1,6 @@
 /** The pod's share in asynchronous jobs, put together. Loaded once the app is ready: no cold start waits for it. */
 import { describeError } from '../../common/runtime/errors.ts';
-import { JOBS_STREAM } from '../../common/queue/streams.ts';
+import { JOBS_STREAM } from '../../common/queue/jetstream/streams.ts';
 import type { RunningAt } from '../../common/queue/state.ts';
 import type { Running } from '../../common/runtime/lifecycle.ts';
 import type { Log } from '../../common/runtime/log.ts';

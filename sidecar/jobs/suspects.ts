@@ -11,10 +11,10 @@
  * A suspect may also be running in another pod at this moment. The pods say once up to which sequence they hold jobs;
  * jobs behind that were never delivered, so that a long queue need not be asked about one by one.
  */
-import type { Delivery } from '../../common/queue/delivery.ts';
+import type { Delivery } from '../../common/queue/jetstream/delivery.ts';
 import { sleep } from '../../common/runtime/lifecycle.ts';
-import type { JetStreamManager } from '../../common/bus/nats.ts';
 import type { Source } from './consumer.ts';
+import type { JetStreamManager } from '../../common/queue/jetstream/library.ts';
 
 const AGAIN_MS = 2_000;
 

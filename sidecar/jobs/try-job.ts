@@ -2,10 +2,9 @@
  * One try: a stored request is brought to the user's container, with what it may want to know of it in three
  * headers, and what came of it is said in the terms of a try.
  */
-import { readBody } from '../../common/queue/body-store.ts';
+import { readBody } from '../../common/queue/jetstream/body-store.ts';
 import { elementId, type Job } from '../../common/queue/job.ts';
 import { HEADER } from '../../common/function/names.ts';
-import type { JetStreamManager } from '../../common/bus/nats.ts';
 import {
   bufferBody,
   iterableBody,
@@ -17,6 +16,7 @@ import {
 import type { RetryPolicy } from '../call/call-policy.ts';
 import { triedBy, type Tried } from './outcome.ts';
 import { isLastTry } from './verdict.ts';
+import type { JetStreamManager } from '../../common/queue/jetstream/library.ts';
 
 export interface GivenJob {
   readonly job: Job;

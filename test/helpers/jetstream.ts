@@ -1,14 +1,11 @@
 /** A connected JetStream with the streams of jobs, on a real server of the test's own. */
-import { streamConfigs, type JobSettings } from '../../common/queue/streams.ts';
+import { streamConfigs } from '../../common/queue/jetstream/streams.ts';
 import { silentLog } from '../../common/runtime/log.ts';
-import {
-  openNatsLink,
-  type JetStreamClient,
-  type JetStreamManager,
-  type NatsLink,
-} from '../../common/bus/nats.ts';
+import { openNatsLink, type NatsLink } from '../../common/bus/nats.ts';
 import { startNats, type NatsOptions, type TestNats } from './nats.ts';
 import { waitFor } from './wait.ts';
+import type { JobSettings } from '../../common/queue/settings.ts';
+import type { JetStreamClient, JetStreamManager } from '../../common/queue/jetstream/library.ts';
 
 export const jobSettings: JobSettings = {
   storage: 'file',

@@ -6,8 +6,7 @@ import { createHash } from 'node:crypto';
 import { ReasonError } from '../../../common/runtime/errors.ts';
 import { decodeJob, elementId, encodeJob, type JobHead } from '../../../common/queue/job.ts';
 import { decodeState } from '../../../common/queue/state.ts';
-import { JOBS_STREAM, RESULTS_STREAM } from '../../../common/queue/streams.ts';
-import { getStored } from '../../../common/bus/nats-library.ts';
+import { JOBS_STREAM, RESULTS_STREAM } from '../../../common/queue/jetstream/streams.ts';
 import { HeaderNames, headerValue, withoutHeaders, type RequestHead } from '../../../common/relay/index.ts';
 import { functionKey, resultSubject, type FunctionId } from '../../../common/bus/subjects.ts';
 import { CALLBACK_URL_HEADER, type CallbackGate } from '../../callbacks/gate.ts';
@@ -16,6 +15,7 @@ import type { JobBytes, Room } from './job-bytes.ts';
 import type { UploadBudget, UploadMemory } from './upload-budget.ts';
 import { publishJob, UnsettledError, type Accepted, type PublisherOptions } from './publisher.ts';
 import { announcedLength, connectionOf, discardBody, FRAMING, takeBody, type Upload } from './take-body.ts';
+import { getStored } from '../../../common/queue/jetstream/library.ts';
 
 export interface AcceptOptions extends PublisherOptions {
   readonly callbacks: CallbackGate;

@@ -6,8 +6,8 @@
  * there whoever repeats the post learns what became of the first.
  */
 import { describeError, ReasonError } from '../../../common/runtime/errors.ts';
-import { AckedPublisher, type PublishOutcome } from '../../../common/queue/acked-publisher.ts';
-import { JOBS_STREAM, VOID_HEADER } from '../../../common/queue/streams.ts';
+import { AckedPublisher, type PublishOutcome } from '../../../common/queue/jetstream/acked-publisher.ts';
+import { JOBS_STREAM, VOID_HEADER } from '../../../common/queue/jetstream/streams.ts';
 import { sleep } from '../../../common/runtime/lifecycle.ts';
 import type { NatsConnection, NatsLink } from '../../../common/bus/nats.ts';
 import { natsHeaders } from '../../../common/bus/nats-library.ts';

@@ -5,7 +5,7 @@
  * up: the duplicate window bounds it, and so does the life of this process.
  */
 import { describeError } from '../../../common/runtime/errors.ts';
-import { JOBS_STREAM } from '../../../common/queue/streams.ts';
+import { JOBS_STREAM } from '../../../common/queue/jetstream/streams.ts';
 import type { Running } from '../../../common/runtime/lifecycle.ts';
 import type { Log } from '../../../common/runtime/log.ts';
 import type { NatsLink } from '../../../common/bus/nats.ts';

@@ -10,7 +10,7 @@ import {
   storeBody,
   UNCONFIRMED_BYTES_MAX,
   type StoredBody,
-} from '../../../common/queue/body-store.ts';
+} from '../../../common/queue/jetstream/body-store.ts';
 import { INLINE_BODY_MAX } from '../../../common/queue/job.ts';
 import type { NatsConnection, NatsLink } from '../../../common/bus/nats.ts';
 import { bodyLength } from '../../../common/relay/index.ts';

@@ -1,8 +1,8 @@
 /** What JetStream is told of a job's end, as messages: its record, its dead letter, and its result for the URL it was given. */
-import type { AckedMessage } from '../../../common/queue/acked-publisher.ts';
+import type { AckedMessage } from '../../../common/queue/jetstream/acked-publisher.ts';
 import { encodeCallback, type EndedState } from '../../../common/queue/callback.ts';
 import { deadHeaders, type DeadHistory } from '../../../common/queue/dead.ts';
-import type { Delivery } from '../../../common/queue/delivery.ts';
+import type { Delivery } from '../../../common/queue/jetstream/delivery.ts';
 import { elementId, type JobHead } from '../../../common/queue/job.ts';
 import { encodeState, type JobState } from '../../../common/queue/state.ts';
 import { functionSubject, resultSubject, type FunctionId } from '../../../common/bus/subjects.ts';

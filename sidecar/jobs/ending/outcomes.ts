@@ -8,22 +8,22 @@
  *
  * It gives up what is kept when the pod ends meanwhile: then the job runs again, or its record is missing.
  */
-import { AckedPublisher, type AckedMessage } from '../../../common/queue/acked-publisher.ts';
-import { removeBody } from '../../../common/queue/body-store.ts';
-import type { Delivery } from '../../../common/queue/delivery.ts';
+import { AckedPublisher, type AckedMessage } from '../../../common/queue/jetstream/acked-publisher.ts';
+import { removeBody } from '../../../common/queue/jetstream/body-store.ts';
+import type { Delivery } from '../../../common/queue/jetstream/delivery.ts';
 import { elementId, ownBody, type JobHead } from '../../../common/queue/job.ts';
 import type { JobState } from '../../../common/queue/state.ts';
-import { JOBS_STREAM } from '../../../common/queue/streams.ts';
+import { JOBS_STREAM } from '../../../common/queue/jetstream/streams.ts';
 import { describeError } from '../../../common/runtime/errors.ts';
 import type { Running } from '../../../common/runtime/lifecycle.ts';
 import type { Log } from '../../../common/runtime/log.ts';
 import type { NatsConnection, NatsLink } from '../../../common/bus/nats.ts';
-import { getStored } from '../../../common/bus/nats-library.ts';
 import type { FunctionId } from '../../../common/bus/subjects.ts';
 import type { InFlight } from '../../limits/in-flight.ts';
 import type { Callbacks } from '../callbacks.ts';
 import type { JobStats, RecordPart } from './job-stats.ts';
 import { messagesOf, withoutResult, type Ended } from './job-messages.ts';
+import { getStored } from '../../../common/queue/jetstream/library.ts';
 
 export interface OutcomesDeps {
   readonly id: FunctionId;

@@ -1,16 +1,15 @@
 /** What JetStream has on record of a job, and what a sidecar notes there while the job is under way. */
 import { MessageError } from '../../../common/runtime/errors.ts';
-import type { AckedPublisher } from '../../../common/queue/acked-publisher.ts';
+import type { AckedPublisher } from '../../../common/queue/jetstream/acked-publisher.ts';
 import type { EndedState } from '../../../common/queue/callback.ts';
-import type { Delivery } from '../../../common/queue/delivery.ts';
+import type { Delivery } from '../../../common/queue/jetstream/delivery.ts';
 import type { JobHead } from '../../../common/queue/job.ts';
 import { decodeState, type JobState, type Try } from '../../../common/queue/state.ts';
-import { RESULTS_STREAM } from '../../../common/queue/streams.ts';
-import type { JetStreamManager } from '../../../common/bus/nats.ts';
-import { getStored } from '../../../common/bus/nats-library.ts';
+import { RESULTS_STREAM } from '../../../common/queue/jetstream/streams.ts';
 import { resultSubject, type FunctionId } from '../../../common/bus/subjects.ts';
 import { callbackOf, recordOf } from './job-messages.ts';
 import type { Suspects } from '../suspects.ts';
+import { getStored, type JetStreamManager } from '../../../common/queue/jetstream/library.ts';
 
 export interface JetStream {
   readonly publisher: AckedPublisher;

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { MessageError } from '../../../common/runtime/errors.ts';
 import { deadHeaders, readDeadHistory, type DeadHistory } from '../../../common/queue/dead.ts';
-import { deliveryOf, parseAckSubject } from '../../../common/queue/delivery.ts';
+import { deliveryOf, parseAckSubject } from '../../../common/queue/jetstream/delivery.ts';
 import {
   decodeAnswer,
   decodeHeld,
@@ -13,7 +13,8 @@ import {
   encodeHeld,
   encodeQuestion,
 } from '../../../common/queue/question.ts';
-import type { Msg, StoredMsg } from '../../../common/bus/nats.ts';
+import type { Msg } from '../../../common/bus/nats.ts';
+import type { StoredMsg } from '../../../common/queue/jetstream/library.ts';
 
 test('the reply subject says which job, which delivery, and how many are to come; both forms', () => {
   const expected = { deliveries: 3, seq: 77, pending: 5, consumerSeq: 12, storedAtMs: 1_700_000_000_000 };

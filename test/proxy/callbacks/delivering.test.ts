@@ -6,7 +6,7 @@ import {
   CALLBACKS_CONSUMER,
   CALLBACKS_STREAM,
   streamConfigs,
-} from '../../../common/queue/streams.ts';
+} from '../../../common/queue/jetstream/streams.ts';
 import type { JobView } from '../../../proxy/jobs/query.ts';
 import type { Resolve } from '../../../proxy/callbacks/resolve.ts';
 import { jobSettings } from '../../helpers/jetstream.ts';

@@ -4,11 +4,11 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test, type TestContext } from 'node:test';
-import { CALLBACK_TTL_MS } from '../../../common/queue/streams.ts';
 import { CallbackAllow } from '../../../proxy/callbacks/allow.ts';
 import { nextDelayMs } from '../../../proxy/callbacks/deliverer.ts';
 import { postResult } from '../../../proxy/callbacks/post.ts';
 import { fewAtOnce, type Resolve } from '../../../proxy/callbacks/resolve.ts';
+import { CALLBACK_TTL_MS } from '../../../common/queue/settings.ts';
 
 async function receiver(
   t: TestContext,

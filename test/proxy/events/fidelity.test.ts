@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import { test } from 'node:test';
-import { BODIES_STREAM, EVENTS_STREAM } from '../../../common/queue/streams.ts';
+import { BODIES_STREAM, EVENTS_STREAM } from '../../../common/queue/jetstream/streams.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { Recorder } from '../../sidecar/support/recorder.ts';
 import { policy } from '../../sidecar/support/job-world.ts';

@@ -1,7 +1,7 @@
 /** `/publish-event`: who gets an event, and what is answered. A real proxy, JetStream, sidecars and apps. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { EVENTS_STREAM, JOBS_STREAM } from '../../../common/queue/streams.ts';
+import { EVENTS_STREAM, JOBS_STREAM } from '../../../common/queue/jetstream/streams.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { Recorder } from '../../sidecar/support/recorder.ts';
 import { h2Client } from '../http2/h2-client.ts';

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { test } from 'node:test';
-import { BODIES_STREAM } from '../../../common/queue/streams.ts';
+import { BODIES_STREAM } from '../../../common/queue/jetstream/streams.ts';
 import { sleep } from '../../../common/runtime/lifecycle.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { Recorder } from '../../sidecar/support/recorder.ts';

@@ -1,7 +1,7 @@
 /** Dead letters over HTTP, on the port that is not published. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { BODIES_STREAM } from '../../../common/queue/streams.ts';
+import { BODIES_STREAM } from '../../../common/queue/jetstream/streams.ts';
 import { functionSubject } from '../../../common/bus/subjects.ts';
 import type { DeadSummary, DeadView } from '../../../proxy/jobs/dead-letters.ts';
 import { waitFor } from '../../helpers/wait.ts';

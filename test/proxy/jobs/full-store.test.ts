@@ -1,7 +1,7 @@
 /** JetStream has no room left: posts are refused with the reason, and what makes room works. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { JOBS_STREAM } from '../../../common/queue/streams.ts';
+import { JOBS_STREAM } from '../../../common/queue/jetstream/streams.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { elementIdOf, startJobProxy, type JobProxy } from '../support/job-proxy.ts';
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ReasonError } from '../../../common/runtime/errors.ts';
 import { encodeState, isFinalState, type JobState } from '../../../common/queue/state.ts';
-import { BODIES_STREAM } from '../../../common/queue/streams.ts';
+import { BODIES_STREAM } from '../../../common/queue/jetstream/streams.ts';
 import { parseResultSubject, resultSubject } from '../../../common/bus/subjects.ts';
 import { JobBytes } from '../../../proxy/jobs/accepting/job-bytes.ts';
 import { waitFor } from '../../helpers/wait.ts';

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { test, type TestContext } from 'node:test';
 import { ReasonError } from '../../../common/runtime/errors.ts';
-import { JOBS_STREAM } from '../../../common/queue/streams.ts';
+import { JOBS_STREAM } from '../../../common/queue/jetstream/streams.ts';
 import { silentLog } from '../../../common/runtime/log.ts';
 import { openNatsLink } from '../../../common/bus/nats.ts';
 import { publishJob, UnsettledError } from '../../../proxy/jobs/accepting/publisher.ts';

@@ -1,11 +1,11 @@
 /** Publishers, functions that subscribe, and pods with real sidecars: events from the request to the app. */
-import { BODIES_STREAM, EVENTS_STREAM } from '../../../common/queue/streams.ts';
-import type { JobSettings } from '../../../common/queue/streams.ts';
+import { BODIES_STREAM, EVENTS_STREAM } from '../../../common/queue/jetstream/streams.ts';
 import { ownAddress } from '../../helpers/addresses.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import type { TestSidecar } from '../../sidecar/support/sidecar.ts';
 import { callUrl, type Answer, type CallOptions } from './calls.ts';
 import { startJobProxy, type JobProxy } from './job-proxy.ts';
+import type { JobSettings } from '../../../common/queue/settings.ts';
 
 export interface EventWorld extends JobProxy {
   publish(path: string, options?: CallOptions): Promise<Answer>;

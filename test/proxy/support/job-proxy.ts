@@ -4,16 +4,16 @@ import {
   CALLBACKS_STREAM,
   consumerConfig,
   streamConfigs,
-  type JobSettings,
-} from '../../../common/queue/streams.ts';
-import type { ConsumerConfig, JetStreamManager } from '../../../common/bus/nats.ts';
-import { JOBS_STREAM } from '../../../common/queue/streams.ts';
+} from '../../../common/queue/jetstream/streams.ts';
+import { JOBS_STREAM } from '../../../common/queue/jetstream/streams.ts';
 import type { JobView } from '../../../proxy/jobs/query.ts';
 import { jobSettings } from '../../helpers/jetstream.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { sidecarFor, type TestSidecar } from '../../sidecar/support/sidecar.ts';
 import { callUrl, type Answer, type CallOptions } from './calls.ts';
 import { startTestProxy, type TestProxy } from './test-proxy.ts';
+import type { JobSettings } from '../../../common/queue/settings.ts';
+import type { ConsumerConfig, JetStreamManager } from '../../../common/queue/jetstream/library.ts';
 
 export interface JobProxy extends AsyncDisposable {
   readonly proxy: TestProxy;

@@ -1,16 +1,17 @@
 /** Events of pods that are no more are moved to their function's queue; those of living pods are left alone. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { podConsumerConfig } from '../../../common/queue/pod-consumer.ts';
-import { EVENTS_STREAM, JOBS_STREAM } from '../../../common/queue/streams.ts';
+import { podConsumerConfig } from '../../../common/queue/jetstream/pod-consumer.ts';
+import { EVENTS_STREAM, JOBS_STREAM } from '../../../common/queue/jetstream/streams.ts';
 import { silentLog } from '../../../common/runtime/log.ts';
-import type { ConsumerConfig, JetStreamManager, NatsConnection } from '../../../common/bus/nats.ts';
+import type { NatsConnection } from '../../../common/bus/nats.ts';
 import { nanos } from '../../../common/bus/nats-library.ts';
 import { eventConsumerName, eventSubject, functionSubject } from '../../../common/bus/subjects.ts';
 import { EventKeeper, type EventKeeperOptions, type PodState } from '../../../scaler/jobs/event-keeper.ts';
 import { jobSettings, startJetStream } from '../../helpers/jetstream.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { TestCluster } from '../support/test-cluster.ts';
+import type { ConsumerConfig, JetStreamManager } from '../../../common/queue/jetstream/library.ts';
 
 const FN = { namespace: 'default', name: 'fn' };
 

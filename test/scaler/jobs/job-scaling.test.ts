@@ -1,14 +1,14 @@
 /** Jobs and the scaler: streams and consumers are made, jobs wake and hold awake, counts are exported, and no JetStream harms nothing. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { DEAD_STREAM, JOBS_STREAM, RESULTS_STREAM } from '../../../common/queue/streams.ts';
+import { DEAD_STREAM, JOBS_STREAM, RESULTS_STREAM } from '../../../common/queue/jetstream/streams.ts';
 import { silentLog } from '../../../common/runtime/log.ts';
-import type { JetStreamManager } from '../../../common/bus/nats.ts';
 import { consumerName, functionSubject } from '../../../common/bus/subjects.ts';
 import { JobKeeper, RateMeter } from '../../../scaler/jobs/job-keeper.ts';
 import { jobSettings } from '../../helpers/jetstream.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { TestCluster } from '../support/test-cluster.ts';
+import type { JetStreamManager } from '../../../common/queue/jetstream/library.ts';
 
 const FN = { namespace: 'default', name: 'fn' };
 const JOB = functionSubject('job', FN);

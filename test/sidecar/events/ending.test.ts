@@ -1,15 +1,15 @@
 /** Events when something ends: the pod, its process, the server. Nothing that was stored is lost. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { podConsumerConfig } from '../../../common/queue/pod-consumer.ts';
-import type { ConsumerConfig } from '../../../common/bus/nats.ts';
+import { podConsumerConfig } from '../../../common/queue/jetstream/pod-consumer.ts';
 import { nanos } from '../../../common/bus/nats-library.ts';
-import { EVENTS_STREAM } from '../../../common/queue/streams.ts';
+import { EVENTS_STREAM } from '../../../common/queue/jetstream/streams.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { App, holding } from '../support/app.ts';
 import { startEventWorld, type EventWorld } from '../support/event-world.ts';
 import { FN, policy } from '../support/job-world.ts';
 import { Recorder } from '../support/recorder.ts';
+import type { ConsumerConfig } from '../../../common/queue/jetstream/library.ts';
 
 const recorder = () => new Recorder((_req, res) => res.end()).listen();
 

@@ -1,8 +1,8 @@
 /** Events as one pod lives them: a real JetStream, a real sidecar, a real app. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { storeBody } from '../../../common/queue/body-store.ts';
-import { BODIES_STREAM } from '../../../common/queue/streams.ts';
+import { storeBody } from '../../../common/queue/jetstream/body-store.ts';
+import { BODIES_STREAM } from '../../../common/queue/jetstream/streams.ts';
 import { eventSubject } from '../../../common/bus/subjects.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { App, holding, type Handler } from '../support/app.ts';

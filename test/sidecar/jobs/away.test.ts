@@ -2,9 +2,8 @@
 import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
 import { describe, it } from 'node:test';
-import { JOBS_STREAM } from '../../../common/queue/streams.ts';
-import { consumerConfig } from '../../../common/queue/streams.ts';
-import type { ConsumerConfig } from '../../../common/bus/nats.ts';
+import { JOBS_STREAM } from '../../../common/queue/jetstream/streams.ts';
+import { consumerConfig } from '../../../common/queue/jetstream/streams.ts';
 import { consumerName, jobQuestionSubject, resultSubject } from '../../../common/bus/subjects.ts';
 import { jobSettings } from '../../helpers/jetstream.ts';
 import { waitFor } from '../../helpers/wait.ts';
@@ -13,6 +12,7 @@ import { FN, policy, startJobWorld } from '../support/job-world.ts';
 import { Recorder } from '../support/recorder.ts';
 import { startLine } from '../support/line.ts';
 import { startSidecarProcess } from '../support/sidecar-process.ts';
+import type { ConsumerConfig } from '../../../common/queue/jetstream/library.ts';
 
 describe('jobs while NATS is away', () => {
   it('what ends meanwhile is recorded on its return, and runs nowhere again', async () => {

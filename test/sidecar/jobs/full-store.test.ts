@@ -1,7 +1,7 @@
 /** JetStream has no room left: what is done is done once, leaves the queue, and its record follows when there is room. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { DEAD_STREAM, JOBS_STREAM } from '../../../common/queue/streams.ts';
+import { DEAD_STREAM, JOBS_STREAM } from '../../../common/queue/jetstream/streams.ts';
 import { functionSubject } from '../../../common/bus/subjects.ts';
 import { readDeadHistory } from '../../../common/queue/dead.ts';
 import { waitFor } from '../../helpers/wait.ts';

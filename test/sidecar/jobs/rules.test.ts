@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { BodyStoreError } from '../../../common/queue/body-store.ts';
+import { BodyStoreError } from '../../../common/queue/jetstream/body-store.ts';
 import { Admission } from '../../../sidecar/limits/admission.ts';
 import { DEFAULT_ASYNC_POLICY } from '../../../sidecar/call/call-policy.ts';
 import { elementId } from '../../../common/queue/job.ts';

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { readDeadHistory } from '../../../common/queue/dead.ts';
-import { storeBody } from '../../../common/queue/body-store.ts';
+import { storeBody } from '../../../common/queue/jetstream/body-store.ts';
 import { encodeState } from '../../../common/queue/state.ts';
 import { decodeActivity, type ActivityMessage } from '../../../common/bus/messages.ts';
-import { BODIES_STREAM, JOBS_STREAM } from '../../../common/queue/streams.ts';
+import { BODIES_STREAM, JOBS_STREAM } from '../../../common/queue/jetstream/streams.ts';
 import { functionSubject, resultSubject } from '../../../common/bus/subjects.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { App, holding } from '../support/app.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { encodeMessage } from '../../../common/bus/messages.ts';
 import { sleep } from '../../../common/runtime/lifecycle.ts';
-import { JOBS_STREAM } from '../../../common/queue/streams.ts';
+import { JOBS_STREAM } from '../../../common/queue/jetstream/streams.ts';
 import { consumerName, functionSubject } from '../../../common/bus/subjects.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { App, holding } from '../support/app.ts';

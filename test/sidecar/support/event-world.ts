@@ -1,13 +1,13 @@
 /** Sidecars that read events of a real JetStream, in front of a test's apps; published as the proxy publishes them. */
 import { randomBytes } from 'node:crypto';
-import { EVENTS_STREAM } from '../../../common/queue/streams.ts';
+import { EVENTS_STREAM } from '../../../common/queue/jetstream/streams.ts';
 import { encodeJob, type JobHead } from '../../../common/queue/job.ts';
-import type { ConsumerInfo } from '../../../common/bus/nats.ts';
 import { eventSubject } from '../../../common/bus/subjects.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { FN, startJobWorld, type JobWorld, type JobWorldOptions } from './job-world.ts';
 import type { SidecarFlags } from './sidecar-process.ts';
 import { sidecarFor, type TestSidecar } from './sidecar.ts';
+import type { ConsumerInfo } from '../../../common/queue/jetstream/library.ts';
 
 export interface EventWorld extends JobWorld {
   /** One more pod, `fn-1`, `fn-2` …, that reads events. */

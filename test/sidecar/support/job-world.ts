@@ -2,18 +2,23 @@
  * A sidecar that runs jobs of a real JetStream, in front of a test's app: streams and consumer made as the
  * scaler makes them, jobs published as the proxy publishes them.
  */
-import { consumerConfig, JOBS_STREAM, RESULTS_STREAM, DEAD_STREAM } from '../../../common/queue/streams.ts';
+import {
+  consumerConfig,
+  JOBS_STREAM,
+  RESULTS_STREAM,
+  DEAD_STREAM,
+} from '../../../common/queue/jetstream/streams.ts';
 import { elementId, encodeJob, type JobHead } from '../../../common/queue/job.ts';
 import { decodeState, type JobState } from '../../../common/queue/state.ts';
 import { encodeQuestion, type JobQuestion } from '../../../common/queue/question.ts';
-import type { ConsumerConfig, StoredMsg } from '../../../common/bus/nats.ts';
-import { getStored, nanos } from '../../../common/bus/nats-library.ts';
+import { nanos } from '../../../common/bus/nats-library.ts';
 import { functionSubject, jobQuestionSubject, resultSubject } from '../../../common/bus/subjects.ts';
 import { randomBytes } from 'node:crypto';
 import { jobSettings, startJetStream, type TestJetStream } from '../../helpers/jetstream.ts';
 import type { NatsOptions } from '../../helpers/nats.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { sidecarFor, type TestSidecar } from './sidecar.ts';
+import { type ConsumerConfig, getStored, type StoredMsg } from '../../../common/queue/jetstream/library.ts';
 
 export const FN = { namespace: 'ns', name: 'fn' };
 

@@ -3,13 +3,12 @@
  * stream itself, because what waits for a next try is not delivered before its time. What is not done in time is left
  * to the scaler.
  */
-import { podConsumer } from '../../common/queue/pod-consumer.ts';
-import { eventToQueue } from '../../common/queue/to-queue.ts';
-import type { AckedPublisher } from '../../common/queue/acked-publisher.ts';
-import { EVENTS_STREAM } from '../../common/queue/streams.ts';
-import type { JetStreamManager } from '../../common/bus/nats.ts';
-import { getStored } from '../../common/bus/nats-library.ts';
-import { everyEventOf, type FunctionId } from '../../common/bus/subjects.ts';
+import { podConsumer } from './pod-consumer.ts';
+import { eventToQueue } from './to-queue.ts';
+import type { AckedPublisher } from './acked-publisher.ts';
+import { EVENTS_STREAM } from './streams.ts';
+import { everyEventOf, type FunctionId } from '../../bus/subjects.ts';
+import { getStored, type JetStreamManager } from './library.ts';
 
 export interface HandOver {
   readonly id: FunctionId;

@@ -5,9 +5,9 @@
  * Reply subjects (nats-server, ADR-15): `$JS.ACK.<stream>.<consumer>.<deliveries>.<stream sequence>.<consumer
  * sequence>.<time>.<pending>`, or with `<domain>.<account hash>` after `ACK` and a random token at the end.
  */
-import { MessageError } from '../runtime/errors.ts';
-import type { Msg, NatsConnection } from '../bus/nats.ts';
-import { ErrorCode, nanos, NatsError } from '../bus/nats-library.ts';
+import { MessageError } from '../../runtime/errors.ts';
+import type { Msg, NatsConnection } from '../../bus/nats.ts';
+import { ErrorCode, nanos, NatsError } from '../../bus/nats-library.ts';
 
 export interface Delivery {
   readonly data: Uint8Array;

@@ -3,19 +3,26 @@
  * scaler's leader. Changing a setting updates what exists; what JetStream refuses to change (storage) is
  * reported with what to do, and what exists goes on being used.
  */
-import { describeError } from '../../common/runtime/errors.ts';
+import { describeError } from '../../runtime/errors.ts';
 import {
   callbacksConsumerConfig,
   CALLBACKS_STREAM,
   consumerConfig,
   JOBS_STREAM,
   streamConfigs,
-  type JobSettings,
-} from '../../common/queue/streams.ts';
-import type { Log } from '../../common/runtime/log.ts';
-import type { ConsumerConfig, JetStreamManager, StreamConfig } from '../../common/bus/nats.ts';
-import { absentIf, CONSUMER_NOT_FOUND, NatsError, STREAM_NOT_FOUND } from '../../common/bus/nats-library.ts';
-import { consumerName, type FunctionId } from '../../common/bus/subjects.ts';
+} from './streams.ts';
+import type { Log } from '../../runtime/log.ts';
+import { NatsError } from '../../bus/nats-library.ts';
+import { consumerName, type FunctionId } from '../../bus/subjects.ts';
+import type { JobSettings } from '../settings.ts';
+import {
+  absentIf,
+  CONSUMER_NOT_FOUND,
+  type ConsumerConfig,
+  type JetStreamManager,
+  STREAM_NOT_FOUND,
+  type StreamConfig,
+} from './library.ts';
 
 export interface JobFunction {
   readonly id: FunctionId;

@@ -2,7 +2,6 @@
  * The JetStream streams of jobs and their settings, explicit to the last field, as a pure function of the
  * flags. The scaler's leader creates and updates them; everyone else only uses the names.
  */
-import type { ConsumerConfig, StreamConfig } from '../bus/nats.ts';
 import {
   AckPolicy,
   DeliverPolicy,
@@ -11,8 +10,10 @@ import {
   ReplayPolicy,
   RetentionPolicy,
   StorageType,
-} from '../bus/nats-library.ts';
-import { consumerName, functionSubject, type FunctionId } from '../bus/subjects.ts';
+} from '../../bus/nats-library.ts';
+import { ACK_WAIT_MS, CALLBACK_TTL_MS, type JobSettings } from '../settings.ts';
+import { consumerName, functionSubject, type FunctionId } from '../../bus/subjects.ts';
+import type { ConsumerConfig, StreamConfig } from './library.ts';
 
 export const JOBS_STREAM = 'SLIMFAAS_JOBS';
 export const DEAD_STREAM = 'SLIMFAAS_DEAD';
@@ -24,36 +25,12 @@ export const CALLBACKS_STREAM = 'SLIMFAAS_CALLBACKS';
 export const EVENTS_STREAM = 'SLIMFAAS_EVENTS';
 /** Shared by all proxies. */
 export const CALLBACKS_CONSUMER = 'proxies';
-/** For so long a result is offered to its URL. */
-export const CALLBACK_TTL_MS = 24 * 3_600_000;
 /** Of all functions, each up to 120 KB; a job whose result finds no place waits with its end. */
 const CALLBACKS_MAX = 10_000;
 const CALLBACKS_MAX_EACH = 1_000;
 
 /** A message that only asks whether its message id is known: never run, deleted by whoever sent it. */
 export const VOID_HEADER = 'Slimfaas-Void';
-
-export interface JobSettings {
-  readonly storage: 'file' | 'memory';
-  readonly replicas: number;
-  /** Jobs of one function that may be queued, running or waiting for a retry. */
-  readonly maxJobsPerFunction: number;
-  /** Bytes of all inline jobs; 0: no limit but the server's. */
-  readonly maxBytes: number;
-  /** Within it a repeated Idempotency-Key, or a repeated publish, is the same job. */
-  readonly duplicateWindowMs: number;
-  readonly resultTtlMs: number;
-  readonly deadTtlMs: number;
-  /** A large body outlives its job by no more than this, also when nobody removed it. */
-  readonly bodyTtlMs: number;
-  /** An event that a pod has not run by then is gone. */
-  readonly eventTtlMs: number;
-  /** Bytes of all stored events; beyond it the oldest go. 0: no limit but the server's. */
-  readonly eventMaxBytes: number;
-}
-
-/** Silence of a sidecar for so long gives its job to another; it says "working" three times within it. */
-export const ACK_WAIT_MS = 15_000;
 
 export function streamConfigs(settings: JobSettings): Partial<StreamConfig>[] {
   const { replicas } = settings;

@@ -4,9 +4,8 @@
  * fast as the server sends, so a body of 1 GiB would pass through memory whole. Here at most 8 chunks are
  * unconfirmed while writing, and reading asks for each chunk.
  */
-import type { JetStreamClient, JetStreamManager } from '../bus/nats.ts';
-import { getStored } from '../bus/nats-library.ts';
 import { BODIES_STREAM } from './streams.ts';
+import { getStored, type JetStreamClient, type JetStreamManager } from './library.ts';
 
 const CHUNK_BYTES = 128 * 1024;
 /** 1 MiB under way: enough to keep a server on the same network busy. */

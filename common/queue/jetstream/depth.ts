@@ -3,15 +3,9 @@
  * the jobs stream counts its messages by subject. Running and waiting-for-retry are what the function's own
  * consumer has delivered and not seen acknowledged; it is asked only for functions that have jobs at all.
  */
-import { JOBS_STREAM } from '../../common/queue/streams.ts';
-import type { JetStreamManager } from '../../common/bus/nats.ts';
-import { absentIf, CONSUMER_NOT_FOUND } from '../../common/bus/nats-library.ts';
-import {
-  consumerName,
-  functionKey,
-  parseFunctionSubject,
-  type FunctionId,
-} from '../../common/bus/subjects.ts';
+import { JOBS_STREAM } from './streams.ts';
+import { consumerName, functionKey, parseFunctionSubject, type FunctionId } from '../../bus/subjects.ts';
+import { absentIf, CONSUMER_NOT_FOUND, type JetStreamManager } from './library.ts';
 
 export interface JobDepth {
   readonly id: FunctionId;

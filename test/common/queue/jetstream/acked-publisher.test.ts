@@ -1,13 +1,14 @@
 /** Publishing with JetStream's confirmation: each way in which it may end, told apart. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { AckedPublisher } from '../../../common/queue/acked-publisher.ts';
-import { JOBS_STREAM } from '../../../common/queue/streams.ts';
-import type { NatsConnection } from '../../../common/bus/nats.ts';
-import { getStored, natsHeaders } from '../../../common/bus/nats-library.ts';
-import { functionSubject } from '../../../common/bus/subjects.ts';
-import { jobSettings, startJetStream, type TestJetStream } from '../../helpers/jetstream.ts';
-import { waitFor } from '../../helpers/wait.ts';
+import { AckedPublisher } from '../../../../common/queue/jetstream/acked-publisher.ts';
+import { JOBS_STREAM } from '../../../../common/queue/jetstream/streams.ts';
+import type { NatsConnection } from '../../../../common/bus/nats.ts';
+import { natsHeaders } from '../../../../common/bus/nats-library.ts';
+import { functionSubject } from '../../../../common/bus/subjects.ts';
+import { jobSettings, startJetStream, type TestJetStream } from '../../../helpers/jetstream.ts';
+import { waitFor } from '../../../helpers/wait.ts';
+import { getStored } from '../../../../common/queue/jetstream/library.ts';
 
 const subject = functionSubject('job', { namespace: 'shop', name: 'cart' });
 const payload = Buffer.from('a job');

@@ -4,8 +4,8 @@
  * proxy. Here one inbox and one clock serve all, and what one turn of the event loop publishes leaves in one write.
  * It gives up the library's other options (expected sequences, retries): a message id is all that jobs need.
  */
-import type { Msg, NatsConnection } from '../bus/nats.ts';
-import { createInbox, natsHeaders } from '../bus/nats-library.ts';
+import type { Msg, NatsConnection } from '../../bus/nats.ts';
+import { createInbox, natsHeaders } from '../../bus/nats-library.ts';
 
 /** Never an exception: who publishes must tell "is not stored" from "nobody knows". */
 export type PublishOutcome =

@@ -5,8 +5,8 @@
  * job is made.
  */
 import type { AckedPublisher } from './acked-publisher.ts';
-import { decodeJob } from './job.ts';
-import { functionKey, functionSubject, type FunctionId } from '../bus/subjects.ts';
+import { decodeJob } from '../job.ts';
+import { functionKey, functionSubject, type FunctionId } from '../../bus/subjects.ts';
 
 const CONFIRM_MS = 5_000;
 

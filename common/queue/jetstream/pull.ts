@@ -5,8 +5,8 @@
  * end with a message, with the server's word that the request is over, or with its time.
  */
 import { deliveryOf, type Delivery } from './delivery.ts';
-import type { Msg, NatsConnection } from '../bus/nats.ts';
-import { createInbox, nanos } from '../bus/nats-library.ts';
+import type { Msg, NatsConnection } from '../../bus/nats.ts';
+import { createInbox, nanos } from '../../bus/nats-library.ts';
 
 /** Long, because renewing costs the server; the request ends with the connection anyway. */
 const EXPIRES_MS = 20_000;

@@ -2,9 +2,14 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import { BodyStoreError, readBody, removeBody, storeBody } from '../../../common/queue/body-store.ts';
-import { BODIES_STREAM } from '../../../common/queue/streams.ts';
-import { startJetStream } from '../../helpers/jetstream.ts';
+import {
+  BodyStoreError,
+  readBody,
+  removeBody,
+  storeBody,
+} from '../../../../common/queue/jetstream/body-store.ts';
+import { BODIES_STREAM } from '../../../../common/queue/jetstream/streams.ts';
+import { startJetStream } from '../../../helpers/jetstream.ts';
 
 async function* inPieces(body: Buffer, pieceBytes: number): AsyncGenerator<Buffer> {
   for (let at = 0; at < body.length; at += pieceBytes) yield body.subarray(at, at + pieceBytes);

@@ -3,17 +3,11 @@
  * end, or by the scaler when the pod ended without that. It gives up nothing that waits: while the sidecar is away
  * it keeps its place.
  */
-import type { ConsumerConfig, JetStreamManager } from '../bus/nats.ts';
-import {
-  absentIf,
-  AckPolicy,
-  CONSUMER_NOT_FOUND,
-  DeliverPolicy,
-  nanos,
-  ReplayPolicy,
-} from '../bus/nats-library.ts';
-import { ACK_WAIT_MS, EVENTS_STREAM } from './streams.ts';
-import { eventConsumerName, everyEventOf, type FunctionId } from '../bus/subjects.ts';
+import { AckPolicy, DeliverPolicy, nanos, ReplayPolicy } from '../../bus/nats-library.ts';
+import { EVENTS_STREAM } from './streams.ts';
+import { eventConsumerName, everyEventOf, type FunctionId } from '../../bus/subjects.ts';
+import { absentIf, CONSUMER_NOT_FOUND, type ConsumerConfig, type JetStreamManager } from './library.ts';
+import { ACK_WAIT_MS } from '../settings.ts';
 
 /** Events of one pod that run, or wait for their next try; more are not delivered to it meanwhile. */
 const UNFINISHED_MAX = 1_000;

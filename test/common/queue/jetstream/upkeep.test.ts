@@ -1,7 +1,7 @@
 /** Streams and consumers as their one owner keeps them, against a real server. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { encodeJob } from '../../../common/queue/job.ts';
+import { encodeJob } from '../../../../common/queue/job.ts';
 import {
   BODIES_STREAM,
   CALLBACKS_CONSUMER,
@@ -10,13 +10,17 @@ import {
   EVENTS_STREAM,
   JOBS_STREAM,
   RESULTS_STREAM,
-} from '../../../common/queue/streams.ts';
-import { silentLog } from '../../../common/runtime/log.ts';
-import { NatsError, nanos } from '../../../common/bus/nats-library.ts';
-import { consumerName, functionSubject } from '../../../common/bus/subjects.ts';
-import { readJobDepths } from '../../../scaler/jobs/depth.ts';
-import { reconcileConsumer, reconcileStreams, removeConsumer } from '../../../scaler/jobs/streams.ts';
-import { jobSettings, startJetStream } from '../../helpers/jetstream.ts';
+} from '../../../../common/queue/jetstream/streams.ts';
+import { silentLog } from '../../../../common/runtime/log.ts';
+import { NatsError, nanos } from '../../../../common/bus/nats-library.ts';
+import { consumerName, functionSubject } from '../../../../common/bus/subjects.ts';
+import { readJobDepths } from '../../../../common/queue/jetstream/depth.ts';
+import {
+  reconcileConsumer,
+  reconcileStreams,
+  removeConsumer,
+} from '../../../../common/queue/jetstream/upkeep.ts';
+import { jobSettings, startJetStream } from '../../../helpers/jetstream.ts';
 
 const cart = { namespace: 'shop', name: 'cart.v2' };
 const fn = { id: cart, isOrdered: false };
