@@ -37,7 +37,7 @@ import { tellProxy } from './life/ready-by-http.ts';
 import { parseReadiness, type Readiness } from './app/readiness.ts';
 import { Reporter } from './admin/report.ts';
 import { firstLimit, Shares } from './limits/shares.ts';
-import type { SidecarConfig, SidecarDeps } from './start.ts';
+import type { SidecarConfig, SidecarDeps } from './config.ts';
 import { Stats } from './admin/stats.ts';
 
 export interface Parts {

@@ -3,29 +3,15 @@
  * starting and stopping stands here. It listens first; everything that is not needed to accept a call comes
  * after, because each millisecond before belongs to a caller who waits for this pod.
  */
-import type { FlagValues } from '../common/runtime/flags.ts';
 import type { Running } from '../common/runtime/lifecycle.ts';
-import type { Log } from '../common/runtime/log.ts';
-import type { Registry } from '../common/runtime/metrics.ts';
-import type { NatsLink } from '../common/bus/nats.ts';
 import { createAdminServer } from './admin/admin-server.ts';
 import { openAppHop } from './app/app-hop.ts';
 import { startAppProbe, type AppReady } from './app/app-probe.ts';
 import { createDataServer } from './call/data-server.ts';
-import type { sidecarFlags } from './flags.ts';
 import { giveMemoryBackWhenIdle } from './life/idle-memory.ts';
 import { listen } from './life/listener.ts';
 import { buildParts, type Parts } from './parts.ts';
-
-export type SidecarConfig = FlagValues<typeof sidecarFlags>;
-
-export interface SidecarDeps {
-  readonly log: Log;
-  /** Closed by {@link Running.stop}, after the last report. */
-  readonly nats: NatsLink;
-  /** Asked for at the first scrape. */
-  readonly registry: Registry | (() => Promise<Registry>);
-}
+import type { SidecarConfig, SidecarDeps } from './config.ts';
 
 export interface RunningSidecar extends Running {
   readonly port: number;

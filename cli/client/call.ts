@@ -1,7 +1,8 @@
 /** `slimfaas call <function> [path]`: one synchronous call through the proxy, answer on stdout. */
 import { flagValues, type Parsed } from '../parts/flag-options.ts';
 import { callFlags } from '../people-flags.ts';
-import { openDoor, PARTS } from './door.ts';
+import { PARTS } from './door.ts';
+import { openDoor } from './open-door.ts';
 import { functionName } from './function-name.ts';
 
 /** Exit code 0 for an answer below 400, 1 otherwise: usable in a script. */

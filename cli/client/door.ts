@@ -1,19 +1,4 @@
-/**
- * How the commands reach a part: at an address that they are given, or through the API server of a cluster, as kubectl
- * would, so that nothing need be forwarded or published first. Which of them, in this order:
- *
- * 1. the address flag of the part (`--proxy-url` …);
- * 2. `--kubeconfig`, `--context` or KUBECONFIG: that cluster;
- * 3. inside a pod: the part's Service;
- * 4. ~/.kube/config, where there is one;
- * 5. 127.0.0.1, where `npm start` answers and `kubectl port-forward` would.
- */
-import { existsSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { join } from 'node:path';
-import { UsageError } from '../../common/runtime/errors.ts';
-import type { ClusterFlags } from '../people-flags.ts';
-
+/** The way to a part of an installation, as the commands use it, and where each part is found. */
 export interface Door {
   /** For errors: where it leads. */
   readonly name: string;
@@ -35,48 +20,3 @@ export const PARTS = {
   admin: { component: 'proxy', port: 5003, flag: '--admin-url', hasService: false },
   scaler: { component: 'scaler', port: 5001, flag: '--scaler-url', hasService: true },
 } as const satisfies Record<string, PartAddress>;
-
-type Environment = Readonly<Record<string, string | undefined>>;
-
-/**
- * @param url what the part's flag says; empty: look for it
- * @throws UsageError for a URL that is none, and for a kubeconfig or context that is not there
- */
-export async function openDoor(
-  part: PartAddress,
-  url: string,
-  flags: ClusterFlags,
-  env: Environment = process.env,
-): Promise<Door> {
-  if (url !== '') return directDoor(part, url);
-  const isChosen = flags.kubeconfig !== '' || flags.context !== '' || Boolean(env['KUBECONFIG']);
-  const isInside = Boolean(env['KUBERNETES_SERVICE_HOST']);
-  if (!isChosen && isInside) return directDoor(part, urlInside(part, flags));
-  if (!isChosen && !existsSync(join(homedir(), '.kube/config')))
-    return directDoor(part, `http://127.0.0.1:${part.port}`);
-  const { openClusterDoor } = await import('./cluster-door.ts');
-  return openClusterDoor(part, flags);
-}
-
-function urlInside({ component, port, hasService }: PartAddress, flags: ClusterFlags): string {
-  return hasService
-    ? `http://slimfaas-${component}.${flags['system-namespace']}:${port}`
-    : `http://127.0.0.1:${port}`;
-}
-
-function directDoor({ component, flag }: PartAddress, url: string): Door {
-  const base = url.replace(/\/$/, '');
-  if (!/^https?:\/\//.test(base) || !URL.canParse(base))
-    throw new UsageError(`${flag}: ${JSON.stringify(url)} is not a URL; use http://host:port`);
-  return {
-    name: base,
-    async fetch(path, init) {
-      try {
-        return await fetch(`${base}${path}`, { redirect: 'manual', ...init });
-      } catch (cause) {
-        const advice = `is the ${component} there? ${flag} names its address, KUBECONFIG its cluster`;
-        throw new Error(`no answer from ${base}${path}; ${advice}`, { cause });
-      }
-    },
-  };
-}

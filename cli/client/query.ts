@@ -1,5 +1,6 @@
 /** `slimfaas query '<promql>'`: the value that a trigger with this query would get, and the series behind it. */
-import { openDoor, PARTS } from './door.ts';
+import { PARTS } from './door.ts';
+import { openDoor } from './open-door.ts';
 import { flagValues, type Parsed } from '../parts/flag-options.ts';
 import { queryFlags } from '../people-flags.ts';
 import { failureText } from './proxy-client.ts';

@@ -5,7 +5,8 @@
  */
 import { describeError, UsageError } from '../../common/runtime/errors.ts';
 import type { FlagValues } from '../../common/runtime/flags.ts';
-import { openDoor, PARTS, type Door } from './door.ts';
+import { PARTS, type Door } from './door.ts';
+import { openDoor } from './open-door.ts';
 import { functionName } from './function-name.ts';
 import { flagValues, type Parsed } from '../parts/flag-options.ts';
 import { statusFlags } from '../people-flags.ts';

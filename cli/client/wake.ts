@@ -1,6 +1,7 @@
 /** `slimfaas wake <function>`: asks the proxy to wake it; returns when the wake is on its way. */
 import { flagValues, type Parsed } from '../parts/flag-options.ts';
-import { openDoor, PARTS } from './door.ts';
+import { PARTS } from './door.ts';
+import { openDoor } from './open-door.ts';
 import { functionName } from './function-name.ts';
 import { functionFlags } from '../people-flags.ts';
 import { failureText } from './proxy-client.ts';

@@ -4,7 +4,25 @@
  */
 import { MessageError } from '../runtime/errors.ts';
 import { isFieldValue, isTargetText, isToken } from '../relay/wire/grammar.ts';
-import type { JobHead } from './job.ts';
+import type { RawHeaders } from '../relay/types.ts';
+
+export interface JobHead {
+  /** 128 random bits in hex: half of the element id, see `elementId` in job.ts. */
+  readonly secret: string;
+  readonly method: string;
+  readonly path: string;
+  /** End-to-end headers as the caller sent them: order, case and duplicates kept. */
+  readonly headers: RawHeaders;
+  readonly acceptedAtMs: number;
+  /** Where the body is when it is not inline. */
+  readonly object?: { readonly name: string; readonly size: number };
+  /** Where the result is posted; checked when the job was accepted. */
+  readonly callbackUrl?: string;
+  /** The element id of the dead job that this one replays. */
+  readonly replayOf?: string;
+  /** The event that it is. Then DefaultPublish rules its tries, and others may have the same stored body. */
+  readonly event?: string;
+}
 
 /** Two end-to-end heads of the proxy's largest (32 KiB, 200 headers) fit in; see --max-header-bytes, --max-headers. */
 const HEADERS_MAX = 4_096;

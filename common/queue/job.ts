@@ -6,29 +6,12 @@
  * Payload: 4 bytes length of the head (big endian), the head as UTF-8 JSON, then the inline body.
  */
 import { MessageError } from '../runtime/errors.ts';
-import type { RawHeaders } from '../relay/types.ts';
-import { checkHead } from './check-head.ts';
+import { checkHead, type JobHead } from './check-head.ts';
+
+export type { JobHead };
 
 /** Bodies up to here travel inside the message; JetStream's own limit is 1 MiB a message. */
 export const INLINE_BODY_MAX = 512 * 1024;
-
-export interface JobHead {
-  /** 128 random bits in hex: half of the element id, see {@link elementId}. */
-  readonly secret: string;
-  readonly method: string;
-  readonly path: string;
-  /** End-to-end headers as the caller sent them: order, case and duplicates kept. */
-  readonly headers: RawHeaders;
-  readonly acceptedAtMs: number;
-  /** Where the body is when it is not inline. */
-  readonly object?: { readonly name: string; readonly size: number };
-  /** Where the result is posted; checked when the job was accepted. */
-  readonly callbackUrl?: string;
-  /** The element id of the dead job that this one replays. */
-  readonly replayOf?: string;
-  /** The event that it is. Then DefaultPublish rules its tries, and others may have the same stored body. */
-  readonly event?: string;
-}
 
 export interface Job {
   readonly head: JobHead;

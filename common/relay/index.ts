@@ -2,6 +2,7 @@
  * The relay's public face. See `types.ts` for the contract and docs/decisions/relay.md for the reasons.
  */
 export type * from './types.ts';
+export type { RelayOptions } from './options.ts';
 export type { Dial, Transport } from './target/transport.ts';
 export { isBadResponse, isWrongProtocol, RelayError, type RelayErrorCode } from './errors.ts';
 export { createRelay } from './relay.ts';

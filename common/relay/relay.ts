@@ -3,7 +3,8 @@ import { RunningExchange } from './exchange/exchange.ts';
 import { Pool, type PoolLimits } from './target/pool.ts';
 import { TargetRelay } from './target/target-relay.ts';
 import { TCP } from './target/transport.ts';
-import type { Relay, RelayOptions } from './types.ts';
+import type { Relay } from './types.ts';
+import type { RelayOptions } from './options.ts';
 
 const DEFAULTS = { maxConnections: 4_096, maxIdle: 256, idleMs: 30_000, maxHeadBytes: 65_536 };
 

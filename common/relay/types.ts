@@ -4,7 +4,6 @@
  * and the job consumer with a stored request and a captured answer. Sources and sinks are two small
  * interfaces, so that the relay knows nothing of Koa, Node's server or NATS.
  */
-import type { Transport } from './target/transport.ts';
 
 export interface Target {
   /** An IP address on the hot path; a name costs a lookup a connection. */
@@ -167,19 +166,6 @@ export type Outcome =
       readonly headForwarded: boolean;
     }
   | { readonly kind: 'cancelled'; readonly headForwarded: boolean };
-
-export interface RelayOptions {
-  /** Connections to one target, busy and idle; more exchanges wait their turn. Default 4096. */
-  readonly maxConnections?: number;
-  /** Idle connections kept a target. Default 256. */
-  readonly maxIdle?: number;
-  /** A connection idle for so long is closed. Default 30,000. `Keep-Alive: timeout` of the upstream shortens it. */
-  readonly idleMs?: number;
-  /** Largest answer head, and largest trailer section. Default 65,536. */
-  readonly maxHeadBytes?: number;
-  /** Default: plain TCP. */
-  readonly transport?: Transport;
-}
 
 export interface RelayStats {
   readonly active: number;

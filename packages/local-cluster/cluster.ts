@@ -24,7 +24,8 @@ import { startStatefulSets } from './controllers/workloads/statefulset.ts';
 import { drain, type DrainOptions } from './drain.ts';
 import type { KubeletFaults } from './kubelet/container/faults.ts';
 import { createImageTable, type ImageOptions } from './kubelet/container/images.ts';
-import { startKubelet, type Kubelet, type LogEntry } from './kubelet/pods/kubelet.ts';
+import { startKubelet, type Kubelet } from './kubelet/pods/kubelet.ts';
+import type { LogEntry } from './kubelet/pods/kubelet-options.ts';
 import { startServices, type Services } from './services/services.ts';
 
 export interface ClusterOptions {

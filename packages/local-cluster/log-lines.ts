@@ -2,7 +2,7 @@
  * Container logs for a person at a terminal: pino's JSON lines become `12:01:02 proxy  info  message key=value`,
  * anything else is shown as it is behind the pod's name.
  */
-import type { LogEntry } from './kubelet/pods/kubelet.ts';
+import type { LogEntry } from './kubelet/pods/kubelet-options.ts';
 
 const HIDDEN = new Set(['level', 'time', 'part', 'pod', 'msg', 'stack']);
 /** Wide enough for the parts' names and most functions'. */

@@ -10,7 +10,7 @@ import type { ClusterApi } from './api/objects/types.ts';
 import { applyManifests, readManifests } from './apply.ts';
 import { startCluster, type Cluster } from './cluster.ts';
 import type { LocalConfig } from './flags.ts';
-import type { LogEntry } from './kubelet/pods/kubelet.ts';
+import type { LogEntry } from './kubelet/pods/kubelet-options.ts';
 import { readableLine } from './log-lines.ts';
 
 export interface LocalDeps {

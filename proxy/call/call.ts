@@ -19,7 +19,7 @@ import {
   type ResponseHead,
   type ResponseSink,
 } from '../../common/relay/index.ts';
-import type { CallEnd } from '../metrics/account.ts';
+import type { CallEnd } from '../metrics/call-end.ts';
 import type { Clock } from '../clock.ts';
 import type { FunctionEntry } from '../functions/function-entry.ts';
 import { forSidecar, parseLoad } from '../edge/headers.ts';

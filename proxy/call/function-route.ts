@@ -19,7 +19,7 @@ import {
   type ResponseSink,
 } from '../../common/relay/index.ts';
 import { NodeCall, type ActiveCalls } from '../edge/active-calls.ts';
-import type { CallEnd } from '../metrics/account.ts';
+import type { CallEnd } from '../metrics/call-end.ts';
 import { Call, type CallDeps, type CallRequest } from './call.ts';
 import type { FunctionLookup } from '../functions/function-lookup.ts';
 import { parseFunctionTarget } from '../functions/function-path.ts';

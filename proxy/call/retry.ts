@@ -2,7 +2,7 @@
 import { describeError, ReasonError } from '../../common/runtime/errors.ts';
 import { isBadResponse } from '../../common/relay/errors.ts';
 import type { Outcome } from '../../common/relay/types.ts';
-import type { CallEnd } from '../metrics/account.ts';
+import type { CallEnd } from '../metrics/call-end.ts';
 
 export interface RetryFacts {
   /** What the sidecar wrote when it sent the call back. */

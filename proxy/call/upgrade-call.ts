@@ -16,7 +16,7 @@ import {
 import { connectTo } from '../../common/tunnel/connect.ts';
 import type { EarlyBytes } from '../../common/tunnel/early-bytes.ts';
 import { openTunnel, type Tunnel, type TunnelOutcome } from '../../common/tunnel/tunnel.ts';
-import type { CallEnd } from '../metrics/account.ts';
+import type { CallEnd } from '../metrics/call-end.ts';
 import { MAX_DEATHS } from './call.ts';
 import type { Clock } from '../clock.ts';
 import type { FunctionEntry } from '../functions/function-entry.ts';

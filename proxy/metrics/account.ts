@@ -7,9 +7,7 @@ import { TimeAverage } from '../../common/runtime/time-average.ts';
 import type { FunctionId } from '../../common/bus/subjects.ts';
 import type { Clock } from '../clock.ts';
 import { NO_SERIES, type FunctionSeries, type ProxyMetrics } from './proxy-metrics.ts';
-
-/** How a call ended for its caller. `cancelled`: the caller left. */
-export type CallEnd = { readonly kind: 'status'; readonly status: number } | { readonly kind: 'cancelled' };
+import type { CallEnd } from './call-end.ts';
 
 export class Account {
   readonly #metrics: ProxyMetrics;

@@ -14,7 +14,7 @@ import {
 import { REFUSALS } from '../../common/function/names.ts';
 import type { EdgeLimit } from '../../common/relay/index.ts';
 import type { FunctionId } from '../../common/bus/subjects.ts';
-import type { CallEnd } from './account.ts';
+import type { CallEnd } from './call-end.ts';
 
 const FUNCTION = ['namespace', 'function'] as const;
 

@@ -7,11 +7,18 @@ import { encodeMessage } from '../../common/bus/messages.ts';
 import type { NatsLink } from '../../common/bus/nats.ts';
 import { functionSubject } from '../../common/bus/subjects.ts';
 import type { Clock } from '../clock.ts';
-import type { FunctionEntry } from '../functions/function-entry.ts';
+import type { FunctionId } from '../../common/bus/subjects.ts';
+import type { Account } from './account.ts';
 
 const REPORT_MS = 1_000;
 
-type Reported = Pick<FunctionEntry, 'id' | 'account' | 'throttler'>;
+/** What a report says of a function. */
+interface Reported {
+  readonly id: FunctionId;
+  readonly account: Account;
+  readonly throttler: { readonly waiting: number };
+}
+
 export type Report = (entry: Reported) => void;
 
 export function createReport(nats: Pick<NatsLink, 'publish'>, podName: string): Report {

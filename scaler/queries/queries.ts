@@ -9,7 +9,7 @@ import { PromqlError } from '../promql/error.ts';
 import type { Scope } from '../promql/scope.ts';
 import type { SeriesStoreOptions } from '../promql/limits.ts';
 import type { QueryHostOptions } from './query-host.ts';
-import { QueryHost, type RestartReason } from './query-host.ts';
+import { QueryHost } from './query-host.ts';
 import {
   QUERY_BUDGETS,
   type FromQueryThread,
@@ -21,6 +21,7 @@ import {
 import { viewOfError } from './query-error.ts';
 import type { ScrapeTarget } from '../scrape/scrape-targets.ts';
 import { TriggerQueries } from './trigger-queries.ts';
+import type { QueriesStats } from './queries-stats.ts';
 
 export interface QueriesOptions {
   readonly series: SeriesStoreOptions;
@@ -38,10 +39,6 @@ export interface QueriesOptions {
 export interface JsonAnswer {
   readonly status: number;
   readonly json: string;
-}
-
-export interface QueriesStats extends QueryThreadStats {
-  readonly restarts: Readonly<Record<RestartReason, number>>;
 }
 
 /** As often as the triggers' default, for series that only people ask for. */

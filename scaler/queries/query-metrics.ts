@@ -1,6 +1,6 @@
 /** What queries see and what they were refused: at a bound samples are turned away, and triggers may lack data. */
 import { Counter, Gauge, type Registry } from '../../common/runtime/metrics.ts';
-import type { QueriesStats } from './queries.ts';
+import type { QueriesStats } from './queries-stats.ts';
 
 export function queryMetrics(registry: Registry, stats: () => QueriesStats): void {
   const registers = [registry];

@@ -16,7 +16,8 @@ import type { Running } from '../../common/runtime/lifecycle.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import { FUNCTION_LABEL } from '../../common/function/names.ts';
 import type { ScalerClients } from '../world/kube.ts';
-import { scrapeHint, type ScrapeTarget } from './scrape-targets.ts';
+import type { ScrapeTarget } from './scrape-targets.ts';
+import { scrapeHint } from '../world/scrape-hint.ts';
 
 export interface ScrapePods extends Running {
   /** A query is in use. */

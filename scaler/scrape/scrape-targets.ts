@@ -7,12 +7,6 @@ import { SIDECAR_ADMIN_PORT } from '../../common/function/names.ts';
 import type { Pod, Workload } from '../world/kube-objects.ts';
 import type { World } from '../world/world.ts';
 
-/** Where a pod's own metrics are; `port` undefined: the function's. */
-export interface ScrapeHint {
-  readonly port: number | undefined;
-  readonly path: string;
-}
-
 export interface ScrapeTarget {
   /** `http://10.0.0.7:8080/metrics`; the identity of the target too. */
   readonly url: string;
@@ -25,17 +19,6 @@ export interface ScrapeTarget {
 }
 
 const SIDECAR_METRIC = /slimfaas_sidecar_/;
-
-/** `prometheus.io/scrape`, `/port` and `/path`; undefined for a pod that does not ask. */
-export function scrapeHint(
-  annotations: Readonly<Record<string, string>> | undefined,
-): ScrapeHint | undefined {
-  if (annotations?.['prometheus.io/scrape']?.trim().toLowerCase() !== 'true') return undefined;
-  const port = Number(annotations['prometheus.io/port'] ?? Number.NaN);
-  const path = annotations['prometheus.io/path']?.trim() || '/metrics';
-  const isPort = Number.isSafeInteger(port) && port > 0 && port < 65_536;
-  return { port: isPort ? port : undefined, path: path.startsWith('/') ? path : `/${path}` };
-}
 
 /** Whether one of the queries names a metric of the sidecars. */
 export function wantsSidecars(queries: Iterable<string>): boolean {

@@ -5,7 +5,7 @@
  */
 import { Counter, Gauge, Histogram, type Registry } from '../../common/runtime/metrics.ts';
 import type { Workload } from '../world/kube-objects.ts';
-import type { QueriesStats } from '../queries/queries.ts';
+import type { QueriesStats } from '../queries/queries-stats.ts';
 import { queryMetrics } from '../queries/query-metrics.ts';
 import type { PassTiming } from '../loop/slicer.ts';
 

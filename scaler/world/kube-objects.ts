@@ -9,7 +9,7 @@ import { ownerOfPod } from '../../common/kube/ownership.ts';
 import type { FunctionInfo, WorkloadKind } from '../../common/function/spec.ts';
 import { INJECT_STATUS_ANNOTATION } from '../../common/function/names.ts';
 import { functionKey, type FunctionId } from '../../common/bus/subjects.ts';
-import { scrapeHint, type ScrapeHint } from '../scrape/scrape-targets.ts';
+import { scrapeHint, type ScrapeHint } from './scrape-hint.ts';
 
 export interface Workload {
   readonly key: string;

@@ -14,7 +14,7 @@ import type { Running } from '../../common/runtime/lifecycle.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import type { NatsConnection, NatsLink } from '../../common/bus/nats.ts';
 import type { JetStream } from './ending/records.ts';
-import { Suspects, type HeldUpTo } from './suspects.ts';
+import { Suspects, type HeldUpTo, type Source } from './suspects.ts';
 import type { JetStreamManager } from '../../common/queue/jetstream/library.ts';
 
 /** What the consumer needs of the pod's admission. */
@@ -26,12 +26,6 @@ export interface JobPlaces {
   enter(signal: AbortSignal, timeoutMs: number): Promise<Place>;
   /** After each release and each change of the limit. Returns its own release. */
   onRoom(listener: () => void): () => void;
-}
-
-/** A consumer of JetStream's, by its names. */
-export interface Source {
-  readonly stream: string;
-  readonly consumer: string;
 }
 
 export interface ConsumerDeps {

@@ -13,7 +13,6 @@
  */
 import type { Delivery } from '../../common/queue/jetstream/delivery.ts';
 import { sleep } from '../../common/runtime/lifecycle.ts';
-import type { Source } from './consumer.ts';
 import type { JetStreamManager } from '../../common/queue/jetstream/library.ts';
 
 const AGAIN_MS = 2_000;
@@ -103,4 +102,10 @@ export class Suspects {
       if (this.#upTo === Infinity || this.#madeMs === Infinity) await sleep(AGAIN_MS, signal);
     }
   }
+}
+
+/** A consumer of JetStream's, by its names. */
+export interface Source {
+  readonly stream: string;
+  readonly consumer: string;
 }

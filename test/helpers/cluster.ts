@@ -5,7 +5,7 @@
 import { fileURLToPath } from 'node:url';
 import { silentLog } from '../../common/runtime/log.ts';
 import { startCluster, type Cluster, type ClusterOptions } from '../../packages/local-cluster/cluster.ts';
-import type { LogEntry } from '../../packages/local-cluster/kubelet/pods/kubelet.ts';
+import type { LogEntry } from '../../packages/local-cluster/kubelet/pods/kubelet-options.ts';
 import { readableLine } from '../../packages/local-cluster/log-lines.ts';
 import { waitFor } from './wait.ts';
 

@@ -18,8 +18,8 @@ import {
   sidecarContainer,
   type SidecarDefaults,
   type SidecarFacts,
-  type SidecarPlace,
 } from './sidecar-container.ts';
+import type { SidecarPlace } from './sidecar-place.ts';
 import { addNoTokenVolume, noTokenMounts } from './no-token.ts';
 import { readinessOf } from './readiness.ts';
 import { appPort, appProtocolOf, protocolFault } from './user-containers.ts';

@@ -7,7 +7,7 @@ import { probeTarget } from '../../common/kube/app-port.ts';
 import type { V1Container, V1Pod, V1Probe } from '../../common/kube/client.ts';
 import { userContainers } from '../../common/kube/sidecar.ts';
 import { SIDECAR_CONTAINER } from '../../common/function/names.ts';
-import type { SidecarPlace } from './sidecar-container.ts';
+import type { SidecarPlace } from './sidecar-place.ts';
 
 /** One container's, with named ports resolved; the value of SLIMFAAS_PROBES is a list of them. */
 export interface ContainerProbes {

@@ -9,6 +9,7 @@ import type { FunctionId } from '../../common/bus/subjects.ts';
 import type { Readiness } from './readiness.ts';
 import type { Envelope } from './envelope.ts';
 import { sidecarNodeOptions } from './sidecar-resources.ts';
+import type { SidecarPlace } from './sidecar-place.ts';
 
 export interface SidecarFacts {
   readonly id: FunctionId;
@@ -29,13 +30,6 @@ export interface SidecarFacts {
   /** What the preStop hooks show to the sidecar, so that nobody else can drain the pod. */
   readonly drainToken: string;
 }
-
-/**
- * - `beside`: an ordinary container after the app's, which then starts half a second sooner.
- * - `native`: an init container that is always restarted, in pods that end by themselves: the kubelet ends it when
- *   the app has ended. An ordinary container would keep a Job's pod from ever being complete.
- */
-export type SidecarPlace = 'beside' | 'native';
 
 export interface SidecarDefaults {
   readonly image: string;

@@ -5,7 +5,7 @@
  */
 import type { Running } from '../../../common/runtime/lifecycle.ts';
 import type { Log } from '../../../common/runtime/log.ts';
-import type { ServiceResolver } from '../api/http/server.ts';
+import type { ServiceResolver } from '../api/verbs/runtime-hooks.ts';
 import type { ClusterApi, KubeObject } from '../api/objects/types.ts';
 import { keyOf, splitKey } from '../controllers/workloads/objects.ts';
 import { createWorkqueue } from '../controllers/workqueue.ts';

@@ -2,7 +2,7 @@
  * Publishing a job so that the answer is true: 201 means JetStream has it, 503 means it has not and will not
  * get it. Between the two lies a publish whose ack did not come. It is settled by its message id: publishing
  * the same id again either stores the job, or is told `duplicate` with the place of the first. What cannot be
- * settled before the caller must be answered is handed to the {@link Settler}; but for ids that others share:
+ * settled before the caller must be answered is handed to the settler (settler.ts); but for ids that others share:
  * there whoever repeats the post learns what became of the first.
  */
 import { describeError, ReasonError } from '../../../common/runtime/errors.ts';
@@ -12,7 +12,6 @@ import { sleep } from '../../../common/runtime/lifecycle.ts';
 import type { NatsConnection, NatsLink } from '../../../common/bus/nats.ts';
 import { natsHeaders } from '../../../common/bus/nats-library.ts';
 import { functionSubject, type FunctionId } from '../../../common/bus/subjects.ts';
-import type { Settler } from './settler.ts';
 
 export interface JobPublish {
   readonly id: FunctionId;
@@ -38,7 +37,8 @@ export interface Accepted {
 
 export interface PublisherOptions {
   readonly nats: NatsLink;
-  readonly settler: Settler;
+  /** Takes what cannot be settled before the caller must be answered (settler.ts). */
+  readonly settler: { add(job: JobPublish): void };
   /** How long a caller may wait for JetStream in all. */
   readonly ackTimeoutMs: number;
   readonly now?: () => number;

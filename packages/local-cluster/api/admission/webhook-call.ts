@@ -5,7 +5,7 @@
  */
 import { Agent, request } from 'node:https';
 import type { RequestOptions } from 'node:https';
-import type { ServiceResolver } from '../http/server.ts';
+import type { ServiceResolver } from '../verbs/runtime-hooks.ts';
 
 export interface WebhookClientConfig {
   readonly url?: string;

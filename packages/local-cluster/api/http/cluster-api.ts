@@ -8,8 +8,9 @@ import { deleteObject } from '../objects/deletion.ts';
 import { evictPod } from '../verbs/eviction.ts';
 import { ApiError } from '../objects/fault.ts';
 import { kindOf } from '../objects/kinds.ts';
-import { IN_PROCESS } from '../objects/registry.ts';
-import type { Registry, Target } from '../objects/registry.ts';
+import { IN_PROCESS } from '../objects/request.ts';
+import type { Registry } from '../objects/registry.ts';
+import type { Target } from '../objects/request.ts';
 import { objectMatcher } from '../objects/selectors.ts';
 import type { ClusterApi, KubeObject } from '../objects/types.ts';
 

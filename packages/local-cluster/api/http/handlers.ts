@@ -10,7 +10,8 @@ import { isObject } from './json.ts';
 import type { Kind } from '../objects/kinds.ts';
 import { applyPatch, checkPatchType } from '../verbs/patches.ts';
 import { pageOf } from '../objects/paging.ts';
-import type { Registry, Target } from '../objects/registry.ts';
+import type { Registry } from '../objects/registry.ts';
+import type { Target } from '../objects/request.ts';
 import type { RequestTarget } from './request-target.ts';
 import { loadDecoder } from '../objects/schema.ts';
 import type { Decode } from '../objects/schema.ts';
@@ -18,6 +19,7 @@ import { objectMatcher } from '../objects/selectors.ts';
 import type { ObjectMatcher } from '../objects/selectors.ts';
 import type { KubeObject } from '../objects/types.ts';
 import type { Watches } from '../objects/watch.ts';
+import { named } from './request-target.ts';
 
 export interface Parts {
   readonly registry: Registry;
@@ -25,14 +27,6 @@ export interface Parts {
 }
 
 type Handler = (parts: Parts, target: RequestTarget, context: RequestContext) => Promise<void> | void;
-
-type Named = RequestTarget & { readonly name: string };
-
-/** The URL must name an object. */
-export function named(target: RequestTarget): Named {
-  if (target.name === undefined) throw methodNotAllowed();
-  return target as Named;
-}
 
 /** A missing name in a list's selector is read from the path: `GET …/pods/x?watch=true`. */
 function matcherOf({ kind, name }: RequestTarget, { query }: RequestContext): ObjectMatcher | undefined {

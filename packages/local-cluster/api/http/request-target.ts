@@ -2,6 +2,7 @@
 import { badRequest } from '../objects/fault.ts';
 import { findKind } from '../objects/kinds.ts';
 import type { Kind } from '../objects/kinds.ts';
+import { methodNotAllowed } from '../objects/fault.ts';
 
 export interface RequestTarget {
   readonly kind: Kind;
@@ -44,4 +45,12 @@ export function parseTarget(path: string): RequestTarget | undefined {
 
 function isNamespaceSubresource(rest: readonly string[]): boolean {
   return rest.length === 3 && (rest[2] === 'status' || rest[2] === 'finalize');
+}
+
+export type Named = RequestTarget & { readonly name: string };
+
+/** The URL must name an object. */
+export function named(target: RequestTarget): Named {
+  if (target.name === undefined) throw methodNotAllowed();
+  return target as Named;
 }

@@ -21,6 +21,7 @@ import { Store } from '../objects/store.ts';
 import type { ClusterApi } from '../objects/types.ts';
 import { Watches } from '../objects/watch.ts';
 import { WebhookCaller } from '../admission/webhook-call.ts';
+import type { RuntimeHooks } from '../verbs/runtime-hooks.ts';
 
 export interface ApiServerOptions {
   /** A loopback address. */
@@ -28,34 +29,6 @@ export interface ApiServerOptions {
   /** 0: any free port. */
   readonly port: number;
   readonly log: Log;
-}
-
-/** Where a Service can be reached from this machine; undefined: no ready endpoint (the call then fails). */
-export type ServiceResolver = (
-  namespace: string,
-  name: string,
-  port: number,
-) => { host: string; port: number } | undefined;
-
-export interface LogOptions {
-  readonly follow: boolean;
-  readonly tailLines: number | undefined;
-  /** Aborts when the client has left; a reader that follows should then end. */
-  readonly signal: AbortSignal;
-}
-
-/** `kubectl logs`: undefined when there is no such container yet (answered 400 as a kubelet does). */
-export type LogReader = (
-  namespace: string,
-  pod: string,
-  container: string,
-  options: LogOptions,
-) => AsyncIterable<Buffer> | undefined;
-
-/** What the API server asks of the rooms that run pods and services; each may be attached on its own. */
-export interface RuntimeHooks {
-  readonly resolveService?: ServiceResolver;
-  readonly readLogs?: LogReader;
 }
 
 /** Faults on request. They concern clients over HTTPS; the in-process {@link ClusterApi} always works. */

@@ -165,3 +165,8 @@ function qosClass(spec: { containers?: Resources[]; initContainers?: Resources[]
   );
   return isGuaranteed ? 'Guaranteed' : 'Burstable';
 }
+
+/** Seconds, as Kubernetes writes times. */
+export function timestamp(ms = Date.now()): string {
+  return `${new Date(ms).toISOString().slice(0, 19)}Z`;
+}

@@ -6,7 +6,7 @@
 import { conflict, notFound } from './fault.ts';
 import { KINDS } from './kinds.ts';
 import type { Kind } from './kinds.ts';
-import { timestamp } from './registry.ts';
+import { timestamp } from './defaults.ts';
 import type { Store } from './store.ts';
 import type { KubeObject } from './types.ts';
 

@@ -8,8 +8,6 @@
 import { randomUUID, randomInt } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { Admission, AdmissionRequest } from '../admission/admission.ts';
-import { CONTROL_PLANE } from '../http/auth.ts';
-import type { User } from '../http/auth.ts';
 import { applyDefaults, initialStatus } from './defaults.ts';
 import { alreadyExists, badRequest, conflict, forbidden, notFound } from './fault.ts';
 import { apiVersionOf, kindOf } from './kinds.ts';
@@ -19,30 +17,8 @@ import { checkQuota } from '../admission/quota.ts';
 import type { Store } from './store.ts';
 import type { KubeObject, ObjectMeta } from './types.ts';
 import { validate } from '../validation/validation.ts';
-
-/** On whose behalf something happens, and how. */
-export interface Caller {
-  readonly user: User;
-  readonly isDryRun: boolean;
-  readonly warn: (text: string) => void;
-}
-
-export const IN_PROCESS: Caller = { user: CONTROL_PLANE, isDryRun: false, warn: () => {} };
-
-export interface Target {
-  readonly kind: Kind;
-  readonly namespace: string | undefined;
-  readonly name: string;
-  readonly subresource?: 'status' | undefined;
-}
-
-/** Returns the proposed next state; `current` is the caller's own copy. False: leave it as it is. */
-export type Change = (current: KubeObject) => KubeObject | false;
-
-/** Seconds, as Kubernetes writes times. */
-export function timestamp(ms = Date.now()): string {
-  return `${new Date(ms).toISOString().slice(0, 19)}Z`;
-}
+import type { Caller, Target, Change } from './request.ts';
+import { timestamp } from './defaults.ts';
 
 const MAX_EVENTS = 5_000;
 

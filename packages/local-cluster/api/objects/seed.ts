@@ -1,7 +1,7 @@
 /** What every cluster is born with: its own namespaces, and the role of those who may do everything. */
 import { MASTERS } from '../http/auth.ts';
 import { kindOf } from './kinds.ts';
-import { IN_PROCESS } from './registry.ts';
+import { IN_PROCESS } from './request.ts';
 import type { Registry } from './registry.ts';
 
 const NAMESPACES = ['default', 'kube-system', 'kube-public', 'kube-node-lease'];

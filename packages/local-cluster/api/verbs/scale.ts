@@ -2,7 +2,8 @@
 import { invalid, notFound } from '../objects/fault.ts';
 import type { Kind } from '../objects/kinds.ts';
 import { printLabelSelector } from '../objects/selectors.ts';
-import type { Caller, Registry } from '../objects/registry.ts';
+import type { Registry } from '../objects/registry.ts';
+import type { Caller } from '../objects/request.ts';
 import type { KubeObject } from '../objects/types.ts';
 
 export interface ScaleTarget {

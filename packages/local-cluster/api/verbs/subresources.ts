@@ -5,14 +5,14 @@ import type { DeleteOptions } from '../objects/deletion.ts';
 import { send } from '../http/encode.ts';
 import { evictPod } from './eviction.ts';
 import { ApiError, badRequest, methodNotAllowed, notFound, unknownPath } from '../objects/fault.ts';
-import { named } from '../http/handlers.ts';
+import { named } from '../http/request-target.ts';
 import { isObject } from '../http/json.ts';
 import { applyPatch } from './patches.ts';
 import { proxyToPod } from './pod-proxy.ts';
 import type { Registry } from '../objects/registry.ts';
 import type { RequestTarget } from '../http/request-target.ts';
 import { readScale, writeScale } from './scale.ts';
-import type { RuntimeHooks } from '../http/server.ts';
+import type { RuntimeHooks } from './runtime-hooks.ts';
 import type { KubeObject } from '../objects/types.ts';
 
 export interface SubresourceParts {

@@ -4,37 +4,12 @@
  */
 import { describeError } from '../../../../common/runtime/errors.ts';
 import type { Running } from '../../../../common/runtime/lifecycle.ts';
-import type { Log } from '../../../../common/runtime/log.ts';
-import type { LogReader } from '../../api/http/server.ts';
-import type { ClusterApi, KubeObject, WatchEventType } from '../../api/objects/types.ts';
+import type { LogReader } from '../../api/verbs/runtime-hooks.ts';
+import type { KubeObject, WatchEventType } from '../../api/objects/types.ts';
 import { KubeletFaultState, type KubeletFaults } from '../container/faults.ts';
-import type { ImageTable } from '../container/images.ts';
 import { PodWorker } from './pod-worker.ts';
 import { startWatchdog } from './watchdog.ts';
-
-export interface LogEntry {
-  readonly namespace: string;
-  readonly pod: string;
-  readonly container: string;
-  readonly line: string;
-}
-
-export interface KubeletOptions {
-  readonly api: ClusterApi;
-  readonly nodeNames: readonly string[];
-  /** The cluster's temp folder. */
-  readonly dir: string;
-  readonly hostIp: string;
-  readonly allocateIp: () => string;
-  readonly releaseIp: (ip: string) => void;
-  readonly images: ImageTable;
-  readonly kubeconfigFor: (namespace: string, serviceAccount: string) => string;
-  readonly tokenFor: (namespace: string, serviceAccount: string) => string;
-  readonly event: (pod: KubeObject, type: 'Normal' | 'Warning', reason: string, message: string) => void;
-  readonly onLog: (entry: LogEntry) => void;
-  readonly backoffBaseMs?: number | undefined;
-  readonly log: Log;
-}
+import type { KubeletOptions } from './kubelet-options.ts';
 
 export interface Kubelet extends Running {
   readonly faults: KubeletFaults;

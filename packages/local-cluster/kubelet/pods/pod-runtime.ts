@@ -8,7 +8,7 @@ import { containerEnv } from '../container/env.ts';
 import { expandVariables, rewritePaths } from '../container/expansion.ts';
 import type { HandlerContext } from '../container/handlers.ts';
 import { UNKNOWN_IMAGE, type Image } from '../container/images.ts';
-import type { KubeletOptions } from './kubelet.ts';
+import type { KubeletOptions } from './kubelet-options.ts';
 import type { KubeletFaultState } from '../container/faults.ts';
 import { specOf, type ContainerSpec } from './pod-spec.ts';
 import type { PodRuntime } from './runtime.ts';

@@ -12,7 +12,7 @@ import { timestamp } from '../../controllers/workloads/objects.ts';
 import { Container } from '../container/container.ts';
 import { Deadline } from '../container/deadline.ts';
 import type { KubeletFaultState } from '../container/faults.ts';
-import type { KubeletOptions } from './kubelet.ts';
+import type { KubeletOptions } from './kubelet-options.ts';
 import { containersOf, specOf } from './pod-spec.ts';
 import { createPodRuntime } from './pod-runtime.ts';
 import type { PodRuntime } from './runtime.ts';

@@ -1,0 +1,24 @@
+/** What a request to the registry is about, on whose behalf it comes, and what it would change. */
+import { CONTROL_PLANE } from '../http/auth.ts';
+import type { User } from '../http/auth.ts';
+import type { Kind } from './kinds.ts';
+import type { KubeObject } from './types.ts';
+
+/** On whose behalf something happens, and how. */
+export interface Caller {
+  readonly user: User;
+  readonly isDryRun: boolean;
+  readonly warn: (text: string) => void;
+}
+
+export const IN_PROCESS: Caller = { user: CONTROL_PLANE, isDryRun: false, warn: () => {} };
+
+export interface Target {
+  readonly kind: Kind;
+  readonly namespace: string | undefined;
+  readonly name: string;
+  readonly subresource?: 'status' | undefined;
+}
+
+/** Returns the proposed next state; `current` is the caller's own copy. False: leave it as it is. */
+export type Change = (current: KubeObject) => KubeObject | false;
