@@ -3,7 +3,7 @@ import type { Dial, Relay, Target } from '../common/relay/index.ts';
 import type { Admission } from './limits/admission.ts';
 import type { AppDown } from './app/app-down.ts';
 import type { AppTrouble } from './app/app-trouble.ts';
-import type { RetryPolicy } from './call/call-policy.ts';
+import type { RetryPolicy } from '../common/call/policy.ts';
 import type { Drain } from './life/drain.ts';
 import type { InFlight } from './limits/in-flight.ts';
 import type { OlderProxies } from './limits/older-proxies.ts';

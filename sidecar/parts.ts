@@ -13,12 +13,8 @@ import { Admission } from './limits/admission.ts';
 import { AppDown } from './app/app-down.ts';
 import { AppTrouble } from './app/app-trouble.ts';
 import { Announcer } from './life/announcer.ts';
-import {
-  DEFAULT_ASYNC_POLICY,
-  DEFAULT_SYNC_POLICY,
-  parseCallPolicy,
-  type RetryPolicy,
-} from './call/call-policy.ts';
+import { DEFAULT_POLICIES, type RetryPolicy } from '../common/call/policy.ts';
+import { parseCallPolicy } from './call/call-policy.ts';
 import type { AppHop, SidecarContext } from './context.ts';
 import { Drain, type OutliveApp } from './life/drain.ts';
 import { EventsPart } from './events/events-part.ts';
@@ -185,7 +181,7 @@ function buildCore(config: SidecarConfig, { relay, hop, log }: PartsDeps) {
     olderProxies: new OlderProxies(placeLines),
     app: { host: config['app-host'], port: config['app-port'] },
     maxConnections: config['max-connections'],
-    policy: parseCallPolicy('sync-policy', config['sync-policy'], DEFAULT_SYNC_POLICY),
+    policy: parseCallPolicy('sync-policy', config['sync-policy'], DEFAULT_POLICIES.sync),
     relay,
     hop,
     admission,
@@ -270,7 +266,7 @@ function buildJobs(
     pod: config['pod-name'],
     nats,
     log,
-    policy: parseCallPolicy('async-policy', config['async-policy'], DEFAULT_ASYNC_POLICY),
+    policy: parseCallPolicy('async-policy', config['async-policy'], DEFAULT_POLICIES.async),
     eventPolicy: publishPolicyOf(config),
     jitter: config['retry-jitter'] / 100,
     isOrdered: config.ordered,
@@ -291,5 +287,5 @@ function buildEvents(config: SidecarConfig, { nats, log }: SidecarDeps, parts: J
 }
 
 function publishPolicyOf(config: SidecarConfig): RetryPolicy {
-  return parseCallPolicy('publish-policy', config['publish-policy'], DEFAULT_ASYNC_POLICY);
+  return parseCallPolicy('publish-policy', config['publish-policy'], DEFAULT_POLICIES.publish);
 }

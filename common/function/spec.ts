@@ -3,21 +3,13 @@
  * `undefined` means that the annotation is not given and something else decides, as each field says.
  * `annotations.ts` makes it; everything behind that edge can rely on it without a check.
  */
+import type { CallPolicy } from '../call/policy.ts';
 import type { FunctionId } from '../bus/subjects.ts';
 
 export type Visibility = 'Public' | 'Private';
 /** What the user's port speaks; `h2c`: HTTP/2 without TLS, which gRPC is spoken over; `https`: HTTP/1.1 over TLS. */
 export type AppProtocol = 'http1' | 'h2c' | 'https';
 export type WorkloadKind = 'Deployment' | 'StatefulSet';
-
-/** How one kind of call is tried: seconds as users write them, one entry of `timeoutRetries` a retry. */
-export interface CallPolicy {
-  readonly httpTimeoutSeconds: number;
-  readonly timeoutRetriesSeconds: readonly number[];
-  readonly httpStatusRetries: readonly number[];
-  /** True where the annotation itself set TimeoutRetries: then POST and PATCH are retried too. */
-  readonly retriesSetByUser: boolean;
-}
 
 export interface PathRule {
   readonly visibility: Visibility;

@@ -22,4 +22,3 @@ export {
 export { giveAway } from './server/idle-connections.ts';
 export { RunningList, type Listed } from './exchange/running-list.ts';
 export { HeaderNames, headerValue, withoutHeaders } from './wire/fields.ts';
-export { isRepeatable } from './wire/request-writer.ts';

@@ -18,9 +18,9 @@ import {
   type RequestHead,
   type ResponseSink,
 } from '../../common/relay/index.ts';
-import { NodeCall, type ActiveCalls } from '../edge/active-calls.ts';
+import { NodeRequest, type ActiveCalls } from '../edge/active-calls.ts';
 import type { CallEnd } from '../metrics/call-end.ts';
-import { Call, type CallDeps, type CallRequest } from './call.ts';
+import { ProxyCall, type CallDeps, type CallRequest } from './proxy-call.ts';
 import type { FunctionLookup } from '../functions/function-lookup.ts';
 import { parseFunctionTarget } from '../functions/function-path.ts';
 import { forwardHeaders, originOf } from '../edge/headers.ts';
@@ -61,7 +61,7 @@ function begin(req: IncomingMessage, res: ServerResponse, deps: FunctionRouteDep
     headers: forwardHeaders(headers, originOf(req.socket), deps.ids),
   };
   const arrival = new Arrival(req, res, head, deps);
-  const call = new Call(entry, arrival, deps);
+  const call = new ProxyCall(entry, arrival, deps);
   arrival.call = call;
   deps.active.add(arrival.active);
   call.start();
@@ -72,8 +72,8 @@ class Arrival implements CallRequest {
   readonly head: RequestHead;
   readonly body: BodySource;
   readonly sink: ResponseSink;
-  readonly active: NodeCall;
-  call: Call | undefined;
+  readonly active: NodeRequest;
+  call: ProxyCall | undefined;
   readonly #res: ServerResponse;
   readonly #active: ActiveCalls;
   readonly #release: () => void;
@@ -84,7 +84,7 @@ class Arrival implements CallRequest {
     this.head = head;
     this.body = body;
     this.sink = nodeSink(res, SINK_OPTIONS);
-    this.active = new NodeCall(req, res);
+    this.active = new NodeRequest(req, res);
     this.#res = res;
     this.#active = deps.active;
     this.#release = release;

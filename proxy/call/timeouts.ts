@@ -2,7 +2,7 @@
  * The proxy's clocks on a call in a pod. HttpTimeout is the sidecar's to enforce, try by try; ours is what all
  * its tries may take at most, so that only a sidecar that is gone for good is ever cut by us.
  */
-import type { CallPolicy } from '../../common/function/spec.ts';
+import type { CallPolicy } from '../../common/call/policy.ts';
 import type { Timeouts } from '../../common/relay/types.ts';
 
 /** A SYN that is lost comes again after 1 s; who does not answer that one is taken for gone. */

@@ -10,7 +10,7 @@ import { parseFunctionTarget } from '../functions/function-path.ts';
 import { forwardHeaders, originOf } from '../edge/headers.ts';
 import type { Ids } from '../edge/ids.ts';
 import type { OpenUpgrades } from '../edge/open-upgrades.ts';
-import { UpgradeCall, type UpgradeDeps } from './upgrade-call.ts';
+import { ProxyUpgrade, type UpgradeDeps } from './proxy-upgrade.ts';
 import { heldBytes } from '../waiting/waiting-budget.ts';
 import { FUNCTION_PREFIX } from './function-route.ts';
 
@@ -38,7 +38,7 @@ function begin(req: IncomingMessage, socket: Duplex, early: EarlyBytes, deps: Up
   const target = parseFunctionTarget(path, FUNCTION_PREFIX);
   if (!target) throw new ReasonError('unknown-function', 'upgrades are taken at /function/{name}/{path}');
   const entry = deps.lookup.forCall(req, target.name, target.path);
-  const call = new UpgradeCall(
+  const call = new ProxyUpgrade(
     entry,
     {
       head: { method, path: target.path, headers: forwardHeaders(headers, originOf(req.socket), deps.ids) },

@@ -65,7 +65,7 @@ export class ActiveCalls {
 }
 
 /** A call over HTTP/1.1, which has its connection for itself while it lasts. */
-export class NodeCall implements ActiveCall {
+export class NodeRequest implements ActiveCall {
   readonly #req: IncomingMessage;
   readonly #res: ServerResponse;
   /** As of the last look. */

@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ReasonError } from '../../common/runtime/errors.ts';
 import { serveHead, type RequestHead } from '../../common/relay/index.ts';
-import { NodeCall } from '../edge/active-calls.ts';
+import { NodeRequest } from '../edge/active-calls.ts';
 import { publishEvent, type EventTarget, type PublishOptions } from './publish.ts';
 import {
   checkEventName,
@@ -74,7 +74,7 @@ interface Exchange {
 
 /** Counted among the calls that the proxy finishes before it ends, and cut when its client is too slow. */
 async function send(event: string, head: RequestHead, { req, res, entries, deps }: Exchange): Promise<void> {
-  const call = new NodeCall(req, res);
+  const call = new NodeRequest(req, res);
   deps.active.add(call);
   const isExpecting = req.headers.expect?.toLowerCase() === '100-continue';
   const begin = (): void => {

@@ -11,7 +11,7 @@ import { GrpcSink } from './grpc-sink.ts';
 import { resetStream } from '../../common/http2/stream-end.ts';
 import { bodyLength, NO_BODY, type RequestHead } from '../../common/relay/index.ts';
 import type { ActiveCall } from '../edge/active-calls.ts';
-import { Call } from '../call/call.ts';
+import { ProxyCall } from '../call/proxy-call.ts';
 import type { FunctionEntry } from '../functions/function-entry.ts';
 import { bytesOfHead, keepForReplay, SINK_OPTIONS, type FunctionRouteDeps } from '../call/function-route.ts';
 import { heldBytes } from '../waiting/waiting-budget.ts';
@@ -24,16 +24,16 @@ export interface FunctionStream {
   readonly isGrpc: boolean;
 }
 
-export function startStreamCall(arrival: FunctionStream, deps: FunctionRouteDeps): void {
+export function startStreamRequest(arrival: FunctionStream, deps: FunctionRouteDeps): void {
   const { stream, entry, head, hasBody, isGrpc } = arrival;
   const isHead = head.method === 'HEAD';
   const upload = hasBody ? h2Body(stream, bodyLength(head.headers)) : undefined;
   const plain = h2Sink(stream, { isHead, ...SINK_OPTIONS });
   const sink = isGrpc ? new GrpcSink(stream, plain) : plain;
   const { body, release } = keepForReplay(upload ?? NO_BODY, deps.replay);
-  const active = new StreamCall(stream, sink, isGrpc ? undefined : upload);
+  const active = new StreamRequest(stream, sink, isGrpc ? undefined : upload);
   let isWatched = false;
-  const call = new Call(
+  const call = new ProxyCall(
     entry,
     {
       head,
@@ -63,7 +63,7 @@ export function startStreamCall(arrival: FunctionStream, deps: FunctionRouteDeps
  * A stream among those that the proxy holds. Without `upload` a silent body is not held against the client: in
  * gRPC a stream that says nothing for an hour is in order, and only the answer has to be read.
  */
-class StreamCall implements ActiveCall {
+class StreamRequest implements ActiveCall {
   readonly #stream: ServerHttp2Stream;
   readonly #sink: H2Sink;
   readonly #upload: H2Body | undefined;

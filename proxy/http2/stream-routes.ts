@@ -18,7 +18,7 @@ import { parseFunctionTarget, type FunctionTarget } from '../functions/function-
 import { forwardHeaders } from '../edge/headers.ts';
 import { FUNCTION_PREFIX, type FunctionRouteDeps } from '../call/function-route.ts';
 import { plainAddress } from '../edge/trust.ts';
-import { startStreamCall } from './function-stream.ts';
+import { startStreamRequest } from './function-stream.ts';
 import type { StreamArrival } from './http2-edge.ts';
 
 type Fields = StreamArrival['fields'];
@@ -77,7 +77,7 @@ function begin(
   const entry = deps.lookup.forCall({ socket: peer, headers: fields }, name, head.path);
   const origin = { address: plainAddress(peer.remoteAddress ?? ''), isTls: peer.isTls };
   const headers = forwardHeaders(head.headers, origin, deps.ids);
-  startStreamCall({ stream, entry, head: { ...head, headers }, hasBody, isGrpc: forGrpc }, deps);
+  startStreamRequest({ stream, entry, head: { ...head, headers }, hasBody, isGrpc: forGrpc }, deps);
 }
 
 /** The routes read `rawHeaders` as HTTP/1.1 has them, the Host among them. */

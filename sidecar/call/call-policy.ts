@@ -1,37 +1,14 @@
 /**
- * A CallPolicy as the webhook wrote it into the environment, in the units that the code works with. Parsed
- * once at the start; a policy that cannot be read ends the process, because guessing here would retry what
- * the user said must not be.
+ * A CallPolicy as the webhook wrote it into the environment, parsed once at the start. A policy that cannot be read
+ * ends the process: a guess here could retry what the user said must not be retried.
  */
+import { retryPolicyOf, type CallPolicy, type RetryPolicy } from '../../common/call/policy.ts';
 import { UsageError } from '../../common/runtime/errors.ts';
 import { envName } from '../../common/runtime/flags.ts';
 
-export interface RetryPolicy {
-  readonly httpTimeoutMs: number;
-  /** One entry a retry. */
-  readonly delaysMs: readonly number[];
-  readonly retryStatuses: ReadonlySet<number>;
-  /** The annotation set TimeoutRetries itself: POST and PATCH are retried too. */
-  readonly retriesSetByUser: boolean;
-}
-
-/** The defaults of `DefaultSync` (docs/reference/annotations.md). */
-export const DEFAULT_SYNC_POLICY: RetryPolicy = {
-  httpTimeoutMs: 120_000,
-  delaysMs: [2_000, 4_000, 8_000],
-  retryStatuses: new Set([502, 503]),
-  retriesSetByUser: false,
-};
-
-/** The defaults of `DefaultAsync` and `DefaultPublish` (docs/reference/annotations.md). */
-export const DEFAULT_ASYNC_POLICY: RetryPolicy = {
-  ...DEFAULT_SYNC_POLICY,
-  retryStatuses: new Set([500, 502, 503]),
-};
-
 /** @throws UsageError naming the variable */
-export function parseCallPolicy(flag: string, text: string, fallback: RetryPolicy): RetryPolicy {
-  if (text === '') return fallback;
+export function parseCallPolicy(flag: string, text: string, fallback: CallPolicy): RetryPolicy {
+  if (text === '') return retryPolicyOf(fallback);
   const policy = parseObject(flag, text);
   const httpTimeoutSeconds = policy['httpTimeoutSeconds'];
   const isUsable =
@@ -39,12 +16,12 @@ export function parseCallPolicy(flag: string, text: string, fallback: RetryPolic
     isNumbers(policy['timeoutRetriesSeconds']) &&
     isNumbers(policy['httpStatusRetries']);
   if (!isUsable) throw bad(flag, text);
-  return {
-    httpTimeoutMs: httpTimeoutSeconds * 1_000,
-    delaysMs: (policy['timeoutRetriesSeconds'] as number[]).map((seconds) => seconds * 1_000),
-    retryStatuses: new Set(policy['httpStatusRetries'] as number[]),
+  return retryPolicyOf({
+    httpTimeoutSeconds,
+    timeoutRetriesSeconds: policy['timeoutRetriesSeconds'] as number[],
+    httpStatusRetries: policy['httpStatusRetries'] as number[],
     retriesSetByUser: policy['retriesSetByUser'] === true,
-  };
+  });
 }
 
 function parseObject(flag: string, text: string): Record<string, unknown> {

@@ -16,7 +16,7 @@ import {
   type RequestHead,
 } from '../../common/relay/index.ts';
 import { watchEarlyBytes, type EarlyBytes } from '../../common/tunnel/early-bytes.ts';
-import { Call } from './call.ts';
+import { SidecarCall } from './sidecar-call.ts';
 import type { SidecarContext } from '../context.ts';
 import type { OpenTunnels } from './open-tunnels.ts';
 import { refuse, refuseUpgrade } from './refuse.ts';
@@ -53,10 +53,10 @@ function serve(context: SidecarContext, req: IncomingMessage, res: ServerRespons
   const words = readProxysWords(req.rawHeaders);
   if (!words.wantsRefusal) {
     if (isKubeProbe(req)) return passProbe(context, req, res, head);
-    return void new Call(context, req, res, head).queue();
+    return void new SidecarCall(context, req, res, head).queue();
   }
   const place = enterForProxy(context, words);
-  if (typeof place !== 'string') return new Call(context, req, res, head, true).run(place);
+  if (typeof place !== 'string') return new SidecarCall(context, req, res, head, true).run(place);
   if (place === 'full' && words.meant === undefined && context.olderProxies.mayWait)
     return void waitForOlderProxy(context, req, res, head);
   refuse(context, res, place);
@@ -83,7 +83,7 @@ async function waitForOlderProxy(
   res.off('close', leave);
   if (!place) return refuse(context, res, 'full');
   if (leaving.signal.aborted) return place.release();
-  new Call(context, req, res, head, true).run(place);
+  new SidecarCall(context, req, res, head, true).run(place);
 }
 
 function readHead(
@@ -158,9 +158,9 @@ async function startUpgrade(
 ): Promise<void> {
   try {
     const head = headForTheApp(context, req);
-    const { UpgradeCall } = await import('./upgrade-call.ts');
+    const { SidecarUpgrade } = await import('./sidecar-upgrade.ts');
     const request = { req, socket, early, head };
-    await new UpgradeCall(context, tunnels, request).run(place);
+    await new SidecarUpgrade(context, tunnels, request).run(place);
   } catch (error) {
     place?.release();
     sendReasonOnSocket(socket, asReason(error));

@@ -3,7 +3,8 @@
  * did not reach the user's container may always be sent again; what did, only where the method promises that
  * twice is as good as once, or where somebody said so (the annotation, or the caller's Idempotency-Key).
  */
-import type { RetryPolicy } from './call-policy.ts';
+import { mayRunTwice } from '../../common/call/methods.ts';
+import type { RetryPolicy } from '../../common/call/policy.ts';
 
 export interface TryFacts {
   readonly method: string;
@@ -19,15 +20,12 @@ export interface TryFacts {
 /** The delay before the next try; undefined: no more tries. */
 export type RetryDelay = number | undefined;
 
-/** RFC 9110 § 9.2.2 without TRACE and CONNECT, which no function serves. */
-const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
-
 /** A longer `Retry-After` is for the caller to heed: it gets the answer. */
 const LONGEST_RETRY_AFTER_MS = 30_000;
 
 /** Whether the function may see this call twice. */
 export function mayRepeat(policy: RetryPolicy, method: string, hasIdempotencyKey: boolean): boolean {
-  return IDEMPOTENT.has(method) || policy.retriesSetByUser || hasIdempotencyKey;
+  return policy.retriesSetByUser || mayRunTwice(method, hasIdempotencyKey);
 }
 
 /** After an answer with this status, of which nothing was forwarded. */

@@ -8,7 +8,7 @@ import type { Delivery } from '../../common/queue/jetstream/delivery.ts';
 import { decodeJob, type Job } from '../../common/queue/job.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import { captureSink } from '../../common/relay/index.ts';
-import type { RetryPolicy } from '../call/call-policy.ts';
+import type { RetryPolicy } from '../../common/call/policy.ts';
 import type { JobRun } from '../jobs/consumer.ts';
 import type { JobStats } from '../jobs/ending/job-stats.ts';
 import { tryJob, type TryDeps } from '../jobs/try-job.ts';

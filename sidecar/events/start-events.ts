@@ -11,7 +11,7 @@ import { sleep, type Running } from '../../common/runtime/lifecycle.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import type { NatsConnection, NatsLink } from '../../common/bus/nats.ts';
 import { eventConsumerName, type FunctionId } from '../../common/bus/subjects.ts';
-import type { RetryPolicy } from '../call/call-policy.ts';
+import type { RetryPolicy } from '../../common/call/policy.ts';
 import type { SidecarContext } from '../context.ts';
 import { JobConsumer } from '../jobs/consumer.ts';
 import type { JobStats } from '../jobs/ending/job-stats.ts';

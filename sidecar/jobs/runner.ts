@@ -17,7 +17,7 @@ import {
   type Relay,
   type Target,
 } from '../../common/relay/index.ts';
-import type { RetryPolicy } from '../call/call-policy.ts';
+import type { RetryPolicy } from '../../common/call/policy.ts';
 import type { Callbacks } from './callbacks.ts';
 import type { EarlierRuns } from './earlier-run.ts';
 import type { JobStats } from './ending/job-stats.ts';

@@ -6,7 +6,7 @@ import type { Running } from '../../common/runtime/lifecycle.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import type { NatsLink } from '../../common/bus/nats.ts';
 import { consumerName, jobQuestionSubject, type FunctionId } from '../../common/bus/subjects.ts';
-import type { RetryPolicy } from '../call/call-policy.ts';
+import type { RetryPolicy } from '../../common/call/policy.ts';
 import type { SidecarContext } from '../context.ts';
 import type { Shares } from '../limits/shares.ts';
 import { Callbacks } from './callbacks.ts';

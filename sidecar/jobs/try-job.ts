@@ -13,7 +13,7 @@ import {
   type Relay,
   type Target,
 } from '../../common/relay/index.ts';
-import type { RetryPolicy } from '../call/call-policy.ts';
+import type { RetryPolicy } from '../../common/call/policy.ts';
 import { triedBy, type Tried } from './outcome.ts';
 import { isLastTry } from './verdict.ts';
 import type { JetStreamManager } from '../../common/queue/jetstream/library.ts';

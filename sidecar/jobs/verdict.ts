@@ -2,7 +2,7 @@
  * What becomes of a job after a try: pure, from the policy and what happened. Tries are counted here and not
  * by the server, whose delivery count includes refusals and pods that died.
  */
-import type { RetryPolicy } from '../call/call-policy.ts';
+import type { RetryPolicy } from '../../common/call/policy.ts';
 
 export type TryOutcome =
   | { readonly kind: 'answered'; readonly status: number; readonly retryAfterMs: number | undefined }

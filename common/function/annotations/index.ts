@@ -3,7 +3,8 @@
  * are read: an invalid value falls back to its default and becomes a fault, and nothing here ever throws, so
  * that one bad annotation cannot make a function vanish. What may be written has bounds (annotation-bounds.ts).
  */
-import { DEFAULT_POLICIES, readConfiguration } from './configuration.ts';
+import { DEFAULT_POLICIES } from '../../call/policy.ts';
+import { readConfiguration } from './configuration.ts';
 import { closestName, type FaultList, type ReportFault } from './faults.ts';
 import { readDependsOn, readEvents, readPaths } from './lists.ts';
 import { ANNOTATION } from './names.ts';

@@ -5,7 +5,8 @@ import { ExchangeLife, type Host, type OnDone } from './exchange-life.ts';
 import type { Pool } from '../target/pool.ts';
 import { returnReadBuffer } from '../target/read-buffers.ts';
 import { RequestSender } from './request-body.ts';
-import { isRepeatable, writeHead } from '../wire/request-writer.ts';
+import { isIdempotent } from '../../call/methods.ts';
+import { writeHead } from '../wire/request-writer.ts';
 import type { ParsedHead } from '../wire/response-head.ts';
 import type { ExchangeRequest, RawHeaders } from '../types.ts';
 
@@ -112,7 +113,7 @@ export class RunningExchange extends ExchangeLife implements Tenant {
   }
 
   #mayRepeat(): boolean {
-    return this.request.mayRepeat ?? isRepeatable(this.request.head.method);
+    return this.request.mayRepeat ?? isIdempotent(this.request.head.method);
   }
 
   /**

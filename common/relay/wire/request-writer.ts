@@ -57,18 +57,3 @@ export function writeTrailers(trailers: RawHeaders): string {
   for (let i = 0; i + 1 < trailers.length; i += 2) text += `${trailers[i]}: ${trailers[i + 1]}\r\n`;
   return `${text}\r\n`;
 }
-
-/** May reach an upstream twice without harm, by their definition (RFC 9110 §9.2.2). */
-export function isRepeatable(method: string): boolean {
-  switch (method) {
-    case 'GET':
-    case 'HEAD':
-    case 'OPTIONS':
-    case 'TRACE':
-    case 'PUT':
-    case 'DELETE':
-      return true;
-    default:
-      return false;
-  }
-}

@@ -8,7 +8,7 @@ import type { Log } from '../../../common/runtime/log.ts';
 import { HEADER } from '../../../common/function/names.ts';
 import { asReason, sendReason } from '../../../common/runtime/reason-answer.ts';
 import { serveHead, type RequestHead } from '../../../common/relay/index.ts';
-import { NodeCall, type ActiveCalls } from '../../edge/active-calls.ts';
+import { NodeRequest, type ActiveCalls } from '../../edge/active-calls.ts';
 import type { FunctionEntry } from '../../functions/function-entry.ts';
 import type { FunctionLookup } from '../../functions/function-lookup.ts';
 import { parseFunctionTarget, type FunctionTarget } from '../../functions/function-path.ts';
@@ -75,7 +75,7 @@ async function takeJob(
   head: RequestHead,
   { req, res, deps: { active, jobs } }: Exchange,
 ): Promise<string> {
-  const call = new NodeCall(req, res);
+  const call = new NodeRequest(req, res);
   active.add(call);
   const isExpecting = req.headers.expect?.toLowerCase() === '100-continue';
   const begin = (): void => {

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { createRegistry } from '../../../common/runtime/metrics.ts';
 import type { Outcome } from '../../../common/relay/index.ts';
 import { Account } from '../../../proxy/metrics/account.ts';
-import { ActiveCalls, NodeCall, watchSlowClients } from '../../../proxy/edge/active-calls.ts';
+import { ActiveCalls, NodeRequest, watchSlowClients } from '../../../proxy/edge/active-calls.ts';
 import { forwardHeaders, parseLoad } from '../../../proxy/edge/headers.ts';
 import { createIds } from '../../../proxy/edge/ids.ts';
 import { createProxyMetrics } from '../../../proxy/metrics/proxy-metrics.ts';
@@ -260,7 +260,10 @@ class FakeExchange {
   });
 
   addTo(calls: ActiveCalls) {
-    const call = new NodeCall(this.req as unknown as IncomingMessage, this.res as unknown as ServerResponse);
+    const call = new NodeRequest(
+      this.req as unknown as IncomingMessage,
+      this.res as unknown as ServerResponse,
+    );
     calls.add(call);
     return call;
   }

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { UsageError } from '../../../common/runtime/errors.ts';
-import { DEFAULT_SYNC_POLICY, parseCallPolicy, type RetryPolicy } from '../../../sidecar/call/call-policy.ts';
+import { DEFAULT_POLICIES, retryPolicyOf, type RetryPolicy } from '../../../common/call/policy.ts';
+import { parseCallPolicy } from '../../../sidecar/call/call-policy.ts';
 import {
   delayAfterReaching,
   delayAfterStatus,
@@ -12,7 +13,7 @@ import {
   type TryFacts,
 } from '../../../sidecar/call/retry.ts';
 
-const policy = DEFAULT_SYNC_POLICY;
+const policy = retryPolicyOf(DEFAULT_POLICIES.sync);
 const setByUser: RetryPolicy = { ...policy, retriesSetByUser: true };
 
 function facts(changes: Partial<TryFacts> = {}): TryFacts {
@@ -152,7 +153,7 @@ describe('retry: the policy from the environment', () => {
   });
 
   it('is read into milliseconds', () => {
-    assert.deepEqual(parseCallPolicy('sync-policy', text, policy), {
+    assert.deepEqual(parseCallPolicy('sync-policy', text, DEFAULT_POLICIES.sync), {
       httpTimeoutMs: 1_500,
       delaysMs: [1_000, 2_000],
       retryStatuses: new Set([500]),
@@ -161,13 +162,13 @@ describe('retry: the policy from the environment', () => {
   });
 
   it('is the default when absent', () => {
-    assert.equal(parseCallPolicy('sync-policy', '', policy), policy);
+    assert.deepEqual(parseCallPolicy('sync-policy', '', DEFAULT_POLICIES.sync), policy);
   });
 
   it('is refused, with the variable’s name, when it cannot be read', () => {
     for (const bad of ['{', '[]', '1', '{"httpTimeoutSeconds":0}', text.replace('[500]', '["500"]')]) {
       assert.throws(
-        () => parseCallPolicy('sync-policy', bad, policy),
+        () => parseCallPolicy('sync-policy', bad, DEFAULT_POLICIES.sync),
         (error: unknown) => error instanceof UsageError && error.message.startsWith('SLIMFAAS_SYNC_POLICY: '),
       );
     }

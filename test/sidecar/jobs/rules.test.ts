@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { BodyStoreError } from '../../../common/queue/jetstream/body-store.ts';
 import { Admission } from '../../../sidecar/limits/admission.ts';
-import { DEFAULT_ASYNC_POLICY } from '../../../sidecar/call/call-policy.ts';
+import { DEFAULT_POLICIES, retryPolicyOf } from '../../../common/call/policy.ts';
 import { elementId } from '../../../common/queue/job.ts';
 import {
   decodeAnswer,
@@ -17,7 +17,7 @@ import { Fairness } from '../../../sidecar/jobs/fairness.ts';
 import { triedBy } from '../../../sidecar/jobs/outcome.ts';
 import { isLastTry, verdict, type TryOutcome } from '../../../sidecar/jobs/verdict.ts';
 
-const POLICY = DEFAULT_ASYNC_POLICY;
+const POLICY = retryPolicyOf(DEFAULT_POLICIES.async);
 const answered = (status: number, retryAfterMs?: number): TryOutcome => ({
   kind: 'answered',
   status,

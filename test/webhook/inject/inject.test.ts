@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { parseAnnotations } from '../../../common/function/annotations/index.ts';
 import { sidecarNodeOptions } from '../../../webhook/inject/sidecar-resources.ts';
 import { readFlags } from '../../../common/runtime/flags.ts';
-import type { CallPolicy } from '../../../common/function/spec.ts';
+import type { CallPolicy } from '../../../common/call/policy.ts';
 import type { V1Container, V1Pod, V1PodSpec, V1Probe } from '../../../common/kube/client.ts';
 import { ownerOfPod } from '../../../common/kube/ownership.ts';
 import { sidecarFlags } from '../../../sidecar/flags.ts';

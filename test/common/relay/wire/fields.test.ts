@@ -7,7 +7,8 @@ import {
   safeTrailers,
 } from '../../../../common/relay/wire/fields.ts';
 import { isFieldValue, isTargetText, isToken, parseLength } from '../../../../common/relay/wire/grammar.ts';
-import { HeaderNames, headerValue, isRepeatable, withoutHeaders } from '../../../../common/relay/index.ts';
+import { isIdempotent } from '../../../../common/call/methods.ts';
+import { HeaderNames, headerValue, withoutHeaders } from '../../../../common/relay/index.ts';
 import { writeHead, writeTrailers } from '../../../../common/relay/wire/request-writer.ts';
 import { bufferBody, NO_BODY } from '../../../../common/relay/index.ts';
 import { HandBody } from '../exchange/hand-body.ts';
@@ -132,7 +133,7 @@ describe('writing a request', () => {
 
   it('knows the methods that may be sent twice', () => {
     for (const method of ['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
-      assert.ok(isRepeatable(method));
-    for (const method of ['POST', 'PATCH', 'CONNECT', 'get', 'X']) assert.ok(!isRepeatable(method));
+      assert.ok(isIdempotent(method));
+    for (const method of ['POST', 'PATCH', 'CONNECT', 'get', 'X']) assert.ok(!isIdempotent(method));
   });
 });

@@ -1,9 +1,10 @@
 /**
  * An upgrade (WebSocket) from its arrival to its end: it waits for a place like any call and holds it while it
- * is open. The same rules as {@link Call}, without a body: until the pod has agreed, its app has at most seen a GET.
+ * is open. The same rules as {@link ProxyCall}, without a body: until the pod has agreed, its app has at most seen a GET.
  */
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { CallPhase } from '../../common/call/states.ts';
 import { describeError, ReasonError } from '../../common/runtime/errors.ts';
 import { HEADER } from '../../common/function/names.ts';
 import {
@@ -17,7 +18,7 @@ import { connectTo } from '../../common/tunnel/connect.ts';
 import type { EarlyBytes } from '../../common/tunnel/early-bytes.ts';
 import { openTunnel, type Tunnel, type TunnelOutcome } from '../../common/tunnel/tunnel.ts';
 import type { CallEnd } from '../metrics/call-end.ts';
-import { MAX_DEATHS } from './call.ts';
+import { MAX_DEATHS } from './proxy-call.ts';
 import type { Clock } from '../clock.ts';
 import type { FunctionEntry } from '../functions/function-entry.ts';
 import { forSidecar, parseLoad } from '../edge/headers.ts';
@@ -48,13 +49,13 @@ const GOING_AWAY = 1001;
 /** For the client's answer to it, and the function's own end. */
 const GOODBYE_MS = 5_000;
 
-export class UpgradeCall implements Caller {
+export class ProxyUpgrade implements Caller {
   readonly heldBytes: number;
   readonly #entry: FunctionEntry;
   readonly #request: UpgradeRequest;
   readonly #deps: UpgradeDeps;
   readonly #ticket: CallTicket;
-  #state: 'waiting' | 'running' | 'ended' = 'waiting';
+  #state: CallPhase = 'waiting';
   #wasCold = false;
   #tunnel: Tunnel | undefined;
   #refusal: string | undefined;

@@ -32,7 +32,7 @@ export interface UpgradeRequest {
   readonly early: EarlyBytes;
 }
 
-export class UpgradeCall {
+export class SidecarUpgrade {
   readonly #context: SidecarContext;
   readonly #request: UpgradeRequest;
   readonly #tunnels: OpenTunnels;

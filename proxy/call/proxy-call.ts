@@ -7,6 +7,8 @@
  *  - a pod that died before its answer began: safe methods and calls with an Idempotency-Key, twice;
  *  - each only while the body can be given from its first byte.
  */
+import { mayRunTwice } from '../../common/call/methods.ts';
+import type { CallPhase } from '../../common/call/states.ts';
 import { ReasonError } from '../../common/runtime/errors.ts';
 import { HEADER } from '../../common/function/names.ts';
 import {
@@ -48,12 +50,12 @@ export interface CallDeps {
   readonly clock: Clock;
 }
 
+/** With what belongs to a phase. */
 type CallState =
-  | { readonly kind: 'waiting' }
-  | { readonly kind: 'running'; readonly place: Place; exchange: Exchange | undefined }
-  | { readonly kind: 'ended' };
+  | { readonly kind: Exclude<CallPhase, 'running'> }
+  | { readonly kind: 'running'; readonly place: Place; exchange: Exchange | undefined };
 
-export class Call implements Caller {
+export class ProxyCall implements Caller {
   readonly #entry: FunctionEntry;
   readonly #request: CallRequest;
   readonly #deps: CallDeps;
@@ -131,7 +133,7 @@ export class Call implements Caller {
 
   get #isRepeatable(): boolean {
     const { method, headers } = this.#request.head;
-    return REPEATABLE.has(method) || headerValue(headers, 'idempotency-key') !== undefined;
+    return mayRunTwice(method, headerValue(headers, 'idempotency-key') !== undefined);
   }
 
   /** The head of a sidecar's answer: its load, and whether it is an answer at all. */
@@ -191,7 +193,5 @@ export class Call implements Caller {
   }
 }
 
-/** Methods that RFC 9110 calls idempotent. */
-const REPEATABLE = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 /** A request that kills two pods is likely to kill the third. */
 export const MAX_DEATHS = 2;

@@ -42,7 +42,7 @@ import { codeClassOf, type CodeClass } from '../admin/stats.ts';
 /** A body is kept for replay up to this size. */
 const REPLAY_BYTES = 1_048_576;
 
-export class Call {
+export class SidecarCall {
   readonly #context: SidecarContext;
   readonly #req: IncomingMessage;
   readonly #res: ServerResponse;
