@@ -1,5 +1,5 @@
 /**
- * Where install.yaml and the demo are: beside this file in the sources, and beside the bundle in dist/, where the
+ * Where install.yaml and the demo are. In the sources they are beside this file, in a bundle beside dist/. There the
  * demo's server is JavaScript, because Node runs no TypeScript inside node_modules.
  */
 import { fileURLToPath } from 'node:url';

@@ -1,6 +1,6 @@
 /**
- * The proxy's flags. Defaults are for a pod of 512 MiB: 180 MB when it has started, and at most 256 MiB more of
- * calls that wait, which is 14,000 without a body.
+ * The proxy's flags. Defaults are for a pod of 512 MiB. The proxy has 180 MB when it has started, and at most 256 MiB
+ * more for calls that wait, which is 14,000 without a body.
  */
 import type { FlagTable, FlagValues } from '../common/runtime/flags.ts';
 import { EVERY_ADDRESS } from '../common/runtime/listen-on.ts';

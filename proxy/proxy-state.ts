@@ -31,7 +31,10 @@ export interface ProxyState {
   readonly active: ActiveCalls;
   readonly upgrades: OpenUpgrades;
   readonly relay: Relay;
-  /** Where the watch puts what it sees. */
+  /**
+   * Node's HTTP/2 server, set up for strangers, without a port of its own. Connections come from the plain port once
+   * they have shown their preface (take-over.ts), and from the TLS port once ALPN said `h2`.
+   */
   readonly targets: WatchTargets;
 }
 

@@ -38,7 +38,7 @@ export interface ReviewServer {
 const MAX_BODY_BYTES = 4 * 1024 * 1024;
 /**
  * Longer than the API server keeps an idle connection (90 s in Go's default transport), so that it is the one to
- * close: a server that closes first may do so in the moment that the next review is sent.
+ * close. A server that closes first may do so at the moment when the next review is sent.
  */
 const KEEP_ALIVE_MS = 180_000;
 

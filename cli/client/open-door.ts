@@ -1,6 +1,6 @@
 /**
- * How the commands reach a part: at an address that they are given, or through the API server of a cluster, as kubectl
- * would, so that nothing need be forwarded or published first. Which of them, in this order:
+ * How the commands reach a part: at a given address, or through the API server of a cluster, as kubectl would. So
+ * nothing need be forwarded or published first. Which of them, in this order:
  *
  * 1. the address flag of the part (`--proxy-url` …);
  * 2. `--kubeconfig`, `--context` or KUBECONFIG: that cluster;

@@ -1,6 +1,6 @@
 /**
  * `slimfaas check`: asks each part of an installation whether it works, as the others use it. `helm test` runs it
- * inside the cluster. The webhook is given a pod to inject, so that no rights on the cluster are needed; NATS is
+ * inside the cluster. The webhook is given a pod to inject, so that no rights on the cluster are needed. NATS is
  * asked for JetStream, because a server without it takes no job.
  */
 import { request } from 'node:https';

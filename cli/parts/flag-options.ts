@@ -1,8 +1,8 @@
 /**
- * A part's FlagTable as yargs options. yargs gives help, groups and the refusal of unknown flags; values are
- * read by {@link checkFlag} as for the sidecar. yargs' own `.env('SLIMFAAS')` is not used: Kubernetes puts
- * `SLIMFAAS_PROXY_PORT=tcp://…` and the like into every pod beside a Service of that name, and strict mode
- * would take these for unknown flags.
+ * A part's FlagTable as yargs options. It is yargs that gives help, groups and the refusal of unknown flags. Values
+ * are read by {@link checkFlag} as for the sidecar. Its own `.env('SLIMFAAS')` is not used. Kubernetes puts
+ * `SLIMFAAS_PROXY_PORT=tcp://…` and the like into every pod beside a Service of that name. Strict mode would take
+ * these for unknown flags.
  */
 import type { Argv, Options } from 'yargs';
 import {

@@ -7,9 +7,9 @@ import type { Running } from '../../common/runtime/lifecycle.ts';
 import type { Log } from '../../common/runtime/log.ts';
 
 /**
- * Starts a part and stops it on SIGTERM or SIGINT; a second signal ends the process at once.
- * An error that nobody caught is a defect: it is logged and the process ends with 1, because a process in an
- * unknown state is worse than one that Kubernetes restarts.
+ * Starts a part and stops it on SIGTERM or SIGINT; a second signal ends the process at once. An error that nobody
+ * caught is a defect. It is logged and the process ends with 1, because a process in an unknown state is worse than
+ * one that Kubernetes restarts.
  */
 export async function runPart(log: Log, start: (signal: AbortSignal) => Promise<Running>): Promise<void> {
   const stopping = new AbortController();

@@ -1,7 +1,7 @@
 /**
- * The bodies of the core NATS messages, as JSON, checked when they are read: a message comes from another
- * process and perhaps another version, so an unknown field is ignored and a wrong one is a MessageError.
- * Hand-written checks, because the sidecar must not pay for a schema library.
+ * The bodies of the core NATS messages, as JSON, checked when they are read. A message comes from another process and
+ * perhaps another version. So an unknown field is ignored and a wrong one is a MessageError. Hand-written checks,
+ * because the sidecar must not pay for a schema library.
  */
 import { MessageError } from '../runtime/errors.ts';
 import type { Spoken } from './said-order.ts';
@@ -13,9 +13,9 @@ export interface WakeMessage {
 }
 
 /**
- * One second of a function's life as one process saw it. A sidecar sends it each second while anything
- * runs, waits or happened, at once when its share changes, and every 10 s when idle (so that silence means
- * missing data and not idleness); a proxy sends it each second while it has anything to say.
+ * One second of a function's life as one process saw it. A sidecar sends it each second while anything runs, waits or
+ * happened, and at once when its share changes. When idle it sends it every 10 s, so that silence means missing data
+ * and not idleness. A proxy sends it each second while it has anything to report.
  */
 export interface ActivityMessage extends Pick<Spoken, 'start'> {
   readonly source: 'sidecar' | 'proxy';

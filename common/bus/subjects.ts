@@ -1,6 +1,6 @@
 /**
- * NATS subjects, made and parsed here and nowhere else. Namespaces hold no dots, function and event names
- * may: a dot is written `%2E` (and `%` as `%25`), so that a name is always one token of a subject.
+ * NATS subjects, made and parsed here and nowhere else. Namespaces hold no dots, function and event names may. A dot
+ * is written `%2E` (and `%` as `%25`), so that a name is always one token of a subject.
  */
 
 export interface FunctionId {

@@ -1,8 +1,8 @@
 /**
- * One watch request, in place of the library's: that one gives up after 30 s of silence, so an idle watch is opened
- * again every 30 s, and it waits as long for a connection, so an API server that is away for seconds costs a watch 10 to
- * 30. Here the server sends a bookmark each minute, which keeps the watch open for minutes and its place in the history
- * fresh, and a connection must be there within seconds. What comes of it is the library's (ListWatch).
+ * One watch request, in place of the library's, which gives up after 30 s of silence. An idle watch is then opened
+ * again every 30 s. It also waits 30 s for a connection, so an API server that is away for seconds costs a watch 10
+ * to 30 s. Here the server sends a bookmark each minute, which keeps the watch open for minutes and its place in the
+ * history fresh. A connection must be there within seconds. What comes of it is the library's (ListWatch).
  */
 import http from 'node:http';
 import https from 'node:https';

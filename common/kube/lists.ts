@@ -1,7 +1,7 @@
 /**
- * Lists of any length without holding them whole as Kubernetes writes them: fetched in pages, and stripped of what
- * no part reads. What an informer keeps of an object afterwards is its identity alone: callers have their own, small
- * records (a pod is 10 KB and more, of which a proxy wants 200 bytes; a cluster has tens of thousands).
+ * Lists of any length without holding them whole as Kubernetes writes them: fetched in pages, and stripped of what no
+ * part reads. An informer then keeps only the identity of an object. Callers have their own, small records: a pod is
+ * 10 KB and more, of which a proxy wants 200 bytes, and a cluster has tens of thousands.
  */
 import type { KubernetesListObject, KubernetesObject } from '@kubernetes/client-node';
 

@@ -1,6 +1,6 @@
 /**
- * Objects of the cluster that a part could not handle: a metric for the operator, and a log line that names the object,
- * once each, since one that changes all the time must not fill the log.
+ * Objects of the cluster that a part could not handle. The operator gets a metric, and a log line that names the
+ * object. It is logged once each, because one that changes all the time must not fill the log.
  */
 import { describeError } from '../runtime/errors.ts';
 import type { Log } from '../runtime/log.ts';

@@ -1,6 +1,6 @@
 /**
- * Which workload a pod belongs to, from the pod alone: owner references and `pod-template-hash`, never a
- * name prefix and never a request, because the webhook must answer without one. Pure; types only.
+ * Which workload a pod belongs to, from the pod alone: owner references and `pod-template-hash`. A name prefix would
+ * be a guess, and the webhook must answer without a request. Pure; types only.
  */
 import type { FunctionId } from '../bus/subjects.ts';
 import type { V1Pod } from './client.ts';

@@ -15,8 +15,8 @@ import {
 
 const POOL_LIFE_MS = 600_000;
 /**
- * For a request that says nothing of its own: a page of a list is at most some megabytes, and an API server that has
- * just started may need seconds for it. A watch has its own clocks (bookmark-watch.ts).
+ * For a request that has no timeout of its own. A page of a list is at most some megabytes, and an API server that
+ * has just started may need seconds for it. A watch has its own clocks (bookmark-watch.ts).
  */
 const REQUEST_MS = 30_000;
 

@@ -1,7 +1,7 @@
 /**
- * Why a pod does not come up, read from what Kubernetes reports on the pod: one reading for the proxy, which tells the
- * caller who waits, and for the scaler, which stops growth and writes Events. Pure; types only. Gives up what only an
- * Event says, but for the creation of pods (creation-failures.ts).
+ * Why a pod does not come up, read from what Kubernetes reports on the pod. The proxy tells the caller that waits;
+ * the scaler stops growth and writes Events. Pure; types only. Gives up what only an Event says, but for the creation
+ * of pods (creation-failures.ts).
  */
 import type { V1Pod } from './client.ts';
 

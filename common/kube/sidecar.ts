@@ -1,7 +1,7 @@
 /**
- * Where our sidecar is in a pod. Beside the app in pods whose containers are always restarted, as a native sidecar
- * in pods of Jobs (docs/decisions/sidecar-container.md); pods of an older webhook have a native one everywhere.
- * Pure; types only.
+ * Where our sidecar is in a pod. It stands beside the app in pods whose containers are always restarted, and as a
+ * native sidecar in pods of Jobs (docs/decisions/sidecar-container.md). Pods of an older webhook have a native one
+ * everywhere. Pure; types only.
  */
 import { SIDECAR_CONTAINER } from '../function/names.ts';
 import type { V1Container, V1PodSpec } from './client.ts';

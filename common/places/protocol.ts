@@ -1,13 +1,12 @@
 /**
- * What a proxy and a sidecar say to each other on a place line: one connection a proxy and pod, open only while calls
- * wait, beside the calls themselves. It is an HTTP upgrade on the sidecar's admin port, so an older sidecar answers
- * 404 and nothing reaches the app. Each message is one line: a word, a space, and the rest.
+ * What a proxy and a sidecar send each other on a place line. It is one connection per proxy and pod, open only while
+ * calls wait, beside the calls themselves. It is an HTTP upgrade on the sidecar's admin port, so an older sidecar
+ * answers 404 and nothing reaches the app. Each message is one line: a word, a space, and the rest.
  *
- * From the proxy: `waiting <n>` (callers in its line for this function), `back <id>` (a place it does not need),
- * `share <json>` (a ShareMessage for a sidecar that cannot hear the scaler yet).
- * From the sidecar: `place <id>` (a place is held for this proxy for HOLD_MS), `state <json>` (a ReadyMessage),
- * `trouble <text>` (why its app takes no calls yet).
- * An unknown word is ignored, so that either side may be newer.
+ * From the proxy: `waiting <n>` (callers in its line for this function) and `back <id>` (a place it does not need).
+ * Also `share <json>`, a ShareMessage for a sidecar that cannot hear the scaler yet. From the sidecar: `place <id>`
+ * (a place is held for this proxy for HOLD_MS), `state <json>` (a ReadyMessage), `trouble <text>` (why its app takes
+ * no calls yet). An unknown word is ignored, so that either side may be newer.
  */
 
 /** The value of `Upgrade`. */

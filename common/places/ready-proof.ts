@@ -1,7 +1,8 @@
 /**
- * The proof that a `ready` message comes from the pod that it names: a keyed hash with the token that the webhook gave
- * to this pod's sidecar, which the proxy reads in the pod's spec. With it the proxy believes the address in the message
- * before Kubernetes reports one, which the kubelet does up to a second and more after the pod has it.
+ * The proof that a `ready` message comes from the pod that it names. It is a keyed hash with the token that the
+ * webhook gave to this pod's sidecar. The proxy reads the token in the pod's spec. With it the proxy believes the
+ * address in the message before Kubernetes reports one. The kubelet does so up to a second or more after the pod has
+ * the address.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { ReadyMessage } from '../bus/messages.ts';

@@ -1,6 +1,6 @@
 /**
- * A job's head as it was read from NATS, where anybody who gets through to the server may have written it: every field
- * is checked as a request of a stranger is, because it becomes the start of a request to the function.
+ * A job's head as it was read from NATS, where anybody with access to the server may have written it. Every field is
+ * checked as in a stranger's request, because it becomes the start of a request to the function.
  */
 import { MessageError } from '../runtime/errors.ts';
 import { isFieldValue, isTargetText, isToken } from '../relay/wire/grammar.ts';

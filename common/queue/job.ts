@@ -48,9 +48,9 @@ export function decodeJob(data: Uint8Array): Job {
 }
 
 /**
- * The id that callers see: `<32 hex digits of secret><stream sequence in hex>`. Proxy (from the PubAck) and
- * sidecar (from the message) both know the sequence, so an id needs no index: the sequence finds the job,
- * and the secret proves that the asker was told.
+ * The id that callers see: `<32 hex digits of secret><stream sequence in hex>`. Proxy (from the PubAck) and sidecar
+ * (from the message) both know the sequence, so an id needs no index. The sequence finds the job, and the secret
+ * proves that the asker was told.
  */
 export function elementId(secret: string, sequence: number): string {
   return `${secret}${sequence.toString(16)}`;

@@ -1,7 +1,7 @@
 /**
- * What is known of a job beyond the stored request: its tries, and in the end its result. One document a job
- * on stream SLIMFAAS_RESULTS, the last one counts. A first try that succeeds writes one document, at its end;
- * a failed try writes one before the job is given back, so that the count of tries survives any pod.
+ * What is known of a job beyond the stored request: its tries, and in the end its result. One document a job on
+ * stream SLIMFAAS_RESULTS, the last one counts. A first try that succeeds writes one document, at its end. A failed
+ * try writes one before the job is given back, so that the count of tries survives any pod.
  */
 import { MessageError } from '../runtime/errors.ts';
 import type { RawHeaders } from '../relay/types.ts';
@@ -60,7 +60,7 @@ export function encodeState(state: JobState): Uint8Array {
 }
 
 /**
- * Whether an encoded state is an end, without parsing up to 90 KB of result: inside a JSON string the quotes would be
+ * Whether an encoded state is an end, without parsing up to 90 KB of result. Inside a JSON string the quotes would be
  * escaped, and no inner object has a key of that name.
  */
 export function isFinalState(data: Uint8Array): boolean {

@@ -51,9 +51,9 @@ export interface ResponseSink {
   informational(head: ResponseHead): void;
   head(head: ResponseHead): void;
   /**
-   * Returns false when the sink wants a pause until it calls {@link ExchangeControl.resume}.
-   * The memory is the relay's and used again for the next read: a sink either copies what it keeps, or says
-   * false (here, from `flush` or from `end`) and has the memory until it calls resume.
+   * Returns false when the sink wants a pause until it calls {@link ExchangeControl.resume}. The memory is the
+   * relay's and is used again for the next read. A sink either copies what it keeps, or says false (here, from
+   * `flush` or from `end`) and has the memory until it calls resume.
    */
   data(chunk: Buffer): boolean;
   /** Everything of one read was given: write it out now. False as in `data`. */
@@ -80,9 +80,9 @@ export interface BodySource {
   /** The whole body where it is in memory already: sent with the head in one write, `start` is never called. */
   readonly bytes?: Buffer | undefined;
   /**
-   * Nobody else refers to the memory of the chunk just given, so the consumer may free it once it is sent: Node
-   * copies each piece of a body into memory of its own, and leaving that to the collector costs more than all
-   * the rest of an upload.
+   * Nobody else refers to the memory of the chunk just given, so the consumer may free it once it is sent. Node
+   * copies each piece of a body into memory of its own, and leaving that to the collector costs more than all the
+   * rest of an upload.
    */
   readonly givesMemoryAway?: boolean;
   /** True while `start` will give the body from its first byte (again). */

@@ -1,6 +1,6 @@
 /**
- * Exponential backoff with full jitter (delays drawn from [base/2, base] of a doubling base), so that a
- * thousand clients that lost the same server do not come back in the same millisecond.
+ * Exponential backoff with full jitter: delays are drawn from [base/2, base] of a doubling base. So a thousand
+ * clients that lost the same server do not come back in the same millisecond.
  */
 export interface Backoff {
   /** The next delay in milliseconds. */

@@ -1,7 +1,7 @@
 /**
- * Flags as data: one table a part, read by yargs for people (help, groups, suggestions) and by the plain
- * parser below for the sidecar, which cannot afford to load yargs. Both end in {@link checkFlag}, so that a
- * value means the same whoever read it. Precedence: command line, then `SLIMFAAS_<FLAG>`, then the default.
+ * Flags as data, one table per part. People get them through yargs (help, groups, suggestions). The sidecar cannot
+ * afford to load yargs and uses the plain parser below. Both end in {@link checkFlag}, so that a value means the same
+ * whoever read it. Precedence: command line, then `SLIMFAAS_<FLAG>`, then the default.
  */
 import { UsageError } from './errors.ts';
 

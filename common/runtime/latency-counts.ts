@@ -1,6 +1,6 @@
 /**
- * Durations counted by bucket, as plain numbers: cheap enough for every call, and there before prom-client is loaded,
- * which costs 20 ms that a cold start does not have. `latencyHistogram` of metrics.ts shows them.
+ * Durations counted by bucket, as plain numbers. This is cheap enough for every call, and works before prom-client is
+ * loaded, which costs 20 ms that a cold start does not have. `latencyHistogram` of metrics.ts shows them.
  */
 
 /** Upper bounds, seconds: from a loopback hop to a cold start that pulled an image. */

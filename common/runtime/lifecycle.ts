@@ -1,6 +1,6 @@
 /**
- * Starting and stopping in order. What a part starts it registers here with its own stop; stopping runs them
- * last first, each once, each bounded in time, and a failing one does not keep the others from stopping.
+ * Starting and stopping in order. A part registers here each thing that it starts, with its own stop. Stopping runs
+ * them last first, each once, each bounded in time. One that fails does not keep the others from stopping.
  */
 import { describeError } from './errors.ts';
 import type { Log } from './log.ts';

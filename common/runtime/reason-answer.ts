@@ -1,7 +1,7 @@
 /**
- * Writes the system's own answers from a ReasonError: status, `SlimFaas-Reason`, `Retry-After` and the JSON
- * body of docs/reference/reasons.md. For raw Node responses and for the bare socket of an upgrade that was not granted;
- * both hops use it, so that a caller sees one form whoever answered.
+ * Writes the system's own answers from a ReasonError: status, `SlimFaas-Reason`, `Retry-After` and the JSON body of
+ * docs/reference/reasons.md. For raw Node responses and for the bare socket of an upgrade that was not granted. Both
+ * hops use it, so that a caller sees one form.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
@@ -71,9 +71,9 @@ export function asReason(error: unknown): ReasonError {
 const UNREAD_BODY_MS = 5_000;
 
 /**
- * Node reads the rest of an unread body and throws it away, so that the connection can be used again and the
- * caller reads our answer (closing at once would reset it). That is bounded here: a caller who goes on
- * sending for 5 s after it was refused loses the connection.
+ * Node reads the rest of an unread body and throws it away. So the connection can be used again and the caller reads
+ * our answer; closing at once would reset it. That is bounded here: a caller who goes on sending for 5 s after it was
+ * refused loses the connection.
  */
 export function cutUnreadBody(req: IncomingMessage, afterMs = UNREAD_BODY_MS): void {
   if (req.complete || req.destroyed) return;

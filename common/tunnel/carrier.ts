@@ -1,7 +1,7 @@
 /**
- * Two sockets joined after an upgrade, each the other's end. http-proxy pipes them; this sees to their ending:
- * when one side is gone the other goes, at the latest after LINGER_MS, so that no half-open pair keeps a place
- * in a function forever.
+ * Two sockets joined after an upgrade, each the other's end. It is http-proxy that pipes them; this ends them. When
+ * one side is gone the other goes, at the latest after LINGER_MS. So no half-open pair keeps a place in a function
+ * forever.
  */
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';

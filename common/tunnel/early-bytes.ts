@@ -1,6 +1,6 @@
 /**
- * The socket of an upgrade request while nobody is on its other side yet: what the client sends early is kept
- * (bounded), and its leaving is noticed, which needs reading, because an unread socket does not tell its end.
+ * The socket of an upgrade request while nobody is on its other side yet. What the client sends early is kept
+ * (bounded), and its leaving is noticed. Noticing needs reading, because an unread socket does not tell its end.
  */
 import type { Duplex } from 'node:stream';
 

@@ -1,7 +1,7 @@
 /**
- * The stream from a WebSocket server to its client, into which a close frame can be put: at once when it is
- * between two frames, else after the one under way. What the server says after it is dropped, because nothing
- * may follow a close frame; the client's answer reaches the server, which so hears of the end in its own way.
+ * The stream from a WebSocket server to its client, into which a close frame can be put. It is put at once between
+ * two frames, else after the frame under way. What the server sends after it is dropped, because nothing may follow a
+ * close frame. The client's answer reaches the server, which so learns of the end in its usual way.
  */
 import { Transform, type TransformCallback } from 'node:stream';
 import { closeFrame, FrameTracker } from './websocket-frames.ts';

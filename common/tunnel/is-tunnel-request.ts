@@ -1,14 +1,15 @@
 /**
- * Which requests are to be tunnels. Both hops ask here: were one of them to see an upgrade where the other sees a
- * plain request, they would disagree about where it ends, and a body would be lost or taken for the next request.
+ * Which requests are to be tunnels. Both hops ask here. If one saw an upgrade where the other sees a plain request,
+ * they would disagree about where it ends. A body would be lost, or taken for the next request.
  */
 import type { IncomingMessage } from 'node:http';
 import { bodyLength } from '../relay/server/node-body.ts';
 
 /**
- * A GET of HTTP/1.1 without a body. Not one that offers HTTP/2, be it one of several: Java's HttpClient does so with
- * each first request, whatever its body, and is content with an answer in HTTP/1.1; and behind a tunnel of HTTP/2 the
- * app would take requests that no limit and no rule of visibility has seen. A server may ignore the offer (RFC 9110 7.8).
+ * A GET of HTTP/1.1 without a body. A request that offers HTTP/2, even as one of several, is none. Java's HttpClient
+ * offers it with each first request, whatever its body, and accepts an answer in HTTP/1.1. Behind a tunnel of HTTP/2
+ * the app would take requests that no limit and no rule of visibility has seen. A server may ignore the offer (RFC
+ * 9110 7.8).
  */
 export function isTunnelRequest(req: IncomingMessage): boolean {
   const { upgrade } = req.headers;

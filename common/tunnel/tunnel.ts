@@ -1,8 +1,8 @@
 /**
- * An upgraded connection (WebSocket or any other protocol) carried to an upstream, by http-proxy; the one
- * place that loads it, at the first upgrade. What http-proxy lacks is put round it: headers keep their case and
- * order, a path its bytes, the upstream's refusal is forwarded as it is, either side's end ends the other, and
- * a WebSocket can be closed with a close frame instead of a reset.
+ * An upgraded connection (WebSocket or any other protocol) carried to an upstream, by http-proxy; the one place that
+ * loads it, at the first upgrade. This adds what http-proxy lacks. Headers keep their case and order, and a path its
+ * bytes. The upstream's refusal is forwarded as it is. Either side's end ends the other. A WebSocket can be closed
+ * with a close frame instead of a reset.
  */
 import type { Agent, ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';

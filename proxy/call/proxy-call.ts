@@ -1,6 +1,6 @@
 /**
- * One synchronous call from its arrival to its end: wait for a place, go to the pod, and, where that provably
- * changed nothing, wait again at the head of the line. Knows nothing of Node's server.
+ * One synchronous call from its arrival to its end. It waits for a place and goes to the pod. Where that provably
+ * changed nothing, it waits again at the head of the line. Knows nothing of Node's server.
  *
  * What may be sent again (docs/internals/architecture.md):
  *  - a refusal of the sidecar, a failed connect, a connection that took no byte: always;

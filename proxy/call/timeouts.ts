@@ -1,6 +1,6 @@
 /**
- * The proxy's clocks on a call in a pod. HttpTimeout is the sidecar's to enforce, try by try; ours is what all
- * its tries may take at most, so that only a sidecar that is gone for good is ever cut by us.
+ * The proxy's clocks on a call in a pod. The sidecar enforces HttpTimeout, try by try. The proxy's limit is what all
+ * its tries may take at most, so the proxy only ever cuts a sidecar that is gone for good.
  */
 import type { CallPolicy } from '../../common/call/policy.ts';
 import type { Timeouts } from '../../common/relay/types.ts';

@@ -1,8 +1,8 @@
 /**
  * What kind of place an IP address is, so that a URL from a stranger is not posted to from inside the cluster. An
- * IPv6 address that carries an IPv4 one (mapped, NAT64, 6to4) is what that one is. Pure. It knows the ranges that
- * are reserved, and the metadata services that are not in one; what else an operator holds private behind public
- * addresses only a network policy can know.
+ * IPv6 address that carries an IPv4 one (mapped, NAT64, 6to4) is what that one is. Pure. It knows the ranges that are
+ * reserved, and the metadata services that are not in one. Only a network policy can know what else an operator holds
+ * private behind public addresses.
  */
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
 

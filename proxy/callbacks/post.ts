@@ -1,7 +1,7 @@
 /**
- * Posts one result to one URL: resolved once, every address judged, and connected to the very address that was
- * judged, so that a name that points elsewhere a moment later leads nowhere. No redirects, no kept connections, no
- * proxy from the environment; bounded in time, and of the answer only the status is read.
+ * Posts one result to one URL. The name is resolved once, every address is judged, and the connection goes to the
+ * very address that was judged. So a name that resolves differently a moment later has no effect. No redirects, no
+ * kept connections, no proxy from the environment; bounded in time, and of the answer only the status is read.
  */
 import { request as httpRequest, type RequestOptions } from 'node:http';
 import { request as httpsRequest } from 'node:https';

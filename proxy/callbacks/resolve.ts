@@ -1,7 +1,8 @@
 /**
- * Names to addresses, a few at a time. The system's resolver (which knows /etc/hosts and the cluster's search domains)
- * holds one of the process's four helper threads for as long as it takes, and the way back to NATS needs one too: a
- * stranger's names that resolve slowly must not take them all. Beyond a short line names are not resolved at all.
+ * Names to addresses, a few at a time. The system's resolver (which knows /etc/hosts and the cluster's search
+ * domains) holds one of the process's four helper threads for as long as it takes. Reconnecting to NATS needs one
+ * too. So a stranger's names that resolve slowly must not take them all. Beyond a short line names are not resolved
+ * at all.
  */
 import { lookup } from 'node:dns/promises';
 

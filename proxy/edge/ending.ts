@@ -1,10 +1,11 @@
 /**
- * How the proxy goes without anybody noticing. For the lame-duck time it only says so (`/ready` is 503, every
- * answer asks its client to connect again) and serves on, because load balancers learn of an ending pod after
- * it has begun to end. Then it takes no new connection and answers what it holds, for as long as it may.
+ * How the proxy goes without anybody noticing. For the lame-duck time it goes on serving: `/ready` is 503, and every
+ * answer asks its client to connect again. The reason is that load balancers learn of an ending pod after it has
+ * begun to end. Then it takes no new connection and answers what it holds, for as long as it may.
  *
- * While no other proxy is ready that time is longer: Kubernetes sends calls to an ending pod that answers its probe as
- * long as there is no other, so it goes on answering both, until another is ready and balancers have had their time.
+ * While no other proxy is ready that time is longer. Kubernetes sends calls to an ending pod that answers its probe
+ * as long as there is no other. So it goes on answering both until another is ready and balancers have had their
+ * time.
  */
 import { ReasonError } from '../../common/runtime/errors.ts';
 import { sleep } from '../../common/runtime/lifecycle.ts';

@@ -1,7 +1,7 @@
 /**
- * The headers that a call takes to its function: as the caller wrote them, in order and case, but for the
- * internal ones (`slimfaas-*`, which a caller must not forge) and for what a proxy adds about where the call
- * came from. One pass, because it runs for every call. Pure.
+ * The headers that a call takes to its function: as the caller wrote them, in order and case. The internal ones
+ * (`slimfaas-*`, which a caller must not forge) are left out, and what a proxy adds about the call's origin is put
+ * in. One pass, because it runs for every call. Pure.
  */
 import type { Socket } from 'node:net';
 import { HEADER } from '../../common/function/names.ts';
@@ -81,8 +81,8 @@ const X_FIELDS: ReadonlyMap<string, number> = new Map([
 ]);
 
 /**
- * To a sidecar: "refuse me rather than queue me, I have a queue of my own", for which pod this is, and under which id
- * the pod holds a place for it.
+ * To a sidecar: refuse instead of queueing, because the proxy has a queue of its own. It also names the pod that is
+ * meant, and the id under which the pod holds a place.
  */
 export function forSidecar(headers: readonly string[], { endpoint, grant }: Place): string[] {
   if (grant === undefined) return [...headers, ...endpoint.callHeaders];

@@ -2,8 +2,8 @@
  * `/health`, `/ready`, `/ready-for-calls` and `/metrics`, on the main port and on the metrics port alike.
  *
  * `/ready` says whether everything is up, for people and alarms. `/ready-for-calls` is for Kubernetes' readiness
- * probe: NATS or the API server going away takes every proxy's `/ready` away at once, and must not take every
- * proxy out of the Service, because warm calls need neither.
+ * probe. An outage of NATS or the API server takes every proxy's `/ready` away at once. It must not take every proxy
+ * out of the Service, because warm calls need neither.
  */
 import type { IncomingMessage } from 'node:http';
 import type Router from 'koa-router';

@@ -1,6 +1,6 @@
 /**
- * The upgraded connections that are open or wait. They may last forever, so on our way out they are not
- * waited for: those that wait are closed, a WebSocket is told to go, and their clients connect to another proxy.
+ * The upgraded connections that are open or wait. They may last forever, so an ending proxy does not wait for them.
+ * Those that wait are closed, a WebSocket gets a close frame, and their clients connect to another proxy.
  */
 import { ReasonError } from '../../common/runtime/errors.ts';
 

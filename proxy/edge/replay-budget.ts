@@ -1,7 +1,7 @@
 /**
- * Bodies that are kept while they are sent, so that a refused call can be sent again, cost up to 1 MiB a call
- * that runs. All together may hold so much; a call that comes when it is spent is streamed and not kept: it
- * loses its second chance, the proxy does not lose its memory.
+ * Bodies that are kept while they are sent, so that a refused call can be sent again, cost up to 1 MiB a call that
+ * runs. All bodies together may hold so much. A call that comes when the budget is spent is streamed and not kept. It
+ * loses its second chance, but the proxy stays within its memory.
  */
 const MAX_BYTES_A_CALL = 1_048_576;
 

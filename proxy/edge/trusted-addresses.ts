@@ -1,6 +1,6 @@
 /**
- * Which addresses are those of pods that we watch and trust. In a dual-stack cluster a pod has two, and calls from
- * either; an address may for a moment be that of two pods, and then both must be trusted.
+ * Which addresses are those of pods that we watch and trust. In a dual-stack cluster a pod has two addresses, and
+ * calls from either. An address may for a moment be that of two pods, and then both must be trusted.
  */
 import type { PodView } from '../pods/pod-view.ts';
 

@@ -1,8 +1,8 @@
 /**
  * Publishing an event so that 204 is true: by then JetStream has it for every function that subscribes to it, each by
  * its own way (subscribers.ts). One message a function, because each may go another way, and because a function then
- * reads its own events and nothing else. What it gives up: when JetStream takes one and refuses another, the answer is
- * an error although some functions have the event; the same Idempotency-Key makes repeating it harmless to them.
+ * reads its own events and nothing else. The price: when JetStream takes one message and refuses another, the answer
+ * is an error although some functions have the event. The same Idempotency-Key makes repeating it harmless to them.
  */
 import { ReasonError } from '../../common/runtime/errors.ts';
 import { decodeJob, encodeJob, type JobHead } from '../../common/queue/job.ts';
@@ -106,7 +106,7 @@ interface Stored {
 
 /**
  * Whether JetStream has, or may have, a message that refers to our body. A duplicate may be one of our own first try,
- * whose confirmation was lost; only what is stored can tell, and what cannot be told is left to its age.
+ * whose confirmation was lost. Only what is stored can tell. What cannot be told is left to its age.
  */
 async function usesBody(
   result: PromiseSettledResult<Accepted>,

@@ -1,6 +1,6 @@
 /**
- * Path rules made ready for matching. A call costs a binary search, not a look at each rule: the prefixes are
- * sorted, each knows the longest other one that it begins with, and which rule comes first on that chain. Pure.
+ * Path rules made ready for matching. A call costs a binary search, not a look at each rule. The prefixes are sorted.
+ * Each knows the longest other one that it begins with, and which rule comes first on that chain. Pure.
  */
 import type { PathRule, Visibility } from '../../common/function/spec.ts';
 

@@ -60,8 +60,8 @@ export function startStreamRequest(arrival: FunctionStream, deps: FunctionRouteD
 }
 
 /**
- * A stream among those that the proxy holds. Without `upload` a silent body is not held against the client: in
- * gRPC a stream that says nothing for an hour is in order, and only the answer has to be read.
+ * A stream among those that the proxy holds. Without `upload` a silent body is not held against the client. In gRPC a
+ * stream may be silent for an hour, and only the answer has to be read.
  */
 class StreamRequest implements ActiveCall {
   readonly #stream: ServerHttp2Stream;

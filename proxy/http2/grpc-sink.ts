@@ -1,6 +1,6 @@
 /**
- * Between the relay and the stream of a gRPC call: an answer of the system itself that comes from further inside
- * (the sidecar's `function-timeout`, for one, in HTTP) is told to the client in gRPC. All else passes.
+ * Stands between the relay and the stream of a gRPC call. An answer of the system itself may come from further inside
+ * in HTTP, such as the sidecar's `function-timeout`. The client gets it in gRPC. All else passes.
  */
 import type { ServerHttp2Stream } from 'node:http2';
 import { HEADER } from '../../common/function/names.ts';

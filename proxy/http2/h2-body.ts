@@ -1,6 +1,6 @@
 /**
- * The body of a request that came over HTTP/2, unread until an upstream asks for it: while a call waits, its
- * stream's window (64 KiB) is all that its caller can send.
+ * The body of a request that came over HTTP/2, unread until an upstream asks for it. While a call waits, its caller
+ * can send no more than its stream's window (64 KiB).
  */
 import type { ServerHttp2Stream } from 'node:http2';
 import { RelayError } from '../../common/relay/errors.ts';

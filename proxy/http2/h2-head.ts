@@ -1,9 +1,8 @@
 /**
  * The edge in HTTP/2: a stream's header list as the request that goes on, in the form that `serveHead` gives for
- * HTTP/1.1. nghttp2 has refused by then what RFC 9113 §8 calls malformed (upper case, connection headers,
- * pseudo headers missing, twice or late, a length that the DATA frames belie). What it lets through and would
- * mean something else once it is text is refused here: the next hop speaks HTTP/1.1, and a request must not be
- * able to grow there into two.
+ * HTTP/1.1. By then nghttp2 has refused what RFC 9113 §8 calls malformed: upper case, connection headers, pseudo
+ * headers missing, twice or late, a length that the DATA frames belie. What it lets through and would mean something
+ * else as text is refused here. The next hop speaks HTTP/1.1, and one request must not become two there.
  */
 import { ReasonError } from '../../common/runtime/errors.ts';
 import { fieldKind } from '../../common/relay/wire/fields.ts';

@@ -1,7 +1,7 @@
 /**
- * The system's own answers on an HTTP/2 stream. A gRPC client shows what stands in grpc-status and grpc-message,
- * and of an HTTP error only its number; so to gRPC a refusal is said in gRPC's words: 200, no body, the status
- * in the HEADERS frame that ends the stream. `SlimFaas-Reason` is there in either form.
+ * The system's own answers on an HTTP/2 stream. A gRPC client shows what stands in grpc-status and grpc-message, and
+ * of an HTTP error only its number. So a refusal to gRPC is 200, no body, and the status in the HEADERS frame that
+ * ends the stream. `SlimFaas-Reason` is there in either form.
  */
 import type { ServerHttp2Stream } from 'node:http2';
 import type { ReasonCode, ReasonError } from '../../common/runtime/errors.ts';
@@ -16,8 +16,9 @@ import { pushFields } from '../../common/http2/fields.ts';
 const GRPC = { deadlineExceeded: 4, resourceExhausted: 8, unimplemented: 12, internal: 13, unavailable: 14 };
 
 /**
- * As gRPC maps HTTP statuses itself (404 UNIMPLEMENTED, 429, 502, 503 and 504 UNAVAILABLE), but for two: after
- * HttpTimeout the call may have run, and UNAVAILABLE invites to send it again; a body that is too large stays so.
+ * As gRPC maps HTTP statuses itself (404 UNIMPLEMENTED, 429, 502, 503 and 504 UNAVAILABLE), with two exceptions.
+ * After HttpTimeout the call may have run, and UNAVAILABLE invites to send it again. A body that is too large stays
+ * so.
  */
 const GRPC_STATUS: Partial<Record<ReasonCode, number>> = {
   'unknown-function': GRPC.unimplemented,

@@ -1,6 +1,6 @@
 /**
- * Answers on an HTTP/2 stream. The head is held until something follows it, because an answer without a body
- * must end with its HEADERS frame: that is how gRPC tells an error without a message ("trailers only").
+ * Answers on an HTTP/2 stream. The head is held until something follows it, because an answer without a body must end
+ * with its HEADERS frame. That is how gRPC sends an error without a message ("trailers only").
  */
 import type { ServerHttp2Stream } from 'node:http2';
 import { fieldKind, safeTrailers } from '../../common/relay/wire/fields.ts';

@@ -1,7 +1,7 @@
 /**
- * Node's HTTP/2 server, set up for strangers, without a port of its own: connections come from the plain port
- * once they have shown their preface (take-over.ts) and from the TLS port once ALPN said `h2`. Loaded with the
- * first of them. What each limit protects from is in docs/decisions/http2.md.
+ * Node's HTTP/2 server, set up for strangers, without a port of its own. Connections come from the plain port once
+ * they have shown their preface (take-over.ts), and from the TLS port once ALPN said `h2`. Loaded with the first of
+ * them. What each limit protects from is in docs/decisions/http2.md.
  */
 import type { Http2Server, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
@@ -41,8 +41,9 @@ const RESETS_PER_SECOND = 100;
 /** Frames against the protocol, and streams refused for their heads' size, until the connection is cut. */
 const MAX_OFFENCES = 100;
 /**
- * What one connection may hold before further streams are refused: Node's default, and for each stream a head of
- * 32 KiB, a window of 64 and a piece of an answer of 64, so that it is never met by who keeps to the other limits.
+ * What one connection may hold before further streams are refused. It is Node's default, and for each stream a head
+ * of 32 KiB, a window of 64 and a piece of an answer of 64. So a client that keeps to the other limits never meets
+ * it.
  */
 function sessionMegabytes(maxStreams: number): number {
   return 10 + Math.ceil(maxStreams / 4);

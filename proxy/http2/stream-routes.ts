@@ -24,8 +24,8 @@ import type { StreamArrival } from './http2-edge.ts';
 type Fields = StreamArrival['fields'];
 
 /**
- * `/package.Service/Method`. No route of ours looks like it (those of two segments have a hyphen in the first,
- * which no protobuf name has; `/function/` is asked before), so none is taken from a gRPC client or by one.
+ * `/package.Service/Method`. No route of ours looks like it, so none is taken from a gRPC client or by one. Routes of
+ * two segments have a hyphen in the first, which no protobuf name has, and `/function/` is asked before.
  */
 const GRPC_PATH = /^\/[^/?-]+\/[^/?]+$/;
 

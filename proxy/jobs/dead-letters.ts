@@ -1,6 +1,6 @@
 /**
- * The jobs that were given up, for an operator: listed, shown, put back or dropped. A letter is found by its
- * sequence on SLIMFAAS_DEAD; its large body, if it has one, stays in the store until it is replayed and done, or
+ * The jobs that were given up, for an operator: listed, shown, put back or dropped. A letter is found by its sequence
+ * on SLIMFAAS_DEAD. Its large body, if it has one, stays in the store until the letter is replayed and done, or
  * dropped, or too old.
  */
 import { MessageError, ReasonError } from '../../common/runtime/errors.ts';

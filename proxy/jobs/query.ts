@@ -1,6 +1,6 @@
 /**
- * What is known of one job, for whoever was told its id: the state document if there is one, else the queued
- * job itself, and the sidecar that holds it for what no document says ("running").
+ * What is known of one job, for whoever has its id. It is the state document if there is one, else the queued job
+ * itself. What no document says ("running") the sidecar knows that holds the job.
  */
 import {
   decodeAnswer,
@@ -123,8 +123,8 @@ export class JobQuery {
   }
 
   /**
-   * Cancels a job that does not run: it leaves the queue, and then its state says so, because a full store has room for
-   * the one when the other is gone.
+   * Cancels a job that does not run. The job leaves the queue first and then its state says so, because a full store
+   * has room for the state only when the job is gone.
    * @returns what stood in the way; undefined for an id that names no job
    */
   async cancel(id: FunctionId, element: string): Promise<'cancelled' | 'running' | 'ended' | undefined> {

@@ -1,7 +1,7 @@
 /**
  * The states of jobs that a proxy ended: cancelled ones. The job leaves the queue first, because in a full store that
- * makes the room for its state; what JetStream does not take at once is kept here, shown to who asks this proxy, and
- * written when there is room. Gives up after a minute, or at the end of the process, with an error in the log.
+ * makes the room for its state. What JetStream does not take at once is kept here, shown to callers of this proxy,
+ * and written when there is room. Gives up after a minute, or at the end of the process, with an error in the log.
  */
 import { AckedPublisher } from '../../common/queue/jetstream/acked-publisher.ts';
 import { encodeState, type JobState } from '../../common/queue/state.ts';

@@ -1,7 +1,7 @@
 /**
- * Which pod gets a call: the less loaded of two random ones with a free place. Two choices come close to the
- * best pod without looking at all of them, and two proxies that decide at the same moment do not both pick
- * the same "best" one. Pure.
+ * Which pod gets a call: the less loaded of two random ones with a free place. Two choices come close to the best pod
+ * without looking at all of them. Two proxies that decide at the same moment do not both pick the same "best" one.
+ * Pure.
  */
 export interface Candidate {
   readonly free: number;

@@ -1,9 +1,9 @@
 /**
- * The place lines of one function: while its callers wait, each pod is told how many they are, and a place that a pod
+ * The place lines of one function. While its callers wait, each pod is told how many they are. A place that a pod
  * grants goes to the first in line. Lines open when somebody waits and close some seconds after nobody does.
  *
- * They are a help, not a condition: a pod without one (an older sidecar, a policy on its admin port, too many pods) is
- * asked by the throttler's clock as before.
+ * They are a help, not a condition. A pod without one (an older sidecar, a policy on its admin port, too many pods)
+ * is asked by the throttler's timer as before.
  */
 import { decodeReady, encodeMessage, type ReadyMessage } from '../../common/bus/messages.ts';
 import { podIdentity, REPEAT_MS } from '../../common/places/protocol.ts';

@@ -1,7 +1,7 @@
 /**
- * Asks for a function to be woken while calls wait for its first pod: at once, each time the number of those
- * who wait has doubled (so that the scaler can size the wake: 10,000 callers cost 14 messages), and each
- * second, because core NATS may lose a message and a leader may change.
+ * Asks for a function to be woken while calls wait for its first pod. It asks at once, and each time the number of
+ * waiting calls has doubled, so that the scaler can size the wake (10,000 callers cost 14 messages). It also asks
+ * each second, because core NATS may lose a message and a leader may change.
  */
 import type { Clock } from '../clock.ts';
 

@@ -1,7 +1,7 @@
 /**
- * Holds the calls of one function while no pod has a place for them: first come first served, bounded in
- * number, in bytes and in time. It moves only on events (a place freed, a pod came, a share changed); the one
- * thing it does by the clock is to ask pods again that it only believes to be full or broken.
+ * Holds the calls of one function while no pod has a place for them: first come first served, bounded in number, in
+ * bytes and in time. It moves only on events: a place freed, a pod came, a share changed. A timer does one thing: it
+ * asks pods again that are only believed to be full or broken.
  *
  * Invariants:
  *  1. a newcomer never passes one who waits;
@@ -159,8 +159,8 @@ export class Throttler {
     const isCold = !this.#options.pods.isUsable;
     if (isCold === this.#isCold) return;
     this.#isCold = isCold;
-    // A pod that came, took no call and went is the same cold start still: else one that refuses each call makes
-    // callers wait for many times the timeout.
+    // A pod that came, took no call and went does not end the cold start. Otherwise a pod that refuses each call
+    // would make callers wait for many times the timeout.
     const isGoingOn = isCold && !this.#hasWorked && this.#coldSinceMs !== undefined;
     this.#coldOrNotSinceMs = isGoingOn ? (this.#coldSinceMs as number) : this.#options.clock.now();
     if (!isCold || isGoingOn) return;
@@ -169,9 +169,9 @@ export class Throttler {
   }
 
   /**
-   * The first in line has the first deadline, so one timer serves all. The clock starts again when the last
-   * pod goes or the first comes, and each call's whole wait is bounded by the sum of both bounds, because
-   * pods may come and go forever.
+   * The first in line has the first deadline, so one timer serves all. The timer starts again when the last pod goes
+   * or the first comes. Each call's whole wait is bounded by the sum of both bounds, because pods may come and go
+   * forever.
    */
   #deadlineOf(ticket: CallTicket): number {
     const { coldStartMs, placeMs } = this.#options.limits();

@@ -1,7 +1,7 @@
 /**
- * What all waiting calls of this proxy may hold together, so that many functions at zero cannot do what one
- * may not. Bytes count what a call really holds: its connection and objects, its head, and as much of a body
- * as Node reads before it notices that nobody wants it yet.
+ * What all waiting calls of this proxy may hold together, so that many functions at zero cannot do what one may not.
+ * Bytes count what a call really holds: its connection and objects, its head, and as much of a body as Node reads
+ * before it pauses the socket.
  *
  * One function may hold three times the bytes that it leaves free. Alone it gets three quarters of all; of two that take
  * what they can each gets three sevenths, and a seventh is left for the next. So no function's callers can use up what

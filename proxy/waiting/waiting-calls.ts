@@ -1,7 +1,7 @@
 /**
- * The line of waiting calls, in order of arrival. sidecar/limits/waiting-line.ts does the same for the sidecar; here
- * the links are in the ticket that each call has anyway, because 50,000 may wait: one object a call, and the
- * first can be looked at without taking it out.
+ * The line of waiting calls, in order of arrival. It is the proxy's counterpart of sidecar/limits/waiting-line.ts.
+ * Here the links are in the ticket that each call has anyway, one object per call, because 50,000 may wait. The first
+ * can be looked at without taking it out.
  */
 export class Ticket<C> {
   readonly caller: C;

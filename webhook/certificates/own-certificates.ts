@@ -1,7 +1,7 @@
 /**
- * Certificates of our own making, shared by the replicas through one Secret. Every replica does the same work on
- * its own and none leads: a write that another one made first is answered by reading again, and what a replica
- * then finds is already as it should be.
+ * Certificates of our own making, shared by the replicas through one Secret. Every replica does the same work on its
+ * own and none leads. A write that another one made first is answered by reading again. What a replica then finds is
+ * already as it should be.
  */
 import { describeError } from '../../common/runtime/errors.ts';
 import type { Log } from '../../common/runtime/log.ts';
@@ -37,8 +37,8 @@ export function ownCertificates(deps: OwnCertificatesDeps): CertificateSource {
 }
 
 /**
- * The bundle is read before the Secret, and written only if it is still the one that was read: so a replica with
- * an old Secret in hand can never take a newer CA out of the bundle again.
+ * The bundle is read before the Secret, and written only if it is still the one that was read. So a replica with an
+ * old Secret can never take a newer CA out of the bundle again.
  */
 async function reconcile({ cluster, policy, now, log }: OwnCertificatesDeps): Promise<KeyPair> {
   const bundle = await cluster.readBundle();

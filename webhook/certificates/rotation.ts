@@ -63,7 +63,7 @@ function isRenewalDue({ server, authority }: Material, nowMs: number, policy: Ro
 }
 
 /**
- * Never longer than a third of the CA's life: a CA is replaced when a third of its own is left, so a certificate
+ * Never longer than a third of the CA's life. A CA is replaced when a third of its own life is left, so a certificate
  * never outlives the CA that signed it. With the defaults: min(90, 365 / 3 = 121) = 90 days.
  */
 function certificateLifeMs(policy: RotationPolicy): number {

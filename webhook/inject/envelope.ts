@@ -1,6 +1,7 @@
 /**
- * The sidecar's resources within those of its pod. A pod that states its resources as a whole gives the sidecar a part of
- * them; a Guaranteed pod stays one; everywhere else the sidecar has what the installation and the annotation say. Pure.
+ * The sidecar's resources within those of its pod. A pod that states its resources as a whole gives the sidecar a
+ * part of them. A Guaranteed pod stays one. Everywhere else the sidecar has what the installation and the annotation
+ * say. Pure.
  */
 import type { SidecarResources } from '../../common/function/spec.ts';
 import type { V1Container, V1Pod } from '../../common/kube/client.ts';

@@ -1,6 +1,6 @@
 /**
- * A function's name as a label value. Workload names may have 253 characters, label values 63: a longer name
- * keeps its first 54 and gets 8 of its hash, so that two long names with one beginning stay two labels.
+ * A function's name as a label value. Workload names may have 253 characters, label values 63. A longer name keeps
+ * its first 54 and gets 8 of its hash, so that two long names with the same beginning stay two labels.
  */
 import { createHash } from 'node:crypto';
 

@@ -56,8 +56,8 @@ function isOptedOut(_pod: V1Pod, parsed: ParsedAnnotations): Verdict | undefined
 }
 
 /**
- * By the container, not by the status annotation: an annotation copied from a live pod into a manifest must
- * not cost that workload its sidecar, and two containers of one name would make the pod invalid.
+ * By the container, not by the status annotation. An annotation copied from a live pod into a manifest must not cost
+ * that workload its sidecar, and two containers of one name would make the pod invalid.
  */
 function isAlreadyInjected(pod: V1Pod): Verdict | undefined {
   return findSidecar(pod.spec) ? { kind: 'skip', reason: 'already-injected' } : undefined;

@@ -82,11 +82,11 @@ function adminGet(path: string): Pick<V1Probe, 'httpGet'> {
 }
 
 /**
- * What makes the kubelet hold a container's SIGTERM back until the sidecar has let every call finish.
- * At a pod's end the kubelet runs the hooks of all containers at once, the sidecar's own too: `/drain` is for
- * good. A user's container that fails its liveness probe is ended alone, and comes back: its hook says which one
- * it is, `/drain?container=app`, so that the sidecar can tell the two apart.
- * The token is in the path: kubelets before 1.27 send no headers of a hook.
+ * What makes the kubelet hold a container's SIGTERM back until the sidecar has let every call finish. At a pod's end
+ * the kubelet runs the hooks of all containers at once, the sidecar's own too: `/drain` is for good. A user's
+ * container that fails its liveness probe is ended alone, and comes back. Its hook says which one it is,
+ * `/drain?container=app`, so that the sidecar can tell the two apart. The token is in the path: kubelets before 1.27
+ * send no headers of a hook.
  */
 export function drainBeforeStop(
   token: string | undefined,
@@ -101,10 +101,10 @@ export function drainBeforeStop(
 
 /**
  * Liveness only, and slow on purpose (60 s): restarting a sidecar breaks the calls that run through it. No
- * startupProbe: it would hold the user's containers back until the sidecar listens. No readinessProbe either: it
- * could only make the pod ready later (by up to its period, for each workload that others depend on) or take a
- * database out of its Service over a slow sidecar. Nothing needs it: a sidecar that is not up yet refuses the
- * connection, one whose app is not up answers `starting`, and both send the call back to the proxy's queue.
+ * startupProbe: it would hold the user's containers back until the sidecar listens. No readinessProbe either. It
+ * could only make the pod ready later (by up to its period, for each workload that others depend on), or take a
+ * database out of its Service over a slow sidecar. Nothing needs it. A sidecar that is not up yet refuses the
+ * connection, and one whose app is not up answers `starting`. Both send the call back to the proxy's queue.
  */
 function livenessProbe(): V1Probe {
   return { ...adminGet('/health'), periodSeconds: 10, timeoutSeconds: 3, failureThreshold: 6 };

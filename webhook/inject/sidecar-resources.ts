@@ -10,8 +10,8 @@ interface Resources {
 }
 
 /**
- * 25m and 64Mi are what an idle sidecar uses (1 % of a core, 45–60 MB); 256Mi leaves room for its bounded queue
- * and for 1 MiB of replay buffer a running call. No CPU limit: throttling would stretch every call of the pod.
+ * An idle sidecar uses 25m and 64Mi (1 % of a core, 45–60 MB). 256Mi leaves room for its bounded queue and for 1 MiB
+ * of replay buffer per running call. No CPU limit: throttling would stretch every call of the pod.
  */
 const DEFAULTS: Resources = {
   requests: { cpu: '25m', memory: '64Mi' },
@@ -32,9 +32,9 @@ export function sidecarResources(given: SidecarResources = {}): Resources {
 }
 
 /**
- * NODE_OPTIONS that fit V8's heap into a container of `memoryLimit`: half of it for what lives long, since buffers
- * and Node itself need the rest, and 8 MiB where V8 would keep 16 of what is young, up to three times over. Without
- * the first, V8 puts off collecting what 1,000 WebSockets left until it is 200 MB (docs/decisions/sidecar-weight.md).
+ * NODE_OPTIONS that fit V8's heap into a container of `memoryLimit`. Half of it is for old objects, because buffers
+ * and Node itself need the rest. Young objects get 8 MiB, up to three times over, where V8 would keep 16. Without the
+ * first, V8 puts off collecting what 1,000 WebSockets left until it is 200 MB (docs/decisions/sidecar-weight.md).
  * @param memoryLimit a Kubernetes quantity; undefined: that of {@link DEFAULTS}
  */
 export function sidecarNodeOptions(memoryLimit = DEFAULTS.limits['memory'] ?? ''): string {

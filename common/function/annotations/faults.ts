@@ -1,7 +1,7 @@
 /**
  * Faults in annotations: what was written, what is allowed, what is in force instead. A fault never stops the
- * reading, so that one bad value costs its own default and nothing else; what that gives up is refusing a
- * manifest outright, which is the webhook's and `slimfaas inject --check`'s to do from this list.
+ * reading, so one bad value costs its own default and nothing else. The price is that no manifest is refused here.
+ * The webhook and `slimfaas inject --check` do that from this list.
  */
 import { MAX_FAULTS } from './bounds.ts';
 import type { AnnotationFault } from '../spec.ts';

@@ -1,7 +1,7 @@
 /**
- * Annotations of a pod template to a complete, frozen {@link FunctionSpec}. This is the one edge at which they
- * are read: an invalid value falls back to its default and becomes a fault, and nothing here ever throws, so
- * that one bad annotation cannot make a function vanish. What may be written has bounds (annotation-bounds.ts).
+ * Annotations of a pod template to a complete, frozen {@link FunctionSpec}. They are read only here. An invalid value
+ * falls back to its default and becomes a fault. Nothing here ever throws, so one bad annotation cannot make a
+ * function vanish. What may be written has bounds (annotation-bounds.ts).
  */
 import { DEFAULT_POLICIES } from '../../call/policy.ts';
 import { readConfiguration } from './configuration.ts';

@@ -1,8 +1,8 @@
 /**
  * Reading JSON annotations part by part. A {@link JsonPart} knows its path, so that a fault says
- * `DefaultSync.HttpTimeout`, not "invalid JSON"; a bad part falls back to its own default and leaves the rest
- * in force. Property names are matched without regard to case: a strict superset of what SlimFaas takes.
- * This is a small hand-written stand-in for a schema library, which the sidecar could not afford to load.
+ * `DefaultSync.HttpTimeout`, not "invalid JSON". A bad part falls back to its own default and leaves the rest in
+ * force. Property names are matched without regard to case: a strict superset of what SlimFaas takes. This is a small
+ * hand-written stand-in for a schema library, which the sidecar could not afford to load.
  */
 import { isTooDeep, MAX_ITEMS, MAX_JSON_DEPTH, MAX_UNKNOWN } from './bounds.ts';
 import { closestName, type ReportFault } from './faults.ts';

@@ -1,6 +1,6 @@
 /**
- * `SlimFaas/Scale`: triggers and behaviour. Defaults are SlimFaas's, which are the HorizontalPodAutoscaler's:
- * up at once by 100 % or 4 pods per 15 s, whichever is more; down after 300 s, then as far as it goes.
+ * `SlimFaas/Scale`: triggers and behaviour. Defaults are SlimFaas's, which are the HorizontalPodAutoscaler's. Up goes
+ * at once by 100 % or 4 pods per 15 s, whichever is more. Down goes after 300 s, then as far as needed.
  */
 import { fields, items, numberOr, parseJsonPart, reject, textOr, wordOr, type JsonPart } from './json.ts';
 import type { ReportFault } from './faults.ts';

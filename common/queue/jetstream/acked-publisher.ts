@@ -1,8 +1,8 @@
 /**
- * Publishing to JetStream with its confirmation, at thousands a second. The library's `js.publish` makes a
- * request of each: a promise pair, a timer, headers and an Error in case it fails, a third of what a job costs a
- * proxy. Here one inbox and one clock serve all, and what one turn of the event loop publishes leaves in one write.
- * It gives up the library's other options (expected sequences, retries): a message id is all that jobs need.
+ * Publishing to JetStream with its confirmation, at thousands a second. The library's `js.publish` makes a request of
+ * each: a promise pair, a timer, headers and an Error in case it fails. That is a third of what a job costs a proxy.
+ * Here one inbox and one clock serve all, and what one turn of the event loop publishes leaves in one write. It gives
+ * up the library's other options (expected sequences, retries): a message id is all that jobs need.
  */
 import type { Msg, NatsConnection } from '../../bus/nats.ts';
 import { createInbox, natsHeaders } from '../../bus/nats-library.ts';

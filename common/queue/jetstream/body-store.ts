@@ -1,8 +1,8 @@
 /**
  * Bodies too large for one message: chunks of 128 KiB on stream SLIMFAAS_BODIES, one subject a body. The client
- * library's object store would do, but for two things: it publishes as fast as it reads, and it delivers as
- * fast as the server sends, so a body of 1 GiB would pass through memory whole. Here at most 8 chunks are
- * unconfirmed while writing, and reading asks for each chunk.
+ * library's object store has two defects: it publishes as fast as it reads, and it delivers as fast as the server
+ * sends. So a body of 1 GiB would pass through memory whole. Here at most 8 chunks are unconfirmed while writing, and
+ * reading asks for each chunk.
  */
 import { BODIES_STREAM } from './streams.ts';
 import { getStored, type JetStreamClient, type JetStreamManager } from './library.ts';

@@ -1,7 +1,7 @@
 /**
- * The consumer with which one pod reads the events of its function: made by its sidecar, removed by it at the pod's
- * end, or by the scaler when the pod ended without that. It gives up nothing that waits: while the sidecar is away
- * it keeps its place.
+ * The consumer with which one pod reads the events of its function. Its sidecar makes it, and removes it at the pod's
+ * end. If the pod ended without that, the scaler removes it. It gives up nothing that waits: while the sidecar is
+ * away it keeps its place.
  */
 import { AckPolicy, DeliverPolicy, nanos, ReplayPolicy } from '../../bus/nats-library.ts';
 import { EVENTS_STREAM } from './streams.ts';

@@ -1,8 +1,8 @@
 /**
- * A pull consumer that asks for as many jobs as there are places, and knows how many it has asked for.
- * The library's `fetch` makes a subscription each time and its `consume` reads ahead; both are wrong for a pod
- * that may have one place. Here one inbox serves all requests, and each request is a number of credits that
- * end with a message, with the server's word that the request is over, or with its time.
+ * A pull consumer that asks for as many jobs as there are places, and knows how many it has asked for. The library's
+ * `fetch` makes a subscription each time and its `consume` reads ahead; both are wrong for a pod that may have one
+ * place. Here one inbox serves all requests. Each request is a number of credits. It ends with a message, with the
+ * server's message that it is over, or with its time.
  */
 import { deliveryOf, type Delivery } from './delivery.ts';
 import type { Msg, NatsConnection } from '../../bus/nats.ts';
@@ -11,8 +11,9 @@ import { createInbox, nanos } from '../../bus/nats-library.ts';
 /** Long, because renewing costs the server; the request ends with the connection anyway. */
 const EXPIRES_MS = 20_000;
 /**
- * Of the first request, until the consumer has said anything: one that does not exist yet keeps silent (the
- * server has ears for every API subject, so there is no "no responders"), and is to be met soon after it does.
+ * The time of the first request, until the consumer has answered once. A consumer that does not exist yet keeps
+ * silent, because the server listens to every API subject, so there is no "no responders". It is to be found soon
+ * after it exists.
  */
 const FIRST_EXPIRES_MS = 500;
 /** What the server's word that a request is over may take beyond its time. */
@@ -97,8 +98,9 @@ export class PullConsumer {
   }
 
   /**
-   * A message does not say which request it answers, and the server takes them in turn: with several open the count of
-   * each would drift, and a request would seem open that is over. So one is asked at a time, when the last is spent.
+   * A message does not say which request it answers, and the server takes them in turn. With several open, the count
+   * of each would drift, and a request that is over would seem open. So one is asked at a time, when the last is
+   * spent.
    */
   #spend(): void {
     for (const [reply, request] of this.#requests) {

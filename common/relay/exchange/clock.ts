@@ -11,8 +11,8 @@ const SLOW_TICK_MS = 1_000;
 /** How long it keeps ticking fast after the last use: a trickle of requests must not restart it each time. */
 const LINGER_MS = 1_000;
 /**
- * The most that one tick counts. When this process was stalled (a long collection, a suspended laptop), the
- * answers that came meanwhile are still unread in the kernel, and the stall is not the upstream's fault.
+ * The most that one tick counts. This process may have been stalled by a long collection or a suspended laptop. Then
+ * the answers that came meanwhile are still unread in the kernel, and the stall is not the upstream's fault.
  */
 const MAX_STEP_MS = 250;
 

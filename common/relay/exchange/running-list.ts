@@ -1,8 +1,8 @@
 /**
- * What runs, for the clock to sweep: an array in which everything knows its place, so that adding and removing
- * are two assignments. A `Set` would do, but V8 replaces its table every few dozen additions and lets the old
- * table, once in the old generation, keep alive every exchange that was in it: with one, a relay of small
- * requests promoted a third of its garbage and grew to 260 MB; with this, none.
+ * What runs, for the clock to sweep: an array in which everything knows its place, so that adding and removing are
+ * two assignments. A `Set` would do, but V8 replaces its table every few dozen additions. The old table, once in the
+ * old generation, keeps alive every exchange that was in it. With a `Set`, a relay of small requests promoted a third
+ * of its garbage and grew to 260 MB. With this list it promoted none.
  */
 export interface Listed {
   /** Its index while it is in a list; the list's own. */

@@ -4,8 +4,8 @@
  * wakes it and it finds the others ready. Measured: 4–10 % of CPU a request, and a third more throughput at 64
  * connections. Nothing waits: the end of the turn (setImmediate) follows the reads it is the end of.
  *
- * It also makes reuse safer: whatever the same turn has to say about a kept-alive connection (its server has
- * closed it) is heard before a request is written to it.
+ * It also makes reuse safer: if the server has closed a kept-alive connection in the same turn, that is handled
+ * before a request is written to it.
  */
 export interface Late {
   /** Called once, at the end of the turn. */

@@ -1,10 +1,10 @@
 /**
- * Closes a server's connections on which nothing comes, goes or is due. Node would do it with a timer that each answer
- * sets and each request clears again, 2 % of the CPU of a small one; looked at a few times in the time it may be idle,
- * a connection costs a request nothing. Given up: precision (it may live an eighth longer).
+ * Closes a server's connections on which nothing comes, goes or is due. Node would use a timer that each answer sets
+ * and each request clears again, which is 2 % of the CPU of a small request. Here all connections are looked at a few
+ * times per idle time, which costs a request nothing. Given up: precision (it may live an eighth longer).
  *
- * The price is two of Node's own fields on a socket, which a test watches: `_httpMessage`, the answer that is
- * being given on it, and `parser`, which is gone from one that was upgraded.
+ * The price is two of Node's own fields on a socket, which a test watches. `_httpMessage` is the answer that is being
+ * given on it. `parser` is gone from a socket that was upgraded.
  */
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
@@ -26,8 +26,8 @@ export function giveAway(socket: Socket): void {
 }
 
 /**
- * Clients are told `idleMs` and may use a connection until then: it ends a second later, as Node's own timer would end
- * it, so that a request sent at the last moment does not meet a closing connection.
+ * Clients are told `idleMs` and may use a connection until then. It ends a second later, as Node's own timer would
+ * end it. So a request sent at the last moment does not meet a closing connection.
  */
 const MARGIN_MS = 1_000;
 

@@ -1,6 +1,6 @@
 /**
- * What is wrong with bytes that Node's parser refused, in words for the one who sent them: its own codes and
- * reasons (`HPE_…`), and the method or byte that they are about where that can be told. Pure.
+ * What is wrong with bytes that Node's parser refused, in words for their sender. It has Node's codes and reasons
+ * (`HPE_…`) and, if known, the method or byte that they are about. Pure.
  */
 import { METHODS } from 'node:http';
 

@@ -1,6 +1,6 @@
 /**
- * The body of a request to Node's server, unread until an upstream asks for it: while a call waits for a
- * place, the kernel and the client hold its bytes, not we (beyond the 64 KiB that came with the head).
+ * The body of a request to Node's server, unread until an upstream asks for it. While a call waits for a place, the
+ * kernel and the client hold its bytes, beyond the 64 KiB that came with the head.
  */
 import type { IncomingMessage } from 'node:http';
 import { NO_BODY } from '../body/bodies.ts';

@@ -1,11 +1,11 @@
 /**
  * Answers through Node's server, byte for byte as they came but for the hop's own headers.
  *
- * `ServerResponse` keeps its part in the life of the connection (pipelining, keep-alive, `finish`, `close`),
- * but the head is ours: written once as text and given to it ready-made, instead of being validated, matched
- * and joined header by header; the body goes to the socket directly. That saves about a fifth of the CPU of a
- * small request (docs/decisions/relay.md). The price is the use of its fields `_header`, `_headerSent` and
- * `_last`, which a test watches.
+ * `ServerResponse` keeps its part in the life of the connection (pipelining, keep-alive, `finish`, `close`), but the
+ * head is ours. It is written once as text and given ready-made, instead of being validated, matched and joined
+ * header by header. The body goes to the socket directly. That saves about a fifth of the CPU of a small request
+ * (docs/decisions/relay.md). The price is the use of its fields `_header`, `_headerSent` and `_last`, which a test
+ * watches.
  */
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';

@@ -1,6 +1,6 @@
 /**
- * The edge: what Node's server parsed, as the request that goes on. llhttp refuses bare line ends, folded
- * lines, spaces before the colon and both framings at once; what it lets through and another server may read
+ * The edge: what Node's server parsed, as the request that goes on. The parser (llhttp) refuses bare line ends,
+ * folded lines, spaces before the colon and both framings at once. What it lets through and another server may read
  * differently is refused here:
  *
  * - a Transfer-Encoding other than exactly `chunked` (`gzip, chunked`, two of them): nobody agrees on those;
@@ -26,8 +26,8 @@ interface Facts {
 }
 
 /**
- * Connections on which a request was refused. Node goes on parsing what came behind it, and that may be the
- * refused request's body dressed as the next request: nothing more of such a connection is looked at.
+ * Connections on which a request was refused. Node goes on parsing what came behind it, which may be the refused
+ * request's body dressed as the next request. So nothing more of such a connection is read.
  */
 const refused = new WeakSet<Socket>();
 

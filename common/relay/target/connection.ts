@@ -1,8 +1,8 @@
 /**
- * One connection to an upstream: a raw socket, one exchange at a time, and an answer parser. Reads bypass
- * Node's stream machinery (`onread`): the kernel fills the connection's own buffer, the parser hands slices of
- * it to the sink, and it is read into again only when the sink is done with them. That is the whole
- * backpressure: what a slow client costs is this one buffer.
+ * One connection to an upstream: a raw socket, one exchange at a time, and an answer parser. Reads bypass Node's
+ * stream machinery (`onread`). The kernel fills the connection's own buffer, and the parser hands slices of it to the
+ * sink. The buffer is filled again only when the sink is done with them. That is the whole backpressure: what a slow
+ * client costs is this one buffer.
  */
 import type { Socket } from 'node:net';
 import { RelayError } from '../errors.ts';

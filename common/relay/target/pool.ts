@@ -15,9 +15,9 @@ export interface PoolLimits extends ConnectionLimits {
 /** A server that announces `Keep-Alive: timeout=5` may close at five seconds sharp: be gone before. */
 const KEEP_ALIVE_MARGIN_MS = 1_000;
 /**
- * A request that must not be sent twice takes no connection that has been idle for longer: servers that close
- * idle connections early without saying so do it after two seconds (gunicorn) or more, and a new connection
- * costs a tenth of a millisecond.
+ * A request that must not be sent twice takes no connection that has been idle for longer. Servers that close idle
+ * connections early without a notice do it after two seconds (gunicorn) or more. A new connection costs a tenth of a
+ * millisecond.
  */
 const MAX_IDLE_FOR_UNREPEATABLE_MS = 1_000;
 /**

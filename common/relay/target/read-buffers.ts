@@ -1,6 +1,6 @@
 /**
- * Read buffers, used again. A buffer's memory lives outside the JavaScript heap, where the collector hardly
- * feels it: allocating one an answer made a relay of 256 KiB answers grow to 260 MB before it was collected.
+ * Read buffers, used again. A buffer's memory lives outside the JavaScript heap, where the collector hardly notices
+ * it. One allocation per answer made a relay of 256 KiB answers grow to 260 MB before it was collected.
  */
 
 /** Untouched pages of it cost no memory, so that small answers keep a page or two resident. */

@@ -2,9 +2,9 @@
  * TLS to an upstream on this pod's own loopback. As in the kubelet's probes no certificate is verified: nobody stands
  * between, and what an app shows there is made for its Service's name.
  *
- * Read as a stream: Node hands out every TLS record that it has decrypted, also after it was told to stop, so a buffer
- * of ours would be written over while its reader still needs it. Given up: an early refusal that the kernel still holds
- * when a write fails (unread-answer.ts), because those bytes are no answer before they are decrypted.
+ * Read as a stream, because Node hands out every TLS record that it has decrypted, even after it was told to stop. So
+ * a buffer of ours would be overwritten while its reader still needs it. Given up: an early refusal that the kernel
+ * still holds when a write fails (unread-answer.ts), because those bytes are no answer before they are decrypted.
  */
 import { connect, type ConnectionOptions } from 'node:tls';
 import { RelayError } from '../errors.ts';

@@ -28,8 +28,8 @@ export interface Dial {
 
 export interface Transport extends Pick<Dial, 'openEvent' | 'failureOf'> {
   /**
-   * Whether a first write that fails at once proves that the upstream has seen nothing of it: libuv tries before it
-   * queues, and one that is refused was not taken in part.
+   * Whether a first write that fails at once proves that the upstream has seen nothing of it. It does: libuv tries
+   * before it queues, and a refused write was not taken in part.
    */
   readonly showsRefusedWrites: boolean;
   open(target: Target, reader: SocketReader): Socket;

@@ -132,8 +132,8 @@ export function headerValue(headers: RawHeaders, name: string): string | undefin
 }
 
 /**
- * A trailer section without what must not be there (RFC 9110 §6.5.1): a length, coding or routing that comes
- * after the body it would have ruled is either an error or an attack.
+ * A trailer section without what must not be there (RFC 9110 §6.5.1). A length, coding or routing that comes after
+ * its body is either an error or an attack.
  */
 export function safeTrailers(trailers: RawHeaders): RawHeaders {
   if (trailers.length === 0) return trailers;

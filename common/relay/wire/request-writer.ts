@@ -1,6 +1,6 @@
 /**
- * Request heads and chunk framing as text. A latin1 string is the cheapest thing to give to a socket: Node
- * copies up to 16 KiB of it onto the C stack and tries the write at once, without a buffer object.
+ * Request heads and chunk framing as text. A latin1 string is the cheapest thing to give to a socket. Node copies up
+ * to 16 KiB of it onto the C stack and tries the write at once, without a buffer object.
  */
 import { fieldKind } from './fields.ts';
 import type { BodySource, RawHeaders, RequestHead, Target } from '../types.ts';

@@ -1,7 +1,7 @@
 /**
- * The head of an answer, from text to meaning, strictly: what two parsers could read in two ways is refused,
- * because the one behind us may be the other kind. Given up for that: servers that fold lines, end them with
- * a bare LF, put a space before the colon or send two lengths get a 502.
+ * The head of an answer, from text to meaning, strictly. What two parsers could read in two ways is refused, because
+ * the parser behind us may be the other kind. Given up for that: servers that fold lines, end them with a bare LF,
+ * put a space before the colon or send two lengths get a 502.
  */
 import { badResponse } from '../errors.ts';
 import { connectionListed, fieldKind, hasOption, HeaderNames, withoutHeaders } from './fields.ts';

@@ -1,8 +1,8 @@
 /**
  * `--max-job-bytes`: how many bytes the bodies of one function's unfinished jobs may have. JetStream bounds a subject
- * by count and not by bytes, so the proxy keeps a ledger: a job is entered with its sequence when it is accepted
- * and struck out when its end is recorded. What it gives up: each proxy counts what it has accepted itself, since it
- * started, so N proxies allow N times as much; the hard bound over everything is the scaler's `--job-max-bytes`.
+ * by count and not by bytes, so the proxy keeps a ledger. A job is entered with its sequence when it is accepted and
+ * struck out when its end is recorded. The price: each proxy counts what it has accepted itself, since it started, so
+ * N proxies allow N times as much. The hard bound over everything is the scaler's `--job-max-bytes`.
  */
 import { ReasonError } from '../../../common/runtime/errors.ts';
 import { functionKey, type FunctionId } from '../../../common/bus/subjects.ts';

@@ -1,9 +1,9 @@
 /**
- * Publishing a job so that the answer is true: 201 means JetStream has it, 503 means it has not and will not
- * get it. Between the two lies a publish whose ack did not come. It is settled by its message id: publishing
- * the same id again either stores the job, or is told `duplicate` with the place of the first. What cannot be
- * settled before the caller must be answered is handed to the settler (settler.ts); but for ids that others share:
- * there whoever repeats the post learns what became of the first.
+ * Publishing a job so that the answer is true: 201 means JetStream has it, 503 means it has not and will not get it.
+ * Between the two lies a publish whose ack did not come. It is settled by its message id: publishing the same id
+ * again either stores the job, or is told `duplicate` with the place of the first. What cannot be settled before the
+ * caller must be answered is handed to the settler (settler.ts). Ids that others share are an exception: whoever
+ * repeats the post learns what became of the first.
  */
 import { describeError, ReasonError } from '../../../common/runtime/errors.ts';
 import { AckedPublisher, type PublishOutcome } from '../../../common/queue/jetstream/acked-publisher.ts';

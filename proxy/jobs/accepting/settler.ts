@@ -1,8 +1,8 @@
 /**
- * Undoes publishes whose callers were told 503. It publishes a void under the same message id: the answer names
- * either the void's own place or, as a duplicate, the place of the job that was stored after all; whatever is
- * there is deleted. Until JetStream answers it tries again, at each reconnect and every second. What it gives
- * up: the duplicate window bounds it, and so does the life of this process.
+ * Undoes publishes whose callers were told 503. It publishes a void under the same message id. The answer names
+ * either the void's own place or, as a duplicate, the place of the job that was stored after all. Whatever is there
+ * is deleted. Until JetStream answers it tries again, at each reconnect and every second. What it gives up: the
+ * duplicate window bounds it, and so does the life of this process.
  */
 import { describeError } from '../../../common/runtime/errors.ts';
 import { JOBS_STREAM } from '../../../common/queue/jetstream/streams.ts';

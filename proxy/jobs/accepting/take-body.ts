@@ -1,6 +1,6 @@
 /**
- * The body of a request that is kept: up to 512 KiB of it in memory, to travel in a message; a larger one goes to the
- * store as it comes in, so that memory stays flat.
+ * The body of a request that is kept. Up to 512 KiB of it stay in memory and travel in a message. A larger one goes
+ * to the store as it comes in, so that memory stays flat.
  */
 import type { IncomingMessage } from 'node:http';
 import { ReasonError } from '../../../common/runtime/errors.ts';

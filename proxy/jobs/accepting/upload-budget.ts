@@ -1,7 +1,7 @@
 /**
- * Memory of the bodies of jobs and events, from their first byte until JetStream has them: a stranger who sends slowly,
- * or not to the end, holds what it has sent. All uploads of the proxy together have a bound, and those to one function or
- * event may hold three times what they leave free, so that none can use up what the others need.
+ * Memory of the bodies of jobs and events, from their first byte until JetStream has them. A client that sends
+ * slowly, or not to the end, holds what it has sent. All uploads of the proxy together have a bound. Those to one
+ * function or event may hold three times what the bound leaves free, so that none can use up what the others need.
  */
 import { ReasonError } from '../../../common/runtime/errors.ts';
 
