@@ -25,7 +25,7 @@ const clusterFlags = {
 
 export type ClusterFlags = FlagValues<typeof clusterFlags>;
 
-export const proxyUrlFlags = {
+const proxyUrlFlags = {
   'proxy-url': {
     type: 'string',
     default: '',
@@ -36,7 +36,7 @@ export const proxyUrlFlags = {
   ...clusterFlags,
 } as const satisfies FlagTable;
 
-export const scalerUrlFlags = {
+const scalerUrlFlags = {
   'scaler-url': {
     type: 'string',
     default: '',

@@ -138,7 +138,7 @@ const NATS = object({
   ...PLACEMENT,
 });
 
-export function valuesSchema(): Schema {
+function valuesSchema(): Schema {
   return {
     // Of the drafts the one that every Helm 3 reads; 2020-12 came with 3.18.
     $schema: 'http://json-schema.org/draft-07/schema#',

@@ -8,7 +8,6 @@ import { createObjectFailures } from '../common/kube/object-failures.ts';
 import { STOP_LIMIT_MS, StopStack, type Running } from '../common/runtime/lifecycle.ts';
 import type { Log } from '../common/runtime/log.ts';
 import type { Registry } from '../common/runtime/metrics.ts';
-import type { ActivityMessage } from '../common/bus/messages.ts';
 import type { NatsLink } from '../common/bus/nats.ts';
 import { functionSubject, type FunctionId } from '../common/bus/subjects.ts';
 import type { KeyPair } from '../common/tls/key-pair.ts';
@@ -18,14 +17,14 @@ import { systemClock, type Clock } from './clock.ts';
 import { Ending } from './edge/ending.ts';
 import type { ProxyConfig } from './flags.ts';
 import { createProxyJobs } from './jobs/proxy-jobs.ts';
-import { watchKube } from './functions/kube-watch.ts';
+import { watchKube, type KubeWatch } from './functions/kube-watch.ts';
 import { joinListeners, listen, type Connections, type Listener } from './edge/listener.ts';
 import { listenToNews } from './pods/bus-messages.ts';
 import { registerGauges } from './metrics/proxy-gauges.ts';
 import { createProxyMetrics, type ProxyMetrics } from './metrics/proxy-metrics.ts';
 import { createProxyState, type ProxyState } from './proxy-state.ts';
 import { createReport, reportActivity } from './metrics/report.ts';
-import { createServers, type Servers } from './servers.ts';
+import { createServers, type Servers, type ServersDeps } from './servers.ts';
 import { createTlsPort, firstKeyPair, followKeyPair } from './http2/tls-port.ts';
 import { byName, functionStatus } from './status/function-status.ts';
 import { StatusBoard } from './status/board.ts';
@@ -80,17 +79,9 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
   const { namespaces } = config;
   const watch = watchKube({ kube, namespaces, targets: state.targets, log, onFailed });
   stops.add('watch', () => watch.stop());
-  const wantsActivity = (id: FunctionId): boolean => state.table.get(id)?.wantsActivity ?? false;
-  const heardProxy = (id: FunctionId, message: ActivityMessage): void => {
-    if (message.pod !== podName) state.table.get(id)?.otherProxies.heard(message, clock.now());
-  };
-  stops.add('news', listenToNews({ nats, endpoints: state.endpoints, wantsActivity, heardProxy, log }));
+  stops.add('bus', hearBus(podName, state, { nats, clock, log }));
   stops.add('reports', reportActivity({ functions: () => state.table.all, report, clock }));
   stops.add('slow clients', watchSlowClients(state.active, clock, config['body-idle-timeout'] * 1000));
-  const going = (): string[] => (ending.hasBegun ? ['the proxy is ending'] : []);
-  const missing = (): string[] => [...going(), ...(nats.isConnected ? [] : ['NATS']), ...watch.missing];
-  const over = (): string[] => (ending.isOver ? ['the proxy is ending'] : []);
-  const obstacles = (): string[] => [...over(), ...(watch.wasSynced ? [] : watch.missing)];
   stops.add('unsettled jobs', () => jobs.stop());
   const serving = {
     log,
@@ -102,8 +93,7 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
     ...status,
     jobs,
     ending,
-    missing,
-    obstacles,
+    ...readinessOf(ending, nats, watch),
   };
   const servers = createServers(config, state, serving);
   const sayGoodbye = (): void => servers.http2.sessions.closeAfterAnswers();
@@ -119,6 +109,38 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
   const ports = { port: main.port, metricsPort: admin.port, tlsPort: tls?.port ?? 0 };
   log.info(ports, 'proxy listens');
   return { ...ports, stop: () => stops.stop() };
+}
+
+interface BusDeps {
+  readonly nats: NatsLink;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** What sidecars and other proxies say on NATS. Returns its release. */
+function hearBus(podName: string, { endpoints, table }: ProxyState, { nats, clock, log }: BusDeps) {
+  return listenToNews({
+    nats,
+    endpoints,
+    wantsActivity: (id) => table.get(id)?.wantsActivity ?? false,
+    heardProxy(id, message) {
+      if (message.pod !== podName) table.get(id)?.otherProxies.heard(message, clock.now());
+    },
+    log,
+  });
+}
+
+/** What `/ready` and `/ready-for-calls` name as missing. */
+function readinessOf(
+  ending: Ending,
+  nats: NatsLink,
+  watch: KubeWatch,
+): Pick<ServersDeps, 'missing' | 'obstacles'> {
+  const over = (isOver: boolean): string[] => (isOver ? ['the proxy is ending'] : []);
+  return {
+    missing: () => [...over(ending.hasBegun), ...(nats.isConnected ? [] : ['NATS']), ...watch.missing],
+    obstacles: () => [...over(ending.isOver), ...(watch.wasSynced ? [] : watch.missing)],
+  };
 }
 
 /** Whatever port they came from: HTTP/1.1's server knows its own, the others are sessions. */

@@ -49,12 +49,59 @@ export interface RunningScaler extends Running {
 }
 
 export async function startScaler(config: ScalerConfig, deps: ScalerDeps): Promise<RunningScaler> {
-  const { log, kube, nats, registry } = deps;
-  const now = deps.now ?? Date.now;
+  const { log, kube, nats } = deps;
   const stops = new StopStack(log);
   const pod = config['pod-name'] || hostname();
   let election: Election | undefined;
   const isLeader = () => election?.isLeader() ?? false;
+  const parts = createParts(config, deps, { pod, isLeader, stops });
+  const { load, reconciler } = parts;
+
+  const wake = (id: FunctionId, waiting: number, from: string) => {
+    const isKnown = reconciler.onWake(id, { from, waiting });
+    if (isKnown && !isLeader()) void election?.tryNow();
+    return isKnown;
+  };
+  for (const release of listen(nats, reconciler, wake, log)) stops.add('subscription', release);
+  const release = nats.onStatus((isConnected) => {
+    if (isConnected) load.jobs.startAnew();
+  });
+  stops.add('status', release);
+
+  const leaderUrl = () => (isLeader() ? undefined : urlOf(election?.holder()));
+  const http = await serve(config, deps.registry, parts, { isLeader, leaderUrl, wake });
+  stops.add('http', () => http.stop());
+
+  const identity = `${pod}@${config['pod-ip']}:${http.port}`;
+  const held = elect(config, { kube, identity, log }, () => {
+    load.jobs.startAnew();
+    reconciler.onLeading();
+  });
+  election = held;
+  stops.add('election', () => held.stop());
+
+  stops.add('tick', startTicks(config.tick * 1_000, parts));
+  log.info({ host: config.host, port: http.port }, 'scaler listens');
+  return { port: http.port, isLeader, stop: () => stops.stop() };
+}
+
+interface Parts {
+  readonly load: Load;
+  readonly reconciler: Reconciler;
+  readonly slicer: Slicer;
+  readonly watch: { readonly isSynced: boolean };
+}
+
+interface PartsContext {
+  readonly pod: string;
+  readonly isLeader: () => boolean;
+  readonly stops: StopStack;
+}
+
+/** What observes, decides and acts, in this order; nothing ticks yet. */
+function createParts(config: ScalerConfig, deps: ScalerDeps, { pod, isLeader, stops }: PartsContext): Parts {
+  const { log, kube, nats, registry } = deps;
+  const now = deps.now ?? Date.now;
   const samples = () => samplesOf(reconciler, (key) => load.jobs.depthOf(key), now());
   const metrics = createScalerMetrics(registry, {
     isLeader,
@@ -97,50 +144,44 @@ export async function startScaler(config: ScalerConfig, deps: ScalerDeps): Promi
   stops.add('queries', () => load.queries.stop());
   stops.add('nats', () => nats.stop());
   stops.add('watches', () => Promise.all([watch.stop(), scrapePods.stop()]));
+  return { load, reconciler, slicer, watch };
+}
 
-  const wake = (id: FunctionId, waiting: number, from: string) => {
-    const isKnown = reconciler.onWake(id, { from, waiting });
-    if (isKnown && !isLeader()) void election?.tryNow();
-    return isKnown;
-  };
-  for (const release of listen(nats, reconciler, wake, log)) stops.add('subscription', release);
-  const release = nats.onStatus((isConnected) => {
-    if (isConnected) load.jobs.startAnew();
-  });
-  stops.add('status', release);
+interface Answers {
+  readonly isLeader: () => boolean;
+  /** Undefined on the leader itself, and while nobody leads. */
+  readonly leaderUrl: () => string | undefined;
+  readonly wake: (id: FunctionId, waiting: number, from: string) => boolean;
+}
 
-  const leaderUrl = () => (isLeader() ? undefined : urlOf(election?.holder()));
-  const http = await startServer(config.host, config.port, {
+function serve(
+  config: ScalerConfig,
+  registry: Registry,
+  { load, reconciler, watch }: Parts,
+  answers: Answers,
+) {
+  const { leaderUrl } = answers;
+  return startServer(config.host, config.port, {
+    ...answers,
     registry,
-    isLeader,
     isReady: () => watch.isSynced,
-    leaderUrl,
-    wake,
     list: () => listFunctions(reconciler),
     show: (id) => showFunction(reconciler, id),
     extend: (router) => addQueryRoute(router, { ask: (...asked) => load.queries.ask(...asked), leaderUrl }),
   });
-  stops.add('http', () => http.stop());
+}
 
-  const identity = `${pod}@${config['pod-ip']}:${http.port}`;
-  const held = elect(config, { kube, identity, log }, () => {
-    load.jobs.startAnew();
-    reconciler.onLeading();
-  });
-  election = held;
-  stops.add('election', () => held.stop());
-
+/** Returns its release. */
+function startTicks(everyMs: number, { load, reconciler, slicer }: Parts): () => void {
   const timer = setInterval(() => {
     load.tick();
     // A pass that takes longer than a tick is not hurried by the next one.
     if (!slicer.isBusy) reconciler.tick();
-  }, config.tick * 1_000);
-  stops.add('tick', () => {
+  }, everyMs);
+  return () => {
     clearInterval(timer);
     slicer.stop();
-  });
-  log.info({ host: config.host, port: http.port }, 'scaler listens');
-  return { port: http.port, isLeader, stop: () => stops.stop() };
+  };
 }
 
 interface Candidate {

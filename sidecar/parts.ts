@@ -5,36 +5,29 @@
 import { STOP_LIMIT_MS, StopStack } from '../common/runtime/lifecycle.ts';
 import { troubleText, type ReadyMessage } from '../common/bus/messages.ts';
 import type { NatsLink } from '../common/bus/nats.ts';
-import { podIdentity } from '../common/places/protocol.ts';
-import type { Relay } from '../common/relay/index.ts';
 import { functionSubject, type FunctionId } from '../common/bus/subjects.ts';
 import type { AdminContext } from './admin/admin.ts';
-import { Admission } from './limits/admission.ts';
 import { AppDown } from './app/app-down.ts';
 import { AppTrouble } from './app/app-trouble.ts';
 import { Announcer } from './life/announcer.ts';
 import { DEFAULT_POLICIES, type RetryPolicy } from '../common/call/policy.ts';
 import { parseCallPolicy } from './call/call-policy.ts';
-import type { AppHop, SidecarContext } from './context.ts';
+import type { SidecarContext } from './context.ts';
 import { Drain, type OutliveApp } from './life/drain.ts';
 import { EventsPart } from './events/events-part.ts';
-import { InFlight } from './limits/in-flight.ts';
-import { Fairness } from './jobs/fairness.ts';
 import { JobStats } from './jobs/ending/job-stats.ts';
 import { JobsPart } from './jobs/jobs-part.ts';
 import type { JobsOptions } from './jobs/start-jobs.ts';
-import { OlderProxies } from './limits/older-proxies.ts';
-import { PlaceLines } from './limits/place-lines.ts';
 import { OpenTunnels } from './call/open-tunnels.ts';
 import { checkApp, waitForAppGone } from './app/app-probe.ts';
-import { Pause } from './life/pause.ts';
+import { Pause, type PauseOptions } from './life/pause.ts';
 import { checkTcp } from './app/probe-checks.ts';
 import { tellProxy } from './life/ready-by-http.ts';
 import { parseReadiness, type Readiness } from './app/readiness.ts';
 import { Reporter } from './admin/report.ts';
-import { firstLimit, Shares } from './limits/shares.ts';
+import { Shares } from './limits/shares.ts';
 import type { SidecarConfig, SidecarDeps } from './config.ts';
-import { Stats } from './admin/stats.ts';
+import { type Core, buildCore, type PartsDeps } from './core.ts';
 
 export interface Parts {
   readonly stops: StopStack;
@@ -53,11 +46,6 @@ export interface Parts {
 export interface OwnPorts {
   readonly data: number;
   readonly admin: number;
-}
-
-export interface PartsDeps extends SidecarDeps {
-  readonly relay: Relay;
-  readonly hop: AppHop;
 }
 
 /**
@@ -94,58 +82,24 @@ export function buildParts(config: SidecarConfig, deps: PartsDeps, ports: () => 
     () => void comeBack(),
   );
   let reopen = async (_hasDrained: boolean): Promise<void> => undefined;
-  const appDown = new AppDown({
-    admission: core.admission,
-    isListening: () => checkTcp(config['app-host'], config['app-port'], LISTENING_MS),
-    reopen: () => reopen(false),
-    log: deps.log,
-  });
+  const appDown = buildAppDown(config, deps, core, () => reopen(false));
   stops.add('app watch', () => appDown.stop());
-  const trouble = new AppTrouble({
-    log: deps.log,
-    tell: (why) => {
-      const short = why === undefined ? undefined : troubleText(why);
-      core.placeLines.tellTrouble(short);
-      voice.reporter.tellTrouble(short);
-    },
-  });
+  const trouble = buildTrouble(deps, core, voice.reporter);
   const context = { ...core, reporter: voice.reporter, drain, appDown, trouble };
   const jobStats = new JobStats(core.stats);
   const eventStats = new JobStats(core.stats);
   const self = () => ({ pod: config['pod-name'], host: config['pod-ip'], port: ports().admin });
   const jobs = buildJobs(config, deps, { id: core.id, shares, context, stats: jobStats, self });
   const events = buildEvents(config, deps, { id: core.id, shares, context, stats: eventStats });
-  const { admission, id, stats } = core;
+  const { admission } = core;
   const running = { stats: jobStats, events: eventStats, running: () => admission.jobs };
   const comeBack = async (): Promise<void> => {
     await Promise.all([jobs.reset(), events.reset()]);
     admission.reset();
     await reopen(true);
   };
-  const pause = new Pause({
-    admission,
-    drain,
-    check: () => checkApp(readiness, config['app-host']),
-    reopen: () => reopen(false),
-    graceMs: config['drain-seconds'] * 1_000,
-    log: deps.log,
-  });
-  const adminContext = {
-    id,
-    placeLines: core.placeLines,
-    servePlaces: {
-      lines: core.placeLines,
-      identity: core.identity ?? '',
-      onShare: (data: Uint8Array) => shares.hearFromProxy(data),
-    },
-    pause,
-    breaker: admission.breaker,
-    stats,
-    registry: deps.registry,
-    drain,
-    drainToken: config['drain-token'],
-    jobs: running,
-  };
+  const pause = buildPause(config, deps, { admission, drain, readiness, reopen: () => reopen(false) });
+  const adminContext = adminContextOf(config, deps, core, { drain, pause, shares, running });
   return {
     stops,
     context,
@@ -157,37 +111,6 @@ export function buildParts(config: SidecarConfig, deps: PartsDeps, ports: () => 
     events,
     readiness,
     onReopen: (open) => void (reopen = open),
-  };
-}
-
-/** On loopback: who takes longer does not listen. */
-const LISTENING_MS = 1_000;
-
-type Core = ReturnType<typeof buildCore>;
-
-function buildCore(config: SidecarConfig, { relay, hop, log }: PartsDeps) {
-  const id: FunctionId = { namespace: config.namespace, name: config.function };
-  const admission = new Admission({
-    limit: firstLimit(config['parallel-per-pod'], config['parallel-limit']),
-    queueLimit: config['queue-limit'],
-    queueTimeoutMs: config['queue-timeout-seconds'] * 1_000,
-    fairness: new Fairness(config['job-share'] / 100),
-  });
-  const placeLines = new PlaceLines({ admission, log });
-  return {
-    id,
-    identity: config['pod-name'] === '' ? undefined : podIdentity(config.namespace, config['pod-name']),
-    placeLines,
-    olderProxies: new OlderProxies(placeLines),
-    app: { host: config['app-host'], port: config['app-port'] },
-    maxConnections: config['max-connections'],
-    policy: parseCallPolicy('sync-policy', config['sync-policy'], DEFAULT_POLICIES.sync),
-    relay,
-    hop,
-    admission,
-    inFlight: new InFlight(),
-    stats: new Stats(),
-    tunnels: new OpenTunnels(),
   };
 }
 
@@ -247,6 +170,71 @@ function buildDrain(
     outliveApp: core.app.port === 0 ? 'no' : (config['outlive-app'] as OutliveApp),
     appGone: (signal) => waitForAppGone(core.app, signal),
   });
+}
+
+/** On loopback: who takes longer does not listen. */
+const LISTENING_MS = 1_000;
+
+function buildAppDown(
+  config: SidecarConfig,
+  { log }: SidecarDeps,
+  { admission }: Core,
+  reopen: () => Promise<void>,
+): AppDown {
+  const isListening = () => checkTcp(config['app-host'], config['app-port'], LISTENING_MS);
+  return new AppDown({ admission, isListening, reopen, log });
+}
+
+/** Tells proxies, over their place lines and over NATS, why the app takes no calls. */
+function buildTrouble({ log }: SidecarDeps, { placeLines }: Core, reporter: Reporter): AppTrouble {
+  return new AppTrouble({
+    log,
+    tell(why) {
+      const short = why === undefined ? undefined : troubleText(why);
+      placeLines.tellTrouble(short);
+      reporter.tellTrouble(short);
+    },
+  });
+}
+
+interface PauseParts extends Pick<PauseOptions, 'admission' | 'drain' | 'reopen'> {
+  readonly readiness: Readiness;
+}
+
+function buildPause(config: SidecarConfig, { log }: SidecarDeps, { readiness, ...parts }: PauseParts): Pause {
+  const check = () => checkApp(readiness, config['app-host']);
+  return new Pause({ ...parts, check, graceMs: config['drain-seconds'] * 1_000, log });
+}
+
+interface AdminParts {
+  readonly drain: Drain;
+  readonly pause: Pause;
+  readonly shares: Shares;
+  readonly running: AdminContext['jobs'];
+}
+
+function adminContextOf(
+  config: SidecarConfig,
+  { registry }: SidecarDeps,
+  { id, identity, placeLines, admission, stats }: Core,
+  { drain, pause, shares, running }: AdminParts,
+): AdminContext {
+  return {
+    id,
+    placeLines,
+    servePlaces: {
+      lines: placeLines,
+      identity: identity ?? '',
+      onShare: (data: Uint8Array) => shares.hearFromProxy(data),
+    },
+    pause,
+    breaker: admission.breaker,
+    stats,
+    registry,
+    drain,
+    drainToken: config['drain-token'],
+    jobs: running,
+  };
 }
 
 interface JobParts {

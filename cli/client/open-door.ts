@@ -35,13 +35,13 @@ export async function openDoor(
   return openClusterDoor(part, flags);
 }
 
-export function urlInside({ component, port, hasService }: PartAddress, flags: ClusterFlags): string {
+function urlInside({ component, port, hasService }: PartAddress, flags: ClusterFlags): string {
   return hasService
     ? `http://slimfaas-${component}.${flags['system-namespace']}:${port}`
     : `http://127.0.0.1:${port}`;
 }
 
-export function directDoor({ component, flag }: PartAddress, url: string): Door {
+function directDoor({ component, flag }: PartAddress, url: string): Door {
   const base = url.replace(/\/$/, '');
   if (!/^https?:\/\//.test(base) || !URL.canParse(base))
     throw new UsageError(`${flag}: ${JSON.stringify(url)} is not a URL; use http://host:port`);

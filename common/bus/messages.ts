@@ -41,7 +41,7 @@ export interface ActivityMessage extends Pick<Spoken, 'start'> {
   readonly trouble?: string;
 }
 
-export const TROUBLE_CHARS = 200;
+const TROUBLE_CHARS = 200;
 
 /** As a message and a header may carry it: visible ASCII, and short. */
 export function troubleText(why: string): string {

@@ -27,7 +27,7 @@ type PodParts = Pick<V1Pod, 'spec'> & {
  * Other webhooks run before ours (their configurations' names decide), so `containers[0]` may well be theirs,
  * with a port and a probe that say nothing about the function.
  */
-export function rankedContainers({ spec, metadata }: PodParts): V1Container[] {
+function rankedContainers({ spec, metadata }: PodParts): V1Container[] {
   const preferred = metadata?.annotations?.[DEFAULT_CONTAINER_ANNOTATION];
   const rank = ({ name }: V1Container) => (name === preferred ? 0 : MESH_PROXIES.has(name) ? 2 : 1);
   return userContainers(spec).toSorted((a, b) => rank(a) - rank(b));

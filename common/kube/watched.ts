@@ -88,8 +88,27 @@ export function watchResource<T extends KubernetesObject>(
     informer.start().then(() => timer ?? setSynced(true), restart);
   };
 
-  const onFailed = options.onFailed ?? logFailure(options.log);
-  /** A throw here would end the process, and again at each restart: it costs this object alone. */
+  followChanges(informer, handlers, options);
+  informer.on('error', restart);
+  start();
+  return {
+    get isSynced() {
+      return isSynced;
+    },
+    async stop() {
+      isStopped = true;
+      clearTimeout(timer);
+      await informer.stop();
+    },
+  };
+}
+
+/** A throw of a handler would end the process, and again at each restart: it costs that object alone. */
+function followChanges<T extends KubernetesObject>(
+  informer: ListWatch<T>,
+  handlers: WatchHandlers<T>,
+  { path, log, onFailed = logFailure(log) }: WatchOptions,
+): void {
   const guarded = (handle: (object: T) => void) => (object: T) => {
     try {
       handle(object);
@@ -108,18 +127,6 @@ export function watchResource<T extends KubernetesObject>(
     'delete',
     guarded((object) => handlers.onDelete(object)),
   );
-  informer.on('error', restart);
-  start();
-  return {
-    get isSynced() {
-      return isSynced;
-    },
-    async stop() {
-      isStopped = true;
-      clearTimeout(timer);
-      await informer.stop();
-    },
-  };
 }
 
 function logFailure(log: Log): OnFailedObject {

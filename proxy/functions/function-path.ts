@@ -29,7 +29,7 @@ export function parseFunctionTarget(url: string, prefix: string): FunctionTarget
 }
 
 /** Undefined for broken escapes: such a name cannot be a function's. */
-export function decodeOnce(text: string): string | undefined {
+function decodeOnce(text: string): string | undefined {
   try {
     return decodeURIComponent(text);
   } catch {

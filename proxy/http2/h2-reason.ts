@@ -28,7 +28,7 @@ const GRPC_STATUS: Partial<Record<ReasonCode, number>> = {
   'body-too-large': GRPC.resourceExhausted,
 };
 
-export function grpcStatusOf(code: string): number {
+function grpcStatusOf(code: string): number {
   return GRPC_STATUS[code as ReasonCode] ?? GRPC.unavailable;
 }
 

@@ -60,7 +60,7 @@ const TIMES_FREE = 3;
 const ALWAYS_BYTES = 256 * 1024;
 
 /** The budget as one function's line sees it. */
-export class BudgetShare {
+class BudgetShare {
   readonly #budget: WaitingBudget;
   readonly #maxBytes: number;
   #bytes = 0;

@@ -11,7 +11,7 @@ export interface Scope {
   readonly function: string;
 }
 
-export const SCOPE_LABELS = ['namespace', 'function'] as const;
+const SCOPE_LABELS = ['namespace', 'function'] as const;
 
 export function scopeTo(expr: Expr, scope: Scope): Expr {
   return mapSelectors(expr, (selector) => {

@@ -71,12 +71,6 @@ export class Scraper {
     return this.#round;
   }
 
-  /** A round that begins after this call: one under way may not know yet what is wanted. */
-  async scrapeAnew(targets: () => readonly ScrapeTarget[]): Promise<void> {
-    await this.#round;
-    await this.scrape(targets());
-  }
-
   async #run(targets: readonly ScrapeTarget[]): Promise<void> {
     const { store, now } = this.#options;
     const due = targets.filter(({ url }) => this.#isDue(url));

@@ -80,7 +80,7 @@ export function splitShares(input: ShareInput, before: Ledger): Split {
 }
 
 /** What may run in a pod now or before it hears anything new. */
-export function committedOf(pod: SharePod, ledger: Ledger): number {
+function committedOf(pod: SharePod, ledger: Ledger): number {
   const ceiling = ledger.get(pod.name)?.ceiling ?? INITIAL_LIMIT;
   const running = pod.report?.runningNow ?? 0;
   return pod.state === 'drained' ? running : Math.max(ceiling, running);

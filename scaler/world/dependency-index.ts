@@ -67,7 +67,7 @@ export class DependencyIndex {
 }
 
 /** `DependsOn` names a workload of the same namespace, or `name.namespace`. */
-export function resolveDependency(name: string, namespace: string, world: World): string | undefined {
+function resolveDependency(name: string, namespace: string, world: World): string | undefined {
   const own = functionKey({ namespace, name });
   if (world.workload(own)) return own;
   const dot = name.lastIndexOf('.');

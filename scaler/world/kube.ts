@@ -18,6 +18,7 @@ import {
   V1MicroTime,
   type ObservableMiddleware,
   type ConfigurationOptions,
+  type CoreV1Event,
   type V1Lease,
   type V1Scale,
 } from '@kubernetes/client-node';
@@ -107,8 +108,37 @@ export function createKubeWriter(
   clients: KubeClients,
   { pod, timeoutMs = TIMEOUT_MS }: WriterOptions,
 ): KubeWriter {
-  const { apps } = clients;
   const inTime = within(timeoutMs);
+  const { read, patch, raise } = scaleRequests(clients, inTime);
+  return {
+    async scale({ workload, to, mayGoOn }) {
+      const raised = to > workload.replicas && mayGoOn() ? await raise(workload, to) : undefined;
+      if (raised) return outcomeOf(raised);
+      let { resourceVersion } = workload;
+      for (let tries = 0; tries < MAX_TRIES && mayGoOn(); tries++) {
+        try {
+          const body = { metadata: { resourceVersion }, spec: { replicas: to } };
+          return outcomeOf(await patch(workload, body));
+        } catch (error) {
+          if (!isConflict(error)) throw error;
+        }
+        const now = await read(workload);
+        const isSame = now.metadata?.uid === undefined || now.metadata.uid === workload.uid;
+        if (!isSame || (now.spec?.replicas ?? 0) !== workload.replicas) return { kind: 'overtaken' };
+        resourceVersion = now.metadata?.resourceVersion ?? '';
+      }
+      return { kind: 'overtaken' };
+    },
+    async emit(workload, event) {
+      const { namespace } = workload.id;
+      const request = { namespace, fieldManager: FIELD_MANAGER, body: eventBody(workload, event, pod) };
+      await clients.core.createNamespacedEvent(request, inTime);
+    },
+  };
+}
+
+/** The `/scale` of a workload, whatever its kind. */
+function scaleRequests({ apps }: KubeClients, inTime: ConfigurationOptions) {
   const as = (type: string) => setHeaderOptions('Content-Type', `application/${type}`, inTime);
   const asMergePatch = as('merge-patch+json');
   const asJsonPatch = as('json-patch+json');
@@ -131,52 +161,24 @@ export function createKubeWriter(
       throw error;
     }
   };
+  return { read, patch, raise };
+}
 
+function eventBody(workload: Workload, { type, reason, message }: KubeEvent, pod: string): CoreV1Event {
+  const { name, namespace } = workload.id;
+  const { kind, uid } = workload;
+  const at = new Date();
   return {
-    async scale({ workload, to, mayGoOn }) {
-      const raised = to > workload.replicas && mayGoOn() ? await raise(workload, to) : undefined;
-      if (raised) return outcomeOf(raised);
-      let { resourceVersion } = workload;
-      for (let tries = 0; tries < MAX_TRIES && mayGoOn(); tries++) {
-        try {
-          const body = { metadata: { resourceVersion }, spec: { replicas: to } };
-          return outcomeOf(await patch(workload, body));
-        } catch (error) {
-          if (!isConflict(error)) throw error;
-        }
-        const now = await read(workload);
-        const isSame = now.metadata?.uid === undefined || now.metadata.uid === workload.uid;
-        if (!isSame || (now.spec?.replicas ?? 0) !== workload.replicas) return { kind: 'overtaken' };
-        resourceVersion = now.metadata?.resourceVersion ?? '';
-      }
-      return { kind: 'overtaken' };
-    },
-    async emit(workload, { type, reason, message }) {
-      const at = new Date();
-      const request = {
-        namespace: workload.id.namespace,
-        fieldManager: FIELD_MANAGER,
-        body: {
-          metadata: { generateName: `${workload.id.name}.`, namespace: workload.id.namespace },
-          involvedObject: {
-            apiVersion: 'apps/v1',
-            kind: workload.kind,
-            name: workload.id.name,
-            namespace: workload.id.namespace,
-            uid: workload.uid,
-          },
-          type,
-          reason,
-          // The API's limit is 1,024 bytes.
-          message: message.slice(0, 1_000),
-          source: { component: 'slimfaas-scaler', host: pod },
-          firstTimestamp: at,
-          lastTimestamp: at,
-          count: 1,
-        },
-      };
-      await clients.core.createNamespacedEvent(request, inTime);
-    },
+    metadata: { generateName: `${name}.`, namespace },
+    involvedObject: { apiVersion: 'apps/v1', kind, name, namespace, uid },
+    type,
+    reason,
+    // The API's limit is 1,024 bytes.
+    message: message.slice(0, 1_000),
+    source: { component: 'slimfaas-scaler', host: pod },
+    firstTimestamp: at,
+    lastTimestamp: at,
+    count: 1,
   };
 }
 

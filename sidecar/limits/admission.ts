@@ -196,6 +196,6 @@ export class Admission {
 /** A second is about what a place takes to come free; a precise figure would need the function's durations. */
 const RETRY_LATER = { retryAfterSeconds: 1 };
 
-export function shuttingDown(): ReasonError {
+function shuttingDown(): ReasonError {
   return new ReasonError('shutting-down', 'this pod is ending; call again for another one', RETRY_LATER);
 }

@@ -88,14 +88,14 @@ export interface NumberRange {
   readonly isAbove?: boolean;
 }
 
-export function isNumberIn(value: unknown, range: NumberRange): value is number {
+function isNumberIn(value: unknown, range: NumberRange): value is number {
   if (typeof value !== 'number' || !Number.isFinite(value)) return false;
   if (range.isWhole && !Number.isSafeInteger(value)) return false;
   if (range.isAbove ? value <= range.min : value < range.min) return false;
   return value <= (range.max ?? Infinity);
 }
 
-export function describeRange(range: NumberRange): string {
+function describeRange(range: NumberRange): string {
   const kind = range.isWhole ? 'a whole number' : 'a number';
   const sign = range.isAbove ? '>' : '≥';
   if (range.max === undefined) return `${kind} ${sign} ${range.min}`;

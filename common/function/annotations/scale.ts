@@ -8,9 +8,9 @@ import { MAX_INT } from './values.ts';
 import type { ScaleDirection, ScalePolicy, ScaleSpec, ScaleTrigger } from '../spec.ts';
 
 /** Triggers that need no query; the scaler knows their values itself. */
-export const BUILT_IN_METRICS: readonly string[] = ['concurrency', 'rps', 'queue', 'message-rate'];
+const BUILT_IN_METRICS: readonly string[] = ['concurrency', 'rps', 'queue', 'message-rate'];
 
-export const DEFAULT_SCRAPE_INTERVAL_MS = 5_000;
+const DEFAULT_SCRAPE_INTERVAL_MS = 5_000;
 
 export const DEFAULT_SCALE_UP: ScaleDirection = {
   stabilizationWindowSeconds: 0,

@@ -8,7 +8,7 @@ import { MAX_INT } from './values.ts';
 import type { ScheduleDay, ScheduleSpec } from '../spec.ts';
 
 /** SlimFaas's own default ("GB" there). */
-export const DEFAULT_TIME_ZONE = 'Europe/London';
+const DEFAULT_TIME_ZONE = 'Europe/London';
 
 const WEEKDAYS = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday'] as const;
 type WeekdayNumber = 0 | 1 | 2 | 3 | 4 | 5 | 6;

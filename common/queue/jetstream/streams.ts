@@ -77,31 +77,39 @@ export function streamConfigs(settings: JobSettings): Partial<StreamConfig>[] {
       discard: DiscardPolicy.New,
       max_age: nanos(settings.bodyTtlMs),
     },
-    {
-      ...common,
-      name: CALLBACKS_STREAM,
-      subjects: ['slimfaas.callback.*.*'],
-      retention: RetentionPolicy.Workqueue,
-      discard: DiscardPolicy.New,
-      max_msgs: CALLBACKS_MAX,
-      // One function whose receiver is away must leave room for the others.
-      discard_new_per_subject: true,
-      max_msgs_per_subject: CALLBACKS_MAX_EACH,
-      max_age: nanos(CALLBACK_TTL_MS),
-    },
-    {
-      ...common,
-      name: EVENTS_STREAM,
-      subjects: ['slimfaas.event.*.*.*'],
-      // Not by interest: an event may come between a pod's start and its consumer.
-      retention: RetentionPolicy.Limits,
-      // The oldest have been run by every pod that is well; refusing new ones would punish all for one that is not.
-      discard: DiscardPolicy.Old,
-      max_bytes: settings.eventMaxBytes === 0 ? -1 : settings.eventMaxBytes,
-      max_age: nanos(settings.eventTtlMs),
-      duplicate_window: nanos(Math.min(settings.duplicateWindowMs, settings.eventTtlMs)),
-    },
+    callbacksStream(common),
+    eventsStream(settings, common),
   ];
+}
+
+function callbacksStream(common: Partial<StreamConfig>): Partial<StreamConfig> {
+  return {
+    ...common,
+    name: CALLBACKS_STREAM,
+    subjects: ['slimfaas.callback.*.*'],
+    retention: RetentionPolicy.Workqueue,
+    discard: DiscardPolicy.New,
+    max_msgs: CALLBACKS_MAX,
+    // One function whose receiver is away must leave room for the others.
+    discard_new_per_subject: true,
+    max_msgs_per_subject: CALLBACKS_MAX_EACH,
+    max_age: nanos(CALLBACK_TTL_MS),
+  };
+}
+
+function eventsStream(settings: JobSettings, common: Partial<StreamConfig>): Partial<StreamConfig> {
+  return {
+    ...common,
+    name: EVENTS_STREAM,
+    subjects: ['slimfaas.event.*.*.*'],
+    // Not by interest: an event may come between a pod's start and its consumer.
+    retention: RetentionPolicy.Limits,
+    // The oldest have been run by every pod that is well; refusing new ones would punish all for one that is not.
+    discard: DiscardPolicy.Old,
+    max_bytes: settings.eventMaxBytes === 0 ? -1 : settings.eventMaxBytes,
+    max_age: nanos(settings.eventTtlMs),
+    duplicate_window: nanos(Math.min(settings.duplicateWindowMs, settings.eventTtlMs)),
+  };
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 
 /** Untouched pages of it cost no memory, so that small answers keep a page or two resident. */
-export const READ_BUFFER_BYTES = 65_536;
+const READ_BUFFER_BYTES = 65_536;
 
 /** What is kept beyond what connections use: 2 MiB. */
 const MAX_FREE = 32;

@@ -103,7 +103,7 @@ function resolvePorts(service: KubeObject, pod: KubeObject): SlicePort[] {
 }
 
 /** The number of a container port by its name (or the number itself, written as text). */
-export function namedPort(pod: KubeObject, name: string): number | undefined {
+function namedPort(pod: KubeObject, name: string): number | undefined {
   const containers = [...(pod.spec.initContainers ?? []), ...pod.spec.containers] as {
     ports?: { name?: string; containerPort: number }[];
   }[];

@@ -4,7 +4,7 @@
  */
 
 /** A running sum and what rounding has taken from it. */
-export class CompensatedSum {
+class CompensatedSum {
   #sum = 0;
   #lost = 0;
 

@@ -22,7 +22,7 @@ export interface ParsedText {
 }
 
 /** Bounds of one line, in characters, `series` of all its labels; more than any that people write. */
-export const TEXT_LIMITS = { line: 16_384, labels: 64, name: 256, value: 1_024, series: 2_048 } as const;
+const TEXT_LIMITS = { line: 16_384, labels: 64, name: 256, value: 1_024, series: 2_048 } as const;
 
 const NAME = /^[ \t]*([a-zA-Z_:][\w:]*)[ \t]*/;
 /** `{"my.metric",a="b"} 1`: a name of any characters, as Prometheus 3 has it. */

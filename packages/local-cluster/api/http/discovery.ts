@@ -7,7 +7,7 @@ import { apiVersionOf, KINDS } from '../objects/kinds.ts';
 import type { Kind } from '../objects/kinds.ts';
 
 /** What this API resembles; kubectl warns when its own version is more than one minor away. */
-export const KUBERNETES_VERSION = { major: '1', minor: '35', gitVersion: 'v1.35.0' };
+const KUBERNETES_VERSION = { major: '1', minor: '35', gitVersion: 'v1.35.0' };
 
 const VERBS = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
 const SUBRESOURCE_VERBS = ['get', 'patch', 'update'];

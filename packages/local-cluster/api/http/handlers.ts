@@ -35,7 +35,7 @@ function matcherOf({ kind, name }: RequestTarget, { query }: RequestContext): Ob
 }
 
 /** An object, or the one-row table that kubectl prints. */
-export function sendObject(context: RequestContext, kind: Kind, object: KubeObject, status = 200): void {
+function sendObject(context: RequestContext, kind: Kind, object: KubeObject, status = 200): void {
   const { request, response, query } = context;
   const table = tableWanted(request, query);
   if (table === undefined) return send(response, status, jsonOf(presenter(kind)(object)));

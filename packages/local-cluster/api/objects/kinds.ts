@@ -66,7 +66,7 @@ const ROWS: readonly Row[] = [
 ];
 
 /** The group of `apps/v1` is `apps`; that of `v1` is the empty one. */
-export function splitApiVersion(apiVersion: string): { group: string; version: string } {
+function splitApiVersion(apiVersion: string): { group: string; version: string } {
   const [first = '', second] = apiVersion.split('/');
   return second === undefined ? { group: '', version: first } : { group: first, version: second };
 }

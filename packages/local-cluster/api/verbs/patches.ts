@@ -10,7 +10,7 @@ import { isObject } from '../http/json.ts';
 import type { JsonObject } from '../http/json.ts';
 import { strategicMerge } from './strategic-merge.ts';
 
-export const PATCH_TYPES = [
+const PATCH_TYPES = [
   'application/json-patch+json',
   'application/merge-patch+json',
   'application/strategic-merge-patch+json',

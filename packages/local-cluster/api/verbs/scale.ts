@@ -12,7 +12,7 @@ export interface ScaleTarget {
   readonly name: string;
 }
 
-export function scaleOf(workload: KubeObject): KubeObject {
+function scaleOf(workload: KubeObject): KubeObject {
   const { name, namespace, uid, resourceVersion, creationTimestamp } = workload.metadata;
   const metadata = { name, uid, resourceVersion, creationTimestamp, ...(namespace ? { namespace } : {}) };
   return {

@@ -1,0 +1,49 @@
+/** What everything in a sidecar shares: places, counts, the way to the app. Nothing here depends on another part. */
+import { podIdentity } from '../common/places/protocol.ts';
+import type { Relay } from '../common/relay/index.ts';
+import { type FunctionId } from '../common/bus/subjects.ts';
+import { Admission } from './limits/admission.ts';
+import { DEFAULT_POLICIES } from '../common/call/policy.ts';
+import { parseCallPolicy } from './call/call-policy.ts';
+import type { AppHop } from './context.ts';
+import { InFlight } from './limits/in-flight.ts';
+import { Fairness } from './jobs/fairness.ts';
+import { OlderProxies } from './limits/older-proxies.ts';
+import { PlaceLines } from './limits/place-lines.ts';
+import { OpenTunnels } from './call/open-tunnels.ts';
+import { firstLimit } from './limits/shares.ts';
+import type { SidecarConfig, SidecarDeps } from './config.ts';
+import { Stats } from './admin/stats.ts';
+
+export type Core = ReturnType<typeof buildCore>;
+
+export function buildCore(config: SidecarConfig, { relay, hop, log }: PartsDeps) {
+  const id: FunctionId = { namespace: config.namespace, name: config.function };
+  const admission = new Admission({
+    limit: firstLimit(config['parallel-per-pod'], config['parallel-limit']),
+    queueLimit: config['queue-limit'],
+    queueTimeoutMs: config['queue-timeout-seconds'] * 1_000,
+    fairness: new Fairness(config['job-share'] / 100),
+  });
+  const placeLines = new PlaceLines({ admission, log });
+  return {
+    id,
+    identity: config['pod-name'] === '' ? undefined : podIdentity(config.namespace, config['pod-name']),
+    placeLines,
+    olderProxies: new OlderProxies(placeLines),
+    app: { host: config['app-host'], port: config['app-port'] },
+    maxConnections: config['max-connections'],
+    policy: parseCallPolicy('sync-policy', config['sync-policy'], DEFAULT_POLICIES.sync),
+    relay,
+    hop,
+    admission,
+    inFlight: new InFlight(),
+    stats: new Stats(),
+    tunnels: new OpenTunnels(),
+  };
+}
+
+export interface PartsDeps extends SidecarDeps {
+  readonly relay: Relay;
+  readonly hop: AppHop;
+}
