@@ -1,7 +1,7 @@
 /**
- * The flags of `slimfaas scaler`. The lease's defaults: a leader renews every 2 s and stops acting 8 s after its
- * last success; a follower sees a renewal at most 2 s late and waits 12 s from there, so a killed leader is
- * replaced at most 14 s after it last renewed, and never while it may still believe in itself (8 < 12).
+ * The flags of `slimfaas scaler`. The lease's defaults: a leader renews every 2 s and stops acting 8 s after its last
+ * success. A follower sees a renewal at most 2 s late and waits 12 s from there. So a killed leader is replaced at
+ * most 14 s after it last renewed, and never while it may still act (8 < 12).
  */
 import type { FlagTable, FlagValues } from '../common/runtime/flags.ts';
 import { UsageError } from '../common/runtime/errors.ts';

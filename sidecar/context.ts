@@ -18,8 +18,8 @@ export interface AppHop {
   /** A caller that neither sends nor reads for so long is treated as gone. 0: no limit. */
   readonly idleMs: number;
   /**
-   * Of the body of a call that must not run twice, kept for the case that the app provably has not seen it. On
-   * HTTP/2 that happens in the middle of a body: an app that closes its connection in order (a gRPC server at its
+   * Of the body of a call that must not run twice, kept for the case that the app provably has not seen it. On HTTP/2
+   * that happens in the middle of a body. An app that closes its connection in order (a gRPC server at its
    * connection's age limit) names the last call that it took.
    */
   readonly unseenBytes: number;

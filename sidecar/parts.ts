@@ -1,6 +1,6 @@
 /**
- * Builds what a sidecar is made of, from its configuration: nothing here listens, probes or says anything yet
- * (start.ts does, in its order), and each piece that must be stopped puts its stop on the stack.
+ * Builds what a sidecar is made of, from its configuration. Nothing here listens, probes or sends anything yet
+ * (start.ts does, in its order). Each piece that must be stopped puts its stop on the stack.
  */
 import { STOP_LIMIT_MS, StopStack } from '../common/runtime/lifecycle.ts';
 import { troubleText, type ReadyMessage } from '../common/bus/messages.ts';

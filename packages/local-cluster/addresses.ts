@@ -1,7 +1,7 @@
 /**
- * The loopback network of one cluster: 127.a.0.0/16 for a free `a`, so that several clusters run side by side
- * and each pod has an address of its own without any right or set-up. Linux answers for all of 127.0.0.0/8.
- * The API server's port on 127.a.0.1 is the claim: whoever listens there has `a`.
+ * The loopback network of one cluster: 127.a.0.0/16 for a free `a`. So several clusters run side by side, and each
+ * pod has an address of its own without any right or set-up. Linux answers for all of 127.0.0.0/8. The API server's
+ * port on 127.a.0.1 is the claim: whoever listens there has `a`.
  */
 export const API_PORT = 6443;
 const FIRST = 16;

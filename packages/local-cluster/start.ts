@@ -1,6 +1,6 @@
 /**
- * `slimfaas local`: the local cluster with the whole system in it, from the same manifests as a real one, a few
- * lines on what is where and what to try, and a readable log until it is stopped.
+ * `slimfaas local`: the local cluster with the whole system in it, from the same manifests as a real one. It prints a
+ * few lines on what is where and what to try, and a readable log until it is stopped.
  */
 import { join } from 'node:path';
 import { UsageError } from '../../common/runtime/errors.ts';

@@ -1,7 +1,7 @@
 /**
- * Kubernetes Events about workloads, few enough to be read: the same message at most every ten minutes, and no
- * more than twenty a workload in that time, so that a workload that flaps does not fill etcd. What is dropped
- * is in the log and in the metrics.
+ * Kubernetes Events about workloads, few enough to be read. The same message comes at most every ten minutes, and at
+ * most twenty per workload in that time. So a workload that flaps does not fill etcd. What is dropped is in the log
+ * and in the metrics.
  */
 import { describeError } from '../../common/runtime/errors.ts';
 import type { Log } from '../../common/runtime/log.ts';

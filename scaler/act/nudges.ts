@@ -1,11 +1,12 @@
 /**
  * When a controller may be asked to try again at once. After a pod could not be created (a webhook away, a quota used
- * up) Kubernetes tries again after a delay that doubles up to 1,000 s, and callers wait for it long after the cure. A
+ * up), Kubernetes tries again after a delay that doubles up to 1,000 s. Callers wait for it long after the cure. A
  * change of the count is acted upon at once, so the count goes to 0, and the callers who wait bring it back: a nudge.
  *
- * It must not become a storm. While a cause lasts, one function that has it is tried, with a delay that grows to 4 s;
- * as soon as a pod of the same cause was created, the cause is gone and each of the others is nudged once. All together
- * go through one bucket. What a nudge may be done to is `decide/nudge.ts`'s to say. No I/O; the clock is an argument.
+ * It must not become a storm. While a cause lasts, one function that has it is tried, with a delay that grows to 4 s.
+ * As soon as a pod of the same cause was created, the cause is gone and each of the others is nudged once. All
+ * together go through one bucket. What a nudge may be done to is `decide/nudge.ts`'s to say. No I/O; the clock is an
+ * argument.
  */
 import type { Trouble } from '../../common/kube/pod-trouble.ts';
 import type { Workload } from '../world/kube-objects.ts';

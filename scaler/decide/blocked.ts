@@ -1,11 +1,11 @@
 /**
- * Asking for more pods when those already asked for cannot come up only grows the heap of broken ones: no node
- * fits, the quota is used up, the image cannot be pulled, the container crashes. So a decision to grow becomes
- * "blocked" with the cause, until the API shows that it is gone. From zero there is no pod yet to judge by, so
- * waking is always tried.
+ * Asking for more pods is useless when those already asked for cannot come up: no node fits, the quota is used up,
+ * the image cannot be pulled, the container crashes. So a decision to grow becomes "blocked" with the cause, until
+ * the API shows that it is gone. From zero there is no pod yet to judge by, so waking is always tried.
  *
- * Want of room is the cluster's and holds for the next pod too. What ails a pod itself does so only while none is
- * ready: one that crashes among fifty healthy ones, or a bad rollout beside the old pods, must not starve callers.
+ * Want of room is the cluster's and holds for the next pod too. A trouble of a pod itself blocks only while none is
+ * ready. One pod that crashes among fifty healthy ones, or a bad rollout beside the old pods, must not starve
+ * callers.
  */
 import { isFailing, type Trouble } from '../../common/kube/pod-trouble.ts';
 import type { Decision, Facts } from './types.ts';

@@ -1,11 +1,11 @@
 /**
- * Who depends on whom. Cycles are broken, always at the same place: walking from the names in alphabetical
- * order, the edge that closes a cycle is dropped, so `a → b → a` leaves `a → b`, and b is up first. The cycle is
- * reported; the functions still work.
+ * Who depends on whom. Cycles are broken, always at the same place. Walking from the names in alphabetical order, the
+ * edge that closes a cycle is dropped. So `a → b → a` leaves `a → b`, and b is up first. The cycle is reported; the
+ * functions still work.
  *
- * Whoever may annotate a workload draws edges here, so all is bounded: one workload depends, directly and through
- * others, on at most {@link MAX_DEPENDENCIES}, and of the cycles that close in one workload one is told with its path.
- * The bound is on chains too: whoever walks the graph by recursion is at most that deep.
+ * Anyone who may annotate a workload draws edges here, so all is bounded. One workload depends, directly and through
+ * others, on at most {@link MAX_DEPENDENCIES}. Of the cycles that close in one workload, one is reported with its
+ * path. The bound is on chains too: whoever walks the graph by recursion is at most that deep.
  */
 
 /** Direct and indirect ones together. */

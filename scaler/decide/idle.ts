@@ -1,15 +1,16 @@
 /**
  * N→ReplicasMin, when nothing ran, waited, was queued or is due for the whole timeout, and no trigger's query was
- * above its ActivationThreshold: a worker that takes its work from elsewhere has no callers and is in the middle of it. Missing data never scale
- * down: not knowing is not idleness. A function stays up while one that depends on it is up, even if its own
- * timeout is shorter, because a call to the dependent would otherwise find its dependency gone.
+ * above its ActivationThreshold. The query matters because a worker that takes its work from elsewhere has no callers
+ * and may be in the middle of it. Missing data never scale down: not knowing is not idleness. A function stays up
+ * while one that depends on it is up, even if its own timeout is shorter. Otherwise a call to the dependent would
+ * find its dependency gone.
  */
 import type { Decision, Facts } from './types.ts';
 import { hold } from './types.ts';
 
 /**
- * Whatever the timeout, 0 included: use is reported once a second, so between a proxy's "nobody waits" and a
- * sidecar's "one runs" lie up to 2 s in which a call runs that nobody has told us of.
+ * It holds whatever the timeout, 0 included. Use is reported once per second. So between a proxy's "nobody waits" and
+ * a sidecar's "one runs" a call may run for up to 2 s unreported.
  */
 const QUIET_MS = 2_000;
 

@@ -1,7 +1,7 @@
 /**
  * N→0, and by the wake rule back to N: makes a workload's controller try again at once (see nudges.ts). Only where a
- * change of the count can do no harm: no pod exists, callers wait, nobody else sets the count, and the controller has
- * seen the last change of ours.
+ * change of the count can do no harm. No pod exists, callers wait, nobody else sets the count, and the controller has
+ * seen our last change.
  */
 import type { Decision, Facts } from './types.ts';
 import { hold } from './types.ts';

@@ -4,9 +4,9 @@
  * - `slimfaas.dev/paused: "true"`: the workload is left alone altogether.
  * - A HorizontalPodAutoscaler: the scaler does 0↔min only. It wakes from zero to the autoscaler's minReplicas
  *   (which switches the autoscaler on; it ignores a workload at 0) and sleeps to zero; between, it does nothing.
- * - A human's `kubectl scale`, or any other writer: what they set counts as use, so the idle timeout starts
- *   again, and it stands for one idle timeout, during which ReplicasMin is not enforced against it. A call, a job
- *   or load may raise it meanwhile, since that is what the annotations ask for; who wants it to stay pauses it.
+ * - A human's `kubectl scale`, or any other writer. What they set counts as use, so the idle timeout starts again. It
+ *   stands for one idle timeout, during which ReplicasMin is not enforced against it. A call, a job or load may raise
+ *   it meanwhile, since that is what the annotations ask for; who wants it to stay pauses it.
  */
 import type { Decision, Facts } from './types.ts';
 import { hold } from './types.ts';

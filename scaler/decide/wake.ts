@@ -1,7 +1,7 @@
 /**
- * 0→N. N is the largest of ReplicasAtStart, ReplicasMin and what the waiting work fills, within the bounds; and
- * dependencies come first: until all of them are ready the function stays at zero, while the same demand wakes
- * them (see `facts.ts`).
+ * 0→N. N is the largest of ReplicasAtStart, ReplicasMin and what the waiting work fills, within the bounds.
+ * Dependencies come first. Until all of them are ready the function stays at zero, while the same demand wakes them
+ * (see `facts.ts`).
  *
  * Callers arrive over some milliseconds: the first wakes one pod, and the thousandth comes while that patch is
  * under way. So until the first pod is ready, which is when load can be measured, what waits still sizes the wake,

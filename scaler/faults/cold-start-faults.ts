@@ -1,7 +1,7 @@
 /**
- * Why a function that is wanted has no pod that is ready, as a fault: in its status, as a Warning Event on the workload,
- * and in the log. At once where Kubernetes says what fails; where it says nothing, after the function's cold start
- * should have been over. Pure.
+ * Why a function that is wanted has no ready pod, as a fault. It shows in its status, as a Warning Event on the
+ * workload, and in the log. At once where Kubernetes says what fails; where it says nothing, after the function's
+ * cold start should have been over. Pure.
  */
 import { isFailing, type Trouble } from '../../common/kube/pod-trouble.ts';
 import type { Fault } from './faults.ts';

@@ -1,6 +1,6 @@
 /**
- * Says what is wrong with a function, once for each state of it: any change of any function may make or mend a fault (a
- * dependency that appears, a cycle), so all are looked at then, and only what has changed is told.
+ * Reports what is wrong with a function, once for each state of it. Any change of any function may make or mend a
+ * fault (a dependency that appears, a cycle). So all are looked at then, and only what has changed is reported.
  */
 import type { FunctionInfo } from '../../common/function/spec.ts';
 import type { Workload } from '../world/kube-objects.ts';

@@ -1,8 +1,8 @@
 /**
- * Events whose pod is no more: a sidecar hands over at its pod's end what it has not finished, but a pod that was
- * killed, or whose node went away, leaves its consumer behind. Here the leader finds those, moves what they hold to the
- * queue of the function, where another pod gets it, and removes them. JetStream knows best what was not acknowledged,
- * so it is asked as the pod would have; what waits for a next try comes when that is due.
+ * Events whose pod is gone. A sidecar hands over at its pod's end what it has not finished. A pod that was killed, or
+ * whose node went away, leaves its consumer behind. Here the leader finds those, moves what they hold to the queue of
+ * the function, where another pod gets it, and removes them. JetStream knows best what was not acknowledged, so it is
+ * asked as the pod would have; what waits for a next try comes when that is due.
  */
 import { describeError } from '../../common/runtime/errors.ts';
 import { podConsumer } from '../../common/queue/jetstream/pod-consumer.ts';

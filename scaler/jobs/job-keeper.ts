@@ -1,7 +1,7 @@
 /**
- * The leader's care for JetStream: streams as the flags say, one consumer a function, and how many jobs each
- * function has, read once a tick. JetStream may be slow, away or not enabled at all; then scaling goes on with
- * what was last read, and a function of which nothing was ever read has no jobs.
+ * The leader's care for JetStream: streams as the flags say, one consumer a function, and how many jobs each function
+ * has, read once a tick. JetStream may be slow, away or not enabled at all. Then scaling goes on with what was last
+ * read. A function of which nothing was ever read has no jobs.
  */
 import { describeError } from '../../common/runtime/errors.ts';
 import { JOBS_STREAM, streamConfigs } from '../../common/queue/jetstream/streams.ts';

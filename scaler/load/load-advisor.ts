@@ -151,8 +151,8 @@ class Advisor implements LoadAdvisor {
   }
 
   /**
-   * A wake begins the past again: its count is the first recommendation, which the windows protect like any other
-   * (else the first average after it, over nothing yet, would undo ReplicasAtStart), and policies count from it.
+   * A wake begins the past again. Its count is the first recommendation, which the windows protect like any other,
+   * and policies count from it. Otherwise the first average after it, over nothing yet, would undo ReplicasAtStart.
    */
   onScaled(key: string, { isWake, ...change }: ScaleChange, nowMs: number): void {
     const memory = this.#memories.get(key);
@@ -222,9 +222,9 @@ class Advisor implements LoadAdvisor {
 }
 
 /**
- * Only what we average ourselves: a query has its window in its text, and holding its peak for a minute would take
- * StabilizationWindowSeconds out of the user's hands; `Value` follows the count, so pods that are not ready yet
- * would look like twice the load.
+ * Only what we average ourselves. A query has its window in its text, and holding its peak for a minute would
+ * override the user's StabilizationWindowSeconds. `Value` follows the count, so pods that are not ready yet would
+ * look like twice the load.
  */
 function canPanic({ query, metricType }: ScaleTrigger): boolean {
   return query === '' && metricType === 'AverageValue';

@@ -11,8 +11,8 @@ export interface JobLoad {
 }
 
 /**
- * Callers that wait would run if they could. Before the first report of a sidecar they are all that is known:
- * a lower bound, which may raise the count; what lowers it is checked against missing data by the rules.
+ * Callers that wait would run if they could. Before the first report of a sidecar they are all that is known. They
+ * are a lower bound, which may raise the count. What lowers it is checked against missing data by the rules.
  */
 export function measure(activity: FunctionActivity, jobs: JobLoad, nowMs: number): BuiltInLoad {
   const load = activity.load(nowMs);

@@ -1,5 +1,5 @@
 /**
- * Decides, for one function at a time, and hands the decision to whoever carries it out: on a tick, on a wake, and
+ * Decides for one function at a time and hands the decision to the actuator. It does so on a tick, on a wake, and
  * when something has changed that a dependent may wait for. What is seen comes in through `reconcile.ts`.
  */
 import { describeError } from '../../common/runtime/errors.ts';

@@ -1,12 +1,12 @@
 /**
- * Takes in what is seen (workloads, pods, wakes, reports, jobs, shares), keeps a state a function, and has it decided
- * (`decider.ts`) on every tick, on every wake and on every change. It does no I/O itself; effects are functions
- * passed in, and so is the clock.
+ * Takes in what is seen (workloads, pods, wakes, reports, jobs, shares) and keeps one state per function. It has each
+ * decided (`decider.ts`) on every tick, on every wake and on every change. It does no I/O itself; effects are
+ * functions passed in, and so is the clock.
  *
- * Leader or not, every replica of the scaler sees and decides the same. Only the leader acts, with one
- * exception: a follower that has seen a wake for a second, and still sees nothing happen, patches 0→N itself
- * ("assist"), because a leader may have died up to a lease duration ago. That is safe: both would write the same
- * number, upward only, and the API refuses the second (see `kube.ts`).
+ * Leader or not, every replica of the scaler sees and decides the same. Only the leader acts, with one exception
+ * ("assist"). A follower that has seen a wake for a second, and still sees nothing happen, patches 0→N itself. The
+ * reason is that a leader may have died up to a lease duration ago. That is safe: both would write the same number,
+ * upward only, and the API refuses the second (see `kube.ts`).
  */
 import type { FunctionInfo, WorkloadKind } from '../../common/function/spec.ts';
 import type { CreationFailure } from '../../common/kube/creation-failures.ts';

@@ -1,7 +1,7 @@
 /**
- * Runs a long pass in slices of a few milliseconds, with the event loop's other work between them: at 10,000
- * functions a pass takes tens of milliseconds, and a wake that arrives meanwhile is to be acted upon at once, not
- * when the pass is over. Gives up: within a pass, functions are not all seen at the same moment.
+ * Runs a long pass in slices of a few milliseconds, with the event loop's other work between them. At 10,000
+ * functions a pass takes tens of milliseconds. A wake that arrives meanwhile must be acted upon at once, not when the
+ * pass is over. Gives up: within a pass, functions are not all seen at the same moment.
  */
 
 /** Goes on until it is done (true) or may not go on (false); called again, it goes on from there. */

@@ -38,9 +38,9 @@ function isMoving({ spec, replicas, troubles, isColdStart, setByOthers, demand, 
 }
 
 /**
- * Whether a report says something else than the decision that stands. A sidecar's last report on a call tells of
- * it (`running` above 0 on average, `runningNow` 0), and the next comes ten seconds later: so what stands as
- * "active" is ended by what is now, and what stands as anything else by any use.
+ * Whether a report says something else than the decision that stands. A sidecar's last report on a call shows it
+ * (`running` above 0 on average, `runningNow` 0), and the next comes ten seconds later. So what stands as "active" is
+ * ended by the present state, and what stands as anything else by any use.
  */
 export function contradicts(message: ActivityMessage, decision: Decision | undefined): boolean {
   const { running, runningNow, waiting, started, finished } = message;

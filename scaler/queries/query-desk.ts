@@ -1,8 +1,8 @@
 /**
  * Queries that people ask, answered from what triggers see: the same series, the same evaluator, or the same
- * Prometheus. Series that no trigger uses are not kept, so a question brings its own: they are scraped at once,
- * and for five minutes after, into a store of its own, so that no question can push a trigger's data out. A range
- * over such a series sees only what was scraped since the first question.
+ * Prometheus. Series that no trigger uses are not kept, so a question brings its own. They are scraped at once, and
+ * for five minutes after, into a store of its own. So no question can push a trigger's data out. A range over such a
+ * series sees only what was scraped since the first question.
  */
 import { labelsKey } from '../promql/labels.ts';
 import {

@@ -1,7 +1,7 @@
 /**
- * The main thread's end of the queries' thread: starts it when it is first needed, notices when it dies or says nothing
- * any more, and puts another in its place. The function whose query was at work then is left out for a while. Nothing
- * here waits: the main thread leads, whatever a query does.
+ * The main thread's end of the queries' thread. It starts the thread when it is first needed, notices when it dies or
+ * stops answering, and puts another in its place. The function whose query was at work then is left out for a while.
+ * Nothing here waits: the main thread leads, whatever a query does.
  */
 import { Worker } from 'node:worker_threads';
 import { describeError } from '../../common/runtime/errors.ts';

@@ -1,6 +1,6 @@
 /**
- * The queries of all functions' triggers over the series that were scraped: compiled once, evaluated at their
- * interval, each function within a budget of time, and all within a budget a round. A function over its budget gets a
+ * The queries of all functions' triggers over the series that were scraped. Each is compiled once and evaluated at
+ * its interval. Each function has a budget of time, and so has each round over all. A function over its budget gets a
  * fault instead of a value, and is tried again after a while.
  */
 import { describeError } from '../../common/runtime/errors.ts';

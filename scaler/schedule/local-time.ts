@@ -21,8 +21,8 @@ export function localDate(timeZone: string, instantMs: number): LocalDate {
 }
 
 /**
- * The instant at which a zone's clocks show `minute` (of the day) on `date`: the first one if they show it
- * twice, the first instant after the gap if they never do.
+ * The instant at which a zone's clocks show `minute` (of the day) on `date`. It is the first one if they show it
+ * twice, and the first instant after the gap if they never do.
  */
 export function localToInstant(timeZone: string, date: LocalDate, minute: number): number {
   const midnightMs = Date.UTC(date.year, date.month - 1, date.day);

@@ -1,7 +1,8 @@
 /**
  * One scrape of one pod, into the store piece by piece as it arrives, so that an answer costs no memory of its own.
- * What is scraped is a tenant's: redirects are refused, bytes and samples are bounded, every series is stamped with
- * the pod's own namespace, function and name, and metrics whose names are the system's are taken from the system only.
+ * What is scraped is a tenant's. Redirects are refused, and bytes and samples are bounded. Every series is stamped
+ * with the pod's own namespace, function and name. Metrics whose names are the system's are taken from the system
+ * only.
  */
 import { labelsOf, type Labels } from '../promql/labels.ts';
 import type { Intake } from '../promql/store/series.ts';

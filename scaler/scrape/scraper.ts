@@ -1,7 +1,7 @@
 /**
  * Fills the series that queries look at, in rounds: scrapes the pods annotated `prometheus.io/scrape: "true"` and the
- * sidecars where a query asks for their metrics. Bounded in all and for each function, so that one whose pods answer
- * slowly or at length costs the others nothing: so many requests at once, so many bytes a round.
+ * sidecars where a query asks for their metrics. Requests at once and bytes per round are bounded, in all and for
+ * each function. So a function whose pods answer slowly or at length costs the others nothing.
  */
 import type { Intake, SeriesStore } from '../promql/store/series.ts';
 import { ScrapeError, scrapeOne, type ScrapeRefusal } from './scrape-one.ts';

@@ -1,12 +1,12 @@
 /**
  * Splits NumberParallelRequest over pods so that the limit holds at every moment, not only after the dust has
- * settled. Messages are lost and late, so what a pod may be running is not what we last granted it but the
- * largest of everything it may still believe: its `ceiling`. A grant is lowered first; what it frees is given
- * elsewhere only when that pod's own report shows the lower limit and no more running than that.
+ * settled. Messages are lost and late. So what a pod may be running is not the last grant but the largest of
+ * everything it may still believe: its `ceiling`. A grant is lowered first; what it frees is given elsewhere only
+ * when that pod's own report shows the lower limit and no more running than that.
  *
- * The invariant, for pods that have been heard from: the sum of `committed` never exceeds the limit. It rests on
- * one grant in flight a pod: as long as a grant is not confirmed by a report with that limit, it is not changed
- * again, so an old report cannot be taken for a new one (messages of one sender arrive in order).
+ * The invariant, for pods that have been heard from: the sum of `committed` never exceeds the limit. It rests on one
+ * grant in flight per pod. As long as a grant is not confirmed by a report with that limit, it is not changed again.
+ * So an old report cannot be taken for a new one, because messages of one sender arrive in order.
  *
  * The split is even; what is left over goes to pods where callers wait, then to those that have it already. A
  * pod that is still starting has 1 reserved (its sidecar begins with one sync call), if each ready pod keeps at
@@ -21,8 +21,8 @@ export interface SharePod {
    */
   readonly state: 'starting' | 'ready' | 'ending' | 'drained';
   /**
-   * It was ready when this process first saw it, so a former leader may have granted it anything up to `perPod`:
-   * until it reports, all of that is held against the others.
+   * It was ready when this process first saw it, so a former leader may have granted it anything up to `perPod`.
+   * Until it reports, all of that is held against the others.
    */
   readonly isOld: boolean;
   /** From its last report; undefined: it has not reported yet. */
@@ -168,9 +168,9 @@ function lower(live: readonly SharePod[], targets: Map<string, number>, ledger: 
 }
 
 /**
- * A limit of 1 that a new leader finds may be a grant, or the first limit of a sidecar that nobody has told
- * anything yet. Where the limit over all pods does not cover all that it finds, some are of the second kind, and
- * since nothing says which, all are told 0 first.
+ * A limit of 1 that a new leader finds may be a grant, or the first limit of a sidecar that nobody has told anything
+ * yet. If the limit over all pods does not cover all that it finds, some are of the second kind. Nothing shows which,
+ * so all are told 0 first.
  */
 function takeBack(adopted: readonly SharePod[], input: Raising, ledger: Map<string, Grant>): boolean {
   if (sum(input.pods, (pod) => heldBy(pod, input, ledger)) <= input.limit) return false;

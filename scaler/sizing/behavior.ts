@@ -1,8 +1,8 @@
 /**
- * How fast a replica count may move: stabilisation windows and policies, as the HorizontalPodAutoscaler
- * documents its `behavior`. Pure: the history goes in and comes out. It keeps no plain list of recommendations
- * (3,600 a function at one a second and an hour's window) but only those that can still be a window's
- * smallest or largest, which under steady load is one entry.
+ * How fast a replica count may move: stabilisation windows and policies, as the HorizontalPodAutoscaler documents its
+ * `behavior`. Pure: the history goes in and comes out. It keeps no plain list of recommendations, which would be
+ * 3,600 per function at one per second and an hour's window. It keeps only those that can still be a window's
+ * smallest or largest. Under steady load that is one entry.
  *
  * Wakes from zero do not come through here: a caller who waits is served at once.
  */

@@ -1,9 +1,9 @@
 /**
- * What each trigger of one function answered last, and for how long that counts. A trigger that falls silent is not one
- * that says "nothing to do": its last answer stands for {@link Tuning.keepAnswerMs}, and after that it counts no more,
- * so that a query which nobody will ever answer holds nothing up for good.
+ * What each trigger of one function answered last, and for how long that counts. A trigger that falls silent has not
+ * reported "nothing to do". Its last answer stands for {@link Tuning.keepAnswerMs}. After that it counts no more, so
+ * that a query that is never answered holds nothing up for good.
  *
- * What stands is the number of replicas that it wanted, not its value: a `Value` trigger is multiplied by the count,
+ * What stands is the number of replicas that it wanted, not its value. A `Value` trigger is multiplied by the count,
  * and an old value of twice its threshold would double the count again and again.
  */
 import type { ScaleTrigger } from '../../common/function/spec.ts';

@@ -57,8 +57,8 @@ export function recommend(
 /**
  * AverageValue: ceil(value / threshold). Value: ceil(current × value / threshold), outside the tolerance.
  *
- * The tolerance is for `Value` only, because its result feeds on itself: a steady ratio of 1.01 would make 4 pods
- * 5, then 6, then 7, a pod a tick forever. `AverageValue` needs none: the same value always gives the same count,
+ * The tolerance is for `Value` only, because its result feeds on itself. A steady ratio of 1.01 would make 4 pods 5,
+ * then 6, then 7, one pod per tick forever. `AverageValue` needs none: the same value always gives the same count,
  * and flapping at an edge is the stabilisation window's business.
  */
 export function replicasFor(
@@ -121,10 +121,10 @@ export type EffectiveScale = Pick<ScaleSpec, 'replicaMax' | 'triggers' | 'scaleU
 };
 
 /**
- * The scaling rule in force. `SlimFaas/Scale` decides where it is given. Otherwise NumberParallelRequest bounds
- * the cost, so a function that sets it scales on what runs, waits and is queued, at 70 % of a pod, up to the
- * pods that the limit can fill: limit 40 at 10 a pod is 4 pods. A function that sets neither has no such bound
- * and is left alone, so that nobody's bill grows by surprise.
+ * The scaling rule in force. `SlimFaas/Scale` decides where it is given. Otherwise NumberParallelRequest bounds the
+ * cost. So a function that sets it scales on what runs, waits and is queued, at 70 % of a pod, up to the pods that
+ * the limit can fill. A limit of 40 at 10 per pod is 4 pods. A function that sets neither has no such bound and is
+ * left alone, so that nobody's bill grows by surprise.
  */
 export function effectiveScale(
   spec: Pick<FunctionSpec, 'scale' | 'parallelLimit' | 'parallelPerPod' | 'replicasMin'>,

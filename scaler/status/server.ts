@@ -80,8 +80,8 @@ function routes(deps: ServerDeps): Router {
 }
 
 /**
- * Taken here in any case (a follower that hears of a wake helps if nobody acts), and passed on to the leader,
- * once, so that it acts at once.
+ * Taken here in any case, because a follower that hears of a wake helps if nobody acts. It is also passed on to the
+ * leader, once, so that it acts at once.
  */
 async function wake(ctx: Koa.Context & { params: Record<string, string> }, deps: ServerDeps): Promise<void> {
   const id = idOf(ctx.params);

@@ -52,8 +52,8 @@ export function ownerKeyOf(kind: WorkloadKind, key: string): string {
 }
 
 /**
- * @param previous the same workload as last seen: its annotations are read again only if they changed, since
- * who compares specs (the dependency graph, the windows of triggers) must not take a new count for a new spec
+ * @param previous the same workload as last seen. Its annotations are read again only if they changed. Code that
+ *   compares specs (the dependency graph, the windows of triggers) must not take a new count for a new spec.
  */
 export function workloadOf(
   kind: WorkloadKind,

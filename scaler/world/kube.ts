@@ -2,14 +2,14 @@
  * Everything the scaler says to the Kubernetes API (what it hears is in `kube-watch.ts`). The one file of this
  * part that loads the client library.
  *
- * Down, a replica count is written as a merge patch on `/scale` that carries the resourceVersion it was decided on:
- * if anything has changed since, the API refuses, so a scaler that was frozen after its decision (or two that
- * both believe they lead) cannot undo a newer one. Most conflicts are harmless, though: the status of a
- * Deployment changes with each pod. So after a 409 the count is read again, and only if it is still the one
- * decided on, and `mayGoOn` still says so, is the patch sent again.
+ * Down, a replica count is written as a merge patch on `/scale` that carries the resourceVersion it was decided on.
+ * If anything has changed since, the API refuses. So a scaler that was frozen after its decision cannot undo a newer
+ * one, nor can one of two that both believe they lead. Most conflicts are harmless, though: the status of a
+ * Deployment changes with each pod. So after a 409 the count is read again. The patch is sent again only if the count
+ * is still the one decided on and `mayGoOn` still allows it.
  *
- * Up, it is a JSON patch that tests the count itself: a status that has changed meanwhile is no conflict, which cost a
- * caller two requests more, and to raise what is still the count decided on undoes nobody's work.
+ * Up, it is a JSON patch that tests the count itself, so a status that has changed meanwhile is no conflict. Such a
+ * conflict cost a caller two requests more. Raising the very count that was decided on undoes nobody's work.
  */
 import {
   AutoscalingV2Api,

@@ -1,6 +1,6 @@
 /**
- * The admin port, open from the first moment at the cost of a bare server: what answers on it (Koa, its
- * router, prom-client: 50 ms and 10 MB) is loaded by whoever asks first. Liveness alone is answered without.
+ * The admin port, open from the first moment at the cost of a bare server. What answers on it (Koa, its router,
+ * prom-client: 50 ms and 10 MB) is loaded by the first request. Liveness alone is answered without.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { describeError } from '../../common/runtime/errors.ts';

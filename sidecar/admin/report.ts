@@ -1,8 +1,8 @@
 /**
- * Tells the scaler what this pod is doing: each second while anything runs, waits or happened, every 10 s when
- * idle (so that silence means missing data and never idleness), and at once where the splitting of shares
- * waits for it: when our limit changes, and when running falls to a limit that was lowered under it; and when the app
- * begins or ends to take no calls.
+ * Tells the scaler what this pod is doing. It reports each second while anything runs, waits or happened, and every
+ * 10 s when idle, so that silence means missing data and never idleness. It reports at once where the splitting of
+ * shares waits for it: when our limit changes, and when running falls to a limit that was lowered. It also reports at
+ * once when the app begins or ends to take no calls.
  */
 import type { Breaker } from '../limits/breaker.ts';
 import { encodeMessage, type ActivityMessage } from '../../common/bus/messages.ts';

@@ -1,6 +1,6 @@
 /**
- * What happened, as plain numbers: cheap enough to be counted on every call, and there before prom-client is
- * loaded, which costs 20 ms that a cold start does not have. `metrics.ts` shows them, `report.ts` sends them.
+ * What happened, as plain numbers. This is cheap enough for every call, and works before prom-client is loaded, which
+ * costs 20 ms that a cold start does not have. `metrics.ts` shows them, `report.ts` sends them.
  */
 import type { ReasonCode } from '../../common/runtime/errors.ts';
 import { LatencyCounts } from '../../common/runtime/latency-counts.ts';

@@ -1,7 +1,6 @@
 /**
- * Why the app takes no calls yet, as the last check of it found: for the proxy, which tells the caller who waits, and
- * for this sidecar's own log. A start that takes its time is no trouble: proxies hear of it after a second, the log
- * after five.
+ * Why the app takes no calls yet, as its last check found. The proxy tells the caller that waits, and this sidecar
+ * logs it. A start that takes its time is no trouble: proxies hear of it after a second, the log after five.
  */
 import type { Log } from '../../common/runtime/log.ts';
 

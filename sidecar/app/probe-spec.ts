@@ -61,9 +61,9 @@ export function readProbe(probe: Json, appPort: number): CheckSpec | undefined {
 }
 
 /**
- * An httpGet or grpc probe that passes says that the app is ready, so its initialDelaySeconds is passed over: that
- * spares an app the kubelet's probes before it can listen, and one that is refused on loopback costs it nothing. A
- * connect says no more than that somebody listens: with a delay, the user says when that is ready.
+ * An httpGet or grpc probe that passes shows that the app is ready, so its initialDelaySeconds is passed over. The
+ * delay spares an app the kubelet's probes before it can listen. A probe that is refused on loopback costs it
+ * nothing. A connect says no more than that somebody listens: with a delay, the user says when that is ready.
  */
 function timingOf(probe: Json): ProbeTiming {
   const delaySeconds = isObject(probe['tcpSocket']) ? numberOr(probe['initialDelaySeconds'], 0) : 0;

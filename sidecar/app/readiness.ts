@@ -1,6 +1,6 @@
 /**
- * What the app must have passed before this sidecar may say `ready`: the probes of each container that Kubernetes
- * waits for, as the webhook has written them into the environment (webhook/inject/readiness.ts).
+ * What the app must have passed before this sidecar may report `ready`. It is the probes of each container that
+ * Kubernetes waits for, as the webhook has written them into the environment (webhook/inject/readiness.ts).
  */
 import { UsageError } from '../../common/runtime/errors.ts';
 import { envName } from '../../common/runtime/flags.ts';

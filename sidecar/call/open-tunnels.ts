@@ -1,6 +1,6 @@
 /**
- * The tunnels that are open, for the drain: a WebSocket is told to go (1001, "going away"), so that its client
- * connects again, to another pod, instead of meeting a reset; then all have a bounded time to end.
+ * The tunnels that are open, for the drain. A WebSocket gets a close frame (1001, "going away"), so that its client
+ * connects again to another pod instead of meeting a reset. Then all have a bounded time to end.
  */
 import type { Tunnel } from '../../common/tunnel/tunnel.ts';
 

@@ -1,7 +1,8 @@
 /**
- * Whether and when a synchronous call is tried again: "safe by default" (docs/reference/annotations.md), as pure functions. What
- * did not reach the user's container may always be sent again; what did, only where the method promises that
- * twice is as good as once, or where somebody said so (the annotation, or the caller's Idempotency-Key).
+ * Whether and when a synchronous call is tried again: "safe by default" (docs/reference/annotations.md), as pure
+ * functions. What did not reach the user's container may always be sent again. What did reach it may be sent again
+ * only where the method promises that twice is as good as once. The annotation or the caller's Idempotency-Key may
+ * allow it too.
  */
 import { mayRunTwice } from '../../common/call/methods.ts';
 import type { RetryPolicy } from '../../common/call/policy.ts';
@@ -54,9 +55,9 @@ const UNREACHED_FIRST_MS = 25;
 const UNREACHED_LONGEST_MS = 500;
 
 /**
- * After nothing of the request reached the app (nobody listens, a reset while connecting). Such a try costs
- * the app nothing and is no retry in the user's sense, so it is made often: 25, 50, 100, 200, 400, 500, 500 …
- * ms, and what the policy's delays bound is the time: [2, 4, 8] waits 14 s for a container to come back.
+ * After nothing of the request reached the app (nobody listens, a reset while connecting). Such a try costs the app
+ * nothing and is no retry in the user's sense. So it is made often: after 25, 50, 100, 200, 400, 500, 500 … ms. The
+ * policy's delays bound the time: [2, 4, 8] waits 14 s for a container to come back.
  * @param failures such tries so far, the one that has just failed included
  * @param sinceMs time since the first of them failed
  */

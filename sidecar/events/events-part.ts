@@ -1,6 +1,6 @@
 /**
- * Events as the sidecar's life sees them: nothing at all in a pod that subscribes to none, else begun once the app is
- * ready, and over whenever the pod ends, which may be before. The rest is loaded when it is begun.
+ * Events as the sidecar's life sees them. A pod that subscribes to none has nothing. Otherwise they begin once the
+ * app is ready, and are over when the pod ends, which may be before. The rest is loaded when it is begun.
  */
 import type { EventsOptions, RunningEvents } from './start-events.ts';
 

@@ -1,6 +1,6 @@
 /**
- * The pod's share in events, put together: its own consumer on the stream of events, run as jobs are, and what is
- * left at the pod's end handed over. Loaded once the app is ready: no cold start waits for it.
+ * The pod's share in events, put together. It has its own consumer on the stream of events, which is run as jobs are.
+ * What is left at the pod's end is handed over. Loaded once the app is ready: no cold start waits for it.
  */
 import { describeError } from '../../common/runtime/errors.ts';
 import { ensurePodConsumer } from '../../common/queue/jetstream/pod-consumer.ts';

@@ -1,8 +1,7 @@
 /**
- * Keeps the pod's free places filled with jobs: asks JetStream for as many as may begin now, runs what comes,
- * and asks again when a place comes free, when the limit changes, and when a request ends without a job.
- * A job that comes when its place has just gone to a call stands in line with the callers for a while, then
- * goes back uncharged.
+ * Keeps the pod's free places filled with jobs. It asks JetStream for as many as may begin now and runs what comes.
+ * It asks again when a place comes free, when the limit changes, and when a request ends without a job. A job that
+ * comes when its place has just gone to a call stands in line with the callers for a while, then goes back uncharged.
  */
 import type { Place } from '../limits/breaker.ts';
 import { describeError } from '../../common/runtime/errors.ts';
@@ -160,7 +159,7 @@ export class JobConsumer implements Running {
     const waitMs = this.#pausedUntil - performance.now();
     if (waitMs > 0) return void setTimeout(() => this.#fill(), waitMs).unref();
     const free = this.#deps.places.room - this.#inLine;
-    // One request at a time, for all that is free: a request a job would be a sixth of its cost in the server, and of
+    // One request at a time, for all that is free. A request per job would be a sixth of its cost in the server. Of
     // several open ones nobody can tell which a message has answered. Nothing is late: while it is open it delivers.
     if (free > 0 && pull.credits === 0) pull.ask(free);
     this.#noticeQuiet(pull);

@@ -1,7 +1,7 @@
 /**
- * Whether a job that came again is in other hands. JetStream gives it to another pod when a sidecar was silent for the
- * ack wait: that may be dead, without NATS, or only frozen, and its app goes on. nats-server 2.15 gives away at once
- * what was in hand when it was restarted.
+ * Whether a job that came again is in other hands. JetStream gives it to another pod when a sidecar was silent for
+ * the ack wait. That sidecar may be dead, without NATS, or only frozen, and its app goes on. Version 2.15 of
+ * nats-server gives away at once what was in hand when it was restarted.
  *
  * - The other sidecars are asked who has it. Silence counts once all are back that lost the server when this one did.
  * - In strict order nothing may run beside an earlier run. Its sidecar wrote down where that is (`run` of the job's state).

@@ -1,8 +1,8 @@
 /**
  * How calls and jobs share a pod's places when there are more of both than places. The rule:
  * - while only one kind wants in, it may have every place;
- * - while both do, jobs may have `jobShare` of the places (rounded down, at least 1, at most all but 1) and
- *   calls the rest; nothing that runs is stopped, so the split is reached as places come free;
+ * - while both do, jobs may have `jobShare` of the places (rounded down, at least 1, at most all but 1) and calls the
+ *   rest. Nothing that runs is stopped, so the split is reached as places come free;
  * - with a single place they take turns.
  * A call "wants in" for one second after it was refused; jobs do while the queue is known to hold some that
  * nobody fetches. Direct callers, who stand in the breaker's line, take turns there with one job at a time. Pure

@@ -1,8 +1,8 @@
 /**
- * One job from delivery to ack: it holds a place while the function has it (a function that answered 202 still
- * works on it, so its place stays taken until it calls back), says "working" three times within the ack wait,
- * and leaves a record before it lets go. Whatever goes wrong on our side gives the job back unharmed and
- * uncharged; only what the function did, or failed to do, counts as a try.
+ * One job from delivery to ack. It holds a place while the function has it. A function that answered 202 still works
+ * on it, so its place stays taken until it calls back. The runner sends "working" three times within the ack wait,
+ * and leaves a record before it lets go. Whatever goes wrong on our side gives the job back unharmed and uncharged;
+ * only what the function did, or failed to do, counts as a try.
  */
 import { describeError, MessageError } from '../../common/runtime/errors.ts';
 import type { Delivery } from '../../common/queue/jetstream/delivery.ts';

@@ -8,8 +8,8 @@
  * - A consumer that somebody deleted is made again by the scaler and delivers all that is stored from the beginning. So
  *   jobs that are older than their consumer are suspect.
  *
- * A suspect may also be running in another pod at this moment. The pods say once up to which sequence they hold jobs;
- * jobs behind that were never delivered, so that a long queue need not be asked about one by one.
+ * A suspect may also be running in another pod at this moment. The pods report once up to which sequence they hold
+ * jobs. Jobs behind that were never delivered, so that a long queue need not be asked about one by one.
  */
 import type { Delivery } from '../../common/queue/jetstream/delivery.ts';
 import { sleep } from '../../common/runtime/lifecycle.ts';

@@ -1,6 +1,6 @@
 /**
- * One try: a stored request is brought to the user's container, with what it may want to know of it in three
- * headers, and what came of it is said in the terms of a try.
+ * One try. A stored request is brought to the user's container, with three headers about the job. The outcome is
+ * given in the terms of a try.
  */
 import { readBody } from '../../common/queue/jetstream/body-store.ts';
 import { elementId, type Job } from '../../common/queue/job.ts';

@@ -1,8 +1,7 @@
 /**
- * Tells proxies and scaler that this pod can take calls, or takes no more. Core NATS may lose a message, and
- * a lost `ready` would cost a caller the seconds until Kubernetes' own probe: so each is repeated, at growing
- * intervals, and once more after every reconnect. Proxies whose callers wait hear it over their place lines too,
- * which need no NATS.
+ * Tells proxies and scaler that this pod can take calls, or takes no more. Core NATS may lose a message, and a lost
+ * `ready` would cost a caller the seconds until Kubernetes' own probe. So each is repeated, at growing intervals, and
+ * once more after every reconnect. Proxies whose callers wait hear it over their place lines too, which need no NATS.
  */
 import { encodeMessage, type ReadyMessage } from '../../common/bus/messages.ts';
 import type { NatsLink } from '../../common/bus/nats.ts';

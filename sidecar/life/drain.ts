@@ -1,13 +1,13 @@
 /**
- * The end of a pod, without a lost call. It begins with the kubelet's preStop call to `/drain` or, where a
- * container has a preStop of its own, with SIGTERM, whichever is first; both wait for the same drain.
+ * The end of a pod, without a lost call. It begins with the kubelet's preStop call to `/drain`. Where a container has
+ * a preStop of its own, it may begin with SIGTERM. Whichever is first counts, and both wait for the same drain.
  *   1. Say so (`draining` on NATS) and refuse what proxies send: they have, or get, another pod.
  *   2. Serve on what runs and waits, and direct callers who arrive still: Kubernetes removes this pod from
  *      its Services only now, concurrently. Open WebSockets get a close frame, so their clients come back.
- *   3. Over when nothing is left, but not before SETTLE_MS; in any case when the grace period is.
- * SIGTERM reaches a sidecar beside the app together with the app. So after the drain it stays until the app's port
- * is closed and its own lines are empty, within the same grace period: an app with a preStop of its own may
- * serve direct callers for a while yet. A sidecar that is restarted alone must not wait: its app stays.
+ *   3. Over when nothing is left, but not before SETTLE_MS; in any case when the grace period is. SIGTERM reaches a
+ *      sidecar beside the app together with the app. So after the drain it stays until the app's port is closed and
+ *      its own lines are empty, within the same grace period. An app with a preStop of its own may serve direct
+ *      callers for a while yet. A sidecar that is restarted alone must not wait: its app stays.
  *
  * A drain is not for good. A pod that ends gets SIGTERM within its grace period; one that did not is not ending, and
  * takes calls again.
@@ -19,9 +19,9 @@ import type { InFlight } from '../limits/in-flight.ts';
 import type { Stats } from '../admin/stats.ts';
 
 /**
- * How long even an idle pod stays: a proxy that had chosen it has sent its call by then (NATS delivers in
- * 1–5 ms, a connect within the cluster takes 1 ms, a busy event loop 50 ms), and an idle pod may take 2 s to
- * end, of which the user's process needs its part.
+ * How long even an idle pod stays. A proxy that had chosen it has sent its call by then: NATS delivers in 1–5 ms, a
+ * connect within the cluster takes 1 ms, a busy event loop 50 ms. An idle pod may take 2 s to end, of which the
+ * user's process needs its part.
  */
 const SETTLE_MS = 300;
 

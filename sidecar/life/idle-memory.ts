@@ -3,9 +3,9 @@
  * garbage in place until the next calls come, which may be in an hour. One full collection returns it: 100 MiB
  * resident became 84 after 20,000 calls (docs/decisions/sidecar-weight.md).
  *
- * The collection stops the process for 15 to 50 ms, and V8 compiles again what comes next: the first 20,000 calls
- * after it cost 0.4 s of CPU more. So it runs only when nothing runs or waits, nothing has happened for 30 to 60 s, and
- * at least {@link WORTH_CALLS} calls have left something to collect.
+ * The collection stops the process for 15 to 50 ms. V8 compiles again what comes next, so the first 20,000 calls
+ * after it cost 0.4 s of CPU more. So it runs only when nothing runs or waits, nothing has happened for 30 to 60 s,
+ * and at least {@link WORTH_CALLS} calls have left something to collect.
  */
 import { setFlagsFromString } from 'node:v8';
 import type { Log } from '../../common/runtime/log.ts';

@@ -1,6 +1,6 @@
 /**
  * Waits until Kubernetes calls this pod ready, for what no caller brings: jobs and events. The scalers are asked, who
- * watch pods. Scalers of 0.1.0 know no such question, nor does any know a pod that nobody scales: after a while of
+ * watch pods. Scalers of 0.1.0 know no such question, and no scaler knows a pod that nobody scales. So after some
  * silence the jobs begin without an answer, as they did then.
  */
 import { sleep } from '../../common/runtime/lifecycle.ts';

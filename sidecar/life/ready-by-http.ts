@@ -1,5 +1,5 @@
 /**
- * The pod's first `ready`, brought to a proxy by HTTP: at this moment NATS may not be reachable for a new pod, and
+ * The pod's first `ready`, brought to a proxy by HTTP. At this moment NATS may not be reachable for a new pod, and
  * Kubernetes may not have reported the pod's address to anybody. A few tries and no more; the other ways go on.
  */
 import type { IncomingMessage } from 'node:http';

@@ -1,7 +1,7 @@
 /**
- * Calls of proxies of the previous version, which tell no count. While other proxies' callers wait no place is ever
- * free for one who only tries, so a few such calls stand here as one more member of the turns, each for a short time.
- * For the minutes of an upgrade.
+ * Calls of proxies of the previous version, which tell no count. While other proxies' callers wait, no place is ever
+ * free for a call that only tries. So a few such calls stand here as one more member of the turns, each for a short
+ * time. For the minutes of an upgrade.
  */
 import type { Place } from './breaker.ts';
 import type { PlaceLines, Waiting } from './place-lines.ts';

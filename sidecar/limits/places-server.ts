@@ -1,6 +1,6 @@
 /**
- * Place lines at the admin port: who may open one, and its messages. The proxy says which pod it means and from where
- * it calls; a pod that is not the one meant says so, because an address may have been given to another pod.
+ * Place lines at the admin port: who may open one, and its messages. The proxy names the pod it means and the address
+ * it calls from. A pod that is not the one meant answers so, because an address may have been given to another pod.
  */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';

@@ -1,7 +1,7 @@
 /**
- * This pod's share of NumberParallelRequest, a limit over pods that no pod can see. The scaler splits it; we
- * hold what we heard last, also when NATS or the scaler are gone, because shares sum to the limit only as
- * long as each pod keeps to its own.
+ * This pod's share of NumberParallelRequest, a limit over pods that no pod can see. The scaler splits it. We hold
+ * what we heard last, even when NATS or the scaler are gone, because shares sum to the limit only as long as each pod
+ * keeps to its own.
  */
 import { describeError } from '../../common/runtime/errors.ts';
 import type { Log } from '../../common/runtime/log.ts';
@@ -16,9 +16,9 @@ export interface ShareOptions {
 }
 
 /**
- * The limit before the scaler was heard. Where there is a limit over pods, one call may run, or the first
- * caller would wait for a round trip; that exceeds the limit by one at most, while this pod is new. Jobs wait
- * (see {@link Shares.isKnown}).
+ * The limit before the scaler was heard. Where there is a limit over pods, one call may run, or the first caller
+ * would wait for a round trip. That exceeds the limit by one at most, while this pod is new. Jobs wait (see {@link
+ * Shares.isKnown}).
  */
 export function firstLimit(parallelPerPod: number, parallelLimit: number): number {
   return parallelLimit === 0 ? parallelPerPod : 1;

@@ -1,8 +1,8 @@
 /**
- * A line of waiters in order of arrival: joining at the end and leaving from anywhere cost the same however
- * long the line is, because callers give up in the middle of it all the time. One who was served, and comes
- * back, keeps the arrival number of the first time and so stands before all who came later; only then is the
- * line walked, and only past those that stand before it.
+ * A line of waiters in order of arrival. Joining at the end and leaving from anywhere cost the same however long the
+ * line is, because callers give up in the middle of it all the time. A call that was served and comes back keeps the
+ * arrival number of the first time, and so stands before all that came later. Only then is the line walked, and only
+ * past those that stand before it.
  */
 export interface Waiter {
   readonly arrival: number;

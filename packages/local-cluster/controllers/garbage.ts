@@ -1,6 +1,6 @@
 /**
- * Garbage: what belonged to a deleted owner goes too, whatever lay in a deleted namespace goes, and an object
- * whose owner never existed (or was replaced by a namesake) goes as well. Background deletion only.
+ * Garbage: what belonged to a deleted owner, and whatever lay in a deleted namespace. An object whose owner never
+ * existed (or was replaced by a namesake) goes as well. Background deletion only.
  */
 import { kindOf } from '../api/objects/kinds.ts';
 import type { ClusterApi, KubeObject } from '../api/objects/types.ts';

@@ -1,7 +1,7 @@
 /**
- * A keyed work queue: each key is reconciled by at most one call at a time, a key added while it runs runs
- * once more, and a failed key comes back after a delay that doubles (5 ms, as client-go, up to 10 s). Nothing
- * polls: who wants a look at a later time says so with `addAfter`.
+ * A keyed work queue. Each key is reconciled by at most one call at a time, and a key added while it runs runs once
+ * more. A failed key comes back after a delay that doubles (from 5 ms, as client-go, up to 10 s). Nothing polls: who
+ * wants a look at a later time says so with `addAfter`.
  */
 import { describeError } from '../../../common/runtime/errors.ts';
 import type { Log } from '../../../common/runtime/log.ts';

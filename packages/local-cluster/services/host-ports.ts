@@ -1,6 +1,6 @@
 /**
- * Host ports: 127.0.0.1 in the place of the node's address, for each pod that has an address, ready or not, as
- * the port mapping of a real node does it. That no two pods want the same one is the scheduler's business.
+ * Host ports: 127.0.0.1 instead of the node's address, for each pod that has an address, ready or not. A real node's
+ * port mapping does the same. That no two pods want the same one is the scheduler's business.
  */
 import type { Log } from '../../../common/runtime/log.ts';
 import type { Running } from '../../../common/runtime/lifecycle.ts';

@@ -1,7 +1,7 @@
 /**
- * Evaluates a checked query at one moment. Semantics are those of Prometheus 3: an instant selector sees the
- * newest sample of the last 5 minutes, ranges are left-open, a series that vanished from its target is stale at
- * once. A budget of samples bounds one evaluation, since the queries are the users' and the loop is everybody's.
+ * Evaluates a checked query at one moment. Semantics are those of Prometheus 3. An instant selector sees the newest
+ * sample of the last 5 minutes, and ranges are left-open. A series that vanished from its target is stale at once. A
+ * budget of samples bounds one evaluation, since the queries are the users' and the loop is everybody's.
  */
 import {
   LOOKBACK_MS,

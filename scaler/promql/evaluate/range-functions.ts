@@ -62,10 +62,9 @@ function counterIncrease(values: readonly number[]): number {
 }
 
 /**
- * What `change` between the first and the last sample makes over the whole range. Samples seldom lie on the
- * range's edges: where one lies within 1.1 average intervals of its edge, the slope is taken to go on to the
- * edge; farther away the series is taken to begin (or end) half an interval beyond it. A counter is never
- * taken below zero.
+ * What `change` between the first and the last sample makes over the whole range. Samples seldom lie on the range's
+ * edges. Where one lies within 1.1 average intervals of its edge, the slope is taken to go on to the edge. Farther
+ * away the series is taken to begin (or end) half an interval beyond it. A counter is never taken below zero.
  */
 function extrapolated(w: RangeWindow, change: number, isCounter: boolean): number | undefined {
   const count = w.times.length;

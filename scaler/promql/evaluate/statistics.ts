@@ -1,5 +1,5 @@
 /**
- * Sums and what is made of sums. Naive addition loses small numbers beside large ones (1e100 + 2 − 1e100 gives 0), so
+ * Sums and what is made of sums. Naive addition loses small numbers beside large ones (1e100 + 2 − 1e100 gives 0). So
  * the rounding error of each step is kept and added at the end (Kahan's method in Neumaier's form).
  */
 

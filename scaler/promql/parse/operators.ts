@@ -1,8 +1,8 @@
 /**
- * Operators in their right order. Prometheus's lezer grammar lets `offset`, `@` and `[..]` take everything to
- * their left: it reads `a + b offset 5m * c` as `((a + b) offset 5m) * c`, where Prometheus itself means
- * `a + ((b offset 5m) * c)`; and it reads `-1 ^ 2` as `(-1) ^ 2`. So a chain of operators is laid out flat, in
- * the order of the text, each postfix with the operand before it, and put together again by precedence.
+ * Operators in their right order. Prometheus's lezer grammar lets `offset`, `@` and `[..]` take everything to their
+ * left. It reads `a + b offset 5m * c` as `((a + b) offset 5m) * c`, where Prometheus itself means `a + ((b offset
+ * 5m) * c)`. It also reads `-1 ^ 2` as `(-1) ^ 2`. So a chain of operators is laid out flat, in the order of the
+ * text, each postfix with the operand before it, and put together again by precedence.
  */
 import type { SyntaxNode } from '@lezer/common';
 import type { Expr } from './ast.ts';

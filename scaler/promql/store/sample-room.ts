@@ -1,6 +1,6 @@
 /**
- * Makes room in a full store. The oldest samples go first, for what triggers decide by is the newest; and those for
- * whom most is kept give first, so that one function with thousands of series does not shorten the past of others.
+ * Makes room in a full store. The oldest samples go first, because triggers decide by the newest. The functions that
+ * keep most give first, so that one function with thousands of series does not shorten the past of others.
  */
 import { dropUpTo, type Series } from './samples.ts';
 

@@ -1,8 +1,8 @@
 /**
- * Which selectors want a series, without asking each: ten thousand functions whose queries each name their own
+ * Which selectors want a series, without asking each. Ten thousand functions whose queries each name their own
  * function would otherwise ask ten thousand selectors for each of ten thousand series. Selectors of one metric are
- * sorted by one label that they fix (`=`), the one that tells most of them apart, and the store sorts its series by
- * the same labels. Selectors that fix nothing but the name are few, and are asked one by one.
+ * sorted by one label that they fix (`=`), the one that tells most of them apart. The store sorts its series by the
+ * same labels. Selectors that fix nothing but the name are few, and are asked one by one.
  */
 import { METRIC_NAME, type Labels } from '../labels.ts';
 import { matchesAll, type Matcher } from '../matcher.ts';

@@ -1,8 +1,8 @@
 /**
- * The samples that queries can see: 30 minutes, and only of series that some query asks for, so that scraping
- * a chatty pod costs nothing that nobody wants. Bounded in series (in all, and for each keeper: a function whose
- * queries want them) and in samples; what does not fit is counted, and known of the keeper that it was kept for.
- * Samples lie in plain arrays (16 bytes each: 2,000,000 are 32 MB).
+ * The samples that queries can see: 30 minutes, and only of series that some query asks for, so that scraping a
+ * chatty pod costs nothing that nobody wants. Bounded in series (in all, and for each keeper, which is a function
+ * whose queries want them) and in samples. What does not fit is counted, and reported to the keeper that it was kept
+ * for. Samples lie in plain arrays (16 bytes each: 2,000,000 are 32 MB).
  */
 import { Keepers, type Gaps, type Wanted } from './keepers.ts';
 import { labelsKey, METRIC_NAME, type Labels } from '../labels.ts';

@@ -1,7 +1,7 @@
 /**
- * One HTTP/2 connection to an upstream. It counts as made when the upstream's SETTINGS are there: before that
- * nothing of a request is sent, so a server that speaks no HTTP/2 has seen none, and every failure until then is
- * one to connect. On loopback that costs a tenth of a millisecond a connection.
+ * One HTTP/2 connection to an upstream. It counts as made when the upstream's SETTINGS are there. Before that nothing
+ * of a request is sent. So a server that speaks no HTTP/2 has seen none, and every failure until then is a failure to
+ * connect. On loopback that costs a tenth of a millisecond a connection.
  */
 import { withBrackets } from '../../../common/runtime/brackets.ts';
 import type { ClientHttp2Session, ClientHttp2Stream, ClientSessionRequestOptions } from 'node:http2';

@@ -1,6 +1,6 @@
 /**
- * The relay towards an upstream that speaks HTTP/2 without TLS (h2c): the same contract as the HTTP/1.1 relay, so
- * that calls, jobs, retries, clocks and drains need not know which one they use. On Node's own HTTP/2, which costs
+ * The relay towards an upstream that speaks HTTP/2 without TLS (h2c). It has the same contract as the HTTP/1.1 relay,
+ * so that calls, jobs, retries, timers and drains need not know which one they use. On Node's own HTTP/2, which costs
  * more a request than our HTTP/1.1 (docs/decisions/http2.md); made only for functions that ask for it.
  */
 import { TargetRelay } from '../../../common/relay/target/target-relay.ts';

@@ -35,8 +35,8 @@ export class Records {
   }
 
   /**
-   * Another pod may have it in hand: it was delivered more often than its failed tries explain, each of which was put
-   * on record before the job went back, or its deliveries were forgotten.
+   * Another pod may have it in hand. Either it was delivered more often than its failed tries explain, each of which
+   * was recorded before the job went back. Or its deliveries were forgotten.
    */
   mayBeHeld(message: Delivery, before: JobState | undefined): boolean {
     const explained = 1 + (before?.tries.length ?? 0);

@@ -1,7 +1,7 @@
 /**
- * Admission webhooks: which are asked about a request, in what order, and what becomes of their answers. The
- * mutating ones run one after the other in order of their configuration's name, each seeing what those
- * before it did; those with reinvocationPolicy IfNeeded run once more if a later one changed something.
+ * Admission webhooks: which are asked about a request, in what order, and what becomes of their answers. The mutating
+ * ones run one after the other in order of their configuration's name, and each sees what those before it did. Those
+ * with reinvocationPolicy IfNeeded run once more if a later one changed something.
  */
 import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';

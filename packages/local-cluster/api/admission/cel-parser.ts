@@ -1,7 +1,7 @@
 /**
- * Parser for the part of the Common Expression Language that match conditions use: literals, lists, field
- * selection, indexing, calls, `has()` and the list macros `exists` and `all`, with CEL's precedence. Map
- * literals, bytes, unsigned numbers and message construction are not read; a source that has them is an error.
+ * Parser for the part of the Common Expression Language that match conditions use. It knows literals, lists, field
+ * selection, indexing, calls, `has()` and the list macros `exists` and `all`, with CEL's precedence. Map literals,
+ * bytes, unsigned numbers and message construction are not read; a source that has them is an error.
  */
 
 export class CelError extends Error {

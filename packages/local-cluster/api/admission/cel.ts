@@ -1,8 +1,8 @@
 /**
- * Evaluates match conditions. As in CEL, a field that is not there is an error and not null; `&&` and `||`
- * swallow the error of one side when the other side decides; and the result must be a boolean. Names and
- * functions are checked when the expression is compiled, so that a webhook configuration with a typo is
- * refused instead of failing at the first pod.
+ * Evaluates match conditions. As in CEL, a field that is not there is an error and not null. `&&` and `||` swallow
+ * the error of one side when the other side decides. The result must be a boolean. Names and functions are checked
+ * when the expression is compiled, so that a webhook configuration with a typo is refused instead of failing at the
+ * first pod.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { CelError, parseCel } from './cel-parser.ts';

@@ -1,7 +1,7 @@
 /**
- * Role-based access control, evaluated from the stored roles and bindings at each request, so that a rule that
- * is missing in a manifest is felt here and not first in production. Left out: aggregation, escalation
- * checks and rules for non-resource URLs (discovery is open to everyone who has a token).
+ * Role-based access control, evaluated from the stored roles and bindings at each request. So a rule that is missing
+ * in a manifest fails here and not first in production. Left out: aggregation, escalation checks and rules for
+ * non-resource URLs (discovery is open to everyone who has a token).
  */
 import { MASTERS } from '../http/auth.ts';
 import type { User } from '../http/auth.ts';

@@ -1,6 +1,6 @@
 /**
- * A certificate authority of the server's own and a server certificate signed by it (ECDSA P-256), made again
- * at each start, valid for a year, and kept in memory only.
+ * The server's own certificate authority and a server certificate signed by it (ECDSA P-256). They are made again at
+ * each start, valid for a year, and kept in memory only.
  */
 import { randomBytes, webcrypto } from 'node:crypto';
 

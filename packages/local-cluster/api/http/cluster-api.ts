@@ -1,6 +1,6 @@
 /**
- * The API as the rooms of this process see it: the same registry as over HTTPS, with the control plane's
- * rights and without the network, so that faults which cut the network leave controllers and kubelet at work.
+ * The API for the rooms of this process. It is the same registry as over HTTPS, with the control plane's rights and
+ * without the network. So faults that cut the network leave controllers and kubelet at work.
  */
 import { describeError } from '../../../../common/runtime/errors.ts';
 import type { Log } from '../../../../common/runtime/log.ts';

@@ -1,7 +1,7 @@
 /**
- * What clients ask to find out what there is: versions, groups and resources, in the plain and in the
- * aggregated form (which saves kubectl a request for each group), and just enough OpenAPI for `kubectl apply`
- * to leave validation to the server. `kubectl explain` would need real schemas and is not served.
+ * What clients ask to discover the API: versions, groups and resources, in the plain and in the aggregated form. The
+ * aggregated form saves kubectl a request for each group. There is just enough OpenAPI for `kubectl apply` to leave
+ * validation to the server. `kubectl explain` would need real schemas and is not served.
  */
 import { apiVersionOf, KINDS } from '../objects/kinds.ts';
 import type { Kind } from '../objects/kinds.ts';
@@ -134,8 +134,8 @@ const OPEN_API_INDEX = {
 };
 
 /**
- * For a kind that no group has, kubectl falls back to the OpenAPI document of version 2, in protobuf; an empty
- * one (no bytes) lets it go on to say that there is no such kind.
+ * For a kind that no group has, kubectl falls back to the OpenAPI document of version 2, in protobuf. An empty one
+ * (no bytes) lets it go on to report that there is no such kind.
  */
 const EMPTY_OPEN_API = {
   contentType: 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf',

@@ -1,8 +1,8 @@
 /**
  * Reading the protobuf that kubectl's typed commands send (`drain`, `create deployment`, `auth can-i` …; it sends
- * JSON for `apply`, `patch`, `delete` and the like, and reads JSON everywhere). Only the messages and fields
- * that those commands fill in are known, by the numbers of Kubernetes' published .proto files; anything else
- * is refused by its number rather than dropped.
+ * JSON for `apply`, `patch`, `delete` and the like, and reads JSON everywhere). Only the messages and fields that
+ * those commands fill in are known, by the numbers of Kubernetes' published .proto files. Anything else is refused by
+ * its number rather than dropped.
  */
 import { unsupportedMediaType } from '../objects/fault.ts';
 import type { JsonObject } from './json.ts';

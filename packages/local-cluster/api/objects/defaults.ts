@@ -55,8 +55,8 @@ function defaultDaemonSet(object: Draft): void {
 }
 
 /**
- * The ClusterIP is not chosen here but by the services' room, which knows the free addresses; a real API server
- * does it itself, so between the two a Service is there for a moment without an address.
+ * The ClusterIP is not chosen here but by the services' room, which knows the free addresses. A real API server does
+ * it itself. So here a Service is there for a moment without an address.
  */
 function defaultService(object: Draft): void {
   object.spec ??= {};

@@ -1,6 +1,6 @@
 /**
- * Lists in pages (`limit` and `continue`). The token holds the version of the first page and the last key seen;
- * later pages show the present from there on, so a watch from the list's version misses nothing.
+ * Lists in pages (`limit` and `continue`). The token holds the version of the first page and the last key seen. Later
+ * pages show the present from there on, so a watch from the list's version misses nothing.
  */
 import { badRequest, expired } from './fault.ts';
 import type { ListMetadata } from '../http/encode.ts';

@@ -39,8 +39,8 @@ export class Registry {
   }
 
   /**
-   * In Kubernetes' order: defaults and mutating webhooks see a generated name's prefix only, validation and the
-   * validating webhooks the whole object, and quota is asked last, as what it counts is a pod that comes to be.
+   * The order is Kubernetes': defaults and mutating webhooks see a generated name's prefix only, validation and the
+   * validating webhooks see the whole object. Quota is asked last, because it counts a pod that comes to be.
    */
   async create(kind: Kind, input: unknown, caller: Caller): Promise<KubeObject> {
     const draft = newObject(kind, input as KubeObject);

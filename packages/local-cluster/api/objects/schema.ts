@@ -1,7 +1,7 @@
 /**
- * Decoding what a client sends: wrong types are refused, nulls and unknown fields fall away, and unknown fields
- * are an error or a warning as the client asked (`fieldValidation`). The schemas are the type tables of the
- * Kubernetes client library's models, loaded on first use (0.3 s and 30 MB); the client itself is not loaded.
+ * Decoding what a client sends. Wrong types are refused, and nulls and unknown fields fall away. Unknown fields are
+ * an error or a warning as the client asked (`fieldValidation`). The schemas are the type tables of the Kubernetes
+ * client library's models, loaded on first use (0.3 s and 30 MB); the client itself is not loaded.
  */
 import { badRequest } from './fault.ts';
 import { isObject } from '../http/json.ts';

@@ -27,8 +27,8 @@ interface Shelf {
 }
 
 /**
- * Changes kept per resource. A watch that was cut resumes within milliseconds here, so 2,000 changes (some
- * 20 s of 100 changes a second) are plenty; each costs a reference, the objects being shared.
+ * Changes kept per resource. A watch that was cut resumes within milliseconds here, so 2,000 changes (some 20 s of
+ * 100 changes per second) are plenty. Each costs a reference, because the objects are shared.
  */
 const HISTORY = 2_000;
 

@@ -1,7 +1,7 @@
 /**
- * What the local cluster's rooms say to each other. The API server owns the objects; controllers, scheduler
- * and kubelet are its clients and meet only through {@link ClusterApi}, as in a real control plane, so that
- * admission, conflicts and watches are the same for them as for a client from outside.
+ * What the local cluster's rooms say to each other. The API server owns the objects. Controllers, scheduler and
+ * kubelet are its clients and meet only through {@link ClusterApi}, as in a real control plane. So admission,
+ * conflicts and watches are the same for them as for a client from outside.
  */
 
 export interface ObjectMeta {

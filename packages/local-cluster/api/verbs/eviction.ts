@@ -1,7 +1,7 @@
 /**
- * The Eviction API: a delete that PodDisruptionBudgets may refuse. The budget is worked out at each eviction
- * from the pods themselves; a real cluster's disruption controller does it ahead of time and writes it to
- * the budget's status, which stays empty here.
+ * The Eviction API: a delete that PodDisruptionBudgets may refuse. The budget is worked out at each eviction from the
+ * pods themselves. A real cluster's disruption controller does it ahead of time and writes it to the budget's status,
+ * which stays empty here.
  */
 import { deleteObject } from '../objects/deletion.ts';
 import type { DeleteOptions, DeleteTarget } from '../objects/deletion.ts';

@@ -122,8 +122,8 @@ function identities(list: string, items: readonly unknown[], order: readonly unk
 }
 
 /**
- * Items of the order first to last; an item that only the server has stays behind the neighbour that it
- * followed, so that an injected container does not wander with every apply.
+ * Items of the order first to last. An item that only the server has stays behind the neighbour that it followed, so
+ * that an injected container does not wander with every apply.
  */
 function ordered(items: readonly unknown[], { of, order }: Identities): unknown[] {
   const known = items.filter((item) => order.includes(of(item)));

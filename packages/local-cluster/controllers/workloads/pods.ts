@@ -29,9 +29,9 @@ export function podFromTemplate(
 const PHASE_RANK: Record<string, number> = { Pending: 0, Unknown: 1, Running: 2 };
 
 /**
- * The order in which a ReplicaSet gives pods up, as kube-controller-manager has it: unassigned before
- * assigned, Pending before Running, not ready before ready, cheap before dear (pod-deletion-cost), recently
- * ready before long ready, often restarted before steady, young before old.
+ * The order in which a ReplicaSet gives pods up, as in kube-controller-manager. Unassigned goes before assigned,
+ * Pending before Running, not ready before ready, cheap before dear (pod-deletion-cost). Recently ready goes before
+ * long ready, often restarted before steady, young before old.
  */
 export function compareForDeletion(a: KubeObject, b: KubeObject): number {
   return (

@@ -1,7 +1,7 @@
 /**
- * How a rollout moves pods from old ReplicaSets to the new one: the arithmetic of the deployment controller,
- * pure. What it gives up: a change of `replicas` in the middle of a rollout is not spread in proportion over
- * all sets; the new set and the limits absorb it.
+ * How a rollout moves pods from old ReplicaSets to the new one: the arithmetic of the deployment controller, pure.
+ * The price: a change of `replicas` in the middle of a rollout is not spread in proportion over all sets. The new set
+ * and the limits absorb it.
  */
 import { resolvePercent } from './objects.ts';
 

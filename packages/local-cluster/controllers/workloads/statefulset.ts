@@ -1,8 +1,8 @@
 /**
- * StatefulSets: pods with stable names and their own volume claims, one after the other (OrderedReady) or all
- * at once (Parallel); rolling update from the highest ordinal down to the partition. Claims outlive pods and
- * set. What it gives up: ControllerRevision objects, so no `kubectl rollout undo`, and a pod below the
- * partition that has to be made again gets the current template.
+ * StatefulSets: pods with stable names and their own volume claims. They come one after the other (OrderedReady) or
+ * all at once (Parallel). A rolling update goes from the highest ordinal down to the partition. Claims outlive pods
+ * and set. What it gives up: ControllerRevision objects, so no `kubectl rollout undo`, and a pod below the partition
+ * that has to be made again gets the current template.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { ClusterApi, KubeObject } from '../../api/objects/types.ts';

@@ -1,6 +1,6 @@
 /**
- * A container's environment, in the order in which a real kubelet builds it: variables of the services, then
- * envFrom, then env, each able to name what came before it.
+ * A container's environment, in the order in which a real kubelet builds it. First come variables of the services,
+ * then envFrom, then env. Each may name what came before it.
  */
 import { availableParallelism, totalmem } from 'node:os';
 import type { ClusterApi, KubeObject } from '../../api/objects/types.ts';

@@ -1,8 +1,8 @@
 /**
- * Images as processes: the name of an image (without registry and tag) stands for a command on this machine.
- * All pods share one kernel network and one loopback interface, so each process must listen on its own pod's
- * address and never on 0.0.0.0, where the second pod would find its port taken: what makes a program do that
- * (a variable, a flag) is in this table too, and manifests know nothing of it.
+ * Images as processes: the name of an image (without registry and tag) stands for a command on this machine. All pods
+ * share one kernel network and one loopback interface. So each process must listen on its own pod's address and never
+ * on 0.0.0.0, where the second pod would find its port taken. What makes a program do that (a variable, a flag) is in
+ * this table too, and manifests need not know it.
  */
 
 export interface Image {

@@ -1,6 +1,7 @@
 /**
- * Whether a container runs again, and when: delays between a container's runs and between pulls: the first restart follows at once, then 10 s doubling
- * to 5 minutes, forgotten after a run of 10 minutes. `baseMs` (10 s) shrinks all of it for tests.
+ * Whether a container runs again, and when: delays between a container's runs and between pulls. The first restart
+ * follows at once, then 10 s doubling to 5 minutes. A run of 10 minutes resets it. `baseMs` (10 s) shrinks all of it
+ * for tests.
  */
 import type { ContainerKind, PodSpec } from '../pods/pod-spec.ts';
 

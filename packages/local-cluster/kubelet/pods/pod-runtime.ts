@@ -108,7 +108,7 @@ function handlerContext(
 }
 
 /**
- * There is one file system, so the service account cannot be at its well-known path for every pod: it comes as
+ * There is one file system, so the service account cannot be at its well-known path for every pod. It comes as
  * KUBECONFIG, which every client library looks at first.
  */
 function kubeconfigEnv(pod: KubeObject, podDir: string, kubelet: KubeletOptions): Record<string, string> {

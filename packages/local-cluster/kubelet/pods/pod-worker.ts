@@ -1,8 +1,8 @@
 /**
- * One pod's life: address first (posted before any container runs), then init containers and native sidecars
- * in their order, then the others in theirs, each when the start of the one before is over. At the end the others
- * go first and the native sidecars after them, last one first.
- * Every change is posted at once, several of the same turn together.
+ * One pod's life. The address comes first and is posted before any container runs. Then come init containers and
+ * native sidecars in their order, then the others in theirs, each when the start of the one before is over. At the
+ * end the others go first and the native sidecars after them, last one first. Every change is posted at once, several
+ * of the same turn together.
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
