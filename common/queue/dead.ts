@@ -1,32 +1,23 @@
-/**
- * A dead letter: the job's payload untouched, and why it died in one NATS header (base64 JSON, because header
- * values are single lines of ASCII).
- */
+/** Why a job died, as it travels with its dead letter: base64 of JSON, because it must be one line of ASCII. */
 import { MessageError } from '../runtime/errors.ts';
-import { natsHeaders } from '../bus/nats-library.ts';
 import { tryOf, type Try } from './state.ts';
-import type { StoredMsg } from './jetstream/library.ts';
-
-const HISTORY_HEADER = 'Slimfaas-History';
 
 export interface DeadHistory {
-  /** Of the job on SLIMFAAS_JOBS: with the secret it makes the element id. */
+  /** Of the job: with the secret it makes the element id. */
   readonly sequence: number;
   readonly tries: readonly Try[];
   readonly why: string;
 }
 
-export function deadHeaders(history: DeadHistory): ReturnType<typeof natsHeaders> {
-  const headers = natsHeaders();
-  headers.set(HISTORY_HEADER, Buffer.from(JSON.stringify(history)).toString('base64'));
-  return headers;
+export function encodeHistory(history: DeadHistory): string {
+  return Buffer.from(JSON.stringify(history)).toString('base64');
 }
 
 /** @throws MessageError */
-export function readDeadHistory(message: StoredMsg): DeadHistory {
+export function decodeHistory(text: string): DeadHistory {
   let value: Partial<DeadHistory> | null;
   try {
-    value = JSON.parse(Buffer.from(message.header.get(HISTORY_HEADER), 'base64').toString()) as typeof value;
+    value = JSON.parse(Buffer.from(text, 'base64').toString()) as typeof value;
   } catch (cause) {
     throw new MessageError('dead letter without a history', { cause });
   }

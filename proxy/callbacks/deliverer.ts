@@ -3,14 +3,11 @@
  * JetStream with a delay, so it outlives this proxy; it is given up when it is too old. It gives up a record of
  * what became of a post beyond log and metric: the result itself can be asked for by its job's id.
  */
+import type { Delivery, QueueLink, Taker } from '../../common/queue/queue.ts';
 import { describeError } from '../../common/runtime/errors.ts';
 import { decodeCallback, type ResultCallback } from '../../common/queue/callback.ts';
-import type { Delivery } from '../../common/queue/jetstream/delivery.ts';
-import { PullConsumer } from '../../common/queue/jetstream/pull.ts';
-import { CALLBACKS_CONSUMER, CALLBACKS_STREAM } from '../../common/queue/jetstream/streams.ts';
 import type { Running } from '../../common/runtime/lifecycle.ts';
 import type { Log } from '../../common/runtime/log.ts';
-import type { NatsLink } from '../../common/bus/nats.ts';
 import { viewOf } from '../jobs/query.ts';
 import { postResult, type PostDeps, type PostOutcome } from './post.ts';
 import { CALLBACK_TTL_MS } from '../../common/queue/settings.ts';
@@ -18,7 +15,7 @@ import { CALLBACK_TTL_MS } from '../../common/queue/settings.ts';
 export type CallbackEnd = PostOutcome['kind'] | 'given-up';
 
 export interface DelivererOptions extends PostDeps {
-  readonly nats: NatsLink;
+  readonly queue: QueueLink;
   readonly log: Log;
   readonly ended: (how: CallbackEnd) => void;
   readonly now: () => number;
@@ -34,18 +31,20 @@ const DELAY_MAX_MS = 3_600_000;
 /** The consumer is not there yet, or NATS is not. */
 const PAUSE_MS = 1_000;
 
+const CALLBACKS = { kind: 'callbacks' } as const;
+
 export class CallbackDeliverer implements Running {
   readonly #options: DelivererOptions;
   readonly #release: () => void;
   readonly #running = new Set<Promise<void>>();
   readonly #perReceiver = new Map<string, number>();
-  #pull: PullConsumer | undefined;
+  #taker: Taker | undefined;
   #pause: NodeJS.Timeout | undefined;
   #isStopped = false;
 
   constructor(options: DelivererOptions) {
     this.#options = options;
-    this.#release = options.nats.onStatus(() => this.#connect());
+    this.#release = options.queue.onStatus(() => this.#connect());
     this.#connect();
   }
 
@@ -59,21 +58,18 @@ export class CallbackDeliverer implements Running {
     this.#isStopped = true;
     this.#release();
     clearTimeout(this.#pause);
-    this.#pull?.stop();
-    this.#pull = undefined;
+    this.#taker?.stop();
+    this.#taker = undefined;
     await Promise.all(this.#running);
   }
 
   #connect(): void {
-    this.#pull?.stop();
-    this.#pull = undefined;
-    const { connection } = this.#options.nats;
-    if (!connection) return;
-    this.#pull = new PullConsumer({
-      connection,
-      stream: CALLBACKS_STREAM,
-      consumer: CALLBACKS_CONSUMER,
-      onJob: (delivery) => this.#receive(delivery),
+    this.#taker?.stop();
+    this.#taker = undefined;
+    const { live } = this.#options.queue;
+    if (!live) return;
+    this.#taker = live.take(CALLBACKS, {
+      onDelivery: (delivery) => this.#receive(delivery),
       onCredits: (isRefused) => {
         if (isRefused) this.#pause = setTimeout(() => this.#fill(), PAUSE_MS).unref();
         else this.#fill();
@@ -84,11 +80,11 @@ export class CallbackDeliverer implements Running {
 
   #fill(): void {
     const free = HANDS - this.#running.size;
-    if (free > 0 && this.#pull?.credits === 0) this.#pull.ask(free);
+    if (free > 0 && this.#taker?.credits === 0) this.#taker.ask(free);
   }
 
   #receive(delivery: Delivery): void {
-    if (this.#isStopped) return delivery.nak(0);
+    if (this.#isStopped) return delivery.retryLater(0);
     const run: Promise<void> = this.#handle(delivery).finally(() => {
       this.#running.delete(run);
       this.#fill();
@@ -98,10 +94,10 @@ export class CallbackDeliverer implements Running {
 
   async #handle(delivery: Delivery): Promise<void> {
     const callback = this.#decode(delivery);
-    if (!callback) return delivery.ack();
+    if (!callback) return delivery.finish();
     const receiver = URL.parse(callback.url)?.host ?? '';
     const busy = this.#perReceiver.get(receiver) ?? 0;
-    if (busy >= HANDS_PER_RECEIVER) return delivery.nak(BUSY_MS);
+    if (busy >= HANDS_PER_RECEIVER) return delivery.retryLater(BUSY_MS);
     this.#perReceiver.set(receiver, busy + 1);
     try {
       this.#settle(delivery, callback, await postResult(postOf(callback), this.#options));
@@ -128,11 +124,11 @@ export class CallbackDeliverer implements Running {
     if (delayMs !== undefined) {
       log.info({ ...what, delayMs }, 'result not delivered; will be tried again');
       ended('failed');
-      return delivery.nak(delayMs);
+      return delivery.retryLater(delayMs);
     }
     if (outcome.kind !== 'delivered') log.warn(what, 'result not delivered; given up');
     ended(outcome.kind === 'failed' ? 'given-up' : outcome.kind);
-    delivery.ack();
+    delivery.finish();
   }
 }
 

@@ -6,9 +6,8 @@
  */
 import { ReasonError } from '../../common/runtime/errors.ts';
 import { decodeJob, encodeJob, type JobHead } from '../../common/queue/job.ts';
-import { EVENTS_STREAM, JOBS_STREAM } from '../../common/queue/jetstream/streams.ts';
 import { HeaderNames, headerValue, withoutHeaders, type RequestHead } from '../../common/relay/index.ts';
-import { eventSubject, functionKey, type FunctionId } from '../../common/bus/subjects.ts';
+import { functionKey, type FunctionId } from '../../common/bus/subjects.ts';
 import { hash, newSecret } from '../jobs/accepting/accept.ts';
 import type { UploadBudget, UploadMemory } from '../jobs/accepting/upload-budget.ts';
 import {
@@ -19,13 +18,12 @@ import {
 } from '../jobs/accepting/publisher.ts';
 import {
   announcedLength,
-  connectionOf,
+  liveQueue,
   discardBody,
   FRAMING,
   takeBody,
   type Upload,
 } from '../jobs/accepting/take-body.ts';
-import { getStored } from '../../common/queue/jetstream/library.ts';
 
 export interface EventTarget {
   readonly id: FunctionId;
@@ -110,16 +108,16 @@ interface Stored {
  */
 async function usesBody(
   result: PromiseSettledResult<Accepted>,
-  { way }: EventTarget,
+  { id, way }: EventTarget,
   { secret, key, options }: Stored,
 ): Promise<boolean> {
   if (result.status === 'rejected') return result.reason instanceof UnsettledError;
   if (!result.value.isDuplicate || key === secret) return true;
   try {
-    const jsm = await connectionOf(options).jetstreamManager({ checkAPI: false });
-    const stream = way === 'pods' ? EVENTS_STREAM : JOBS_STREAM;
-    const stored = await getStored(jsm, stream, { seq: result.value.sequence });
-    return stored !== undefined && decodeJob(stored.data).head.secret === secret;
+    const queue = liveQueue(options);
+    const { sequence } = result.value;
+    const stored = await (way === 'pods' ? queue.event(sequence) : queue.job({ id, sequence }));
+    return stored !== undefined && decodeJob(stored).head.secret === secret;
   } catch {
     return true;
   }
@@ -130,10 +128,10 @@ function storeFor(
   { event, key, payload }: { readonly event: string; readonly key: string; readonly payload: Uint8Array },
   options: PublishOptions,
 ): Promise<Accepted> {
-  const subject = way === 'pods' ? { subject: eventSubject(id, event) } : {};
+  const toPods = way === 'pods' ? { event } : {};
   const messageId = hash(`event\n${event}\n${functionKey(id)}\n${key}`);
   // Shared: what may have been stored is not undone, for pods may be running it.
-  return publishJob({ id, ...subject, messageId, payload, noun: 'event', isShared: true }, options);
+  return publishJob({ id, ...toPods, messageId, payload, noun: 'event', isShared: true }, options);
 }
 
 /** @throws the first failure, and how many functions have the event nevertheless */

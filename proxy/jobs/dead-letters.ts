@@ -1,30 +1,17 @@
 /**
- * The jobs that were given up, for an operator: listed, shown, put back or dropped. A letter is found by its sequence
- * on SLIMFAAS_DEAD. Its large body, if it has one, stays in the store until the letter is replayed and done, or
+ * The jobs that were given up, for an operator: listed, shown, put back or dropped. A letter is found by its number
+ * among the dead letters. Its large body, if it has one, stays in the store until the letter is replayed and done, or
  * dropped, or too old.
  */
-import { MessageError, ReasonError } from '../../common/runtime/errors.ts';
-import { removeBody } from '../../common/queue/jetstream/body-store.ts';
-import { readDeadHistory, type DeadHistory } from '../../common/queue/dead.ts';
+import type { FunctionId } from '../../common/bus/subjects.ts';
+import type { DeadHistory } from '../../common/queue/dead.ts';
+import type { DeadLetter, Queue } from '../../common/queue/queue.ts';
+import { askQueue } from './ask-queue.ts';
+import { ReasonError } from '../../common/runtime/errors.ts';
 import { decodeJob, elementId, encodeJob, ownBody, type Job } from '../../common/queue/job.ts';
-import { DEAD_STREAM } from '../../common/queue/jetstream/streams.ts';
-import {
-  everyFunction,
-  functionSubject,
-  parseFunctionSubject,
-  type FunctionId,
-} from '../../common/bus/subjects.ts';
 import { firstSecret, newSecret, type AcceptOptions } from './accepting/accept.ts';
-import { askJetStream } from './ask-jetstream.ts';
 import { publishJob } from './accepting/publisher.ts';
 import { tryView, type TryView } from './query.ts';
-import {
-  absentIf,
-  getStored,
-  type JetStreamManager,
-  MESSAGE_NOT_FOUND,
-  type StoredMsg,
-} from '../../common/queue/jetstream/library.ts';
 
 /** Times are ISO 8601. Absent `method`: the payload could not be read. */
 export interface DeadSummary {
@@ -54,8 +41,7 @@ export interface DeadView extends DeadSummary {
 const LIST_MAX = 100;
 
 interface Letter {
-  readonly message: StoredMsg;
-  readonly fn: FunctionId;
+  readonly dead: DeadLetter;
   readonly history: DeadHistory;
   /** Undefined: the payload cannot be read. */
   readonly job: Job | undefined;
@@ -68,16 +54,15 @@ export class DeadLetters {
     this.#options = options;
   }
 
-  /** @param fn undefined: of every function. At most 100, those after `after` on the stream. */
+  /** @param fn undefined: of every function. At most 100, those after the number `after`. */
   async list(fn: FunctionId | undefined, after = 0): Promise<DeadSummary[]> {
-    const subject = fn ? functionSubject('dead', fn) : everyFunction('dead');
-    return this.#ask(async (jsm) => {
+    return this.#ask(async (queue) => {
       const found: DeadSummary[] = [];
       for (let seq = after; found.length < LIST_MAX;) {
-        const message = await getStored(jsm, DEAD_STREAM, { seq: seq + 1, next_by_subj: subject });
-        if (!message) break;
-        seq = message.seq;
-        found.push(summaryOf(letterOf(message)));
+        const dead = await queue.nextDeadLetter(seq, fn);
+        if (!dead) break;
+        seq = dead.seq;
+        found.push(summaryOf(letterOf(dead)));
       }
       return found;
     });
@@ -100,7 +85,8 @@ export class DeadLetters {
   async replay(seq: number): Promise<{ fn: FunctionId; id: string } | undefined> {
     const letter = await this.#find(seq);
     if (!letter) return undefined;
-    const { fn, job, history } = letter;
+    const { dead, job, history } = letter;
+    const fn = dead.id;
     if (!job) throw new ReasonError('job-conflict', `the job cannot be read: ${history.why}`);
     const secret = newSecret();
     const replayOf = elementId(job.head.secret, history.sequence);
@@ -112,7 +98,7 @@ export class DeadLetters {
     const messageId = `replay-${replayOf}-${seq}`;
     const accepted = await publishJob({ id: fn, messageId, payload, isShared: true }, this.#options);
     const known = accepted.isDuplicate ? await firstSecret(fn, accepted, this.#options) : secret;
-    await this.#delete(seq);
+    await this.#ask((queue) => queue.dropDeadLetter(seq));
     return { fn, id: elementId(known, accepted.sequence) };
   }
 
@@ -121,58 +107,42 @@ export class DeadLetters {
     const letter = await this.#find(seq);
     if (!letter) return false;
     const object = letter.job && ownBody(letter.job.head);
-    if (object) await this.#ask((jsm) => removeBody(jsm, object.name));
-    await this.#delete(seq);
+    if (object) await this.#ask((queue) => queue.removeBody(object.name));
+    await this.#ask((queue) => queue.dropDeadLetter(seq));
     return true;
   }
 
   async #find(seq: number): Promise<Letter | undefined> {
-    const message = await this.#ask((jsm) => getStored(jsm, DEAD_STREAM, { seq }));
-    return message && letterOf(message);
-  }
-
-  async #delete(seq: number): Promise<void> {
-    // Absent: somebody else was quicker.
-    await this.#ask((jsm) =>
-      jsm.streams.deleteMessage(DEAD_STREAM, seq).catch(absentIf(...MESSAGE_NOT_FOUND)),
-    );
+    const dead = await this.#ask((queue) => queue.deadLetter(seq));
+    return dead && letterOf(dead);
   }
 
   /** @throws ReasonError `queue-unavailable` */
-  #ask<T>(ask: (jsm: JetStreamManager) => Promise<T>): Promise<T> {
-    return askJetStream(this.#options.nats, ask);
+  #ask<T>(ask: (queue: Queue) => Promise<T>): Promise<T> {
+    return askQueue(this.#options.queue, ask);
   }
-}
-
-function letterOf(message: StoredMsg): Letter {
-  const parsed = parseFunctionSubject(message.subject);
-  if (!parsed) throw new MessageError(`${message.subject} is not the subject of a dead letter`);
-  return { message, fn: parsed.id, history: historyOf(message), job: jobOf(message) };
 }
 
 /** A letter that somebody else put there is shown too: it is in the way of nothing. */
-function historyOf(message: StoredMsg): DeadHistory {
-  try {
-    return readDeadHistory(message);
-  } catch {
-    return { sequence: message.seq, tries: [], why: 'no history came with this letter' };
-  }
+function letterOf(dead: DeadLetter): Letter {
+  const unknown = { sequence: dead.seq, tries: [], why: 'no history came with this letter' };
+  return { dead, history: dead.history ?? unknown, job: jobOf(dead.data) };
 }
 
-function jobOf(message: StoredMsg): Job | undefined {
+function jobOf(data: Uint8Array): Job | undefined {
   try {
-    return decodeJob(message.data);
+    return decodeJob(data);
   } catch {
     return undefined;
   }
 }
 
-function summaryOf({ message, fn, history, job }: Letter): DeadSummary {
+function summaryOf({ dead, history, job }: Letter): DeadSummary {
   const base = {
-    seq: message.seq,
-    namespace: fn.namespace,
-    function: fn.name,
-    diedAt: message.time.toISOString(),
+    seq: dead.seq,
+    namespace: dead.id.namespace,
+    function: dead.id.name,
+    diedAt: new Date(dead.diedAtMs).toISOString(),
     why: history.why,
     tries: history.tries.map(tryView),
   };

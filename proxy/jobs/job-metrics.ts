@@ -1,7 +1,6 @@
 /** The proxy's metrics of jobs: what is held for them now, and the posts of their results. */
-import { AckedPublisher } from '../../common/queue/jetstream/acked-publisher.ts';
+import type { QueueLink } from '../../common/queue/queue.ts';
 import { Counter, Gauge, type Registry } from '../../common/runtime/metrics.ts';
-import type { NatsLink } from '../../common/bus/nats.ts';
 import type { CallbackDeliverer } from '../callbacks/deliverer.ts';
 import { systemNames } from '../callbacks/resolve.ts';
 import type { JobQuery } from './query.ts';
@@ -10,11 +9,11 @@ import type { UploadBudget } from './accepting/upload-budget.ts';
 interface JobsNow {
   readonly uploads: UploadBudget;
   readonly query: JobQuery;
-  readonly nats: NatsLink;
+  readonly queue: QueueLink;
   readonly deliverer: CallbackDeliverer | undefined;
 }
 
-export function registerJobGauges(registry: Registry, { uploads, query, nats, deliverer }: JobsNow): void {
+export function registerJobGauges(registry: Registry, { uploads, query, queue, deliverer }: JobsNow): void {
   const gauges: readonly [name: string, help: string, read: () => number][] = [
     ['slimfaas_proxy_upload_bytes', 'Memory of bodies of jobs and events that come in', () => uploads.bytes],
     [
@@ -25,7 +24,7 @@ export function registerJobGauges(registry: Registry, { uploads, query, nats, de
     [
       'slimfaas_proxy_publishes_waiting',
       'Jobs, events and states that JetStream has not confirmed yet',
-      () => (nats.connection ? AckedPublisher.of(nats.connection).waiting : 0),
+      () => queue.live?.unconfirmed ?? 0,
     ],
     [
       'slimfaas_proxy_callback_posts',

@@ -1,4 +1,6 @@
 /** What the routes of jobs need, made once from the flags. */
+import { jetStreamQueue } from '../../common/queue/jetstream/link.ts';
+import type { QueueLink } from '../../common/queue/queue.ts';
 import type { Running } from '../../common/runtime/lifecycle.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import type { Registry } from '../../common/runtime/metrics.ts';
@@ -38,18 +40,19 @@ const CALLBACK_TIMEOUT_MS = 10_000;
 /** @throws UsageError for an entry of `--callback-allow` that is none */
 export function createProxyJobs(config: ProxyConfig, deps: ProxyJobsDeps): ProxyJobs {
   const { nats, log, registry, resolve = systemNames.resolve } = deps;
-  const settler = new Settler(nats, log);
-  const writer = new StateWriter(nats, log);
+  const queue = jetStreamQueue(nats);
+  const settler = new Settler(queue, log);
+  const writer = new StateWriter(queue, log);
   const allow = new CallbackAllow(config['callback-allow']);
   const bytes = new JobBytes({
     maxBytes: config['max-job-bytes'],
-    doneUpTo: (id) => doneUpTo(nats, id),
+    doneUpTo: (id) => doneUpTo(queue, id),
   });
   const uploads = new UploadBudget(config['upload-bytes']);
-  const query = new JobQuery(nats, writer);
-  const endListening = bytes.isOn ? listenToEnds(nats, bytes) : undefined;
+  const query = new JobQuery({ nats, queue, writer });
+  const endListening = bytes.isOn ? listenToEnds(queue, bytes) : undefined;
   const accept: AcceptOptions = {
-    nats,
+    queue,
     settler,
     callbacks: new CallbackGate({ allow, resolve }),
     bytes,
@@ -58,8 +61,8 @@ export function createProxyJobs(config: ProxyConfig, deps: ProxyJobsDeps): Proxy
     maxBodyBytes: config['max-body'],
     clock: Date.now,
   };
-  const deliverer = startDeliverer(allow, { ...deps, resolve });
-  registerJobGauges(registry, { uploads, query, nats, deliverer });
+  const deliverer = startDeliverer(allow, { queue, log, registry, resolve });
+  registerJobGauges(registry, { uploads, query, queue, deliverer });
   return {
     accept,
     acceptStatus: config['async-status'],
@@ -74,14 +77,18 @@ export function createProxyJobs(config: ProxyConfig, deps: ProxyJobsDeps): Proxy
   };
 }
 
+interface DelivererDeps extends Required<Omit<ProxyJobsDeps, 'nats'>> {
+  readonly queue: QueueLink;
+}
+
 function startDeliverer(
   allow: CallbackAllow,
-  { nats, log, registry, resolve }: Required<ProxyJobsDeps>,
+  { queue, log, registry, resolve }: DelivererDeps,
 ): CallbackDeliverer | undefined {
   const posts = callbackPosts(registry);
   if (allow.isOff) return undefined;
   return new CallbackDeliverer({
-    nats,
+    queue,
     log,
     allow,
     resolve,

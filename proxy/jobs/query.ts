@@ -2,6 +2,9 @@
  * What is known of one job, for whoever has its id. It is the state document if there is one, else the queued job
  * itself. What no document says ("running") the sidecar knows that holds the job.
  */
+import { jobQuestionSubject, type FunctionId } from '../../common/bus/subjects.ts';
+import type { QueueLink } from '../../common/queue/queue.ts';
+import { askQueue } from './ask-queue.ts';
 import {
   decodeAnswer,
   encodeQuestion,
@@ -10,24 +13,9 @@ import {
 } from '../../common/queue/question.ts';
 import { decodeJob, ownBody, parseElementId } from '../../common/queue/job.ts';
 import { decodeState, type JobState, type Try } from '../../common/queue/state.ts';
-import { JOBS_STREAM, RESULTS_STREAM } from '../../common/queue/jetstream/streams.ts';
-import { removeBody } from '../../common/queue/jetstream/body-store.ts';
 import { MessageError } from '../../common/runtime/errors.ts';
 import type { NatsLink } from '../../common/bus/nats.ts';
-import {
-  functionSubject,
-  jobQuestionSubject,
-  resultSubject,
-  type FunctionId,
-} from '../../common/bus/subjects.ts';
-import { askJetStream } from './ask-jetstream.ts';
 import type { StateWriter } from './state-writer.ts';
-import {
-  absentIf,
-  getStored,
-  type JetStreamManager,
-  MESSAGE_NOT_FOUND,
-} from '../../common/queue/jetstream/library.ts';
 
 export interface TryView {
   readonly startedAt: string;
@@ -55,14 +43,24 @@ const ASK_MS = 300;
 /** Of one proxy; further callers are answered at once, with what is known. */
 const WAITERS_MAX = 1_000;
 
+export interface JobQueryDeps {
+  /** For questions to sidecars. */
+  readonly nats: Pick<NatsLink, 'request'>;
+  readonly queue: QueueLink;
+  readonly writer: StateWriter;
+  readonly maxWaiters?: number;
+}
+
 export class JobQuery {
-  readonly #nats: NatsLink;
+  readonly #nats: Pick<NatsLink, 'request'>;
+  readonly #queue: QueueLink;
   readonly #writer: StateWriter;
   readonly #maxWaiters: number;
   #waiters = 0;
 
-  constructor(nats: NatsLink, writer: StateWriter, maxWaiters = WAITERS_MAX) {
+  constructor({ nats, queue, writer, maxWaiters = WAITERS_MAX }: JobQueryDeps) {
     this.#nats = nats;
+    this.#queue = queue;
     this.#writer = writer;
     this.#maxWaiters = maxWaiters;
   }
@@ -99,8 +97,8 @@ export class JobQuery {
     this.#waiters += 1;
     const ended = Promise.withResolvers<void>();
     // Listening before looking: an end between the two is not missed.
-    const release = this.#nats.subscribe(resultSubject(id, parsed.sequence), (_, data) => {
-      if (isFinalData(data)) ended.resolve();
+    const release = this.#queue.watch({ id, sequence: parsed.sequence }, (_, state) => {
+      if (isFinalData(state)) ended.resolve();
     });
     const timer = setTimeout(ended.resolve, waitMs);
     signal.addEventListener('abort', () => ended.resolve(), { once: true });
@@ -133,10 +131,10 @@ export class JobQuery {
     if (found.state && isFinal(found.state)) return 'ended';
     if ((await this.ask(id, { kind: 'where', elementId: element })) !== undefined) return 'running';
     // False: a sidecar finished it in this moment.
-    if (!(await askJetStream(this.#nats, (jsm) => deleteJob(jsm, found.sequence)))) return 'ended';
+    if (!(await askQueue(this.#queue, (queue) => queue.cancel(found.sequence)))) return 'ended';
     const { sequence, secret, acceptedAtMs, object } = found;
     if (object !== undefined)
-      await askJetStream(this.#nats, (jsm) => removeBody(jsm, object)).catch(() => undefined);
+      await askQueue(this.#queue, (queue) => queue.removeBody(object)).catch(() => undefined);
     const tries = found.state?.tries ?? [];
     await this.#writer.write(id, sequence, element, { state: 'cancelled', secret, acceptedAtMs, tries });
     return 'cancelled';
@@ -148,28 +146,18 @@ export class JobQuery {
     const unwritten = this.#writer.stateOf(element);
     if (unwritten)
       return { ...parsed, state: unwritten, acceptedAtMs: unwritten.acceptedAtMs, object: undefined };
-    const [stateMessage, jobMessage] = await askJetStream(this.#nats, (jsm) =>
-      Promise.all([
-        getStored(jsm, RESULTS_STREAM, { last_by_subj: resultSubject(id, parsed.sequence) }),
-        getStored(jsm, JOBS_STREAM, { seq: parsed.sequence }),
-      ]),
+    const ref = { id, sequence: parsed.sequence };
+    const [record, payload] = await askQueue(this.#queue, (queue) =>
+      Promise.all([queue.result(ref), queue.job(ref)]),
     );
-    const recorded = stateMessage && readable(() => decodeState(stateMessage.data));
+    const recorded = record && readable(() => decodeState(record));
     // Another secret: the record of an earlier stream's job, whose numbers began at 1 too.
     const state = recorded?.secret === parsed.secret ? recorded : undefined;
-    const isOurs = jobMessage?.subject === functionSubject('job', id) && jobMessage.data.length > 0;
-    const job = isOurs ? readable(() => decodeJob(jobMessage.data).head) : undefined;
+    const job = payload && readable(() => decodeJob(payload).head);
     const known = state ?? job;
     if (known?.secret !== parsed.secret) return undefined;
     return { ...parsed, state, acceptedAtMs: known.acceptedAtMs, object: job && ownBody(job)?.name };
   }
-}
-
-/** @returns false: there is none of that number any more */
-async function deleteJob(jsm: JetStreamManager, sequence: number): Promise<boolean> {
-  return (
-    (await jsm.streams.deleteMessage(JOBS_STREAM, sequence).catch(absentIf(...MESSAGE_NOT_FOUND))) ?? false
-  );
 }
 
 /** What somebody else put there, and nobody can read, is as good as not there. */

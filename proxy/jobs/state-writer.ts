@@ -3,15 +3,14 @@
  * makes the room for its state. What JetStream does not take at once is kept here, shown to callers of this proxy,
  * and written when there is room. Gives up after a minute, or at the end of the process, with an error in the log.
  */
-import { AckedPublisher } from '../../common/queue/jetstream/acked-publisher.ts';
+import type { FunctionId } from '../../common/bus/subjects.ts';
+import type { JobRef, QueueLink } from '../../common/queue/queue.ts';
 import { encodeState, type JobState } from '../../common/queue/state.ts';
 import type { Running } from '../../common/runtime/lifecycle.ts';
 import type { Log } from '../../common/runtime/log.ts';
-import type { NatsLink } from '../../common/bus/nats.ts';
-import { resultSubject, type FunctionId } from '../../common/bus/subjects.ts';
 
 interface Unwritten {
-  readonly subject: string;
+  readonly job: JobRef;
   readonly state: JobState;
   readonly sinceMs: number;
 }
@@ -23,15 +22,15 @@ const GIVE_UP_MS = 60_000;
 const UNWRITTEN_MAX = 1_000;
 
 export class StateWriter implements Running {
-  readonly #nats: NatsLink;
+  readonly #queue: QueueLink;
   readonly #log: Log;
   readonly #now: () => number;
   readonly #unwritten = new Map<string, Unwritten>();
   readonly #timer: NodeJS.Timeout;
   #round: Promise<void> | undefined;
 
-  constructor(nats: NatsLink, log: Log, now: () => number = () => performance.now()) {
-    this.#nats = nats;
+  constructor(queue: QueueLink, log: Log, now: () => number = () => performance.now()) {
+    this.#queue = queue;
     this.#log = log;
     this.#now = now;
     this.#timer = setInterval(() => void this.#writeAll(), AGAIN_MS);
@@ -49,7 +48,7 @@ export class StateWriter implements Running {
 
   /** Resolves when JetStream has it, or it is kept. */
   async write(id: FunctionId, sequence: number, element: string, state: JobState): Promise<void> {
-    const unwritten = { subject: resultSubject(id, sequence), state, sinceMs: this.#now() };
+    const unwritten = { job: { id, sequence }, state, sinceMs: this.#now() };
     if (await this.#publish(unwritten)) return;
     const [oldest] = this.#unwritten.keys();
     if (this.#unwritten.size >= UNWRITTEN_MAX && oldest !== undefined) this.#giveUp(oldest);
@@ -77,11 +76,11 @@ export class StateWriter implements Running {
     }
   }
 
-  async #publish({ subject, state }: Unwritten): Promise<boolean> {
-    const { connection } = this.#nats;
-    if (!connection) return false;
-    const message = { subject, payload: encodeState(state) };
-    return (await AckedPublisher.of(connection).publish(message, CONFIRM_MS)).kind === 'accepted';
+  async #publish({ job, state }: Unwritten): Promise<boolean> {
+    const { live } = this.#queue;
+    if (!live) return false;
+    const entry = { kind: 'record', ...job, payload: encodeState(state) } as const;
+    return (await live.record(entry, CONFIRM_MS)).kind === 'accepted';
   }
 
   #giveUp(element: string): void {

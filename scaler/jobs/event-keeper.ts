@@ -1,29 +1,18 @@
 /**
  * Events whose pod is gone. A sidecar hands over at its pod's end what it has not finished. A pod that was killed, or
- * whose node went away, leaves its consumer behind. Here the leader finds those, moves what they hold to the queue of
- * the function, where another pod gets it, and removes them. JetStream knows best what was not acknowledged, so it is
- * asked as the pod would have; what waits for a next try comes when that is due.
+ * whose node went away, leaves its reader behind. Here the leader finds those, moves what they hold to the queue of
+ * the function, where another pod gets it, and removes them.
  */
+import { functionKey, type FunctionId } from '../../common/bus/subjects.ts';
+import type { Upkeep, UpkeepLink } from '../../common/queue/upkeep.ts';
 import { describeError } from '../../common/runtime/errors.ts';
-import { podConsumer } from '../../common/queue/jetstream/pod-consumer.ts';
-import { eventToQueue } from '../../common/queue/jetstream/to-queue.ts';
-import { AckedPublisher } from '../../common/queue/jetstream/acked-publisher.ts';
-import { EVENTS_STREAM } from '../../common/queue/jetstream/streams.ts';
 import type { Log } from '../../common/runtime/log.ts';
-import type { NatsConnection, NatsLink } from '../../common/bus/nats.ts';
-import {
-  functionKey,
-  parseEveryEventOf,
-  podOfEventConsumer,
-  type FunctionId,
-} from '../../common/bus/subjects.ts';
-import type { JetStreamManager } from '../../common/queue/jetstream/library.ts';
 
 /** `unknown`: nobody here knows that function's pods, or not all of them now. */
 export type PodState = 'there' | 'ending' | 'gone' | 'unknown';
 
 export interface EventKeeperOptions {
-  readonly nats: Pick<NatsLink, 'connection'>;
+  readonly queue: UpkeepLink;
   readonly isLeader: () => boolean;
   readonly podState: (id: FunctionId, pod: string) => PodState;
   readonly now: () => number;
@@ -41,8 +30,6 @@ const EVERY_MS_EACH = 5;
 const ENDING_MS = 300_000;
 /** A round moves so many events of one pod at most; the rest comes with the next. */
 const BATCH = 200;
-/** What is there comes at once; what waits for a next try costs this each round. */
-const FETCH_MS = 1_000;
 /** Pods of a lost node pool, side by side: one whose function's queue is full holds up no other. */
 const AT_ONCE = 16;
 
@@ -68,31 +55,30 @@ export class EventKeeper {
 
   /** One round at a time. */
   tick(): Promise<void> {
-    const { nats, isLeader, now } = this.#options;
-    const { connection } = nats;
+    const { queue, isLeader, now } = this.#options;
+    const { live } = queue;
     const isDue = now() - this.#lookedAtMs >= this.#everyMs || now() < this.#lookedAtMs;
-    if (!connection || !isLeader() || !isDue) return this.#round ?? Promise.resolve();
+    if (!live || !isLeader() || !isDue) return this.#round ?? Promise.resolve();
     this.#lookedAtMs = now();
-    this.#round ??= this.#look(connection).finally(() => {
+    this.#round ??= this.#look(live).finally(() => {
       this.#round = undefined;
     });
     return this.#round;
   }
 
-  async #look(connection: NatsConnection): Promise<void> {
+  async #look(queue: Upkeep): Promise<void> {
     const { log } = this.#options;
     try {
-      const jsm = await connection.jetstreamManager({ checkAPI: false });
       const before = this.#orphans;
-      this.#orphans = await this.#findOrphans(jsm);
+      this.#orphans = await this.#findOrphans(queue);
       const sure = [...this.#orphans].filter(([consumer, orphan]) =>
         this.#isSure(orphan, before.get(consumer)),
       );
       const failures: unknown[] = [];
-      const queue = sure.values();
+      const left = sure.values();
       const work = async (): Promise<void> => {
-        for (const [consumer, { id }] of queue)
-          await this.#moveToQueue(connection, jsm, { id, consumer }).catch((error) => failures.push(error));
+        for (const [consumer, { id }] of left)
+          await this.#moveToQueue(queue, { id, consumer }).catch((error) => failures.push(error));
       };
       await Promise.all(Array.from({ length: AT_ONCE }, work));
       if (failures.length > 0) throw failures[0];
@@ -109,48 +95,24 @@ export class EventKeeper {
     return this.#options.now() - sinceMs >= ENDING_MS;
   }
 
-  async #findOrphans(jsm: JetStreamManager): Promise<Map<string, Orphan>> {
+  async #findOrphans(queue: Upkeep): Promise<Map<string, Orphan>> {
     const orphans = new Map<string, Orphan>();
-    let count = 0;
-    for await (const { name, config } of jsm.consumers.list(EVENTS_STREAM)) {
-      count += 1;
-      const id = parseEveryEventOf(config.filter_subject ?? '');
-      const pod = id && podOfEventConsumer(name, id.namespace);
-      if (!id || pod === undefined) continue;
+    const count = await queue.eventReaders(({ name, id, pod }) => {
       const state = this.#options.podState(id, pod);
-      if (state === 'there' || state === 'unknown') continue;
+      if (state === 'there' || state === 'unknown') return;
       const sinceMs = this.#orphans.get(name)?.sinceMs ?? this.#options.now();
       orphans.set(name, { id, state, sinceMs });
-    }
+    });
     this.#everyMs = Math.max(EVERY_MS, count * EVERY_MS_EACH);
     return orphans;
   }
 
   async #moveToQueue(
-    connection: NatsConnection,
-    jsm: JetStreamManager,
+    queue: Upkeep,
     { id, consumer }: { readonly id: FunctionId; readonly consumer: string },
   ): Promise<void> {
-    const publisher = AckedPublisher.of(connection);
-    const info = await podConsumer(jsm, consumer);
-    if (!info) return;
-    let count = 0;
-    const left = info.num_pending + info.num_ack_pending;
-    if (left > 0) {
-      const source = await connection.jetstream().consumers.get(EVENTS_STREAM, consumer);
-      for await (const message of await source.fetch({
-        max_messages: Math.min(BATCH, left),
-        expires: FETCH_MS,
-      })) {
-        await eventToQueue(publisher, id, message);
-        message.ack();
-        count += 1;
-      }
-    }
+    const count = await queue.moveEvents({ id, name: consumer }, BATCH);
     const { log } = this.#options;
     if (count > 0) log.info({ function: functionKey(id), consumer, count }, 'events of an ended pod moved');
-    const after = await podConsumer(jsm, consumer);
-    if (after?.num_pending === 0 && after.num_ack_pending === 0)
-      await jsm.consumers.delete(EVENTS_STREAM, consumer);
   }
 }

@@ -3,26 +3,12 @@
  * has, read once a tick. JetStream may be slow, away or not enabled at all. Then scaling goes on with what was last
  * read. A function of which nothing was ever read has no jobs.
  */
-import { describeError } from '../../common/runtime/errors.ts';
-import { JOBS_STREAM, streamConfigs } from '../../common/queue/jetstream/streams.ts';
-import type { Log } from '../../common/runtime/log.ts';
-import type { NatsConnection, NatsLink } from '../../common/bus/nats.ts';
-import { NatsError } from '../../common/bus/nats-library.ts';
-import {
-  consumerName,
-  functionKey,
-  parseFunctionSubject,
-  type FunctionId,
-} from '../../common/bus/subjects.ts';
-import { readJobDepths, type JobDepth } from '../../common/queue/jetstream/depth.ts';
-import {
-  reconcileConsumer,
-  reconcileStreams,
-  removeConsumer,
-  type JobFunction,
-} from '../../common/queue/jetstream/upkeep.ts';
+import { functionKey, type FunctionId } from '../../common/bus/subjects.ts';
+import { QueueError } from '../../common/queue/queue.ts';
 import type { JobSettings } from '../../common/queue/settings.ts';
-import { type JetStreamManager, STREAM_NOT_FOUND } from '../../common/queue/jetstream/library.ts';
+import type { JobDepth, JobFunction, Upkeep, UpkeepLink } from '../../common/queue/upkeep.ts';
+import { describeError } from '../../common/runtime/errors.ts';
+import type { Log } from '../../common/runtime/log.ts';
 
 /** What the keeper must know of a function. */
 export interface KeptFunction extends JobFunction {
@@ -31,7 +17,7 @@ export interface KeptFunction extends JobFunction {
 }
 
 export interface JobKeeperOptions {
-  readonly nats: Pick<NatsLink, 'connection'>;
+  readonly queue: UpkeepLink;
   readonly settings: JobSettings;
   readonly isLeader: () => boolean;
   /** undefined: not in sync, so nothing may be called gone. */
@@ -60,7 +46,6 @@ export class JobKeeper {
   readonly #found = new Map<string, FunctionId>();
   readonly #rates = new Map<string, RateMeter>();
   #depths: ReadonlyMap<string, JobDepth> = new Map();
-  #manager: { readonly of: NatsConnection; readonly jsm: JetStreamManager } | undefined;
   #streamsAtMs = -Infinity;
   #notBeforeMs = -Infinity;
   #namesAtMs = -Infinity;
@@ -89,10 +74,10 @@ export class JobKeeper {
 
   /** One round at a time; a slow server makes rounds rarer and nothing else. */
   tick(): Promise<void> {
-    const connection = this.#options.nats.connection;
-    if (!connection || !this.#options.isLeader() || this.#options.now() < this.#notBeforeMs)
+    const { live } = this.#options.queue;
+    if (!live || !this.#options.isLeader() || this.#options.now() < this.#notBeforeMs)
       return this.#round ?? Promise.resolve();
-    this.#round ??= this.#run(connection).finally(() => {
+    this.#round ??= this.#run(live).finally(() => {
       this.#round = undefined;
     });
     return this.#round;
@@ -106,13 +91,12 @@ export class JobKeeper {
     this.#readAtMs = -Infinity;
   }
 
-  async #run(connection: NatsConnection): Promise<void> {
+  async #run(queue: Upkeep): Promise<void> {
     const { now, log } = this.#options;
     try {
-      const jsm = await this.#managerOf(connection);
-      await this.#reconcile(jsm);
-      await this.#readDepths(jsm);
-      await this.#readRates(jsm);
+      await this.#reconcile(queue);
+      await this.#readDepths(queue);
+      await this.#readRates(queue);
       if (this.#hasFailed) log.info('JetStream answers again');
       this.#hasFailed = false;
     } catch (error) {
@@ -124,39 +108,31 @@ export class JobKeeper {
     }
   }
 
-  async #managerOf(connection: NatsConnection): Promise<JetStreamManager> {
-    if (this.#manager?.of !== connection)
-      this.#manager = { of: connection, jsm: await connection.jetstreamManager() };
-    return this.#manager.jsm;
-  }
-
-  async #reconcile(jsm: JetStreamManager): Promise<void> {
+  async #reconcile(queue: Upkeep): Promise<void> {
     const { settings, log, now } = this.#options;
-    if (now() - this.#streamsAtMs >= LOOK_AGAIN_MS || (await this.#isStreamMissing(jsm))) {
-      await reconcileStreams(jsm, settings, log);
-      await this.#listConsumers(jsm);
+    if (now() - this.#streamsAtMs >= LOOK_AGAIN_MS || (await this.#isStreamMissing(queue))) {
+      await queue.reconcile(settings, log);
+      await this.#listConsumers(queue);
       this.#streamsAtMs = now();
     }
-    await this.#reconcileConsumers(jsm);
+    await this.#reconcileConsumers(queue);
   }
 
   /** Of the others than SLIMFAAS_JOBS, which each tick reads; what is stored in one that is gone is refused meanwhile. */
-  async #isStreamMissing(jsm: JetStreamManager): Promise<boolean> {
+  async #isStreamMissing(queue: Upkeep): Promise<boolean> {
     const { settings, now } = this.#options;
     if (now() - this.#namesAtMs < NAMES_MS) return false;
     this.#namesAtMs = now();
-    const names = new Set<string>();
-    for await (const name of jsm.streams.names()) names.add(name);
-    return streamConfigs(settings).some(({ name }) => !names.has(name as string));
+    return !(await queue.isComplete(settings));
   }
 
-  async #reconcileConsumers(jsm: JetStreamManager): Promise<void> {
+  async #reconcileConsumers(queue: Upkeep): Promise<void> {
     const functions = this.#options.functions();
     if (!functions) return;
     const wanted = new Map(functions.map((fn) => [functionKey(fn.id), fn]));
     for (const [key, fn] of wanted) {
       if (this.#consumers.get(key)?.isOrdered === fn.isOrdered) continue;
-      await this.#makeConsumer(jsm, fn);
+      await this.#makeConsumer(queue, fn);
       this.#consumers.set(key, fn);
     }
     for (const [key, { id }] of this.#consumers) {
@@ -166,28 +142,26 @@ export class JobKeeper {
       this.#rates.delete(key);
     }
     for (const [key, id] of this.#found)
-      if (wanted.has(key) || (await removeConsumer(jsm, id))) this.#found.delete(key);
+      if (wanted.has(key) || (await queue.close(id))) this.#found.delete(key);
   }
 
   /** What JetStream refuses for one function must not keep the others waiting; it is tried again in a minute. */
-  async #makeConsumer(jsm: JetStreamManager, fn: JobFunction): Promise<void> {
+  async #makeConsumer(queue: Upkeep, fn: JobFunction): Promise<void> {
     try {
-      await reconcileConsumer(jsm, fn, this.#options.settings);
+      await queue.open(fn, this.#options.settings);
     } catch (error) {
-      if (!(error instanceof NatsError) || error.api_error === undefined) throw error;
+      if (!(error instanceof QueueError) || error.kind === 'unanswered') throw error;
       const reason = describeError(error);
       this.#options.log.error({ function: functionKey(fn.id), error: reason }, 'no consumer for its jobs');
     }
   }
 
   /** Also finds the consumers of functions that were deleted while nobody led, and ours that somebody deleted. */
-  async #listConsumers(jsm: JetStreamManager): Promise<void> {
+  async #listConsumers(queue: Upkeep): Promise<void> {
     const made = new Map(this.#consumers);
     this.#consumers.clear();
-    for await (const { name, config } of jsm.consumers.list(JOBS_STREAM)) {
-      const id = ownerOf(config.filter_subject);
-      // One that has our name and our subject is ours; anybody may have made others.
-      if (!id || name !== consumerName(id) || !this.#options.isOurs(id.namespace)) continue;
+    for (const id of await queue.opened()) {
+      if (!this.#options.isOurs(id.namespace)) continue;
       const key = functionKey(id);
       const known = made.get(key);
       if (known) this.#consumers.set(key, known);
@@ -195,24 +169,24 @@ export class JobKeeper {
     }
   }
 
-  async #readDepths(jsm: JetStreamManager): Promise<void> {
+  async #readDepths(queue: Upkeep): Promise<void> {
     const before = this.#depths;
-    this.#depths = await readJobDepths(jsm);
+    this.#depths = await queue.depths();
     this.#readAtMs = this.#options.now();
     // Jobs that nobody can run: with the next tick they can.
-    for (const [key, { hasConsumer }] of this.#depths) if (!hasConsumer) this.#consumers.delete(key);
+    for (const [key, { isOpen }] of this.#depths) if (!isOpen) this.#consumers.delete(key);
     for (const [key, depth] of this.#depths)
       if (before.get(key)?.total !== depth.total) this.#options.onChange(key);
   }
 
-  async #readRates(jsm: JetStreamManager): Promise<void> {
+  async #readRates(queue: Upkeep): Promise<void> {
     for (const { id, wantsRate } of this.#options.functions() ?? []) {
       const key = functionKey(id);
       if (!wantsRate) {
         this.#rates.delete(key);
         continue;
       }
-      const counted = await this.#countOf(jsm, id);
+      const counted = await this.#countOf(queue, id);
       if (counted === undefined) {
         this.#rates.delete(key);
         continue;
@@ -224,25 +198,15 @@ export class JobKeeper {
   }
 
   /** Jobs accepted so far; undefined where the consumer is missing, which then is made again. */
-  async #countOf(jsm: JetStreamManager, id: FunctionId): Promise<number | undefined> {
-    try {
-      const { delivered, num_pending } = await jsm.consumers.info(JOBS_STREAM, consumerName(id));
-      return delivered.consumer_seq + num_pending;
-    } catch (error) {
-      if (!(error instanceof NatsError) || error.api_error === undefined) throw error;
-      this.#consumers.delete(functionKey(id));
-      return undefined;
-    }
+  async #countOf(queue: Upkeep, id: FunctionId): Promise<number | undefined> {
+    const counted = await queue.accepted(id);
+    if (counted === undefined) this.#consumers.delete(functionKey(id));
+    return counted;
   }
 }
 
 function isStreamGone(error: unknown): boolean {
-  return error instanceof NatsError && error.api_error?.err_code === STREAM_NOT_FOUND;
-}
-
-function ownerOf(filterSubject: string | undefined): FunctionId | undefined {
-  const parsed = filterSubject === undefined ? undefined : parseFunctionSubject(filterSubject);
-  return parsed?.kind === 'job' ? parsed.id : undefined;
+  return error instanceof QueueError && error.kind === 'missing';
 }
 
 /** Two readings of a counter make a rate; one that falls (a new consumer) begins again. */

@@ -2,6 +2,7 @@
  * What load is measured by: jobs in JetStream, queries of triggers, scraped series, and the advice made of them.
  * Everything here may fail or be slow without a decision waiting for it.
  */
+import { jetStreamUpkeep } from '../../common/queue/jetstream/upkeep.ts';
 import type { FunctionInfo } from '../../common/function/spec.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import type { NatsLink } from '../../common/bus/nats.ts';
@@ -54,8 +55,9 @@ export class Load {
       now,
       log,
     });
+    const queue = jetStreamUpkeep(nats);
     this.jobs = new JobKeeper({
-      nats,
+      queue,
       isLeader,
       now,
       log,
@@ -65,7 +67,7 @@ export class Load {
       onChange: deps.onJobs,
     });
     this.#events = new EventKeeper({
-      nats,
+      queue,
       isLeader,
       now,
       log,

@@ -6,7 +6,7 @@ import type { FunctionInfo } from '../../common/function/spec.ts';
 import { readyPods, troublesOf } from '../facts/pod-facts.ts';
 import type { Fault } from '../faults/faults.ts';
 import type { Workload } from '../world/kube-objects.ts';
-import type { JobDepth } from '../../common/queue/jetstream/depth.ts';
+import type { JobDepth } from '../../common/queue/upkeep.ts';
 import type { FunctionSample, JobCounts } from './metrics.ts';
 import type { Reconciler } from '../loop/reconcile.ts';
 import type { FunctionView } from './server.ts';

@@ -3,8 +3,8 @@
  * alone. Its next try is JetStream's to keep time for; the count of its tries is in memory (ledger.ts). After the last
  * one it is given up with a log line and a count: there is a copy a pod, and nobody to replay one for.
  */
+import type { Delivery } from '../../common/queue/queue.ts';
 import { describeError } from '../../common/runtime/errors.ts';
-import type { Delivery } from '../../common/queue/jetstream/delivery.ts';
 import { decodeJob, type Job } from '../../common/queue/job.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import { captureSink } from '../../common/relay/index.ts';
@@ -42,9 +42,9 @@ export class EventRunner implements JobRun {
     } catch (error) {
       log.error({ event: delivery.seq, error: describeError(error) }, 'event that cannot be read is dropped');
       stats.ended('dead');
-      return delivery.ack();
+      return delivery.finish();
     }
-    if (ledger.isFinished(job.head.secret)) return delivery.ack(); // only the ack was lost
+    if (ledger.isFinished(job.head.secret)) return delivery.finish(); // only the ack was lost
     const end = ledger.begin(job.head.secret);
     // nats-server 2.15 delivers at once what was in hand when it was restarted. The first delivery's heartbeat goes on.
     if (!end) return;
@@ -64,16 +64,16 @@ export class EventRunner implements JobRun {
     const tried = await tryJob(given, captureSink(0), this.#deps);
     if (tried.kind === 'none') {
       stats.ended('given-back');
-      return delivery.nak(signal.aborted ? 0 : UNREACHED_DELAY_MS);
+      return delivery.retryLater(signal.aborted ? 0 : UNREACHED_DELAY_MS);
     }
     const decided = verdict(tried, triesBefore, policy, { jitter });
     if (decided.kind === 'retry') {
       ledger.failed(secret);
       stats.ended('retry');
-      return delivery.nak(decided.delayMs);
+      return delivery.retryLater(decided.delayMs);
     }
     ledger.finished(secret);
-    delivery.ack();
+    delivery.finish();
     stats.ended(decided.kind === 'dead' ? 'dead' : 'done');
     if (decided.kind === 'dead') this.#giveUp(job, triesBefore + 1, decided.error);
   }

@@ -1,20 +1,14 @@
 /**
- * Keeps the pod's free places filled with jobs. It asks JetStream for as many as may begin now and runs what comes.
+ * Keeps the pod's free places filled with jobs. It asks the queue for as many as may begin now and runs what comes.
  * It asks again when a place comes free, when the limit changes, and when a request ends without a job. A job that
  * comes when its place has just gone to a call stands in line with the callers for a while, then goes back uncharged.
  */
+import type { Delivery, Queue, QueueLink, Source, Taker } from '../../common/queue/queue.ts';
 import type { Place } from '../limits/breaker.ts';
 import { describeError } from '../../common/runtime/errors.ts';
-import { AckedPublisher } from '../../common/queue/jetstream/acked-publisher.ts';
-import type { Delivery } from '../../common/queue/jetstream/delivery.ts';
-import { PullConsumer } from '../../common/queue/jetstream/pull.ts';
-import { VOID_HEADER } from '../../common/queue/jetstream/streams.ts';
 import type { Running } from '../../common/runtime/lifecycle.ts';
 import type { Log } from '../../common/runtime/log.ts';
-import type { NatsConnection, NatsLink } from '../../common/bus/nats.ts';
-import type { JetStream } from './ending/records.ts';
-import { Suspects, type HeldUpTo, type Source } from './suspects.ts';
-import type { JetStreamManager } from '../../common/queue/jetstream/library.ts';
+import { Suspects, type HeldUpTo } from './suspects.ts';
 
 /** What the consumer needs of the pod's admission. */
 export interface JobPlaces {
@@ -29,12 +23,12 @@ export interface JobPlaces {
 
 export interface ConsumerDeps {
   readonly source: Source;
-  readonly nats: NatsLink;
+  readonly queue: QueueLink;
   readonly places: JobPlaces;
   /** Is told whether more of them wait. */
   readonly fairness: { areJobsWaiting: boolean };
   /** Runs a job that has its place; made again for each connection. */
-  readonly createRunner: (jetstream: JetStream) => JobRun;
+  readonly createRunner: (session: QueueSession) => JobRun;
   /** Undefined: no other pod reads from this consumer. */
   readonly heldUpTo?: HeldUpTo;
   readonly log: Log;
@@ -45,11 +39,15 @@ export interface JobRun {
   run(delivery: Delivery, signal: AbortSignal): Promise<void>;
 }
 
-interface Session {
-  readonly pull: PullConsumer;
-  readonly runner: JobRun;
-  readonly jsm: JetStreamManager;
+/** The queue while one connection lives. */
+export interface QueueSession {
+  readonly queue: Queue;
   readonly suspects: Suspects;
+}
+
+interface Session extends QueueSession {
+  readonly taker: Taker;
+  readonly runner: JobRun;
 }
 
 /** A consumer that is absent (the scaler has not made it yet) or refuses is asked again after this. */
@@ -80,21 +78,21 @@ export class JobConsumer implements Running {
 
   constructor(deps: ConsumerDeps) {
     this.#deps = deps;
-    const { nats, places } = deps;
+    const { queue, places } = deps;
     this.#releases.push(
-      nats.onStatus((isConnected) => this.#connectionChanged(isConnected)),
+      queue.onStatus((isLive) => this.#connectionChanged(isLive)),
       places.onRoom(() => this.#fill()),
     );
     const timer = setInterval(() => void this.#look(), LOOK_MS);
     this.#releases.push(() => clearInterval(timer));
-    if (nats.isConnected) this.#connectionChanged(true);
+    if (queue.live) this.#connectionChanged(true);
   }
 
   /** No new jobs from now on; what stands in line goes back. What runs, runs on. */
   drain(): void {
     if (this.#isStopping) return;
     this.#stopsPulling.abort();
-    this.#session?.pull.stop();
+    this.#session?.taker.stop();
   }
 
   /** The end: what still runs is given back too. */
@@ -110,40 +108,35 @@ export class JobConsumer implements Running {
     return this.#stopsPulling.signal.aborted;
   }
 
-  #connectionChanged(isConnected: boolean): void {
-    this.#session?.pull.stop();
+  #connectionChanged(isLive: boolean): void {
+    this.#session?.taker.stop();
     this.#session = undefined;
-    const { connection } = this.#deps.nats;
+    const { live } = this.#deps.queue;
     // At once: the ack wait may have passed, and they would be given to others.
-    if (isConnected) for (const delivery of this.#inHand) delivery.working();
-    if (isConnected && connection && !this.#isStopping) void this.#open(connection);
+    if (isLive) for (const delivery of this.#inHand) delivery.working();
+    if (isLive && live && !this.#isStopping) this.#open(live);
   }
 
-  async #open(connection: NatsConnection): Promise<void> {
+  #open(queue: Queue): void {
     try {
-      const jsm = await connection.jetstreamManager({ checkAPI: false });
-      if (this.#isStopping || this.#deps.nats.connection !== connection) return;
       this.#isReconnect ||= performance.now() - this.#begunAt > LATE_MS;
-      const { source, heldUpTo, nats } = this.#deps;
+      const { source, heldUpTo, queue: link } = this.#deps;
       const { signal } = this.#stopsPulling;
-      const suspects = new Suspects({ jsm, source, isReconnect: this.#isReconnect, heldUpTo, signal });
+      const suspects = new Suspects({ queue, source, isReconnect: this.#isReconnect, heldUpTo, signal });
       // Until all are back that lost the server with us, nobody can tell whether a job is in other hands.
-      if (this.#isReconnect && heldUpTo) this.#pausedUntil = performance.now() + nats.othersBackInMs;
+      if (this.#isReconnect && heldUpTo) this.#pausedUntil = performance.now() + link.othersBackInMs;
       this.#isReconnect = true;
-      const publisher = AckedPublisher.of(connection);
-      const runner = this.#deps.createRunner({ publisher, jsm, suspects });
-      this.#session = { pull: this.#createPull(connection, suspects), runner, jsm, suspects };
+      const runner = this.#deps.createRunner({ queue, suspects });
+      this.#session = { taker: this.#take(queue, suspects), runner, queue, suspects };
       this.#fill();
     } catch (error) {
       this.#deps.log.warn({ error: describeError(error) }, 'no JetStream; jobs wait');
     }
   }
 
-  #createPull(connection: NatsConnection, suspects: Suspects): PullConsumer {
-    return new PullConsumer({
-      connection,
-      ...this.#deps.source,
-      onJob: (delivery) => this.#receive(delivery),
+  #take(queue: Queue, suspects: Suspects): Taker {
+    return queue.take(this.#deps.source, {
+      onDelivery: (delivery) => this.#receive(delivery),
       onCredits: (isRefused) => {
         if (isRefused) this.#pausedUntil = performance.now() + PAUSE_MS;
         if (isRefused) suspects.consumerIsGone();
@@ -154,38 +147,38 @@ export class JobConsumer implements Running {
   }
 
   #fill(): void {
-    const pull = this.#session?.pull;
-    if (!pull || this.#isStopping) return;
+    const taker = this.#session?.taker;
+    if (!taker || this.#isStopping) return;
     const waitMs = this.#pausedUntil - performance.now();
     if (waitMs > 0) return void setTimeout(() => this.#fill(), waitMs).unref();
     const free = this.#deps.places.room - this.#inLine;
     // One request at a time, for all that is free. A request per job would be a sixth of its cost in the server. Of
     // several open ones nobody can tell which a message has answered. Nothing is late: while it is open it delivers.
-    if (free > 0 && pull.credits === 0) pull.ask(free);
-    this.#noticeQuiet(pull);
+    if (free > 0 && taker.credits === 0) taker.ask(free);
+    this.#noticeQuiet(taker);
   }
 
   /**
    * While a request is open and nothing comes, nothing waits that could run here. Not at once: what was said to wait
    * comes a round trip later, and callers must not have taken its places by then.
    */
-  #noticeQuiet(pull: PullConsumer): void {
-    if (!this.#deps.fairness.areJobsWaiting || pull.credits === 0) return;
+  #noticeQuiet(taker: Taker): void {
+    if (!this.#deps.fairness.areJobsWaiting || taker.credits === 0) return;
     this.#quiet ??= setTimeout(() => {
       this.#quiet = undefined;
-      const isQuiet = performance.now() - this.#receivedAt >= QUIET_MS && pull.credits > 0;
+      const isQuiet = performance.now() - this.#receivedAt >= QUIET_MS && taker.credits > 0;
       if (isQuiet) this.#deps.fairness.areJobsWaiting = false;
-      else this.#noticeQuiet(pull);
+      else this.#noticeQuiet(taker);
     }, QUIET_MS).unref();
   }
 
   #receive(delivery: Delivery): void {
     this.#receivedAt = performance.now();
     const session = this.#session;
-    if (!session || this.#isStopping) return delivery.nak(0);
+    if (!session || this.#isStopping) return delivery.retryLater(0);
     session.suspects.saw(delivery);
     // A void is nothing to run, so it needs no place.
-    const place = delivery.hasHeader(VOID_HEADER) ? NO_PLACE : this.#deps.places.tryEnter();
+    const place = delivery.isVoid ? NO_PLACE : this.#deps.places.tryEnter();
     this.#deps.fairness.areJobsWaiting = delivery.pending > 0;
     const run = place ? this.#run(session, delivery, place) : this.#runAfterLine(session, delivery);
     const settled: Promise<void> = run.finally(() => this.#runs.delete(settled));
@@ -199,7 +192,7 @@ export class JobConsumer implements Running {
       .enter(this.#stopsPulling.signal, LINE_MS)
       .catch(() => undefined)
       .finally(() => (this.#inLine -= 1));
-    if (!place) return delivery.nak(0);
+    if (!place) return delivery.retryLater(0);
     await this.#run(session, delivery, place);
   }
 
@@ -217,11 +210,10 @@ export class JobConsumer implements Running {
   /** With every place taken nothing is pulled, so only the server can tell that jobs wait. */
   async #look(): Promise<void> {
     const session = this.#session;
-    if (!session || session.pull.credits > 0 || this.#isStopping) return this.#fill();
+    if (!session || session.taker.credits > 0 || this.#isStopping) return this.#fill();
     try {
-      const { stream, consumer } = this.#deps.source;
-      const info = await session.jsm.consumers.info(stream, consumer);
-      this.#deps.fairness.areJobsWaiting = info.num_pending > 0;
+      const seen = await session.queue.look(this.#deps.source);
+      if (seen) this.#deps.fairness.areJobsWaiting = seen.waiting > 0;
     } catch {
       // no consumer yet, or no server: nothing waits as far as we know
     }

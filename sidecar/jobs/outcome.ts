@@ -3,7 +3,7 @@
  * function did, or failed to do, is a try; what it has not seen, and what we failed to bring it, is none. Pure.
  */
 import { describeError } from '../../common/runtime/errors.ts';
-import { BodyStoreError } from '../../common/queue/jetstream/body-store.ts';
+import { BodyStoreError } from '../../common/queue/body.ts';
 import { headerValue, type CapturedAnswer, type Outcome } from '../../common/relay/index.ts';
 import { parseRetryAfter } from '../call/retry.ts';
 import type { TryOutcome } from './verdict.ts';

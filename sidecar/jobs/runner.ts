@@ -4,10 +4,12 @@
  * and leaves a record before it lets go. Whatever goes wrong on our side gives the job back unharmed and uncharged;
  * only what the function did, or failed to do, counts as a try.
  */
+import type { Delivery } from '../../common/queue/queue.ts';
+import { ACK_WAIT_MS } from '../../common/queue/settings.ts';
+import type { QueueSession } from './consumer.ts';
+import { tryRecord, type Records } from './ending/records.ts';
 import { describeError, MessageError } from '../../common/runtime/errors.ts';
-import type { Delivery } from '../../common/queue/jetstream/delivery.ts';
 import { decodeJob, elementId, type Job, type JobHead } from '../../common/queue/job.ts';
-import { VOID_HEADER } from '../../common/queue/jetstream/streams.ts';
 import type { JobState, RunningAt, Try } from '../../common/queue/state.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import {
@@ -23,10 +25,8 @@ import type { EarlierRuns } from './earlier-run.ts';
 import type { JobStats } from './ending/job-stats.ts';
 import type { Tried } from './outcome.ts';
 import type { Outcomes } from './ending/outcomes.ts';
-import { tryRecord, type JetStream, type Records } from './ending/records.ts';
 import { tryJob } from './try-job.ts';
 import { verdict, type TryOutcome, type Verdict } from './verdict.ts';
-import { ACK_WAIT_MS } from '../../common/queue/settings.ts';
 
 export interface RunnerDeps {
   readonly pod: string;
@@ -42,7 +42,7 @@ export interface RunnerDeps {
   readonly isOrdered: boolean;
   /** This sidecar, for other pods to find it. */
   readonly self: () => Omit<RunningAt, 'startedAtMs'>;
-  readonly jetstream: JetStream;
+  readonly session: QueueSession;
   readonly callbacks: Callbacks;
   readonly stats: JobStats;
   readonly log: Log;
@@ -85,14 +85,14 @@ export class JobRunner {
 
   /** With a place in hand; the caller releases it when this resolves. Never rejects. */
   async run(delivery: Delivery, signal: AbortSignal): Promise<void> {
-    if (delivery.hasHeader(VOID_HEADER)) return delivery.ack();
+    if (delivery.isVoid) return delivery.finish();
     const heartbeat = setInterval(() => delivery.working(), ACK_WAIT_MS / 3);
     try {
       const job = decodeJob(delivery.data);
       const before = await this.#before(delivery, job.head);
       // Whoever has it says "working" within the ack wait, or ends it: nothing is to be told to JetStream here.
       if (before === 'told' || before === 'held') return;
-      if (before === 'unclear') return delivery.nak(this.#deps.earlier.askAgainInMs);
+      if (before === 'unclear') return delivery.retryLater(this.#deps.earlier.askAgainInMs);
       const release = this.#deps.callbacks.hold(elementId(job.head.secret, delivery.seq));
       await this.#runKnown({ delivery, job, before, signal }).finally(release);
     } catch (error) {
@@ -113,18 +113,18 @@ export class JobRunner {
     }
     log.warn({ job: delivery.seq, why }, 'job given back');
     stats.ended('given-back');
-    delivery.nak(UNREACHED_DELAY_MS);
+    delivery.retryLater(UNREACHED_DELAY_MS);
   }
 
   async #runKnown({ delivery, job, before, signal }: Known): Promise<void> {
     if (before?.state === 'done' || before?.state === 'dead') {
       await this.#deps.records.sendResult(delivery, job.head, before);
-      return delivery.ack(); // its end was recorded, only the ack was lost
+      return delivery.finish(); // its end was recorded, only the ack was lost
     }
-    if (before?.state === 'cancelled') return delivery.ack();
+    if (before?.state === 'cancelled') return delivery.finish();
     const now = this.#deps.now();
     if (before?.state === 'retrying' && before.nextTryAtMs - now > 50) {
-      return delivery.nak(before.nextTryAtMs - now); // the server lost the delay, we have not
+      return delivery.retryLater(before.nextTryAtMs - now); // the server lost the delay, we have not
     }
     const { tries = [], lost = 0 } = before ?? {};
     const policy = job.head.event === undefined ? this.#deps.policy : this.#deps.eventPolicy;
@@ -175,14 +175,14 @@ export class JobRunner {
   #giveBack({ delivery, signal }: Run, why: string): void {
     this.#deps.log.info({ job: delivery.seq, why }, 'job given back; no try is charged');
     this.#deps.stats.ended('given-back');
-    delivery.nak(signal.aborted ? 0 : UNREACHED_DELAY_MS);
+    delivery.retryLater(signal.aborted ? 0 : UNREACHED_DELAY_MS);
   }
 
   #exchange(run: Run, job: Job, sink: CaptureSink): Promise<Tried> {
-    const { jetstream } = this.#deps;
+    const { session } = this.#deps;
     const { delivery, tries, policy, signal } = run;
     const given = { job, sequence: delivery.seq, triesBefore: tries.length, policy, signal };
-    return tryJob(given, sink, { ...this.#deps, jsm: jetstream.jsm });
+    return tryJob(given, sink, { ...this.#deps, bodies: session.queue });
   }
 
   /** 202: the job stays open, and its place taken, until the function calls back or HttpTimeout has passed. */

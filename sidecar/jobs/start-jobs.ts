@@ -1,21 +1,21 @@
 /** The pod's share in asynchronous jobs, put together. Loaded once the app is ready: no cold start waits for it. */
+import { jetStreamQueue } from '../../common/queue/jetstream/link.ts';
+import { JobConsumer, type QueueSession } from './consumer.ts';
+import { Records } from './ending/records.ts';
 import { describeError } from '../../common/runtime/errors.ts';
-import { JOBS_STREAM } from '../../common/queue/jetstream/streams.ts';
 import type { RunningAt } from '../../common/queue/state.ts';
 import type { Running } from '../../common/runtime/lifecycle.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import type { NatsLink } from '../../common/bus/nats.ts';
-import { consumerName, jobQuestionSubject, type FunctionId } from '../../common/bus/subjects.ts';
+import { jobQuestionSubject, type FunctionId } from '../../common/bus/subjects.ts';
 import type { RetryPolicy } from '../../common/call/policy.ts';
 import type { SidecarContext } from '../context.ts';
 import type { Shares } from '../limits/shares.ts';
 import { Callbacks } from './callbacks.ts';
-import { JobConsumer } from './consumer.ts';
 import { EarlierRuns } from './earlier-run.ts';
 import type { JobStats } from './ending/job-stats.ts';
 import { Outcomes } from './ending/outcomes.ts';
 import { placesOf } from './places.ts';
-import { Records, type JetStream } from './ending/records.ts';
 import { JobRunner, type RunnerDeps } from './runner.ts';
 
 export interface JobsOptions {
@@ -43,6 +43,7 @@ export interface RunningJobs extends Running {
 
 export function startJobs(options: JobsOptions): RunningJobs {
   const { id, nats, context, log } = options;
+  const queue = jetStreamQueue(nats);
   const callbacks = new Callbacks(options.pod);
   const earlier = new EarlierRuns({
     ...options,
@@ -50,16 +51,16 @@ export function startJobs(options: JobsOptions): RunningJobs {
     now: Date.now,
   });
   const endAnswering = nats.serve(jobQuestionSubject(id), (data) => answer(callbacks, data, log));
-  const outcomes = new Outcomes({ ...options, inFlight: context.inFlight, callbacks, now: Date.now });
+  const outcomes = new Outcomes({ ...options, queue, inFlight: context.inFlight, callbacks, now: Date.now });
   options.stats.untold = () => outcomes.size;
   const consumer = new JobConsumer({
-    source: { stream: JOBS_STREAM, consumer: consumerName(id) },
-    nats,
+    source: { kind: 'jobs', id },
+    queue,
     fairness: context.admission.fairness,
     // In strict order one job runs in a pod, whatever its limit.
     places: placesOf(options, options.isOrdered ? 1 : Infinity),
     heldUpTo: () => earlier.heldUpTo(),
-    createRunner: (jetstream) => createRunner(options, { callbacks, outcomes, earlier }, jetstream),
+    createRunner: (session) => createRunner(options, { callbacks, outcomes, earlier }, session),
     log,
   });
   return {
@@ -77,7 +78,7 @@ export function startJobs(options: JobsOptions): RunningJobs {
 function createRunner(
   options: JobsOptions,
   own: Pick<RunnerDeps, 'callbacks' | 'outcomes' | 'earlier'>,
-  jetstream: JetStream,
+  session: QueueSession,
 ): JobRunner {
   const { id, pod, policy, eventPolicy, jitter, isOrdered, self, context, stats, log } = options;
   return new JobRunner({
@@ -90,10 +91,10 @@ function createRunner(
     self,
     stats,
     log,
-    jetstream,
+    session,
     app: context.app,
     relay: context.relay,
-    records: new Records(id, jetstream),
+    records: new Records(id, session),
     now: Date.now,
   });
 }

@@ -11,9 +11,8 @@
  * A suspect may also be running in another pod at this moment. The pods report once up to which sequence they hold
  * jobs. Jobs behind that were never delivered, so that a long queue need not be asked about one by one.
  */
-import type { Delivery } from '../../common/queue/jetstream/delivery.ts';
+import type { Delivery, Queue, Source } from '../../common/queue/queue.ts';
 import { sleep } from '../../common/runtime/lifecycle.ts';
-import type { JetStreamManager } from '../../common/queue/jetstream/library.ts';
 
 const AGAIN_MS = 2_000;
 
@@ -21,7 +20,7 @@ const AGAIN_MS = 2_000;
 export type HeldUpTo = () => Promise<number>;
 
 export interface SuspectsDeps {
-  readonly jsm: JetStreamManager;
+  readonly queue: Pick<Queue, 'look' | 'lastSequence'>;
   readonly source: Source;
   readonly isReconnect: boolean;
   /** Undefined: no other pod reads from this consumer. */
@@ -91,21 +90,14 @@ export class Suspects {
   }
 
   async #ask(): Promise<void> {
-    const { jsm, source, signal } = this.#deps;
+    const { queue, source, signal } = this.#deps;
     while (!signal.aborted && (this.#upTo === Infinity || this.#madeMs === Infinity)) {
-      const consumer = await jsm.consumers.info(source.stream, source.consumer).catch(() => undefined);
-      if (consumer) this.#madeMs = Date.parse(consumer.created);
+      const seen = await queue.look(source).catch(() => undefined);
+      if (seen) this.#madeMs = seen.madeMs;
       if (this.#upTo === Infinity) {
-        const stream = await jsm.streams.info(source.stream).catch(() => undefined);
-        if (stream) this.#upTo = stream.state.last_seq;
+        this.#upTo = await queue.lastSequence(source).catch(() => Infinity);
       }
       if (this.#upTo === Infinity || this.#madeMs === Infinity) await sleep(AGAIN_MS, signal);
     }
   }
-}
-
-/** A consumer of JetStream's, by its names. */
-export interface Source {
-  readonly stream: string;
-  readonly consumer: string;
 }

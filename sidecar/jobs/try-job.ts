@@ -2,7 +2,7 @@
  * One try. A stored request is brought to the user's container, with three headers about the job. The outcome is
  * given in the terms of a try.
  */
-import { readBody } from '../../common/queue/jetstream/body-store.ts';
+import type { BodyStore } from '../../common/queue/queue.ts';
 import { elementId, type Job } from '../../common/queue/job.ts';
 import { HEADER } from '../../common/function/names.ts';
 import {
@@ -16,7 +16,6 @@ import {
 import type { RetryPolicy } from '../../common/call/policy.ts';
 import { triedBy, type Tried } from './outcome.ts';
 import { isLastTry } from './verdict.ts';
-import type { JetStreamManager } from '../../common/queue/jetstream/library.ts';
 
 export interface GivenJob {
   readonly job: Job;
@@ -31,7 +30,7 @@ export interface GivenJob {
 export interface TryDeps {
   readonly app: Target;
   readonly relay: Relay;
-  readonly jsm: JetStreamManager;
+  readonly bodies: Pick<BodyStore, 'readBody'>;
   readonly now: () => number;
 }
 
@@ -41,7 +40,7 @@ const BODY_IDLE_MS = 60_000;
 export function tryJob(
   given: GivenJob,
   sink: CaptureSink,
-  { app, relay, jsm, now }: TryDeps,
+  { app, relay, bodies, now }: TryDeps,
 ): Promise<Tried> {
   const { job, policy, signal } = given;
   return new Promise((resolve) => {
@@ -49,7 +48,7 @@ export function tryJob(
       {
         target: app,
         head: { ...job.head, headers: [...job.head.headers, ...ownHeaders(given)] },
-        body: bodyOf(job, jsm),
+        body: bodyOf(job, bodies),
         sink,
         timeouts: {
           connectMs: CONNECT_MS,
@@ -75,7 +74,7 @@ function ownHeaders({ job, sequence, triesBefore, policy }: GivenJob): readonly 
   return [HEADER.elementId, id, HEADER.tryNumber, String(triesBefore), HEADER.lastTry, String(isLast)];
 }
 
-function bodyOf({ head, body }: Job, jsm: JetStreamManager): BodySource {
+function bodyOf({ head, body }: Job, bodies: TryDeps['bodies']): BodySource {
   if (!head.object) return bufferBody(body);
-  return iterableBody(readBody(jsm, head.object), head.object.size);
+  return iterableBody(bodies.readBody(head.object), head.object.size);
 }

@@ -5,16 +5,8 @@
  * up the library's other options (expected sequences, retries): a message id is all that jobs need.
  */
 import type { Msg, NatsConnection } from '../../bus/nats.ts';
+import type { StoreOutcome } from '../queue.ts';
 import { createInbox, natsHeaders } from '../../bus/nats-library.ts';
-
-/** Never an exception: who publishes must tell "is not stored" from "nobody knows". */
-export type PublishOutcome =
-  | { readonly kind: 'accepted'; readonly sequence: number; readonly isDuplicate: boolean }
-  /** JetStream answered: it has not stored it. */
-  | { readonly kind: 'refused'; readonly error: Error; readonly apiCode: number | undefined }
-  /** Never left this process, or nobody was there to take it. */
-  | { readonly kind: 'not-sent'; readonly error: Error }
-  | { readonly kind: 'unknown'; readonly error: Error };
 
 export interface AckedMessage {
   readonly subject: string;
@@ -23,10 +15,13 @@ export interface AckedMessage {
   readonly headers?: ReturnType<typeof natsHeaders>;
 }
 
+/** JSStreamStoreFailed: the bound of one stream, or of one of its subjects. */
+const STORE_FAILED = 10_077;
+
 interface Pending {
   readonly message: AckedMessage;
   readonly deadline: number;
-  readonly resolve: (outcome: PublishOutcome) => void;
+  readonly resolve: (outcome: StoreOutcome) => void;
 }
 
 /** What may wait here, of one connection; the next is not sent. At 10,000 publishes a second two seconds' worth. */
@@ -70,7 +65,7 @@ export class AckedPublisher {
     return this.#pending.size + this.#queue.length;
   }
 
-  publish(message: AckedMessage, timeoutMs: number): Promise<PublishOutcome> {
+  publish(message: AckedMessage, timeoutMs: number): Promise<StoreOutcome> {
     if (this.waiting >= WAITING_MAX) return Promise.resolve(notSent('too many publishes wait'));
     return new Promise((resolve) => {
       this.#queue.push({ message, resolve, deadline: performance.now() + timeoutMs });
@@ -118,7 +113,7 @@ export class AckedPublisher {
     if (pending) this.#settle(number, pending, outcomeOf(message)); // else its time was over
   }
 
-  #settle(number: number, { message, resolve }: Pending, outcome: PublishOutcome): void {
+  #settle(number: number, { message, resolve }: Pending, outcome: StoreOutcome): void {
     this.#pending.delete(number);
     this.#sentBytes -= message.payload.length;
     resolve(outcome);
@@ -142,7 +137,7 @@ export class AckedPublisher {
   }
 }
 
-function notSent(why: string): PublishOutcome {
+function notSent(why: string): StoreOutcome {
   return { kind: 'not-sent', error: new Error(why) };
 }
 
@@ -154,7 +149,7 @@ interface PubAck {
   readonly error?: { readonly err_code?: number; readonly description?: string };
 }
 
-function outcomeOf(message: Msg): PublishOutcome {
+function outcomeOf(message: Msg): StoreOutcome {
   if (message.data.length === 0)
     return {
       kind: 'not-sent',
@@ -168,7 +163,7 @@ function outcomeOf(message: Msg): PublishOutcome {
   }
   if (ack.error) {
     const error = new Error(ack.error.description ?? 'refused by JetStream');
-    return { kind: 'refused', error, apiCode: ack.error.err_code };
+    return { kind: 'refused', error, isFull: ack.error.err_code === STORE_FAILED };
   }
   if (ack.seq === undefined)
     return { kind: 'unknown', error: new Error('a confirmation without a sequence') };

@@ -4,30 +4,11 @@
  * sends. So a body of 1 GiB would pass through memory whole. Here at most 8 chunks are unconfirmed while writing, and
  * reading asks for each chunk.
  */
+import { BODY_CHUNK_BYTES, BodyStoreError, UNCONFIRMED_MAX, type StoredBody } from '../body.ts';
 import { BODIES_STREAM } from './streams.ts';
 import { getStored, type JetStreamClient, type JetStreamManager } from './library.ts';
 
-const CHUNK_BYTES = 128 * 1024;
-/** 1 MiB under way: enough to keep a server on the same network busy. */
-const UNCONFIRMED_MAX = 8;
-/** Memory that a body takes while it is stored. */
-export const UNCONFIRMED_BYTES_MAX = (UNCONFIRMED_MAX + 1) * CHUNK_BYTES;
 const PUBLISH_TIMEOUT_MS = 5_000;
-
-export class BodyStoreError extends Error {
-  readonly code: 'too-large' | 'incomplete';
-
-  constructor(code: 'too-large' | 'incomplete', message: string) {
-    super(message);
-    this.name = 'BodyStoreError';
-    this.code = code;
-  }
-}
-
-export interface StoredBody {
-  readonly name: string;
-  readonly size: number;
-}
 
 /**
  * Stores a body chunk by chunk; on any failure what was stored is removed again, as far as the server answers.
@@ -100,11 +81,11 @@ class ChunkWriter {
   async write(chunk: Buffer): Promise<void> {
     this.size += chunk.length;
     for (let at = 0; at < chunk.length;) {
-      const part = chunk.subarray(at, at + CHUNK_BYTES - this.#partBytes);
+      const part = chunk.subarray(at, at + BODY_CHUNK_BYTES - this.#partBytes);
       this.#parts.push(part);
       this.#partBytes += part.length;
       at += part.length;
-      if (this.#partBytes === CHUNK_BYTES) await this.#publish();
+      if (this.#partBytes === BODY_CHUNK_BYTES) await this.#publish();
     }
   }
 

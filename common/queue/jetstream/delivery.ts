@@ -1,37 +1,15 @@
 /**
  * One delivered job, from a core message whose reply subject says where it came from and takes the answer. The
- * library makes its own such object only inside its consumers, which read ahead; see sidecar/jobs/pull.ts.
+ * library makes its own such object only inside its consumers, which read ahead; see pull.ts.
  *
  * Reply subjects (nats-server, ADR-15): `$JS.ACK.<stream>.<consumer>.<deliveries>.<stream sequence>.<consumer
  * sequence>.<time>.<pending>`, or with `<domain>.<account hash>` after `ACK` and a random token at the end.
  */
 import { MessageError } from '../../runtime/errors.ts';
 import type { Msg, NatsConnection } from '../../bus/nats.ts';
+import type { Delivery } from '../queue.ts';
+import { VOID_HEADER } from './streams.ts';
 import { ErrorCode, nanos, NatsError } from '../../bus/nats-library.ts';
-
-export interface Delivery {
-  readonly data: Uint8Array;
-  /** The job's sequence on its stream. */
-  readonly seq: number;
-  /** Times it was delivered, this one included. */
-  readonly deliveries: number;
-  /** Jobs of the same consumer that are still to be delivered. */
-  readonly pending: number;
-  /** When it was stored. */
-  readonly storedAtMs: number;
-  /** Its place in the order in which its consumer delivered. */
-  readonly consumerSeq: number;
-  hasHeader(name: string): boolean;
-  /** Each of the four ends or prolongs the delivery; they are sent and not confirmed. */
-  ack(): void;
-  /** Back to the queue, after `delayMs`. */
-  nak(delayMs: number): void;
-  working(): void;
-  /** On another connection than the one it came by, which may be gone. */
-  nakOn(connection: NatsConnection, delayMs: number): void;
-  /** Resolves with true once the server has it, or has no such delivery any more; never rejects. */
-  ackOn(connection: NatsConnection, timeoutMs: number): Promise<boolean>;
-}
 
 /** @throws MessageError for a message that JetStream did not deliver */
 export function deliveryOf(message: Msg): Delivery {
@@ -47,19 +25,34 @@ export function deliveryOf(message: Msg): Delivery {
   return {
     ...place,
     data: message.data,
-    hasHeader: (name) => message.headers?.has(name) ?? false,
-    ack: () => answer('+ACK'),
-    nak: (delayMs) => answer(nakText(delayMs)),
-    working: () => answer('+WPI'),
-    nakOn(connection, delayMs) {
-      if (!connection.isClosed()) connection.publish(reply, encoder.encode(nakText(delayMs)));
+    receipt: reply,
+    get isVoid() {
+      return message.headers?.has(VOID_HEADER) ?? false;
     },
-    ackOn: (connection, timeoutMs) =>
-      connection.request(reply, encoder.encode('+ACK'), { timeout: timeoutMs }).then(
-        () => true,
-        (error: unknown) => error instanceof NatsError && error.code === ErrorCode.NoResponders,
-      ),
+    finish: () => answer('+ACK'),
+    retryLater: (delayMs) => answer(nakText(delayMs)),
+    working: () => answer('+WPI'),
   };
+}
+
+/** Resolves with true once the server has it, or has no such delivery any more; never rejects. */
+export function finishOn(
+  connection: NatsConnection,
+  { receipt }: Pick<Delivery, 'receipt'>,
+  timeoutMs: number,
+): Promise<boolean> {
+  return connection.request(receipt, encoder.encode('+ACK'), { timeout: timeoutMs }).then(
+    () => true,
+    (error: unknown) => error instanceof NatsError && error.code === ErrorCode.NoResponders,
+  );
+}
+
+export function retryLaterOn(
+  connection: NatsConnection,
+  { receipt }: Pick<Delivery, 'receipt'>,
+  delayMs: number,
+): void {
+  if (!connection.isClosed()) connection.publish(receipt, encoder.encode(nakText(delayMs)));
 }
 
 function nakText(delayMs: number): string {

@@ -3,23 +3,10 @@
  * the jobs stream counts its messages by subject. Running and waiting-for-retry are what the function's own
  * consumer has delivered and not seen acknowledged; it is asked only for functions that have jobs at all.
  */
+import type { JobDepth } from '../upkeep.ts';
 import { JOBS_STREAM } from './streams.ts';
-import { consumerName, functionKey, parseFunctionSubject, type FunctionId } from '../../bus/subjects.ts';
+import { consumerName, functionKey, parseFunctionSubject } from '../../bus/subjects.ts';
 import { absentIf, CONSUMER_NOT_FOUND, type JetStreamManager } from './library.ts';
-
-export interface JobDepth {
-  readonly id: FunctionId;
-  /** Stored and not finished: queued, running or waiting for a retry. */
-  readonly total: number;
-  /** Not delivered yet. */
-  readonly ready: number;
-  /** Delivered: running, or waiting for a retry. */
-  readonly delivered: number;
-  /** False: its consumer is not there (yet, or somebody deleted it), so nobody runs them. */
-  readonly hasConsumer: boolean;
-  /** Jobs accepted since the stream began, for the message rate. */
-  readonly lastSequence: number;
-}
 
 /** `namespace/name` → depth; a function without jobs is not listed. @throws NatsError */
 export async function readJobDepths(jsm: JetStreamManager): Promise<Map<string, JobDepth>> {
@@ -43,7 +30,6 @@ async function depthOf(jsm: JetStreamManager, subject: string, total: number): P
     total,
     ready: total - delivered,
     delivered,
-    hasConsumer: info !== undefined,
-    lastSequence: info?.delivered.stream_seq ?? 0,
+    isOpen: info !== undefined,
   };
 }

@@ -3,22 +3,13 @@
  * stream itself, because what waits for a next try is not delivered before its time. What is not done in time is left
  * to the scaler.
  */
+import type { HandOver } from '../queue.ts';
 import { podConsumer } from './pod-consumer.ts';
 import { eventToQueue } from './to-queue.ts';
 import type { AckedPublisher } from './acked-publisher.ts';
 import { EVENTS_STREAM } from './streams.ts';
-import { everyEventOf, type FunctionId } from '../../bus/subjects.ts';
+import { eventConsumerName, everyEventOf } from '../../bus/subjects.ts';
 import { getStored, type JetStreamManager } from './library.ts';
-
-export interface HandOver {
-  readonly id: FunctionId;
-  readonly consumer: string;
-  readonly isDone: (payload: Uint8Array) => boolean;
-  /** What was published before concerns others. */
-  readonly sinceMs: number;
-  /** On abort the rest stays where it is, and the consumer with it. */
-  readonly signal: AbortSignal;
-}
 
 export interface HandOverDeps {
   readonly jsm: JetStreamManager;
@@ -31,7 +22,8 @@ export interface HandOverDeps {
  */
 export async function handOver(deps: HandOverDeps, what: HandOver): Promise<number> {
   const { jsm } = deps;
-  const info = await podConsumer(jsm, what.consumer);
+  const consumer = eventConsumerName(what.id.namespace, what.pod);
+  const info = await podConsumer(jsm, consumer);
   // Not made yet, although the pod was ready: events since its start may have been published for it.
   if (!info) return (await walk(deps, what, 1)).count;
   const isEmpty = info.num_pending === 0 && info.num_ack_pending === 0;
@@ -41,7 +33,7 @@ export async function handOver(deps: HandOverDeps, what: HandOver): Promise<numb
   const own = { ...what, sinceMs };
   const first = await walk(deps, own, floor + 1);
   if (what.signal.aborted) return first.count;
-  await jsm.consumers.delete(EVENTS_STREAM, what.consumer);
+  await jsm.consumers.delete(EVENTS_STREAM, consumer);
   // What was stored while the consumer was still there, and came too late for the walk. Nobody else can find it now.
   const last = await walk(deps, { ...own, signal: NEVER }, first.next);
   return first.count + last.count;

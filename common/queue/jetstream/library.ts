@@ -1,5 +1,7 @@
 /** What the adapter uses of the NATS client for JetStream: its types, one stored message, and the meaning of its errors. */
+import { describeError } from '../../runtime/errors.ts';
 import { NatsError } from '../../bus/nats-library.ts';
+import { QueueError, type QueueErrorKind } from '../queue.ts';
 import type { JetStreamManager, MsgRequest, StoredMsg } from 'nats';
 
 export type {
@@ -48,4 +50,18 @@ export function absentIf(...errorCodes: readonly number[]): (error: unknown) => 
     if (code !== undefined && errorCodes.includes(code)) return undefined;
     throw error;
   };
+}
+
+/** Awaits an answer of JetStream. @throws QueueError for what JetStream or the client says; any other error as it is */
+export async function answered<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    throw error instanceof NatsError ? new QueueError(kindOf(error), describeError(error)) : error;
+  }
+}
+
+function kindOf({ api_error: answer }: NatsError): QueueErrorKind {
+  if (answer === undefined) return 'unanswered';
+  return answer.err_code === STREAM_NOT_FOUND ? 'missing' : 'refused';
 }

@@ -5,19 +5,13 @@
  */
 import { AckPolicy, DeliverPolicy, nanos, ReplayPolicy } from '../../bus/nats-library.ts';
 import { EVENTS_STREAM } from './streams.ts';
-import { eventConsumerName, everyEventOf, type FunctionId } from '../../bus/subjects.ts';
+import { eventConsumerName, everyEventOf } from '../../bus/subjects.ts';
 import { absentIf, CONSUMER_NOT_FOUND, type ConsumerConfig, type JetStreamManager } from './library.ts';
+import type { PodReader } from '../queue.ts';
 import { ACK_WAIT_MS } from '../settings.ts';
 
 /** Events of one pod that run, or wait for their next try; more are not delivered to it meanwhile. */
 const UNFINISHED_MAX = 1_000;
-
-export interface PodReader {
-  readonly id: FunctionId;
-  readonly pod: string;
-  /** Events from then on are its. */
-  readonly sinceMs: number;
-}
 
 export function podConsumerConfig(
   { id, pod, sinceMs }: PodReader,

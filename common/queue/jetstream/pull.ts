@@ -4,7 +4,8 @@
  * place. Here one inbox serves all requests. Each request is a number of credits. It ends with a message, with the
  * server's message that it is over, or with its time.
  */
-import { deliveryOf, type Delivery } from './delivery.ts';
+import type { TakeOptions, Taker } from '../queue.ts';
+import { deliveryOf } from './delivery.ts';
 import type { Msg, NatsConnection } from '../../bus/nats.ts';
 import { createInbox, nanos } from '../../bus/nats-library.ts';
 
@@ -19,16 +20,10 @@ const FIRST_EXPIRES_MS = 500;
 /** What the server's word that a request is over may take beyond its time. */
 const GRACE_MS = 500;
 
-export interface PullOptions {
+export interface PullOptions extends TakeOptions {
   readonly connection: NatsConnection;
   readonly stream: string;
   readonly consumer: string;
-  readonly onJob: (delivery: Delivery) => void;
-  /**
-   * Credits came back without a message: time to ask again. `isRefused`: not at once, because there is no such
-   * consumer (yet), or it has too many requests open.
-   */
-  readonly onCredits: (isRefused: boolean) => void;
 }
 
 interface Request {
@@ -36,7 +31,7 @@ interface Request {
   readonly timer: NodeJS.Timeout;
 }
 
-export class PullConsumer {
+export class PullConsumer implements Taker {
   readonly #options: PullOptions;
   readonly #inbox: string;
   readonly #subscription: { drain(): Promise<void> };
@@ -94,7 +89,7 @@ export class PullConsumer {
       return this.#end(message.subject, code !== 404 && code !== 408);
     }
     this.#spend();
-    this.#options.onJob(deliveryOf(message));
+    this.#options.onDelivery(deliveryOf(message));
   }
 
   /**

@@ -1,111 +1,115 @@
-/**
- * The one owner of streams and consumers: brings what exists in JetStream to what the flags say. Runs in the
- * scaler's leader. Changing a setting updates what exists; what JetStream refuses to change (storage) is
- * reported with what to do, and what exists goes on being used.
- */
-import { describeError } from '../../runtime/errors.ts';
-import {
-  callbacksConsumerConfig,
-  CALLBACKS_STREAM,
-  consumerConfig,
-  JOBS_STREAM,
-  streamConfigs,
-} from './streams.ts';
-import type { Log } from '../../runtime/log.ts';
+/** The scaler's care for streams and consumers, over its connection to NATS. */
+import type { NatsConnection, NatsLink } from '../../bus/nats.ts';
 import { NatsError } from '../../bus/nats-library.ts';
-import { consumerName, type FunctionId } from '../../bus/subjects.ts';
-import type { JobSettings } from '../settings.ts';
 import {
-  absentIf,
-  CONSUMER_NOT_FOUND,
-  type ConsumerConfig,
-  type JetStreamManager,
-  STREAM_NOT_FOUND,
-  type StreamConfig,
-} from './library.ts';
+  consumerName,
+  parseEveryEventOf,
+  parseFunctionSubject,
+  podOfEventConsumer,
+  type FunctionId,
+} from '../../bus/subjects.ts';
+import type { Log } from '../../runtime/log.ts';
+import type { JobSettings } from '../settings.ts';
+import type { EventReader, JobDepth, JobFunction, Upkeep, UpkeepLink } from '../upkeep.ts';
+import { readJobDepths } from './depth.ts';
+import { answered, type JetStreamManager } from './library.ts';
+import { moveEvents } from './move-events.ts';
+import { reconcileConsumer, reconcileStreams, removeConsumer } from './reconcile.ts';
+import { EVENTS_STREAM, JOBS_STREAM, streamConfigs } from './streams.ts';
 
-export interface JobFunction {
-  readonly id: FunctionId;
-  readonly isOrdered: boolean;
+export function jetStreamUpkeep(nats: Pick<NatsLink, 'connection'>): UpkeepLink {
+  return {
+    get live() {
+      const { connection } = nats;
+      if (!connection) return undefined;
+      let upkeep = upkeeps.get(connection);
+      if (!upkeep) upkeeps.set(connection, (upkeep = new JetStreamUpkeep(connection)));
+      return upkeep;
+    },
+  };
 }
 
-/** Creates or updates every stream, and the one consumer that belongs to no function. @throws NatsError when JetStream does not answer */
-export async function reconcileStreams(
-  jsm: JetStreamManager,
-  settings: JobSettings,
-  log: Log,
-): Promise<void> {
-  for (const wanted of streamConfigs(settings)) await reconcileStream(jsm, wanted, log);
-  await ensureConsumer(jsm, CALLBACKS_STREAM, callbacksConsumerConfig());
-}
+const upkeeps = new WeakMap<NatsConnection, Upkeep>();
 
-async function reconcileStream(
-  jsm: JetStreamManager,
-  wanted: Partial<StreamConfig>,
-  log: Log,
-): Promise<void> {
-  const name = wanted.name as string;
-  const current = await jsm.streams.info(name).catch(absentIf(STREAM_NOT_FOUND));
-  if (!current) {
-    await jsm.streams.add(wanted);
-    log.info({ stream: name }, 'stream created');
-    return;
+class JetStreamUpkeep implements Upkeep {
+  readonly #connection: NatsConnection;
+
+  constructor(connection: NatsConnection) {
+    this.#connection = connection;
   }
-  const changed = Object.entries(wanted).filter(
-    ([field, value]) => !isSame(valueOf(current.config, field), value),
-  );
-  if (changed.length === 0) return;
-  const fields = changed.map(([field]) => field).join(', ');
-  try {
-    await jsm.streams.update(name, wanted);
-    log.info({ stream: name, fields }, 'stream updated');
-  } catch (error) {
-    if (!(error instanceof NatsError) || error.api_error === undefined) throw error;
-    log.error(
-      { stream: name, fields, error: describeError(error) },
-      'JetStream refuses this change; the old setting stays',
-    );
+
+  reconcile(settings: JobSettings, log: Log): Promise<void> {
+    return this.#ask((jsm) => reconcileStreams(jsm, settings, log));
+  }
+
+  isComplete(settings: JobSettings): Promise<boolean> {
+    return this.#ask(async (jsm) => {
+      const names = new Set<string>();
+      for await (const name of jsm.streams.names()) names.add(name);
+      return streamConfigs(settings).every(({ name }) => names.has(name as string));
+    });
+  }
+
+  open(fn: JobFunction, settings: JobSettings): Promise<void> {
+    return this.#ask((jsm) => reconcileConsumer(jsm, fn, settings));
+  }
+
+  close(id: FunctionId): Promise<boolean> {
+    return this.#ask((jsm) => removeConsumer(jsm, id));
+  }
+
+  opened(): Promise<FunctionId[]> {
+    return this.#ask(async (jsm) => {
+      const ids: FunctionId[] = [];
+      for await (const { name, config } of jsm.consumers.list(JOBS_STREAM)) {
+        const id = ownerOf(config.filter_subject);
+        // One that has our name and our subject is ours; anybody may have made others.
+        if (id && name === consumerName(id)) ids.push(id);
+      }
+      return ids;
+    });
+  }
+
+  depths(): Promise<Map<string, JobDepth>> {
+    return this.#ask(readJobDepths);
+  }
+
+  accepted(id: FunctionId): Promise<number | undefined> {
+    return this.#ask(async (jsm) => {
+      try {
+        const { delivered, num_pending } = await jsm.consumers.info(JOBS_STREAM, consumerName(id));
+        return delivered.consumer_seq + num_pending;
+      } catch (error) {
+        if (error instanceof NatsError && error.api_error !== undefined) return undefined;
+        throw error;
+      }
+    });
+  }
+
+  eventReaders(each: (reader: EventReader) => void): Promise<number> {
+    return this.#ask(async (jsm) => {
+      let count = 0;
+      for await (const { name, config } of jsm.consumers.list(EVENTS_STREAM)) {
+        count += 1;
+        const id = parseEveryEventOf(config.filter_subject ?? '');
+        const pod = id && podOfEventConsumer(name, id.namespace);
+        if (id && pod !== undefined) each({ name, id, pod });
+      }
+      return count;
+    });
+  }
+
+  moveEvents(reader: Pick<EventReader, 'name' | 'id'>, most: number): Promise<number> {
+    return this.#ask((jsm) => moveEvents(this.#connection, jsm, reader, most));
+  }
+
+  /** @throws QueueError */
+  #ask<T>(ask: (jsm: JetStreamManager) => Promise<T>): Promise<T> {
+    return answered(this.#connection.jetstreamManager({ checkAPI: false }).then(ask));
   }
 }
 
-/** Creates or updates the consumer of one function. */
-export async function reconcileConsumer(
-  jsm: JetStreamManager,
-  fn: JobFunction,
-  settings: JobSettings,
-): Promise<void> {
-  await ensureConsumer(jsm, JOBS_STREAM, consumerConfig(fn.id, settings, fn.isOrdered));
-}
-
-async function ensureConsumer(
-  jsm: JetStreamManager,
-  stream: string,
-  wanted: Partial<ConsumerConfig>,
-): Promise<void> {
-  const name = wanted.durable_name as string;
-  const current = await jsm.consumers.info(stream, name).catch(absentIf(CONSUMER_NOT_FOUND));
-  if (!current) await jsm.consumers.add(stream, wanted);
-  else if (Object.entries(wanted).some(([field, value]) => !isSame(valueOf(current.config, field), value))) {
-    await jsm.consumers.update(stream, name, wanted as ConsumerConfig);
-  }
-}
-
-/**
- * Removes the consumer of a function that is gone, once none of its jobs is left.
- * @returns false while there are jobs: ask again later
- */
-export async function removeConsumer(jsm: JetStreamManager, id: FunctionId): Promise<boolean> {
-  const info = await jsm.consumers.info(JOBS_STREAM, consumerName(id)).catch(absentIf(CONSUMER_NOT_FOUND));
-  if (!info) return true;
-  if (info.num_pending + info.num_ack_pending > 0) return false;
-  await jsm.consumers.delete(JOBS_STREAM, consumerName(id));
-  return true;
-}
-
-function valueOf(config: object, field: string): unknown {
-  return (config as Record<string, unknown>)[field];
-}
-
-function isSame(a: unknown, b: unknown): boolean {
-  return JSON.stringify(a) === JSON.stringify(b);
+function ownerOf(filterSubject: string | undefined): FunctionId | undefined {
+  const parsed = filterSubject === undefined ? undefined : parseFunctionSubject(filterSubject);
+  return parsed?.kind === 'job' ? parsed.id : undefined;
 }

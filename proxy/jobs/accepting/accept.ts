@@ -6,16 +6,14 @@ import { createHash } from 'node:crypto';
 import { ReasonError } from '../../../common/runtime/errors.ts';
 import { decodeJob, elementId, encodeJob, type JobHead } from '../../../common/queue/job.ts';
 import { decodeState } from '../../../common/queue/state.ts';
-import { JOBS_STREAM, RESULTS_STREAM } from '../../../common/queue/jetstream/streams.ts';
 import { HeaderNames, headerValue, withoutHeaders, type RequestHead } from '../../../common/relay/index.ts';
-import { functionKey, resultSubject, type FunctionId } from '../../../common/bus/subjects.ts';
+import { functionKey, type FunctionId } from '../../../common/bus/subjects.ts';
 import { CALLBACK_URL_HEADER, type CallbackGate } from '../../callbacks/gate.ts';
 import { createIds } from '../../edge/ids.ts';
 import type { JobBytes, Room } from './job-bytes.ts';
 import type { UploadBudget, UploadMemory } from './upload-budget.ts';
 import { publishJob, UnsettledError, type Accepted, type PublisherOptions } from './publisher.ts';
-import { announcedLength, connectionOf, discardBody, FRAMING, takeBody, type Upload } from './take-body.ts';
-import { getStored } from '../../../common/queue/jetstream/library.ts';
+import { announcedLength, liveQueue, discardBody, FRAMING, takeBody, type Upload } from './take-body.ts';
 
 export interface AcceptOptions extends PublisherOptions {
   readonly callbacks: CallbackGate;
@@ -107,13 +105,13 @@ export const newSecret: () => string = createIds().requestId;
 export async function firstSecret(
   id: FunctionId,
   { sequence }: Pick<Accepted, 'sequence'>,
-  options: Pick<AcceptOptions, 'nats'>,
+  options: Pick<AcceptOptions, 'queue'>,
 ): Promise<string> {
-  const jsm = await connectionOf(options).jetstreamManager({ checkAPI: false });
-  const queued = await getStored(jsm, JOBS_STREAM, { seq: sequence });
-  if (queued) return decodeJob(queued.data).head.secret;
-  const state = await getStored(jsm, RESULTS_STREAM, { last_by_subj: resultSubject(id, sequence) });
-  if (state) return decodeState(state.data).secret;
+  const queue = liveQueue(options);
+  const queued = await queue.job({ id, sequence });
+  if (queued) return decodeJob(queued).head.secret;
+  const state = await queue.result({ id, sequence });
+  if (state) return decodeState(state).secret;
   const message = 'this Idempotency-Key was used and its job is done, but its id is no longer known';
   throw new ReasonError('queue-unavailable', message, { retryAfterSeconds: 60 });
 }

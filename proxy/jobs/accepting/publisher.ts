@@ -5,18 +5,15 @@
  * caller must be answered is handed to the settler (settler.ts). Ids that others share are an exception: whoever
  * repeats the post learns what became of the first.
  */
+import type { FunctionId } from '../../../common/bus/subjects.ts';
+import type { QueueLink, StoreOutcome } from '../../../common/queue/queue.ts';
 import { describeError, ReasonError } from '../../../common/runtime/errors.ts';
-import { AckedPublisher, type PublishOutcome } from '../../../common/queue/jetstream/acked-publisher.ts';
-import { JOBS_STREAM, VOID_HEADER } from '../../../common/queue/jetstream/streams.ts';
 import { sleep } from '../../../common/runtime/lifecycle.ts';
-import type { NatsConnection, NatsLink } from '../../../common/bus/nats.ts';
-import { natsHeaders } from '../../../common/bus/nats-library.ts';
-import { functionSubject, type FunctionId } from '../../../common/bus/subjects.ts';
 
 export interface JobPublish {
   readonly id: FunctionId;
-  /** Where it goes; absent: to the jobs of the function. */
-  readonly subject?: string;
+  /** The event that it is for the pods that are there; absent: it goes to the jobs of the function. */
+  readonly event?: string;
   /** What callers know it as; absent: a job. */
   readonly noun?: string;
   readonly payload: Uint8Array;
@@ -36,7 +33,7 @@ export interface Accepted {
 }
 
 export interface PublisherOptions {
-  readonly nats: NatsLink;
+  readonly queue: QueueLink;
   /** Takes what cannot be settled before the caller must be answered (settler.ts). */
   readonly settler: { add(job: JobPublish): void };
   /** How long a caller may wait for JetStream in all. */
@@ -44,8 +41,6 @@ export interface PublisherOptions {
   readonly now?: () => number;
 }
 
-/** JSStreamStoreFailed: the stream is full, or this subject has its maximum. */
-const STORE_FAILED = 10_077;
 /** One try; a second one follows if there is time. */
 const TRY_TIMEOUT_MS = 2_000;
 const RETRY_AFTER_SECONDS = 2;
@@ -66,7 +61,7 @@ export async function publishJob(job: JobPublish, options: PublisherOptions): Pr
   let isUnsettled = false;
   let lastError: unknown;
   for (;;) {
-    const outcome = await tryPublish(job, options.nats, Math.min(TRY_TIMEOUT_MS, deadline - now()));
+    const outcome = await tryPublish(job, options.queue, Math.min(TRY_TIMEOUT_MS, deadline - now()));
     if (outcome.kind === 'accepted') return outcome;
     lastError = outcome.error;
     if (outcome.kind === 'refused' && !isUnsettled) throw await refusal(job, outcome, options);
@@ -79,54 +74,31 @@ export async function publishJob(job: JobPublish, options: PublisherOptions): Pr
   throw new UnsettledError(lastError, job.noun);
 }
 
-async function tryPublish(job: JobPublish, nats: NatsLink, timeoutMs: number): Promise<PublishOutcome> {
-  const { connection } = nats;
-  if (!connection) return { kind: 'not-sent', error: new Error('not connected to NATS') };
+async function tryPublish(job: JobPublish, { live }: QueueLink, timeoutMs: number): Promise<StoreOutcome> {
+  if (!live) return { kind: 'not-sent', error: new Error('not connected to NATS') };
   if (timeoutMs <= 0) return { kind: 'not-sent', error: new Error('no time left') };
-  const { id, payload, messageId, subject = functionSubject('job', id) } = job;
-  return AckedPublisher.of(connection).publish({ subject, payload, messageId }, timeoutMs);
+  const { id, payload, messageId, event } = job;
+  const entry = { id, payload, messageId };
+  return live.enqueue(
+    event === undefined ? { kind: 'job', ...entry } : { kind: 'event', event, ...entry },
+    timeoutMs,
+  );
 }
 
 async function refusal(
-  { id, subject, noun }: JobPublish,
-  { error, apiCode }: { error: unknown; apiCode: number | undefined },
-  { nats }: PublisherOptions,
+  { id, event, noun }: JobPublish,
+  { error, isFull }: { error: unknown; isFull: boolean },
+  { queue }: PublisherOptions,
 ): Promise<ReasonError> {
-  // One code for both bounds: only a count tells the function's from the stream's.
-  const mayBeFull = apiCode === STORE_FAILED && subject === undefined;
-  const full = mayBeFull ? await fullnessOf(nats, id).catch(() => undefined) : undefined;
+  // One answer for both bounds: only a count tells the function's own from that of all jobs.
+  const mayBeFull = isFull && event === undefined;
+  const full = mayBeFull ? await queue.live?.depth(id).catch(() => undefined) : undefined;
   if (!full || full.jobs < full.bound) return unavailable(error, noun);
   const message = `${id.name} has ${full.jobs} jobs, which is all that it may have; try again when some are done`;
   return new ReasonError('queue-full', message, { cause: error, retryAfterSeconds: RETRY_AFTER_SECONDS });
-}
-
-/** The bound is the stream's own setting, which the scaler made of its `--max-jobs`. */
-async function fullnessOf(
-  nats: NatsLink,
-  id: FunctionId,
-): Promise<{ jobs: number; bound: number } | undefined> {
-  const subject = functionSubject('job', id);
-  const jsm = await nats.connection?.jetstreamManager({ checkAPI: false });
-  const info = await jsm?.streams.info(JOBS_STREAM, { subjects_filter: subject });
-  return info && { jobs: info.state.subjects?.[subject] ?? 0, bound: info.config.max_msgs_per_subject };
 }
 
 function unavailable(cause: unknown, noun = 'job'): ReasonError {
   const message = `JetStream did not confirm the ${noun}, nothing was accepted (${describeError(cause)}); try again`;
   return new ReasonError('queue-unavailable', message, { cause, retryAfterSeconds: RETRY_AFTER_SECONDS });
 }
-
-/** The void publish of the settler: same message id, nothing to run. @throws the reason when it is not confirmed */
-export async function publishVoid(
-  connection: NatsConnection,
-  { id, messageId }: JobPublish,
-): Promise<Accepted> {
-  const headers = natsHeaders();
-  headers.set(VOID_HEADER, '1');
-  const message = { subject: functionSubject('job', id), payload: NOTHING, messageId, headers };
-  const outcome = await AckedPublisher.of(connection).publish(message, TRY_TIMEOUT_MS);
-  if (outcome.kind !== 'accepted') throw outcome.error;
-  return outcome;
-}
-
-const NOTHING = new Uint8Array(0);

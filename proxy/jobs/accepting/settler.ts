@@ -1,47 +1,46 @@
 /**
- * Undoes publishes whose callers were told 503. It publishes a void under the same message id. The answer names
- * either the void's own place or, as a duplicate, the place of the job that was stored after all. Whatever is there
- * is deleted. Until JetStream answers it tries again, at each reconnect and every second. What it gives up: the
- * duplicate window bounds it, and so does the life of this process.
+ * Undoes publishes whose callers were told 503. Whatever is stored under the message id is deleted, and the id is spent.
+ * Until the queue answers it tries again, at each reconnect and every second. What it gives up: the duplicate window
+ * bounds it, and so does the life of this process.
  */
+import type { QueueLink } from '../../../common/queue/queue.ts';
 import { describeError } from '../../../common/runtime/errors.ts';
-import { JOBS_STREAM } from '../../../common/queue/jetstream/streams.ts';
 import type { Running } from '../../../common/runtime/lifecycle.ts';
 import type { Log } from '../../../common/runtime/log.ts';
-import type { NatsLink } from '../../../common/bus/nats.ts';
-import { functionKey } from '../../../common/bus/subjects.ts';
-import { publishVoid, type JobPublish } from './publisher.ts';
+import { functionKey, type FunctionId } from '../../../common/bus/subjects.ts';
 
+interface Unsettled {
+  readonly id: FunctionId;
+  readonly messageId: string;
+}
+
+const CONFIRM_MS = 2_000;
 const INTERVAL_MS = 1_000;
 /** About 200 bytes each; beyond it the oldest is given up with an error in the log. */
 const PENDING_MAX = 50_000;
 
 export class Settler implements Running {
-  readonly #nats: NatsLink;
+  readonly #queue: QueueLink;
   readonly #log: Log;
-  readonly #pending = new Map<string, JobPublish>();
+  readonly #pending = new Map<string, Unsettled>();
   readonly #releases: (() => void)[];
   #isRunning = false;
 
-  constructor(nats: NatsLink, log: Log) {
-    this.#nats = nats;
+  constructor(queue: QueueLink, log: Log) {
+    this.#queue = queue;
     this.#log = log;
     const timer = setInterval(() => void this.#run(), INTERVAL_MS);
     timer.unref();
-    this.#releases = [
-      () => clearInterval(timer),
-      nats.onStatus((isConnected) => isConnected && void this.#run()),
-    ];
+    this.#releases = [() => clearInterval(timer), queue.onStatus((isLive) => isLive && void this.#run())];
   }
 
   get pending(): number {
     return this.#pending.size;
   }
 
-  /** The payload is not kept. */
-  add({ id, messageId }: JobPublish): void {
+  add({ id, messageId }: Unsettled): void {
     if (this.#pending.size >= PENDING_MAX) this.#giveUpOldest();
-    this.#pending.set(messageId, { id, messageId, payload: new Uint8Array(0) });
+    this.#pending.set(messageId, { id, messageId });
   }
 
   /** One last attempt, so that a proxy that is rolled leaves nothing open that it can close. */
@@ -67,18 +66,12 @@ export class Settler implements Running {
     }
   }
 
-  async #settle(job: JobPublish): Promise<void> {
-    const { connection } = this.#nats;
-    if (!connection) throw new Error('not connected to NATS');
-    const ack = await publishVoid(connection, job);
-    const jsm = await connection.jetstreamManager({ checkAPI: false });
-    // Already gone: a sidecar drops voids that it meets.
-    await jsm.streams.deleteMessage(JOBS_STREAM, ack.sequence).catch(() => false);
+  async #settle(job: Unsettled): Promise<void> {
+    const { live } = this.#queue;
+    if (!live) throw new Error('not connected to NATS');
+    const { wasStored } = await live.revoke(job.id, job.messageId, CONFIRM_MS);
     this.#pending.delete(job.messageId);
-    this.#log.info(
-      { function: functionKey(job.id), wasStored: ack.isDuplicate },
-      'publish without ack is settled',
-    );
+    this.#log.info({ function: functionKey(job.id), wasStored }, 'publish without ack is settled');
   }
 
   #giveUpOldest(): void {

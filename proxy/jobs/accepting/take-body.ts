@@ -2,22 +2,16 @@
  * The body of a request that is kept. Up to 512 KiB of it stay in memory and travel in a message. A larger one goes
  * to the store as it comes in, so that memory stays flat.
  */
+import { BodyStoreError, UNCONFIRMED_BYTES_MAX, type StoredBody } from '../../../common/queue/body.ts';
+import type { Queue, QueueLink } from '../../../common/queue/queue.ts';
 import type { IncomingMessage } from 'node:http';
 import { ReasonError } from '../../../common/runtime/errors.ts';
-import {
-  BodyStoreError,
-  removeBody,
-  storeBody,
-  UNCONFIRMED_BYTES_MAX,
-  type StoredBody,
-} from '../../../common/queue/jetstream/body-store.ts';
 import { INLINE_BODY_MAX } from '../../../common/queue/job.ts';
-import type { NatsConnection, NatsLink } from '../../../common/bus/nats.ts';
 import { bodyLength } from '../../../common/relay/index.ts';
 import type { UploadMemory } from './upload-budget.ts';
 
 export interface BodyOptions {
-  readonly nats: NatsLink;
+  readonly queue: QueueLink;
   readonly maxBodyBytes: number;
   readonly memory: UploadMemory;
   /** The answer to a body above it. */
@@ -66,13 +60,9 @@ export async function takeBody(
     throw options.tooLarge(options.maxBodyBytes);
   if (first.isWhole) return { inline: first.bytes, stored: undefined };
   options.memory.add(STORING_BYTES);
-  const connection = connectionOf(options);
-  const jetstream = {
-    js: connection.jetstream(),
-    jsm: await connection.jetstreamManager({ checkAPI: false }),
-  };
+  const queue = liveQueue(options);
   try {
-    const stored = await storeBody(jetstream, name, joined(first.bytes, chunks), options.maxBodyBytes);
+    const stored = await queue.storeBody(name, joined(first.bytes, chunks), options.maxBodyBytes);
     return { inline: EMPTY, stored };
   } catch (error) {
     throw bodyError(error, options);
@@ -148,15 +138,13 @@ function bodyError(error: unknown, { maxBodyBytes, tooLarge }: BodyOptions): Rea
 }
 
 /** @throws ReasonError `queue-unavailable` */
-export function connectionOf({ nats }: Pick<BodyOptions, 'nats'>): NatsConnection {
-  const { connection } = nats;
-  if (connection) return connection;
+export function liveQueue({ queue }: Pick<BodyOptions, 'queue'>): Queue {
+  if (queue.live) return queue.live;
   const message = 'NATS is not connected, nothing was accepted; try again';
   throw new ReasonError('queue-unavailable', message, { retryAfterSeconds: 2 });
 }
 
-/** Best effort: what cannot be removed now is removed by the stream's age limit. */
-export async function discardBody({ nats }: Pick<BodyOptions, 'nats'>, body: StoredBody): Promise<void> {
-  const jsm = await nats.connection?.jetstreamManager({ checkAPI: false }).catch(() => undefined);
-  if (jsm) await removeBody(jsm, body.name).catch(() => undefined);
+/** Best effort: what cannot be removed now is removed by its age. */
+export async function discardBody({ queue }: Pick<BodyOptions, 'queue'>, body: StoredBody): Promise<void> {
+  await queue.live?.removeBody(body.name).catch(() => undefined);
 }

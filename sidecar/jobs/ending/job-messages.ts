@@ -1,11 +1,18 @@
-/** What JetStream is told of a job's end, as messages: its record, its dead letter, and its result for the URL it was given. */
-import type { AckedMessage } from '../../../common/queue/jetstream/acked-publisher.ts';
+/** What the queue is told of a job's end: its record, its dead letter, and its result for the URL it was given. */
+import type { FunctionId } from '../../../common/bus/subjects.ts';
+import type { DeadHistory } from '../../../common/queue/dead.ts';
+import type {
+  CallbackEntry,
+  DeadLetterEntry,
+  Delivery,
+  EndEntry,
+  Queue,
+  RecordEntry,
+  StoreOutcome,
+} from '../../../common/queue/queue.ts';
 import { encodeCallback, type EndedState } from '../../../common/queue/callback.ts';
-import { deadHeaders, type DeadHistory } from '../../../common/queue/dead.ts';
-import type { Delivery } from '../../../common/queue/jetstream/delivery.ts';
 import { elementId, type JobHead } from '../../../common/queue/job.ts';
 import { encodeState, type JobState } from '../../../common/queue/state.ts';
-import { functionSubject, resultSubject, type FunctionId } from '../../../common/bus/subjects.ts';
 import type { RecordPart } from './job-stats.ts';
 
 type StateOf<S extends JobState['state']> = JobState & { readonly state: S };
@@ -18,11 +25,11 @@ export type Ended =
   | { readonly kind: 'unread'; readonly head?: undefined; readonly why: string };
 
 /** In the order in which they must be stored: who finds a record must find the letter too. */
-export function messagesOf(id: FunctionId, delivery: Delivery, ended: Ended): [RecordPart, AckedMessage][] {
+export function messagesOf(id: FunctionId, delivery: Delivery, ended: Ended): [RecordPart, EndEntry][] {
   const { seq } = delivery;
   if (ended.kind === 'unread')
     return [['dead-letter', letterOf(id, delivery, { sequence: seq, tries: [], why: ended.why })]];
-  const record: [RecordPart, AckedMessage] = ['record', recordOf(id, delivery, ended.state)];
+  const record: [RecordPart, EndEntry] = ['record', recordOf(id, delivery, ended.state)];
   if (ended.kind === 'retry') return [record];
   const messages = [record];
   if (ended.kind === 'dead') {
@@ -34,20 +41,32 @@ export function messagesOf(id: FunctionId, delivery: Delivery, ended: Ended): [R
   return messages;
 }
 
+/** Stores one of them. */
+export function storeEnd(queue: Queue, entry: EndEntry, timeoutMs: number): Promise<StoreOutcome> {
+  switch (entry.kind) {
+    case 'record':
+      return queue.record(entry, timeoutMs);
+    case 'dead-letter':
+      return queue.bury(entry, timeoutMs);
+    case 'callback':
+      return queue.offerResult(entry, timeoutMs);
+  }
+}
+
 /** For want of room: the record that is still to be stored goes without the function's answer. */
 export function withoutResult(
   id: FunctionId,
   delivery: Delivery,
   ended: Ended,
-  left: Map<RecordPart, AckedMessage>,
+  left: Map<RecordPart, EndEntry>,
 ): void {
   if (ended.kind !== 'done' || !ended.state.result || !left.has('record')) return;
   const result = { ...ended.state.result, body: '', bodyTruncated: true };
   left.set('record', recordOf(id, delivery, { ...ended.state, result }));
 }
 
-export function recordOf(id: FunctionId, { seq }: Delivery, state: JobState): AckedMessage {
-  return { subject: resultSubject(id, seq), payload: encodeState(state) };
+export function recordOf(id: FunctionId, { seq }: Delivery, state: JobState): RecordEntry {
+  return { kind: 'record', id, sequence: seq, payload: encodeState(state) };
 }
 
 /** Undefined: nobody asked for it. */
@@ -56,11 +75,11 @@ export function callbackOf(
   { seq }: Delivery,
   { callbackUrl: url, secret }: JobHead,
   state: EndedState,
-): AckedMessage | undefined {
+): CallbackEntry | undefined {
   if (url === undefined) return undefined;
   const element = elementId(secret, seq);
   const payload = encodeCallback({ url, elementId: element, endedAtMs: Date.now(), state });
-  return { subject: functionSubject('callback', id), payload, messageId: `callback-${element}` };
+  return { kind: 'callback', id, payload, messageId: `callback-${element}` };
 }
 
 /** The request as it is, with its history; a large body stays for the replay. */
@@ -69,11 +88,12 @@ function letterOf(
   { seq, data }: Delivery,
   history: DeadHistory,
   head?: JobHead,
-): AckedMessage {
+): DeadLetterEntry {
   return {
-    subject: functionSubject('dead', id),
+    kind: 'dead-letter',
+    id,
     payload: data,
-    headers: deadHeaders(history),
+    history,
     // Buried again after a crash it is one letter still. Not by the sequence alone: a stream that was made again counts from 1.
     messageId: `dead-${head ? elementId(head.secret, seq) : `unread-${seq}`}`,
   };

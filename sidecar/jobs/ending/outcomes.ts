@@ -8,26 +8,20 @@
  *
  * It gives up what is kept when the pod ends meanwhile: then the job runs again, or its record is missing.
  */
-import { AckedPublisher, type AckedMessage } from '../../../common/queue/jetstream/acked-publisher.ts';
-import { removeBody } from '../../../common/queue/jetstream/body-store.ts';
-import type { Delivery } from '../../../common/queue/jetstream/delivery.ts';
+import type { Delivery, EndEntry, Queue, QueueLink } from '../../../common/queue/queue.ts';
+import { messagesOf, storeEnd, withoutResult, type Ended } from './job-messages.ts';
 import { elementId, ownBody, type JobHead } from '../../../common/queue/job.ts';
 import type { JobState } from '../../../common/queue/state.ts';
-import { JOBS_STREAM } from '../../../common/queue/jetstream/streams.ts';
-import { describeError } from '../../../common/runtime/errors.ts';
 import type { Running } from '../../../common/runtime/lifecycle.ts';
 import type { Log } from '../../../common/runtime/log.ts';
-import type { NatsConnection, NatsLink } from '../../../common/bus/nats.ts';
 import type { FunctionId } from '../../../common/bus/subjects.ts';
 import type { InFlight } from '../../limits/in-flight.ts';
 import type { Callbacks } from '../callbacks.ts';
 import type { JobStats, RecordPart } from './job-stats.ts';
-import { messagesOf, withoutResult, type Ended } from './job-messages.ts';
-import { getStored } from '../../../common/queue/jetstream/library.ts';
 
 export interface OutcomesDeps {
   readonly id: FunctionId;
-  readonly nats: NatsLink;
+  readonly queue: QueueLink;
   readonly callbacks: Pick<Callbacks, 'hold'>;
   readonly inFlight: InFlight;
   readonly stats: JobStats;
@@ -40,7 +34,7 @@ interface Kept {
   /** The last one: a job that comes again is answered there. */
   delivery: Delivery;
   /** What JetStream has not confirmed yet, in the order in which it must be stored. */
-  readonly left: Map<RecordPart, AckedMessage>;
+  readonly left: Map<RecordPart, EndEntry>;
   /** The job was acknowledged, or given back for its next try. */
   hasLeft: boolean;
   noRoomSinceMs: number | undefined;
@@ -55,8 +49,6 @@ const NO_ROOM_MS = 60_000;
 /** Of jobs that ended while NATS was away no more come in; of those without room some do. */
 const KEPT_MAX = 1_000;
 const KEPT_BYTES_MAX = 16 * 1024 * 1024;
-/** JSStreamStoreFailed: the bound of one stream, or of one of its subjects. */
-const OWN_BOUND = 10_077;
 const UNTOLD_DELAY_MS = 1_000;
 
 type Told = 'all' | 'no-room' | 'callbacks-full' | 'unconfirmed';
@@ -70,7 +62,7 @@ export class Outcomes implements Running {
 
   constructor(deps: OutcomesDeps) {
     this.#deps = deps;
-    this.#releases = [deps.nats.onStatus((isConnected) => isConnected && void this.tellAll())];
+    this.#releases = [deps.queue.onStatus((isLive) => isLive && void this.tellAll())];
   }
 
   get size(): number {
@@ -121,7 +113,7 @@ export class Outcomes implements Running {
 
   async #tellRound(): Promise<void> {
     for (const [key, kept] of this.#kept) {
-      if (!this.#deps.nats.connection) return;
+      if (!this.#deps.queue.live) return;
       if (!kept.hasLeft) kept.delivery.working();
       const isOver = (await this.#isSuperseded(kept)) || (await this.#tell(kept)) || this.#isGivenUp(kept);
       if (isOver && this.#kept.get(key) === kept) this.#forget(key);
@@ -130,30 +122,29 @@ export class Outcomes implements Running {
 
   /** @returns false: it must be tried again */
   async #tell(kept: Kept, isFirst = false): Promise<boolean> {
-    const { connection } = this.#deps.nats;
-    if (!connection) return false;
-    let told = await this.#store(connection, kept);
+    const { live } = this.#deps.queue;
+    if (!live) return false;
+    let told = await this.#store(live, kept);
     if (told === 'no-room' && !kept.hasLeft) {
-      kept.hasLeft = await this.#letGo(kept, connection);
-      if (kept.hasLeft) told = await this.#store(connection, kept);
+      kept.hasLeft = await this.#letGo(kept, live);
+      if (kept.hasLeft) told = await this.#store(live, kept);
     }
-    // A stream of callbacks that is full empties by itself: its job waits in the queue, with its end on record.
-    if (told === 'callbacks-full' && !kept.hasLeft) kept.delivery.nakOn(connection, UNTOLD_DELAY_MS);
+    // Room for callbacks comes by itself: the job waits in the queue, with its end on record.
+    if (told === 'callbacks-full' && !kept.hasLeft) live.retryLater(kept.delivery, UNTOLD_DELAY_MS);
     else if (told !== 'all') return false;
-    else if (isFirst && !kept.hasLeft) this.#letGoUnconfirmed(kept, connection);
-    else if (!kept.hasLeft) return this.#letGo(kept, connection);
+    else if (isFirst && !kept.hasLeft) this.#letGoUnconfirmed(kept, live);
+    else if (!kept.hasLeft) return this.#letGo(kept, live);
     return true;
   }
 
-  async #store(connection: NatsConnection, kept: Kept): Promise<Told> {
+  async #store(queue: Queue, kept: Kept): Promise<Told> {
     const { now } = this.#deps;
     let told: Told = 'all';
-    for (const [part, message] of kept.left) {
-      const outcome = await AckedPublisher.of(connection).publish(message, CONFIRM_MS);
+    for (const [part, entry] of kept.left) {
+      const outcome = await storeEnd(queue, entry, CONFIRM_MS);
       if (outcome.kind === 'accepted') kept.left.delete(part);
       else if (outcome.kind !== 'refused') return 'unconfirmed';
-      else if (part === 'callback' && outcome.apiCode === OWN_BOUND && told === 'all')
-        told = 'callbacks-full';
+      else if (part === 'callback' && outcome.isFull && told === 'all') told = 'callbacks-full';
       else told = 'no-room';
     }
     if (told !== 'no-room') return told;
@@ -163,31 +154,31 @@ export class Outcomes implements Running {
   }
 
   /** Confirmed, for the job must not come again while its record is only here. */
-  async #letGo(kept: Kept, connection: NatsConnection): Promise<boolean> {
+  async #letGo(kept: Kept, queue: Queue): Promise<boolean> {
     const { ended, delivery } = kept;
     if (ended.kind === 'retry') {
-      delivery.nakOn(connection, Math.max(0, ended.state.nextTryAtMs - this.#deps.now()));
+      queue.retryLater(delivery, Math.max(0, ended.state.nextTryAtMs - this.#deps.now()));
       return true;
     }
-    if (!(await delivery.ackOn(connection, CONFIRM_MS))) return false;
-    await removeOwnBody(connection, ended);
+    if (!(await queue.finish(delivery, CONFIRM_MS))) return false;
+    await removeOwnBody(queue, ended);
     return true;
   }
 
   /** What gets lost on this way has its record by now; the next delivery finds that. */
-  #letGoUnconfirmed({ ended, delivery }: Kept, connection: NatsConnection): void {
-    if (ended.kind === 'retry') return delivery.nak(Math.max(0, ended.state.nextTryAtMs - this.#deps.now()));
-    delivery.ack();
-    void removeOwnBody(connection, ended);
+  #letGoUnconfirmed({ ended, delivery }: Kept, queue: Queue): void {
+    if (ended.kind === 'retry')
+      return delivery.retryLater(Math.max(0, ended.state.nextTryAtMs - this.#deps.now()));
+    delivery.finish();
+    void removeOwnBody(queue, ended);
   }
 
   /** A retry whose job is no more: another pod has run it, and its record counts. */
   async #isSuperseded({ ended, delivery, hasLeft }: Kept): Promise<boolean> {
-    const { connection } = this.#deps.nats;
-    if (ended.kind !== 'retry' || !hasLeft || !connection) return false;
+    const { id, queue } = this.#deps;
+    if (ended.kind !== 'retry' || !hasLeft || !queue.live) return false;
     try {
-      const jsm = await connection.jetstreamManager({ checkAPI: false });
-      return (await getStored(jsm, JOBS_STREAM, { seq: delivery.seq })) === undefined;
+      return (await queue.live.job({ id, sequence: delivery.seq })) === undefined;
     } catch {
       return false;
     }
@@ -248,11 +239,7 @@ function keyOf({ seq }: Delivery, head: JobHead | undefined): string {
 }
 
 /** Best effort: what stays is removed by its age. A dead letter's body is kept for its replay. */
-async function removeOwnBody(connection: NatsConnection, { kind, head }: Ended): Promise<void> {
+async function removeOwnBody(queue: Queue, { kind, head }: Ended): Promise<void> {
   const body = kind === 'done' && head ? ownBody(head) : undefined;
-  if (!body) return;
-  await connection
-    .jetstreamManager({ checkAPI: false })
-    .then((jsm) => removeBody(jsm, body.name))
-    .catch((error: unknown) => describeError(error));
+  if (body) await queue.removeBody(body.name).catch(() => undefined);
 }

@@ -1,37 +1,28 @@
-/** What JetStream has on record of a job, and what a sidecar notes there while the job is under way. */
+/** What the queue has on record of a job, and what a sidecar notes there while the job is under way. */
+import type { FunctionId } from '../../../common/bus/subjects.ts';
+import type { Delivery } from '../../../common/queue/queue.ts';
 import { MessageError } from '../../../common/runtime/errors.ts';
-import type { AckedPublisher } from '../../../common/queue/jetstream/acked-publisher.ts';
 import type { EndedState } from '../../../common/queue/callback.ts';
-import type { Delivery } from '../../../common/queue/jetstream/delivery.ts';
 import type { JobHead } from '../../../common/queue/job.ts';
 import { decodeState, type JobState, type Try } from '../../../common/queue/state.ts';
-import { RESULTS_STREAM } from '../../../common/queue/jetstream/streams.ts';
-import { resultSubject, type FunctionId } from '../../../common/bus/subjects.ts';
 import { callbackOf, recordOf } from './job-messages.ts';
-import type { Suspects } from '../suspects.ts';
-import { getStored, type JetStreamManager } from '../../../common/queue/jetstream/library.ts';
-
-export interface JetStream {
-  readonly publisher: AckedPublisher;
-  readonly jsm: JetStreamManager;
-  readonly suspects: Suspects;
-}
+import type { QueueSession } from '../consumer.ts';
 
 /** Less than the ack wait, so that a job is given back before it is taken away. */
 const CONFIRM_MS = 5_000;
 
 export class Records {
   readonly #id: FunctionId;
-  readonly #jetstream: JetStream;
+  readonly #session: QueueSession;
 
-  constructor(id: FunctionId, jetstream: JetStream) {
+  constructor(id: FunctionId, session: QueueSession) {
     this.#id = id;
-    this.#jetstream = jetstream;
+    this.#session = session;
   }
 
   /** It was delivered before, or may have been. */
   isAgain(message: Delivery): boolean {
-    return message.deliveries > 1 || this.#jetstream.suspects.has(message);
+    return message.deliveries > 1 || this.#session.suspects.has(message);
   }
 
   /**
@@ -40,7 +31,7 @@ export class Records {
    */
   mayBeHeld(message: Delivery, before: JobState | undefined): boolean {
     const explained = 1 + (before?.tries.length ?? 0);
-    return message.deliveries > explained || this.#jetstream.suspects.mayBeHeld(message);
+    return message.deliveries > explained || this.#session.suspects.mayBeHeld(message);
   }
 
   /**
@@ -50,9 +41,8 @@ export class Records {
    */
   async before(message: Delivery, { secret }: JobHead): Promise<JobState | undefined> {
     if (!this.isAgain(message)) return undefined;
-    const subject = resultSubject(this.#id, message.seq);
-    const stored = await getStored(this.#jetstream.jsm, RESULTS_STREAM, { last_by_subj: subject });
-    const state = stored && readable(stored.data);
+    const stored = await this.#session.queue.result({ id: this.#id, sequence: message.seq });
+    const state = stored && readable(stored);
     return state?.secret === secret ? state : undefined;
   }
 
@@ -61,7 +51,7 @@ export class Records {
    * @throws when nobody confirms: nothing that must be noted first can begin then
    */
   async note(message: Delivery, state: JobState): Promise<void> {
-    const outcome = await this.#jetstream.publisher.publish(recordOf(this.#id, message, state), CONFIRM_MS);
+    const outcome = await this.#session.queue.record(recordOf(this.#id, message, state), CONFIRM_MS);
     if (outcome.kind === 'unknown' || outcome.kind === 'not-sent') throw outcome.error;
   }
 
@@ -72,7 +62,7 @@ export class Records {
   async sendResult(message: Delivery, head: JobHead, state: EndedState): Promise<void> {
     const callback = callbackOf(this.#id, message, head, state);
     if (!callback) return;
-    const outcome = await this.#jetstream.publisher.publish(callback, CONFIRM_MS);
+    const outcome = await this.#session.queue.offerResult(callback, CONFIRM_MS);
     if (outcome.kind !== 'accepted') throw outcome.error;
   }
 }

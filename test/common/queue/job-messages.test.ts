@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { MessageError } from '../../../common/runtime/errors.ts';
-import { deadHeaders, readDeadHistory, type DeadHistory } from '../../../common/queue/dead.ts';
+import type { DeadHistory } from '../../../common/queue/dead.ts';
+import { deadHeaders, readDeadHistory } from '../../../common/queue/jetstream/dead-letter.ts';
 import { deliveryOf, parseAckSubject } from '../../../common/queue/jetstream/delivery.ts';
 import {
   decodeAnswer,
@@ -42,15 +43,15 @@ test('a delivery answers in the words of JetStream, and survives a connection th
       respond,
     } as unknown as Msg);
   const delivery = message((data) => said.push(Buffer.from(data).toString()) > 0);
-  delivery.ack();
-  delivery.nak(0);
-  delivery.nak(1_500.2);
+  delivery.finish();
+  delivery.retryLater(0);
+  delivery.retryLater(1_500.2);
   delivery.working();
   assert.deepEqual(said, ['+ACK', '-NAK', '-NAK {"delay":1501000000}', '+WPI']);
-  assert.equal(delivery.hasHeader('Slimfaas-Void'), false);
+  assert.equal(delivery.isVoid, false);
   message(() => {
     throw new Error('CONNECTION_CLOSED');
-  }).ack();
+  }).finish();
 });
 
 test('questions and answers come back as they went; nonsense is a MessageError', () => {

@@ -1,4 +1,5 @@
 /** Behaviour 26 and its neighbours: what an accepted and a refused publish are worth. */
+import { jetStreamQueue } from '../../../common/queue/jetstream/link.ts';
 import assert from 'node:assert/strict';
 import { createServer, createConnection, type Server, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
@@ -20,13 +21,14 @@ const payload = Buffer.from('a job');
 /** A link with its settler, both ended with the test. */
 async function open(t: TestContext, url: string) {
   const nats = openNatsLink({ servers: url, name: 'proxy', log: silentLog });
-  const settler = new Settler(nats, silentLog);
+  const queue = jetStreamQueue(nats);
+  const settler = new Settler(queue, silentLog);
   t.after(async () => {
     await settler.stop();
     await nats.stop();
   });
   await waitFor(() => nats.isConnected, { what: 'connected' });
-  return { nats, settler, ackTimeoutMs: 1_500 };
+  return { nats, queue, settler, ackTimeoutMs: 1_500 };
 }
 
 const isReason = (code: string) => (error: unknown) => error instanceof ReasonError && error.code === code;

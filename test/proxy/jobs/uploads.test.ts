@@ -1,4 +1,5 @@
 /** What strangers can make a proxy hold by posting jobs and events: bounded, and one function's callers leave room for others. */
+import { jetStreamQueue } from '../../../common/queue/jetstream/link.ts';
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
@@ -82,8 +83,10 @@ describe('callers that wait for the end of a job', () => {
     await t.addFunction('fib');
     const id = elementIdOf(await t.post('fib', '/'));
     const fn = { namespace: 'default', name: 'fib' };
-    const writer = new StateWriter(t.proxy.link, silentLog);
-    const query = new JobQuery(t.proxy.link, writer, 1);
+    const nats = t.proxy.link;
+    const queue = jetStreamQueue(nats);
+    const writer = new StateWriter(queue, silentLog);
+    const query = new JobQuery({ nats, queue, writer, maxWaiters: 1 });
     const left = new AbortController();
     const waiting = query.viewAtEnd(fn, id, 60_000, left.signal);
     assert.equal(query.waiters, 1);

@@ -1,4 +1,5 @@
 /** Events of pods that are no more are moved to their function's queue; those of living pods are left alone. */
+import { jetStreamUpkeep } from '../../../common/queue/jetstream/upkeep.ts';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { podConsumerConfig } from '../../../common/queue/jetstream/pod-consumer.ts';
@@ -39,7 +40,7 @@ async function queued(jsm: JetStreamManager): Promise<number> {
 
 /** A tick of a keeper whose clock has gone on: by default by what lies between two looks. */
 function keeperOf(
-  options: Pick<EventKeeperOptions, 'nats' | 'podState'>,
+  options: Pick<EventKeeperOptions, 'queue' | 'podState'>,
   isLeader = true,
 ): (afterMs?: number) => Promise<void> {
   let nowMs = 0;
@@ -68,7 +69,7 @@ test('what a pod has not acknowledged is moved, once however many pods leave it,
   let nth = 0;
   for await (const message of taken) if (++nth === 2) await message.ackAck(); // it died running two others
   const look = keeperOf({
-    nats: link,
+    queue: jetStreamUpkeep(link),
     podState: (id, pod) => (id.name === FN.name ? (states[pod] ?? 'unknown') : 'unknown'),
   });
   await look(0);
@@ -95,7 +96,7 @@ test('what b.0 had acknowledged is not moved', async () => {
   await publish(connection, 3);
   const dead = await connection.jetstream().consumers.get(EVENTS_STREAM, eventConsumerName('default', 'b'));
   for await (const message of await dead.fetch({ max_messages: 2, expires: 1_000 })) await message.ackAck();
-  const look = keeperOf({ nats: link, podState: () => 'gone' });
+  const look = keeperOf({ queue: jetStreamUpkeep(link), podState: () => 'gone' });
   await waitFor(
     async () => {
       await look();
@@ -121,7 +122,7 @@ test('a function whose queue is full holds up no other', async () => {
     await jsm.consumers.add(EVENTS_STREAM, config as ConsumerConfig);
     await js.publish(eventSubject(id, 'paid'), new TextEncoder().encode('event'));
   }
-  const look = keeperOf({ nats: link, podState: () => 'gone' });
+  const look = keeperOf({ queue: jetStreamUpkeep(link), podState: () => 'gone' });
   for (let round = 0; round < 3; round++) await look();
   assert.deepEqual(await readers(jsm), [eventConsumerName('default', 'a')]);
   const { state } = await jsm.streams.info(JOBS_STREAM, { subjects_filter: functionSubject('job', other) });
@@ -131,7 +132,7 @@ test('a function whose queue is full holds up no other', async () => {
 test('a follower moves nothing', async () => {
   await using t = await startJetStream();
   await addReader(t.jsm, 'b');
-  const look = keeperOf({ nats: t.link, podState: () => 'gone' }, false);
+  const look = keeperOf({ queue: jetStreamUpkeep(t.link), podState: () => 'gone' }, false);
   for (let i = 0; i < 3; i++) await look();
   assert.equal((await readers(t.jsm)).length, 1);
 });

@@ -1,4 +1,5 @@
 /** Jobs and the scaler: streams and consumers are made, jobs wake and hold awake, counts are exported, and no JetStream harms nothing. */
+import { jetStreamUpkeep } from '../../../common/queue/jetstream/upkeep.ts';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DEAD_STREAM, JOBS_STREAM, RESULTS_STREAM } from '../../../common/queue/jetstream/streams.ts';
@@ -156,7 +157,7 @@ test('without JetStream the keeper tries again now and then, warns once, and has
     },
   };
   const keeper = new JobKeeper({
-    nats: { connection: connection as never },
+    queue: jetStreamUpkeep({ connection: connection as never }),
     settings: jobSettings,
     isLeader: () => true,
     functions: () => [],
@@ -184,7 +185,7 @@ test('depths and rates are measures for 10 s; a consumer that somebody removed c
   const errors: unknown[] = [];
   const named = (name: string) => ({ namespace: 'default', name });
   const keeper = new JobKeeper({
-    nats: cluster.link,
+    queue: jetStreamUpkeep(cluster.link),
     settings: jobSettings,
     isLeader: () => true,
     functions: () => ['a', 'b'].map((name) => ({ id: named(name), isOrdered: false, wantsRate: true })),
@@ -218,7 +219,7 @@ test('depths and rates are measures for 10 s; a consumer that somebody removed c
 
 test('a follower asks JetStream nothing', async () => {
   const keeper = new JobKeeper({
-    nats: { connection: { jetstreamManager: () => assert.fail('asked') } as never },
+    queue: jetStreamUpkeep({ connection: { jetstreamManager: () => assert.fail('asked') } as never }),
     settings: jobSettings,
     isLeader: () => false,
     functions: () => [],

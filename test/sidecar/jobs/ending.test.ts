@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { encodeState } from '../../../common/queue/state.ts';
-import { readDeadHistory } from '../../../common/queue/dead.ts';
+import { readDeadHistory } from '../../../common/queue/jetstream/dead-letter.ts';
 import { JOBS_STREAM } from '../../../common/queue/jetstream/streams.ts';
 import { consumerName, resultSubject } from '../../../common/bus/subjects.ts';
 import { waitFor } from '../../helpers/wait.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { DEAD_STREAM, JOBS_STREAM } from '../../../common/queue/jetstream/streams.ts';
 import { functionSubject } from '../../../common/bus/subjects.ts';
-import { readDeadHistory } from '../../../common/queue/dead.ts';
+import { readDeadHistory } from '../../../common/queue/jetstream/dead-letter.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { holding, App } from '../support/app.ts';
 import { FN, policy, startJobWorld, type JobWorld, type PublishedJob } from '../support/job-world.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { BodyStoreError } from '../../../common/queue/jetstream/body-store.ts';
+import { BodyStoreError } from '../../../common/queue/body.ts';
 import { Admission } from '../../../sidecar/limits/admission.ts';
 import { DEFAULT_POLICIES, retryPolicyOf } from '../../../common/call/policy.ts';
 import { elementId } from '../../../common/queue/job.ts';

@@ -1,7 +1,7 @@
 /** BEHAVIOURS.md, "Jobs", as one pod lives them: a real JetStream, a real sidecar, a real app. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { readDeadHistory } from '../../../common/queue/dead.ts';
+import { readDeadHistory } from '../../../common/queue/jetstream/dead-letter.ts';
 import { storeBody } from '../../../common/queue/jetstream/body-store.ts';
 import { encodeState } from '../../../common/queue/state.ts';
 import { decodeActivity, type ActivityMessage } from '../../../common/bus/messages.ts';

@@ -2,12 +2,8 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import {
-  BodyStoreError,
-  readBody,
-  removeBody,
-  storeBody,
-} from '../../../../common/queue/jetstream/body-store.ts';
+import { BodyStoreError } from '../../../../common/queue/body.ts';
+import { readBody, removeBody, storeBody } from '../../../../common/queue/jetstream/body-store.ts';
 import { BODIES_STREAM } from '../../../../common/queue/jetstream/streams.ts';
 import { startJetStream } from '../../../helpers/jetstream.ts';
 

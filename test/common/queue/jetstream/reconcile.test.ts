@@ -19,7 +19,7 @@ import {
   reconcileConsumer,
   reconcileStreams,
   removeConsumer,
-} from '../../../../common/queue/jetstream/upkeep.ts';
+} from '../../../../common/queue/jetstream/reconcile.ts';
 import { jobSettings, startJetStream } from '../../../helpers/jetstream.ts';
 
 const cart = { namespace: 'shop', name: 'cart.v2' };
