@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { WebSocket, WebSocketServer } from 'ws';
-import { sidecarNodeOptions } from '../webhook/inject/sidecar-resources.ts';
+import { sidecarMemory } from '../webhook/inject/sidecar-resources.ts';
 import { median, type Bench, type BenchOptions, type Row } from './lib/bench.ts';
 import { freePort, nodeCommand, startSubject, type Subject, type SubjectCommand } from './lib/subject.ts';
 
@@ -94,7 +94,7 @@ async function sidecarCommand(port: number, appPort: number): Promise<SubjectCom
   const identity = ['--function=bench', '--pod-name=bench-1', '--log-level=silent', `--nats=${NO_NATS}`];
   const ports = ['--host=127.0.0.1', `--port=${port}`, `--admin-port=${admin}`, `--app-port=${appPort}`];
   const limits = ['--parallel-per-pod=2000', '--drain-seconds=1'];
-  const env = { NODE_OPTIONS: sidecarNodeOptions() }; // as the webhook sets it
+  const env = sidecarMemory(); // as the webhook sets it
   return { ...nodeCommand(BUNDLE, ['sidecar', ...identity, ...ports, ...limits]), env };
 }
 

@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import { SIDECAR_ADMIN_PORT } from '../../common/function/names.ts';
-import { sidecarNodeOptions } from '../../webhook/inject/sidecar-resources.ts';
+import { sidecarMemory } from '../../webhook/inject/sidecar-resources.ts';
 import { freePort, nodeCommand, startSubject, type Subject } from './subject.ts';
 
 const MAIN = join(import.meta.dirname, '..', '..', 'cli', 'main.ts');
@@ -45,7 +45,7 @@ export async function startSidecarHop(name: string, hop: SidecarHop): Promise<Su
     'log-level': 'error',
   };
   const args = Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, String(value)]);
-  const env = { NODE_OPTIONS: sidecarNodeOptions() };
+  const env = sidecarMemory();
   return startSubject(name, hop.port, { ...nodeCommand(MAIN, ['sidecar', ...args]), host: hop.host, env });
 }
 

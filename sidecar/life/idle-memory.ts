@@ -8,6 +8,7 @@
  * and at least {@link WORTH_CALLS} calls have left something to collect.
  */
 import { setFlagsFromString } from 'node:v8';
+import { dropFreeReadBuffers } from '../../common/relay/target/read-buffers.ts';
 import type { Log } from '../../common/runtime/log.ts';
 
 const ROUND_MS = 30_000;
@@ -45,6 +46,7 @@ export function giveMemoryBackWhenIdle(options: IdleMemoryOptions): () => void {
 
 /** V8 has no public call for it, only the function that `--expose-gc` puts into contexts made after it. */
 async function collectGarbage(): Promise<void> {
+  dropFreeReadBuffers();
   const { runInNewContext } = await import('node:vm');
   setFlagsFromString('--expose-gc');
   const gc = runInNewContext('gc') as (options: object) => void;

@@ -8,7 +8,7 @@ import { SIDECAR_ADMIN_PORT, SIDECAR_CONTAINER, SIDECAR_DATA_PORT } from '../../
 import type { FunctionId } from '../../common/bus/subjects.ts';
 import type { Readiness } from './readiness.ts';
 import type { Envelope } from './envelope.ts';
-import { sidecarNodeOptions } from './sidecar-resources.ts';
+import { sidecarMemory } from './sidecar-resources.ts';
 import type { SidecarPlace } from './sidecar-place.ts';
 
 export interface SidecarFacts {
@@ -153,7 +153,7 @@ function environment(
     field('SLIMFAAS_NAMESPACE', 'metadata.namespace'),
     field('SLIMFAAS_POD_NAME', 'metadata.name'),
     field('SLIMFAAS_POD_IP', 'status.podIP'),
-    { name: 'NODE_OPTIONS', value: sidecarNodeOptions(memoryLimit) },
+    ...Object.entries(sidecarMemory(memoryLimit)).map(([name, value]) => ({ name, value })),
     ...plain,
   ];
 }

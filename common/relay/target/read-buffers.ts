@@ -19,3 +19,8 @@ export function takeReadBuffer(): Buffer {
 export function returnReadBuffer(buffer: Buffer): void {
   if (free.length < MAX_FREE) free.push(buffer);
 }
+
+/** For a process that has become idle: the collector frees what was kept. */
+export function dropFreeReadBuffers(): void {
+  free.length = 0;
+}

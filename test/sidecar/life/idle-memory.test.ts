@@ -1,6 +1,7 @@
 /** When a sidecar gives memory back: on a turned clock, with a collection that is counted; and once with V8's own. */
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
+import { returnReadBuffer, takeReadBuffer } from '../../../common/relay/target/read-buffers.ts';
 import { giveMemoryBackWhenIdle } from '../../../sidecar/life/idle-memory.ts';
 import { recordingLog } from '../../helpers/recording-log.ts';
 import { waitFor } from '../../helpers/wait.ts';
@@ -74,6 +75,8 @@ describe('memory of an idle sidecar', () => {
 
   it('frees what nothing refers to', async (t) => {
     t.mock.timers.enable({ apis: ['setInterval'] });
+    const kept = takeReadBuffer();
+    returnReadBuffer(kept);
     let freed = false;
     const registry = new FinalizationRegistry(() => (freed = true));
     registry.register({ garbage: 'of a burst' }, undefined);
@@ -81,6 +84,7 @@ describe('memory of an idle sidecar', () => {
     t.mock.timers.tick(30_000);
     t.mock.timers.tick(30_000);
     await waitFor(() => freed, { what: 'the garbage is collected' });
+    assert.notEqual(takeReadBuffer(), kept, 'read buffers are no longer kept');
   });
 });
 

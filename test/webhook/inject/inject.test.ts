@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { describe, it } from 'node:test';
 import { parseAnnotations } from '../../../common/function/annotations/index.ts';
-import { sidecarNodeOptions } from '../../../webhook/inject/sidecar-resources.ts';
+import { sidecarMemory } from '../../../webhook/inject/sidecar-resources.ts';
 import { readFlags } from '../../../common/runtime/flags.ts';
 import type { CallPolicy } from '../../../common/call/policy.ts';
 import type { V1Container, V1Pod, V1PodSpec, V1Probe } from '../../../common/kube/client.ts';
@@ -164,7 +164,7 @@ describe('the environment of the sidecar', () => {
       );
       assert.deepEqual(
         Object.keys(env).filter((key) => !known.has(key)),
-        ['NODE_OPTIONS'],
+        Object.keys(sidecarMemory()),
       );
       const config = readFlags(sidecarFlags, [], env);
       assert.equal(config.nats, OPTIONS.nats);
@@ -174,16 +174,31 @@ describe('the environment of the sidecar', () => {
 
   it('sizes its heap to half of its memory limit, in options that its Node takes', () => {
     const usual = sidecarEnv(inject().pod)['NODE_OPTIONS'];
-    assert.equal(usual, '--max-semi-space-size=8 --max-old-space-size=128');
-    assert.match(sidecarNodeOptions('1Gi'), /--max-old-space-size=512$/);
-    assert.equal(sidecarNodeOptions('0'), usual, 'no limit is no reason to take all');
-    assert.match(sidecarNodeOptions('1E'), /--max-old-space-size=4096$/);
-    assert.match(sidecarNodeOptions('20M'), /--max-old-space-size=32$/, 'never too small to start');
+    assert.equal(usual, '--max-semi-space-size=8 --max-old-space-size=128 --v8-pool-size=1');
+    const heapOf = (limit: string) =>
+      /--max-old-space-size=(\d+)/.exec(sidecarMemory(limit)['NODE_OPTIONS'] ?? '')?.[1];
+    assert.equal(heapOf('1Gi'), '512');
+    assert.equal(sidecarMemory('0')['NODE_OPTIONS'], usual, 'no limit is no reason to take all');
+    assert.equal(heapOf('1E'), '4096');
+    assert.equal(heapOf('20M'), '32', 'never too small to start');
     const env = { ...process.env, NODE_OPTIONS: usual };
     const script = 'process.stdout.write(String(v8.getHeapStatistics().heap_size_limit >> 20))';
     const { stdout, stderr } = spawnSync(process.execPath, ['-e', script], { env, encoding: 'utf8' });
     assert.equal(stderr, '');
     assert.ok(Number(stdout) >= 128 && Number(stdout) < 192, stdout);
+  });
+
+  it('has malloc give pieces of 8 KiB and more back to the system, for every limit', () => {
+    for (const env of [sidecarEnv(inject().pod), sidecarMemory('1Gi')])
+      assert.deepEqual(
+        Object.entries(env).filter(([name]) => name.startsWith('MALLOC_')),
+        [
+          ['MALLOC_ARENA_MAX', '1'],
+          ['MALLOC_MMAP_THRESHOLD_', '8192'],
+          ['MALLOC_TRIM_THRESHOLD_', '16384'],
+          ['MALLOC_TOP_PAD_', '4096'],
+        ],
+      );
   });
 
   it('carries identity, limits, policies and port', () => {
@@ -528,7 +543,7 @@ describe('the sidecar within the resources of its pod', () => {
     const containers = [app({ requests: { cpu: '100m', memory: '128Mi' } })];
     const { resources, env } = sidecarIn({ containers, resources: whole });
     assert.deepEqual(resources, {});
-    assert.match(env['NODE_OPTIONS'] ?? '', /--max-old-space-size=96$/);
+    assert.match(env['NODE_OPTIONS'] ?? '', /--max-old-space-size=96 /);
     const small = sidecarIn({ containers: [app({})], resources: whole }, { requests: { cpu: '50m' } });
     assert.deepEqual(small.resources, { requests: { cpu: '50m' } });
   });
