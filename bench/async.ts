@@ -1,7 +1,7 @@
 /**
  * What does an asynchronous job cost over the bare JetStream below it? Acceptance (request to 201) and arrival
  * (request to the function's first sight of it), in SlimFaas's own matrix: 64 B to 2 MiB, 1 and 16 connections, a
- * paced 10 a second and a burst of 1,000 at 64 connections. All parts are processes of their own; the bare side
+ * paced 10 per second and a burst of 1,000 at 64 connections. All parts are processes of their own; the bare side
  * publishes to and pulls from the same server, alternating with ours. A burst's messages a second are counted from
  * the first post sent to the last arrival seen by the function; each figure is the median of several bursts.
  */

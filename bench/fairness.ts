@@ -1,7 +1,7 @@
 /**
  * Do callers of several proxies share one full pod fairly? One pod with 4 places, a function that takes 100 ms, and 8
  * callers in a loop at each of two and of five proxies. Answers should be within 20 % between the proxies, and the p99
- * of each at most twice its p50: who waits longest is served next, whichever proxy he came to.
+ * of each at most twice its p50. That is so when the call that waits longest is served next, whichever proxy it came to.
  */
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';

@@ -1,5 +1,5 @@
 /**
- * What does HTTP/2 cost beside HTTP/1.1? CPU a request of the proxy and of the sidecar, for each way that a
+ * What does HTTP/2 cost beside HTTP/1.1? CPU per request of the proxy and of the sidecar, for each way that a
  * request can take: a client of either, a function of either. All in one run and alternating; ratios count.
  *
  * Switches: `--size=64` `--streams=16` `--rounds=5` `--ms=1000`

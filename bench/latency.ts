@@ -1,7 +1,7 @@
 /**
  * What does the whole path add to a call's latency at a fixed rate? A function of 100 ms in five pods, 200 and
- * 1,000 calls a second, through proxy and sidecars and straight to the function's processes, alternating. Calls leave
- * when they are due and are timed from then. Knative's service level is 10 ms at p95 and 1,000 a second.
+ * 1,000 calls per second, through proxy and sidecars and straight to the function's processes, alternating. Calls leave
+ * when they are due and are timed from then. Knative's service level is 10 ms at p95 and 1,000 per second.
  */
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';

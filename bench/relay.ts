@@ -1,15 +1,18 @@
 /**
- * What does carrying one request cost? CPU a request (user and system of the subject's process), rate, latency
+ * What does carrying one request cost? CPU per request (user and system of the subject's process), rate, latency
  * and memory, of our relay and of what others would use, in one run and alternating, because absolute times
  * drift on a shared machine and ratios do not.
  *
  * `sidecar` and `proxy` are our two hops as they run, `path` is one behind the other: its CPU is that of both, and its
  * latency less that of `node` is what the system adds to a call.
  *
- * Switches: `--subjects=relay,nginx` `--sizes=64,4096` `--connections=16` `--rounds=5` `--ms=1000` `--post`, and
- * `--extra=NAME,PORT,PID,PREFIX` for a process that runs already and answers `PREFIX/bytes/N` (the proxy of a
- * local cluster: its CPU, the whole path's latency), and `--peer=NAME,COMMAND ARGUMENTS` for one that is to be started:
- * `{port}` is where it listens, `{origin}` where it sends requests to. Both may be given several times.
+ * Switches: `--subjects=relay,nginx` `--sizes=64,4096` `--connections=16` `--rounds=5` `--ms=1000` `--post`. Two more
+ * may be given several times:
+ *
+ * - `--extra=NAME,PORT,PID,PREFIX` names a process that runs already and answers `PREFIX/bytes/N`. For the proxy of a
+ *   local cluster it shows the proxy's CPU and the whole path's latency.
+ * - `--peer=NAME,COMMAND ARGUMENTS` names one that is to be started. `{port}` is where it listens, `{origin}` where it
+ *   sends requests to.
  */
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';

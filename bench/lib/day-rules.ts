@@ -50,7 +50,7 @@ export function slimFaasRule(replicasAtStart: number): Rule {
   let lastCallAt = -Infinity;
   let seenReady = 0;
   return ({ second, started, waiting, readyPods }) => {
-    // Its list of pods is up to three seconds old; a caller counts as a call when he comes.
+    // Its list of pods is up to three seconds old; a caller counts as a call when it comes.
     if (second % 3 === 0) seenReady = readyPods;
     if (started > 0 || waiting > 0) lastCallAt = second;
     if (second - lastCallAt > IDLE_SECONDS && seenReady === readyPods) return 0;

@@ -1,5 +1,5 @@
 /**
- * A day of one function's callers, one number a second, made from a seed: a working day's curve, three bursts,
+ * A day of one function's callers, one number per second, made from a seed: a working day's curve, three bursts,
  * an hour of one call a minute, and a night without anybody. Pure.
  */
 export const DAY_SECONDS = 86_400;

@@ -10,7 +10,7 @@ import { checkHead, type JobHead } from './check-head.ts';
 
 export type { JobHead };
 
-/** Bodies up to here travel inside the message; JetStream's own limit is 1 MiB a message. */
+/** Bodies up to here travel inside the message; JetStream's own limit is 1 MiB per message. */
 export const INLINE_BODY_MAX = 512 * 1024;
 
 export interface Job {

@@ -1,5 +1,5 @@
 /**
- * Random ids for requests. No trace is begun here: a `traceparent` of ours would name a span that nobody exports. `randomBytes` costs 1–2 µs a call however few bytes it gives; one call for 200 ids
+ * Random ids for requests. No trace is begun here: a `traceparent` of ours would name a span that nobody exports. `randomBytes` costs 1–2 µs per call however few bytes it gives; one call for 200 ids
  * makes that 0.01 µs each.
  */
 import { randomBytes } from 'node:crypto';

@@ -11,7 +11,7 @@ export interface NewsOptions {
   readonly endpoints: Pick<Endpoints, 'heardReady' | 'heardShare' | 'heardActivity'>;
   /**
    * Whether reports of a function's sidecars can change anything here. Each pod of the cluster that has work
-   * sends one a second; reading only those of functions that have calls here keeps 10,000 pods affordable.
+   * sends one per second; reading only those of functions that have calls here keeps 10,000 pods affordable.
    */
   readonly wantsActivity: (id: FunctionId) => boolean;
   /** Another proxy's report, or our own come back: few enough to read them all. */

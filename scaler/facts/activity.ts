@@ -1,7 +1,7 @@
 /**
  * What sidecars and proxies report, kept per function: when it was last used, what waits, what runs in which
  * pod. Times are the scaler's own, at receipt: clocks of other machines are never compared. Bounded: one report
- * a living pod, one number a proxy that has something to say; who fell silent is forgotten.
+ * a living pod, one number per proxy that has something to say; who fell silent is forgotten.
  *
  * Only sidecars' reports are load. A proxy's calls in flight are the same calls that a sidecar counts.
  */

@@ -1,6 +1,6 @@
 /**
- * The leader's care for JetStream: streams as the flags say, one consumer a function, and how many jobs each function
- * has, read once a tick. JetStream may be slow, away or not enabled at all. Then scaling goes on with what was last
+ * The leader's care for JetStream: streams as the flags say, one consumer per function, and how many jobs each function
+ * has, read once per tick. JetStream may be slow, away or not enabled at all. Then scaling goes on with what was last
  * read. A function of which nothing was ever read has no jobs.
  */
 import { functionKey, type FunctionId } from '../../common/bus/subjects.ts';
@@ -12,7 +12,7 @@ import type { Log } from '../../common/runtime/log.ts';
 
 /** What the keeper must know of a function. */
 export interface KeptFunction extends JobFunction {
-  /** It has a trigger on the rate of jobs, which costs a request a tick. */
+  /** It has a trigger on the rate of jobs, which costs a request per tick. */
   readonly wantsRate: boolean;
 }
 

@@ -1,5 +1,5 @@
 /**
- * N→M for every function that has triggers: measures once a tick, keeps the windows, and puts the pure pieces of
+ * N→M for every function that has triggers: measures once per tick, keeps the windows, and puts the pure pieces of
  * `decide/` together (triggers, stable and panic window, behaviour). What it remembers can be lost: a restarted
  * scaler begins with the replicas that it finds, as its first recommendation.
  */
@@ -25,7 +25,7 @@ export interface Advice {
   readonly triggers: TriggerUse;
 }
 
-/** What a function's triggers advise, asked once a tick. */
+/** What a function's triggers advise, asked once per tick. */
 export interface LoadAdvisor {
   advise(workload: Workload, fn: FunctionInfo, seen: SeenLoad): Advice;
   /** What the former leader's triggers answered, nobody here knows. */

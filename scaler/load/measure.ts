@@ -26,7 +26,7 @@ export function measure(activity: FunctionActivity, jobs: JobLoad, nowMs: number
 }
 
 /**
- * JetStream is asked once a second, sidecars tell within it: a job that a pod has just taken is in both, and one job
+ * JetStream is asked once per second, sidecars tell within it: a job that a pod has just taken is in both, and one job
  * would want two pods. Of all jobs no more can wait than are not running.
  */
 function queued(ready: number, total: number, running: number): number {

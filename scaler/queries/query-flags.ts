@@ -50,7 +50,7 @@ export const queryFlags = {
     max: 5_000,
     group: 'Queries',
     describe:
-      'milliseconds a second that the queries of all functions may take; what is left waits for the next second',
+      'milliseconds per second that the queries of all functions may take; what is left waits for the next second',
   },
   'query-max-samples': {
     type: 'int',

@@ -48,7 +48,7 @@ export interface BehaviorResult {
   readonly history: BehaviorHistory;
 }
 
-/** Bounds, then windows, then policies. Call it once a tick, then {@link recordChange} if replicas changed. */
+/** Bounds, then windows, then policies. Call it once per tick, then {@link recordChange} if replicas changed. */
 export function applyBehavior(input: BehaviorInput, history: BehaviorHistory, nowMs: number): BehaviorResult {
   const bounded = clamp(input.desired, input.min, input.max);
   const known = history.highs.length === 0 ? startedAt(input.current, history, nowMs) : history;

@@ -20,7 +20,7 @@ export interface Envelope {
 }
 
 /**
- * A Guaranteed pod's containers have a CPU limit each. A quarter of a core carries 2,000 calls a second; a start from
+ * A Guaranteed pod's containers have a CPU limit each. A quarter of a core carries 2,000 calls per second; a start from
  * zero takes 0.15 s of CPU, which it has at once.
  */
 const GUARANTEED = { cpu: '250m', memory: '256Mi' } as const;

@@ -24,7 +24,7 @@ interface Pending {
   readonly resolve: (outcome: StoreOutcome) => void;
 }
 
-/** What may wait here, of one connection; the next is not sent. At 10,000 publishes a second two seconds' worth. */
+/** What may wait here, of one connection; the next is not sent. At 10,000 publishes per second two seconds' worth. */
 const WAITING_MAX = 20_000;
 /** Sent and not confirmed: NATS holds a copy of each. More waits for room; an event goes to hundreds of functions at once. */
 const SENT_BYTES_MAX = 64 * 1_048_576;

@@ -1,5 +1,5 @@
 /**
- * How many jobs each function has, from one request a tick to JetStream, whatever the number of functions:
+ * How many jobs each function has, from one request per tick to JetStream, whatever the number of functions:
  * the jobs stream counts its messages by subject. Running and waiting-for-retry are what the function's own
  * consumer has delivered and not seen acknowledged; it is asked only for functions that have jobs at all.
  */

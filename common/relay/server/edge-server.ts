@@ -91,7 +91,7 @@ export function createEdgeServer(
       // A client whose host went without a word: an answer may be silent for hours, and hold its place in a pod.
       keepAlive: true,
       keepAliveInitialDelay: TCP_KEEP_ALIVE_MS,
-      // A request without a body gets no stream events (7–10 % of CPU a request): nobody here waits for any.
+      // A request without a body gets no stream events (7–10 % of CPU per request): nobody here waits for any.
       optimizeEmptyRequests: true,
     },
     handle,

@@ -49,7 +49,7 @@ export interface SeriesStore extends SeriesSource {
   scrape(target: string, samples: Iterable<ScrapedSample>, timeMs: number): void;
   /** The target is gone (or did not answer): all its series go stale. */
   forget(target: string, timeMs: number): void;
-  /** Drops what is too old; call it about once a minute. */
+  /** Drops what is too old; call it about once per minute. */
   sweep(nowMs: number): void;
   gapsOf(keeper: string): Gaps;
   readonly stats: SeriesStats;

@@ -79,8 +79,9 @@ export class Outcomes implements Running {
   }
 
   /**
-   * A job of which this pod knows more than JetStream has come again. @returns its state where it is to be run
-   * once more; `told` where it has ended, which is then told again; undefined: nothing is known of it
+   * A job of which this pod knows more than JetStream has come again.
+   * @returns its state if it is to be run once more; `told` if it has ended, which is then reported again; undefined
+   *   if nothing is known of it
    */
   async onRedelivery(delivery: Delivery, head: JobHead): Promise<JobState | 'told' | undefined> {
     const kept = this.#kept.get(keyOf(delivery, head));

@@ -24,7 +24,7 @@ export interface WatchRequest {
 
 /** Answers that wait in memory for a client that does not read: 8 MiB is some 1,000 pods. */
 const MAX_UNREAD_BYTES = 8 * 1024 * 1024;
-/** As real servers do, about once a minute; and a last one just before the watch times out. */
+/** As real servers do, about once per minute; and a last one just before the watch times out. */
 const BOOKMARK_MS = 60_000;
 /** Real servers choose 30 to 60 minutes when the client names no time. */
 const DEFAULT_TIMEOUT_S = 30 * 60;
