@@ -51,7 +51,7 @@ export function podOfEventConsumer(consumer: string, namespace: string): string 
   return unescapeToken(consumer.slice(prefix.length).replaceAll('_', '%')) || undefined;
 }
 
-/** Where a job's state and result are kept: the job's own sequence on SLIMFAAS_JOBS is its last token. */
+/** Where a job's state and result are kept: the job's own sequence is its last token. */
 export function resultSubject(id: FunctionId, sequence: number): string {
   return `${PREFIX}.result.${escapeToken(id.namespace)}.${escapeToken(id.name)}.${sequence}`;
 }

@@ -1,6 +1,6 @@
 /**
- * What is known of a job beyond the stored request: its tries, and in the end its result. One document a job on
- * stream SLIMFAAS_RESULTS, the last one counts. A first try that succeeds writes one document, at its end. A failed
+ * What is known of a job beyond the stored request: its tries, and in the end its result. One document a job,
+ * of which the last one counts. A first try that succeeds writes one document, at its end. A failed
  * try writes one before the job is given back, so that the count of tries survives any pod.
  */
 import { MessageError } from '../runtime/errors.ts';

@@ -118,7 +118,7 @@ export class JobKeeper {
     await this.#reconcileConsumers(queue);
   }
 
-  /** Of the others than SLIMFAAS_JOBS, which each tick reads; what is stored in one that is gone is refused meanwhile. */
+  /** Of all but the jobs, which each tick reads. What is to be stored where it is missing is refused meanwhile. */
   async #isStreamMissing(queue: Upkeep): Promise<boolean> {
     const { settings, now } = this.#options;
     if (now() - this.#namesAtMs < NAMES_MS) return false;
