@@ -1,4 +1,4 @@
-/** Only the adapter knows JetStream: nothing else imports its types, or names a stream (docs/jobs.md, "Inside"). */
+/** Only the adapter knows JetStream: nothing else imports its types, or names a stream (docs/internals/queue.md). */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
