@@ -36,6 +36,15 @@ function restartsOf(pod: KubeObject | undefined, container: string): number {
   return statuses.find(({ name }) => name === container)?.restartCount ?? 0;
 }
 
+/** Why the container's former run ended, in Kubernetes' words. */
+function lastEndOf(pod: KubeObject | undefined, container: string): string | undefined {
+  const statuses = (pod?.['status'].containerStatuses ?? []) as {
+    name: string;
+    lastState?: { terminated?: { reason?: string } };
+  }[];
+  return statuses.find(({ name }) => name === container)?.lastState?.terminated?.reason;
+}
+
 describe('the sidecar in its pod', { concurrency: 3 }, () => {
   it('is an ordinary container after the app, which stays kubectl’s default', async () => {
     await using fn = await world.deploy({ name: 'ordinary' });
@@ -81,6 +90,30 @@ describe('the sidecar in its pod', { concurrency: 3 }, () => {
       'the job has run in it',
     );
     assert.equal((await wake(fn)).pod, pod);
+  });
+
+  it('that is killed for its memory comes back alone, and its pod takes calls again', async () => {
+    await using fn = await world.deploy({
+      name: 'hungry',
+      annotations: {
+        NumberParallelRequestPerPod: 200,
+        'slimfaas.dev/sidecar-resources': '{"limits":{"memory":"72Mi"}}',
+      },
+    });
+    await wake(fn);
+    await fn.waitForReady(1);
+    // A body that may have to be sent again is kept while its call runs.
+    const init = { method: 'POST', headers: { 'idempotency-key': '1' }, body: Buffer.alloc(1_000_000) };
+    const calls = Array.from({ length: 80 }, () => world.call(fn.name, '/work/4000', init));
+    await until(
+      async () => lastEndOf((await fn.pods())[0], SIDECAR) === 'OOMKilled',
+      'the sidecar was killed for its memory',
+    );
+    await Promise.allSettled(calls);
+    await wake(fn);
+    const [pod] = await fn.pods();
+    assert.equal(restartsOf(pod, 'app'), 0);
+    assert.equal((await fn.allPods()).length, 1, 'no other pod has taken its place');
   });
 
   it('is drained by its own hooks alone', async () => {

@@ -128,6 +128,21 @@ describe('rollouts under load', { concurrency: 2 }, () => {
     t.diagnostic(`restart: ${seen.calls} calls, p50 ${seen.p50} ms, max ${seen.max} ms`);
   });
 
+  it('paused in the middle (kubectl rollout pause): it sleeps, wakes and answers; resumed, it is completed', async () => {
+    const annotations = { TimeoutSecondBeforeSetReplicasMin: 3 };
+    await using fn = await world.deploy({ name: 'paused-rollout', annotations });
+    const target = [`deployment/${fn.name}`, '-n', world.namespace];
+    assert.equal((await world.call(fn.name)).status, 200);
+    await world.kubectl(['rollout', 'pause', ...target]);
+    await world.kubectl(['set', 'env', ...target, 'VERSION=2']);
+    await fn.waitForReplicas(0, 60_000);
+    await until(async () => (await fn.allPods()).length === 0, 'its pods are gone');
+    assert.equal((await world.call(fn.name)).status, 200, 'from zero while it is paused');
+    await world.kubectl(['rollout', 'resume', ...target]);
+    await world.kubectl(['rollout', 'status', ...target], { timeoutMs: 60_000 });
+    assert.equal((await world.call(fn.name)).status, 200);
+  });
+
   it('a new version whose image is bad: the old pods serve on', async () => {
     await using fn = await world.deploy({ name: 'bad-version', annotations: Awake, replicas: 2 });
     await fn.waitForReady(2);
