@@ -104,12 +104,15 @@ export class FunctionActivity {
     if (!this.pods.has(pod)) this.pods.set(pod, early);
   }
 
-  /** Callers that wait in proxies for a place or for a pod. */
-  waitingInProxies(nowMs: number): number {
+  /**
+   * Callers that wait in proxies for a place or for a pod.
+   * @param afterMs what was heard at that time or before does not count
+   */
+  waitingInProxies(nowMs: number, afterMs = -Infinity): number {
     let sum = 0;
     for (const [name, { atMs, waiting }] of this.#proxies) {
-      if (nowMs - atMs <= PROXY_FRESH_MS) sum += waiting;
-      else this.#proxies.delete(name);
+      if (nowMs - atMs > PROXY_FRESH_MS) this.#proxies.delete(name);
+      else if (atMs > afterMs) sum += waiting;
     }
     return sum;
   }

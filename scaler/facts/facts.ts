@@ -115,7 +115,9 @@ export class FactFinder {
     const fn = this.#around.world.workload(key)?.fn;
     if (!state || !fn || fn.spec.paused) return undefined;
     const { activity } = state;
-    const waiting = activity.waitingInProxies(this.#nowMs) + activity.waitingInPods();
+    // Who set the count knew of those who waited before. A proxy whose callers still wait says so within a second.
+    const sinceMs = state.setByOthers?.atMs;
+    const waiting = activity.waitingInProxies(this.#nowMs, sinceMs) + activity.waitingInPods();
     if (waiting > 0) return { by: 'callers', isCall: true, waiting };
     const jobs = this.#jobsOf(key, fn);
     if (jobs > 0) return { by: 'jobs', isCall: true, jobs };

@@ -297,6 +297,19 @@ test('a human’s kubectl scale stands for one idle timeout, up and down', async
   assert.equal(sim.replicas('fn'), 1, 'ReplicasMin holds again');
 });
 
+test('a 0 that somebody sets stands against callers of before, and not against those who still wait', async () => {
+  const sim = new Sim();
+  sim.fn('fn', 0, IDLE_10);
+  await sim.wake('fn');
+  sim.pod('fn', 'p');
+  sim.scaleByHand('fn', 0);
+  sim.podGone('p');
+  await sim.pass(2);
+  assert.equal(sim.replicas('fn'), 0, 'its caller was answered, only the proxy has not said so yet');
+  await sim.wake('fn');
+  assert.equal(sim.replicas('fn'), 1);
+});
+
 test('what we patch ourselves is not taken for somebody else’s', async () => {
   const sim = new Sim();
   sim.fn('fn', 0, IDLE_10);
