@@ -1,6 +1,8 @@
 /** Pods of every shape: what else is in them, when they are ready, and what their namespace allows. */
 import assert from 'node:assert/strict';
+import { isIP } from 'node:net';
 import { describe, it } from 'node:test';
+import { createAuthority, issueCertificate } from '../../webhook/certificates/x509.ts';
 import { waitFor } from '../helpers/wait.ts';
 import type { KubeObject } from './harness/clients.ts';
 import { appContainer } from './harness/functions.ts';
@@ -102,6 +104,36 @@ describe('pods of many parts', { concurrency: 4 }, () => {
     );
     assert.equal(again.pod, pod, 'the same pod');
   });
+});
+
+it('an app that speaks HTTPS is called over TLS; its sidecar knows the proxies by name and by address', async () => {
+  const validity = { nowMs: Date.now(), validMs: 3_600_000 };
+  const { certificate, key } = await issueCertificate(
+    await createAuthority(validity),
+    ['x.example'],
+    validity,
+  );
+  const script = `require('https').createServer({ cert: process.env.CERT, key: process.env.KEY }, (req, res) => {
+    req.resume().on('end', () => res.end(JSON.stringify({ isTls: req.socket.encrypted, method: req.method })));
+  }).listen(8443);`;
+  const env = Object.entries({ CERT: certificate, KEY: key }).map(([name, value]) => ({ name, value }));
+  const container = {
+    command: ['node', '-e', script],
+    env,
+    ports: [{ name: 'https', containerPort: 8443 }],
+    readinessProbe: { httpGet: { path: '/', port: 'https', scheme: 'HTTPS' }, periodSeconds: 1 },
+  };
+  await using fn = await world.deploy({ name: 'https-app', container });
+  for (const method of ['GET', 'POST']) {
+    const { status, body } = await world.call(fn.name, '/x', { method });
+    assert.equal(status, 200, body);
+    assert.deepEqual(JSON.parse(body), { isTls: true, method });
+  }
+  const [pod] = await fn.pods();
+  const containers = pod?.['spec'].containers as { env: { name: string; value?: string }[] }[];
+  const given = new Map(containers.flatMap((each) => each.env).map(({ name, value }) => [name, value]));
+  assert.match(given.get('SLIMFAAS_PROXY') ?? '', /^http:\/\/slimfaas-proxy\..+\.svc:5000$/);
+  assert.notEqual(isIP(given.get('SLIMFAAS_PROXY_ADDRESS') ?? ''), 0);
 });
 
 describe('policies of namespaces', { concurrency: 3 }, () => {

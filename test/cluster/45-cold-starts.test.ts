@@ -101,6 +101,20 @@ it('a pod that no node fits: said on the workload', async () => {
   assert.match(await faults(fn.route), /cannot be scheduled/);
 });
 
+it('an app on another port than its manifest says: 504 in time, and the port and the error on the workload', async () => {
+  const annotations = { 'slimfaas.dev/cold-start-timeout': 10 };
+  const container = { ports: [{ containerPort: 8080 }], readinessProbe: undefined };
+  await using fn = await world.deploy({ name: 'wrong-port', annotations, container });
+  const why = 'port 8080 refuses connections: ECONNREFUSED';
+  const { status, body } = await world.call(fn.name);
+  assert.equal(status, 504);
+  assert.ok(body.includes(why), body);
+  await until(
+    async () => new RegExp(`Warning ColdStartFailing: .*${why}`).test(await events(fn.name)),
+    'the Event says why',
+  );
+});
+
 it('one post to a function at zero, one place a pod: one pod', async () => {
   const annotations = { NumberParallelRequest: 5, NumberParallelRequestPerPod: 1 };
   await using fn = await world.deploy({ name: 'one-job', annotations });
