@@ -13,7 +13,7 @@ import { webhookFlags } from '../webhook/flags.ts';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const PART_FLAGS = [proxyFlags, scalerFlags, sidecarFlags, webhookFlags];
 const documents = [
-  'README.md',
+  ...readdirSync(root).filter((name) => name.endsWith('.md')),
   ...readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' }).map((name) => join('docs', name)),
 ];
 
