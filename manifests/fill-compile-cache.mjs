@@ -1,0 +1,54 @@
+/**
+ * Fills NODE_COMPILE_CACHE with all that a sidecar loads until it has answered, the NATS client too: starts one
+ * before a small app, calls it, and ends it.
+ *     NODE_COMPILE_CACHE=/app/compile-cache node fill-compile-cache.mjs /app/slimfaas.js
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const TRIES = 600;
+const CALLS = 3;
+const app = createServer((_req, res) => void res.end('ok'));
+const [appPort, port, adminPort] = [await listen(app), await freePort(), await freePort()];
+const flags = { function: 'f', 'pod-name': 'p', 'log-level': 'silent', host: '127.0.0.1', port };
+// Nobody listens on port 9: the NATS client is loaded all the same.
+const more = { 'admin-port': adminPort, 'app-port': appPort, nats: 'nats://127.0.0.1:9', 'drain-seconds': 1 };
+const args = Object.entries({ ...flags, ...more }).map(([name, value]) => `--${name}=${value}`);
+const sidecar = spawn(process.execPath, [process.argv[2], 'sidecar', ...args], { stdio: 'inherit' });
+const ended = once(sidecar, 'exit');
+try {
+  for (let calls = 0, tries = 0; calls < CALLS; tries++) {
+    if (tries === TRIES || sidecar.exitCode !== null) throw new Error('the sidecar did not answer');
+    if (await answers()) calls++;
+    else await sleep(50);
+  }
+} finally {
+  sidecar.kill('SIGTERM');
+  await ended;
+  app.close();
+  app.closeAllConnections();
+}
+
+async function answers() {
+  try {
+    const res = await fetch(`http://127.0.0.1:${port}/`);
+    return (await res.text()) === 'ok';
+  } catch {
+    return false;
+  }
+}
+
+async function listen(server) {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return server.address().port;
+}
+
+async function freePort() {
+  const server = createServer();
+  const free = await listen(server);
+  server.close();
+  return free;
+}
