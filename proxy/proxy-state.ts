@@ -60,9 +60,9 @@ export function createProxyState(config: ProxyConfig, deps: ProxyStateDeps): Pro
   };
   const lines: LineBudget = { open: 0, most: MOST_PLACE_LINES };
   const onState: EntryDeps['onState'] = (id, endpoint, message, data) => {
-    const isNews = message.state === 'ready' && !endpoint.isReady;
+    const isChanged = message.state === 'ready' && !endpoint.isReady;
     endpoints.heardReady(id, message);
-    if (isNews && endpoint.isReady) deps.passOn(id, data);
+    if (isChanged && endpoint.isReady) deps.passOn(id, data);
   };
   const table = new FunctionTable(
     config.namespace,

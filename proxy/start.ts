@@ -73,7 +73,12 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
   // Without the API server nobody makes another one.
   const isAlone = (): boolean => state.siblings.isAlone && watch.missing.length === 0;
   const { stream } = status;
-  const ending = createEnding(config, state, { stream, log, isAlone, sayGoodbye: () => sayGoodbye() });
+  const ending = createEnding(config, state, {
+    stream,
+    log,
+    isAlone,
+    closeAfterAnswers: () => closeAfterAnswers(),
+  });
   stops.add('connections to pods', () => state.relay.close());
   const onFailed = createObjectFailures(registry, log);
   const { namespaces } = config;
@@ -96,7 +101,7 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
     ...readinessOf(ending, nats, watch),
   };
   const servers = createServers(config, state, serving);
-  const sayGoodbye = (): void => servers.http2.sessions.closeAfterAnswers();
+  const closeAfterAnswers = (): void => servers.http2.sessions.closeAfterAnswers();
   const accepting: Server[] = [servers.main];
   registerStateGauges(registry, state, { accepting, http2: servers.http2, ...status });
   const admin = await listen(servers.metrics, config['metrics-port'], config.host, servers.metrics);
@@ -214,19 +219,19 @@ interface EndingDeps {
   readonly stream: StatusStream;
   readonly log: Log;
   readonly isAlone: () => boolean;
-  readonly sayGoodbye: () => void;
+  readonly closeAfterAnswers: () => void;
 }
 
 function createEnding(
   config: ProxyConfig,
   { active, upgrades, table }: ProxyState,
-  { stream, log, isAlone, sayGoodbye }: EndingDeps,
+  { stream, log, isAlone, closeAfterAnswers }: EndingDeps,
 ): Ending {
   return new Ending({
     active,
     upgrades,
     closeStreams: () => stream.close(),
-    sayGoodbye,
+    closeAfterAnswers,
     refuseWaiting: (error) => {
       for (const { throttler } of table.all) throttler.refuseAll(error);
     },

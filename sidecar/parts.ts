@@ -59,10 +59,10 @@ export function buildParts(config: SidecarConfig, deps: PartsDeps, ports: () => 
   // Stopped last first: NATS goes last, when the reporter has said its last word.
   stops.add('NATS', () => deps.nats.stop());
   stops.add('place lines', () => core.placeLines.stop());
-  const voice = buildVoice(config, deps.nats, core, () => ports().data);
-  stops.add('reports', () => voice.reporter.stop());
-  stops.add('announcements', () => voice.announcer.stop());
-  const shares = buildShares(config, deps, core, voice.reporter);
+  const reporting = buildReporting(config, deps.nats, core, () => ports().data);
+  stops.add('reports', () => reporting.reporter.stop());
+  stops.add('announcements', () => reporting.announcer.stop());
+  const shares = buildShares(config, deps, core, reporting.reporter);
   const subject = functionSubject('share', core.id);
   stops.add(
     'shares',
@@ -73,7 +73,7 @@ export function buildParts(config: SidecarConfig, deps: PartsDeps, ports: () => 
     deps,
     core,
     () => {
-      voice.announcer.announce('draining');
+      reporting.announcer.announce('draining');
       core.tunnels.closeAll();
       jobs.drain();
       events.drain();
@@ -84,8 +84,8 @@ export function buildParts(config: SidecarConfig, deps: PartsDeps, ports: () => 
   let reopen = async (_hasDrained: boolean): Promise<void> => undefined;
   const appDown = buildAppDown(config, deps, core, () => reopen(false));
   stops.add('app watch', () => appDown.stop());
-  const trouble = buildTrouble(deps, core, voice.reporter);
-  const context = { ...core, reporter: voice.reporter, drain, appDown, trouble };
+  const trouble = buildTrouble(deps, core, reporting.reporter);
+  const context = { ...core, reporter: reporting.reporter, drain, appDown, trouble };
   const jobStats = new JobStats(core.stats);
   const eventStats = new JobStats(core.stats);
   const self = () => ({ pod: config['pod-name'], host: config['pod-ip'], port: ports().admin });
@@ -105,7 +105,7 @@ export function buildParts(config: SidecarConfig, deps: PartsDeps, ports: () => 
     context,
     adminContext,
     tunnels: core.tunnels,
-    announcer: voice.announcer,
+    announcer: reporting.announcer,
     trouble,
     jobs,
     events,
@@ -114,7 +114,7 @@ export function buildParts(config: SidecarConfig, deps: PartsDeps, ports: () => 
   };
 }
 
-function buildVoice(config: SidecarConfig, nats: NatsLink, core: Core, port: () => number) {
+function buildReporting(config: SidecarConfig, nats: NatsLink, core: Core, port: () => number) {
   const pod = config['pod-name'];
   const { stats, admission, id } = core;
   const { breaker } = admission;

@@ -16,7 +16,7 @@ export class FrameFilter extends Transform {
   readonly #tracker = new FrameTracker();
   #state: State = { kind: 'open' };
 
-  /** Says goodbye to the client; does nothing when either side has said it already. */
+  /** Sends a close frame to the client; does nothing when either side has sent one already. */
   sayClose(code: number, reason: string): void {
     if (this.#state.kind !== 'open' || this.#tracker.hasSeenClose || this.writableEnded) return;
     this.#state = { kind: 'closing', frame: closeFrame(code, reason) };

@@ -48,7 +48,7 @@ export type TunnelOutcome =
 export interface Tunnel {
   /** Never rejects. */
   readonly done: Promise<TunnelOutcome>;
-  /** A WebSocket says goodbye with `code` and has `graceMs` to end; other protocols just have the time. */
+  /** A WebSocket gets a close frame with `code` and has `graceMs` to end; other protocols just have the time. */
   close(code: number, reason: string, graceMs: number): void;
   destroy(): void;
 }

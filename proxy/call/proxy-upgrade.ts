@@ -47,7 +47,7 @@ type TryOutcome = TunnelOutcome | { readonly kind: 'unreached'; readonly error: 
 /** RFC 6455 7.4.1. */
 const GOING_AWAY = 1001;
 /** For the client's answer to it, and the function's own end. */
-const GOODBYE_MS = 5_000;
+const CLOSE_GRACE_MS = 5_000;
 
 export class ProxyUpgrade implements Caller {
   readonly heldBytes: number;
@@ -84,7 +84,7 @@ export class ProxyUpgrade implements Caller {
 
   /** We end: a WebSocket is told so in its own words, and its client connects to another proxy. */
   goAway(): void {
-    if (this.#tunnel) this.#tunnel.close(GOING_AWAY, 'this proxy is ending', GOODBYE_MS);
+    if (this.#tunnel) this.#tunnel.close(GOING_AWAY, 'this proxy is ending', CLOSE_GRACE_MS);
     else this.#request.socket.destroy();
   }
 

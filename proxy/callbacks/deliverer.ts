@@ -22,7 +22,7 @@ export interface DelivererOptions extends PostDeps {
 }
 
 /** Posts at once; a receiver may have a quarter of them, so that one that hangs is in nobody's way. */
-const HANDS = 16;
+const MAX_POSTS_AT_ONCE = 16;
 const HANDS_PER_RECEIVER = 4;
 /** What found its receiver busy is looked at again after this. */
 const BUSY_MS = 1_000;
@@ -79,7 +79,7 @@ export class CallbackDeliverer implements Running {
   }
 
   #fill(): void {
-    const free = HANDS - this.#running.size;
+    const free = MAX_POSTS_AT_ONCE - this.#running.size;
     if (free > 0 && this.#taker?.credits === 0) this.#taker.ask(free);
   }
 

@@ -19,7 +19,7 @@ export interface EndingOptions {
   readonly upgrades: OpenUpgrades;
   readonly closeStreams: () => void;
   /** Connections that carry many calls say now that they will take no more. */
-  readonly sayGoodbye: () => void;
+  readonly closeAfterAnswers: () => void;
   readonly refuseWaiting: (error: ReasonError) => void;
   readonly lameDuckMs: number;
   /** No other proxy is ready. */
@@ -30,7 +30,7 @@ export interface EndingOptions {
   readonly log: Log;
 }
 
-const LOOK_MS = 50;
+const ALONE_CHECK_INTERVAL_MS = 50;
 /** For the answers to those who still waited. */
 const LAST_WORDS_MS = 500;
 
@@ -52,11 +52,11 @@ export class Ending {
   }
 
   async run(listener: Listener): Promise<void> {
-    const { active, upgrades, closeStreams, sayGoodbye, refuseWaiting, lameDuckMs, drainMs, log } =
+    const { active, upgrades, closeStreams, closeAfterAnswers, refuseWaiting, lameDuckMs, drainMs, log } =
       this.#options;
     this.#hasBegun = true;
     active.closeAfterAnswers();
-    sayGoodbye();
+    closeAfterAnswers();
     await sleep(lameDuckMs);
     await this.#waitForAnother();
     listener.refuse();
@@ -80,7 +80,7 @@ export class Ending {
     if (!isAlone()) return;
     log.info('no other proxy is ready; serving on');
     const deadline = performance.now() + aloneMs;
-    while (isAlone() && performance.now() < deadline) await sleep(LOOK_MS);
+    while (isAlone() && performance.now() < deadline) await sleep(ALONE_CHECK_INTERVAL_MS);
     await sleep(lameDuckMs);
   }
 }

@@ -24,7 +24,7 @@ export interface Connections {
 }
 
 /** Connections whose answer had promised to keep them open fall idle one by one. */
-const LOOK_MS = 20;
+const IDLE_CHECK_INTERVAL_MS = 20;
 
 /** @throws what listening throws (EADDRINUSE …) */
 export async function listen(
@@ -47,7 +47,7 @@ export async function listen(
       const over = AbortSignal.any([empty.signal, signal]);
       while (!over.aborted) {
         connections.closeIdleConnections();
-        await sleep(LOOK_MS, over);
+        await sleep(IDLE_CHECK_INTERVAL_MS, over);
       }
     },
     close() {

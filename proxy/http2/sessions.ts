@@ -38,14 +38,14 @@ interface Entry extends Peer {
 }
 
 /** A client that was told to go and has no stream left is given so long to take the message. */
-const GOODBYE_MS = 5_000;
+const CLOSE_GRACE_MS = 5_000;
 
 export class Sessions {
   readonly #limits: SessionLimits;
   readonly #clock: Clock;
   readonly #entries = new Set<Entry>();
   #cancelSweep: (() => void) | undefined;
-  /** Every connection says goodbye after what it has now. */
+  /** Every connection closes after the requests that it has now. */
   #isEnding = false;
   /** So many connections until idle ones are counted again. */
   #countAt = 0;
@@ -135,7 +135,7 @@ export class Sessions {
 
   #sweepLater(): () => void {
     const { firstStreamMs, idleMs } = this.#limits;
-    return this.#clock.after(Math.min(firstStreamMs, idleMs, GOODBYE_MS) / 4, () => {
+    return this.#clock.after(Math.min(firstStreamMs, idleMs, CLOSE_GRACE_MS) / 4, () => {
       this.#cancelSweep = this.#sweepLater();
       for (const entry of this.#entries) this.#look(entry);
       this.#makeRoom();
@@ -146,7 +146,7 @@ export class Sessions {
     if (entry.running > 0) return;
     const { firstStreamMs, idleMs } = this.#limits;
     const idle = this.#clock.now() - entry.idleSinceMs;
-    if (entry.isClosing && idle >= GOODBYE_MS) entry.session.destroy();
+    if (entry.isClosing && idle >= CLOSE_GRACE_MS) entry.session.destroy();
     else if (entry.requests === 0 && idle >= firstStreamMs) entry.session.destroy();
     else if (idle >= idleMs) this.#close(entry);
   }

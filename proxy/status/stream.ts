@@ -8,7 +8,7 @@ import { ReasonError } from '../../common/runtime/errors.ts';
 import type { Clock } from '../clock.ts';
 import type { Rendering, StatusBoard, StatusView } from './board.ts';
 
-const LOOK_MS = 500;
+const STATUS_CHECK_INTERVAL_MS = 500;
 const COMMENT_MS = 15_000;
 
 export interface StatusStreamOptions {
@@ -64,7 +64,7 @@ export class StatusStream {
     this.#readers.add(reader);
     res.once('close', () => this.#remove(reader));
     this.#send(reader);
-    this.#cancel ??= clock.after(LOOK_MS, () => this.#look());
+    this.#cancel ??= clock.after(STATUS_CHECK_INTERVAL_MS, () => this.#look());
   }
 
   /** Ends every stream; its readers come back to another proxy. */
@@ -84,7 +84,7 @@ export class StatusStream {
   }
 
   #look(): void {
-    this.#cancel = this.#options.clock.after(LOOK_MS, () => this.#look());
+    this.#cancel = this.#options.clock.after(STATUS_CHECK_INTERVAL_MS, () => this.#look());
     for (const reader of this.#readers) this.#send(reader);
   }
 

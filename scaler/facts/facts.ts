@@ -38,13 +38,13 @@ export interface Surroundings {
 }
 
 export class FactFinder {
-  readonly #around: Surroundings;
+  readonly #surroundings: Surroundings;
   readonly #nowMs: number;
   readonly #demands = new Map<string, Demand | undefined>();
   readonly #uses = new Map<string, number>();
 
-  constructor(around: Surroundings, nowMs: number) {
-    this.#around = around;
+  constructor(surroundings: Surroundings, nowMs: number) {
+    this.#surroundings = surroundings;
     this.#nowMs = nowMs;
   }
 
@@ -52,19 +52,19 @@ export class FactFinder {
     const { activity } = state;
     const nowMs = this.#nowMs;
     const schedule = state.scheduleAt(fn.spec, nowMs);
-    const troubles = troublesOf(workload, this.#around);
+    const troubles = troublesOf(workload, this.#surroundings);
     return {
       spec: fn.spec,
       nowMs,
       replicas: workload.replicas,
-      readyPods: readyPods(workload, this.#around),
+      readyPods: readyPods(workload, this.#surroundings),
       isColdStart: state.coldStartSinceMs !== undefined,
       createdPods: workload.createdReplicas,
       isObserved: workload.isObserved,
       dueNudge: this.#dueNudge(workload),
       nudgedAtMs: state.nudgedAtMs,
       troubles,
-      autoscalerMin: this.#around.world.autoscalerOf(workload)?.minReplicas,
+      autoscalerMin: this.#surroundings.world.autoscalerOf(workload)?.minReplicas,
       demand: this.demandOf(workload.key),
       running: activity.runningNow(),
       waiting: activity.waitingInProxies(nowMs) + activity.waitingInPods(),
@@ -72,7 +72,7 @@ export class FactFinder {
       idleSinceMs: Math.max(
         this.#lastUse(workload.key),
         state.firstSeenMs,
-        this.#around.natsSinceMs ?? nowMs,
+        this.#surroundings.natsSinceMs ?? nowMs,
         state.lastSetByOthersMs,
         schedule?.lastWakeUpMs ?? 0,
         this.#coldStartClock(state, troubles.some(isFailing)),
@@ -89,7 +89,7 @@ export class FactFinder {
   }
 
   #dueNudge(workload: Workload): Trouble | undefined {
-    const { world, nudges } = this.#around;
+    const { world, nudges } = this.#surroundings;
     const trouble = workload.replicas > 0 ? world.creationTroubleOf(workload) : undefined;
     return trouble && nudges.isDue(workload, trouble, this.#nowMs) ? trouble : undefined;
   }
@@ -97,7 +97,7 @@ export class FactFinder {
   /** Who wants the function up now, itself or through those that depend on it. */
   demandOf(key: string): Demand | undefined {
     // Nobody else asks about it, so there is nothing to remember.
-    if (this.#around.graph.dependentsOf(key).length === 0) return this.#ownDemand(key);
+    if (this.#surroundings.graph.dependentsOf(key).length === 0) return this.#ownDemand(key);
     if (this.#demands.has(key)) return this.#demands.get(key);
     this.#demands.set(key, undefined); // the graph has no cycles; this is for the reader's peace of mind
     const demand = this.#ownDemand(key) ?? this.#dependentsDemand(key);
@@ -107,12 +107,12 @@ export class FactFinder {
 
   /** What its pods cannot run, for want of a sidecar, is no reason to be up. */
   #jobsOf(key: string, { noSidecar }: FunctionInfo): number {
-    return noSidecar === undefined ? this.#around.jobsOf(key) : 0;
+    return noSidecar === undefined ? this.#surroundings.jobsOf(key) : 0;
   }
 
   #ownDemand(key: string): Demand | undefined {
-    const state = this.#around.stateOf(key);
-    const fn = this.#around.world.workload(key)?.fn;
+    const state = this.#surroundings.stateOf(key);
+    const fn = this.#surroundings.world.workload(key)?.fn;
     if (!state || !fn || fn.spec.paused) return undefined;
     const { activity } = state;
     // Who set the count knew of those who waited before. A proxy whose callers still wait says so within a second.
@@ -129,7 +129,7 @@ export class FactFinder {
     // Whatever the timeout, 0 included, a WakeUp is one call at that time.
     if (isRecent(schedule?.lastWakeUpMs, Math.max(timeoutMs, WAKE_MEMORY_MS)))
       return { by: 'schedule', isCall: true };
-    const other = fn.spec.wakesWithAny ? this.#around.lastUseIn(fn.id.namespace) : undefined;
+    const other = fn.spec.wakesWithAny ? this.#surroundings.lastUseIn(fn.id.namespace) : undefined;
     if (isRecent(other?.atMs, timeoutMs))
       return { by: 'any-function', isCall: true, name: other?.name ?? '' };
     return undefined;
@@ -137,8 +137,8 @@ export class FactFinder {
 
   #dependentsDemand(key: string): Demand | undefined {
     let expected: Demand | undefined;
-    for (const dependent of this.#around.graph.dependentsOf(key)) {
-      const workload = this.#around.world.workload(dependent);
+    for (const dependent of this.#surroundings.graph.dependentsOf(key)) {
+      const workload = this.#surroundings.world.workload(dependent);
       if (!workload?.fn) continue;
       const demand = this.demandOf(dependent);
       const isUp = workload.replicas > 0 || workload.fn.spec.replicasMin > 0;
@@ -154,7 +154,7 @@ export class FactFinder {
 
   /** The last use of the function or of any that depends on it. */
   #lastUse(key: string): number {
-    const dependents = this.#around.graph.dependentsOf(key);
+    const dependents = this.#surroundings.graph.dependentsOf(key);
     if (dependents.length === 0) return this.#ownLastUse(key);
     const known = this.#uses.get(key);
     if (known !== undefined) return known;
@@ -165,7 +165,7 @@ export class FactFinder {
   }
 
   #ownLastUse(key: string): number {
-    const { world, stateOf, lastUseIn } = this.#around;
+    const { world, stateOf, lastUseIn } = this.#surroundings;
     const fn = world.workload(key)?.fn;
     const atMs = stateOf(key)?.activity.lastActiveMs ?? 0;
     if (!fn?.spec.wakesWithAny) return atMs;
@@ -175,17 +175,17 @@ export class FactFinder {
   /** Up, about to be, or with pods that still finish their work. */
   #awakeDependents(workload: Workload): string[] {
     const awake: string[] = [];
-    for (const key of this.#around.graph.dependentsOf(workload.key)) {
-      const dependent = this.#around.world.workload(key);
+    for (const key of this.#surroundings.graph.dependentsOf(workload.key)) {
+      const dependent = this.#surroundings.world.workload(key);
       if (!dependent) continue;
-      const isUp = dependent.replicas > 0 || this.#around.world.podsOf(dependent).size > 0;
+      const isUp = dependent.replicas > 0 || this.#surroundings.world.podsOf(dependent).size > 0;
       if (isUp || this.demandOf(key)) awake.push(displayName(dependent.id, workload.key));
     }
     return awake;
   }
 
   #unreadyDependencies(workload: Workload): string[] {
-    const { graph, world } = this.#around;
+    const { graph, world } = this.#surroundings;
     const unready: string[] = [];
     const seen = new Set<string>();
     const visit = (key: string) => {
@@ -194,7 +194,7 @@ export class FactFinder {
         if (!target || seen.has(dependency)) continue;
         seen.add(dependency);
         visit(dependency);
-        if (readyPods(target, this.#around) === 0) unready.push(unreadyName(target, workload.key));
+        if (readyPods(target, this.#surroundings) === 0) unready.push(unreadyName(target, workload.key));
       }
     };
     visit(workload.key);
@@ -202,7 +202,7 @@ export class FactFinder {
   }
 
   #blindness(workload: Workload, state: FunctionState): string | undefined {
-    const { natsSinceMs, isSynced, world } = this.#around;
+    const { natsSinceMs, isSynced, world } = this.#surroundings;
     if (natsSinceMs === undefined) return 'NATS is not connected: activity is unknown';
     if (!isSynced) return 'the Kubernetes watch is not in sync';
     for (const pod of world.podsOf(workload).values()) {

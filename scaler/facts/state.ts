@@ -111,11 +111,11 @@ export class FunctionState {
     if (!seen || order === undefined || order < 0) return false;
     seen.word = message;
     const isReady = message.state === 'ready';
-    const isNews = seen.saidReady !== isReady;
+    const isChanged = seen.saidReady !== isReady;
     seen.saidReady = isReady;
     if (!isReady) seen.endingSinceMs ??= nowMs;
     else if (order > 0 && !isEnding) seen.endingSinceMs = undefined; // it runs again, or has taken its drain back
-    return isNews;
+    return isChanged;
   }
 
   /** From a report: a run of the sidecar that began later than the one that said `draining`; that one is over. */

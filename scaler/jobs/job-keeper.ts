@@ -32,7 +32,7 @@ export interface JobKeeperOptions {
 
 /** After a failure; streams and consumers are looked at again that often too, in case somebody removed one. */
 const RETRY_MS = 5_000;
-const LOOK_AGAIN_MS = 60_000;
+const STREAM_CHECK_INTERVAL_MS = 60_000;
 /** Whether all streams are there still, one request. */
 const NAMES_MS = 5_000;
 /** Depths are read each tick; two failed rounds and they are too old to scale by. */
@@ -110,7 +110,7 @@ export class JobKeeper {
 
   async #reconcile(queue: Upkeep): Promise<void> {
     const { settings, log, now } = this.#options;
-    if (now() - this.#streamsAtMs >= LOOK_AGAIN_MS || (await this.#isStreamMissing(queue))) {
+    if (now() - this.#streamsAtMs >= STREAM_CHECK_INTERVAL_MS || (await this.#isStreamMissing(queue))) {
       await queue.reconcile(settings, log);
       await this.#listConsumers(queue);
       this.#streamsAtMs = now();

@@ -168,9 +168,9 @@ export class Reconciler {
     const state = this.#seen.states.get(functionKey(id));
     if (!state?.pods.has(message.pod)) return;
     const isEnding = this.#isEnding(functionKey(id), message.pod);
-    const isNews = state.hearReady(message, isEnding, this.#options.now());
+    const isChanged = state.hearReady(message, isEnding, this.#options.now());
     state.sharesSentMs = 0; // tell it its share at once
-    if (isNews) this.#onChange(functionKey(id));
+    if (isChanged) this.#onChange(functionKey(id));
     else this.#share(functionKey(id), this.#options.now());
   }
 

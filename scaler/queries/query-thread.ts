@@ -7,7 +7,7 @@ import { METRIC_NAME, type Labels } from '../promql/labels.ts';
 import { createSeriesStore, PromqlError, type SeriesStore } from '../promql/query.ts';
 import { SERIES_LIMITS } from '../promql/limits.ts';
 import { createRemotePrometheus, type RemotePrometheus } from '../promql/remote.ts';
-import { bothStores, QueryDesk } from './query-desk.ts';
+import { bothStores, AdHocQueries } from './ad-hoc-queries.ts';
 import { RemoteRules } from './query-remote-rules.ts';
 import { QueryRules } from './query-rules.ts';
 import {
@@ -39,7 +39,7 @@ export class QueryThread {
   readonly #scraper: Scraper;
   readonly #rules: QueryRules;
   readonly #remoteRules: RemoteRules | undefined;
-  readonly #desk: QueryDesk;
+  readonly #adHoc: AdHocQueries;
   #owners: { text: string; labels: readonly (readonly [string, string])[] } = { text: '', labels: [] };
   #wants = '';
   /** Who waits for a round that takes account of what they want. */
@@ -55,8 +55,8 @@ export class QueryThread {
     this.#atWork = new Int32Array(data.atWork);
     const remote = remoteOf(data);
     this.#store = createSeriesStore(data.series);
-    this.#desk = new QueryDesk({ store: this.#store, remote, now, scrape: () => this.#scrapeAnew() });
-    this.#all = bothStores(this.#store, this.#desk.guests);
+    this.#adHoc = new AdHocQueries({ store: this.#store, remote, now, scrape: () => this.#scrapeAnew() });
+    this.#all = bothStores(this.#store, this.#adHoc.adHocSeries);
     this.#scraper = new Scraper({ store: this.#all, now });
     this.#remoteRules = remote && new RemoteRules({ remote, now });
     this.#rules = new QueryRules({
@@ -97,7 +97,7 @@ export class QueryThread {
   }
 
   #tellWants(): void {
-    const questions = this.#desk.texts();
+    const questions = this.#adHoc.texts();
     const wants: Wants = {
       gauges: this.#data.gauges.filter((name) => this.#all.wantsName(name)),
       sidecars: wantsSidecars([...this.#rules.texts(), ...questions]),
@@ -154,7 +154,7 @@ export class QueryThread {
 
   async #ask({ id, text, scope, atMs }: Ask): Promise<void> {
     try {
-      const value = await this.#desk.ask({ text, scope, atMs }, (isAtWork) =>
+      const value = await this.#adHoc.ask({ text, scope, atMs }, (isAtWork) =>
         this.#setAtWork(isAtWork ? QUESTION_AT_WORK : 0),
       );
       this.#post({

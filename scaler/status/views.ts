@@ -51,7 +51,7 @@ export function* samplesOf(
   depthOf: (key: string) => JobDepth | undefined,
   nowMs: number,
 ): Generator<FunctionSample> {
-  const around = { world: reconciler.world, stateOf: (key: string) => reconciler.state(key) };
+  const surroundings = { world: reconciler.world, stateOf: (key: string) => reconciler.state(key) };
   for (const workload of reconciler.world.workloads()) {
     if (!workload.fn) continue;
     const state = reconciler.state(workload.key);
@@ -61,7 +61,7 @@ export function* samplesOf(
     yield {
       workload,
       desired,
-      ready: readyPods(workload, around),
+      ready: readyPods(workload, surroundings),
       faults: reconciler.faultsOf(workload, workload.fn).filter(isOfAnnotation).length,
       direction: desired > workload.replicas ? 'up' : desired < workload.replicas ? 'down' : 'hold',
       reason: decision === undefined ? 'none' : decision.kind === 'hold' ? decision.because : decision.kind,
@@ -84,17 +84,17 @@ function jobCounts(depth: JobDepth | undefined, running: number): JobCounts {
 
 function summary(reconciler: Reconciler, workload: Workload, fn: FunctionInfo): FunctionView {
   const state = reconciler.state(workload.key);
-  const around = { world: reconciler.world, stateOf: (key: string) => reconciler.state(key) };
+  const surroundings = { world: reconciler.world, stateOf: (key: string) => reconciler.state(key) };
   const last = state?.decisions.at(-1);
   return {
     name: workload.id.name,
     namespace: workload.id.namespace,
     kind: workload.kind,
     replicas: workload.replicas,
-    ready: readyPods(workload, around),
+    ready: readyPods(workload, surroundings),
     wanted: last?.decision.wanted ?? workload.replicas,
     reason: last?.decision.reason ?? 'not decided yet',
-    troubles: troublesOf(workload, around),
+    troubles: troublesOf(workload, surroundings),
     faults: reconciler.faultsOf(workload, fn).length,
   };
 }

@@ -40,7 +40,7 @@ export interface RunningEvents extends Running {
 }
 
 /** Between two looks whether the consumer is there: JetStream may have lost it with its memory. */
-const LOOK_MS = 30_000;
+const CONSUMER_CHECK_INTERVAL_MS = 30_000;
 /** There is no stream before the scaler has made it, and no server while it is away. */
 const AGAIN_MS = 1_000;
 /** Clocks of two nodes differ; an event of these seconds may come to a pod that did not need it. */
@@ -105,7 +105,7 @@ async function keepConsumer(options: Options, signal: AbortSignal, onThere: () =
       const { live } = queue;
       await live?.openReader(reader);
       if (live && !signal.aborted) onThere();
-      if (live) waitMs = LOOK_MS;
+      if (live) waitMs = CONSUMER_CHECK_INTERVAL_MS;
       hasFailed = false;
     } catch (error) {
       if (!hasFailed) log.warn({ error: describeError(error) }, 'no events yet; trying again');

@@ -53,7 +53,7 @@ interface Session extends QueueSession {
 /** A consumer that is absent (the scaler has not made it yet) or refuses is asked again after this. */
 const PAUSE_MS = 500;
 /** How often a pod whose places are all taken looks whether jobs wait. */
-const LOOK_MS = 1_000;
+const BACKLOG_CHECK_INTERVAL_MS = 1_000;
 /** After so long without a job what was said to wait has gone to other pods. */
 const QUIET_MS = 50;
 /** A pod that met no NATS for so long began while it was away. */
@@ -83,7 +83,7 @@ export class JobConsumer implements Running {
       queue.onStatus((isLive) => this.#connectionChanged(isLive)),
       places.onRoom(() => this.#fill()),
     );
-    const timer = setInterval(() => void this.#look(), LOOK_MS);
+    const timer = setInterval(() => void this.#look(), BACKLOG_CHECK_INTERVAL_MS);
     this.#releases.push(() => clearInterval(timer));
     if (queue.live) this.#connectionChanged(true);
   }

@@ -35,7 +35,7 @@ export interface PlaceLinesOptions {
 const DIRECT: Waiting = { give: (place) => place.release() };
 
 /** Where places are free and jobs are let in first (jobs/fairness.ts), the next look; nothing else would tell. */
-const LOOK_AGAIN_MS = 20;
+const FREE_PLACE_RECHECK_MS = 20;
 
 export class PlaceLines {
   readonly #admission: PlaceLinesOptions['admission'];
@@ -167,7 +167,7 @@ export class PlaceLines {
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
       this.#serve();
-    }, LOOK_AGAIN_MS).unref();
+    }, FREE_PLACE_RECHECK_MS).unref();
   }
 
   /** Its proxy is slow or gone: its count is not believed until it says one again. */

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { compileQuery, createSeriesStore, labelsOf } from '../../../scaler/promql/query.ts';
 import { PromqlError } from '../../../scaler/promql/error.ts';
-import { bothStores, QueryDesk } from '../../../scaler/queries/query-desk.ts';
+import { bothStores, AdHocQueries } from '../../../scaler/queries/ad-hoc-queries.ts';
 import { podManifest } from '../../helpers/local-api.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { TestCluster } from '../support/test-cluster.ts';
@@ -145,49 +145,49 @@ test('values of every type; numbers are text, as JSON has no NaN', async (t) => 
   assert.equal((await ask('vector(1)[1m:30s]')).type, 'matrix');
 });
 
-function deskOver({ nowMs = 0 } = {}) {
+function adHocOver({ nowMs = 0 } = {}) {
   const clock = { nowMs };
   const store = createSeriesStore();
   let scrapes = 0;
-  const desk: QueryDesk = new QueryDesk({
+  const adHoc: AdHocQueries = new AdHocQueries({
     store,
     remote: undefined,
     now: () => clock.nowMs,
     async scrape() {
       scrapes += 1;
       const sample = { labels: labelsOf({ __name__: 'x' }), value: scrapes };
-      const intake = bothStores(store, desk.guests).begin('pod', clock.nowMs);
+      const intake = bothStores(store, adHoc.adHocSeries).begin('pod', clock.nowMs);
       intake.add(sample.labels, sample.value);
       intake.end();
     },
   });
-  return { clock, store, desk, scrapes: () => scrapes };
+  return { clock, store, adHoc, scrapes: () => scrapes };
 }
 
 test('a question is remembered for five minutes: scraped at once the first time, and then as triggers are', async () => {
-  const { clock, desk, scrapes } = deskOver();
-  await desk.ask({ text: 'x' });
-  await desk.ask({ text: 'x' });
+  const { clock, adHoc, scrapes } = adHocOver();
+  await adHoc.ask({ text: 'x' });
+  await adHoc.ask({ text: 'x' });
   assert.equal(scrapes(), 1);
-  assert.deepEqual(desk.texts(), ['x']);
+  assert.deepEqual(adHoc.texts(), ['x']);
   clock.nowMs = 299_999;
-  assert.deepEqual(desk.texts(), ['x']);
+  assert.deepEqual(adHoc.texts(), ['x']);
   clock.nowMs = 300_000;
-  assert.deepEqual(desk.texts(), []);
-  assert.equal(desk.guests.wantsName('x'), false);
+  assert.deepEqual(adHoc.texts(), []);
+  assert.equal(adHoc.adHocSeries.wantsName('x'), false);
 });
 
 test('at most twenty questions are remembered; the oldest goes', async () => {
-  const { desk } = deskOver();
-  for (let n = 0; n < 25; n++) await desk.ask({ text: `x${n}` });
-  assert.deepEqual([desk.texts().length, desk.texts()[0]], [20, 'x5']);
+  const { adHoc } = adHocOver();
+  for (let n = 0; n < 25; n++) await adHoc.ask({ text: `x${n}` });
+  assert.deepEqual([adHoc.texts().length, adHoc.texts()[0]], [20, 'x5']);
 });
 
 test('a question sees a trigger’s series with all its past, once', async () => {
-  const { clock, desk, store } = deskOver({ nowMs: 60_000 });
+  const { clock, adHoc, store } = adHocOver({ nowMs: 60_000 });
   store.setWanted(compileQuery('x').selectors);
   for (const atMs of [10_000, 20_000]) store.append(labelsOf({ __name__: 'x' }), 5, atMs);
-  const value = await desk.ask({ text: 'count_over_time(x[5m])' });
+  const value = await adHoc.ask({ text: 'count_over_time(x[5m])' });
   assert.deepEqual(value.type === 'vector' && value.samples.map((s) => s.value), [3]);
   assert.equal(clock.nowMs, 60_000);
 });
@@ -200,7 +200,7 @@ test('with --prometheus-url the question goes there, and its errors come back', 
     },
   };
   const scrape = () => assert.fail('nothing is scraped');
-  const desk = new QueryDesk({ store: createSeriesStore(), remote, scrape, now: () => 42 });
-  assert.deepEqual(await desk.ask({ text: 'anything' }), { type: 'scalar', value: 42 });
-  await assert.rejects(desk.ask({ text: 'bad' }), { code: 'remote' });
+  const adHoc = new AdHocQueries({ store: createSeriesStore(), remote, scrape, now: () => 42 });
+  assert.deepEqual(await adHoc.ask({ text: 'anything' }), { type: 'scalar', value: 42 });
+  await assert.rejects(adHoc.ask({ text: 'bad' }), { code: 'remote' });
 });

@@ -23,7 +23,7 @@ const KEPT_MS = 300_000;
 /** Questions whose series are kept at once; the oldest goes. */
 const MAX_QUESTIONS = 20;
 /** Of 20 questions; triggers have ten times that. */
-const GUESTS = { maxSeries: 2_000, maxSamples: 200_000, maxSeriesOfKeeper: 2_000 };
+const AD_HOC_BOUNDS = { maxSeries: 2_000, maxSamples: 200_000, maxSeriesOfKeeper: 2_000 };
 /** One person's question, not each second's. */
 const BUDGET_MS = 1_000;
 
@@ -35,7 +35,7 @@ export interface Question {
   readonly atMs?: number | undefined;
 }
 
-export interface QueryDeskOptions {
+export interface AdHocQueriesOptions {
   /** What is kept for triggers. */
   readonly store: SeriesStore;
   readonly remote: RemotePrometheus | undefined;
@@ -46,13 +46,13 @@ export interface QueryDeskOptions {
   readonly clock?: () => number;
 }
 
-export class QueryDesk {
+export class AdHocQueries {
   /** To be scraped into beside the triggers' store. */
-  readonly guests: SeriesStore = createSeriesStore(GUESTS);
-  readonly #options: QueryDeskOptions;
+  readonly adHocSeries: SeriesStore = createSeriesStore(AD_HOC_BOUNDS);
+  readonly #options: AdHocQueriesOptions;
   readonly #questions = new Map<string, { readonly query: Query; atMs: number }>();
 
-  constructor(options: QueryDeskOptions) {
+  constructor(options: AdHocQueriesOptions) {
     this.#options = options;
   }
 
@@ -73,7 +73,7 @@ export class QueryDesk {
     // "Now" is after the scrape, or the question would miss what it asked for.
     onAtWork(true);
     try {
-      return runQuery(query, union(store, this.guests), atMs ?? now(), { isOverTime });
+      return runQuery(query, union(store, this.adHocSeries), atMs ?? now(), { isOverTime });
     } finally {
       onAtWork(false);
     }
@@ -102,7 +102,7 @@ export class QueryDesk {
   }
 
   #setWanted(): void {
-    this.guests.setWanted([...this.#questions.values()].flatMap(({ query }) => query.selectors));
+    this.adHocSeries.setWanted([...this.#questions.values()].flatMap(({ query }) => query.selectors));
   }
 }
 
