@@ -172,7 +172,7 @@ function buildDrain(
   });
 }
 
-/** On loopback: who takes longer does not listen. */
+/** On loopback: a port that takes longer is not listening. */
 const LISTENING_MS = 1_000;
 
 function buildAppDown(

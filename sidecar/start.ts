@@ -1,7 +1,7 @@
 /**
  * The sidecar, put together: everything that comes from outside the process is an argument, and the order of
  * starting and stopping stands here. It listens first; everything that is not needed to accept a call comes
- * after, because each millisecond before belongs to a caller who waits for this pod.
+ * after, because each millisecond before belongs to a caller that waits for this pod.
  */
 import type { Running } from '../common/runtime/lifecycle.ts';
 import { createAdminServer } from './admin/admin-server.ts';
@@ -64,7 +64,7 @@ interface Fetching {
   readonly signal: AbortSignal;
 }
 
-/** Jobs and events: who sends us a call knows that the pod is ready, but these are fetched. */
+/** Jobs and events: a proxy that sends us a call knows that the pod is ready, but these are fetched. */
 async function fetchWork(how: AppReady, { config, deps, parts, signal }: Fetching): Promise<void> {
   if (how === 'kubernetes') {
     const { waitForKubeReady } = await import('./life/kube-ready.ts');

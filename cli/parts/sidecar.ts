@@ -12,7 +12,7 @@ export async function runSidecar(args: readonly string[]): Promise<void> {
   const base = { part: 'sidecar', pod: config['pod-name'] };
   const log = createLineLog(config['log-level'], base, (line) => void process.stdout.write(line));
   await runPart(log, () => {
-    // prom-client is loaded for whoever scrapes: not for a caller who waits for this pod.
+    // prom-client is loaded for a scrape, not for a caller that waits for this pod.
     const registry = async () =>
       (await import('../../common/runtime/metrics.ts')).createRegistry('sidecar', VERSION);
     // Callers come before NATS: the proxy asks the pod itself whether it is ready.

@@ -22,7 +22,7 @@ export interface NatsLink extends Running {
   readonly connection: NatsConnection | undefined;
   /**
    * For so many ms others may be on their way back to the server still: an outage that ended when this link connected
-   * ended for them too. While this link is down it is the whole time. 0: whoever keeps silent now has nothing to say.
+   * ended for them too. While this link is down it is the whole time. 0: a pod that keeps silent now has nothing to report.
    */
   readonly othersBackInMs: number;
   /** False when the link is down and the message was dropped. */

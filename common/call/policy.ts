@@ -28,7 +28,7 @@ export interface CallPolicies {
   readonly publish: CallPolicy;
 }
 
-/** A synchronous 500 is the function's own answer to a caller who waits. 502 and 503 mean that it had none. */
+/** A synchronous 500 is the function's own answer to a caller that waits. 502 and 503 mean that it had none. */
 const SYNC: CallPolicy = {
   httpTimeoutSeconds: 120,
   timeoutRetriesSeconds: [2, 4, 8],

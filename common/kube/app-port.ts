@@ -1,6 +1,6 @@
 /**
  * Which port of a pod is the function's, where no annotation says it, and what is known of it from the manifest. Used
- * by the webhook and by whoever calls pods without a sidecar. Pure; types only.
+ * by the webhook and by the code that calls pods without a sidecar. Pure; types only.
  */
 import { userContainers } from './sidecar.ts';
 import type { V1Container, V1Pod, V1Probe } from './client.ts';

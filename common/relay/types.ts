@@ -64,7 +64,7 @@ export interface ResponseSink {
   abort(error: Error): void;
 }
 
-/** Who takes a body: the exchange, while it sends. */
+/** The consumer of a body: the exchange, while it sends. */
 export interface BodyConsumer {
   /** Returns false to ask for a pause; the chunk is the consumer's for good. */
   data(chunk: Buffer): boolean;
@@ -104,13 +104,13 @@ export interface Timeouts {
   /** From the start of the exchange to the answer's head (HttpTimeout): phase `head`. */
   readonly headMs: number;
   /**
-   * Without a byte in either direction once the answer has begun, a caller who does not read included: phase
-   * `body`. Before that, a caller who does not send the body that the upstream waits for: phase `send`.
+   * Without a byte in either direction once the answer has begun, a caller that does not read included: phase
+   * `body`. Before that, a caller that does not send the body that the upstream waits for: phase `send`.
    */
   readonly idleMs: number;
   /**
    * Where the upstream may be silent for longer in an answer than a caller may be who is to read or send. It
-   * counts once the request is sent: until then a caller who has left may not be noticed.
+   * counts once the request is sent: until then a caller that has left may not be noticed.
    */
   readonly silenceMs?: number;
   /** From the start to the end: phase `head` or `body`, wherever it was. */

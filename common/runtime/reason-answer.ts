@@ -72,7 +72,7 @@ const UNREAD_BODY_MS = 5_000;
 
 /**
  * Node reads the rest of an unread body and throws it away. So the connection can be used again and the caller reads
- * our answer; closing at once would reset it. That is bounded here: a caller who goes on sending for 5 s after it was
+ * our answer; closing at once would reset it. That is bounded here: a caller that goes on sending for 5 s after it was
  * refused loses the connection.
  */
 export function cutUnreadBody(req: IncomingMessage, afterMs = UNREAD_BODY_MS): void {

@@ -1,7 +1,7 @@
 /**
  * The average of a number over time, weighted by how long it had each value. A call that ran 100 ms of a second
  * counts 0.1. A sample taken each second would see it as 1 or as 0. It keeps one window, from one reading to the
- * next; whoever needs longer ones adds up the readings.
+ * next; a reader that needs longer ones adds up the readings.
  */
 export interface TimeAverageReading {
   readonly average: number;

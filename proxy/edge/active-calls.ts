@@ -52,7 +52,7 @@ export class ActiveCalls {
     this.#calls.forEach((call) => call.destroy());
   }
 
-  /** Cuts clients who have not moved a byte that they were asked for in `idleMs`. */
+  /** Cuts clients that have not moved a byte that they were asked for in `idleMs`. */
   cutSlow(now: number, idleMs: number): void {
     this.#calls.forEach((call) => {
       if (!call.isStuck()) call.stuckSinceMs = undefined;

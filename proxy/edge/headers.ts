@@ -22,7 +22,7 @@ export function isEncrypted(socket: object): boolean {
   return (socket as { encrypted?: unknown }).encrypted === true;
 }
 
-/** Of whoever is at the other end of a request's connection. */
+/** Of the peer of a request's connection. */
 export function originOf(socket: Socket): CallOrigin {
   return { address: plainAddress(socket.remoteAddress ?? ''), isTls: isEncrypted(socket) };
 }
@@ -42,7 +42,7 @@ export function forwardHeaders(headers: RawHeaders, origin: CallOrigin, ids: Ids
     found |= own;
     out.push(name, headers[i + 1] as string);
   }
-  // Appended to the last one there is: whoever reads the list from the right meets us first.
+  // Appended to the last one there is: a reader from the right meets us first.
   if (forwardedFor > 0) out[forwardedFor] = `${out[forwardedFor]}, ${origin.address}`;
   else out.push('X-Forwarded-For', origin.address);
   if ((found & PROTO) === 0) out.push('X-Forwarded-Proto', origin.isTls ? 'https' : 'http');

@@ -17,7 +17,7 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-/** The connections that a listener's server has accepted, whoever keeps them now. */
+/** The connections that a listener's server has accepted, whatever keeps them now. */
 export interface Connections {
   closeIdleConnections(): void;
   closeAllConnections(): void;

@@ -73,7 +73,7 @@ class StreamBody implements H2Body {
     this.#stream.resume();
   }
 
-  /** The rest is read and dropped; whoever ends the answer bounds for how long. */
+  /** The rest is read and dropped; the end of the answer bounds for how long. */
   stop(): void {
     this.#consumer = undefined;
     if (this.#isStarted) this.#stream.resume();

@@ -24,10 +24,10 @@ export interface H2Sink extends ResponseSink {
 /** Up to here a piece is copied and the relay reads on; a larger one is lent, and the relay waits for it. */
 const COPY_BYTES = 16_384;
 
-/** A caller who still sends so long after the whole answer loses the stream. */
+/** A caller that still sends so long after the whole answer loses the stream. */
 const UNREAD_BODY_MS = 5_000;
 
-/** A caller who leaves cancels the exchange by itself. */
+/** A caller that leaves cancels the exchange by itself. */
 export function h2Sink(stream: ServerHttp2Stream, options: H2SinkOptions): H2Sink {
   return new StreamSink(stream, options);
 }
@@ -108,7 +108,7 @@ class StreamSink implements H2Sink {
     this.#head = undefined;
     if (this.#isGone) return;
     const { headers } = head;
-    // Node sends no status beyond 599; whoever got one should take it for a 5xx (RFC 9110 §15).
+    // Node sends no status beyond 599; a client that gets one should take it for a 5xx (RFC 9110 §15).
     const status = head.status > 599 ? 500 : head.status;
     this.#hasNoBody = this.#options.isHead || status === 204 || status === 304;
     // A body with a length has no trailers in HTTP/1.1; without need, none are waited for.

@@ -24,7 +24,7 @@ export interface StreamArrival {
   readonly stream: ServerHttp2Stream;
   readonly peer: Peer;
   readonly raw: RawHeaders;
-  /** As Node joins them, for whoever looks for single ones. */
+  /** As Node joins them, for code that looks for single ones. */
   readonly fields: Readonly<Record<string, string | string[] | undefined>>;
   readonly hasBody: boolean;
 }

@@ -1,5 +1,5 @@
 /**
- * What is known of one job, for whoever has its id. It is the state document if there is one, else the queued job
+ * What is known of one job, for a caller with its id. It is the state document if there is one, else the queued job
  * itself. What no document says ("running") the sidecar knows that holds the job.
  */
 import { jobQuestionSubject, type FunctionId } from '../../common/bus/subjects.ts';
@@ -79,7 +79,7 @@ export class JobQuery {
     const where = await this.ask(id, { kind: 'where', elementId: element });
     if (!state) return bareView(element, where === 'running' ? 'running' : 'queued', found.acceptedAtMs);
     if (where === 'running') return { ...viewOf(element, state), state: 'running' };
-    // Begun and given back; or whoever has it keeps silent, and then `run` says so.
+    // Begun and given back; or the pod that has it keeps silent, and then `run` says so.
     const isWaiting = state.state === 'running' && state.run === undefined;
     return { ...viewOf(element, state), ...(isWaiting ? { state: 'queued' } : {}) };
   }

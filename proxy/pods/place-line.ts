@@ -1,6 +1,6 @@
 /**
  * One place line as the proxy sees it: the connection to one pod's sidecar (common/places/protocol.ts). It is opened
- * once and tells how it ended; whoever keeps it opens the next.
+ * once and tells how it ended; its owner opens the next.
  */
 import { request } from 'node:http';
 import type { Duplex } from 'node:stream';
@@ -29,7 +29,7 @@ export interface LineEvents {
 
 export interface LineTarget {
   readonly host: string;
-  /** `namespace/pod`: whoever answers must be that pod. */
+  /** `namespace/pod`: only that pod may answer. */
   readonly identity: string;
 }
 

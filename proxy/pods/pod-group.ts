@@ -92,7 +92,7 @@ export class PodGroup {
   }
 
   /**
-   * A pod holds a place for us: it goes to whoever is first in line.
+   * A pod holds a place for us: it goes to the first in line.
    * @returns false when nobody took it
    */
   offer(endpoint: Endpoint, grant: string): boolean {

@@ -44,7 +44,7 @@ function answer(ctx: RouterContext, json: Buffer, deps: StatusRoutesDeps): void 
   answerShared(ctx, json, deps);
 }
 
-/** Bytes that many answers share: they count as held until they are read, and who takes too long is cut. */
+/** Bytes that many answers share: they count as held until they are read, and a client that takes too long is cut. */
 export function answerShared(
   ctx: RouterContext,
   json: Buffer,

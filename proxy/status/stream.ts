@@ -1,6 +1,6 @@
 /**
  * Server-sent events of the functions' status. They are looked at every half second and sent only when something
- * changed. A comment is sent now and then so that idle connections are not cut on the way. A reader who does not keep
+ * changed. A comment is sent now and then so that idle connections are not cut on the way. A reader that does not keep
  * up misses states in between, and is cut when it takes too long over one.
  */
 import type { ServerResponse } from 'node:http';

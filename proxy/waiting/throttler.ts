@@ -4,7 +4,7 @@
  * asks pods again that are only believed to be full or broken.
  *
  * Invariants:
- *  1. a newcomer never passes one who waits;
+ *  1. a newcomer never passes a call that waits;
  *  2. a call that came back stands before all who arrived after it;
  *  3. what waits is counted in the budget, once, until it is placed, refused or leaves.
  *

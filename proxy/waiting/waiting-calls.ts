@@ -32,7 +32,7 @@ export class WaitingCalls<C> {
     return this.#first;
   }
 
-  /** By arrival: a newcomer goes to the end at once, one who comes back passes those who arrived later. */
+  /** By arrival: a newcomer goes to the end at once, one that comes back passes those that arrived later. */
   add(ticket: Ticket<C>): void {
     if (ticket.isWaiting) throw new RangeError(`call ${ticket.arrival} waits already`);
     let next: Ticket<C> | undefined;

@@ -6,7 +6,7 @@ import type { FunctionLookup } from '../functions/function-lookup.ts';
 import type { Wake } from './wake.ts';
 
 export function addWakeRoutes(router: Router, deps: { lookup: FunctionLookup; wake: Wake }): void {
-  // With nobody waiting it is a wake of ReplicasAtStart: who asks for it is no caller.
+  // With nobody waiting it is a wake of ReplicasAtStart: its sender is no caller.
   const wake = (entry: FunctionEntry): void => deps.wake(entry.id, entry.throttler.waiting);
   const wakeOne = (ctx: RouterContext): void => {
     wake(deps.lookup.forFunction(ctx.req, ctx.params['name'] ?? ''));

@@ -1,6 +1,6 @@
 /**
  * The wake itself: a message to the scaler, or its HTTP while NATS is down. Never throws and waits for nothing:
- * whoever needs the pod asks again in a second.
+ * a caller that needs the pod asks again in a second.
  */
 import { request } from 'node:http';
 import { withBrackets } from '../../common/runtime/brackets.ts';

@@ -1,7 +1,7 @@
 /**
  * When a controller may be asked to try again at once. After a pod could not be created (a webhook away, a quota used
  * up), Kubernetes tries again after a delay that doubles up to 1,000 s. Callers wait for it long after the cure. A
- * change of the count is acted upon at once, so the count goes to 0, and the callers who wait bring it back: a nudge.
+ * change of the count is acted upon at once, so the count goes to 0, and the callers that wait bring it back: a nudge.
  *
  * It must not become a storm. While a cause lasts, one function that has it is tried, with a delay that grows to 4 s.
  * As soon as a pod of the same cause was created, the cause is gone and each of the others is nudged once. All

@@ -1,7 +1,7 @@
 /**
  * How many pods a function can use at all. ReplicaMax is the user's word. NumberParallelRequest is a limit over all
  * pods, so a pod beyond it would never be given a request. With a limit of 3, a fourth pod has a share of 0.
- * ReplicasMin is not bounded by it: whoever asks for idle replicas gets them.
+ * ReplicasMin is not bounded by it: a user that asks for idle replicas gets them.
  */
 import type { FunctionSpec } from '../../common/function/spec.ts';
 

@@ -5,7 +5,7 @@
  *
  * Anyone who may annotate a workload draws edges here, so all is bounded. One workload depends, directly and through
  * others, on at most {@link MAX_DEPENDENCIES}. Of the cycles that close in one workload, one is reported with its
- * path. The bound is on chains too: whoever walks the graph by recursion is at most that deep.
+ * path. The bound is on chains too: a recursive walk of the graph is at most that deep.
  */
 
 /** Direct and indirect ones together. */

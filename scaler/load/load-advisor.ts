@@ -39,7 +39,7 @@ export interface LoadAdvisor {
 export interface ScaleChange {
   readonly from: number;
   readonly to: number;
-  /** For callers who wait, past the policies. */
+  /** For callers that wait, past the policies. */
   readonly isWake: boolean;
 }
 

@@ -29,7 +29,7 @@ export function steadyUntil(facts: Facts, decision: Decision, isLinked: boolean)
   }
 }
 
-/** Something in it changes by time alone: windows, a schedule, what somebody set, callers who may have left. */
+/** Something in it changes by time alone: windows, a schedule, what somebody set, callers that may have left. */
 function isMoving({ spec, replicas, troubles, isColdStart, setByOthers, demand, waiting }: Facts): boolean {
   // What ails a pod for long becomes a fault.
   if (replicas > 0 && (troubles.length > 0 || mayGrow(spec))) return true;

@@ -106,7 +106,7 @@ export class AdHocQueries {
   }
 }
 
-/** One scrape fills both: a pod is asked once, whoever wants to know. */
+/** One scrape fills both: a pod is asked once for both. */
 export function bothStores(first: SeriesStore, second: SeriesStore): ScrapedInto {
   const stores = [first, second];
   return {

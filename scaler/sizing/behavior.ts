@@ -4,7 +4,7 @@
  * 3,600 per function at one per second and an hour's window. It keeps only those that can still be a window's
  * smallest or largest. Under steady load that is one entry.
  *
- * Wakes from zero do not come through here: a caller who waits is served at once.
+ * Wakes from zero do not come through here: a caller that waits is served at once.
  */
 import type { ScaleDirection, ScalePolicy } from '../../common/function/spec.ts';
 

@@ -14,7 +14,7 @@ import { registerSidecarMetrics, type MetricsSource } from './metrics.ts';
 export interface AdminContext extends MetricsSource {
   readonly registry: Registry | (() => Promise<Registry>);
   readonly drain: Drain;
-  /** Empty: whoever asks may drain. */
+  /** Empty: anyone may drain. */
   readonly drainToken: string;
   readonly pause: Pause;
   readonly servePlaces: PlacesServerOptions;

@@ -40,7 +40,7 @@ export async function waitForApp(probe: AppProbe, signal: AbortSignal): Promise<
 
 /**
  * - `passed`: the app can take calls, and everyone should hear of it.
- * - `kubernetes`: not for us to say; who sends us a call has it from Kubernetes that the pod is ready.
+ * - `kubernetes`: not for us to say; a proxy that sends us a call has read in Kubernetes that the pod is ready.
  */
 export type AppReady = 'passed' | 'kubernetes' | 'stopped';
 

@@ -9,7 +9,7 @@ export interface PlacesDeps {
   readonly context: Pick<SidecarContext, 'admission' | 'inFlight' | 'reporter'>;
 }
 
-/** With a free place and a caller who was turned away for want of one: proxies are told at most this often. */
+/** With a free place and a caller that was turned away for want of one: proxies are told at most this often. */
 const TELL_MS = 50;
 
 /** @param most that may be taken here at once, beside the other kinds of work */

@@ -90,7 +90,7 @@ export class JobRunner {
     try {
       const job = decodeJob(delivery.data);
       const before = await this.#before(delivery, job.head);
-      // Whoever has it says "working" within the ack wait, or ends it: nothing is to be told to JetStream here.
+      // The pod that has it sends "working" within the ack wait, or ends it: nothing is to be told to JetStream here.
       if (before === 'told' || before === 'held') return;
       if (before === 'unclear') return delivery.retryLater(this.#deps.earlier.askAgainInMs);
       const release = this.#deps.callbacks.hold(elementId(job.head.secret, delivery.seq));

@@ -22,7 +22,7 @@ export class Announcer {
 
   /**
    * @param pod asked when there is something to say: a test's port is known only once it listens
-   * @param sayDirectly once for each announcement, to whoever is reached without NATS
+   * @param sayDirectly once for each announcement, to those that are reached without NATS
    * @param token of this pod, for the proof that it is the one that speaks
    */
   constructor(

@@ -2,7 +2,7 @@
  * The end of a pod, without a lost call. It begins with the kubelet's preStop call to `/drain`. Where a container has
  * a preStop of its own, it may begin with SIGTERM. Whichever is first counts, and both wait for the same drain.
  *   1. Say so (`draining` on NATS) and refuse what proxies send: they have, or get, another pod.
- *   2. Serve on what runs and waits, and direct callers who arrive still: Kubernetes removes this pod from
+ *   2. Serve on what runs and waits, and direct callers that arrive still: Kubernetes removes this pod from
  *      its Services only now, concurrently. Open WebSockets get a close frame, so their clients come back.
  *   3. Over when nothing is left, but not before SETTLE_MS; in any case when the grace period is. SIGTERM reaches a
  *      sidecar beside the app together with the app. So after the drain it stays until the app's port is closed and

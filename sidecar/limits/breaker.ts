@@ -55,7 +55,7 @@ export interface BreakerOptions {
   /** After a release or a resize that left a place free: for work that is fetched rather than queued here. */
   readonly onFree?: () => void;
   /**
-   * Asked before each who waits is served: true, when somebody outside of the line was due and has just taken the place
+   * Asked before each waiter is served: true, when somebody outside of the line was due and has just taken the place
    * with `tryAcquire`. For a breaker whose line is one of several.
    */
   readonly yieldTo?: (waiting: number) => boolean;

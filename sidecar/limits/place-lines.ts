@@ -1,5 +1,5 @@
 /**
- * Places for the callers who wait in proxies: each proxy tells how many wait, and free places are granted by turns
+ * Places for the callers that wait in proxies: each proxy tells how many wait, and free places are granted by turns
  * over those counts (turns.ts). No proxy has to try its luck, and none is ahead because its own call has just ended.
  * Direct callers, who wait in the pod's own line, are one more member of the turns.
  *

@@ -4,7 +4,7 @@
  * behind either. It keeps two numbers for each proxy and nothing for a caller. Pure.
  *
  * Invariants:
- *  1. a turn goes only to one who waits, and takes 1 from its count until it tells a new one;
+ *  1. a turn goes only to a proxy that waits, and takes 1 from its count until it tells a new one;
  *  2. a count that was not told again within `staleMs` is 0;
  *  3. credits of all members sum to 0 after each turn, so a turn is neither lost nor given twice. What one member owes
  *     or is owed outlives a moment without callers, and not a pause of `staleMs`.

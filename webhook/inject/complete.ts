@@ -1,7 +1,7 @@
 /**
  * A pod that has its sidecar already, seen again: another webhook has added a container since, or the cluster has
  * filled something in. New containers get the drain hook, and what the sidecar waits for follows; what a LimitRange gave
- * the sidecar is told. The sidecar itself stays as it is, whoever wrote it. Pure.
+ * the sidecar is told. The sidecar itself stays as it is, whatever wrote it. Pure.
  */
 import type { ParsedAnnotations } from '../../common/function/annotations/index.ts';
 import type { V1Container, V1Pod } from '../../common/kube/client.ts';

@@ -1,5 +1,5 @@
 /**
- * How much one workload may write into its annotations. Whoever may create a workload may write 256 KiB of them,
+ * How much one workload may write into its annotations. A user that may create a workload may write 256 KiB of them,
  * and every part reads them in the process that serves all tenants. So what is read, kept and shown has a bound
  * here, and a value beyond it becomes a fault. See docs/bounds.md.
  */

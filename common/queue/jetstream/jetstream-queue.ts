@@ -208,7 +208,7 @@ export class JetStreamQueue implements Queue {
     return answered(this.#jsm().then(ask));
   }
 
-  /** Asks the server nothing: who has no JetStream is told so by the first question. */
+  /** Asks the server nothing: without JetStream the first question fails and says so. */
   #jsm(): Promise<JetStreamManager> {
     return this.#connection.jetstreamManager({ checkAPI: false });
   }

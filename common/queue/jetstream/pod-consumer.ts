@@ -28,7 +28,7 @@ export function podConsumerConfig(
     // Tries are ours to count: the server also counts refusals and crashes.
     max_deliver: -1,
     max_ack_pending: UNFINISHED_MAX,
-    // Whoever asked for nothing for so long has nothing left that has not expired.
+    // A reader that asked for nothing for so long has nothing left that has not expired.
     inactive_threshold: streamMaxAgeNanos,
   };
 }

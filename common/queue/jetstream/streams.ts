@@ -29,7 +29,7 @@ export const CALLBACKS_CONSUMER = 'proxies';
 const CALLBACKS_MAX = 10_000;
 const CALLBACKS_MAX_EACH = 1_000;
 
-/** A message that only asks whether its message id is known: never run, deleted by whoever sent it. */
+/** A message that only asks whether its message id is known: never run, deleted by its sender. */
 export const VOID_HEADER = 'Slimfaas-Void';
 
 export function streamConfigs(settings: JobSettings): Partial<StreamConfig>[] {

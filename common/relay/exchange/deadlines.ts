@@ -5,7 +5,7 @@
 import { isOver } from './clock.ts';
 import type { FailurePhase, Timeouts } from '../types.ts';
 
-/** RFC 9110 §10.1.1: who waits for a 100 must not wait forever; older servers never send one. */
+/** RFC 9110 §10.1.1: a client that waits for a 100 must not wait forever; older servers never send one. */
 const CONTINUE_WAIT_MS = 1_000;
 
 /** Where an exchange is, in the clock's time. */

@@ -79,7 +79,7 @@ export class RequestSender implements BodyConsumer, Late {
     this.#body.resume();
   }
 
-  /** Nothing more is sent; the source is left to whoever owns it. */
+  /** Nothing more is sent; the source is left to its owner. */
   stop(): void {
     const wasReading = this.#state === 'body';
     if (this.#state !== 'sent') this.#state = 'stopped';

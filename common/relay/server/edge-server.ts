@@ -1,6 +1,6 @@
 /**
  * Node's server, set up for strangers: every limit set, malformed requests answered in the system's own words
- * and cut off, `Expect: 100-continue` left to whoever reads the body.
+ * and cut off, `Expect: 100-continue` left to the reader of the body.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { http } from '../../runtime/node-http.ts';

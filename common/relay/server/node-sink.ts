@@ -43,7 +43,7 @@ const COALESCE_BYTES = 8_192;
 const LINGER_MS = 60_000;
 
 /**
- * Answers through Node's server. A caller who leaves cancels the exchange by itself. With Koa set
+ * Answers through Node's server. A caller that leaves cancels the exchange by itself. With Koa set
  * `ctx.respond = false` first.
  */
 export function nodeSink(res: ServerResponse, options: NodeSinkOptions = {}): ResponseSink {

@@ -6,7 +6,7 @@ import { connect, type Socket } from 'node:net';
 import { RelayError } from '../errors.ts';
 import type { Target } from '../types.ts';
 
-/** Who reads what comes. Both readers return false to be given nothing until the socket is resumed. */
+/** The reader of what comes. Both readers return false to be given nothing until the socket is resumed. */
 export interface SocketReader {
   /** Where the next read goes. */
   readonly buffer: () => Buffer;
@@ -22,7 +22,7 @@ export interface Dial {
   readonly openEvent: 'connect' | 'secureConnect';
   /** Begins to connect. */
   open(target: Target): Socket;
-  /** Why it never opened, for whoever can mend it. @param error of the socket */
+  /** Why it never opened, for the operator. @param error of the socket */
   failureOf(error: Error): RelayError;
 }
 

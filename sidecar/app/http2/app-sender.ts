@@ -62,7 +62,7 @@ export class AppSender implements BodyConsumer {
     this.#body.resume();
   }
 
-  /** Nothing more is sent; the source is left to whoever owns it. */
+  /** Nothing more is sent; the source is left to its owner. */
   stop(): void {
     const wasReading = this.#state === 'body';
     if (this.#state !== 'sent') this.#state = 'stopped';
