@@ -1,6 +1,6 @@
 /**
- * Puts the scaler together: what is heard (NATS, watches, HTTP) goes into the reconciler, and what it wants done
- * goes to the Kubernetes API and to NATS. Nothing here decides anything.
+ * Puts the scaler together. What is heard (NATS, watches, HTTP) goes into the reconciler. What it wants done goes to
+ * the Kubernetes API and to NATS. Nothing here decides anything.
  */
 import { POD_READY_SUBJECT } from '../common/bus/pod-ready.ts';
 import { answerPodReady } from './world/pod-ready.ts';

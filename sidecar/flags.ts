@@ -1,6 +1,6 @@
 /**
- * The sidecar's flags. Nobody types them: the webhook sets each as `SLIMFAAS_<FLAG>` on the container that it
- * injects (docs/internals/architecture.md, "The sidecar's environment"); by hand they serve for trying and for tests.
+ * The sidecar's flags. Nobody types them. The webhook sets each as `SLIMFAAS_<FLAG>` on the container that it injects
+ * (docs/internals/architecture.md, "The sidecar's environment"). By hand they serve for trying and for tests.
  */
 import type { FlagTable } from '../common/runtime/flags.ts';
 import { EVERY_ADDRESS } from '../common/runtime/listen-on.ts';

@@ -1,7 +1,7 @@
 /**
- * `slimfaas status [function]`: what `GET /status-functions` says, as a table or as JSON; with a name also why,
- * from the scaler: its last ten decisions and the numbers they came from. A scaler that cannot be reached costs
- * one line, not the rest.
+ * `slimfaas status [function]`: what `GET /status-functions` answers, as a table or as JSON. With a name it also asks
+ * the scaler why: its last ten decisions and the numbers they came from. A scaler that cannot be reached costs one
+ * line, not the rest.
  */
 import { describeError, UsageError } from '../../common/runtime/errors.ts';
 import type { FlagValues } from '../../common/runtime/flags.ts';

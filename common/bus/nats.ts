@@ -21,8 +21,9 @@ export interface NatsLink extends Running {
   /** The live connection, for JetStream; undefined while there is none. */
   readonly connection: NatsConnection | undefined;
   /**
-   * For so many ms others may be on their way back to the server still: an outage that ended when this link connected
-   * ended for them too. While this link is down it is the whole time. 0: a pod that keeps silent now has nothing to report.
+   * For so many ms others may still be on their way back to the server. An outage that ended when this link connected
+   * ended for them too. While this link is down it is the whole time. 0: a pod that keeps silent now has nothing to
+   * report.
    */
   readonly othersBackInMs: number;
   /** False when the link is down and the message was dropped. */
@@ -81,8 +82,8 @@ const DISCONNECTED = 'disconnect' as Events;
 const RECONNECTED = 'reconnect' as Events;
 
 /**
- * The longest that a link whose connection broke needs once a server answers again: each of its servers may be dialled
- * in vain before, and then it pauses.
+ * The longest time that a link whose connection broke needs once a server answers again. Each of its servers may be
+ * dialled in vain before, and then it pauses.
  */
 export function reconnectsWithinMs(servers: number): number {
   return servers * DIAL_MS + AGAIN_MS + AGAIN_JITTER_MS;

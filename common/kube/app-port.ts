@@ -23,9 +23,9 @@ type PodParts = Pick<V1Pod, 'spec'> & {
 };
 
 /**
- * In the order of the manifest, but for two cases: the default container comes first, and a mesh's proxy last.
- * Other webhooks run before ours (their configurations' names decide), so `containers[0]` may well be theirs,
- * with a port and a probe that say nothing about the function.
+ * In the order of the manifest, but for two cases: the default container comes first, and a mesh's proxy last. Other
+ * webhooks run before ours (their configurations' names decide). So `containers[0]` may well be theirs, with a port
+ * and a probe that are not the function's.
  */
 function rankedContainers({ spec, metadata }: PodParts): V1Container[] {
   const preferred = metadata?.annotations?.[DEFAULT_CONTAINER_ANNOTATION];

@@ -1,8 +1,8 @@
 /**
- * The library's configuration with what a cluster's operator expects of a client: a user agent that says which part it
- * is, and connections that are used again. The library makes a new TLS connection for each request, which a wake from
- * zero waits for. A connection pool lives ten minutes, so that a rotated CA or client certificate is taken up. And each
- * request has a time for its whole answer, where the library waits 300 s for a first byte.
+ * The library's configuration with what a cluster's operator expects of a client. It has a user agent that names the
+ * part, and connections that are used again. The library makes a new TLS connection for each request, which a wake
+ * from zero waits for. A connection pool lives ten minutes, so that a rotated CA or client certificate is taken up.
+ * And each request has a time for its whole answer, where the library waits 300 s for a first byte.
  */
 import {
   createConfiguration,

@@ -71,7 +71,7 @@ export function isFinalState(data: Uint8Array): boolean {
 const ENDS = ['done', 'dead', 'cancelled'].map((state) => Buffer.from(`"state":"${state}"`));
 
 /**
- * Only fields that are known and fit: what was read is shown to callers, and anybody who gets through to NATS may have
+ * Only fields that are known and fit. What was read is shown to callers, and anybody with access to NATS may have
  * written it. @throws MessageError
  */
 export function decodeState(data: Uint8Array): JobState {

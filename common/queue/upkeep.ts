@@ -1,6 +1,6 @@
 /**
- * The queue as its keeper sees it, the scaler's leader: it makes what jobs and events are kept in, counts what is there,
- * and moves what pods have left behind. All throw QueueError.
+ * The queue for its keeper, the scaler's leader. It makes what jobs and events are kept in, counts what is there, and
+ * moves what pods have left behind. All throw QueueError.
  */
 import type { FunctionId } from '../bus/subjects.ts';
 import type { Log } from '../runtime/log.ts';

@@ -1,7 +1,7 @@
 /**
- * What a log is to all parts, its levels, and the one of the sidecar: the same JSON lines as pino's, without pino,
- * which loads worker threads and more: 2 MiB and some milliseconds of every pod. It gives up pino's speed (a
- * sidecar logs a few lines a minute) and its serializers.
+ * What a log is to all parts, its levels, and the sidecar's own. That one writes the same JSON lines as pino, without
+ * pino, which loads worker threads and more: 2 MiB and some milliseconds per pod. It gives up pino's speed (a sidecar
+ * logs a few lines a minute) and its serializers.
  */
 import type { Flag } from './flags.ts';
 

@@ -2,9 +2,9 @@
  * Whether a result may be posted to a URL: `--callback-allow`, read once. Pure. An entry is
  * - a name, `hooks.example.com` or `*.example.com` (any name below it), or `*`: any port, public addresses only;
  * - a name with a port, `receiver.shop.svc:8080`: that port, in the private network too;
- * - an address or a range, `10.1.2.3`, `10.1.2.3:8080`, `10.1.0.0/16` or `::1`: URLs that name such an address, and
- *   (without a port) names that are allowed and resolve to it. Nothing else makes loopback, link-local and metadata
- *   addresses reachable.
+ * - an address or a range, `10.1.2.3`, `10.1.2.3:8080`, `10.1.0.0/16` or `::1`. It allows URLs that name such an
+ *   address. Without a port it also allows names that are allowed and resolve to it. Nothing else makes loopback,
+ *   link-local and metadata addresses reachable.
  */
 import { isIP } from 'node:net';
 import { UsageError } from '../../common/runtime/errors.ts';

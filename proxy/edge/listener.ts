@@ -9,8 +9,8 @@ export interface Listener {
   /** No new connections from now on; idle ones are closed. */
   refuse(): void;
   /**
-   * Resolves when the last connection has closed by itself: the answers on them are with the kernel then, which
-   * the end of a call does not say. Or when `signal` aborts.
+   * Resolves when the last connection has closed by itself. By then the kernel has the answers on them, which the end
+   * of a call does not show. Or when `signal` aborts.
    */
   emptied(signal: AbortSignal): Promise<void>;
   /** Closes what is left and resolves when all is closed. */

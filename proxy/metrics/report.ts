@@ -1,7 +1,7 @@
 /**
- * The proxy's activity reports: each second, for each function with calls waiting or running; and at once when those
- * who waited for a first pod are served. Until then the scaler counts them as waiting, while their pod's sidecar
- * counts them as running already: one caller would look like two, and get two pods.
+ * The proxy's activity reports. It sends one each second, for each function with calls waiting or running. It sends
+ * one at once when those that waited for a first pod are served. Until then the scaler counts them as waiting, while
+ * their pod's sidecar counts them as running already. One caller would look like two, and get two pods.
  */
 import { encodeMessage } from '../../common/bus/messages.ts';
 import type { NatsLink } from '../../common/bus/nats.ts';

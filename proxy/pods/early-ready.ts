@@ -1,6 +1,7 @@
 /**
- * `ready` messages that came before the watch's event of their pod: each is believed for 10 s. Anybody who may publish
- * can send them for pods that never come, so only so many are kept and the oldest goes; a sidecar repeats its own.
+ * `ready` messages that came before the watch's event of their pod: each is believed for 10 s. Anybody who may
+ * publish can send them for pods that never come. So only so many are kept and the oldest goes. A sidecar repeats its
+ * own.
  */
 import type { ReadyMessage } from '../../common/bus/messages.ts';
 import type { FunctionId } from '../../common/bus/subjects.ts';

@@ -1,6 +1,7 @@
 /**
- * What waits and runs in the other proxies, for one function, as they report it each second (docs/internals/architecture.md,
- * "activity"): a status shows the sum, whichever proxy answers. A proxy that says nothing more has nothing, or is gone.
+ * What waits and runs in the other proxies, for one function, as they report it each second
+ * (docs/internals/architecture.md, "activity"). So a status shows the sum, whichever proxy answers. A proxy that says
+ * nothing more has nothing, or is gone.
  */
 import type { ActivityMessage } from '../../common/bus/messages.ts';
 

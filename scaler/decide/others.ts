@@ -2,8 +2,8 @@
  * Living with others, who may also set replica counts.
  *
  * - `slimfaas.dev/paused: "true"`: the workload is left alone altogether.
- * - A HorizontalPodAutoscaler: the scaler does 0↔min only. It wakes from zero to the autoscaler's minReplicas
- *   (which switches the autoscaler on; it ignores a workload at 0) and sleeps to zero; between, it does nothing.
+ * - A HorizontalPodAutoscaler: the scaler does 0↔min only. It wakes from zero to the autoscaler's minReplicas and
+ *   sleeps to zero; between, it does nothing. The wake switches the autoscaler on, which ignores a workload at 0.
  * - A human's `kubectl scale`, or any other writer. What they set counts as use, so the idle timeout starts again. It
  *   stands for one idle timeout, during which ReplicasMin is not enforced against it. A call, a job or load may raise
  *   it meanwhile, since that is what the annotations ask for; who wants it to stay pauses it.

@@ -1,5 +1,5 @@
 /**
- * N→M for every function that has triggers: measures once per tick, keeps the windows, and puts the pure pieces of
+ * N→M for every function that has triggers. It measures once per tick, keeps the windows, and puts the pure pieces of
  * `decide/` together (triggers, stable and panic window, behaviour). What it remembers can be lost: a restarted
  * scaler begins with the replicas that it finds, as its first recommendation.
  */

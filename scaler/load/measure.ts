@@ -26,8 +26,8 @@ export function measure(activity: FunctionActivity, jobs: JobLoad, nowMs: number
 }
 
 /**
- * JetStream is asked once per second, sidecars tell within it: a job that a pod has just taken is in both, and one job
- * would want two pods. Of all jobs no more can wait than are not running.
+ * JetStream is asked once per second, and sidecars report within it. A job that a pod has just taken is in both, and
+ * one job would want two pods. Of all jobs no more can wait than are not running.
  */
 function queued(ready: number, total: number, running: number): number {
   return Math.min(ready, Math.max(0, total - running));

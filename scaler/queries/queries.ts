@@ -1,6 +1,6 @@
 /**
- * Queries of triggers and of people, for the main thread: says to the queries' thread what there is to scrape and to
- * evaluate, and keeps what it answers. Both leader and followers scrape, so that a new leader knows the past.
+ * Queries of triggers and of people, for the main thread. It tells the queries' thread what to scrape and to
+ * evaluate, and keeps the answers. Both leader and followers scrape, so that a new leader knows the past.
  */
 import type { FunctionInfo } from '../../common/function/spec.ts';
 import type { Log } from '../../common/runtime/log.ts';

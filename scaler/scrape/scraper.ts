@@ -1,7 +1,7 @@
 /**
- * Fills the series that queries look at, in rounds: scrapes the pods annotated `prometheus.io/scrape: "true"` and the
- * sidecars where a query asks for their metrics. Requests at once and bytes per round are bounded, in all and for
- * each function. So a function whose pods answer slowly or at length costs the others nothing.
+ * One coarse clock for every deadline of a relay. Instead of a timer per request it sweeps over what runs, 40 times
+ * per second while anything does. Requests at once and bytes per round are bounded, in all and for each function. So
+ * a function whose pods answer slowly or at length costs the others nothing.
  */
 import type { Intake, SeriesStore } from '../promql/store/series.ts';
 import { ScrapeError, scrapeOne, type ScrapeRefusal } from './scrape-one.ts';

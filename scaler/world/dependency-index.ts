@@ -1,6 +1,6 @@
 /**
- * The dependency graph of the world as it is, built again only when a workload or its annotations changed:
- * scaling, which is most of what happens, changes neither.
+ * The dependency graph of the world as it is. It is built again only when a workload or its annotations changed.
+ * Scaling, which is most of what happens, changes neither.
  */
 import type { FunctionInfo } from '../../common/function/spec.ts';
 import { functionKey } from '../../common/bus/subjects.ts';

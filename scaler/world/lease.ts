@@ -1,6 +1,6 @@
 /**
- * Leader election on a `coordination.k8s.io/v1` Lease, after the algorithm of client-go: whoever writes its name
- * with the resourceVersion that it read is the leader until it stops renewing. Two clocks are never compared: a
+ * Leader election on a `coordination.k8s.io/v1` Lease, after the algorithm of client-go. The replica that writes its
+ * name with the resourceVersion that it read is the leader until it stops renewing. Two clocks are never compared: a
  * follower measures, by its own clock, how long the Lease has not changed.
  *
  * It gives up what client-go gives up: between a leader's last look at its clock and its next effect it can be

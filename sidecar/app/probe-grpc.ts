@@ -1,7 +1,7 @@
 /**
- * The gRPC health check (grpc.health.v1.Health/Check) on node:http2, with its two one-field messages written
- * and read by hand: a protobuf library would weigh more than the whole sidecar. Loaded only where a pod
- * declares a grpc probe. It reads no more of the answer than "is it SERVING".
+ * The gRPC health check (grpc.health.v1.Health/Check) on node:http2. Its two one-field messages are written and read
+ * by hand, because a protobuf library would weigh more than the whole sidecar. Loaded only where a pod declares a
+ * grpc probe. It reads no more of the answer than "is it SERVING".
  */
 import { connect } from 'node:http2';
 import { withBrackets } from '../../common/runtime/brackets.ts';

@@ -1,7 +1,7 @@
 /**
- * One synchronous call in the sidecar: it holds a place while a try runs, gives it back between tries, and
- * ends exactly once, whatever the app or the caller do. Two clocks, never mixed: waiting for a place is
- * bounded by the queue's timeout, each try by HttpTimeout from the moment it runs.
+ * One synchronous call in the sidecar. It holds a place while a try runs and gives it back between tries. It ends
+ * exactly once, whatever the app or the caller do. Two clocks, never mixed: waiting for a place is bounded by the
+ * queue's timeout, each try by HttpTimeout from the moment it runs.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Place } from '../limits/breaker.ts';

@@ -1,7 +1,7 @@
 /**
- * An upgrade in the sidecar: admitted like a call, and from then on running for as long as it is open. An app
- * that is not listening is tried again like for a call, with the place given back meanwhile; once the app has
- * seen the request there is no second try, because nobody knows what an upgrade did.
+ * An upgrade in the sidecar: admitted like a call, and from then on running for as long as it is open. An app that is
+ * not listening is tried again like for a call, with the place given back meanwhile. Once the app has seen the
+ * request there is no second try, because nobody knows what an upgrade did.
  */
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';

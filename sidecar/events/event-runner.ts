@@ -1,7 +1,7 @@
 /**
  * One event from delivery to ack, as a job is run, but that it leaves no record: this pod's copy concerns this pod
- * alone. Its next try is JetStream's to keep time for; the count of its tries is in memory (ledger.ts). After the last
- * one it is given up with a log line and a count: there is a copy a pod, and nobody to replay one for.
+ * alone. Its next try is JetStream's to keep time for; the count of its tries is in memory (ledger.ts). After the
+ * last one it is given up with a log line and a count. There is one copy per pod, and nobody to replay one for.
  */
 import type { Delivery } from '../../common/queue/queue.ts';
 import { describeError } from '../../common/runtime/errors.ts';

@@ -2,8 +2,8 @@
  * Who may reach the user's container, and when: the breaker, and the phases of a pod's life around it.
  * - starting: the app has not passed its probe. The breaker's limit is 0, so direct callers wait in line.
  * - open: the limit is the pod's share.
- * - draining: nothing new from proxies, who have other pods; direct callers are still served, because
- *   Kubernetes needs some moments to tell everyone that this pod is leaving.
+ * - draining: nothing new from proxies, which have other pods. Direct callers are still served, because Kubernetes
+ *   needs some moments to tell everyone that this pod is leaving.
  * - closed: the drain is over; the user's container is about to end, or has.
  */
 import { Breaker, BreakerError, type Place } from './breaker.ts';

@@ -122,8 +122,8 @@ function environment(
     PROXY: defaults.proxy || undefined,
     PROXY_ADDRESS: defaults.proxy ? defaults.proxyAddress : undefined,
     NATS_ADDRESS: defaults.natsAddress,
-    // Named although they are the defaults: beside a Service called `slimfaas` or `slimfaas-admin` Kubernetes
-    // would put SLIMFAAS_PORT=tcp://… into the container, and only its own env comes before that.
+    // Named although they are the defaults. Beside a Service called `slimfaas` or `slimfaas-admin` Kubernetes would
+    // put SLIMFAAS_PORT=tcp://… into the container, and only its own env comes before that.
     PORT: String(SIDECAR_DATA_PORT),
     ADMIN_PORT: String(SIDECAR_ADMIN_PORT),
     APP_PORT: String(facts.port),

@@ -1,7 +1,7 @@
 /**
- * One coarse clock for every deadline of a relay: instead of a timer per request, a sweep over what runs, 40
- * times a second while anything does. Ten thousand exchanges in flight cost 0.4 million small decisions a second,
- * about 1 % of a core; a request costs two field writes. Given up: precision (deadlines are up to 60 ms late).
+ * One coarse clock for every deadline of a relay. Instead of a timer per request it sweeps over what runs, 40 times
+ * per second while anything does. Ten thousand exchanges in flight cost 0.4 million small decisions a second, about 1
+ * % of a core; a request costs two field writes. Given up: precision (deadlines are up to 60 ms late).
  *
  * It stops when nothing is open, so an idle process is not woken, and it never keeps a process alive.
  */
