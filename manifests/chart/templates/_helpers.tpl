@@ -27,7 +27,7 @@
 
 {{/*
 The bundled server's address beside its name: the first connection waits for no lookup, and a pod that cannot resolve
-names (dnsPolicy Default or None) needs none. The name finds a Service that was made anew. @param a list: root, flag
+names (dnsPolicy Default or None) needs none. The name finds a Service that was made again. @param a list: root, flag
 */}}
 {{- define "slimfaas.natsAddress" -}}
 {{- if not (index . 0).Values.nats.url }}
