@@ -39,18 +39,6 @@ export function parseEveryEventOf(subject: string): FunctionId | undefined {
   return { namespace: unescapeToken(namespace), name: unescapeToken(name) };
 }
 
-/** The consumer with which one pod reads its function's events; see {@link consumerName} for its letters. */
-export function eventConsumerName(namespace: string, pod: string): string {
-  return `${escapeToken(namespace)}__${escapeToken(pod)}`.replaceAll('%', '_');
-}
-
-/** The pod whose consumer that is; undefined for a name that {@link eventConsumerName} cannot have made. */
-export function podOfEventConsumer(consumer: string, namespace: string): string | undefined {
-  const prefix = eventConsumerName(namespace, '');
-  if (!consumer.startsWith(prefix)) return undefined;
-  return unescapeToken(consumer.slice(prefix.length).replaceAll('_', '%')) || undefined;
-}
-
 /** Where a job's state and result are kept: the job's own sequence is its last token. */
 export function resultSubject(id: FunctionId, sequence: number): string {
   return `${PREFIX}.result.${escapeToken(id.namespace)}.${escapeToken(id.name)}.${sequence}`;
@@ -71,15 +59,6 @@ export function parseResultSubject(subject: string): { id: FunctionId; sequence:
 /** Core request to the sidecars of a function: who holds this job? Carries `JobQuestion`. */
 export function jobQuestionSubject(id: FunctionId): string {
   return `${PREFIX}.job-question.${escapeToken(id.namespace)}.${escapeToken(id.name)}`;
-}
-
-/**
- * The durable consumer of a function: `shop__cart_2Ev2`. No dots, and no `%` either: nats-server 2.9 puts the
- * name into a format string when it makes the ack subject. Kubernetes names hold no underscore, so two
- * functions never share one.
- */
-export function consumerName(id: FunctionId): string {
-  return `${escapeToken(id.namespace)}__${escapeToken(id.name)}`.replaceAll('%', '_');
 }
 
 /** The function that a subject of {@link functionSubject} names; undefined for any other subject. */
@@ -109,14 +88,14 @@ function isKind(kind: string | undefined): kind is FunctionSubjectKind {
 }
 
 /** Beside the dot, NATS reserves white space and the wildcards. */
-function escapeToken(token: string): string {
+export function escapeToken(token: string): string {
   return token.replaceAll(
     /[%.*>\s]/g,
     (c) => `%${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`,
   );
 }
 
-function unescapeToken(token: string): string {
+export function unescapeToken(token: string): string {
   return token.replaceAll(/%([0-9A-F]{2})/g, (_, hex: string) =>
     String.fromCharCode(Number.parseInt(hex, 16)),
   );

@@ -149,7 +149,7 @@ export interface Delivery {
   readonly pending: number;
   readonly storedAtMs: number;
   /** Its place in the order in which its source delivered; it falls when the source was made again. */
-  readonly consumerSeq: number;
+  readonly order: number;
   /** A revoked enqueue: nothing to run. */
   readonly isVoid: boolean;
   /** Names this delivery to the queue that made it. */

@@ -139,7 +139,7 @@ export class JobConsumer implements Running {
       onDelivery: (delivery) => this.#receive(delivery),
       onCredits: (isRefused) => {
         if (isRefused) this.#pausedUntil = performance.now() + PAUSE_MS;
-        if (isRefused) suspects.consumerIsGone();
+        if (isRefused) suspects.sourceIsGone();
         this.#deps.fairness.areJobsWaiting = false; // a request that ended empty: there was nothing
         this.#fill();
       },

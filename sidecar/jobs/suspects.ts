@@ -36,7 +36,7 @@ export class Suspects {
   #madeMs = Infinity;
   /** Everything, until the others have said it. */
   #heldUpTo = Infinity;
-  #lastConsumerSeq = 0;
+  #lastOrder = 0;
   #isAsking = false;
   #wasGone = false;
   #isLearning = false;
@@ -48,10 +48,10 @@ export class Suspects {
   }
 
   /** Of each delivery, as they come. */
-  saw({ consumerSeq }: Pick<Delivery, 'consumerSeq'>): void {
+  saw({ order }: Pick<Delivery, 'order'>): void {
     // One consumer counts upwards: it is another one.
-    if (consumerSeq < this.#lastConsumerSeq) this.consumerIsGone();
-    this.#lastConsumerSeq = consumerSeq;
+    if (order < this.#lastOrder) this.sourceIsGone();
+    this.#lastOrder = order;
   }
 
   has({ seq, storedAtMs }: Pick<Delivery, 'seq' | 'storedAtMs'>): boolean {
@@ -68,7 +68,7 @@ export class Suspects {
   }
 
   /** There will be another one. */
-  consumerIsGone(): void {
+  sourceIsGone(): void {
     this.#madeMs = Infinity;
     this.#heldUpTo = Infinity;
     this.#wasGone = true;

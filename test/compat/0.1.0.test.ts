@@ -18,6 +18,7 @@ import {
 } from '../../common/bus/messages.ts';
 import * as names from '../../common/function/names.ts';
 import * as subjects from '../../common/bus/subjects.ts';
+import * as consumers from '../../common/queue/jetstream/names.ts';
 import { sidecarFlags } from '../../sidecar/flags.ts';
 import { fixture, review } from '../webhook/reviews.ts';
 
@@ -140,8 +141,8 @@ describe('names that both must agree on', () => {
     assert.equal(subjects.eventSubject(ID, 'sold'), old.subjects['event']);
     assert.equal(subjects.resultSubject(ID, 7), old.subjects['result']);
     assert.equal(subjects.jobQuestionSubject(ID), old.subjects['question']);
-    assert.equal(subjects.consumerName(ID), old.consumers.job);
-    assert.equal(subjects.eventConsumerName('shop', 'cart-1'), old.consumers.event);
+    assert.equal(consumers.consumerName(ID), old.consumers.job);
+    assert.equal(consumers.eventConsumerName('shop', 'cart-1'), old.consumers.event);
   });
 
   it('headers between the hops, labels, annotations, ports', () => {

@@ -62,18 +62,18 @@ function nakText(delayMs: number): string {
 /** @throws MessageError */
 export function parseAckSubject(
   subject: string,
-): Pick<Delivery, 'seq' | 'deliveries' | 'pending' | 'storedAtMs' | 'consumerSeq'> {
+): Pick<Delivery, 'seq' | 'deliveries' | 'pending' | 'storedAtMs' | 'order'> {
   const tokens = subject.split('.');
   const isLong = tokens.length >= 11;
   const numbers = isLong ? tokens.slice(6, 11) : tokens.slice(4, 9);
-  const [deliveries, seq, consumerSeq, storedAt, pending] = numbers.map(Number);
+  const [deliveries, seq, order, storedAt, pending] = numbers.map(Number);
   const isAck = tokens[0] === '$JS' && tokens[1] === 'ACK' && numbers.length === 5;
-  const isWhole = isCount(deliveries) && isCount(seq) && isCount(consumerSeq) && isCount(pending);
+  const isWhole = isCount(deliveries) && isCount(seq) && isCount(order) && isCount(pending);
   // In nanoseconds, so beyond the safe integers; a fraction of a millisecond is lost.
   if (!isAck || !isWhole || storedAt === undefined || !Number.isFinite(storedAt)) {
     throw new MessageError(`${JSON.stringify(subject)} is no reply subject of JetStream`);
   }
-  return { deliveries, seq, pending, consumerSeq, storedAtMs: storedAt / 1e6 };
+  return { deliveries, seq, pending, order, storedAtMs: storedAt / 1e6 };
 }
 
 function isCount(value: number | undefined): value is number {

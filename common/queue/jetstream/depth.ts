@@ -5,8 +5,9 @@
  */
 import type { JobDepth } from '../upkeep.ts';
 import { JOBS_STREAM } from './streams.ts';
-import { consumerName, functionKey, parseFunctionSubject } from '../../bus/subjects.ts';
+import { functionKey, parseFunctionSubject } from '../../bus/subjects.ts';
 import { absentIf, CONSUMER_NOT_FOUND, type JetStreamManager } from './library.ts';
+import { consumerName } from './names.ts';
 
 /** `namespace/name` → depth; a function without jobs is not listed. @throws NatsError */
 export async function readJobDepths(jsm: JetStreamManager): Promise<Map<string, JobDepth>> {

@@ -8,8 +8,9 @@ import { podConsumer } from './pod-consumer.ts';
 import { eventToQueue } from './to-queue.ts';
 import type { AckedPublisher } from './acked-publisher.ts';
 import { EVENTS_STREAM } from './streams.ts';
-import { eventConsumerName, everyEventOf } from '../../bus/subjects.ts';
+import { everyEventOf } from '../../bus/subjects.ts';
 import { getStored, type JetStreamManager } from './library.ts';
+import { eventConsumerName } from './names.ts';
 
 export interface HandOverDeps {
   readonly jsm: JetStreamManager;

@@ -1,13 +1,6 @@
 /** The queue over one connection to NATS: each call as a message or a question to JetStream. */
 import type { NatsConnection } from '../../bus/nats.ts';
-import {
-  consumerName,
-  eventConsumerName,
-  everyFunction,
-  functionSubject,
-  resultSubject,
-  type FunctionId,
-} from '../../bus/subjects.ts';
+import { everyFunction, functionSubject, resultSubject, type FunctionId } from '../../bus/subjects.ts';
 import type { StoredBody } from '../body.ts';
 import type {
   DeadLetter,
@@ -47,6 +40,7 @@ import {
   JOBS_STREAM,
   RESULTS_STREAM,
 } from './streams.ts';
+import { consumerName, eventConsumerName } from './names.ts';
 
 export class JetStreamQueue implements Queue {
   readonly #connection: NatsConnection;

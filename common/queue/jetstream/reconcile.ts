@@ -14,7 +14,7 @@ import {
 import type { JobFunction } from '../upkeep.ts';
 import type { Log } from '../../runtime/log.ts';
 import { NatsError } from '../../bus/nats-library.ts';
-import { consumerName, type FunctionId } from '../../bus/subjects.ts';
+import { type FunctionId } from '../../bus/subjects.ts';
 import type { JobSettings } from '../settings.ts';
 import {
   absentIf,
@@ -24,6 +24,7 @@ import {
   STREAM_NOT_FOUND,
   type StreamConfig,
 } from './library.ts';
+import { consumerName } from './names.ts';
 
 /** Creates or updates every stream, and the one consumer that belongs to no function. @throws NatsError when JetStream does not answer */
 export async function reconcileStreams(

@@ -12,8 +12,9 @@ import {
   StorageType,
 } from '../../bus/nats-library.ts';
 import { ACK_WAIT_MS, CALLBACK_TTL_MS, type JobSettings } from '../settings.ts';
-import { consumerName, functionSubject, type FunctionId } from '../../bus/subjects.ts';
+import { functionSubject, type FunctionId } from '../../bus/subjects.ts';
 import type { ConsumerConfig, StreamConfig } from './library.ts';
+import { consumerName } from './names.ts';
 
 export const JOBS_STREAM = 'SLIMFAAS_JOBS';
 export const DEAD_STREAM = 'SLIMFAAS_DEAD';

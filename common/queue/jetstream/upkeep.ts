@@ -1,13 +1,7 @@
 /** The scaler's care for streams and consumers, over its connection to NATS. */
 import type { NatsConnection, NatsLink } from '../../bus/nats.ts';
 import { NatsError } from '../../bus/nats-library.ts';
-import {
-  consumerName,
-  parseEveryEventOf,
-  parseFunctionSubject,
-  podOfEventConsumer,
-  type FunctionId,
-} from '../../bus/subjects.ts';
+import { parseEveryEventOf, parseFunctionSubject, type FunctionId } from '../../bus/subjects.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { JobSettings } from '../settings.ts';
 import type { EventReader, JobDepth, JobFunction, Upkeep, UpkeepLink } from '../upkeep.ts';
@@ -16,6 +10,7 @@ import { answered, type JetStreamManager } from './library.ts';
 import { moveEvents } from './move-events.ts';
 import { reconcileConsumer, reconcileStreams, removeConsumer } from './reconcile.ts';
 import { EVENTS_STREAM, JOBS_STREAM, streamConfigs } from './streams.ts';
+import { consumerName, podOfEventConsumer } from './names.ts';
 
 export function jetStreamUpkeep(nats: Pick<NatsLink, 'connection'>): UpkeepLink {
   return {

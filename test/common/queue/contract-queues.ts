@@ -1,5 +1,5 @@
 /** The queues that the contract is about, each made empty for a test. */
-import { consumerName, type FunctionId } from '../../../common/bus/subjects.ts';
+import { type FunctionId } from '../../../common/bus/subjects.ts';
 import { nanos } from '../../../common/bus/nats-library.ts';
 import type { ConsumerConfig } from '../../../common/queue/jetstream/library.ts';
 import { jetStreamQueue } from '../../../common/queue/jetstream/link.ts';
@@ -10,6 +10,7 @@ import type { Upkeep } from '../../../common/queue/upkeep.ts';
 import { silentLog } from '../../../common/runtime/log.ts';
 import { jobSettings, startJetStream } from '../../helpers/jetstream.ts';
 import { MemoryQueue, type MemoryOptions } from './memory-queue.ts';
+import { consumerName } from '../../../common/queue/jetstream/names.ts';
 
 export interface TestQueue extends AsyncDisposable {
   readonly link: QueueLink;

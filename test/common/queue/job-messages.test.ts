@@ -18,7 +18,7 @@ import type { Msg } from '../../../common/bus/nats.ts';
 import type { StoredMsg } from '../../../common/queue/jetstream/library.ts';
 
 test('the reply subject says which job, which delivery, and how many are to come; both forms', () => {
-  const expected = { deliveries: 3, seq: 77, pending: 5, consumerSeq: 12, storedAtMs: 1_700_000_000_000 };
+  const expected = { deliveries: 3, seq: 77, pending: 5, order: 12, storedAtMs: 1_700_000_000_000 };
   assert.deepEqual(parseAckSubject('$JS.ACK.SLIMFAAS_JOBS.ns__fn.3.77.12.1700000000000000000.5'), expected);
   const long = '$JS.ACK.hub.accHash.SLIMFAAS_JOBS.ns__fn.3.77.12.1700000000000000000.5.rnd';
   assert.deepEqual(parseAckSubject(long), expected);

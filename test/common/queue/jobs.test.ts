@@ -5,7 +5,8 @@ import fc from 'fast-check';
 import { MessageError } from '../../../common/runtime/errors.ts';
 import { decodeJob, elementId, encodeJob, parseElementId, type JobHead } from '../../../common/queue/job.ts';
 import { decodeState, encodeState, type JobState } from '../../../common/queue/state.ts';
-import { consumerName, resultSubject } from '../../../common/bus/subjects.ts';
+import { resultSubject } from '../../../common/bus/subjects.ts';
+import { consumerName } from '../../../common/queue/jetstream/names.ts';
 
 const head: JobHead = {
   secret: 'ab'.repeat(16),

@@ -107,7 +107,7 @@ export class Feed {
       deliveries: item.deliveries,
       pending: this.waiting,
       storedAtMs: kept.storedAtMs,
-      consumerSeq: ++this.#delivered,
+      order: ++this.#delivered,
       isVoid: kept.data.length === 0,
       receipt: this.#name,
       finish: () => this.finish(kept.seq),

@@ -7,12 +7,13 @@ import { EVENTS_STREAM, JOBS_STREAM } from '../../../common/queue/jetstream/stre
 import { silentLog } from '../../../common/runtime/log.ts';
 import type { NatsConnection } from '../../../common/bus/nats.ts';
 import { nanos } from '../../../common/bus/nats-library.ts';
-import { eventConsumerName, eventSubject, functionSubject } from '../../../common/bus/subjects.ts';
+import { eventSubject, functionSubject } from '../../../common/bus/subjects.ts';
 import { EventKeeper, type EventKeeperOptions, type PodState } from '../../../scaler/jobs/event-keeper.ts';
 import { jobSettings, startJetStream } from '../../helpers/jetstream.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { TestCluster } from '../support/test-cluster.ts';
 import type { ConsumerConfig, JetStreamManager } from '../../../common/queue/jetstream/library.ts';
+import { eventConsumerName } from '../../../common/queue/jetstream/names.ts';
 
 const FN = { namespace: 'default', name: 'fn' };
 

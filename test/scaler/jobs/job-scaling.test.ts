@@ -4,12 +4,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DEAD_STREAM, JOBS_STREAM, RESULTS_STREAM } from '../../../common/queue/jetstream/streams.ts';
 import { silentLog } from '../../../common/runtime/log.ts';
-import { consumerName, functionSubject } from '../../../common/bus/subjects.ts';
+import { functionSubject } from '../../../common/bus/subjects.ts';
 import { JobKeeper, RateMeter } from '../../../scaler/jobs/job-keeper.ts';
 import { jobSettings } from '../../helpers/jetstream.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { TestCluster } from '../support/test-cluster.ts';
 import type { JetStreamManager } from '../../../common/queue/jetstream/library.ts';
+import { consumerName } from '../../../common/queue/jetstream/names.ts';
 
 const FN = { namespace: 'default', name: 'fn' };
 const JOB = functionSubject('job', FN);

@@ -4,7 +4,7 @@ import type { ServerResponse } from 'node:http';
 import { describe, it } from 'node:test';
 import { JOBS_STREAM } from '../../../common/queue/jetstream/streams.ts';
 import { consumerConfig } from '../../../common/queue/jetstream/streams.ts';
-import { consumerName, jobQuestionSubject, resultSubject } from '../../../common/bus/subjects.ts';
+import { jobQuestionSubject, resultSubject } from '../../../common/bus/subjects.ts';
 import { jobSettings } from '../../helpers/jetstream.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { App, holding } from '../support/app.ts';
@@ -13,6 +13,7 @@ import { Recorder } from '../support/recorder.ts';
 import { startLine } from '../support/line.ts';
 import { startSidecarProcess } from '../support/sidecar-process.ts';
 import type { ConsumerConfig } from '../../../common/queue/jetstream/library.ts';
+import { consumerName } from '../../../common/queue/jetstream/names.ts';
 
 describe('jobs while NATS is away', () => {
   it('what ends meanwhile is recorded on its return, and runs nowhere again', async () => {

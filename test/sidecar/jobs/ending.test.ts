@@ -4,12 +4,13 @@ import { describe, it } from 'node:test';
 import { encodeState } from '../../../common/queue/state.ts';
 import { readDeadHistory } from '../../../common/queue/jetstream/dead-letter.ts';
 import { JOBS_STREAM } from '../../../common/queue/jetstream/streams.ts';
-import { consumerName, resultSubject } from '../../../common/bus/subjects.ts';
+import { resultSubject } from '../../../common/bus/subjects.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { App, holding } from '../support/app.ts';
 import { FN, policy, startJobWorld } from '../support/job-world.ts';
 import { Recorder } from '../support/recorder.ts';
 import { startSidecarProcess } from '../support/sidecar-process.ts';
+import { consumerName } from '../../../common/queue/jetstream/names.ts';
 
 describe('jobs when something ends', () => {
   it('behaviour 27: a sidecar is killed in the middle of a job: redelivered, done, and no try charged', async () => {

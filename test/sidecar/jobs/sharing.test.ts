@@ -4,12 +4,13 @@ import { describe, it } from 'node:test';
 import { encodeMessage } from '../../../common/bus/messages.ts';
 import { sleep } from '../../../common/runtime/lifecycle.ts';
 import { JOBS_STREAM } from '../../../common/queue/jetstream/streams.ts';
-import { consumerName, functionSubject } from '../../../common/bus/subjects.ts';
+import { functionSubject } from '../../../common/bus/subjects.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { App, holding } from '../support/app.ts';
 import { FN, policy, startJobWorld, type JobWorld } from '../support/job-world.ts';
 import { Recorder } from '../support/recorder.ts';
 import type { TestSidecar } from '../support/sidecar.ts';
+import { consumerName } from '../../../common/queue/jetstream/names.ts';
 
 /** Calls from a proxy that tries again soon after each refusal, until stopped; returns how many were answered. */
 function keepCalling(sidecar: TestSidecar, callers: number): { stop(): Promise<number> } {

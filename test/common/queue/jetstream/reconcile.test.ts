@@ -13,7 +13,7 @@ import {
 } from '../../../../common/queue/jetstream/streams.ts';
 import { silentLog } from '../../../../common/runtime/log.ts';
 import { NatsError, nanos } from '../../../../common/bus/nats-library.ts';
-import { consumerName, functionSubject } from '../../../../common/bus/subjects.ts';
+import { functionSubject } from '../../../../common/bus/subjects.ts';
 import { readJobDepths } from '../../../../common/queue/jetstream/depth.ts';
 import {
   reconcileConsumer,
@@ -21,6 +21,7 @@ import {
   removeConsumer,
 } from '../../../../common/queue/jetstream/reconcile.ts';
 import { jobSettings, startJetStream } from '../../../helpers/jetstream.ts';
+import { consumerName } from '../../../../common/queue/jetstream/names.ts';
 
 const cart = { namespace: 'shop', name: 'cart.v2' };
 const fn = { id: cart, isOrdered: false };
