@@ -1,19 +1,36 @@
-/** `slimfaas local`: the cluster on this machine; its parts are this very executable, started as pods. */
+/**
+ * `slimfaas local`: the cluster on this machine; its parts are this very executable, started as pods. The one file that
+ * uses packages/local-cluster, which is loaded when the command runs. The image has no such command: see image.ts.
+ */
+import type { Argv } from 'yargs';
 import { UsageError } from '../common/runtime/errors.ts';
-import { createLog } from './parts/pino-log.ts';
 import { localFlags } from '../packages/local-cluster/flags.ts';
-import { startLocal } from '../packages/local-cluster/start.ts';
-import { DEMO_SERVER, MANIFESTS } from '../manifests/folder.ts';
 import { flagValues, type Parsed } from './parts/flag-options.ts';
-import { runPart } from './parts/run-part.ts';
+import { part } from './parts/part-command.ts';
 
-export async function runLocal(argv: Parsed): Promise<void> {
+export function addLocalCommand(parser: Argv): void {
+  part(
+    parser,
+    'local',
+    'everything on this machine: a local cluster, all parts, the demo',
+    localFlags,
+    runLocal,
+  );
+}
+
+async function runLocal(argv: Parsed): Promise<void> {
   const config = flagValues(localFlags, argv);
   if (process.platform !== 'linux') {
     throw new UsageError(
       'the local cluster needs Linux: only there does every 127.x.y.z answer without set-up',
     );
   }
+  const [{ startLocal }, { createLog }, { runPart }, { DEMO_SERVER, MANIFESTS }] = await Promise.all([
+    import('../packages/local-cluster/start.ts'),
+    import('./parts/pino-log.ts'),
+    import('./parts/run-part.ts'),
+    import('../manifests/folder.ts'),
+  ]);
   const log = createLog('local', config['system-log'] ? config['log-level'] : 'warn', undefined);
   await runPart(log, (signal) =>
     startLocal(config, {

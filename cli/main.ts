@@ -3,4 +3,4 @@
 import './parts/v8-flags.ts';
 import { run } from './run.ts';
 
-await run(process.argv.slice(2), async () => (await import('./local-command.ts')).addLocalCommand);
+await run(process.argv.slice(2), async () => (await import('./local.ts')).addLocalCommand);

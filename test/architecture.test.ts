@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import manifest from '../package.json' with { type: 'json' };
-import { readImports, reachable, type ImportGraph } from './helpers/imports.ts';
+import { readImports, reachable, type ImportGraph } from './helpers/code/imports.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const PARTS = ['proxy', 'sidecar', 'scaler', 'webhook', 'packages'];

@@ -1,4 +1,10 @@
-/** The way to a part of an installation, as the commands use it, and where each part is found. */
+/**
+ * The way to a part of an installation, as the commands use it, and where each part is found.
+ *
+ * Room `cli/client`: The commands that ask an installation.
+ * Comes in: argv, kubeconfig.
+ * Goes out: text or JSON.
+ */
 export interface Door {
   /** For errors: where it leads. */
   readonly name: string;

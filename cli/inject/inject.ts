@@ -2,6 +2,10 @@
  * `slimfaas inject`: manifests in, the same manifests out as the webhook would leave their pods. It needs no
  * cluster, and finds bad annotations before one does: `kubectl apply` shows an admission's warnings for bare pods
  * only, not for Deployments.
+ *
+ * Room `cli/inject`: slimfaas inject: the webhook without a cluster.
+ * Comes in: manifests.
+ * Goes out: manifests with sidecars.
  */
 import { createHmac } from 'node:crypto';
 import { readFile } from 'node:fs/promises';

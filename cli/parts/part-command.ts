@@ -1,4 +1,10 @@
-/** One command with flags from a table: its help, its refusal of unknown flags, and what it runs. */
+/**
+ * One command with flags from a table: its help, its refusal of unknown flags, and what it runs.
+ *
+ * Room `cli/parts`: The commands that run a part.
+ * Comes in: argv, environment.
+ * Goes out: a running part.
+ */
 import type { Argv } from 'yargs';
 import { UsageError } from '../../common/runtime/errors.ts';
 import type { FlagTable } from '../../common/runtime/flags.ts';

@@ -5,6 +5,10 @@
  *
  * The client library is loaded by the first connect, not by an import: it takes 21 ms of CPU and a sidecar
  * listens before that.
+ *
+ * Room `common/bus`: Core NATS: subjects, messages, the connection.
+ * Comes in: server addresses, messages.
+ * Goes out: a link that subscribes, publishes and reconnects.
  */
 import type { Events, Msg, NatsConnection } from 'nats';
 import { createBackoff } from '../runtime/backoff.ts';

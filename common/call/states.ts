@@ -10,5 +10,9 @@
  * - `ended`: its caller has an answer, or has left. Nothing follows, and it ends once.
  *
  * `docs/decisions/call-life.md` says which hop makes which step again, and why.
+ *
+ * Room `common/call`: What a call is in every part: states, methods, policies.
+ * Comes in: a method, a policy as JSON.
+ * Goes out: typed policies and answers to "may it be sent again".
  */
 export type CallPhase = 'waiting' | 'running' | 'ended';

@@ -1,6 +1,10 @@
 /**
  * The one door to the Kubernetes client library for what parts share: configuration and watching. It costs
  * 0.3–0.7 s and tens of megabytes to load, so the sidecar must never import this folder.
+ *
+ * Room `common/kube`: Kubernetes: clients, watches, what pods and workloads say.
+ * Comes in: a kubeconfig, watch events.
+ * Goes out: functions, owners, troubles, ports.
  */
 import {
   AppsV1Api,

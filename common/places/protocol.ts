@@ -7,6 +7,10 @@
  * Also `share <json>`, a ShareMessage for a sidecar that cannot hear the scaler yet. From the sidecar: `place <id>`
  * (a place is held for this proxy for HOLD_MS), `state <json>` (a ReadyMessage), `trouble <text>` (why its app takes
  * no calls yet). An unknown word is ignored, so that either side may be newer.
+ *
+ * Room `common/places`: The words on a place line between proxy and sidecar.
+ * Comes in: lines of text.
+ * Goes out: typed messages.
  */
 
 /** The value of `Upgrade`. */

@@ -4,6 +4,10 @@
  * that an HTTP header value may have.
  *
  * Payload: 4 bytes length of the head (big endian), the head as UTF-8 JSON, then the inline body.
+ *
+ * Room `common/queue`: Jobs and events at rest, and JetStream behind them.
+ * Comes in: a stored request.
+ * Goes out: deliveries, states, results, dead letters.
  */
 import { MessageError } from '../runtime/errors.ts';
 import { checkHead, type JobHead } from './check-head.ts';

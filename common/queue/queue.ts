@@ -24,6 +24,10 @@
  *                 ↑                                     ├─ retryLater(ms) ─→ stored, due later
  *                 └─────────────────────────────────────┘
  *     handOver (the pod ends), moveEvents (the pod is gone) → a job of its function, once for all pods
+ *
+ * Room `common/queue`: Jobs and events at rest, and JetStream behind them.
+ * Comes in: a stored request.
+ * Goes out: deliveries, states, results, dead letters.
  */
 import type { FunctionId } from '../bus/subjects.ts';
 import type { StoredBody } from './body.ts';

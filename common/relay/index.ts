@@ -1,5 +1,9 @@
 /**
- * The relay's public face. See `types.ts` for the contract and docs/decisions/relay.md for the reasons.
+ * * The relay's public face. See `types.ts` for the contract and docs/decisions/relay.md for the reasons.
+ *
+ * Room `common/relay`: The HTTP data path that both hops share.
+ * Comes in: a request head, a body source.
+ * Goes out: the answer into a sink, and one outcome.
  */
 export type * from './types.ts';
 export type { RelayOptions } from './options.ts';

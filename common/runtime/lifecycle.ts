@@ -1,6 +1,10 @@
 /**
  * Starting and stopping in order. A part registers here each thing that it starts, with its own stop. Stopping runs
  * them last first, each once, each bounded in time. One that fails does not keep the others from stopping.
+ *
+ * Room `common/runtime`: What every process needs: flags, log, metrics, errors, start and stop.
+ * Comes in: flags and environment.
+ * Goes out: typed values, reasons, stop stacks.
  */
 import { describeError } from './errors.ts';
 import type { Log } from './log.ts';

@@ -1,4 +1,10 @@
-/** A certificate with its key, and how it is read from two files. */
+/**
+ * A certificate with its key, and how it is read from two files.
+ *
+ * Room `common/tls`: Certificates: load, check, follow.
+ * Comes in: PEM files or Secrets.
+ * Goes out: a key pair, and a call when it changes.
+ */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 

@@ -3,6 +3,10 @@
  * loads it, at the first upgrade. This adds what http-proxy lacks. Headers keep their case and order, and a path its
  * bytes. The upstream's refusal is forwarded as it is. Either side's end ends the other. A WebSocket can be closed
  * with a close frame instead of a reset.
+ *
+ * Room `common/tunnel`: Upgraded connections: WebSocket and others.
+ * Comes in: a socket and its first bytes.
+ * Goes out: bytes in both directions until one side ends.
  */
 import type { Agent, ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';

@@ -1,6 +1,10 @@
 /**
  * `/function/{fn}/{path}`: from Node's request and response to a {@link Call}. The hot path: what it does, it
  * does for every call.
+ *
+ * Room `proxy/call`: One synchronous call, from its head to its answer.
+ * Comes in: a request to /function/.
+ * Goes out: an answer of a pod, or a reason.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { asReason, sendReason } from '../../common/runtime/reason-answer.ts';

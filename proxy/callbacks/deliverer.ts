@@ -2,6 +2,10 @@
  * Takes the results that wait for their URLs, a few at a time, and posts them. What fails is given back to
  * JetStream with a delay, so it outlives this proxy; it is given up when it is too old. It gives up a record of
  * what became of a post beyond log and metric: the result itself can be asked for by its job's id.
+ *
+ * Room `proxy/callbacks`: Results on their way to callback URLs.
+ * Comes in: stored results.
+ * Goes out: posts to allowed addresses.
  */
 import type { Delivery, QueueLink, Taker } from '../../common/queue/queue.ts';
 import { describeError } from '../../common/runtime/errors.ts';

@@ -2,6 +2,10 @@
  * The Koa application: the routes that are rarely asked. Calls, jobs, events and upgrades are handled before Koa sees
  * them (servers.ts).
  * Errors that carry a reason are answered with it on every route.
+ *
+ * Room `proxy/edge`: What a client meets first: server, trust, headers, the end.
+ * Comes in: sockets and heads.
+ * Goes out: requests that are within the limits.
  */
 import Koa from 'koa';
 import Router from 'koa-router';

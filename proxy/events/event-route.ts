@@ -1,4 +1,10 @@
-/** `/publish-event/{event}/{path}`: from Node's request to an event for everyone who subscribes to it, and its 204. */
+/**
+ * `/publish-event/{event}/{path}`: from Node's request to an event for everyone who subscribes to it, and its 204.
+ *
+ * Room `proxy/events`: Events: publish to all who subscribe.
+ * Comes in: a request to /publish-event/.
+ * Goes out: stored events for functions and pods.
+ */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ReasonError } from '../../common/runtime/errors.ts';
 import { serveHead, type RequestHead } from '../../common/relay/index.ts';

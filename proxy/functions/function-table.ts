@@ -1,6 +1,10 @@
 /**
  * Which functions there are, and which one a caller means. A name is unique in a namespace: where a
  * Deployment, a StatefulSet and bare pods share one, the first of these kinds has it.
+ *
+ * Room `proxy/functions`: The functions, and which of them a path or a caller may see.
+ * Comes in: watch events.
+ * Goes out: a function entry for a name.
  */
 import { functionKey, type FunctionId } from '../../common/bus/subjects.ts';
 import type { FunctionView } from './function-view.ts';

@@ -2,6 +2,10 @@
  * Node's HTTP/2 server, set up for strangers, without a port of its own. Connections come from the plain port once
  * they have shown their preface (take-over.ts), and from the TLS port once ALPN said `h2`. Loaded with the first of
  * them. What each limit protects from is in docs/decisions/http2.md.
+ *
+ * Room `proxy/http2`: HTTP/2 and gRPC in front of the same calls.
+ * Comes in: HTTP/2 sessions.
+ * Goes out: streams as calls, reasons as gRPC statuses.
  */
 import type { Http2Server, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';

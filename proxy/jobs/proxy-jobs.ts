@@ -1,4 +1,10 @@
-/** What the routes of jobs need, made once from the flags. */
+/**
+ * What the routes of jobs need, made once from the flags.
+ *
+ * Room `proxy/jobs`: Jobs: accept, ask, replay.
+ * Comes in: a request to /async-function/.
+ * Goes out: a stored job, its state and result.
+ */
 import { jetStreamQueue } from '../../common/queue/jetstream/link.ts';
 import type { QueueLink } from '../../common/queue/queue.ts';
 import type { Running } from '../../common/runtime/lifecycle.ts';

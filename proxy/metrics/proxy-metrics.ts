@@ -1,6 +1,10 @@
 /**
  * The proxy's Prometheus metrics. Waiting calls are exported by the proxy that holds them and only by it, so
  * that a sum over replicas counts none twice. Labels: namespace and function, never a pod or a path.
+ *
+ * Room `proxy/metrics`: Counts for Prometheus and for activity reports.
+ * Comes in: what happens to calls.
+ * Goes out: series, one activity message per second.
  */
 import { LATENCY_BUCKETS, LatencyCounts } from '../../common/runtime/latency-counts.ts';
 import {

@@ -2,6 +2,10 @@
  * All pods of functions, grouped by the workload that owns them, fed by the watch and by what sidecars say.
  * Membership comes from owner references alone (common/kube/ownership.ts). The addresses of all pods, function
  * or not, are kept too: they tell who calls from inside.
+ *
+ * Room `proxy/pods`: The pods of each function: ready, busy, draining, gone.
+ * Comes in: pods of the watch, messages of sidecars.
+ * Goes out: the pod for the next call.
  */
 import { isIP } from 'node:net';
 import type { PodOwner } from '../../common/kube/ownership.ts';

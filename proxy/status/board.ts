@@ -3,6 +3,10 @@
  * 10,000 functions takes tens of milliseconds and megabytes, and anybody may ask. So a rendering is used again for
  * ten times as long as it took. No new one is made while clients that do not read hold too many old ones. Given up
  * then: freshness.
+ *
+ * Room `proxy/status`: Status of functions for people and machines.
+ * Comes in: the table of functions.
+ * Goes out: JSON, a stream, the page.
  */
 import { ReasonError } from '../../common/runtime/errors.ts';
 import type { Clock } from '../clock.ts';

@@ -9,6 +9,10 @@
  *  3. what waits is counted in the budget, once, until it is placed, refused or leaves.
  *
  * It gives up fairness between callers of one function: order of arrival is all it knows.
+ *
+ * Room `proxy/waiting`: Calls that wait for a place or for a first pod.
+ * Comes in: a call.
+ * Goes out: a place in a pod, or a reason.
  */
 import { createBackoff, type Backoff } from '../../common/runtime/backoff.ts';
 import { ReasonError } from '../../common/runtime/errors.ts';

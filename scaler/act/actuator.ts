@@ -1,6 +1,10 @@
 /**
  * Carries decisions out: one patch a function at a time, by the leader, and for a wake that nobody acts upon by
  * any replica. A patch that fails is not repeated here: the next tick, or the next wake, decides again.
+ *
+ * Room `scaler/act`: Carries decisions out.
+ * Comes in: decisions.
+ * Goes out: patches, Events, nudges.
  */
 import { describeError } from '../../common/runtime/errors.ts';
 import type { Trouble } from '../../common/kube/pod-trouble.ts';

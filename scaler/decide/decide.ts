@@ -1,5 +1,9 @@
 /**
- * The order in which the rules have their say; the first that decides wins. Pure.
+ * * The order in which the rules have their say; the first that decides wins. Pure.
+ *
+ * Room `scaler/decide`: The rules, pure: how many replicas.
+ * Comes in: facts and a time.
+ * Goes out: one decision with its reason.
  */
 import { blockGrowth } from './blocked.ts';
 import { awakeRule, idleRule } from './idle.ts';

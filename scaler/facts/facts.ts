@@ -2,6 +2,10 @@
  * Gathers, for one function at one moment, everything that the rules ask: its own state and what reaches it
  * through dependencies in either direction. A `FactFinder` lives for one pass (a tick, or one wake), so what it
  * works out about a dependent is worked out once.
+ *
+ * Room `scaler/facts`: What is known of one function at one moment.
+ * Comes in: reports, pods, wakes.
+ * Goes out: facts for a decision.
  */
 import type { FunctionId } from '../../common/bus/subjects.ts';
 import type { FunctionInfo } from '../../common/function/spec.ts';

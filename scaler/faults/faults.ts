@@ -1,6 +1,10 @@
 /**
  * Reports what is wrong with a function, once for each state of it. Any change of any function may make or mend a
  * fault (a dependency that appears, a cycle). So all are looked at then, and only what has changed is reported.
+ *
+ * Room `scaler/faults`: What is wrong with a function, in words.
+ * Comes in: specs, pods, annotations.
+ * Goes out: faults that name what to change.
  */
 import type { FunctionInfo } from '../../common/function/spec.ts';
 import type { Workload } from '../world/kube-objects.ts';

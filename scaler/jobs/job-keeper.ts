@@ -2,6 +2,10 @@
  * The leader's care for JetStream: streams as the flags say, one consumer per function, and how many jobs each function
  * has, read once per tick. JetStream may be slow, away or not enabled at all. Then scaling goes on with what was last
  * read. A function of which nothing was ever read has no jobs.
+ *
+ * Room `scaler/jobs`: Streams and consumers of jobs and events.
+ * Comes in: functions, NATS.
+ * Goes out: streams that exist, depths.
  */
 import { functionKey, type FunctionId } from '../../common/bus/subjects.ts';
 import { QueueError } from '../../common/queue/queue.ts';

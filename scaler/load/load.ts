@@ -1,6 +1,10 @@
 /**
  * What load is measured by: jobs in JetStream, queries of triggers, scraped series, and the advice made of them.
  * Everything here may fail or be slow without a decision waiting for it.
+ *
+ * Room `scaler/load`: Load of functions from jobs, queries and reports.
+ * Comes in: depths, answers, reports.
+ * Goes out: replicas that triggers ask for.
  */
 import { jetStreamUpkeep } from '../../common/queue/jetstream/upkeep.ts';
 import type { FunctionInfo } from '../../common/function/spec.ts';

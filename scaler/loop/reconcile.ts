@@ -7,6 +7,10 @@
  * ("assist"). A follower that has seen a wake for a second, and still sees nothing happen, patches 0→N itself. The
  * reason is that a leader may have died up to a lease duration ago. That is safe: both would write the same number,
  * upward only, and the API refuses the second (see `kube.ts`).
+ *
+ * Room `scaler/loop`: The tick: observe, facts, decide, act.
+ * Comes in: everything heard.
+ * Goes out: effects, in slices that keep the process awake.
  */
 import type { FunctionInfo, WorkloadKind } from '../../common/function/spec.ts';
 import type { CreationFailure } from '../../common/kube/creation-failures.ts';

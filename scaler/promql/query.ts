@@ -1,4 +1,10 @@
-/** The face of this folder for the scaler: a query is compiled once and evaluated each tick. */
+/**
+ * The face of this folder for the scaler: a query is compiled once and evaluated each tick.
+ *
+ * Room `scaler/promql`: PromQL: parse, store, evaluate.
+ * Comes in: a query and samples.
+ * Goes out: values.
+ */
 import { earliestMs, selectorsOf, type Expr } from './parse/ast.ts';
 import { PromqlError } from './error.ts';
 import { evaluate, type EvaluateOptions } from './evaluate/evaluate.ts';

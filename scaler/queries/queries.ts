@@ -1,6 +1,10 @@
 /**
  * Queries of triggers and of people, for the main thread. It tells the queries' thread what to scrape and to
  * evaluate, and keeps the answers. Both leader and followers scrape, so that a new leader knows the past.
+ *
+ * Room `scaler/queries`: Queries of triggers and people, in a thread of its own.
+ * Comes in: rules and questions.
+ * Goes out: answers.
  */
 import type { FunctionInfo } from '../../common/function/spec.ts';
 import type { Log } from '../../common/runtime/log.ts';

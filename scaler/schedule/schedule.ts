@@ -7,6 +7,10 @@
  *
  * A local time that a clock change skips happens at the first instant after the gap; one that happens twice
  * counts the first time.
+ *
+ * Room `scaler/schedule`: Times of day at which functions are kept up.
+ * Comes in: schedules and a time.
+ * Goes out: a minimum.
  */
 import type { ScheduleDay, ScheduleSpec } from '../../common/function/spec.ts';
 import { localDate, localToInstant, type LocalDate } from './local-time.ts';

@@ -2,6 +2,10 @@
  * One coarse clock for every deadline of a relay. Instead of a timer per request it sweeps over what runs, 40 times
  * per second while anything does. Requests at once and bytes per round are bounded, in all and for each function. So
  * a function whose pods answer slowly or at length costs the others nothing.
+ *
+ * Room `scaler/scrape`: Reads the metrics of pods.
+ * Comes in: targets.
+ * Goes out: samples.
  */
 import type { Intake, SeriesStore } from '../promql/store/series.ts';
 import { ScrapeError, scrapeOne, type ScrapeRefusal } from './scrape-one.ts';

@@ -11,6 +11,10 @@
  * The split is even; what is left over goes to pods where callers wait, then to those that have it already. A
  * pod that is still starting has 1 reserved (its sidecar begins with one sync call), if each ready pod keeps at
  * least 1. With more pods than the limit some get 0. Pure.
+ *
+ * Room `scaler/shares`: Splits a limit over pods.
+ * Comes in: reports of pods.
+ * Goes out: a share for each pod.
  */
 
 export interface SharePod {

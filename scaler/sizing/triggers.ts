@@ -2,6 +2,10 @@
  * From what the triggers measure to a replica count: the arithmetic of the HorizontalPodAutoscaler, one
  * recommendation out of many triggers. Limits, policies and windows come after, in behavior.ts; going to zero
  * is not decided here at all (see idle.ts).
+ *
+ * Room `scaler/sizing`: From load to a size, pure: targets, windows, behaviour.
+ * Comes in: load over time.
+ * Goes out: a wanted count.
  */
 import { DEFAULT_SCALE_DOWN, DEFAULT_SCALE_UP } from '../../common/function/annotations/scale.ts';
 import type { FunctionSpec, ScaleSpec, ScaleTrigger } from '../../common/function/spec.ts';

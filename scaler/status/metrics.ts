@@ -2,6 +2,10 @@
  * What the scaler exports. SlimFaas's names where it has one; `function` is the workload's name as there, and
  * `namespace` is added. Everything about functions comes from the leader only, so that a sum over the replicas of the
  * scaler counts nothing twice. A follower exports only whether it leads.
+ *
+ * Room `scaler/status`: What the scaler shows: metrics and HTTP.
+ * Comes in: state of functions.
+ * Goes out: series, JSON.
  */
 import { Counter, Gauge, Histogram, type Registry } from '../../common/runtime/metrics.ts';
 import type { Workload } from '../world/kube-objects.ts';

@@ -2,6 +2,10 @@
  * The cluster as the scaler last saw it: workloads, the pods that carry the function label, autoscalers of
  * others. An index over watch events, with no I/O, so that a tick over ten thousand functions makes no request
  * and copies no list.
+ *
+ * Room `scaler/world`: The cluster as last seen, and the API behind it.
+ * Comes in: watch events.
+ * Goes out: workloads, pods, the lease, patches.
  */
 import type { WorkloadKind } from '../../common/function/spec.ts';
 import type { Trouble } from '../../common/kube/pod-trouble.ts';

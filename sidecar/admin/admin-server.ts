@@ -1,6 +1,10 @@
 /**
  * The admin port, open from the first moment at the cost of a bare server. What answers on it (Koa, its router,
  * prom-client: 50 ms and 10 MB) is loaded by the first request. Liveness alone is answered without.
+ *
+ * Room `sidecar/admin`: Health, metrics and activity reports.
+ * Comes in: requests on port 15081.
+ * Goes out: metrics, one activity message per second.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { describeError } from '../../common/runtime/errors.ts';

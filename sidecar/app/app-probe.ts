@@ -2,6 +2,10 @@
  * Finds out when the app can take its first call, within milliseconds and not with the kubelet's period of
  * seconds: that difference is most of a cold start. It stops at its first success; from then on Kubernetes'
  * own probes decide.
+ *
+ * Room `sidecar/app`: The app: how to reach it, and whether it is ready.
+ * Comes in: probes of the pod.
+ * Goes out: ready, trouble, a relay to the app.
  */
 import { sleep } from '../../common/runtime/lifecycle.ts';
 import { checkProbe, checkTcp, type OnFailure } from './probe-checks.ts';

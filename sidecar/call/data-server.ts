@@ -1,6 +1,10 @@
 /**
  * The data port (15080): decides at the door what a request is, and hands it on. Node's server and the relay
  * alone, without Koa: its tenth of a hop's cost and its 40 ms of a cold start would buy one `if` here.
+ *
+ * Room `sidecar/call`: One call in the pod: admit, relay, retry.
+ * Comes in: a request on port 15080.
+ * Goes out: the answer of the app, or a refusal.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';

@@ -1,6 +1,10 @@
 /**
  * Events as the sidecar's life sees them. A pod that subscribes to none has nothing. Otherwise they begin once the
  * app is ready, and are over when the pod ends, which may be before. The rest is loaded when it is begun.
+ *
+ * Room `sidecar/events`: Events of this pod.
+ * Comes in: deliveries of JetStream.
+ * Goes out: tries, and jobs for what is unfinished.
  */
 import type { EventsOptions, RunningEvents } from './start-events.ts';
 

@@ -1,6 +1,10 @@
 /**
  * Jobs as the sidecar's life sees them: begun once the app is ready, and over whenever the pod ends, which may
  * be before. The rest is loaded when it is begun, so that neither a cold start nor a bare pod pays for it.
+ *
+ * Room `sidecar/jobs`: Jobs of this function, one place each.
+ * Comes in: deliveries of JetStream.
+ * Goes out: results, retries, dead letters.
  */
 import type { JobsOptions, RunningJobs } from './start-jobs.ts';
 

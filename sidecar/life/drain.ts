@@ -11,6 +11,10 @@
  *
  * A drain is not for good. A pod that ends gets SIGTERM within its grace period; one that did not is not ending, and
  * takes calls again.
+ *
+ * Room `sidecar/life`: From ready to drained, and what is announced.
+ * Comes in: SIGTERM, hooks, /drain.
+ * Goes out: ready and draining messages.
  */
 import { sleep } from '../../common/runtime/lifecycle.ts';
 import type { Log } from '../../common/runtime/log.ts';

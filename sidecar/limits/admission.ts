@@ -5,6 +5,10 @@
  * - draining: nothing new from proxies, which have other pods. Direct callers are still served, because Kubernetes
  *   needs some moments to tell everyone that this pod is leaving.
  * - closed: the drain is over; the user's container is about to end, or has.
+ *
+ * Room `sidecar/limits`: How many run at once, and who is next.
+ * Comes in: calls and jobs, the share of the scaler.
+ * Goes out: places.
  */
 import { Breaker, BreakerError, type Place } from './breaker.ts';
 import { ReasonError } from '../../common/runtime/errors.ts';

@@ -2,6 +2,10 @@
  * Certificates of our own making, shared by the replicas through one Secret. Every replica does the same work on its
  * own and none leads. A write that another one made first is answered by reading again. What a replica then finds is
  * already as it should be.
+ *
+ * Room `webhook/certificates`: The certificate of the webhook, and its rotation.
+ * Comes in: a Secret or files.
+ * Goes out: a key pair, a caBundle.
  */
 import { describeError } from '../../common/runtime/errors.ts';
 import type { Log } from '../../common/runtime/log.ts';

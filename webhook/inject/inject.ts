@@ -2,6 +2,10 @@
  * A pod as it should be: the pure heart of the webhook, and of `slimfaas inject`. It adds the sidecar, a
  * preStop where there is none, the label and the status annotation; the user's probes, ports, environment and
  * volumes are never touched.
+ *
+ * Room `webhook/inject`: Pure: a pod in, the same pod with a sidecar out.
+ * Comes in: a pod and its spec.
+ * Goes out: a patched pod, warnings.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import type { ParsedAnnotations } from '../../common/function/annotations/index.ts';

@@ -2,6 +2,10 @@
  * Annotations of a pod template to a complete, frozen {@link FunctionSpec}. They are read only here. An invalid value
  * falls back to its default and becomes a fault. Nothing here ever throws, so one bad annotation cannot make a
  * function vanish. What may be written has bounds (annotation-bounds.ts).
+ *
+ * Room `common/function`: The contract with users: annotations, names, paths.
+ * Comes in: annotations as text.
+ * Goes out: a typed spec, and faults that name place and value.
  */
 import { DEFAULT_POLICIES } from '../../call/policy.ts';
 import { readConfiguration } from './configuration.ts';

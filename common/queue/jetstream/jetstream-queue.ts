@@ -20,7 +20,7 @@ import { AckedPublisher } from './acked-publisher.ts';
 import { readBody, removeBody, storeBody } from './body-store.ts';
 import { deadLetterOf } from './dead-letter.ts';
 import { finishOn, retryLaterOn } from './delivery.ts';
-import { handOver } from './hand-over.ts';
+import { handOver } from './events/hand-over.ts';
 import {
   absentIf,
   answered,
@@ -30,7 +30,7 @@ import {
   type JetStreamManager,
 } from './library.ts';
 import { messageOf, voidOf } from './messages.ts';
-import { ensurePodConsumer } from './pod-consumer.ts';
+import { ensurePodConsumer } from './events/pod-consumer.ts';
 import { PullConsumer } from './pull.ts';
 import {
   CALLBACKS_CONSUMER,

@@ -7,7 +7,7 @@ import type { JobSettings } from '../settings.ts';
 import type { EventReader, JobDepth, JobFunction, Upkeep, UpkeepLink } from '../upkeep.ts';
 import { readJobDepths } from './depth.ts';
 import { answered, type JetStreamManager } from './library.ts';
-import { moveEvents } from './move-events.ts';
+import { moveEvents } from './events/move-events.ts';
 import { reconcileConsumer, reconcileStreams, removeConsumer } from './reconcile.ts';
 import { EVENTS_STREAM, JOBS_STREAM, streamConfigs } from './streams.ts';
 import { consumerName, podOfEventConsumer } from './names.ts';

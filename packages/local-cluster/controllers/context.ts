@@ -1,4 +1,10 @@
-/** What every controller is given. */
+/**
+ * What every controller is given.
+ *
+ * Room `packages/local-cluster/controllers`: Deployments, StatefulSets, endpoints, scheduler.
+ * Comes in: objects.
+ * Goes out: objects.
+ */
 import type { Log } from '../../../common/runtime/log.ts';
 import type { ClusterApi } from '../api/objects/types.ts';
 import type { EventRecorder } from './events.ts';

@@ -2,6 +2,10 @@
  * Services: an address of the cluster's own range for each, and a listener behind it for as long as an endpoint is
  * ready. So a connection is refused when none is, as with kube-proxy. NodePorts and host ports listen on 127.0.0.1,
  * as does whatever is published like a `kubectl port-forward`.
+ *
+ * Room `packages/local-cluster/services`: Services as loopback listeners.
+ * Comes in: services and endpoints.
+ * Goes out: open ports.
  */
 import type { Running } from '../../../common/runtime/lifecycle.ts';
 import type { Log } from '../../../common/runtime/log.ts';

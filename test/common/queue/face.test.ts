@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { readImports, type ImportGraph } from '../../helpers/imports.ts';
+import { readImports, type ImportGraph } from '../../helpers/code/imports.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const ADAPTER = 'common/queue/jetstream/';

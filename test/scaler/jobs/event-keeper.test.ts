@@ -2,7 +2,7 @@
 import { jetStreamUpkeep } from '../../../common/queue/jetstream/upkeep.ts';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { podConsumerConfig } from '../../../common/queue/jetstream/pod-consumer.ts';
+import { podConsumerConfig } from '../../../common/queue/jetstream/events/pod-consumer.ts';
 import { EVENTS_STREAM, JOBS_STREAM } from '../../../common/queue/jetstream/streams.ts';
 import { silentLog } from '../../../common/runtime/log.ts';
 import type { NatsConnection } from '../../../common/bus/nats.ts';

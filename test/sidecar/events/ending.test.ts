@@ -1,7 +1,7 @@
 /** Events when something ends: the pod, its process, the server. Nothing that was stored is lost. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { podConsumerConfig } from '../../../common/queue/jetstream/pod-consumer.ts';
+import { podConsumerConfig } from '../../../common/queue/jetstream/events/pod-consumer.ts';
 import { nanos } from '../../../common/bus/nats-library.ts';
 import { EVENTS_STREAM } from '../../../common/queue/jetstream/streams.ts';
 import { waitFor } from '../../helpers/wait.ts';

@@ -2,6 +2,10 @@
  * The API server of the local cluster: HTTPS in front of an in-memory store. What it gives up: it keeps
  * nothing over a restart, knows one version of each kind, and one node's worth of load.
  * `docs/internals/local-cluster.md` lists what is faithful and what is not.
+ *
+ * Room `packages/local-cluster/api`: The API server: store, admission, watches.
+ * Comes in: HTTPS requests.
+ * Goes out: objects and events.
  */
 import { createServer } from 'node:https';
 import { sleep } from '../../../../common/runtime/lifecycle.ts';

@@ -1,6 +1,10 @@
 /**
  * The kubelet of all nodes: a worker for each pod that is bound to one of them, from the first watch event to the
  * last process. `docs/internals/local-cluster.md` says what it does as a real one does and what not.
+ *
+ * Room `packages/local-cluster/kubelet`: Pods as processes.
+ * Comes in: pods that are bound.
+ * Goes out: statuses and logs.
  */
 import { describeError } from '../../../../common/runtime/errors.ts';
 import type { Running } from '../../../../common/runtime/lifecycle.ts';

@@ -2,13 +2,13 @@
  * Moves what an ended pod has not acknowledged to the queue of its function. JetStream knows best what that is, so it is
  * asked as the pod would have; what waits for a next try comes when that is due.
  */
-import type { NatsConnection } from '../../bus/nats.ts';
-import type { EventReader } from '../upkeep.ts';
-import { AckedPublisher } from './acked-publisher.ts';
-import type { JetStreamManager } from './library.ts';
+import type { NatsConnection } from '../../../bus/nats.ts';
+import type { EventReader } from '../../upkeep.ts';
+import { AckedPublisher } from '../acked-publisher.ts';
+import type { JetStreamManager } from '../library.ts';
 import { podConsumer } from './pod-consumer.ts';
-import { EVENTS_STREAM } from './streams.ts';
-import { eventToQueue } from './to-queue.ts';
+import { EVENTS_STREAM } from '../streams.ts';
+import { eventToQueue } from '../to-queue.ts';
 
 /** What is there comes at once; what waits for a next try costs this each round. */
 const FETCH_MS = 1_000;

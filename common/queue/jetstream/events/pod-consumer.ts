@@ -3,13 +3,13 @@
  * end. If the pod ended without that, the scaler removes it. It gives up nothing that waits: while the sidecar is
  * away it keeps its place.
  */
-import { AckPolicy, DeliverPolicy, nanos, ReplayPolicy } from '../../bus/nats-library.ts';
-import { EVENTS_STREAM } from './streams.ts';
-import { everyEventOf } from '../../bus/subjects.ts';
-import { absentIf, CONSUMER_NOT_FOUND, type ConsumerConfig, type JetStreamManager } from './library.ts';
-import type { PodReader } from '../queue.ts';
-import { ACK_WAIT_MS } from '../settings.ts';
-import { eventConsumerName } from './names.ts';
+import { AckPolicy, DeliverPolicy, nanos, ReplayPolicy } from '../../../bus/nats-library.ts';
+import { EVENTS_STREAM } from '../streams.ts';
+import { everyEventOf } from '../../../bus/subjects.ts';
+import { absentIf, CONSUMER_NOT_FOUND, type ConsumerConfig, type JetStreamManager } from '../library.ts';
+import type { PodReader } from '../../queue.ts';
+import { ACK_WAIT_MS } from '../../settings.ts';
+import { eventConsumerName } from '../names.ts';
 
 /** Events of one pod that run, or wait for their next try; more are not delivered to it meanwhile. */
 const UNFINISHED_MAX = 1_000;

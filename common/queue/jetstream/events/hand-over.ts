@@ -3,14 +3,14 @@
  * stream itself, because what waits for a next try is not delivered before its time. What is not done in time is left
  * to the scaler.
  */
-import type { HandOver } from '../queue.ts';
+import type { HandOver } from '../../queue.ts';
 import { podConsumer } from './pod-consumer.ts';
-import { eventToQueue } from './to-queue.ts';
-import type { AckedPublisher } from './acked-publisher.ts';
-import { EVENTS_STREAM } from './streams.ts';
-import { everyEventOf } from '../../bus/subjects.ts';
-import { getStored, type JetStreamManager } from './library.ts';
-import { eventConsumerName } from './names.ts';
+import { eventToQueue } from '../to-queue.ts';
+import type { AckedPublisher } from '../acked-publisher.ts';
+import { EVENTS_STREAM } from '../streams.ts';
+import { everyEventOf } from '../../../bus/subjects.ts';
+import { getStored, type JetStreamManager } from '../library.ts';
+import { eventConsumerName } from '../names.ts';
 
 export interface HandOverDeps {
   readonly jsm: JetStreamManager;
