@@ -57,13 +57,8 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
   const stops = new StopStack(log, (config['lame-duck'] + config['drain-timeout']) * 1_000 + STOP_LIMIT_MS);
   const podName = config['pod-name'];
   const pair = await firstKeyPair(tlsFiles(config));
-  const wake = createWake({
-    nats,
-    scalerUrl: config['scaler-url'],
-    scalerAddress: config['scaler-address'],
-    podName,
-    log,
-  });
+  const scaler = { scalerUrl: config['scaler-url'], scalerAddress: config['scaler-address'] };
+  const wake = createWake({ ...scaler, nats, podName, log });
   const report = createReport(nats, podName);
   const metrics = createProxyMetrics(registry);
   const passOn = (id: FunctionId, message: Uint8Array): void =>
