@@ -6,6 +6,7 @@
  * Comes in: depths, answers, reports.
  * Goes out: replicas that triggers ask for.
  */
+import { MESSAGE_RATE } from '../../common/function/built-in-triggers.ts';
 import { jetStreamUpkeep } from '../../common/queue/jetstream/upkeep.ts';
 import type { FunctionInfo } from '../../common/function/spec.ts';
 import type { Log } from '../../common/runtime/log.ts';
@@ -122,9 +123,7 @@ export class Load {
     for (const { fn } of world.workloads()) {
       if (!fn) continue;
       const { triggers = [], scrapeIntervalMs = Infinity } = fn.spec.scale ?? {};
-      const wantsRate = triggers.some(
-        ({ query, metricName }) => query === '' && metricName === 'message-rate',
-      );
+      const wantsRate = triggers.some(({ query, metricName }) => query === '' && metricName === MESSAGE_RATE);
       kept.push({ id: fn.id, isOrdered: fn.spec.ordered, wantsRate });
       if (!triggers.some(({ query }) => query !== '')) continue;
       withQueries.push(fn);

@@ -1,6 +1,7 @@
 /** What the parts report about one function, as the values of the built-in metrics. Pure. */
 import type { FunctionActivity } from '../facts/activity.ts';
-import { builtInValue, CONCURRENCY_AND_QUEUE, type BuiltInLoad } from '../sizing/triggers.ts';
+import type { BuiltInLoad } from '../../common/function/built-in-triggers.ts';
+import { builtInValue, CONCURRENCY_AND_QUEUE } from '../sizing/triggers.ts';
 
 export interface JobLoad {
   /** Jobs in nobody's hands; undefined: never read. */

@@ -8,6 +8,11 @@
  * Goes out: a wanted count.
  */
 import { DEFAULT_SCALE_DOWN, DEFAULT_SCALE_UP } from '../../common/function/annotations/scale.ts';
+import {
+  BUILT_IN_TRIGGERS,
+  type BuiltInLoad,
+  type BuiltInTrigger,
+} from '../../common/function/built-in-triggers.ts';
 import type { FunctionSpec, ScaleSpec, ScaleTrigger } from '../../common/function/spec.ts';
 import { DEFAULT_TUNING } from './tuning.ts';
 
@@ -84,39 +89,21 @@ function ceil(x: number): number {
   return Math.max(0, Math.min(Number.MAX_SAFE_INTEGER, replicas)); // max: no −0
 }
 
-/** What the parts report about one function without any query, summed over its pods. */
-export interface BuiltInLoad {
-  /** Calls and jobs running, plus calls waiting for a place (they would run if they could). */
-  readonly concurrency: number | undefined;
-  /** Calls started a second. */
-  readonly rps: number | undefined;
-  /** Jobs ready in JetStream and in nobody's hands. */
-  readonly queue: number | undefined;
-  /** Jobs accepted a second. */
-  readonly messageRate: number | undefined;
-}
-
 /** The default rule's own metric: what runs and waits, and what is queued behind it. */
 export const CONCURRENCY_AND_QUEUE = 'concurrency+queue';
 
+const TRIGGERS: ReadonlyMap<string, BuiltInTrigger> = new Map<string, BuiltInTrigger>([
+  ...Object.entries(BUILT_IN_TRIGGERS),
+  [
+    CONCURRENCY_AND_QUEUE,
+    ({ concurrency, queue }) =>
+      concurrency === undefined || queue === undefined ? undefined : concurrency + queue,
+  ],
+]);
+
 /** The value of a trigger without a query; undefined for an unknown name or missing data. */
 export function builtInValue(metricName: string, load: BuiltInLoad): number | undefined {
-  switch (metricName) {
-    case 'concurrency':
-      return load.concurrency;
-    case 'rps':
-      return load.rps;
-    case 'queue':
-      return load.queue;
-    case 'message-rate':
-      return load.messageRate;
-    case CONCURRENCY_AND_QUEUE:
-      return load.concurrency === undefined || load.queue === undefined
-        ? undefined
-        : load.concurrency + load.queue;
-    default:
-      return undefined;
-  }
+  return TRIGGERS.get(metricName)?.(load);
 }
 
 export type EffectiveScale = Pick<ScaleSpec, 'replicaMax' | 'triggers' | 'scaleUp' | 'scaleDown'> & {

@@ -2,13 +2,11 @@
  * `SlimFaas/Scale`: triggers and behaviour. Defaults are SlimFaas's, which are the HorizontalPodAutoscaler's. Up goes
  * at once by 100 % or 4 pods per 15 s, whichever is more. Down goes after 300 s, then as far as needed.
  */
+import { BUILT_IN_NAMES } from '../built-in-triggers.ts';
 import { fields, items, numberOr, parseJsonPart, reject, textOr, wordOr, type JsonPart } from './json.ts';
 import type { ReportFault } from './faults.ts';
 import { MAX_INT } from './values.ts';
 import type { ScaleDirection, ScalePolicy, ScaleSpec, ScaleTrigger } from '../spec.ts';
-
-/** Triggers that need no query; the scaler knows their values itself. */
-const BUILT_IN_METRICS: readonly string[] = ['concurrency', 'rps', 'queue', 'message-rate'];
 
 const DEFAULT_SCRAPE_INTERVAL_MS = 5_000;
 
@@ -58,8 +56,8 @@ function readTrigger(part: JsonPart): ScaleTrigger | undefined {
     if (f.Threshold === undefined) reject(part, 'a Threshold > 0', 'trigger ignored');
     return undefined;
   }
-  if (query === '' && !BUILT_IN_METRICS.includes(metricName)) {
-    reject(part, `a Query, or a MetricName of ${BUILT_IN_METRICS.join(', ')}`, 'trigger ignored');
+  if (query === '' && !BUILT_IN_NAMES.includes(metricName)) {
+    reject(part, `a Query, or a MetricName of ${BUILT_IN_NAMES.join(', ')}`, 'trigger ignored');
     return undefined;
   }
   const metricType = wordOr(f.MetricType, ['AverageValue', 'Value'], 'AverageValue');
