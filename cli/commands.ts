@@ -7,7 +7,7 @@ import { UsageError } from '../common/runtime/errors.ts';
 import { VERSION } from '../common/runtime/version.ts';
 import { proxyFlags } from '../proxy/flags.ts';
 import { scalerFlags } from '../scaler/flags.ts';
-import { sidecarFlags } from '../sidecar/flags.ts';
+import { sidecarFlags } from '../common/function/sidecar-flags.ts';
 import { webhookFlags } from '../webhook/flags.ts';
 import { part } from './parts/part-command.ts';
 import {

@@ -13,7 +13,7 @@ import { envName, type Flag, type FlagTable } from '../common/runtime/flags.ts';
 import { localFlags } from '../packages/local-cluster/flags.ts';
 import { proxyFlags } from '../proxy/flags.ts';
 import { scalerFlags } from '../scaler/flags.ts';
-import { sidecarFlags } from '../sidecar/flags.ts';
+import { sidecarFlags } from '../common/function/sidecar-flags.ts';
 import { webhookFlags } from '../webhook/flags.ts';
 
 const COMMANDS: readonly (readonly [command: string, table: FlagTable])[] = [

@@ -19,10 +19,10 @@ type Line = readonly [face: string, does: string, comesIn: string, goesOut: stri
 const LINES: Readonly<Record<string, Line>> = {
   'common/function': [
     'annotations/index.ts',
-    'The contract with users: annotations, names, paths',
+    'The contracts: annotations, names, paths, the environment of a sidecar',
     'annotations as text',
     'a typed spec, and faults that name place and value',
-    'common/bus common/call',
+    'common/bus common/call common/runtime',
   ],
   'common/call': [
     'states.ts',
@@ -387,7 +387,7 @@ export const ROOMS: ReadonlyMap<string, Room> = new Map(
 /** Files beside the rooms: what puts a part together, its flags, and its entry. */
 export const COMPOSITION: Readonly<Record<string, string>> = {
   proxy: 'start.ts flags.ts proxy-state.ts servers.ts clock.ts',
-  sidecar: 'start.ts flags.ts config.ts core.ts parts.ts context.ts',
+  sidecar: 'start.ts config.ts core.ts parts.ts context.ts',
   scaler: 'start.ts flags.ts',
   webhook: 'start.ts flags.ts server.ts review.ts admin.ts metrics.ts kube.ts',
   cli: 'main.ts image.ts run.ts commands.ts people-flags.ts local.ts build.ts',

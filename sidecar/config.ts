@@ -3,7 +3,7 @@ import type { FlagValues } from '../common/runtime/flags.ts';
 import type { Log } from '../common/runtime/log.ts';
 import type { Registry } from '../common/runtime/metrics.ts';
 import type { NatsLink } from '../common/bus/nats.ts';
-import type { sidecarFlags } from './flags.ts';
+import type { sidecarFlags } from '../common/function/sidecar-flags.ts';
 
 export type SidecarConfig = FlagValues<typeof sidecarFlags>;
 

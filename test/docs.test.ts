@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { REASON_STATUS } from '../common/runtime/errors.ts';
 import { proxyFlags } from '../proxy/flags.ts';
 import { scalerFlags } from '../scaler/flags.ts';
-import { sidecarFlags } from '../sidecar/flags.ts';
+import { sidecarFlags } from '../common/function/sidecar-flags.ts';
 import { webhookFlags } from '../webhook/flags.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));

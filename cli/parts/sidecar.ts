@@ -3,7 +3,7 @@ import { readFlags } from '../../common/runtime/flags.ts';
 import { createLineLog } from '../../common/runtime/log.ts';
 import { openNatsLink } from '../../common/bus/nats.ts';
 import { VERSION } from '../../common/runtime/version.ts';
-import { sidecarFlags } from '../../sidecar/flags.ts';
+import { sidecarFlags } from '../../common/function/sidecar-flags.ts';
 import { startSidecar } from '../../sidecar/start.ts';
 import { runPart } from './run-part.ts';
 

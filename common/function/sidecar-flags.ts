@@ -1,11 +1,12 @@
 /**
- * The sidecar's flags. Nobody types them. The webhook sets each as `SLIMFAAS_<FLAG>` on the container that it injects
- * (docs/internals/architecture.md, "The sidecar's environment"). By hand they serve for trying and for tests.
+ * The sidecar's flags, which are its environment: the webhook sets them as `SLIMFAAS_<FLAG>` on the container that it
+ * injects, and the sidecar reads them. This is the one table of that contract. Types hold the webhook to its names, and
+ * docs/reference/flags.md is written from it. Nobody types them; by hand they serve for trying and for tests.
  */
-import type { FlagTable } from '../common/runtime/flags.ts';
-import { EVERY_ADDRESS } from '../common/runtime/listen-on.ts';
-import { LOG_LEVEL_FLAG } from '../common/runtime/log.ts';
-import { SIDECAR_ADMIN_PORT, SIDECAR_DATA_PORT } from '../common/function/names.ts';
+import type { FlagTable } from '../runtime/flags.ts';
+import { EVERY_ADDRESS } from '../runtime/listen-on.ts';
+import { LOG_LEVEL_FLAG } from '../runtime/log.ts';
+import { SIDECAR_ADMIN_PORT, SIDECAR_DATA_PORT } from './names.ts';
 
 const IDENTITY = 'Identity';
 const LISTENING = 'Listening';
@@ -193,3 +194,5 @@ export const sidecarFlags = {
 
   'log-level': LOG_LEVEL_FLAG,
 } as const satisfies FlagTable;
+
+export type SidecarFlagName = keyof typeof sidecarFlags;

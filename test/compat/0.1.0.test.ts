@@ -19,7 +19,7 @@ import {
 import * as names from '../../common/function/names.ts';
 import * as subjects from '../../common/bus/subjects.ts';
 import * as consumers from '../../common/queue/jetstream/names.ts';
-import { sidecarFlags } from '../../sidecar/flags.ts';
+import { sidecarFlags } from '../../common/function/sidecar-flags.ts';
 import { fixture, review } from '../webhook/reviews.ts';
 
 interface Recording {

@@ -5,7 +5,7 @@ import type { V1Probe } from '../../common/kube/client.ts';
 import { VERSION } from '../../common/runtime/version.ts';
 import { proxyFlags } from '../../proxy/flags.ts';
 import { scalerFlags } from '../../scaler/flags.ts';
-import { sidecarFlags } from '../../sidecar/flags.ts';
+import { sidecarFlags } from '../../common/function/sidecar-flags.ts';
 import { webhookFlags } from '../../webhook/flags.ts';
 import { brokenRestrictedRules, brokenRules } from '../webhook/pod-rules.ts';
 import { ofKind, readManifests, selects, templateOf, type Labels, type Manifest } from './manifests.ts';

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, it } from 'node:test';
-import { sidecarFlags } from '../../sidecar/flags.ts';
+import { sidecarFlags } from '../../common/function/sidecar-flags.ts';
 import { call } from './support/client.ts';
 import { healthServer } from './support/health-server.ts';
 import { sidecarFor } from './support/sidecar.ts';

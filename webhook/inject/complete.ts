@@ -9,6 +9,8 @@ import { findSidecar, userContainers } from '../../common/kube/sidecar.ts';
 import { envelopeOf } from './envelope.ts';
 import type { InjectOptions } from './inject.ts';
 import { readinessOf } from './readiness.ts';
+import { envName } from '../../common/runtime/flags.ts';
+import type { SidecarFlagName } from '../../common/function/sidecar-flags.ts';
 import { drainBeforeStop, literal, probeVariables } from './sidecar-container.ts';
 
 export interface Completion {
@@ -22,7 +24,7 @@ export function completeInjection(pod: V1Pod, parsed: ParsedAnnotations, options
   const desired = structuredClone(pod);
   const sidecar = findSidecar(desired.spec);
   if (!sidecar) return { pod: desired, warnings: [] };
-  const token = envOf(sidecar, 'SLIMFAAS_DRAIN_TOKEN');
+  const token = envOf(sidecar, 'drain-token');
   for (const container of userContainers(desired.spec))
     if (!container.lifecycle?.preStop)
       container.lifecycle = { ...container.lifecycle, ...drainBeforeStop(token, container.name) };
@@ -32,11 +34,11 @@ export function completeInjection(pod: V1Pod, parsed: ParsedAnnotations, options
 }
 
 function refreshProbes(pod: V1Pod, sidecar: V1Container): void {
-  const port = Number(envOf(sidecar, 'SLIMFAAS_APP_PORT') ?? 0);
-  if (envOf(sidecar, 'SLIMFAAS_PROBES') === undefined) return; // of an older webhook: it may not know the variable
+  const port = Number(envOf(sidecar, 'app-port') ?? 0);
+  if (envOf(sidecar, 'probes') === undefined) return; // of an older webhook: it may not know the variable
   const place = sidecar.restartPolicy === 'Always' ? 'native' : 'beside';
-  for (const [name, value] of Object.entries(probeVariables(readinessOf(pod, port, place)))) {
-    const entry = sidecar.env?.find((variable) => variable.name === `SLIMFAAS_${name}`);
+  for (const [flag, value] of Object.entries(probeVariables(readinessOf(pod, port, place)))) {
+    const entry = sidecar.env?.find(({ name }) => name === envName(flag));
     if (entry && value !== undefined) entry.value = literal(value);
   }
 }
@@ -54,6 +56,6 @@ function foreignLimit(
   return `a LimitRange of the namespace gives the sidecar a CPU limit of ${has}, which slows starts and calls: set sidecar.resources in the chart, or slimfaas.dev/sidecar-resources`;
 }
 
-function envOf(container: V1Container, name: string): string | undefined {
-  return container.env?.find((variable) => variable.name === name)?.value;
+function envOf(container: V1Container, flag: SidecarFlagName): string | undefined {
+  return container.env?.find(({ name }) => name === envName(flag))?.value;
 }

@@ -1,15 +1,20 @@
 /**
- * The injected container, from what is known of the function and its pod. Pure. The environment is the contract
- * of docs/internals/architecture.md, "The sidecar's environment"; what is not set there has its default in the sidecar.
+ * The injected container, from what is known of the function and its pod. Pure. The environment is the table
+ * of common/function/sidecar-flags.ts; what is not set here has its default there.
  */
 import type { AppProtocol, FunctionSpec, SidecarResources } from '../../common/function/spec.ts';
 import type { V1Container, V1Probe } from '../../common/kube/client.ts';
 import { SIDECAR_ADMIN_PORT, SIDECAR_CONTAINER, SIDECAR_DATA_PORT } from '../../common/function/names.ts';
 import type { FunctionId } from '../../common/bus/subjects.ts';
+import { envName } from '../../common/runtime/flags.ts';
+import type { SidecarFlagName } from '../../common/function/sidecar-flags.ts';
 import type { Readiness } from './readiness.ts';
 import type { Envelope } from './envelope.ts';
 import { sidecarMemory } from './sidecar-resources.ts';
 import type { SidecarPlace } from './sidecar-place.ts';
+
+/** By flag; undefined: not set. */
+type Environment = { readonly [F in SidecarFlagName]?: string | undefined };
 
 export interface SidecarFacts {
   readonly id: FunctionId;
@@ -116,53 +121,53 @@ function environment(
   memoryLimit: string | undefined,
 ): NonNullable<V1Container['env']> {
   const { id, spec } = facts;
-  const values: Record<string, string | undefined> = {
-    FUNCTION: id.name,
-    NATS: defaults.nats,
-    PROXY: defaults.proxy || undefined,
-    PROXY_ADDRESS: defaults.proxy ? defaults.proxyAddress : undefined,
-    NATS_ADDRESS: defaults.natsAddress,
+  const values: Environment = {
+    function: id.name,
+    nats: defaults.nats,
+    proxy: defaults.proxy || undefined,
+    'proxy-address': defaults.proxy ? defaults.proxyAddress : undefined,
+    'nats-address': defaults.natsAddress,
     // Named although they are the defaults. Beside a Service called `slimfaas` or `slimfaas-admin` Kubernetes would
     // put SLIMFAAS_PORT=tcp://… into the container, and only its own env comes before that.
-    PORT: String(SIDECAR_DATA_PORT),
-    ADMIN_PORT: String(SIDECAR_ADMIN_PORT),
-    APP_PORT: String(facts.port),
-    APP_PROTOCOL: facts.protocol === 'h2c' ? 'h2c' : undefined,
+    port: String(SIDECAR_DATA_PORT),
+    'admin-port': String(SIDECAR_ADMIN_PORT),
+    'app-port': String(facts.port),
+    'app-protocol': facts.protocol === 'h2c' ? 'h2c' : undefined,
     // Not a third protocol: a sidecar of 0.1.0 (slimfaas.dev/sidecar-image) ends over a word that it does not know.
-    APP_TLS: facts.protocol === 'https' ? 'true' : undefined,
-    PARALLEL_PER_POD: String(facts.parallelPerPod),
-    PARALLEL_LIMIT: String(facts.parallelLimit),
-    QUEUE_LIMIT: spec.queueLimit?.toString(),
+    'app-tls': facts.protocol === 'https' ? 'true' : undefined,
+    'parallel-per-pod': String(facts.parallelPerPod),
+    'parallel-limit': String(facts.parallelLimit),
+    'queue-limit': spec.queueLimit?.toString(),
     ...probeVariables(facts.readiness),
-    SYNC_POLICY: JSON.stringify(spec.sync),
-    ASYNC_POLICY: JSON.stringify(spec.async),
-    PUBLISH_POLICY: JSON.stringify(spec.publish),
-    SUBSCRIBE_EVENTS: spec.subscribeEvents.map(({ event }) => event).join(',') || undefined,
-    ORDERED: spec.ordered ? 'true' : undefined,
-    RETRY_JITTER: spec.retryJitterPercent?.toString(),
-    JOB_SHARE: spec.jobSharePercent?.toString(),
-    DRAIN_SECONDS: String(facts.drainSeconds),
-    DRAIN_TOKEN: facts.drainToken,
-    OUTLIVE_APP: facts.place === 'native' ? undefined : facts.hasHooks ? 'if-told' : 'yes',
+    'sync-policy': JSON.stringify(spec.sync),
+    'async-policy': JSON.stringify(spec.async),
+    'publish-policy': JSON.stringify(spec.publish),
+    'subscribe-events': spec.subscribeEvents.map(({ event }) => event).join(',') || undefined,
+    ordered: spec.ordered ? 'true' : undefined,
+    'retry-jitter': spec.retryJitterPercent?.toString(),
+    'job-share': spec.jobSharePercent?.toString(),
+    'drain-seconds': String(facts.drainSeconds),
+    'drain-token': facts.drainToken,
+    'outlive-app': facts.place === 'native' ? undefined : facts.hasHooks ? 'if-told' : 'yes',
   };
   const plain = Object.entries(values).flatMap(([name, value]) =>
-    value === undefined ? [] : [{ name: `SLIMFAAS_${name}`, value: literal(value) }],
+    value === undefined ? [] : [{ name: envName(name), value: literal(value) }],
   );
   return [
     // From the pod, not from the review: `slimfaas inject` writes it before the namespace is known.
-    field('SLIMFAAS_NAMESPACE', 'metadata.namespace'),
-    field('SLIMFAAS_POD_NAME', 'metadata.name'),
-    field('SLIMFAAS_POD_IP', 'status.podIP'),
+    field('namespace', 'metadata.namespace'),
+    field('pod-name', 'metadata.name'),
+    field('pod-ip', 'status.podIP'),
     ...Object.entries(sidecarMemory(memoryLimit)).map(([name, value]) => ({ name, value })),
     ...plain,
   ];
 }
 
-/** READINESS_PROBE is what sidecars of 0.1.0 read (slimfaas.dev/sidecar-image): one container's, or that it is Kubernetes'. */
-export function probeVariables(readiness: Readiness): Record<string, string | undefined> {
-  if (readiness.kind === 'kubernetes') return { PROBES: 'kubernetes', READINESS_PROBE: '{"exec":{}}' };
+/** `readiness-probe` is what sidecars of 0.1.0 read (slimfaas.dev/sidecar-image): one container's, or that it is Kubernetes'. */
+export function probeVariables(readiness: Readiness): Environment {
+  if (readiness.kind === 'kubernetes') return { probes: 'kubernetes', 'readiness-probe': '{"exec":{}}' };
   const [first] = readiness.containers.flatMap(({ readiness: probe }) => probe ?? []);
-  return { PROBES: JSON.stringify(readiness.containers), READINESS_PROBE: first && JSON.stringify(first) };
+  return { probes: JSON.stringify(readiness.containers), 'readiness-probe': first && JSON.stringify(first) };
 }
 
 /** The kubelet expands `$(NAME)` in values; `$$(` is how it writes a plain `$(`. */
@@ -171,6 +176,6 @@ export function literal(value: string): string {
 }
 
 /** With apiVersion, which the API server would add: then the pod reads back as it was injected. */
-function field(name: string, fieldPath: string): NonNullable<V1Container['env']>[number] {
-  return { name, valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath } } };
+function field(flag: SidecarFlagName, fieldPath: string): NonNullable<V1Container['env']>[number] {
+  return { name: envName(flag), valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath } } };
 }

@@ -3,7 +3,7 @@ import { readFlags } from '../../../common/runtime/flags.ts';
 import { silentLog } from '../../../common/runtime/log.ts';
 import { createRegistry } from '../../../common/runtime/metrics.ts';
 import { openNatsLink } from '../../../common/bus/nats.ts';
-import { sidecarFlags } from '../../../sidecar/flags.ts';
+import { sidecarFlags } from '../../../common/function/sidecar-flags.ts';
 import { startSidecar, type RunningSidecar } from '../../../sidecar/start.ts';
 import type { TestProxy } from './test-proxy.ts';
 

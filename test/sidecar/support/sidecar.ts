@@ -8,7 +8,7 @@ import { silentLog } from '../../../common/runtime/log.ts';
 import { createRegistry } from '../../../common/runtime/metrics.ts';
 import { SIDECAR_ADMIN_PORT, SIDECAR_DATA_PORT } from '../../../common/function/names.ts';
 import { openNatsLink } from '../../../common/bus/nats.ts';
-import { sidecarFlags } from '../../../sidecar/flags.ts';
+import { sidecarFlags } from '../../../common/function/sidecar-flags.ts';
 import { startSidecar } from '../../../sidecar/start.ts';
 import { ownAddress } from '../../helpers/addresses.ts';
 import { waitFor } from '../../helpers/wait.ts';

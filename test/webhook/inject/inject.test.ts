@@ -7,7 +7,7 @@ import { readFlags } from '../../../common/runtime/flags.ts';
 import type { CallPolicy } from '../../../common/call/policy.ts';
 import type { V1Container, V1Pod, V1PodSpec, V1Probe } from '../../../common/kube/client.ts';
 import { ownerOfPod } from '../../../common/kube/ownership.ts';
-import { sidecarFlags } from '../../../sidecar/flags.ts';
+import { sidecarFlags } from '../../../common/function/sidecar-flags.ts';
 import { sidecarDefaultsOf, webhookFlags } from '../../../webhook/flags.ts';
 import { functionLabelValue } from '../../../webhook/inject/function-label.ts';
 import { injectPod, type InjectOptions, type Injection } from '../../../webhook/inject/inject.ts';
