@@ -30,8 +30,7 @@ export async function runCommand(args: readonly string[], addMore?: AddCommands)
     .scriptName('slimfaas')
     .usage('$0 <command> [flags]\n\nScale-to-zero functions for Kubernetes, by annotations.')
     .parserConfiguration({ 'boolean-negation': false, 'camel-case-expansion': false, 'parse-numbers': false })
-    // **`sentBytes` is 0 only when the upstream cannot have seen the request.** Either nothing was given to the
-    // kernel, or the kernel refused the first write at once (libuv tries before it queues).
+    // Unknown commands are yargs' to refuse. Unknown flags are ours, because the refusal is to name what there is.
     .strictCommands()
     .demandCommand(1, 'name a command')
     .version(VERSION)

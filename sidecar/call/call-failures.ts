@@ -18,7 +18,7 @@ export function upstreamFailed(error: Error): ReasonError {
 
 export function timedOut(httpTimeoutMs: number): ReasonError {
   const message =
-    `the export function did not begin its answer within ${httpTimeoutMs / 1_000} s; make it faster, ` +
+    `the function did not begin its answer within ${httpTimeoutMs / 1_000} s; make it faster, ` +
     'call it asynchronously, or raise HttpTimeout in SlimFaas/Configuration';
   return new ReasonError('function-timeout', message);
 }

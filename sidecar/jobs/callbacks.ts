@@ -2,6 +2,10 @@
  * The jobs that this sidecar holds, by element id: which run, and which wait for their function to call back.
  * It answers the questions of proxies and other sidecars; a callback closes a job once, so a second one finds nothing.
  */
+import { describeError } from '../../common/runtime/errors.ts';
+import type { Log } from '../../common/runtime/log.ts';
+import type { NatsLink } from '../../common/bus/nats.ts';
+import { jobQuestionSubject, type FunctionId } from '../../common/bus/subjects.ts';
 import { parseElementId } from '../../common/queue/job.ts';
 import { decodeQuestion, encodeAnswer, encodeHeld } from '../../common/queue/question.ts';
 
@@ -82,4 +86,23 @@ export class Callbacks {
     for (const element of this.#running.keys()) most = Math.max(most, parseElementId(element)?.sequence ?? 0);
     return most;
   }
+}
+
+export interface AnswerOptions {
+  readonly id: FunctionId;
+  readonly nats: Pick<NatsLink, 'serve'>;
+  readonly callbacks: Callbacks;
+  readonly log: Log;
+}
+
+/** Answers what proxies and other sidecars ask about jobs. @returns its end */
+export function serveQuestions({ id, nats, callbacks, log }: AnswerOptions): () => void {
+  return nats.serve(jobQuestionSubject(id), (data) => {
+    try {
+      return callbacks.answer(data);
+    } catch (error) {
+      log.warn({ error: describeError(error) }, 'question not understood');
+      return undefined;
+    }
+  });
 }

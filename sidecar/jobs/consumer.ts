@@ -192,6 +192,8 @@ export class JobConsumer implements Running {
       .enter(this.#stopsPulling.signal, LINE_MS)
       .catch(() => undefined)
       .finally(() => (this.#inLine -= 1));
+    // NATS was away meanwhile. The server may have given the job to another pod, and offers it to us again if not.
+    if (session !== this.#session) return place?.release();
     if (!place) return delivery.retryLater(0);
     await this.#run(session, delivery, place);
   }

@@ -59,6 +59,8 @@ export class EarlierRuns {
     const { nats, id } = this.#deps;
     if (nats.othersBackInMs > 0) return Infinity;
     const answers = await nats.requestAll(jobQuestionSubject(id), encodeQuestion({ kind: 'held' }), ASK_MS);
+    // The server went away meanwhile: silence tells nothing.
+    if (nats.othersBackInMs > 0) return Infinity;
     return Math.max(0, ...answers.map((answer) => readable(answer, decodeHeld) ?? 0));
   }
 

@@ -13,9 +13,13 @@ export class JobsPart {
   #consumer: RunningJobs | undefined;
   #isDraining = false;
   #isStarted = false;
+  /** Ends the answers of before the start. */
+  readonly #early: Promise<() => void> | undefined;
 
   constructor(options: JobsOptions) {
     this.#options = options;
+    // In strict order others wait for what an earlier run of this pod holds: nothing, until the app is ready.
+    this.#early = options.isOrdered ? answerEarly(options) : undefined;
   }
 
   /** Jobs may come from now on; again after a pause, when they do so already, it changes nothing. */
@@ -23,6 +27,7 @@ export class JobsPart {
     if (this.#isStarted) return;
     this.#isStarted = true;
     const { startJobs } = await import('./start-jobs.ts');
+    (await this.#early)?.();
     if (!this.#isDraining) this.#consumer = startJobs(this.#options);
   }
 
@@ -43,6 +48,12 @@ export class JobsPart {
   /** What still runs is given back. */
   async stop(): Promise<void> {
     this.drain();
+    (await this.#early)?.();
     await this.#consumer?.stop();
   }
+}
+
+async function answerEarly(options: JobsOptions): Promise<() => void> {
+  const { Callbacks, serveQuestions } = await import('./callbacks.ts');
+  return serveQuestions({ ...options, callbacks: new Callbacks(options.pod) });
 }

@@ -2,16 +2,15 @@
 import { jetStreamQueue } from '../../common/queue/jetstream/link.ts';
 import { JobConsumer, type QueueSession } from './consumer.ts';
 import { Records } from './ending/records.ts';
-import { describeError } from '../../common/runtime/errors.ts';
 import type { RunningAt } from '../../common/queue/state.ts';
 import type { Running } from '../../common/runtime/lifecycle.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import type { NatsLink } from '../../common/bus/nats.ts';
-import { jobQuestionSubject, type FunctionId } from '../../common/bus/subjects.ts';
+import type { FunctionId } from '../../common/bus/subjects.ts';
 import type { RetryPolicy } from '../../common/call/policy.ts';
 import type { SidecarContext } from '../context.ts';
 import type { Shares } from '../limits/shares.ts';
-import { Callbacks } from './callbacks.ts';
+import { Callbacks, serveQuestions } from './callbacks.ts';
 import { EarlierRuns } from './earlier-run.ts';
 import type { JobStats } from './ending/job-stats.ts';
 import { Outcomes } from './ending/outcomes.ts';
@@ -50,7 +49,7 @@ export function startJobs(options: JobsOptions): RunningJobs {
     httpTimeoutMs: options.policy.httpTimeoutMs,
     now: Date.now,
   });
-  const endAnswering = nats.serve(jobQuestionSubject(id), (data) => answer(callbacks, data, log));
+  const endAnswering = serveQuestions({ id, nats, callbacks, log });
   const outcomes = new Outcomes({ ...options, queue, inFlight: context.inFlight, callbacks, now: Date.now });
   options.stats.untold = () => outcomes.size;
   const consumer = new JobConsumer({
@@ -97,14 +96,4 @@ function createRunner(
     records: new Records(id, session),
     now: Date.now,
   });
-}
-
-/** For NatsLink.serve. */
-function answer(callbacks: Callbacks, data: Uint8Array, log: Log): Uint8Array | undefined {
-  try {
-    return callbacks.answer(data);
-  } catch (error) {
-    log.warn({ error: describeError(error) }, 'question not understood');
-    return undefined;
-  }
 }

@@ -38,6 +38,8 @@ export class Suspects {
   #heldUpTo = Infinity;
   #lastOrder = 0;
   #isAsking = false;
+  /** Counts sources: what was asked of a former one does not count. */
+  #generation = 0;
   #wasGone = false;
   #isLearning = false;
 
@@ -71,6 +73,7 @@ export class Suspects {
   sourceIsGone(): void {
     this.#madeMs = Infinity;
     this.#heldUpTo = Infinity;
+    this.#generation += 1;
     this.#wasGone = true;
     this.#learn();
   }
@@ -79,7 +82,10 @@ export class Suspects {
     const { heldUpTo } = this.#deps;
     if (this.#isAsking || this.#heldUpTo < Infinity || !heldUpTo) return;
     this.#isAsking = true;
-    this.#heldUpTo = await heldUpTo();
+    const generation = this.#generation;
+    const answer = await heldUpTo();
+    // The source may have gone meanwhile: then the answer is of before.
+    if (generation === this.#generation) this.#heldUpTo = answer;
     this.#isAsking = false;
   }
 

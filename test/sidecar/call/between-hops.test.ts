@@ -20,6 +20,10 @@ describe('sidecar: HttpTimeout', () => {
     await using sidecar = await sidecarFor(app.port, { flags: { 'sync-policy': JSON.stringify(policy) } });
     const answer = await sidecar.call();
     assert.deepEqual([answer.status, reasonOf(answer), app.count], [504, 'function-timeout', 1]);
+    assert.match(
+      answer.body.toString(),
+      /the function did not begin its answer within [\d.]+ s; make it faster/,
+    );
   });
 
   it('an answer that has begun may take as long as it likes', async () => {

@@ -1,6 +1,8 @@
 /** Jobs that end while NATS is away, and sidecars that are frozen: nothing runs twice that need not, and order is strict. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
+import { createServer, type AddressInfo } from 'node:net';
 import { describe, it } from 'node:test';
 import { JOBS_STREAM } from '../../../common/queue/jetstream/streams.ts';
 import { consumerConfig } from '../../../common/queue/jetstream/streams.ts';
@@ -233,4 +235,32 @@ describe('strict order while a sidecar is frozen', () => {
     assert.equal((await world.ended(job, 'done', 30_000)).tries.length, 1);
     assert.equal(app.requests.length, 2);
   });
+
+  it('a sidecar that came back and whose app is not ready says so: its job is run by another pod', async () => {
+    await using world = await startJobWorld({ isOrdered: true, ackWaitMs: 1_000 });
+    await using app = await new Recorder((_req, res, nth) => {
+      if (nth > 1) res.end();
+    }).listen();
+    const pod = { nats: world.jetstream.server.url, 'pod-name': 'fn-back', 'admin-port': await freePort() };
+    await using killed = startSidecarProcess({ ...pod, 'app-port': app.port, ...flags });
+    const job = await world.publish();
+    await waitFor(() => app.requests.length === 1, { what: 'it runs' });
+    await killed.kill();
+    await using back = startSidecarProcess({ ...pod, 'app-port': await freePort(), ...flags });
+    await back.hasLogged('NATS connected');
+    await world.sidecar(app.port, flags);
+    // HttpTimeout is 60 s, and without an answer the job would wait for that.
+    assert.equal((await world.ended(job, 'done', 20_000)).tries.length, 1);
+    assert.equal(app.requests.length, 2);
+  });
 });
+
+/** One where nobody listens at this moment. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
