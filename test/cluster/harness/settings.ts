@@ -25,7 +25,7 @@ export interface Settings {
   /** How many cold starts a measurement takes. */
   readonly samples: number;
   /** How often the files of which a case failed are run again. */
-  readonly repeats: 0 | 1;
+  readonly repeats: number;
   /** Leave everything in the cluster, for a look at it. */
   readonly isKept: boolean;
 }
@@ -46,7 +46,7 @@ export function readSettings(): Settings {
     previousChart: env['CLUSTER_PREVIOUS_CHART'] ?? '',
     previousImage: env['CLUSTER_PREVIOUS_IMAGE'] ?? '',
     samples: Number(env['CLUSTER_SAMPLES'] ?? 5),
-    repeats: env['CLUSTER_REPEATS'] === '1' ? 1 : 0,
+    repeats: Math.min(2, Number(env['CLUSTER_REPEATS']) || 0),
     isKept: env['CLUSTER_KEEP'] === '1',
   };
 }
