@@ -9,6 +9,7 @@
  *   any /keep/<id>[/<ms>]  remembers the call, and answers after that time; GET /kept lists what it remembers
  *   GET /hog         takes memory until the kernel ends the process
  *   GET /exit        ends the process
+ *   GET /metrics     demo_backlog: 6 for BACKLOG_MS after the process began, then 0; for Prometheus
  *   upgrade          a WebSocket that sends back what it gets
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -58,8 +59,14 @@ function isTooEarly(url: string): boolean {
   return route === 'after' && Date.now() < startedAt + Number(argument);
 }
 
+function metrics(): string {
+  const isBusy = Date.now() < startedAt + Number(process.env['BACKLOG_MS'] ?? 0);
+  return `# TYPE demo_backlog gauge\ndemo_backlog ${isBusy ? 6 : 0}\n`;
+}
+
 function handle(request: IncomingMessage, response: ServerResponse): void {
   request.resume();
+  if (request.url === '/metrics') return void response.setHeader('content-type', 'text/plain').end(metrics());
   void respond(request).then((body) => {
     if (isTooEarly(request.url ?? '')) response.statusCode = 503;
     response.setHeader('content-type', 'application/json');
