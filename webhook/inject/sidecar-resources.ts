@@ -36,33 +36,20 @@ export function sidecarResources(given: SidecarResources = {}): Resources {
  * and Node itself need the rest. Young objects get 8 MiB, up to three times over, where V8 would keep 16. Without the
  * first, V8 puts off collecting what 1,000 WebSockets left until it is 200 MB (docs/decisions/sidecar-weight.md).
  * @param memoryLimit a Kubernetes quantity; undefined: that of {@link DEFAULTS}
- * One thread for V8's own work: each has memory of its own, and Node starts four on a large machine.
  */
 function nodeOptions(memoryLimit = DEFAULTS.limits['memory'] ?? ''): string {
   const bytes = quantity(memoryLimit) || quantity(DEFAULTS.limits['memory'] as string); // 0: no limit
   const half = Math.floor(bytes / 2 / 2 ** 20);
   const heapMiB = Math.min(Math.max(half, LEAST_HEAP_MIB), MOST_HEAP_MIB);
-  return `--max-semi-space-size=8 --max-old-space-size=${heapMiB} --v8-pool-size=1`;
+  return `--max-semi-space-size=8 --max-old-space-size=${heapMiB}`;
 }
 
 /**
- * How glibc's malloc keeps memory, in bytes. V8's compiler takes pieces of 8 to 32 KiB for each function and gives them
- * back at once. malloc would keep them, in an arena for each thread. From 8 KiB on they go back to the system.
- * Measured with docs/decisions/sidecar-weight.md: 16 MiB less after 20,000 calls, and no more CPU a call.
- */
-const MALLOC: Readonly<Record<string, string>> = {
-  MALLOC_ARENA_MAX: '1',
-  MALLOC_MMAP_THRESHOLD_: '8192',
-  MALLOC_TRIM_THRESHOLD_: '16384',
-  MALLOC_TOP_PAD_: '4096',
-};
-
-/**
- * The variables that Node and the C library read in a sidecar's container, by name.
+ * The variables that Node reads in a sidecar's container, by name.
  * @param memoryLimit a Kubernetes quantity; undefined: that of {@link DEFAULTS}
  */
 export function sidecarMemory(memoryLimit?: string): Record<string, string> {
-  return { NODE_OPTIONS: nodeOptions(memoryLimit), ...MALLOC };
+  return { NODE_OPTIONS: nodeOptions(memoryLimit) };
 }
 
 /** An idle sidecar's heap is 15. */
