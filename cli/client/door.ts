@@ -1,7 +1,7 @@
 /**
  * The way to a part of an installation, as the commands use it, and where each part is found.
  *
- * Room `cli/client`: The commands that ask an installation.
+ * Room `cli/client`: Commands that read and change an installation.
  * Comes in: argv, kubeconfig.
  * Goes out: text or JSON.
  */

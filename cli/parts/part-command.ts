@@ -1,7 +1,7 @@
 /**
  * One command with flags from a table: its help, its refusal of unknown flags, and what it runs.
  *
- * Room `cli/parts`: The commands that run a part.
+ * Room `cli/parts`: Commands that start a part.
  * Comes in: argv, environment.
  * Goes out: a running part.
  */

@@ -1,7 +1,7 @@
 /**
- * The bodies of the core NATS messages, as JSON, checked when they are read. A message comes from another process and
- * perhaps another version. So an unknown field is ignored and a wrong one is a MessageError. Hand-written checks,
- * because the sidecar must not pay for a schema library.
+ * The bodies of the core NATS messages, in JSON. They are checked when they are read, because a message comes from
+ * another process and perhaps from another version. An unknown field is ignored. A wrong one is a MessageError. The
+ * checks are written by hand: a schema library would be too heavy for the sidecar.
  */
 import { MessageError } from '../runtime/errors.ts';
 import type { Spoken } from './said-order.ts';

@@ -1,7 +1,8 @@
 /**
- * Where a NATS server is, by its name and by an address at hand. The name is looked up at each connect, so a Service
- * that was made again is found again. The address, which a pod's environment has from its start, is tried first. So a
- * start from zero waits for no lookup, and a pod that cannot resolve names (`dnsPolicy` Default or None) needs none.
+ * Where a NATS server is, by its name and by a known address. The name is looked up at each connect, because a Service
+ * that is deleted and created again has another address. The known address is tried first. A pod has it in its
+ * environment from the start. So a start from zero waits for no lookup, and a pod that cannot resolve names
+ * (`dnsPolicy` Default or None) needs none.
  */
 import { isIP } from 'node:net';
 import { sleep } from '../runtime/lifecycle.ts';

@@ -235,10 +235,10 @@ export const PARTS: Readonly<Record<string, Line>> = {
     'a Secret or files',
     'a key pair, a caBundle',
   ],
-  'cli/parts': ['part-command.ts', 'The commands that run a part', 'argv, environment', 'a running part'],
+  'cli/parts': ['part-command.ts', 'Commands that start a part', 'argv, environment', 'a running part'],
   'cli/client': [
     'door.ts',
-    'The commands that ask an installation',
+    'Commands that read and change an installation',
     'argv, kubeconfig',
     'text or JSON',
     'cli/parts',

@@ -2,13 +2,12 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import { answerText } from '../../cli/client/query.ts';
 import { decisionText } from '../../cli/client/status.ts';
+import { serve } from '../helpers/serve.ts';
 
 const main = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
 
@@ -22,16 +21,8 @@ async function slimfaas(...args: string[]) {
   return { stdout, stderr, code: code as number };
 }
 
-async function serve(t: TestContext, listener: RequestListener): Promise<string> {
-  const server = createServer(listener);
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
+const serveUrl = async (...args: Parameters<typeof serve>): Promise<string> =>
+  `http://${await serve(...args)}`;
 
 const decision = (n: number, to: number) => ({
   at: `2026-01-05T12:00:0${n}.000Z`,
@@ -44,7 +35,7 @@ const decision = (n: number, to: number) => ({
 
 test('query sends the text and the moment, and prints the series and what a trigger gets', async (t) => {
   const asked: unknown[] = [];
-  const url = await serve(t, async (request, response) => {
+  const url = await serveUrl(t, async (request, response) => {
     asked.push([request.method, request.url, JSON.parse(await text(request))]);
     const series = [{ labels: { __name__: 'x', function: 'fib' }, value: '2' }];
     response.end(JSON.stringify({ query: 'x', type: 'vector', number: 2, series }));
@@ -60,7 +51,7 @@ test('query sends the text and the moment, and prints the series and what a trig
 
 test('query shows where a query is wrong, exit 1', async (t) => {
   const fault = { error: 'syntax', message: 'unexpected end at position 5', position: 5 };
-  const url = await serve(t, (_request, response) => response.writeHead(400).end(JSON.stringify(fault)));
+  const url = await serveUrl(t, (_request, response) => response.writeHead(400).end(JSON.stringify(fault)));
   const { stderr, code } = await slimfaas('query', 'sum(', '--scaler-url', url);
   assert.match(stderr, /400: unexpected end at position 5\n {2}sum\(\n {6}\^\n/);
   assert.equal(code, 1);
@@ -99,9 +90,9 @@ const fib = {
 };
 
 test('status NAME shows the decisions of the scaler with their numbers, newest first, beside the table', async (t) => {
-  const proxy = await serve(t, (_request, response) => response.end(JSON.stringify([fib])));
+  const proxy = await serveUrl(t, (_request, response) => response.end(JSON.stringify([fib])));
   const asked: (string | undefined)[] = [];
-  const scaler = await serve(t, (request, response) => {
+  const scaler = await serveUrl(t, (request, response) => {
     asked.push(request.url);
     const decisions = [decision(1, 1), decision(2, 0)];
     const troubles = [{ kind: 'quota', message: 'exceeded' }];
@@ -122,7 +113,7 @@ test('status NAME shows the decisions of the scaler with their numbers, newest f
 });
 
 test('status NAME says in one line that the scaler cannot be reached, and shows the rest', async (t) => {
-  const proxy = await serve(t, (_request, response) => response.end(JSON.stringify([fib])));
+  const proxy = await serveUrl(t, (_request, response) => response.end(JSON.stringify([fib])));
   const { stdout, code } = await slimfaas(
     'status',
     'fib',

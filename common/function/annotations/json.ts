@@ -61,7 +61,10 @@ function reportUnknown(part: JsonPart, key: string, names: readonly string[]): v
   part.report(show(part.value), `${part.path} is not known; ${advice}`, 'ignored');
 }
 
-/** The items of an array, at most {@link MAX_ITEMS}; undefined, and a fault, for a value that is not an array. Nulls are left out. */
+/**
+ * The items of an array without nulls, at most {@link MAX_ITEMS}.
+ * @returns undefined for a value that is not an array, which is reported as a fault
+ */
 export function items(part: JsonPart, what: string, inForce: string): JsonPart[] | undefined {
   if (!Array.isArray(part.value)) {
     reject(part, `a list of ${what}`, inForce);

@@ -1,25 +1,12 @@
 /** Triggers with queries in a whole scaler: scraped from real HTTP servers, evaluated in a thread of their own. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { createServer, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import { scrapeTargets, wantsSidecars } from '../../../scaler/scrape/scrape-targets.ts';
 import { scrapeHint } from '../../../scaler/world/scrape-hint.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { TestCluster } from '../support/test-cluster.ts';
 import { Sim } from '../support/sim.ts';
-
-async function serve(t: TestContext, listener: RequestListener): Promise<string> {
-  const server = createServer(listener);
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
+import { serve } from '../../helpers/serve.ts';
 
 test('prometheus.io annotations: only "true" counts, port and path have defaults', () => {
   const hint = (annotations: Record<string, string>) => scrapeHint(annotations);

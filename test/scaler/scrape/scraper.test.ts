@@ -1,9 +1,7 @@
 /** Scrapes of real HTTP servers: what pods may say, and how much. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { createServer, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { test, type TestContext } from 'node:test';
+import type { RequestListener } from 'node:http';
+import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import {
   compileQuery,
@@ -14,17 +12,7 @@ import {
 import { ROUND_LIMITS, Scraper } from '../../../scaler/scrape/scraper.ts';
 import { SCRAPE_LIMITS } from '../../../scaler/scrape/scrape-one.ts';
 import type { ScrapeTarget } from '../../../scaler/scrape/scrape-targets.ts';
-
-async function serve(t: TestContext, listener: RequestListener): Promise<string> {
-  const server = createServer(listener);
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
+import { serve } from '../../helpers/serve.ts';
 
 const says =
   (text: string): RequestListener =>
