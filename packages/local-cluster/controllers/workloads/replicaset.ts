@@ -8,17 +8,16 @@ import type { ClusterApi, KubeObject } from '../../api/objects/types.ts';
 import type { EventRecorder } from '../events.ts';
 import {
   conditionOf,
-  controllerOf,
   isActive,
   isOwnedBy,
   isPodReady,
-  keyOf,
   msUntilAvailable,
   splitKey,
   timestamp,
   withoutEmpty,
   type Condition,
 } from './objects.ts';
+import { followOwners } from './owner-watch.ts';
 import { compareForDeletion, podFromTemplate } from './pods.ts';
 import { createWorkqueue, type Workqueue } from '../workqueue.ts';
 import type { ControllerContext } from '../context.ts';
@@ -39,21 +38,7 @@ export function startReplicaSets({ api, events, log, now }: ControllerContext): 
     if (nextLookMs > 0) queue.addAfter(key, nextLookMs);
     if (failure !== undefined) throw failure;
   };
-  const unwatchSets = api.watch('replicasets', (type, set) => {
-    if (type !== 'DELETED') queue.add(keyOf(set));
-  });
-  const unwatchPods = api.watch('pods', (_type, pod) => {
-    const owner = controllerOf(pod);
-    if (owner?.kind === 'ReplicaSet') queue.add(`${pod.metadata.namespace}/${owner.name}`);
-  });
-  return {
-    ...queue,
-    async stop() {
-      unwatchSets();
-      unwatchPods();
-      await queue.stop();
-    },
-  };
+  return followOwners(api, queue, { resource: 'replicasets', kind: 'ReplicaSet' });
 }
 
 function podsOf(api: ClusterApi, set: KubeObject): KubeObject[] {

@@ -8,16 +8,15 @@ import { isDeepStrictEqual } from 'node:util';
 import type { ClusterApi, KubeObject } from '../../api/objects/types.ts';
 import type { ControllerContext } from '../context.ts';
 import {
-  controllerOf,
   isActive,
   isOwnedBy,
   isPodReady,
   isTerminal,
-  keyOf,
   msUntilAvailable,
   splitKey,
   withoutEmpty,
 } from './objects.ts';
+import { followOwners } from './owner-watch.ts';
 import { podFromTemplate, templateHash } from './pods.ts';
 import { createWorkqueue, type Workqueue } from '../workqueue.ts';
 
@@ -26,21 +25,7 @@ const REVISION_LABEL = 'controller-revision-hash';
 export function startStatefulSets(context: ControllerContext): Workqueue {
   const { api, log } = context;
   const queue = createWorkqueue('statefulset', (key) => reconcile(context, key, queue), log);
-  const unwatchSets = api.watch('statefulsets', (type, set) => {
-    if (type !== 'DELETED') queue.add(keyOf(set));
-  });
-  const unwatchPods = api.watch('pods', (_type, pod) => {
-    const owner = controllerOf(pod);
-    if (owner?.kind === 'StatefulSet') queue.add(`${pod.metadata.namespace}/${owner.name}`);
-  });
-  return {
-    ...queue,
-    async stop() {
-      unwatchSets();
-      unwatchPods();
-      await queue.stop();
-    },
-  };
+  return followOwners(api, queue, { resource: 'statefulsets', kind: 'StatefulSet' });
 }
 
 async function reconcile(context: ControllerContext, key: string, queue: Workqueue): Promise<void> {
