@@ -18,11 +18,22 @@ export function createTlsTransport(): Transport {
     openEvent: 'secureConnect',
     showsRefusedWrites: false, // one write may be several records
     open(target, { onChunk }) {
+      let isHeard = false;
+      let isOver = false;
       const socket = connect({ ...tlsOptions(target), ...(session ? { session } : {}) });
-      socket.on('session', (next: Buffer) => (session = next));
+      socket.on('session', (next: Buffer) => {
+        if (!isOver) session = next;
+      });
       socket.on('data', (chunk: Buffer) => {
+        isHeard = true;
         if (!onChunk(chunk)) socket.pause();
       });
+      // An app that does not take a former session may end the connection. The next one then begins a new session.
+      const end = (): void => {
+        isOver = true;
+        if (!isHeard) session = undefined;
+      };
+      socket.once('end', end).once('error', end).once('close', end);
       return socket;
     },
     failureOf,

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
+import type { TLSSocket } from 'node:tls';
 import {
   createRelay,
   NO_BODY,
@@ -57,15 +58,16 @@ class HoldingSink implements ResponseSink {
   }
 }
 
-test('nothing is handed out while the sink holds, and nothing is written over', async (t) => {
+async function selfSigned(): Promise<{ cert: string; key: string }> {
   const validity = { nowMs: Date.now(), validMs: 3_600_000 };
-  const { certificate: cert, key } = await issueCertificate(
-    await createAuthority(validity),
-    ['x.example'],
-    validity,
-  );
+  const authority = await createAuthority(validity);
+  const { certificate: cert, key } = await issueCertificate(authority, ['x.example'], validity);
+  return { cert, key };
+}
+
+test('nothing is handed out while the sink holds, and nothing is written over', async (t) => {
   const large = randomBytes(4 * 1_048_576);
-  const server = createServer({ cert, key }, (_req, res) => res.end(large)).listen(0, '127.0.0.1');
+  const server = createServer(await selfSigned(), (_req, res) => res.end(large)).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const relay = createRelay({ transport: createTlsTransport() });
   t.after(() => {
@@ -79,4 +81,34 @@ test('nothing is handed out while the sink holds, and nothing is written over', 
   assert.equal(outcome.kind, 'answered');
   assert.equal(sink.given, 0);
   assert.ok(sink.bytes.equals(large));
+});
+
+test('an app that ends connections of a former session is spoken to in a new one', async (t) => {
+  let resumed = 0;
+  const server = createServer(await selfSigned(), (_req, res) =>
+    res.setHeader('Connection', 'close').end('here'),
+  );
+  server.on('secureConnection', (socket: TLSSocket) => {
+    if (!socket.isSessionReused()) return;
+    resumed += 1;
+    socket.destroy();
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const relay = createRelay({ transport: createTlsTransport() });
+  t.after(() => {
+    relay.close();
+    server.close();
+  });
+  const target = { host: '127.0.0.1', port: (server.address() as AddressInfo).port };
+  const call = async (): Promise<string> => {
+    const head = { method: 'POST', path: '/', headers: [] };
+    return (
+      await relay.exchange({ target, head, body: NO_BODY, sink: new HoldingSink(), timeouts: TIMEOUTS }).done
+    ).kind;
+  };
+  assert.equal(await call(), 'answered');
+  assert.equal(await call(), 'failed', 'the app ends it');
+  assert.equal(resumed, 1, 'a session was offered');
+  assert.equal(await call(), 'answered', 'and not offered again');
 });
