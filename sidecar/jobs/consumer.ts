@@ -194,7 +194,10 @@ export class JobConsumer implements Running {
       .finally(() => (this.#inLine -= 1));
     // NATS was away meanwhile. The server may have given the job to another pod, and offers it to us again if not.
     if (session !== this.#session) return place?.release();
-    if (!place) return delivery.retryLater(0);
+    if (!place) {
+      session.suspects.gaveBack(delivery);
+      return delivery.retryLater(0);
+    }
     await this.#run(session, delivery, place);
   }
 

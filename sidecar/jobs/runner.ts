@@ -92,7 +92,7 @@ export class JobRunner {
       const before = await this.#before(delivery, job.head);
       // The pod that has it sends "working" within the ack wait, or ends it: nothing is to be told to JetStream here.
       if (before === 'told' || before === 'held') return;
-      if (before === 'unclear') return delivery.retryLater(this.#deps.earlier.askAgainInMs);
+      if (before === 'unclear') return this.#deps.records.giveBack(delivery, this.#deps.earlier.askAgainInMs);
       const release = this.#deps.callbacks.hold(elementId(job.head.secret, delivery.seq));
       await this.#runKnown({ delivery, job, before, signal }).finally(release);
     } catch (error) {
@@ -113,7 +113,7 @@ export class JobRunner {
     }
     log.warn({ job: delivery.seq, why }, 'job given back');
     stats.ended('given-back');
-    delivery.retryLater(UNREACHED_DELAY_MS);
+    this.#deps.records.giveBack(delivery, UNREACHED_DELAY_MS);
   }
 
   async #runKnown({ delivery, job, before, signal }: Known): Promise<void> {
@@ -124,7 +124,7 @@ export class JobRunner {
     if (before?.state === 'cancelled') return delivery.finish();
     const now = this.#deps.now();
     if (before?.state === 'retrying' && before.nextTryAtMs - now > 50) {
-      return delivery.retryLater(before.nextTryAtMs - now); // the server lost the delay, we have not
+      return this.#deps.records.giveBack(delivery, before.nextTryAtMs - now); // the server lost the delay, we have not
     }
     const { tries = [], lost = 0 } = before ?? {};
     const policy = job.head.event === undefined ? this.#deps.policy : this.#deps.eventPolicy;
@@ -175,7 +175,7 @@ export class JobRunner {
   #giveBack({ delivery, signal }: Run, why: string): void {
     this.#deps.log.info({ job: delivery.seq, why }, 'job given back; no try is charged');
     this.#deps.stats.ended('given-back');
-    delivery.retryLater(signal.aborted ? 0 : UNREACHED_DELAY_MS);
+    this.#deps.records.giveBack(delivery, signal.aborted ? 0 : UNREACHED_DELAY_MS);
   }
 
   #exchange(run: Run, job: Job, sink: CaptureSink): Promise<Tried> {

@@ -15,6 +15,8 @@ import type { Delivery, Queue, Source } from '../../common/queue/queue.ts';
 import { sleep } from '../../common/runtime/lifecycle.ts';
 
 const AGAIN_MS = 2_000;
+/** Of so many jobs it is known how often this pod gave them back; of more, the others are asked. */
+const GIVEN_BACK_MAX = 1_000;
 
 /** Up to which sequence any pod holds jobs; Infinity while nobody can tell. Never rejects. */
 export type HeldUpTo = () => Promise<number>;
@@ -36,6 +38,8 @@ export class Suspects {
   #madeMs = Infinity;
   /** Everything, until the others have said it. */
   #heldUpTo = Infinity;
+  /** By sequence; the oldest is forgotten first. */
+  readonly #givenBack = new Map<number, number>();
   #lastOrder = 0;
   #isAsking = false;
   /** Counts sources: what was asked of a former one does not count. */
@@ -69,10 +73,24 @@ export class Suspects {
     return delivery.seq <= this.#heldUpTo;
   }
 
+  /** This pod lets it go, and nobody was charged for a try: its next delivery is no sign that somebody has it. */
+  gaveBack({ seq }: Pick<Delivery, 'seq'>): void {
+    const times = this.timesGivenBack({ seq });
+    this.#givenBack.delete(seq);
+    this.#givenBack.set(seq, times + 1);
+    const [oldest] = this.#givenBack.keys();
+    if (this.#givenBack.size > GIVEN_BACK_MAX && oldest !== undefined) this.#givenBack.delete(oldest);
+  }
+
+  timesGivenBack({ seq }: Pick<Delivery, 'seq'>): number {
+    return this.#givenBack.get(seq) ?? 0;
+  }
+
   /** There will be another one. */
   sourceIsGone(): void {
     this.#madeMs = Infinity;
     this.#heldUpTo = Infinity;
+    this.#givenBack.clear();
     this.#generation += 1;
     this.#wasGone = true;
     this.#learn();

@@ -26,12 +26,19 @@ export class Records {
   }
 
   /**
-   * Another pod may have it in hand. Either it was delivered more often than its failed tries explain, each of which
-   * was recorded before the job went back. Or its deliveries were forgotten.
+   * Another pod may have it in hand. Either it was delivered more often than is explained: by its failed tries, each of
+   * which was recorded before the job went back, and by this pod, which gave it back. Or its deliveries were forgotten.
    */
   mayBeHeld(message: Delivery, before: JobState | undefined): boolean {
-    const explained = 1 + (before?.tries.length ?? 0);
-    return message.deliveries > explained || this.#session.suspects.mayBeHeld(message);
+    const { suspects } = this.#session;
+    const explained = 1 + (before?.tries.length ?? 0) + suspects.timesGivenBack(message);
+    return message.deliveries > explained || suspects.mayBeHeld(message);
+  }
+
+  /** Unharmed and uncharged. */
+  giveBack(message: Delivery, delayMs: number): void {
+    this.#session.suspects.gaveBack(message);
+    message.retryLater(delayMs);
   }
 
   /**

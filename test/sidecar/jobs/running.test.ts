@@ -6,7 +6,7 @@ import { storeBody } from '../../../common/queue/jetstream/body-store.ts';
 import { encodeState } from '../../../common/queue/state.ts';
 import { decodeActivity, type ActivityMessage } from '../../../common/bus/messages.ts';
 import { BODIES_STREAM, JOBS_STREAM } from '../../../common/queue/jetstream/streams.ts';
-import { functionSubject, resultSubject } from '../../../common/bus/subjects.ts';
+import { functionSubject, jobQuestionSubject, resultSubject } from '../../../common/bus/subjects.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { App, holding } from '../support/app.ts';
 import { FN, policy, startJobWorld } from '../support/job-world.ts';
@@ -196,8 +196,10 @@ describe('jobs in a sidecar', () => {
     assert.ok(state.state === 'dead' && /0 of 10 bytes/.test(state.why), JSON.stringify(state));
   });
 
-  it('an app that does not listen is no try: the job waits for it', async () => {
+  it('an app that does not listen is no try: the job waits for it, and no other pod is asked who has it', async () => {
     await using world = await startJobWorld();
+    let asked = 0;
+    world.jetstream.link.subscribe(jobQuestionSubject(FN), () => void asked++);
     await using app = await new App((_req, res) => res.end('ok')).listen();
     const { port } = app;
     const sidecar = await world.sidecar(port, { 'async-policy': policy([0.05]) });
@@ -209,6 +211,7 @@ describe('jobs in a sidecar', () => {
     await app.listen(port);
     const state = await world.ended(job);
     assert.equal(state.tries.length, 1);
+    assert.equal(asked, 0);
   });
 
   it('a payload that cannot be read becomes a dead letter at once, with why', async () => {
