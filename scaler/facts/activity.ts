@@ -33,6 +33,14 @@ export interface PodReport {
   readonly trouble: { readonly why: string; readonly sinceMs: number } | undefined;
 }
 
+/** What one proxy said last. */
+interface ProxyReport {
+  readonly atMs: number;
+  readonly waiting: number;
+  /** What pods had at that time, see {@link FunctionActivity.callsInPods}. */
+  readonly inPods: number;
+}
+
 /** What runs and what began, over all pods, at this moment. */
 export interface LoadSample {
   readonly running: number;
@@ -45,7 +53,7 @@ export class FunctionActivity {
   /** When somebody last asked for it to be up, until it is. */
   wakeAtMs: number | undefined;
   readonly pods = new Map<string, PodReport>();
-  readonly #proxies = new Map<string, { atMs: number; waiting: number }>();
+  readonly #proxies = new Map<string, ProxyReport>();
   /** Of pods that no watch has shown: they may come in a moment, or be gone for good. Bounded, never load. */
   readonly #early = new Map<string, PodReport>();
 
@@ -81,7 +89,7 @@ export class FunctionActivity {
   #hearProxy(name: string, waiting: number, nowMs: number): void {
     if (!this.#proxies.has(name) && this.#proxies.size >= PROXIES_MAX) this.waitingInProxies(nowMs);
     if (this.#proxies.has(name) || this.#proxies.size < PROXIES_MAX)
-      this.#proxies.set(name, { atMs: nowMs, waiting });
+      this.#proxies.set(name, { atMs: nowMs, waiting, inPods: this.callsInPods(nowMs) });
   }
 
   /** The oldest makes room: every pod that goes may leave a last report behind, and they must not pile up. */
@@ -115,6 +123,26 @@ export class FunctionActivity {
       else if (atMs > afterMs) sum += waiting;
     }
     return sum;
+  }
+
+  /**
+   * The same callers, without those that pods may have taken since. A proxy says once per second what waits, and a
+   * pod may say before that what it has taken. One caller would count twice, and want a second pod. So whatever the
+   * pods have more than at the proxy's report counts as taken from those that waited. It is a lower bound, for a
+   * second at most: then the proxy says its number again.
+   */
+  waitingForPods(nowMs: number): number {
+    const waiting = this.waitingInProxies(nowMs);
+    if (waiting === 0) return 0;
+    const inPods = this.callsInPods(nowMs);
+    let taken = 0;
+    for (const report of this.#proxies.values()) taken = Math.max(taken, inPods - report.inPods);
+    return Math.max(0, waiting - taken);
+  }
+
+  /** Calls that pods run, averaged where that is known, or hold in their queues. */
+  callsInPods(nowMs: number): number {
+    return (this.load(nowMs)?.running ?? 0) + this.waitingInPods();
   }
 
   waitingInPods(): number {

@@ -71,7 +71,7 @@ export class FactFinder {
       autoscalerMin: this.#surroundings.world.autoscalerOf(workload)?.minReplicas,
       demand: this.demandOf(workload.key),
       running: activity.runningNow(),
-      waiting: activity.waitingInProxies(nowMs) + activity.waitingInPods(),
+      waiting: activity.waitingForPods(nowMs) + activity.waitingInPods(),
       jobs: this.#jobsOf(workload.key, fn),
       idleSinceMs: Math.max(
         this.#lastUse(workload.key),

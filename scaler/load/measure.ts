@@ -17,7 +17,7 @@ export interface JobLoad {
  */
 export function measure(activity: FunctionActivity, jobs: JobLoad, nowMs: number): BuiltInLoad {
   const load = activity.load(nowMs);
-  const waiting = activity.waitingInProxies(nowMs) + activity.waitingInPods();
+  const waiting = activity.waitingForPods(nowMs) + activity.waitingInPods();
   return {
     concurrency: load ? load.running + waiting : waiting > 0 ? waiting : undefined,
     rps: load?.startedPerSecond,

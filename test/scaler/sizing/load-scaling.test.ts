@@ -164,6 +164,12 @@ test('what is measured: unknown is not zero, and who waits is known before anybo
     windowMs: 500,
   };
   activity.onReport({ source: 'sidecar', ...report }, 0);
+  assert.equal(
+    measure(activity, jobs, 0).concurrency,
+    7,
+    'those in the pod are of the 7 until the proxy says',
+  );
+  activity.onWake({ from: 'proxy', waiting: 7 }, 0);
   const load = measure(activity, { ready: 3, total: 3, perSecond: 1 }, 0);
   assert.deepEqual(load, { concurrency: 10.5, rps: 8, queue: 3, messageRate: 1 });
 });

@@ -9,6 +9,16 @@ const PARALLEL = {
   'SlimFaas/TimeoutSecondBeforeSetReplicasMin': '300',
 };
 
+const REPORT = {
+  source: 'sidecar',
+  pod: 'p',
+  waiting: 0,
+  started: 0,
+  finished: 0,
+  failed: 0,
+  windowMs: 1_000,
+} as const;
+
 function idle(sim: Sim): () => void {
   return () => {
     for (const pod of sim.podsOf('fn')) sim.report('fn', pod);
@@ -151,6 +161,43 @@ test('a job at zero is counted once: one pod where a pod takes one, and as many 
     await sim.pass(2, () => sim.report('fn', 'p', { runningNow: 1, running: 1, jobs: 1 }));
     assert.equal(sim.replicas('fn'), jobs);
   }
+});
+
+test('a caller that has got its place is counted once, before the proxy has said that it waits no longer', async () => {
+  const sim = new Sim();
+  sim.fn('fn', 0, { 'SlimFaas/NumberParallelRequestPerPod': '1', 'SlimFaas/NumberParallelRequest': '10' });
+  await sim.wake('fn', 1);
+  await sim.pass(1);
+  sim.pod('fn', 'p');
+  sim.report('fn', 'p', { running: 0.4, runningNow: 1, started: 1 });
+  await sim.pass(1, () => sim.report('fn', 'p', { running: 1, runningNow: 1 }));
+  assert.deepEqual(sim.patches, ['fn 0→1 wake']);
+});
+
+test('a caller that its pod holds in its queue, while it starts, is counted once', async () => {
+  const sim = new Sim();
+  sim.fn('fn', 0, { 'SlimFaas/NumberParallelRequestPerPod': '1', 'SlimFaas/NumberParallelRequest': '10' });
+  await sim.wake('fn', 1);
+  sim.pod('fn', 'p', { isReady: false });
+  await sim.pass(2, () => sim.report('fn', 'p', { waiting: 1 }));
+  assert.deepEqual(sim.patches, ['fn 0→1 wake']);
+});
+
+test('callers that wait beside those that run count in full, also where a proxy has not spoken since', () => {
+  const activity = new FunctionActivity();
+  const report = (running: number, atMs: number) =>
+    activity.onReport({ ...REPORT, running, runningNow: running }, atMs);
+  report(40, 0);
+  activity.onWake({ from: 'a', waiting: 60 }, 100);
+  activity.onWake({ from: 'b', waiting: 5 }, 200);
+  assert.equal(activity.waitingForPods(200), 65);
+  report(80, 1_000);
+  assert.equal(activity.waitingForPods(1_000), 25, '40 of them have a place now');
+  activity.onWake({ from: 'a', waiting: 60 }, 1_100);
+  activity.onWake({ from: 'b', waiting: 5 }, 1_200);
+  assert.equal(activity.waitingForPods(1_200), 65, 'others have come since');
+  report(70, 2_000);
+  assert.equal(activity.waitingForPods(2_000), 65);
 });
 
 test('strangers who say any number of names take no more memory than the bound', () => {
