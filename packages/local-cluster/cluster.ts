@@ -159,7 +159,7 @@ function startNodeKubelet({ options, server, addresses, dir, nodes }: NodeParts)
     releaseIp: addresses.releasePod,
     images: createImageTable(options.images),
     kubeconfigFor: (namespace, name) => server.kubeconfig(`system:serviceaccount:${namespace}:${name}`),
-    tokenFor: (namespace, name) => server.serviceAccountToken(namespace, name),
+    tokenFor: (...asked) => server.serviceAccountToken(...asked),
     event: (pod, type, reason, message) =>
       type === 'Normal' ? events.normal(pod, reason, message) : events.warning(pod, reason, message),
     onLog: options.onLog ?? (() => undefined),

@@ -6,7 +6,7 @@ import { stringify } from 'yaml';
 import type { KubeObject } from '../../../packages/local-cluster/api/objects/types.ts';
 import { kubectl, writeKubeconfig } from '../../helpers/kubectl.ts';
 import type { KubectlResult } from '../../helpers/kubectl.ts';
-import { deploymentManifest, podManifest, startLocalApi } from '../../helpers/local-api.ts';
+import { call, deploymentManifest, podManifest, startLocalApi } from '../../helpers/local-api.ts';
 
 const server = await startLocalApi(after);
 const { api } = server;
@@ -345,7 +345,10 @@ describe('kubectl', () => {
       'no',
     );
     const { stdout } = await run(['create', 'token', 'sa', '-n', 'proto']);
-    assert.equal(stdout.trim(), server.serviceAccountToken('proto', 'sa'));
+    const self = await call(server, '/api/v1/pods', {
+      headers: { authorization: `Bearer ${stdout.trim()}` },
+    });
+    assert.match(self.body.message, /User "system:serviceaccount:proto:sa"/);
     const refused = await raw(['create', 'poddisruptionbudget', 'b', '--selector=a=b', '--min-available=1']);
     assert.match(refused.stderr, /kind PodDisruptionBudget is read as JSON only/);
   });

@@ -1,7 +1,8 @@
 // oxlint-disable unicorn/consistent-function-scoping -- helpers stand beside the tests that use them
 import assert from 'node:assert/strict';
+import { createPublicKey, verify, type JsonWebKey } from 'node:crypto';
 import { describe, test } from 'node:test';
-import { ADMIN, Tokens, userNamed } from '../../../packages/local-cluster/api/http/auth.ts';
+import { ADMIN, ISSUER, Tokens, userNamed } from '../../../packages/local-cluster/api/http/auth.ts';
 import { describeDenial, isAllowed } from '../../../packages/local-cluster/api/admission/rbac.ts';
 import type { AccessRequest } from '../../../packages/local-cluster/api/admission/rbac.ts';
 import { Store } from '../../../packages/local-cluster/api/objects/store.ts';
@@ -136,9 +137,28 @@ describe('tokens', () => {
     assert.deepEqual(tokens.verify(tokens.issue('system:serviceaccount:a:b')), {
       username: 'system:serviceaccount:a:b',
       groups: ['system:serviceaccounts', 'system:serviceaccounts:a', 'system:authenticated'],
+      for: [ISSUER],
     });
     assert.deepEqual(tokens.verify(tokens.issue('alice'))?.groups, ['system:authenticated']);
-    assert.deepEqual(tokens.verify(tokens.issue('admin')), ADMIN);
+    assert.deepEqual(tokens.verify(tokens.issue('admin')), { ...ADMIN, for: [ISSUER] });
+  });
+
+  test('a token for another audience is good there alone', () => {
+    const token = tokens.issue('alice', { audiences: ['slimfaas'] });
+    assert.equal(tokens.verify(token), undefined);
+    assert.deepEqual(tokens.verify(token, ['slimfaas', 'x'])?.for, ['slimfaas']);
+  });
+
+  test('a token can be checked with the published key alone, and says whose pod it is', () => {
+    const token = tokens.issue('system:serviceaccount:a:b', { pod: { name: 'p', uid: 'u' } });
+    const [head = '', payload = '', signature = ''] = token.split('.');
+    const [jwk] = (tokens.jwks as { keys: JsonWebKey[] }).keys;
+    const key = createPublicKey({ key: jwk as JsonWebKey, format: 'jwk' });
+    const signed = Buffer.from(`${head}.${payload}`);
+    const options = { key, dsaEncoding: 'ieee-p1363' } as const;
+    assert.ok(verify('sha256', signed, options, Buffer.from(signature, 'base64url')));
+    const claims = JSON.parse(Buffer.from(payload, 'base64url').toString());
+    assert.deepEqual(claims['kubernetes.io'].pod, { name: 'p', uid: 'u' });
   });
 
   const token = tokens.issue('alice');

@@ -40,6 +40,8 @@ async function route(parts: RouterParts, request: IncomingMessage, response: Ser
   // As in a real cluster these need no identity.
   if (HEALTH.has(path)) return void response.writeHead(200, { 'content-type': 'text/plain' }).end('ok');
   const user = path === '/version' ? ANONYMOUS : authenticate(parts.tokens, request);
+  // Anybody with a token may read it here; a real cluster lets service accounts.
+  if (path === '/openid/v1/jwks') return send(response, 200, JSON.stringify(parts.tokens.jwks));
   const discovered = request.method === 'GET' ? discover(path, request.headers.accept ?? '') : undefined;
   if (discovered !== undefined) {
     response.setHeader('content-type', discovered.contentType);
@@ -47,7 +49,7 @@ async function route(parts: RouterParts, request: IncomingMessage, response: Ser
     return;
   }
   const context = createContext(request, response, user);
-  if (await reviewAccess(parts.registry.store, path, context)) return;
+  if (await reviewAccess({ store: parts.registry.store, tokens: parts.tokens }, path, context)) return;
 
   const target = parseTarget(path);
   if (target === undefined) throw unknownPath();

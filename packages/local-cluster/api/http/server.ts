@@ -12,7 +12,7 @@ import { sleep } from '../../../../common/runtime/lifecycle.ts';
 import type { Running } from '../../../../common/runtime/lifecycle.ts';
 import type { Log } from '../../../../common/runtime/log.ts';
 import { Admission } from '../admission/admission.ts';
-import { ADMIN, serviceAccountName, Tokens } from './auth.ts';
+import { ADMIN, serviceAccountName, Tokens, type IssueOptions } from './auth.ts';
 import { createServerIdentity } from './certificates.ts';
 import { createClusterApi } from './cluster-api.ts';
 import { Connections, listen } from './connections.ts';
@@ -59,7 +59,7 @@ export interface ApiServer extends Running {
    */
   kubeconfig(user?: string): string;
   /** A bearer token, valid for as long as the server runs; the service account need not exist yet. */
-  serviceAccountToken(namespace: string, name: string): string;
+  serviceAccountToken(namespace: string, name: string, options?: IssueOptions): string;
   readonly faults: ApiFaults;
   attachRuntime(hooks: RuntimeHooks): void;
 }
@@ -75,7 +75,8 @@ function createCore(log: Log) {
   const registry = new Registry(store, new Admission({ store, caller, log }));
   const tokens = new Tokens();
   const watches = new Watches(store);
-  const issueToken = (namespace: string, name: string) => tokens.issue(serviceAccountName(namespace, name));
+  const issueToken = (namespace: string, name: string, options?: IssueOptions) =>
+    tokens.issue(serviceAccountName(namespace, name), options);
   const router = createRouter({ registry, watches, tokens, log, issueToken, hooks: () => hooks });
   const attachRuntime = (more: RuntimeHooks) => void (hooks = { ...hooks, ...more });
   return { store, caller, registry, tokens, watches, issueToken, router, attachRuntime };

@@ -1,4 +1,5 @@
 /** Scale, eviction, logs, tokens, bindings and a pod's own HTTP: what hangs below an object and is not its status. */
+import type { IssueOptions } from '../http/auth.ts';
 import { readBody, mediaType } from '../http/body.ts';
 import type { RequestContext } from '../http/context.ts';
 import type { DeleteOptions } from '../objects/deletion.ts';
@@ -18,7 +19,7 @@ import type { KubeObject } from '../objects/types.ts';
 export interface SubresourceParts {
   readonly registry: Registry;
   readonly hooks: () => RuntimeHooks;
-  readonly issueToken: (namespace: string, name: string) => string;
+  readonly issueToken: (namespace: string, name: string, options?: IssueOptions) => string;
 }
 
 type Handler = (
@@ -97,20 +98,22 @@ async function log(
 }
 
 /** `kubectl create token`. */
-function token(
+async function token(
   { registry, issueToken }: SubresourceParts,
   target: RequestTarget,
-  { response }: RequestContext,
+  { request, response }: RequestContext,
 ) {
   const { kind, namespace, name } = named(target);
   if (!registry.store.get(kind.resource, namespace, name)) throw notFound(kind, name);
   const expirationTimestamp = new Date(Date.now() + 365 * 24 * 3_600_000).toISOString();
-  const status = { token: issueToken(namespace ?? '', name), expirationTimestamp };
+  const asked = (await readBody(request)) as { spec?: { audiences?: string[] } } | undefined;
+  const audiences = asked?.spec?.audiences?.length ? asked.spec.audiences : undefined;
+  const status = { token: issueToken(namespace ?? '', name, { audiences }), expirationTimestamp };
   const answer = {
     kind: 'TokenRequest',
     apiVersion: 'authentication.k8s.io/v1',
     metadata: {},
-    spec: {},
+    spec: { audiences, expirationSeconds: 365 * 24 * 3_600 },
     status,
   };
   send(response, 201, JSON.stringify(answer));

@@ -22,7 +22,7 @@ export interface VolumeContext {
   /** The pod's own folder. */
   readonly podDir: string;
   readonly claimsDir: string;
-  readonly token: () => string;
+  readonly token: (audience: string | undefined) => string;
 }
 
 type Files = Map<string, Buffer>;
@@ -97,7 +97,8 @@ function filesOf(context: VolumeContext, volume: VolumeSource): Files {
         ? keyed(context, 'configmaps', source.configMap)
         : downward(context, source.downwardAPI?.items);
     for (const [path, content] of some) files.set(path, content);
-    if (source.serviceAccountToken) files.set(source.serviceAccountToken.path, Buffer.from(context.token()));
+    const token = source.serviceAccountToken;
+    if (token) files.set(token.path, Buffer.from(context.token(token.audience)));
   }
   return files;
 }

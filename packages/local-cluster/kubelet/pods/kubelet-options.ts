@@ -1,5 +1,6 @@
 /** What the kubelet is given, by all who start and run pods. */
 import type { Log } from '../../../../common/runtime/log.ts';
+import type { IssueOptions } from '../../api/http/auth.ts';
 import type { ClusterApi, KubeObject } from '../../api/objects/types.ts';
 import type { ImageTable } from '../container/images.ts';
 
@@ -20,7 +21,7 @@ export interface KubeletOptions {
   readonly releaseIp: (ip: string) => void;
   readonly images: ImageTable;
   readonly kubeconfigFor: (namespace: string, serviceAccount: string) => string;
-  readonly tokenFor: (namespace: string, serviceAccount: string) => string;
+  readonly tokenFor: (namespace: string, serviceAccount: string, options: IssueOptions) => string;
   readonly event: (pod: KubeObject, type: 'Normal' | 'Warning', reason: string, message: string) => void;
   readonly onLog: (entry: LogEntry) => void;
   readonly backoffBaseMs?: number | undefined;

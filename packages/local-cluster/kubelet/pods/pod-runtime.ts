@@ -68,13 +68,23 @@ export function createPodRuntime(options: PodRuntimeOptions): PodRuntime {
 
 function volumeContext({ pod, podIp, podDir, kubelet }: PodRuntimeOptions, namespace: string): VolumeContext {
   const account = specOf(pod).serviceAccountName ?? 'default';
+  // Volumes are written at each probe: a new token each time would be a file that changes all the time.
+  const tokens = new Map<string | undefined, string>();
   return {
     api: kubelet.api,
     pod,
     addresses: { podIp, hostIp: kubelet.hostIp },
     podDir,
     claimsDir: join(kubelet.dir, 'claims'),
-    token: () => kubelet.tokenFor(namespace, account),
+    token(audience) {
+      const known = tokens.get(audience);
+      if (known !== undefined) return known;
+      const { name, uid } = pod.metadata;
+      const audiences = audience === undefined ? undefined : [audience];
+      const made = kubelet.tokenFor(namespace, account, { audiences, pod: { name, uid } });
+      tokens.set(audience, made);
+      return made;
+    },
   };
 }
 

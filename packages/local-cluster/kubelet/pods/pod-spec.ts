@@ -89,7 +89,7 @@ export interface VolumeSource {
       secret?: { name: string; items?: FileItem[]; optional?: boolean };
       configMap?: { name: string; items?: FileItem[]; optional?: boolean };
       downwardAPI?: { items?: DownwardItem[] };
-      serviceAccountToken?: { path: string };
+      serviceAccountToken?: { path: string; audience?: string };
     }[];
   };
 }
