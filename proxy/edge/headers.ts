@@ -1,11 +1,13 @@
 /**
  * The headers that a call takes to its function: as the caller wrote them, in order and case. The internal ones
- * (`slimfaas-*`, which a caller must not forge) are left out, and what a proxy adds about the call's origin is put
- * in. One pass, because it runs for every call. Pure.
+ * (`slimfaas-*`, which a caller must not forge) are left out, and so are other spellings that a server folds
+ * into ours: `SlimFaas_Element_Id`, `X_Forwarded_For`. What a proxy adds about the call's origin is put in. One pass,
+ * because it runs for every call. Pure.
  */
 import type { Socket } from 'node:net';
 import { HEADER } from '../../common/function/names.ts';
 import { parseLength } from '../../common/relay/wire/grammar.ts';
+import { foldField, isOwnField } from '../../common/relay/wire/own-fields.ts';
 import type { RawHeaders } from '../../common/relay/types.ts';
 import type { Ids } from './ids.ts';
 import type { Place } from '../pods/pod-group.ts';
@@ -65,9 +67,9 @@ function ownField(name: string): number {
     case 0x68: // h
       return name.length === 4 && name.toLowerCase() === 'host' ? HOST : 0;
     case 0x73: // s
-      return name.length >= 9 && name.slice(0, 9).toLowerCase() === 'slimfaas-' ? INTERNAL : 0;
+      return isOwnField(name) ? INTERNAL : 0;
     case 0x78: // x
-      return X_FIELDS.get(name.toLowerCase()) ?? 0;
+      return X_FIELDS.get(name.toLowerCase()) ?? (X_FIELDS.has(foldField(name)) ? INTERNAL : 0);
     default:
       return 0;
   }

@@ -3,6 +3,7 @@
  * and passes untouched. The length decides first, so that most names cost one comparison.
  */
 import type { RawHeaders } from '../types.ts';
+import { isOwnField } from './own-fields.ts';
 
 export type FieldKind =
   | 'other'
@@ -133,14 +134,14 @@ export function headerValue(headers: RawHeaders, name: string): string | undefin
 
 /**
  * A trailer section without what must not be there (RFC 9110 §6.5.1). A length, coding or routing that comes after
- * its body is either an error or an attack.
+ * its body is either an error or an attack. Our own headers never come in one.
  */
 export function safeTrailers(trailers: RawHeaders): RawHeaders {
   if (trailers.length === 0) return trailers;
   const kept: string[] = [];
   for (let i = 0; i + 1 < trailers.length; i += 2) {
     const name = trailers[i] as string;
-    if (fieldKind(name) === 'other') kept.push(name, trailers[i + 1] as string);
+    if (fieldKind(name) === 'other' && !isOwnField(name)) kept.push(name, trailers[i + 1] as string);
   }
   return kept;
 }
