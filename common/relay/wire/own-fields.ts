@@ -9,7 +9,9 @@ const PREFIX = 'slimfaas';
 /** `slimfaas` and then anything but a letter or digit: all names of this kind are ours. */
 export function isOwnField(name: string): boolean {
   if (name.length <= PREFIX.length || (name.charCodeAt(0) | 0x20) !== 0x73) return false;
-  return !isAlphanumeric(name.charCodeAt(PREFIX.length)) && name.slice(0, PREFIX.length).toLowerCase() === PREFIX;
+  return (
+    !isAlphanumeric(name.charCodeAt(PREFIX.length)) && name.slice(0, PREFIX.length).toLowerCase() === PREFIX
+  );
 }
 
 /** The name, in lower case, that such a server takes this one for. */

@@ -65,7 +65,10 @@ test('a call, over HTTP/1.1, HTTP/2 and as an upgrade', async () => {
     const names = raw.filter((_, i) => i % 2 === 0);
     const values = raw.filter((_, i) => i % 2 === 1);
     assert.deepEqual(forgedIn(names, values), []);
-    assert.ok(names.some((name) => name.toLowerCase() === 'x-mine_too'), 'other names with "_" pass');
+    assert.ok(
+      names.some((name) => name.toLowerCase() === 'x-mine_too'),
+      'other names with "_" pass',
+    );
   }
 });
 
