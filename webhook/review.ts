@@ -6,7 +6,7 @@
 import jsonPatch from 'fast-json-patch';
 import { parseAnnotations, type ParsedAnnotations } from '../common/function/annotations/index.ts';
 import type { V1Pod } from '../common/kube/client.ts';
-import { ownerOfPod } from '../common/kube/ownership.ts';
+import { ownerOfPod } from '../common/kube/model/ownership.ts';
 import { completeInjection } from './inject/complete.ts';
 import { injectPod, type InjectOptions } from './inject/inject.ts';
 import { matchPod } from './inject/match.ts';

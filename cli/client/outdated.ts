@@ -5,7 +5,7 @@
  */
 import type { FlagValues } from '../../common/runtime/flags.ts';
 import type { V1Pod } from '../../common/kube/client.ts';
-import { ownerOfPod, type PodOwner } from '../../common/kube/ownership.ts';
+import { ownerOfPod, type PodOwner } from '../../common/kube/model/ownership.ts';
 import { sleep } from '../../common/runtime/lifecycle.ts';
 import { FUNCTION_LABEL, INJECT_STATUS_ANNOTATION, SIDECAR_CONTAINER } from '../../common/function/names.ts';
 import { kubeFault, loadCluster, rolloutRestart, type Cluster } from './cluster.ts';

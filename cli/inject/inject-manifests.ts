@@ -5,7 +5,7 @@
 import { LineCounter, parseAllDocuments, type Document } from 'yaml';
 import { parseAnnotations, type ParsedAnnotations } from '../../common/function/annotations/index.ts';
 import { describeError, UsageError } from '../../common/runtime/errors.ts';
-import type { PodOwner } from '../../common/kube/ownership.ts';
+import type { PodOwner } from '../../common/kube/model/ownership.ts';
 import { injectPod, type InjectOptions } from '../../webhook/inject/inject.ts';
 import { matchPod } from '../../webhook/inject/match.ts';
 import { faultTexts } from '../../webhook/review.ts';

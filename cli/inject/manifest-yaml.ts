@@ -5,7 +5,7 @@
 import { isNode, isSeq, type Document, type LineCounter } from 'yaml';
 import { NO_TOKEN_VOLUME } from '../../webhook/inject/no-token.ts';
 import type { V1Pod } from '../../common/kube/client.ts';
-import { findSidecar, userContainers } from '../../common/kube/sidecar.ts';
+import { findSidecar, userContainers } from '../../common/kube/model/containers.ts';
 import { FUNCTION_LABEL, INJECT_STATUS_ANNOTATION, SIDECAR_CONTAINER } from '../../common/function/names.ts';
 
 export type Path = readonly (string | number)[];

@@ -4,8 +4,8 @@
  */
 import type { AnnotationFault, FunctionSpec } from '../../common/function/spec.ts';
 import type { V1Deployment, V1StatefulSet } from '../../common/kube/client.ts';
-import { functionOfWorkload } from '../../common/kube/function-info.ts';
-import type { PodOwner } from '../../common/kube/ownership.ts';
+import { functionOfWorkload } from '../../common/kube/model/function-info.ts';
+import type { PodOwner } from '../../common/kube/model/ownership.ts';
 import type { FunctionId } from '../../common/bus/subjects.ts';
 import type { PodView } from '../pods/pod-view.ts';
 

@@ -1,6 +1,6 @@
 /**
  * All pods of functions, grouped by the workload that owns them, fed by the watch and by what sidecars say.
- * Membership comes from owner references alone (common/kube/ownership.ts). The addresses of all pods, function
+ * Membership comes from owner references alone (common/kube/model/ownership.ts). The addresses of all pods, function
  * or not, are kept too: they tell who calls from inside.
  *
  * Room `proxy/pods`: The pods of each function: ready, busy, draining, gone.
@@ -8,7 +8,7 @@
  * Goes out: the pod for the next call.
  */
 import { isIP } from 'node:net';
-import type { PodOwner } from '../../common/kube/ownership.ts';
+import type { PodOwner } from '../../common/kube/model/ownership.ts';
 import type { ActivityMessage, ReadyMessage, ShareMessage } from '../../common/bus/messages.ts';
 import { isProven } from '../../common/places/ready-proof.ts';
 import { functionKey, type FunctionId } from '../../common/bus/subjects.ts';

@@ -2,7 +2,7 @@
  * The pods of one workload as a set of places: which are ready, and a place in one of them. Whoever waits for
  * places listens for changes.
  */
-import type { PodOwner } from '../../common/kube/ownership.ts';
+import type { PodOwner } from '../../common/kube/model/ownership.ts';
 import { choose } from './balance.ts';
 import type { Endpoint } from './endpoint.ts';
 

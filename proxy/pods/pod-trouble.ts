@@ -1,6 +1,6 @@
 /** A pod's trouble in words for the caller that waits for it: it names the pod. Pure; types only. */
 import type { V1Pod } from '../../common/kube/client.ts';
-import { isFailing, troubleOfPod } from '../../common/kube/pod-trouble.ts';
+import { isFailing, troubleOfPod } from '../../common/kube/model/trouble.ts';
 
 export interface PodTrouble {
   readonly text: string;

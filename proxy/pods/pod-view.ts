@@ -5,8 +5,8 @@
 import { parseAnnotations } from '../../common/function/annotations/index.ts';
 import type { V1Pod } from '../../common/kube/client.ts';
 import type { FunctionSpec } from '../../common/function/spec.ts';
-import { findAppPort } from '../../common/kube/app-port.ts';
-import { ownerOfPod, type PodOwner } from '../../common/kube/ownership.ts';
+import { findAppPort } from '../../common/kube/model/app-port.ts';
+import { ownerOfPod, type PodOwner } from '../../common/kube/model/ownership.ts';
 import { podTrouble } from './pod-trouble.ts';
 import {
   INJECT_STATUS_ANNOTATION,

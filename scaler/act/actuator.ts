@@ -7,7 +7,7 @@
  * Goes out: patches, Events, nudges.
  */
 import { describeError } from '../../common/runtime/errors.ts';
-import type { Trouble } from '../../common/kube/pod-trouble.ts';
+import type { Trouble } from '../../common/kube/model/trouble.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import type { Decision } from '../decide/types.ts';
 import type { ScaleOutcome } from '../world/kube.ts';

@@ -8,7 +8,7 @@
  * together go through one bucket. What a nudge may be done to is `decide/nudge.ts`'s to say. No I/O; the clock is an
  * argument.
  */
-import type { Trouble } from '../../common/kube/pod-trouble.ts';
+import type { Trouble } from '../../common/kube/model/trouble.ts';
 import type { Workload } from '../world/kube-objects.ts';
 
 /** 5 s after the cure callers are served: at most 4 s to the next try, the rest for the pod. */

@@ -7,7 +7,7 @@
  * ready. One pod that crashes among fifty healthy ones, or a bad rollout beside the old pods, must not starve
  * callers.
  */
-import { isFailing, type Trouble } from '../../common/kube/pod-trouble.ts';
+import { isFailing, type Trouble } from '../../common/kube/model/trouble.ts';
 import type { Decision, Facts } from './types.ts';
 
 const OF_THE_CLUSTER: ReadonlySet<Trouble['kind']> = new Set(['unschedulable', 'quota', 'refused']);

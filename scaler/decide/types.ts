@@ -3,7 +3,7 @@
  * nobody and reads no clock, so that each is a table of facts and expected decisions.
  */
 import type { FunctionSpec } from '../../common/function/spec.ts';
-import type { Trouble } from '../../common/kube/pod-trouble.ts';
+import type { Trouble } from '../../common/kube/model/trouble.ts';
 
 /** Who wants the function up. `isCall`: somebody asks now; false: something merely expects it to be there. */
 export type Demand =

@@ -10,7 +10,7 @@
 import type { FunctionId } from '../../common/bus/subjects.ts';
 import type { FunctionInfo } from '../../common/function/spec.ts';
 import type { DependencyGraph } from '../decide/dependencies.ts';
-import { isFailing, type Trouble } from '../../common/kube/pod-trouble.ts';
+import { isFailing, type Trouble } from '../../common/kube/model/trouble.ts';
 import { isUrgent, type Demand, type Facts } from '../decide/types.ts';
 import type { Workload } from '../world/kube-objects.ts';
 import type { Nudges } from '../act/nudges.ts';

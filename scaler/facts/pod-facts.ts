@@ -1,5 +1,5 @@
 /** What the pods of a workload are worth, by what Kubernetes says of them and by what their own sidecars say. Pure. */
-import { isFailing, type Trouble } from '../../common/kube/pod-trouble.ts';
+import { isFailing, type Trouble } from '../../common/kube/model/trouble.ts';
 import type { Pod, Workload } from '../world/kube-objects.ts';
 import type { FunctionState } from './state.ts';
 import type { World } from '../world/world.ts';

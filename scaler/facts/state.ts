@@ -5,7 +5,7 @@
 import type { FunctionSpec } from '../../common/function/spec.ts';
 import type { ReadyMessage } from '../../common/bus/messages.ts';
 import { compareSpoken, type Spoken } from '../../common/bus/said-order.ts';
-import type { Trouble } from '../../common/kube/pod-trouble.ts';
+import type { Trouble } from '../../common/kube/model/trouble.ts';
 import { FunctionActivity } from './activity.ts';
 import type { Decision, Facts, LoadAdvice, TriggerUse } from '../decide/types.ts';
 import type { Fault } from '../faults/faults.ts';

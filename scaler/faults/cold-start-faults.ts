@@ -3,7 +3,7 @@
  * workload, and in the log. At once where Kubernetes says what fails; where it says nothing, after the function's
  * cold start should have been over. Pure.
  */
-import { isFailing, type Trouble } from '../../common/kube/pod-trouble.ts';
+import { isFailing, type Trouble } from '../../common/kube/model/trouble.ts';
 import type { Fault } from './faults.ts';
 
 export interface ColdStart {

@@ -4,7 +4,7 @@
  */
 import { isIPv6 } from 'node:net';
 import type { V1Pod } from '../../common/kube/client.ts';
-import { firstContainerPort } from '../../common/kube/function-info.ts';
+import { firstContainerPort } from '../../common/kube/model/function-info.ts';
 import type { PageRequest } from '../../common/kube/lists.ts';
 import {
   watchResource,

@@ -3,9 +3,9 @@
  * in memory as small records. Pure; the library is imported for its types only.
  */
 import type { V1Deployment, V1Pod, V1StatefulSet } from '../../common/kube/client.ts';
-import { firstContainerPort, functionOfWorkload } from '../../common/kube/function-info.ts';
-import { troubleOfPod, type Trouble } from '../../common/kube/pod-trouble.ts';
-import { ownerOfPod } from '../../common/kube/ownership.ts';
+import { firstContainerPort, functionOfWorkload } from '../../common/kube/model/function-info.ts';
+import { troubleOfPod, type Trouble } from '../../common/kube/model/trouble.ts';
+import { ownerOfPod } from '../../common/kube/model/ownership.ts';
 import type { FunctionInfo, WorkloadKind } from '../../common/function/spec.ts';
 import { INJECT_STATUS_ANNOTATION } from '../../common/function/names.ts';
 import { functionKey, type FunctionId } from '../../common/bus/subjects.ts';

@@ -8,7 +8,7 @@
  * Goes out: workloads, pods, the lease, patches.
  */
 import type { WorkloadKind } from '../../common/function/spec.ts';
-import type { Trouble } from '../../common/kube/pod-trouble.ts';
+import type { Trouble } from '../../common/kube/model/trouble.ts';
 import { creationTrouble, ownerKeyOf, type Pod, type Workload } from './kube-objects.ts';
 
 /** The HorizontalPodAutoscaler that looks after a workload. */

@@ -8,7 +8,7 @@ import { parseAllDocuments } from 'yaml';
 import { injectManifests } from '../../cli/inject/inject-manifests.ts';
 import { injectCommand, runInject } from '../../cli/inject/inject.ts';
 import type { V1Pod } from '../../common/kube/client.ts';
-import { findSidecar } from '../../common/kube/sidecar.ts';
+import { findSidecar } from '../../common/kube/model/containers.ts';
 import { SIDECAR_CONTAINER } from '../../common/function/names.ts';
 import { fixture, OPTIONS, review } from '../webhook/reviews.ts';
 import { brokenRules } from '../webhook/pod-rules.ts';

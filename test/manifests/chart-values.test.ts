@@ -5,7 +5,7 @@ import { stringify } from 'yaml';
 import { checkFlags } from '../../cli/people-flags.ts';
 import { readFlags } from '../../common/runtime/flags.ts';
 import type { V1Container, V1PodSpec } from '../../common/kube/client.ts';
-import { NAMESPACES_NOT_INJECTED } from '../../common/kube/no-sidecar.ts';
+import { NAMESPACES_NOT_INJECTED } from '../../common/kube/model/no-sidecar.ts';
 import { kubectl, writeKubeconfig } from '../helpers/kubectl.ts';
 import { brokenRestrictedRules } from '../webhook/pod-rules.ts';
 import { call, startLocalApi } from '../helpers/local-api.ts';

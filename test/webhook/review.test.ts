@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { V1Container, V1Pod } from '../../common/kube/client.ts';
-import { allContainers, userContainers } from '../../common/kube/sidecar.ts';
+import { allContainers, userContainers } from '../../common/kube/model/containers.ts';
 import { randomToken } from '../../webhook/inject/inject.ts';
 import { ReviewError, reviewPod } from '../../webhook/review.ts';
 import { brokenRestrictedRules, brokenRules } from './pod-rules.ts';

@@ -2,7 +2,7 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import jsonPatch from 'fast-json-patch';
 import type { V1Container, V1Pod } from '../../common/kube/client.ts';
-import { findSidecar } from '../../common/kube/sidecar.ts';
+import { findSidecar } from '../../common/kube/model/containers.ts';
 import type { InjectOptions } from '../../webhook/inject/inject.ts';
 import { reviewPod, type AdmissionResponse } from '../../webhook/review.ts';
 

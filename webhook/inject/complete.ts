@@ -5,7 +5,7 @@
  */
 import type { ParsedAnnotations } from '../../common/function/annotations/index.ts';
 import type { V1Container, V1Pod } from '../../common/kube/client.ts';
-import { findSidecar, userContainers } from '../../common/kube/sidecar.ts';
+import { findSidecar, userContainers } from '../../common/kube/model/containers.ts';
 import { envelopeOf } from './envelope.ts';
 import type { InjectOptions } from './inject.ts';
 import { readinessOf } from './readiness.ts';

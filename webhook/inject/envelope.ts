@@ -5,7 +5,7 @@
  */
 import type { SidecarResources } from '../../common/function/spec.ts';
 import type { V1Container, V1Pod } from '../../common/kube/client.ts';
-import { allContainers, userContainers } from '../../common/kube/sidecar.ts';
+import { allContainers, userContainers } from '../../common/kube/model/containers.ts';
 import { SIDECAR_CONTAINER } from '../../common/function/names.ts';
 import { quantity, sidecarResources } from './sidecar-resources.ts';
 

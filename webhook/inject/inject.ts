@@ -12,8 +12,8 @@ import type { ParsedAnnotations } from '../../common/function/annotations/index.
 import type { FunctionSpec } from '../../common/function/spec.ts';
 import type { FunctionId } from '../../common/bus/subjects.ts';
 import type { V1Container, V1Pod, V1PodSpec } from '../../common/kube/client.ts';
-import type { PodOwner } from '../../common/kube/ownership.ts';
-import { userContainers } from '../../common/kube/sidecar.ts';
+import type { PodOwner } from '../../common/kube/model/ownership.ts';
+import { userContainers } from '../../common/kube/model/containers.ts';
 import { FUNCTION_LABEL, INJECT_STATUS_ANNOTATION } from '../../common/function/names.ts';
 import { envelopeOf } from './envelope.ts';
 import { functionLabelValue } from './function-label.ts';

@@ -5,7 +5,7 @@
  */
 import type { ParsedAnnotations } from '../../common/function/annotations/index.ts';
 import type { V1Pod } from '../../common/kube/client.ts';
-import { allContainers, findSidecar } from '../../common/kube/sidecar.ts';
+import { allContainers, findSidecar } from '../../common/kube/model/containers.ts';
 import { overdraft } from './envelope.ts';
 import { SIDECAR_ADMIN_PORT, SIDECAR_CONTAINER, SIDECAR_DATA_PORT } from '../../common/function/names.ts';
 

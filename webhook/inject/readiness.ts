@@ -3,9 +3,9 @@
  * for, container by container, startup before readiness. Where it cannot see all of it, Kubernetes decides alone: a call
  * must not reach a pod that Kubernetes would not call ready. Pure.
  */
-import { probeTarget } from '../../common/kube/app-port.ts';
+import { probeTarget } from '../../common/kube/model/app-port.ts';
 import type { V1Container, V1Pod, V1Probe } from '../../common/kube/client.ts';
-import { userContainers } from '../../common/kube/sidecar.ts';
+import { userContainers } from '../../common/kube/model/containers.ts';
 import { SIDECAR_CONTAINER } from '../../common/function/names.ts';
 import type { SidecarPlace } from './sidecar-place.ts';
 

@@ -3,7 +3,7 @@
  * speaks. Pure, and read-only: the user's containers stay as they are.
  */
 import type { AppProtocol } from '../../common/function/spec.ts';
-import { findAppPort, isProbedOverTls, nameOfPort } from '../../common/kube/app-port.ts';
+import { findAppPort, isProbedOverTls, nameOfPort } from '../../common/kube/model/app-port.ts';
 import type { V1Pod } from '../../common/kube/client.ts';
 
 export interface AppPortChoice {

@@ -6,7 +6,7 @@ import { sidecarMemory } from '../../../webhook/inject/sidecar-resources.ts';
 import { readFlags } from '../../../common/runtime/flags.ts';
 import type { CallPolicy } from '../../../common/call/policy.ts';
 import type { V1Container, V1Pod, V1PodSpec, V1Probe } from '../../../common/kube/client.ts';
-import { ownerOfPod } from '../../../common/kube/ownership.ts';
+import { ownerOfPod } from '../../../common/kube/model/ownership.ts';
 import { sidecarFlags } from '../../../common/function/sidecar-flags.ts';
 import { sidecarDefaultsOf, webhookFlags } from '../../../webhook/flags.ts';
 import { functionLabelValue } from '../../../webhook/inject/function-label.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { readFlags } from '../../../common/runtime/flags.ts';
 import type { V1Container } from '../../../common/kube/client.ts';
-import { findSidecar } from '../../../common/kube/sidecar.ts';
+import { findSidecar } from '../../../common/kube/model/containers.ts';
 import { parseManifests, templateOf } from '../../manifests/manifests.ts';
 import { sidecarDefaultsOf, webhookFlags } from '../../../webhook/flags.ts';
 import { brokenRestrictedRules } from '../pod-rules.ts';

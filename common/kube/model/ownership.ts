@@ -2,8 +2,8 @@
  * Which workload a pod belongs to, from the pod alone: owner references and `pod-template-hash`. A name prefix would
  * be a guess, and the webhook must answer without a request. Pure; types only.
  */
-import type { FunctionId } from '../bus/subjects.ts';
-import type { V1Pod } from './client.ts';
+import type { FunctionId } from '../../bus/subjects.ts';
+import type { V1Pod } from '../client.ts';
 
 export type PodOwner =
   | { readonly kind: 'Deployment' | 'StatefulSet'; readonly id: FunctionId }

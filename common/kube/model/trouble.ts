@@ -3,7 +3,7 @@
  * the scaler stops growth and writes Events. Pure; types only. Gives up what only an Event says, but for the creation
  * of pods (creation-failures.ts).
  */
-import type { V1Pod } from './client.ts';
+import type { V1Pod } from '../client.ts';
 
 export type TroubleKind =
   /** Want of room: it is the cluster's, and holds for the next pod too. */

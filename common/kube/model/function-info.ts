@@ -2,12 +2,12 @@
  * From a workload as Kubernetes has it to a {@link FunctionInfo}: the edge at which annotations are read,
  * once, for every part that watches workloads.
  */
-import { parseAnnotations } from '../function/annotations/index.ts';
-import type { FunctionInfo, WorkloadKind } from '../function/spec.ts';
-import type { V1Deployment, V1PodSpec, V1StatefulSet } from './client.ts';
+import { parseAnnotations } from '../../function/annotations/index.ts';
+import type { FunctionInfo, WorkloadKind } from '../../function/spec.ts';
+import type { V1Deployment, V1PodSpec, V1StatefulSet } from '../client.ts';
 import { noSidecarFault, whyNoSidecar } from './no-sidecar.ts';
 import { findAppPort } from './app-port.ts';
-import { userContainers } from './sidecar.ts';
+import { userContainers } from './containers.ts';
 
 /** Undefined for a workload that has not opted in. */
 export function functionOfWorkload(

@@ -1,9 +1,9 @@
 /** Which workloads get pods without a sidecar, said before they have any. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { V1Deployment, V1PodSpec } from '../../../common/kube/client.ts';
-import { functionOfWorkload } from '../../../common/kube/function-info.ts';
-import { NAMESPACES_NOT_INJECTED } from '../../../common/kube/no-sidecar.ts';
+import type { V1Deployment, V1PodSpec } from '../../../../common/kube/client.ts';
+import { functionOfWorkload } from '../../../../common/kube/model/function-info.ts';
+import { NAMESPACES_NOT_INJECTED } from '../../../../common/kube/model/no-sidecar.ts';
 
 function infoOf(pod: Partial<V1PodSpec>, annotations: Record<string, string> = {}, namespace = 'shop') {
   const workload: V1Deployment = {

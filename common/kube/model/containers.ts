@@ -3,8 +3,8 @@
  * native sidecar in pods of Jobs (docs/decisions/sidecar-container.md). Pods of an older webhook have a native one
  * everywhere. Pure; types only.
  */
-import { SIDECAR_CONTAINER } from '../function/names.ts';
-import type { V1Container, V1PodSpec } from './client.ts';
+import { SIDECAR_CONTAINER } from '../../function/names.ts';
+import type { V1Container, V1PodSpec } from '../client.ts';
 
 /** undefined: the pod has none. */
 export function findSidecar(

@@ -2,8 +2,8 @@
  * Which port of a pod is the function's, where no annotation says it, and what is known of it from the manifest. Used
  * by the webhook and by the code that calls pods without a sidecar. Pure; types only.
  */
-import { userContainers } from './sidecar.ts';
-import type { V1Container, V1Pod, V1Probe } from './client.ts';
+import { userContainers } from './containers.ts';
+import type { V1Container, V1Pod, V1Probe } from '../client.ts';
 
 /** Names the container that a person means; service meshes set it to the user's when they add their own. */
 const DEFAULT_CONTAINER_ANNOTATION = 'kubectl.kubernetes.io/default-container';

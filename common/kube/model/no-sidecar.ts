@@ -3,10 +3,10 @@
  * proxy without one, but run no jobs and hear no events. The webhook decides pod by pod (webhook/inject/match.ts); this is
  * its answer beforehand, for a function at zero. Pure; types only.
  */
-import type { AnnotationFault, FunctionSpec } from '../function/spec.ts';
-import { ANNOTATION } from '../function/annotations/names.ts';
-import type { V1PodSpec } from './client.ts';
-import { findSidecar } from './sidecar.ts';
+import type { AnnotationFault, FunctionSpec } from '../../function/spec.ts';
+import { ANNOTATION } from '../../function/annotations/names.ts';
+import type { V1PodSpec } from '../client.ts';
+import { findSidecar } from './containers.ts';
 
 /** The webhook is called for none of their pods: the chart's namespaceSelector (test/manifests/chart.test.ts). */
 export const NAMESPACES_NOT_INJECTED: readonly string[] = ['kube-system', 'kube-node-lease'];

@@ -1,8 +1,8 @@
 /** One reading of what Kubernetes reports on a pod, for the proxy's callers and the scaler's decisions. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { V1Pod } from '../../../common/kube/client.ts';
-import { isFailing, troubleOfPod, type TroubleKind } from '../../../common/kube/pod-trouble.ts';
+import type { V1Pod } from '../../../../common/kube/client.ts';
+import { isFailing, troubleOfPod, type TroubleKind } from '../../../../common/kube/model/trouble.ts';
 
 const waiting = (reason: string, message?: string) => ({ waiting: { reason, message } });
 const crashed = { terminated: { exitCode: 137, reason: 'OOMKilled' } };
