@@ -31,10 +31,7 @@ export interface ProxyState {
   readonly active: ActiveCalls;
   readonly upgrades: OpenUpgrades;
   readonly relay: Relay;
-  /**
-   * Node's HTTP/2 server, set up for strangers, without a port of its own. Connections come from the plain port once
-   * they have shown their preface (take-over.ts), and from the TLS port once ALPN said `h2`.
-   */
+  /** Where the watch puts what it sees. */
   readonly targets: WatchTargets;
 }
 
@@ -59,6 +56,13 @@ export function createProxyState(config: ProxyConfig, deps: ProxyStateDeps): Pro
     coldStartSeconds: config['cold-start-timeout'],
   };
   const lines: LineBudget = { open: 0, most: MOST_PLACE_LINES };
+  const endpoints = new Endpoints({
+    clock: deps.clock,
+    random: deps.random,
+    onGone: ({ host, port }) => {
+      if (host !== '' && port !== undefined) relay.forget({ host, port });
+    },
+  });
   const onState: EntryDeps['onState'] = (id, endpoint, message, data) => {
     const isChanged = message.state === 'ready' && !endpoint.isReady;
     endpoints.heardReady(id, message);
@@ -69,14 +73,7 @@ export function createProxyState(config: ProxyConfig, deps: ProxyStateDeps): Pro
     (view) =>
       new FunctionEntry(view, endpoints.group(view.owner), { ...deps, budget, defaults, lines, onState }),
   );
-  const endpoints = new Endpoints({
-    clock: deps.clock,
-    random: deps.random,
-    onGroup: (group) => syncBarePods(table, group),
-    onGone: ({ host, port }) => {
-      if (host !== '' && port !== undefined) relay.forget({ host, port });
-    },
-  });
+  endpoints.onGroup((group) => syncBarePods(table, group));
   const siblings = new Siblings(config.namespace, config['pod-name']);
   return {
     passOn: deps.passOn,

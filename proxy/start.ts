@@ -3,6 +3,7 @@
  * it all starts and stops. Everything from outside the process is an argument.
  */
 import type { Server } from 'node:net';
+import type { Server as TlsServer } from 'node:tls';
 import type { KubeClients } from '../common/kube/client.ts';
 import { createObjectFailures } from '../common/kube/object-failures.ts';
 import { STOP_LIMIT_MS, StopStack, type Running } from '../common/runtime/lifecycle.ts';
@@ -14,7 +15,7 @@ import type { KeyPair } from '../common/tls/key-pair.ts';
 import { watchSlowClients } from './edge/active-calls.ts';
 import type { Resolve } from './callbacks/resolve.ts';
 import { systemClock, type Clock } from './clock.ts';
-import { Ending } from './edge/ending.ts';
+import { Ending, type Ended } from './edge/ending.ts';
 import type { ProxyConfig } from './flags.ts';
 import { createProxyJobs } from './jobs/proxy-jobs.ts';
 import { watchKube, type KubeWatch } from './functions/kube-watch.ts';
@@ -65,20 +66,12 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
     void nats.publish(functionSubject('ready', id), message);
   const state = createProxyState(config, { clock, random, metrics, wake, report, passOn });
   const status = createStatus(config, state, { clock, metrics });
-  // Without the API server nobody makes another one.
-  const isAlone = (): boolean => state.siblings.isAlone && watch.missing.length === 0;
-  const { stream } = status;
-  const ending = createEnding(config, state, {
-    stream,
-    log,
-    isAlone,
-    closeAfterAnswers: () => closeAfterAnswers(),
-  });
   stops.add('connections to pods', () => state.relay.close());
   const onFailed = createObjectFailures(registry, log);
   const { namespaces } = config;
   const watch = watchKube({ kube, namespaces, targets: state.targets, log, onFailed });
   stops.add('watch', () => watch.stop());
+  const ending = createEnding(config, state, watch, log);
   stops.add('bus', hearBus(podName, state, { nats, clock, log }));
   stops.add('reports', reportActivity({ functions: () => state.table.all, report, clock }));
   stops.add('slow clients', watchSlowClients(state.active, clock, config['body-idle-timeout'] * 1000));
@@ -96,16 +89,17 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
     ...readinessOf(ending, nats, watch),
   };
   const servers = createServers(config, state, serving);
-  const closeAfterAnswers = (): void => servers.http2.sessions.closeAfterAnswers();
-  const accepting: Server[] = [servers.main];
+  const tlsServer = pair && createTlsServer(config, pair, servers, metrics);
+  const accepting = tlsServer ? [servers.main, tlsServer] : [servers.main];
   registerStateGauges(registry, state, { accepting, http2: servers.http2, ...status });
   const admin = await listen(servers.metrics, config['metrics-port'], config.host, servers.metrics);
   stops.add('metrics port', () => admin.close());
   const connections = clientConnections(servers);
   const main = await listen(servers.main, config.port, config.host, connections);
-  const tls =
-    pair && (await listenWithTls(config, pair, { servers, accepting, connections, stops, log, metrics }));
-  stops.add('calls', () => ending.run(tls ? joinListeners(main, tls) : main));
+  const tls = tlsServer && (await listen(tlsServer, config['tls-port'], config.host, connections));
+  if (tlsServer) stops.add('certificate', followCertificate(config, tlsServer, log));
+  const listener = tls ? joinListeners(main, tls) : main;
+  stops.add('calls', () => ending.run(endedBy(listener, state, servers, status)));
   const ports = { port: main.port, metricsPort: admin.port, tlsPort: tls?.port ?? 0 };
   log.info(ports, 'proxy listens');
   return { ...ports, stop: () => stops.stop() };
@@ -161,11 +155,12 @@ function tlsFiles(config: ProxyConfig): { certificate: string; key: string } {
   return { certificate: config['tls-cert'], key: config['tls-key'] };
 }
 
-async function listenWithTls(
+function createTlsServer(
   config: ProxyConfig,
   pair: KeyPair,
-  { servers, accepting, connections, stops, log, metrics }: ListeningDeps,
-): Promise<Listener> {
+  servers: Servers,
+  metrics: ProxyMetrics,
+): TlsServer {
   const server = createTlsPort({
     pair,
     handshakeMs: config['header-timeout'] * 1000,
@@ -174,26 +169,23 @@ async function listenWithTls(
     onHttp2: (socket) => servers.http2.take(socket),
   });
   server.on('drop', () => metrics.limited('connections'));
-  accepting.push(server);
-  const listener = await listen(server, config['tls-port'], config.host, connections);
-  stops.add('certificate', followKeyPair(server, tlsFiles(config), config['tls-check-seconds'] * 1000, log));
-  return listener;
+  return server;
 }
 
-interface ListeningDeps {
-  readonly servers: Servers;
-  readonly accepting: Server[];
-  readonly connections: Connections;
-  readonly stops: StopStack;
-  readonly log: Log;
-  readonly metrics: ProxyMetrics;
+function followCertificate(config: ProxyConfig, server: TlsServer, log: Log): () => Promise<void> {
+  return followKeyPair(server, tlsFiles(config), config['tls-check-seconds'] * 1000, log);
+}
+
+interface Status {
+  readonly board: StatusBoard;
+  readonly stream: StatusStream;
 }
 
 function createStatus(
   config: ProxyConfig,
   { lookup }: ProxyState,
   { clock, metrics }: { clock: Clock; metrics: ProxyMetrics },
-): { board: StatusBoard; stream: StatusStream } {
+): Status {
   const board = new StatusBoard({
     clock,
     statuses: (view) =>
@@ -210,40 +202,39 @@ function createStatus(
   return { board, stream };
 }
 
-interface EndingDeps {
-  readonly stream: StatusStream;
-  readonly log: Log;
-  readonly isAlone: () => boolean;
-  readonly closeAfterAnswers: () => void;
-}
-
-function createEnding(
-  config: ProxyConfig,
-  { active, upgrades, table }: ProxyState,
-  { stream, log, isAlone, closeAfterAnswers }: EndingDeps,
-): Ending {
+function createEnding(config: ProxyConfig, { siblings }: ProxyState, watch: KubeWatch, log: Log): Ending {
   return new Ending({
-    active,
-    upgrades,
-    closeStreams: () => stream.close(),
-    closeAfterAnswers,
-    refuseWaiting: (error) => {
-      for (const { throttler } of table.all) throttler.refuseAll(error);
-    },
     lameDuckMs: config['lame-duck'] * 1000,
-    isAlone,
+    // Without the API server nobody makes another one.
+    isAlone: () => siblings.isAlone && watch.missing.length === 0,
     aloneMs: config['lame-duck-alone'] * 1000,
     drainMs: config['drain-timeout'] * 1000,
     log,
   });
 }
 
-interface Accepting {
+function endedBy(
+  listener: Listener,
+  { active, upgrades, table }: ProxyState,
+  { http2 }: Servers,
+  { stream }: Status,
+): Ended {
+  return {
+    listener,
+    active,
+    upgrades,
+    closeStreams: () => stream.close(),
+    closeAfterAnswers: () => http2.sessions.closeAfterAnswers(),
+    refuseWaiting(error) {
+      for (const { throttler } of table.all) throttler.refuseAll(error);
+    },
+  };
+}
+
+interface Accepting extends Status {
   /** Of all ports but that of the metrics. */
   readonly accepting: readonly Server[];
   readonly http2: Servers['http2'];
-  readonly board: StatusBoard;
-  readonly stream: StatusStream;
 }
 
 function registerStateGauges(registry: Registry, state: ProxyState, serving: Accepting): void {

@@ -3,8 +3,6 @@ import { podIdentity } from '../common/places/protocol.ts';
 import type { Relay } from '../common/relay/index.ts';
 import { type FunctionId } from '../common/bus/subjects.ts';
 import { Admission } from './limits/admission.ts';
-import { DEFAULT_POLICIES } from '../common/call/policy.ts';
-import { parseCallPolicy } from './call/call-policy.ts';
 import type { AppHop } from './context.ts';
 import { InFlight } from './limits/in-flight.ts';
 import { Fairness } from './jobs/fairness.ts';
@@ -13,11 +11,12 @@ import { PlaceLines } from './limits/place-lines.ts';
 import { OpenTunnels } from './call/open-tunnels.ts';
 import { firstLimit } from './limits/shares.ts';
 import type { SidecarConfig, SidecarDeps } from './config.ts';
+import type { Policies } from './call/policies.ts';
 import { Stats } from './admin/stats.ts';
 
 export type Core = ReturnType<typeof buildCore>;
 
-export function buildCore(config: SidecarConfig, { relay, hop, log }: PartsDeps) {
+export function buildCore(config: SidecarConfig, { relay, hop, policies, log }: CoreDeps) {
   const id: FunctionId = { namespace: config.namespace, name: config.function };
   const admission = new Admission({
     limit: firstLimit(config['parallel-per-pod'], config['parallel-limit']),
@@ -28,12 +27,14 @@ export function buildCore(config: SidecarConfig, { relay, hop, log }: PartsDeps)
   const placeLines = new PlaceLines({ admission, log });
   return {
     id,
+    /** Of this run of the sidecar; see common/bus/said-order.ts. */
+    startedAtMs: Date.now(),
     identity: config['pod-name'] === '' ? undefined : podIdentity(config.namespace, config['pod-name']),
     placeLines,
     olderProxies: new OlderProxies(placeLines),
     app: { host: config['app-host'], port: config['app-port'] },
     maxConnections: config['max-connections'],
-    policy: parseCallPolicy('sync-policy', config['sync-policy'], DEFAULT_POLICIES.sync),
+    policy: policies.sync,
     relay,
     hop,
     admission,
@@ -43,7 +44,8 @@ export function buildCore(config: SidecarConfig, { relay, hop, log }: PartsDeps)
   };
 }
 
-export interface PartsDeps extends SidecarDeps {
+export interface CoreDeps extends SidecarDeps {
+  readonly policies: Policies;
   readonly relay: Relay;
   readonly hop: AppHop;
 }

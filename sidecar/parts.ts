@@ -1,137 +1,103 @@
 /**
- * Builds what a sidecar is made of, from its configuration. Nothing here listens, probes or sends anything yet
- * (start.ts does, in its order). Each piece that must be stopped puts its stop on the stack.
+ * How each piece of a sidecar is made from its configuration and from the pieces before it. The order, and what
+ * follows what, is in start.ts.
  */
-import { STOP_LIMIT_MS, StopStack } from '../common/runtime/lifecycle.ts';
 import { troubleText, type ReadyMessage } from '../common/bus/messages.ts';
-import type { NatsLink } from '../common/bus/nats.ts';
-import { functionSubject, type FunctionId } from '../common/bus/subjects.ts';
+import { functionSubject } from '../common/bus/subjects.ts';
 import type { AdminContext } from './admin/admin.ts';
-import { AppDown } from './app/app-down.ts';
-import { AppTrouble } from './app/app-trouble.ts';
-import { Announcer } from './life/announcer.ts';
-import { DEFAULT_POLICIES, type RetryPolicy } from '../common/call/policy.ts';
-import { parseCallPolicy } from './call/call-policy.ts';
-import type { SidecarContext } from './context.ts';
-import { Drain, type OutliveApp } from './life/drain.ts';
-import { EventsPart } from './events/events-part.ts';
-import { JobStats } from './jobs/ending/job-stats.ts';
-import { JobsPart } from './jobs/jobs-part.ts';
-import type { JobsOptions } from './jobs/start-jobs.ts';
-import { OpenTunnels } from './call/open-tunnels.ts';
-import { checkApp, waitForAppGone } from './app/app-probe.ts';
-import { Pause, type PauseOptions } from './life/pause.ts';
-import { checkTcp } from './app/probe-checks.ts';
-import { tellProxy } from './life/ready-by-http.ts';
-import { parseReadiness, type Readiness } from './app/readiness.ts';
 import { Reporter } from './admin/report.ts';
-import { Shares } from './limits/shares.ts';
+import { AppDown } from './app/app-down.ts';
+import { checkApp, waitForAppGone } from './app/app-probe.ts';
+import { AppTrouble } from './app/app-trouble.ts';
+import { checkTcp } from './app/probe-checks.ts';
+import type { Readiness } from './app/readiness.ts';
+import type { Policies } from './call/policies.ts';
 import type { SidecarConfig, SidecarDeps } from './config.ts';
-import { type Core, buildCore, type PartsDeps } from './core.ts';
-
-export interface Parts {
-  readonly stops: StopStack;
-  readonly context: SidecarContext;
-  readonly adminContext: AdminContext;
-  readonly tunnels: OpenTunnels;
-  readonly announcer: Announcer;
-  readonly trouble: AppTrouble;
-  readonly jobs: JobsPart;
-  readonly events: EventsPart;
-  readonly readiness: Readiness;
-  /** What opens admission after the app's container was restarted, and after a drain that was taken back. */
-  readonly onReopen: (open: (hasDrained: boolean) => Promise<void>) => void;
-}
+import type { SidecarContext } from './context.ts';
+import type { Core } from './core.ts';
+import { EventsPart } from './events/events-part.ts';
+import type { JobStats } from './jobs/ending/job-stats.ts';
+import { JobsPart } from './jobs/jobs-part.ts';
+import { Announcer } from './life/announcer.ts';
+import { Drain, type DrainFollower, type OutliveApp } from './life/drain.ts';
+import { Opening } from './life/opening.ts';
+import { Pause } from './life/pause.ts';
+import { tellProxy } from './life/ready-by-http.ts';
+import { Shares } from './limits/shares.ts';
 
 export interface OwnPorts {
   readonly data: number;
   readonly admin: number;
 }
 
-/**
- * @param ports where the sidecar listens, asked for when it is announced
- * @throws UsageError for a value that cannot be used
- */
-export function buildParts(config: SidecarConfig, deps: PartsDeps, ports: () => OwnPorts): Parts {
-  const readiness = parseReadiness(config.probes, config['readiness-probe'], config['app-port']);
-  const core = buildCore(config, deps);
-  const stops = new StopStack(deps.log, config['drain-seconds'] * 1_000 + STOP_LIMIT_MS);
-  // Stopped last first: NATS goes last, when the reporter has said its last word.
-  stops.add('NATS', () => deps.nats.stop());
-  stops.add('place lines', () => core.placeLines.stop());
-  const reporting = buildReporting(config, deps.nats, core, () => ports().data);
-  stops.add('reports', () => reporting.reporter.stop());
-  stops.add('announcements', () => reporting.announcer.stop());
-  const shares = buildShares(config, deps, core, reporting.reporter);
-  const subject = functionSubject('share', core.id);
-  stops.add(
-    'shares',
-    deps.nats.subscribe(subject, (_, data) => shares.hear(data)),
-  );
-  const drain = buildDrain(
-    config,
-    deps,
-    core,
-    () => {
-      reporting.announcer.announce('draining');
-      core.tunnels.closeAll();
-      jobs.drain();
-      events.drain();
-      return () => void Promise.all([jobs.stop(), events.stop()]);
+export function buildReporter(config: SidecarConfig, { nats }: SidecarDeps, core: Core): Reporter {
+  const { stats, admission, id, startedAtMs } = core;
+  return new Reporter({
+    pod: config['pod-name'],
+    start: startedAtMs,
+    subject: functionSubject('activity', id),
+    nats,
+    breaker: admission.breaker,
+    stats,
+    jobs: () => admission.jobs,
+  });
+}
+
+/** Tells proxies, over their place lines and over NATS, why the app takes no calls. */
+export function buildTrouble({ log }: SidecarDeps, { placeLines }: Core, reporter: Reporter): AppTrouble {
+  return new AppTrouble({
+    log,
+    tell(why) {
+      const short = why === undefined ? undefined : troubleText(why);
+      placeLines.tellTrouble(short);
+      reporter.tellTrouble(short);
     },
-    () => void comeBack(),
-  );
-  let reopen = async (_hasDrained: boolean): Promise<void> => undefined;
-  const appDown = buildAppDown(config, deps, core, () => reopen(false));
-  stops.add('app watch', () => appDown.stop());
-  const trouble = buildTrouble(deps, core, reporting.reporter);
-  const context = { ...core, reporter: reporting.reporter, drain, appDown, trouble };
-  const jobStats = new JobStats(core.stats);
-  const eventStats = new JobStats(core.stats);
-  const self = () => ({ pod: config['pod-name'], host: config['pod-ip'], port: ports().admin });
-  const jobs = buildJobs(config, deps, { id: core.id, shares, context, stats: jobStats, self });
-  const events = buildEvents(config, deps, { id: core.id, shares, context, stats: eventStats });
-  const { admission } = core;
-  const running = { stats: jobStats, events: eventStats, running: () => admission.jobs };
-  const comeBack = async (): Promise<void> => {
-    await Promise.all([jobs.reset(), events.reset()]);
-    admission.reset();
-    await reopen(true);
-  };
-  const pause = buildPause(config, deps, { admission, drain, readiness, reopen: () => reopen(false) });
-  const adminContext = adminContextOf(config, deps, core, { drain, pause, shares, running });
-  return {
-    stops,
-    context,
-    adminContext,
-    tunnels: core.tunnels,
-    announcer: reporting.announcer,
-    trouble,
-    jobs,
-    events,
-    readiness,
-    onReopen: (open) => void (reopen = open),
-  };
+  });
 }
 
-function buildReporting(config: SidecarConfig, nats: NatsLink, core: Core, port: () => number) {
-  const pod = config['pod-name'];
-  const { stats, admission, id } = core;
-  const { breaker } = admission;
-  const start = Date.now();
-  const subject = functionSubject('activity', id);
-  const reporter = new Reporter({ pod, start, subject, nats, breaker, stats, jobs: () => admission.jobs });
-  const self = () => ({ pod, ip: config['pod-ip'], port: port(), start });
-  const place = { url: config.proxy, address: config['proxy-address'] };
-  const sayDirectly = (message: Uint8Array, state: ReadyMessage['state']): void => {
-    core.placeLines.announce(message);
-    if (state === 'ready') void tellProxy(place, id, message);
-  };
-  const options = { sayDirectly, token: config['drain-token'] };
-  return { reporter, announcer: new Announcer(nats, functionSubject('ready', id), self, options) };
+export interface OpeningParts {
+  readonly readiness: Readiness;
+  readonly trouble: AppTrouble;
+  readonly reporter: Reporter;
 }
 
-function buildShares(
+export function buildOpening(
+  config: SidecarConfig,
+  { log }: SidecarDeps,
+  { admission }: Core,
+  { reporter, ...parts }: OpeningParts,
+): Opening {
+  const limitChanged = () => reporter.limitChanged();
+  return new Opening({ ...parts, host: config['app-host'], admission, limitChanged, log });
+}
+
+export function buildDrain(config: SidecarConfig, { log }: SidecarDeps, core: Core, opening: Opening): Drain {
+  return new Drain({
+    admission: core.admission,
+    inFlight: core.inFlight,
+    stats: core.stats,
+    drainMs: config['drain-seconds'] * 1_000,
+    log,
+    reopen: () => opening.open({ hasDrained: true }),
+    outliveApp: core.app.port === 0 ? 'no' : (config['outlive-app'] as OutliveApp),
+    appGone: (signal) => waitForAppGone(core.app, signal),
+  });
+}
+
+/** On loopback: a port that takes longer is not listening. */
+const LISTENING_MS = 1_000;
+
+export function buildAppDown(
+  config: SidecarConfig,
+  { log }: SidecarDeps,
+  { admission }: Core,
+  opening: Opening,
+): AppDown {
+  const isListening = () => checkTcp(config['app-host'], config['app-port'], LISTENING_MS);
+  return new AppDown({ admission, isListening, reopen: () => opening.open(), log });
+}
+
+export function buildShares(
   config: SidecarConfig,
   { log }: SidecarDeps,
   { admission }: Core,
@@ -149,75 +115,45 @@ function buildShares(
   });
 }
 
-/** @param begin tells everyone who must know that the drain begins; returns what is to be done at its end */
-function buildDrain(
-  config: SidecarConfig,
-  { log }: SidecarDeps,
-  core: Core,
-  begin: () => () => void,
-  onComeBack: () => void,
-): Drain {
-  let end = (): void => undefined;
-  return new Drain({
-    admission: core.admission,
-    inFlight: core.inFlight,
-    stats: core.stats,
-    drainMs: config['drain-seconds'] * 1_000,
-    log,
-    onBegin: () => (end = begin()),
-    onEnd: () => end(),
-    onComeBack,
-    outliveApp: core.app.port === 0 ? 'no' : (config['outlive-app'] as OutliveApp),
-    appGone: (signal) => waitForAppGone(core.app, signal),
-  });
-}
-
-/** On loopback: a port that takes longer is not listening. */
-const LISTENING_MS = 1_000;
-
-function buildAppDown(
-  config: SidecarConfig,
-  { log }: SidecarDeps,
-  { admission }: Core,
-  reopen: () => Promise<void>,
-): AppDown {
-  const isListening = () => checkTcp(config['app-host'], config['app-port'], LISTENING_MS);
-  return new AppDown({ admission, isListening, reopen, log });
-}
-
-/** Tells proxies, over their place lines and over NATS, why the app takes no calls. */
-function buildTrouble({ log }: SidecarDeps, { placeLines }: Core, reporter: Reporter): AppTrouble {
-  return new AppTrouble({
-    log,
-    tell(why) {
-      const short = why === undefined ? undefined : troubleText(why);
-      placeLines.tellTrouble(short);
-      reporter.tellTrouble(short);
-    },
-  });
-}
-
-interface PauseParts extends Pick<PauseOptions, 'admission' | 'drain' | 'reopen'> {
+export interface PauseParts {
+  readonly drain: Drain;
+  readonly opening: Opening;
   readonly readiness: Readiness;
 }
 
-function buildPause(config: SidecarConfig, { log }: SidecarDeps, { readiness, ...parts }: PauseParts): Pause {
-  const check = () => checkApp(readiness, config['app-host']);
-  return new Pause({ ...parts, check, graceMs: config['drain-seconds'] * 1_000, log });
+export function buildPause(
+  config: SidecarConfig,
+  { log }: SidecarDeps,
+  { admission }: Core,
+  { drain, opening, readiness }: PauseParts,
+): Pause {
+  return new Pause({
+    admission,
+    drain,
+    check: () => checkApp(readiness, config['app-host']),
+    reopen: () => opening.open(),
+    graceMs: config['drain-seconds'] * 1_000,
+    log,
+  });
 }
 
-interface AdminParts {
+export interface WorkStats {
+  readonly jobs: JobStats;
+  readonly events: JobStats;
+}
+
+export interface AdminParts {
   readonly drain: Drain;
   readonly pause: Pause;
   readonly shares: Shares;
-  readonly running: AdminContext['jobs'];
+  readonly workStats: WorkStats;
 }
 
-function adminContextOf(
+export function adminContextOf(
   config: SidecarConfig,
   { registry }: SidecarDeps,
   { id, identity, placeLines, admission, stats }: Core,
-  { drain, pause, shares, running }: AdminParts,
+  { drain, pause, shares, workStats }: AdminParts,
 ): AdminContext {
   return {
     id,
@@ -233,47 +169,78 @@ function adminContextOf(
     registry,
     drain,
     drainToken: config['drain-token'],
-    jobs: running,
+    jobs: { stats: workStats.jobs, events: workStats.events, running: () => admission.jobs },
   };
 }
 
-interface JobParts {
-  readonly id: FunctionId;
-  readonly shares: Shares;
-  readonly context: SidecarContext;
-  readonly stats: JobStats;
+/** @param port on which proxies reach this pod */
+export function buildAnnouncer(
+  config: SidecarConfig,
+  { nats }: SidecarDeps,
+  { id, placeLines, startedAtMs }: Core,
+  port: number,
+): Announcer {
+  const pod = { pod: config['pod-name'], ip: config['pod-ip'], port, start: startedAtMs };
+  const place = { url: config.proxy, address: config['proxy-address'] };
+  const sayDirectly = (message: Uint8Array, state: ReadyMessage['state']): void => {
+    placeLines.announce(message);
+    if (state === 'ready') void tellProxy(place, id, message);
+  };
+  const options = { sayDirectly, token: config['drain-token'] };
+  return new Announcer(nats, functionSubject('ready', id), pod, options);
 }
 
-function buildJobs(
+export interface WorkParts {
+  readonly context: SidecarContext & Pick<Core, 'id' | 'startedAtMs'>;
+  readonly shares: Shares;
+  readonly policies: Policies;
+  readonly workStats: WorkStats;
+}
+
+/** @param adminPort by which other pods see whether this one is there */
+export function buildJobs(
   config: SidecarConfig,
   { nats, log }: SidecarDeps,
-  parts: JobParts & Pick<JobsOptions, 'self'>,
+  { context, shares, policies, workStats }: WorkParts,
+  adminPort: number,
 ): JobsPart {
   return new JobsPart({
-    ...parts,
+    id: context.id,
+    self: { pod: config['pod-name'], host: config['pod-ip'], port: adminPort },
+    shares,
+    context,
+    stats: workStats.jobs,
     pod: config['pod-name'],
     nats,
     log,
-    policy: parseCallPolicy('async-policy', config['async-policy'], DEFAULT_POLICIES.async),
-    eventPolicy: publishPolicyOf(config),
+    policy: policies.async,
+    eventPolicy: policies.publish,
     jitter: config['retry-jitter'] / 100,
     isOrdered: config.ordered,
   });
 }
 
-function buildEvents(config: SidecarConfig, { nats, log }: SidecarDeps, parts: JobParts): EventsPart {
+export function buildEvents(
+  config: SidecarConfig,
+  { nats, log }: SidecarDeps,
+  { context, shares, policies, workStats }: WorkParts,
+): EventsPart {
   if (config['subscribe-events'].length === 0) return new EventsPart(undefined);
   return new EventsPart({
-    ...parts,
+    id: context.id,
+    shares,
+    context,
+    stats: workStats.events,
     pod: config['pod-name'],
     nats,
     log,
-    policy: publishPolicyOf(config),
+    policy: policies.publish,
     jitter: config['retry-jitter'] / 100,
-    startedAtMs: Date.now(),
+    startedAtMs: context.startedAtMs,
   });
 }
 
-function publishPolicyOf(config: SidecarConfig): RetryPolicy {
-  return parseCallPolicy('publish-policy', config['publish-policy'], DEFAULT_POLICIES.publish);
+/** Jobs and events alike. */
+export function drainsWork(work: JobsPart | EventsPart): DrainFollower {
+  return { begin: () => work.drain(), end: () => void work.stop(), comeBack: () => work.reset() };
 }

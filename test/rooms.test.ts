@@ -108,6 +108,21 @@ describe('rooms: the table is the house', () => {
     assert.deepEqual(wrong, []);
   });
 
+  it('what puts a part together is read from top to bottom: nothing is assigned late or used before it is made', () => {
+    const rule = lintRules.overrides.find(({ rules }) => 'no-use-before-define' in rules);
+    const files = rule?.files ?? [];
+    assert.deepEqual(
+      Object.keys(COMPOSITION).filter(
+        (part) => !['cli', 'scaler'].includes(part) && !files.includes(`${part}/start.ts`),
+      ),
+      [],
+    );
+    assert.deepEqual(
+      files.filter((file) => /^ *let /m.test(read(file))),
+      [],
+    );
+  });
+
   it('the table in docs/internals/architecture.md is the one that `npm run docs` writes', () => {
     const page = read('docs/internals/architecture.md');
     assert.equal(page, withRooms(page));

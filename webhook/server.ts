@@ -1,7 +1,7 @@
 /**
  * The TLS server that the API server calls: one route, `POST /mutate`. Everything it needs to answer is in
- * memory. It outlives its certificates: `setCertificate` changes what new connections see, and running ones go
- * on undisturbed.
+ * memory. It listens with its first certificate and outlives it: a later one changes what new connections see, and
+ * running ones go on undisturbed.
  */
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:https';
@@ -20,16 +20,18 @@ import { ReviewError, reviewPod } from './review.ts';
 import type { KeyPair } from '../common/tls/key-pair.ts';
 
 export interface ReviewServerOptions {
+  readonly host: string;
+  readonly port: number;
   readonly inject: InjectOptions;
   readonly log: Log;
   readonly metrics: WebhookMetrics;
 }
 
 export interface ReviewServer {
-  listen(host: string, port: number): Promise<void>;
-  /** The port it listens on. */
-  readonly port: number;
-  setCertificate(pair: KeyPair): void;
+  /** The port it listens on; undefined before the first certificate. */
+  readonly port: number | undefined;
+  /** Listens with the first certificate, and takes each later one. */
+  serve(pair: KeyPair): Promise<void>;
   /** Goes on answering for `delayMs`, then ends with the last review that is being answered. */
   stop(delayMs: number): Promise<void>;
 }
@@ -42,7 +44,7 @@ const MAX_BODY_BYTES = 4 * 1024 * 1024;
  */
 const KEEP_ALIVE_MS = 180_000;
 
-export function createReviewServer(pair: KeyPair, options: ReviewServerOptions): ReviewServer {
+export function createReviewServer(options: ReviewServerOptions): ReviewServer {
   let isStopping = false;
   const app = new Koa();
   const router = new Router();
@@ -55,19 +57,22 @@ export function createReviewServer(pair: KeyPair, options: ReviewServerOptions):
   });
   app.use(router.routes()).use(router.allowedMethods());
   app.on('error', (error) => options.log.warn({ error: describeError(error) }, 'answering failed'));
-  const server = createServer({ ...tlsOptions(pair), requestTimeout: 10_000 }, app.callback());
+  const server = createServer({ requestTimeout: 10_000 }, app.callback());
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   return {
-    async listen(host, port) {
-      server.listen(listenOn(host, port));
-      await once(server, 'listening');
-    },
     get port() {
-      return (server.address() as AddressInfo).port;
+      return (server.address() as AddressInfo | null)?.port;
     },
-    setCertificate: (next) => server.setSecureContext(tlsOptions(next)),
+    async serve(pair) {
+      server.setSecureContext(tlsOptions(pair));
+      if (server.listening) return;
+      server.listen(listenOn(options.host, options.port));
+      await once(server, 'listening');
+      options.log.info({ port: (server.address() as AddressInfo).port }, 'ready for reviews');
+    },
     async stop(delayMs) {
       isStopping = true;
+      if (!server.listening) return;
       await sleep(delayMs);
       await closed(server);
     },

@@ -43,44 +43,44 @@ export async function startWebhook(config: WebhookConfig, deps: WebhookDeps): Pr
   const { log, registry } = deps;
   const stops = new StopStack(log, config['stop-delay-seconds'] * 1_000 + STOP_LIMIT_MS);
   const metrics = createWebhookMetrics(registry);
-  let server: ReviewServer | undefined;
-  let isStopping = false;
-
+  const stopping = new AbortController();
+  const { host } = config;
+  const server = createReviewServer({ host, port: config.port, inject: injectOptions(config), log, metrics });
   const admin = await startAdmin({
-    host: config.host,
+    host,
     port: config['admin-port'],
     registry,
-    notReadyBecause: () => (isStopping ? 'stopping' : server ? undefined : 'no certificate yet'),
+    notReadyBecause: () => notReadyBecause(server, stopping.signal),
   });
   stops.add('admin server', () => admin.stop());
 
-  const onCertificate = async (pair: KeyPair) => {
-    metrics.certificateExpires(expiryOf(pair.certificate));
-    if (server) return server.setCertificate(pair);
-    const created = createReviewServer(pair, { inject: injectOptions(config), log, metrics });
-    await created.listen(config.host, config.port);
-    server = created;
-    log.info({ port: created.port }, 'ready for reviews');
-  };
-  stops.add('review server', () => server?.stop(config['stop-delay-seconds'] * 1_000));
+  stops.add('review server', () => server.stop(config['stop-delay-seconds'] * 1_000));
   const keeper = keepCertificate({
     source: certificateSource(config, deps),
     checkMs: config['certificate-check-seconds'] * 1_000,
     log,
-    onCertificate,
+    async onCertificate(pair: KeyPair) {
+      metrics.certificateExpires(expiryOf(pair.certificate));
+      await server.serve(pair);
+    },
   });
   stops.add('certificates', () => keeper.stop());
 
   return {
     adminPort: admin.port,
     get port() {
-      return server?.port;
+      return server.port;
     },
     stop() {
-      isStopping = true;
+      stopping.abort();
       return stops.stop();
     },
   };
+}
+
+function notReadyBecause(server: ReviewServer, stopping: AbortSignal): string | undefined {
+  if (stopping.aborted) return 'stopping';
+  return server.port === undefined ? 'no certificate yet' : undefined;
 }
 
 function injectOptions(config: WebhookConfig): InjectOptions {

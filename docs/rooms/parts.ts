@@ -119,7 +119,7 @@ export const PARTS: Readonly<Record<string, Line>> = {
     'From ready to drained, and what is announced',
     'SIGTERM, hooks, /drain',
     'ready and draining messages',
-    'sidecar/admin sidecar/limits',
+    'sidecar/admin sidecar/app sidecar/limits',
   ],
   'sidecar/admin': [
     'admin-server.ts',

@@ -15,12 +15,6 @@ import type { Listener } from './listener.ts';
 import type { OpenUpgrades } from './open-upgrades.ts';
 
 export interface EndingOptions {
-  readonly active: ActiveCalls;
-  readonly upgrades: OpenUpgrades;
-  readonly closeStreams: () => void;
-  /** Connections that carry many calls say now that they will take no more. */
-  readonly closeAfterAnswers: () => void;
-  readonly refuseWaiting: (error: ReasonError) => void;
   readonly lameDuckMs: number;
   /** No other proxy is ready. */
   readonly isAlone: () => boolean;
@@ -28,6 +22,17 @@ export interface EndingOptions {
   readonly aloneMs: number;
   readonly drainMs: number;
   readonly log: Log;
+}
+
+/** What is to be ended. */
+export interface Ended {
+  readonly listener: Listener;
+  readonly active: ActiveCalls;
+  readonly upgrades: OpenUpgrades;
+  readonly closeStreams: () => void;
+  /** Connections that carry many calls say now that they will take no more. */
+  readonly closeAfterAnswers: () => void;
+  readonly refuseWaiting: (error: ReasonError) => void;
 }
 
 const ALONE_CHECK_INTERVAL_MS = 50;
@@ -51,9 +56,9 @@ export class Ending {
     return this.#hasBegun && !this.#options.isAlone();
   }
 
-  async run(listener: Listener): Promise<void> {
-    const { active, upgrades, closeStreams, closeAfterAnswers, refuseWaiting, lameDuckMs, drainMs, log } =
-      this.#options;
+  async run(ended: Ended): Promise<void> {
+    const { listener, active, upgrades, closeStreams, closeAfterAnswers, refuseWaiting } = ended;
+    const { lameDuckMs, drainMs, log } = this.#options;
     this.#hasBegun = true;
     active.closeAfterAnswers();
     closeAfterAnswers();

@@ -29,8 +29,6 @@ export function ownerKey(owner: PodOwner): OwnerKey {
 export interface EndpointsOptions {
   readonly clock: Clock;
   readonly random: () => number;
-  /** A group got a pod or lost one: groups of bare pods make and end functions. */
-  readonly onGroup: (group: PodGroup) => void;
   /** A pod is gone: its connections are of no more use. */
   readonly onGone: (endpoint: Endpoint) => void;
 }
@@ -41,10 +39,16 @@ export class Endpoints {
   readonly #byPod = new Map<string, { endpoint: Endpoint; group: PodGroup }>();
   readonly #early: EarlyReadies;
   readonly #addresses = new TrustedAddresses();
+  readonly #onGroup: ((group: PodGroup) => void)[] = [];
 
   constructor(options: EndpointsOptions) {
     this.#options = options;
     this.#early = new EarlyReadies(options.clock);
+  }
+
+  /** Called when a group got a pod or lost one: groups of bare pods make and end functions. */
+  onGroup(listener: (group: PodGroup) => void): void {
+    this.#onGroup.push(listener);
   }
 
   /** Messages of pods that the watch has not shown yet. */
@@ -165,8 +169,12 @@ export class Endpoints {
     this.#byPod.set(key, { endpoint, group });
     group.add(endpoint);
     this.#useEarly(key, view, endpoint);
-    this.#options.onGroup(group);
+    this.#tellGroup(group);
     group.refresh();
+  }
+
+  #tellGroup(group: PodGroup): void {
+    for (const listener of this.#onGroup) listener(group);
   }
 
   #removeEndpoint(key: string): void {
@@ -175,7 +183,7 @@ export class Endpoints {
     this.#byPod.delete(key);
     known.endpoint.gone();
     known.group.remove(known.endpoint);
-    this.#options.onGroup(known.group);
+    this.#tellGroup(known.group);
     this.#options.onGone(known.endpoint);
     known.group.refresh();
     this.dropIfUnused(known.group.owner);

@@ -26,7 +26,7 @@ export interface EarlierRunDeps {
   readonly id: FunctionId;
   readonly nats: Pick<NatsLink, 'request' | 'requestAll' | 'othersBackInMs'>;
   /** This sidecar, as it writes itself down. */
-  readonly self: () => Omit<RunningAt, 'startedAtMs'>;
+  readonly self: Omit<RunningAt, 'startedAtMs'>;
   readonly isOrdered: boolean;
   readonly httpTimeoutMs: number;
   readonly now: () => number;
@@ -88,7 +88,7 @@ export class EarlierRuns {
     if (before?.state === 'waiting-for-callback') return now() < before.deadlineMs + CLOCK_MARGIN_MS;
     if (before?.state !== 'running' || !before.run) return false;
     // Our own pod, and we do not hold it: an earlier process of this sidecar is gone, and its connections with it.
-    if (before.run.pod === self().pod) return false;
+    if (before.run.pod === self.pod) return false;
     return now() <= before.run.startedAtMs + httpTimeoutMs + CLOCK_MARGIN_MS;
   }
 

@@ -41,7 +41,7 @@ export interface RunnerDeps {
   readonly earlier: EarlierRuns;
   readonly isOrdered: boolean;
   /** This sidecar, for other pods to find it. */
-  readonly self: () => Omit<RunningAt, 'startedAtMs'>;
+  readonly self: Omit<RunningAt, 'startedAtMs'>;
   readonly session: QueueSession;
   readonly callbacks: Callbacks;
   readonly stats: JobStats;
@@ -238,7 +238,7 @@ export class JobRunner {
   /** In strict order: who has it now. */
   #place(startedAtMs: number): { readonly run?: RunningAt } {
     const { isOrdered, self } = this.#deps;
-    return isOrdered ? { run: { ...self(), startedAtMs } } : {};
+    return isOrdered ? { run: { ...self, startedAtMs } } : {};
   }
 
   /** Of what has begun: it goes on whether or not that can be written down. */

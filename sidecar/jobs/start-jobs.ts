@@ -26,7 +26,7 @@ export interface JobsOptions {
   readonly jitter: number;
   readonly isOrdered: boolean;
   /** This sidecar's admin server, by which other pods see whether it is there. */
-  readonly self: () => Omit<RunningAt, 'startedAtMs'>;
+  readonly self: Omit<RunningAt, 'startedAtMs'>;
   readonly nats: NatsLink;
   readonly shares: Pick<Shares, 'isKnown'>;
   readonly context: Pick<SidecarContext, 'app' | 'relay' | 'admission' | 'inFlight' | 'reporter'>;

@@ -12,7 +12,7 @@ const REPEATS_MS = [50, 200, 1_000, 3_000];
 export class Announcer {
   readonly #nats: NatsLink;
   readonly #subject: string;
-  readonly #pod: () => Omit<ReadyMessage, 'state' | 'seq'>;
+  readonly #pod: Omit<ReadyMessage, 'state' | 'seq'>;
   readonly #token: string;
   readonly #sayDirectly: (message: Uint8Array, state: ReadyMessage['state']) => void;
   readonly #unwatch: () => void;
@@ -21,14 +21,13 @@ export class Announcer {
   #timers: NodeJS.Timeout[] = [];
 
   /**
-   * @param pod asked when there is something to say: a test's port is known only once it listens
    * @param sayDirectly once for each announcement, to those that are reached without NATS
    * @param token of this pod, for the proof that it is the one that speaks
    */
   constructor(
     nats: NatsLink,
     subject: string,
-    pod: () => Omit<ReadyMessage, 'state' | 'seq'>,
+    pod: Omit<ReadyMessage, 'state' | 'seq'>,
     {
       sayDirectly = () => undefined,
       token = '',
@@ -65,7 +64,7 @@ export class Announcer {
   }
 
   #encode(state: ReadyMessage['state']): Uint8Array {
-    const message: ReadyMessage = { ...this.#pod(), state, seq: this.#seq };
+    const message: ReadyMessage = { ...this.#pod, state, seq: this.#seq };
     return encodeMessage(
       this.#token === '' ? message : { ...message, proof: proveReady(this.#token, message) },
     );

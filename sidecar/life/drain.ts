@@ -38,12 +38,8 @@ export interface DrainOptions {
   readonly stats: Stats;
   readonly drainMs: number;
   readonly log: Log;
-  /** Publishes `draining`, closes tunnels: whoever must know, once, when the drain begins. */
-  readonly onBegin: () => void;
-  /** Time is up, or nothing is left: what could not be finished is given back. */
-  readonly onEnd?: () => void;
-  /** The grace period is over and no SIGTERM came: the pod lives on. */
-  readonly onComeBack?: () => void;
+  /** Opens admission once the app is ready; for a drain that is taken back. */
+  readonly reopen: () => Promise<void>;
   /** Whether to wait for the app's end after SIGTERM; `if-told`: when {@link Drain.appEndsToo} was called. */
   readonly outliveApp?: OutliveApp;
   /** Resolves when nobody listens on the app's port, or on abort. */
@@ -52,8 +48,19 @@ export interface DrainOptions {
 
 export type OutliveApp = 'no' | 'if-told' | 'yes';
 
+/** What a drain means to one that was made after it: the announcer, tunnels, jobs, events. */
+export interface DrainFollower {
+  /** The drain begins. */
+  begin(): void;
+  /** Time is up, or nothing is left: what could not be finished is given back. */
+  end?(): void;
+  /** The grace period is over and no SIGTERM came: the pod lives on, and is opened when this is done. */
+  comeBack?(): Promise<void>;
+}
+
 export class Drain {
   readonly #options: DrainOptions;
+  readonly #followers: DrainFollower[] = [];
   #running: Promise<void> | undefined;
   #ending: Promise<void> | undefined;
   #deadline = Infinity;
@@ -62,6 +69,12 @@ export class Drain {
 
   constructor(options: DrainOptions) {
     this.#options = options;
+  }
+
+  /** Each is told in the order of following; one that comes while it drains is told at once. */
+  follow(follower: DrainFollower): void {
+    this.#followers.push(follower);
+    if (this.isDraining) follower.begin();
   }
 
   get isDraining(): boolean {
@@ -94,7 +107,7 @@ export class Drain {
   async #end(): Promise<void> {
     this.#sigterm.abort();
     await this.run();
-    const { admission, inFlight, outliveApp = 'no', appGone, onEnd } = this.#options;
+    const { admission, inFlight, outliveApp = 'no', appGone } = this.#options;
     const mustWait = outliveApp === 'yes' || (outliveApp === 'if-told' && this.#isAppEnding);
     const isOver = new AbortController();
     const deadline = sleep(this.leftMs ?? 0, isOver.signal);
@@ -102,17 +115,17 @@ export class Drain {
     admission.close(); // who comes now, or waits for another try, is told so
     await Promise.race([inFlight.idle(), deadline]);
     isOver.abort();
-    onEnd?.();
+    this.#endFollowers();
   }
 
   async #drain(): Promise<void> {
-    const { admission, inFlight, stats, drainMs, log, onBegin } = this.#options;
+    const { admission, inFlight, stats, drainMs, log } = this.#options;
     const begun = performance.now();
     this.#deadline = begun + drainMs;
     stats.drainSeconds = 0;
     log.info({ open: inFlight.count }, 'draining');
     admission.beginDrain();
-    onBegin();
+    for (const follower of this.#followers) follower.begin();
     const isOver = new AbortController();
     const deadline = sleep(drainMs, isOver.signal).then(() => 'deadline' as const);
     const done = this.#allDone(isOver.signal).then(() => 'done' as const);
@@ -120,7 +133,7 @@ export class Drain {
     isOver.abort();
     if (how === 'deadline') {
       admission.close();
-      this.#options.onEnd?.();
+      this.#endFollowers();
     }
     stats.drainSeconds = (performance.now() - begun) / 1_000;
     log.info({ how, seconds: stats.drainSeconds, open: inFlight.count }, 'drained');
@@ -128,15 +141,20 @@ export class Drain {
   }
 
   async #comeBack(afterMs: number): Promise<void> {
-    const { onComeBack, log } = this.#options;
-    if (!onComeBack) return;
+    const { admission, reopen, log } = this.#options;
     await sleep(afterMs, this.#sigterm.signal);
     if (this.#ending) return;
     this.#running = undefined;
     this.#deadline = Infinity;
     this.#isAppEnding = false;
     log.warn('drained, but not ended within the grace period: takes calls again');
-    onComeBack();
+    await Promise.all(this.#followers.map((follower) => follower.comeBack?.()));
+    admission.reset();
+    await reopen();
+  }
+
+  #endFollowers(): void {
+    for (const follower of this.#followers) follower.end?.();
   }
 
   /** Nothing left at the end of the settling time, and at no moment of waiting for what came during it. */

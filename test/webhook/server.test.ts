@@ -21,16 +21,21 @@ async function makePair(): Promise<{ ca: string; pair: KeyPair }> {
   return { ca: authority.certificate, pair: await issueCertificate(authority, [SERVER_NAME], validity) };
 }
 
-async function start(pair: KeyPair, registry = new Registry(), host = '127.0.0.1'): Promise<ReviewServer> {
+type Serving = Pick<ReviewServer, 'serve' | 'stop'> & { readonly port: number };
+
+async function start(pair: KeyPair, registry = new Registry(), host = '127.0.0.1'): Promise<Serving> {
   const metrics = createWebhookMetrics(registry);
-  const server = createReviewServer(pair, { inject: OPTIONS, log: silentLog, metrics });
-  await server.listen(host, 0);
-  return server;
+  const server = createReviewServer({ host, port: 0, inject: OPTIONS, log: silentLog, metrics });
+  assert.equal(server.port, undefined, 'nothing is served without a certificate');
+  await server.serve(pair);
+  const { port, serve, stop } = server;
+  assert.ok(port);
+  return { port, serve, stop };
 }
 
 describe('the TLS server', () => {
   const registry = new Registry();
-  let server: ReviewServer;
+  let server: Serving;
   let ca: string;
   before(async () => {
     const made = await makePair();
@@ -117,7 +122,7 @@ describe('a new certificate', () => {
       const body = JSON.stringify(fixture('deployment'));
       const both = first.ca + second.ca;
       await post({ port: server.port, ca: both, agent }, body);
-      server.setCertificate(second.pair);
+      await server.serve(second.pair);
       const { call, answer } = open({ port: server.port, ca: both, agent });
       call.end(body);
       assert.equal((await answer).status, 200);

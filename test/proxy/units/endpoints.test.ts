@@ -17,9 +17,9 @@ function setUp() {
   const endpoints = new Endpoints({
     clock,
     random: () => 0,
-    onGroup: (group) => groups.push(group.size),
     onGone: ({ view }) => gone.push(view),
   });
+  endpoints.onGroup((group) => groups.push(group.size));
   const ready = () => endpoints.group(OWNER).ready.map((endpoint) => endpoint.view.name);
   return { clock, gone, groups, endpoints, ready };
 }

@@ -22,7 +22,7 @@ function asker({ answers = [], backInMs = [0, 0] }: Others): EarlierRuns {
       request: async () => answers[asked++],
       requestAll: async () => [...answers],
     },
-    self: () => ({ pod: 'fn-1', host: '127.0.0.1', port: 9 }),
+    self: { pod: 'fn-1', host: '127.0.0.1', port: 9 },
     isOrdered: false,
     httpTimeoutMs: 1_000,
     now: Date.now,
