@@ -9,6 +9,7 @@ import { proxyFlags } from '../proxy/flags.ts';
 import { scalerFlags } from '../scaler/flags.ts';
 import { sidecarFlags } from '../common/function/sidecar-flags.ts';
 import { webhookFlags } from '../webhook/flags.ts';
+import { natsStreamsFlags } from './parts/nats-streams.ts';
 import { part } from './parts/part-command.ts';
 import {
   adminUrlFlags,
@@ -57,6 +58,9 @@ function addParts(parser: Argv): void {
   );
   part(parser, 'webhook', 'the admission webhook', webhookFlags, async (argv) =>
     (await import('./parts/webhook.ts')).runWebhook(argv),
+  );
+  part(parser, 'nats-streams', 'what runs in the pod of NATS before it', natsStreamsFlags, async (argv) =>
+    (await import('./parts/nats-streams.ts')).runNatsStreams(argv),
   );
   // Real runs never come here (run.ts dispatches the sidecar before yargs): this is its --help.
   part(parser, 'sidecar', 'what the webhook injects', sidecarFlags, () => {

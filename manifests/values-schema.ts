@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
+import { AUTH_MODES } from '../common/identity/flags.ts';
 import type { Flag, FlagTable } from '../common/runtime/flags.ts';
 import { proxyFlags } from '../proxy/flags.ts';
 import { scalerFlags } from '../scaler/flags.ts';
@@ -15,16 +16,17 @@ type Schema = Readonly<Record<string, unknown>>;
 /** What the chart says itself, by argument or variable: a second word on them would be silently ignored. */
 export const OWN_FLAGS = {
   proxy: words(`host port metrics-port tls-port tls-cert tls-key
-    namespaces namespace pod-name pod-ip nats nats-address scaler-url scaler-address`),
+    namespaces namespace pod-name pod-ip nats nats-address scaler-url scaler-address
+    auth issuer issuer-address issuer-ca-file token-file`),
   // Its rights are to the Lease of the default name, in its own namespace.
-  scaler: words(
-    'host port namespaces namespace pod-name pod-ip nats nats-address job-replicas lease-name lease-namespace',
-  ),
+  scaler: words(`host port namespaces namespace pod-name pod-ip nats nats-address job-replicas
+    lease-name lease-namespace auth issuer issuer-address issuer-ca-file token-file`),
   // The names are those of the chart's objects.
   webhook:
     words(`host port admin-port namespace pod-name sidecar-image sidecar-nats sidecar-nats-address sidecar-proxy
       sidecar-proxy-address sidecar-user sidecar-pull-policy sidecar-resources cert-dir
-    service-name webhook-configuration secret-name`),
+    service-name webhook-configuration secret-name
+      auth issuer-port issuer-service nats-service sidecar-issuer sidecar-issuer-address`),
 } as const;
 
 function words(text: string): readonly string[] {
@@ -159,6 +161,7 @@ function valuesSchema(): Schema {
         anyOf: [{ type: 'integer', minimum: 1, maximum: 2_147_483_647 }, { const: 'none' }],
       },
       createNamespace: BOOLEAN,
+      auth: oneOf(...AUTH_MODES),
       sidecar: object({ resources: object({ requests: AMOUNTS, limits: AMOUNTS }) }),
       nats: NATS,
       jobs: object({ replicas: { type: 'integer', minimum: 1, maximum: 5 } }),

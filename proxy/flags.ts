@@ -2,6 +2,7 @@
  * The proxy's flags. Defaults are for a pod of 512 MiB. The proxy has 180 MB when it has started, and at most 256 MiB
  * more for calls that wait, which is 14,000 without a body.
  */
+import { partIdentityFlags } from '../common/identity/flags.ts';
 import type { FlagTable, FlagValues } from '../common/runtime/flags.ts';
 import { EVERY_ADDRESS } from '../common/runtime/listen-on.ts';
 import { LOG_LEVEL_FLAG } from '../common/runtime/log.ts';
@@ -252,6 +253,7 @@ export const proxyFlags = {
     group: 'Ending',
     describe: 'seconds that calls in the proxy are given to end after SIGTERM',
   },
+  ...partIdentityFlags,
   'log-level': LOG_LEVEL_FLAG,
 } as const satisfies FlagTable;
 

@@ -3,6 +3,7 @@
  * success. A follower sees a renewal at most 2 s late and waits 12 s from there. So a killed leader is replaced at
  * most 14 s after it last renewed, and never while it may still act (8 < 12).
  */
+import { partIdentityFlags } from '../common/identity/flags.ts';
 import type { FlagTable, FlagValues } from '../common/runtime/flags.ts';
 import { UsageError } from '../common/runtime/errors.ts';
 import { EVERY_ADDRESS } from '../common/runtime/listen-on.ts';
@@ -176,6 +177,7 @@ export const scalerFlags = {
     group: 'Identity',
     describe: 'address of this pod (fieldRef), by which other replicas reach it',
   },
+  ...partIdentityFlags,
   'log-level': LOG_LEVEL_FLAG,
 } as const satisfies FlagTable;
 

@@ -1,7 +1,8 @@
 /** Flags of `slimfaas webhook`; the defaults are those of `manifests/install.yaml`. */
 import { isIP } from 'node:net';
 import { readResources } from '../common/function/annotations/resources.ts';
-import type { FlagTable } from '../common/runtime/flags.ts';
+import { AUTH_MODES } from '../common/identity/flags.ts';
+import type { FlagTable, FlagValues } from '../common/runtime/flags.ts';
 import { EVERY_ADDRESS } from '../common/runtime/listen-on.ts';
 import { LOG_LEVEL_FLAG } from '../common/runtime/log.ts';
 import type { SidecarDefaults } from './inject/sidecar-container.ts';
@@ -115,6 +116,54 @@ export const webhookFlags = {
     describe:
       'requests and limits of every injected sidecar, as JSON, beside those that it has; slimfaas.dev/sidecar-resources goes before',
   },
+  auth: {
+    type: 'string',
+    default: 'off',
+    choices: AUTH_MODES,
+    group: 'Identity',
+    describe:
+      'off: pods have no identity on NATS; permissive: they have one, and NATS asks nobody; required: NATS asks for it',
+  },
+  'issuer-port': {
+    type: 'int',
+    default: 8444,
+    min: 0,
+    max: 65_535,
+    group: 'Identity',
+    describe: 'TLS port at which pods exchange their tokens for identities',
+  },
+  'issuer-service': {
+    type: 'string',
+    default: 'slimfaas-issuer',
+    group: 'Identity',
+    describe: 'the Service of that port; the certificate is for its name and for the next one',
+  },
+  'nats-service': {
+    type: 'string',
+    default: 'slimfaas-nats',
+    group: 'Identity',
+    describe: 'the Service of the NATS servers',
+  },
+  'identity-hours': {
+    type: 'number',
+    default: 12,
+    min: 0.0005,
+    max: 168,
+    group: 'Identity',
+    describe: 'life of an identity; pods renew it when a third to a half of it is left',
+  },
+  'sidecar-issuer': {
+    type: 'string',
+    default: 'https://slimfaas-issuer.slimfaas.svc:8444',
+    group: 'Identity',
+    describe: 'URL of the issuer as injected sidecars reach it',
+  },
+  'sidecar-issuer-address': {
+    type: 'string',
+    default: '',
+    group: 'Identity',
+    describe: 'IP address for --sidecar-issuer, tried first; empty: none',
+  },
   'cert-dir': {
     type: 'string',
     default: '',
@@ -163,6 +212,8 @@ export const webhookFlags = {
   'log-level': LOG_LEVEL_FLAG,
 } as const satisfies FlagTable;
 
+export type WebhookFlagValues = FlagValues<typeof webhookFlags>;
+
 /** Those that say something of every sidecar. */
 export const SIDECAR_FLAGS = [
   'sidecar-image',
@@ -201,6 +252,6 @@ export function sidecarDefaultsOf(flags: Readonly<Record<SidecarFlag, string>>):
 }
 
 /** Anything else is a variable that Kubernetes could not expand. */
-function addressOr(text: string): string | undefined {
+export function addressOr(text: string): string | undefined {
   return isIP(text) === 0 ? undefined : text;
 }

@@ -3,8 +3,10 @@
  * made while a review is answered. Writes carry the version that was read, so that of two replicas that write
  * at once one gets a {@link StaleWriteError} and reads again.
  */
-import { PatchStrategy, setHeaderOptions } from '@kubernetes/client-node';
+import { OpenidApi, PatchStrategy, setHeaderOptions, WellKnownApi } from '@kubernetes/client-node';
 import type { KubeClients, V1Secret } from '../common/kube/client.ts';
+import type { Log } from '../common/runtime/log.ts';
+import type { PublishedKeys } from './issuer/verify-token.ts';
 
 /** Conflicts and `managedFields` name the writer. */
 const FIELD_MANAGER = 'slimfaas-webhook';
@@ -17,6 +19,20 @@ export class StaleWriteError extends Error {
     super(message, options);
     this.name = 'StaleWriteError';
   }
+}
+
+/** Two replicas that start together meet once or twice; more means that something else writes there. */
+const MAX_ATTEMPTS = 5;
+
+/** Once more from the start, after another replica wrote first. @throws StaleWriteError after some attempts */
+export async function retryStale<T>(attempt: () => Promise<T>, log: Log): Promise<T> {
+  for (let count = 1; ; count++)
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!(error instanceof StaleWriteError) || count === MAX_ATTEMPTS) throw error;
+      log.debug({ attempt: count }, 'another replica wrote first; reading again');
+    }
 }
 
 export interface StoredSecret {
@@ -49,30 +65,70 @@ export interface ClusterNames {
   readonly configuration: string;
 }
 
-export function certificateCluster(kube: KubeClients, names: ClusterNames): CertificateCluster {
-  const secret = { name: names.secret, namespace: names.namespace };
+export interface SecretName {
+  readonly name: string;
+  readonly namespace: string;
+  readonly type: 'kubernetes.io/tls' | 'Opaque';
+}
+
+export type SecretStore = Pick<CertificateCluster, 'readSecret' | 'writeSecret'>;
+
+/** One Secret, whose writes carry the version that was read. */
+export function secretStore(kube: KubeClients, { type, ...secret }: SecretName): SecretStore {
+  const { namespace } = secret;
   return {
     async readSecret() {
-      try {
-        const found = await kube.core.readNamespacedSecret(secret);
-        return { version: found.metadata?.resourceVersion, data: decoded(found) };
-      } catch (error) {
-        if (statusOf(error) === 404) return { version: undefined, data: {} };
-        throw error;
-      }
+      const found = await orAbsent(kube.core.readNamespacedSecret(secret));
+      return { version: found?.metadata?.resourceVersion, data: decoded(found?.data) };
     },
     async writeSecret(data, version) {
-      const body = secretBody(secret, data, version);
+      const body: V1Secret = {
+        apiVersion: 'v1',
+        kind: 'Secret',
+        metadata: metadataOf(secret, version),
+        type,
+        data: mapped(data, encode),
+      };
       await orStale(
         version === undefined
-          ? kube.core.createNamespacedSecret({
-              namespace: secret.namespace,
-              body,
-              fieldManager: FIELD_MANAGER,
-            })
+          ? kube.core.createNamespacedSecret({ namespace, body, fieldManager: FIELD_MANAGER })
           : kube.core.replaceNamespacedSecret({ ...secret, body, fieldManager: FIELD_MANAGER }),
       );
     },
+  };
+}
+
+export interface StoredText {
+  readonly version: string | undefined;
+  readonly data: Readonly<Record<string, string>>;
+}
+
+/** One ConfigMap, in the same way. */
+export function configMapStore(
+  kube: KubeClients,
+  name: { readonly name: string; readonly namespace: string },
+) {
+  const { namespace } = name;
+  return {
+    async read(): Promise<StoredText> {
+      const found = await orAbsent(kube.core.readNamespacedConfigMap(name));
+      return { version: found?.metadata?.resourceVersion, data: found?.data ?? {} };
+    },
+    /** @throws StaleWriteError */
+    async write(data: Readonly<Record<string, string>>, version: string | undefined): Promise<void> {
+      const body = { apiVersion: 'v1', kind: 'ConfigMap', metadata: metadataOf(name, version), data };
+      await orStale(
+        version === undefined
+          ? kube.core.createNamespacedConfigMap({ namespace, body, fieldManager: FIELD_MANAGER })
+          : kube.core.replaceNamespacedConfigMap({ ...name, body, fieldManager: FIELD_MANAGER }),
+      );
+    },
+  };
+}
+
+export function certificateCluster(kube: KubeClients, names: ClusterNames): CertificateCluster {
+  return {
+    ...secretStore(kube, { name: names.secret, namespace: names.namespace, type: 'kubernetes.io/tls' }),
     readBundle: () => readBundle(kube, names),
     async writeBundle(bundle, caBundle) {
       const body = [
@@ -91,6 +147,17 @@ export function certificateCluster(kube: KubeClients, names: ClusterNames): Cert
       );
     },
   };
+}
+
+/** Every service account may read both: the role `system:service-account-issuer-discovery`. */
+export async function readPublishedKeys({ config }: Pick<KubeClients, 'config'>): Promise<PublishedKeys> {
+  const [discovery, jwks] = (await Promise.all([
+    config.makeApiClient(WellKnownApi).getServiceAccountIssuerOpenIDConfiguration(),
+    config.makeApiClient(OpenidApi).getServiceAccountIssuerOpenIDKeyset(),
+  ])) as unknown as [{ issuer?: unknown }, PublishedKeys['jwks']];
+  if (typeof discovery.issuer !== 'string' || !Array.isArray(jwks.keys))
+    throw new Error('the API server publishes no keys for tokens of service accounts');
+  return { issuer: discovery.issuer, jwks };
 }
 
 async function readBundle(kube: KubeClients, names: ClusterNames): Promise<StoredBundle> {
@@ -118,27 +185,29 @@ async function orStale(write: Promise<unknown>): Promise<void> {
   }
 }
 
-function secretBody(
-  name: { name: string; namespace: string },
-  data: Readonly<Record<string, string>>,
-  version: string | undefined,
-): V1Secret {
+async function orAbsent<T>(read: Promise<T>): Promise<T | undefined> {
+  try {
+    return await read;
+  } catch (error) {
+    if (statusOf(error) === 404) return undefined;
+    throw error;
+  }
+}
+
+function metadataOf(name: { name: string; namespace: string }, version: string | undefined) {
   return {
-    apiVersion: 'v1',
-    kind: 'Secret',
-    metadata: {
-      ...name,
-      labels: { 'app.kubernetes.io/name': 'slimfaas', 'app.kubernetes.io/component': 'webhook' },
-      ...(version === undefined ? {} : { resourceVersion: version }),
-    },
-    type: 'kubernetes.io/tls',
-    data: Object.fromEntries(Object.entries(data).map(([key, text]) => [key, encode(text)])),
+    ...name,
+    labels: { 'app.kubernetes.io/name': 'slimfaas', 'app.kubernetes.io/component': 'webhook' },
+    ...(version === undefined ? {} : { resourceVersion: version }),
   };
 }
 
-function decoded(secret: V1Secret): Record<string, string> {
-  const entries = Object.entries(secret.data ?? {});
-  return Object.fromEntries(entries.map(([key, text]) => [key, Buffer.from(text, 'base64').toString()]));
+function mapped(data: Readonly<Record<string, string>>, change: (text: string) => string) {
+  return Object.fromEntries(Object.entries(data).map(([key, text]) => [key, change(text)]));
+}
+
+function decoded(data: Readonly<Record<string, string>> = {}): Record<string, string> {
+  return mapped(data, (text) => Buffer.from(text, 'base64').toString());
 }
 
 function encode(text: string): string {

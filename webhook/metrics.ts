@@ -4,6 +4,7 @@ import { Counter, Gauge, Histogram, type Registry } from '../common/runtime/metr
 export interface WebhookMetrics {
   review(outcome: string, seconds: number): void;
   certificateExpires(atMs: number): void;
+  exchange(outcome: string): void;
 }
 
 export function createWebhookMetrics(registry: Registry): WebhookMetrics {
@@ -25,11 +26,18 @@ export function createWebhookMetrics(registry: Registry): WebhookMetrics {
     help: 'When the served certificate ends, in seconds since 1970',
     registers: [registry],
   });
+  const exchanges = new Counter({
+    name: 'slimfaas_issuer_exchanges_total',
+    help: 'Tokens that pods have shown for an identity on NATS, by what came of it',
+    labelNames: ['outcome'],
+    registers: [registry],
+  });
   return {
     review(outcome, elapsed) {
       reviews.inc({ outcome });
       seconds.observe(elapsed);
     },
+    exchange: (outcome) => exchanges.inc({ outcome }),
     certificateExpires: (atMs) => expiry.set(atMs / 1_000),
   };
 }

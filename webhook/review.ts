@@ -69,23 +69,28 @@ export function reviewPod(body: string, options: InjectOptions): ReviewResult {
 type Decided = { readonly response: AdmissionResponse; readonly outcome: string };
 
 function decide(request: ReviewRequest, options: InjectOptions): Decided {
-  const { uid, pod } = request;
+  const { uid, pod, namespace } = request;
   if (request.operation !== 'CREATE' || request.kind !== 'Pod') return skip(uid, 'not-a-new-pod');
   const parsed = parseAnnotations(pod.metadata?.annotations ?? {});
   const verdict = matchPod(pod, parsed);
   if (verdict.kind === 'skip' && verdict.reason === 'already-injected')
-    return complete(uid, pod, parsed, options);
+    return complete(request, parsed, options);
   if (verdict.kind === 'skip') return skip(uid, verdict.reason, verdict.warning);
   if (verdict.kind === 'refuse') return refuse(uid, verdict.message);
-  const owner = ownerOfPod(pod, request.namespace);
+  const owner = ownerOfPod(pod, namespace);
   if (!owner) return refuse(uid, 'the pod has no name, no generateName and no owner: what function is it?');
   const injection = injectPod(pod, owner, parsed, options);
   const warnings = [...faultTexts(parsed), ...injection.faults, ...injection.warnings];
   return { response: { ...patched(uid, pod, injection.pod), ...warningsOf(warnings) }, outcome: 'injected' };
 }
 
-function complete(uid: string, pod: V1Pod, parsed: ParsedAnnotations, options: InjectOptions): Decided {
-  const { pod: desired, warnings } = completeInjection(pod, parsed, options);
+function complete(
+  { uid, pod, namespace }: ReviewRequest,
+  parsed: ParsedAnnotations,
+  options: InjectOptions,
+): Decided {
+  const id = ownerOfPod(pod, namespace)?.id;
+  const { pod: desired, warnings } = completeInjection(pod, id, parsed, options);
   const response = { ...patched(uid, pod, desired), ...warningsOf(warnings) };
   return { response, outcome: response.patch === undefined ? 'already-injected' : 'completed' };
 }

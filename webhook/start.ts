@@ -20,6 +20,8 @@ import { ownCertificates } from './certificates/own-certificates.ts';
 import type { RotationPolicy } from './certificates/rotation.ts';
 import { createReviewServer, type ReviewServer } from './server.ts';
 import { expiryOf } from './certificates/x509.ts';
+import { identityOptions, issuerOf } from './issuer/of-config.ts';
+import type { Issuer } from './issuer/issuer.ts';
 
 export type WebhookConfig = FlagValues<typeof webhookFlags>;
 
@@ -34,6 +36,8 @@ export interface RunningWebhook extends Running {
   readonly adminPort: number;
   /** undefined until the first certificate. */
   readonly port: number | undefined;
+  /** The same; undefined without an issuer too. */
+  readonly issuerPort: number | undefined;
 }
 
 const DAY_MS = 86_400_000;
@@ -44,8 +48,10 @@ export async function startWebhook(config: WebhookConfig, deps: WebhookDeps): Pr
   const stops = new StopStack(log, config['stop-delay-seconds'] * 1_000 + STOP_LIMIT_MS);
   const metrics = createWebhookMetrics(registry);
   const stopping = new AbortController();
-  const { host } = config;
-  const server = createReviewServer({ host, port: config.port, inject: injectOptions(config), log, metrics });
+  const { host, port } = config;
+  const issuer = issuerOf(config, deps, metrics);
+  if (issuer) stops.add('issuer', () => issuer.stop());
+  const server = createReviewServer({ host, port, inject: injectOptions(config, issuer), log, metrics });
   const admin = await startAdmin({
     host,
     port: config['admin-port'],
@@ -61,6 +67,8 @@ export async function startWebhook(config: WebhookConfig, deps: WebhookDeps): Pr
     log,
     async onCertificate(pair: KeyPair) {
       metrics.certificateExpires(expiryOf(pair.certificate));
+      // Tried again soon. A pod that is let in without an identity could never get one.
+      if (issuer && !issuer.identity) throw new Error('no keys for identities yet');
       await server.serve(pair);
     },
   });
@@ -70,6 +78,9 @@ export async function startWebhook(config: WebhookConfig, deps: WebhookDeps): Pr
     adminPort: admin.port,
     get port() {
       return server.port;
+    },
+    get issuerPort() {
+      return issuer?.port;
     },
     stop() {
       stopping.abort();
@@ -83,8 +94,15 @@ function notReadyBecause(server: ReviewServer, stopping: AbortSignal): string | 
   return server.port === undefined ? 'no certificate yet' : undefined;
 }
 
-function injectOptions(config: WebhookConfig): InjectOptions {
-  return { ...sidecarDefaultsOf(config), version: VERSION, createDrainToken: randomToken };
+function injectOptions(config: WebhookConfig, issuer: Issuer | undefined): InjectOptions {
+  return {
+    ...sidecarDefaultsOf(config),
+    version: VERSION,
+    createDrainToken: randomToken,
+    get identity() {
+      return identityOptions(config, issuer?.identity);
+    },
+  };
 }
 
 function certificateSource(config: WebhookConfig, deps: WebhookDeps): CertificateSource {

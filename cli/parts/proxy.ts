@@ -6,6 +6,7 @@ import { openNatsLink } from '../../common/bus/nats.ts';
 import { VERSION } from '../../common/runtime/version.ts';
 import { proxyFlags } from '../../proxy/flags.ts';
 import { startProxy } from '../../proxy/start.ts';
+import { openPartLogin } from './login.ts';
 import { flagValues, type Parsed } from './flag-options.ts';
 import { runPart } from './run-part.ts';
 
@@ -18,6 +19,7 @@ export async function runProxy(argv: Parsed): Promise<void> {
       address: config['nats-address'],
       name: `proxy ${config['pod-name']}`,
       log,
+      login: openPartLogin(config, log),
     });
     return startProxy(config, {
       log,

@@ -5,6 +5,7 @@ import { openNatsLink } from '../../common/bus/nats.ts';
 import { VERSION } from '../../common/runtime/version.ts';
 import { sidecarFlags } from '../../common/function/sidecar-flags.ts';
 import { startSidecar } from '../../sidecar/start.ts';
+import { openLogin } from './login.ts';
 import { runPart } from './run-part.ts';
 
 export async function runSidecar(args: readonly string[]): Promise<void> {
@@ -23,6 +24,12 @@ export async function runSidecar(args: readonly string[]): Promise<void> {
       name: `sidecar ${config['pod-name']}`,
       log,
       after: listening,
+      login: openLogin(config, {
+        log,
+        ca: async () => config['issuer-ca'],
+        of: { function: config.function, grant: config.grant },
+        after: listening,
+      }),
     });
     return startSidecar(config, { log, nats, registry }).finally(nowListening);
   });

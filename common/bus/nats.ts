@@ -12,10 +12,11 @@
  */
 import type { Events, Msg, NatsConnection } from 'nats';
 import { createBackoff } from '../runtime/backoff.ts';
-import { withBrackets } from '../runtime/brackets.ts';
 import { describeError } from '../runtime/errors.ts';
 import { sleep, type Running } from '../runtime/lifecycle.ts';
 import type { Log } from '../runtime/log.ts';
+import { connectionOptions, DIAL_MS, reconnectsWithinMs } from './connection-options.ts';
+import { isNoTls, isRefusal, type NatsLogin } from './login.ts';
 import { connectFirst, natsServers } from './nats-servers.ts';
 
 export type { Msg, NatsConnection };
@@ -57,6 +58,8 @@ export interface NatsLinkOptions {
   readonly log: Log;
   /** The first connect waits for it, and so does the loading of the library. */
   readonly after?: Promise<unknown>;
+  /** Who we are; absent: nobody asks. */
+  readonly login?: NatsLogin | undefined;
 }
 
 /** Starts connecting, at once or {@link NatsLinkOptions.after}, and returns. */
@@ -75,23 +78,11 @@ const NEW_MS = 2_000;
 const NEW_PAUSE_MS = 40;
 /** What is swallowed on the way comes again after 1 s by TCP, and sooner by us. */
 const NEW_DIAL_MS = 300;
-const DIAL_MS = 1_500;
-/** Between two tries to reach one server. */
-const AGAIN_MS = 250;
-const AGAIN_JITTER_MS = 250;
 /** Of one request: more than a function has pods. */
 export const ANSWERS_MAX = 1_000;
 /** Values of the library's `Events`, which an import would load. */
 const DISCONNECTED = 'disconnect' as Events;
 const RECONNECTED = 'reconnect' as Events;
-
-/**
- * The longest time that a link whose connection broke needs once a server answers again. Each of its servers may be
- * dialled in vain before, and then it pauses.
- */
-export function reconnectsWithinMs(servers: number): number {
-  return servers * DIAL_MS + AGAIN_MS + AGAIN_JITTER_MS;
-}
 
 class Link implements NatsLink {
   readonly #options: NatsLinkOptions;
@@ -104,6 +95,7 @@ class Link implements NatsLink {
 
   constructor(options: NatsLinkOptions) {
     this.#options = options;
+    options.login?.identity.onRenewed(() => void this.#reconnect());
     void this.#keepConnected();
   }
 
@@ -183,6 +175,7 @@ class Link implements NatsLink {
 
   async stop(): Promise<void> {
     this.#stopping.abort();
+    void this.#options.login?.identity.stop();
     const connection = this.#connection;
     if (!connection) return;
     // A drain flushes what was published last (the final activity report); a dead server must not hold us.
@@ -205,11 +198,13 @@ class Link implements NatsLink {
       // A new pod is let out only once the enforcer of a NetworkPolicy has seen its address, after a second or so.
       const isNew = this.#connection === undefined && performance.now() - startedMs < NEW_MS;
       try {
+        await this.#options.login?.ready(signal);
+        if (signal.aborted) return;
         const connection = await this.#dial(isNew ? NEW_DIAL_MS : DIAL_MS);
         backoff.reset();
         if (signal.aborted) return await connection.close();
         this.#adopt(connection);
-        await connection.closed();
+        this.#heed(await connection.closed());
       } catch (error) {
         const { servers, log } = this.#options;
         const facts = { servers, error: describeError(error) };
@@ -229,23 +224,31 @@ class Link implements NatsLink {
 
   async #connect(servers: readonly string[], timeoutMs: number): Promise<NatsConnection> {
     const { connect } = await import('./nats-library.ts');
-    return connect({
-      servers: servers.map(withBrackets),
-      // The address at hand goes first; servers of one kind share their clients by chance.
-      noRandomize: this.#options.address !== undefined && this.#options.address !== '',
-      // By the system's resolver, at each connect: it knows the pod's search domains, which the library's does not.
-      resolve: false,
-      name: this.#options.name,
-      maxReconnectAttempts: -1,
-      reconnectTimeWait: AGAIN_MS,
-      reconnectJitter: AGAIN_JITTER_MS,
-      pingInterval: 5_000,
-      maxPingOut: 2,
-      timeout: timeoutMs,
-      ignoreClusterUpdates: true,
-      // An Error made beforehand for each request, in case it fails: an eighth of a job's CPU in proxy and sidecar.
-      noAsyncTraces: true,
-    });
+    const by = (withTls: boolean) =>
+      connect(connectionOptions(this.#options, servers, { timeoutMs, withTls }));
+    try {
+      return await by(true);
+    } catch (error) {
+      this.#heed(error);
+      if (this.#options.login?.auth !== 'permissive' || !isNoTls(error)) throw error;
+      return by(false);
+    }
+  }
+
+  /** The JWT that the server did not believe is changed soon. */
+  #heed(error: unknown): void {
+    if (isRefusal(error)) this.#options.login?.identity.renew();
+  }
+
+  /** By ourselves and at once, with the new JWT: the server would close the connection when the old one ends. */
+  async #reconnect(): Promise<void> {
+    const connection = this.connection;
+    try {
+      await connection?.flush();
+      await connection?.reconnect();
+    } catch {
+      // it closed in the meantime, and the next connect has the new JWT
+    }
   }
 
   #adopt(connection: NatsConnection): void {

@@ -3,6 +3,7 @@
  * injects, and the sidecar reads them. This is the one table of that contract. Types hold the webhook to its names, and
  * docs/reference/flags.md is written from it. Nobody types them; by hand they serve for trying and for tests.
  */
+import { sidecarIdentityFlags } from '../identity/flags.ts';
 import type { FlagTable } from '../runtime/flags.ts';
 import { EVERY_ADDRESS } from '../runtime/listen-on.ts';
 import { LOG_LEVEL_FLAG } from '../runtime/log.ts';
@@ -20,6 +21,8 @@ export const sidecarFlags = {
   namespace: { type: 'string', default: 'default', group: IDENTITY, describe: 'its namespace' },
   'pod-name': { type: 'string', default: '', group: IDENTITY, describe: 'metadata.name of this pod' },
   'pod-ip': { type: 'string', default: '127.0.0.1', group: IDENTITY, describe: 'status.podIP of this pod' },
+
+  ...sidecarIdentityFlags,
 
   host: {
     type: 'string',

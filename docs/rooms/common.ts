@@ -7,7 +7,7 @@ export const COMMON: Readonly<Record<string, Line>> = {
     'The contracts: annotations, names, paths, the environment of a sidecar',
     'annotations as text',
     'a typed spec, and faults that name place and value',
-    'common/bus common/call common/runtime',
+    'common/bus common/call common/identity common/runtime',
   ],
   'common/call': [
     'states.ts',
@@ -21,6 +21,13 @@ export const COMMON: Readonly<Record<string, Line>> = {
     'Core NATS: subjects, messages, the connection',
     'server addresses, messages',
     'a link that subscribes, publishes and reconnects',
+    'common/identity common/runtime',
+  ],
+  'common/identity': [
+    'identity.ts',
+    'Who a process is on the bus: keys, JWTs, the exchange for them',
+    'a token of a service account',
+    'a JWT and the signature of its key',
     'common/runtime',
   ],
   'common/queue': [

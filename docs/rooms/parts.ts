@@ -229,6 +229,13 @@ export const PARTS: Readonly<Record<string, Line>> = {
     'a pod and its spec',
     'a patched pod, warnings',
   ],
+  'webhook/issuer': [
+    'exchange.ts',
+    'Who a pod is on the bus: keys, tokens, JWTs',
+    'a token of a service account',
+    "a user JWT of NATS with this pod's permissions",
+    'webhook/certificates webhook/inject',
+  ],
   'webhook/certificates': [
     'own-certificates.ts',
     'The certificate of the webhook, and its rotation',

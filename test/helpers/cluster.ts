@@ -2,11 +2,15 @@
  * A local cluster for end-to-end tests: the production code as pods, from manifests/install.yaml, with the proxy
  * published on a free port. `await using` ends it, whatever the test did.
  */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { silentLog } from '../../common/runtime/log.ts';
 import { startCluster, type Cluster, type ClusterOptions } from '../../packages/local-cluster/cluster.ts';
 import type { LogEntry } from '../../packages/local-cluster/kubelet/pods/kubelet-options.ts';
 import { readableLine } from '../../packages/local-cluster/log-lines.ts';
+import { helmTemplate } from '../../manifests/helm.ts';
 import { waitFor } from './wait.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -41,14 +45,18 @@ export async function startTestCluster(
 }
 
 /** With everything of install.yaml up: the proxy ready, the webhook serving, a scaler leading. */
-export async function startTestSystem(
-  options: Parameters<typeof startTestCluster>[0] = {},
-): Promise<TestSystem> {
+export async function startTestSystem({
+  values,
+  ...options
+}: NonNullable<Parameters<typeof startTestCluster>[0]> & {
+  /** Of the chart, instead of install.yaml. */
+  readonly values?: object;
+} = {}): Promise<TestSystem> {
   const cluster = await startTestCluster(options);
   try {
     const { host, port } = await cluster.publish(0, 'slimfaas', 'slimfaas-proxy', 5000);
     const proxyUrl = `http://${host}:${port}`;
-    await cluster.applyPath(`${root}manifests/install.yaml`);
+    await install(cluster, values);
     await waitFor(() => isUp(cluster, proxyUrl), {
       what: 'proxy, scaler and webhook are ready',
       timeoutMs: 60_000,
@@ -58,6 +66,19 @@ export async function startTestSystem(
     console.error(cluster.logLines.slice(-50).join('\n'));
     await cluster.stop();
     throw error;
+  }
+}
+
+async function install(cluster: Cluster, values: object | undefined): Promise<void> {
+  if (!values) return cluster.applyPath(`${root}manifests/install.yaml`);
+  const { stdout, stderr, code } = await helmTemplate({ createNamespace: true, ...values }, '--skip-tests');
+  if (code !== 0) throw new Error(stderr);
+  const dir = await mkdtemp(join(tmpdir(), 'slimfaas-install-'));
+  try {
+    await writeFile(join(dir, 'install.yaml'), stdout);
+    await cluster.applyPath(join(dir, 'install.yaml'));
+  } finally {
+    await rm(dir, { recursive: true });
   }
 }
 

@@ -4,7 +4,6 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -30,15 +29,18 @@ export interface TestNats extends AsyncDisposable {
 export interface NatsOptions {
   /** What all streams on disk may take together; none: what the disk has. */
   readonly maxFileStoreBytes?: number;
+  /** Default: an address of this test alone. */
+  readonly host?: string;
+  /** More of its configuration file. */
+  readonly config?: string;
 }
 
 export async function startNats(options: NatsOptions = {}): Promise<TestNats> {
   const dir = await mkdtemp(join(tmpdir(), 'slimfaas-nats-'));
-  const host = ownAddress();
-  if (options.maxFileStoreBytes !== undefined) {
-    const jetstream = `store_dir: "${join(dir, 'data')}", max_file_store: ${options.maxFileStoreBytes}`;
-    await writeFile(join(dir, CONFIG_FILE), `jetstream { ${jetstream} }\n`);
-  }
+  const host = options.host ?? ownAddress();
+  const { maxFileStoreBytes: limit, config = '' } = options;
+  const jetstream = `store_dir: "${join(dir, 'data')}"${limit === undefined ? '' : `, max_file_store: ${limit}`}`;
+  await writeFile(join(dir, CONFIG_FILE), `jetstream { ${jetstream} }\n${config}\n`);
   // A test that runs out of time is killed and cleans up nothing: the watchdog does it then.
   const watchdog = startWatchdog(dir);
   // Port -1: the server picks a free one and writes it to a file, so two tests never race for a number.
@@ -86,9 +88,7 @@ interface Launch {
 }
 
 function launch({ dir, host, port, watchdog }: Launch): ChildProcess {
-  const config = join(dir, CONFIG_FILE);
-  const jetstream = existsSync(config) ? ['-c', config] : ['-js', '-sd', join(dir, 'data')];
-  const args = ['-a', host, '-p', String(port), ...jetstream];
+  const args = ['-a', host, '-p', String(port), '-c', join(dir, CONFIG_FILE)];
   // Debian keeps it where a user's PATH does not lead.
   const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/usr/local/sbin` };
   const options = { stdio: 'ignore', detached: true, env } as const;

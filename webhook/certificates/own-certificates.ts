@@ -10,7 +10,7 @@
 import { describeError } from '../../common/runtime/errors.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import type { CertificateSource, KeyPair } from '../../common/tls/key-pair.ts';
-import { StaleWriteError, type CertificateCluster, type StoredSecret } from '../kube.ts';
+import { retryStale, type CertificateCluster, type StoredSecret } from '../kube.ts';
 import { applyStep, nextStep, type Material, type RotationPolicy } from './rotation.ts';
 import { expiryOf, splitBundle } from './x509.ts';
 
@@ -21,23 +21,10 @@ export interface OwnCertificatesDeps {
   readonly log: Log;
 }
 
-/** Two replicas that start together meet once or twice; more means that something else writes there. */
-const MAX_ATTEMPTS = 5;
-
 const FILE = { authority: 'ca.key', trusted: 'ca.crt', since: 'ca-since', key: 'tls.key', server: 'tls.crt' };
 
 export function ownCertificates(deps: OwnCertificatesDeps): CertificateSource {
-  return {
-    async check() {
-      for (let attempt = 1; ; attempt++)
-        try {
-          return await reconcile(deps);
-        } catch (error) {
-          if (!(error instanceof StaleWriteError) || attempt === MAX_ATTEMPTS) throw error;
-          deps.log.debug({ attempt }, 'another replica wrote first; reading again');
-        }
-    },
-  };
+  return { check: () => retryStale(() => reconcile(deps), deps.log) };
 }
 
 /**

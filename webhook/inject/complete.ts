@@ -4,6 +4,7 @@
  * the sidecar is told. The sidecar itself stays as it is, whatever wrote it. Pure.
  */
 import type { ParsedAnnotations } from '../../common/function/annotations/index.ts';
+import type { FunctionId } from '../../common/bus/subjects.ts';
 import type { V1Container, V1Pod } from '../../common/kube/client.ts';
 import { findSidecar, userContainers } from '../../common/kube/model/containers.ts';
 import { envelopeOf } from './envelope.ts';
@@ -11,7 +12,9 @@ import type { InjectOptions } from './inject.ts';
 import { readinessOf } from './readiness.ts';
 import { envName } from '../../common/runtime/flags.ts';
 import type { SidecarFlagName } from '../../common/function/sidecar-flags.ts';
-import { drainBeforeStop, literal, probeVariables } from './sidecar-container.ts';
+import { giveIdentity } from './identity.ts';
+import { literal } from './literal.ts';
+import { drainBeforeStop, probeVariables } from './sidecar-container.ts';
 
 export interface Completion {
   /** Equal to the given pod where nothing is missing. */
@@ -19,8 +22,16 @@ export interface Completion {
   readonly warnings: readonly string[];
 }
 
-/** The given pod is not changed. */
-export function completeInjection(pod: V1Pod, parsed: ParsedAnnotations, options: InjectOptions): Completion {
+/**
+ * The given pod is not changed.
+ * @param id of the function, by the pod's owner; undefined where nobody knows it
+ */
+export function completeInjection(
+  pod: V1Pod,
+  id: FunctionId | undefined,
+  parsed: ParsedAnnotations,
+  options: InjectOptions,
+): Completion {
   const desired = structuredClone(pod);
   const sidecar = findSidecar(desired.spec);
   if (!sidecar) return { pod: desired, warnings: [] };
@@ -29,6 +40,7 @@ export function completeInjection(pod: V1Pod, parsed: ParsedAnnotations, options
     if (!container.lifecycle?.preStop)
       container.lifecycle = { ...container.lifecycle, ...drainBeforeStop(token, container.name) };
   refreshProbes(desired, sidecar);
+  if (options.identity && id) giveIdentity(desired, sidecar, id, options.identity);
   const warning = foreignLimit(pod, sidecar, parsed, options);
   return { pod: desired, warnings: warning === undefined ? [] : [warning] };
 }

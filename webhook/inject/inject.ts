@@ -26,6 +26,7 @@ import {
 import type { SidecarPlace } from './sidecar-place.ts';
 import { addNoTokenVolume, noTokenMounts } from './no-token.ts';
 import { readinessOf } from './readiness.ts';
+import { giveIdentity, type IdentityOptions } from './identity.ts';
 import { appPort, appProtocolOf, protocolFault } from './user-containers.ts';
 
 export interface InjectOptions extends SidecarDefaults {
@@ -33,6 +34,8 @@ export interface InjectOptions extends SidecarDefaults {
   readonly version: string;
   /** A new one for each pod that is injected; see {@link randomToken}. */
   readonly createDrainToken: (pod: FunctionId) => string;
+  /** undefined: nobody asks pods who they are. */
+  readonly identity?: IdentityOptions | undefined;
 }
 
 export interface Injection {
@@ -107,6 +110,7 @@ function withSidecar(pod: V1Pod, facts: SidecarFacts, options: InjectOptions): V
       container.lifecycle = { ...container.lifecycle, ...drainBeforeStop(drainToken, container.name) };
   addSidecar(spec, sidecar, place);
   if (facts.volumeMounts) addNoTokenVolume(spec);
+  if (options.identity) giveIdentity(desired, sidecar, id, options.identity);
   return desired;
 }
 

@@ -8,6 +8,7 @@ import { SIDECAR_ADMIN_PORT, SIDECAR_CONTAINER, SIDECAR_DATA_PORT } from '../../
 import type { FunctionId } from '../../common/bus/subjects.ts';
 import { envName } from '../../common/runtime/flags.ts';
 import type { SidecarFlagName } from '../../common/function/sidecar-flags.ts';
+import { literal } from './literal.ts';
 import type { Readiness } from './readiness.ts';
 import type { Envelope } from './envelope.ts';
 import { sidecarMemory } from './sidecar-resources.ts';
@@ -168,11 +169,6 @@ export function probeVariables(readiness: Readiness): Environment {
   if (readiness.kind === 'kubernetes') return { probes: 'kubernetes', 'readiness-probe': '{"exec":{}}' };
   const [first] = readiness.containers.flatMap(({ readiness: probe }) => probe ?? []);
   return { probes: JSON.stringify(readiness.containers), 'readiness-probe': first && JSON.stringify(first) };
-}
-
-/** The kubelet expands `$(NAME)` in values; `$$(` is how it writes a plain `$(`. */
-export function literal(value: string): string {
-  return value.replaceAll('$(', '$$$$(');
 }
 
 /** With apiVersion, which the API server would add: then the pod reads back as it was injected. */

@@ -35,6 +35,39 @@ names (dnsPolicy Default or None) needs none. The name finds a Service that was 
 {{- end }}
 {{- end }}
 
+{{/* Who is asked on the bus. Nobody on NATS servers of your own, which know nothing of our keys. */}}
+{{- define "slimfaas.auth" -}}
+{{- if .Values.nats.url }}off{{ else }}{{ .Values.auth }}{{ end -}}
+{{- end }}
+
+{{- define "slimfaas.issuer" -}}
+https://slimfaas-issuer.{{ .Release.Namespace }}.svc:8444
+{{- end }}
+
+{{/* What a part shows to the issuer, and what it knows the issuer by: arguments, mount and volume of its pod. */}}
+{{- define "slimfaas.identityArgs" -}}
+{{- if ne (include "slimfaas.auth" .) "off" }}
+- --auth={{ include "slimfaas.auth" . }}
+- --issuer={{ include "slimfaas.issuer" . }}
+- --issuer-address=$(SLIMFAAS_ISSUER_SERVICE_HOST)
+- --issuer-ca-file=/var/run/secrets/slimfaas.dev/identity/ca.crt
+- --token-file=/var/run/secrets/slimfaas.dev/identity/token
+{{- end }}
+{{- end }}
+
+{{- define "slimfaas.identityMount" -}}
+- { name: identity, mountPath: /var/run/secrets/slimfaas.dev/identity, readOnly: true }
+{{- end }}
+
+{{/* The kubelet waits for the ConfigMap, which the webhook makes once. */}}
+{{- define "slimfaas.identityVolume" -}}
+- name: identity
+  projected:
+    sources:
+      - serviceAccountToken: { audience: slimfaas, expirationSeconds: 3600, path: token }
+      - configMap: { name: slimfaas-ca }
+{{- end }}
+
 {{/*
 The first word of names that the whole cluster shares. There is one installation a namespace, so the namespace tells
 two installations apart; release names do not, as Helm allows the same one in two namespaces.

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silentLog } from '../../../common/runtime/log.ts';
-import { ANSWERS_MAX, openNatsLink, reconnectsWithinMs, type NatsLink } from '../../../common/bus/nats.ts';
+import { reconnectsWithinMs } from '../../../common/bus/connection-options.ts';
+import { ANSWERS_MAX, openNatsLink, type NatsLink } from '../../../common/bus/nats.ts';
 import { startNats } from '../../helpers/nats.ts';
 import { recordingLog } from '../../helpers/recording-log.ts';
 import { waitFor } from '../../helpers/wait.ts';

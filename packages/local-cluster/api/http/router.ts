@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { describeError } from '../../../../common/runtime/errors.ts';
 import type { Log } from '../../../../common/runtime/log.ts';
 import { reviewAccess } from '../admission/access-review.ts';
-import type { Tokens, User } from './auth.ts';
+import { ISSUER, type Tokens, type User } from './auth.ts';
 import { authorize, createContext, verbOf } from './context.ts';
 import { discover } from './discovery.ts';
 import { send } from './encode.ts';
@@ -41,6 +41,8 @@ async function route(parts: RouterParts, request: IncomingMessage, response: Ser
   if (HEALTH.has(path)) return void response.writeHead(200, { 'content-type': 'text/plain' }).end('ok');
   const user = path === '/version' ? ANONYMOUS : authenticate(parts.tokens, request);
   // Anybody with a token may read it here; a real cluster lets service accounts.
+  if (path === '/.well-known/openid-configuration')
+    return send(response, 200, JSON.stringify({ issuer: ISSUER }));
   if (path === '/openid/v1/jwks') return send(response, 200, JSON.stringify(parts.tokens.jwks));
   const discovered = request.method === 'GET' ? discover(path, request.headers.accept ?? '') : undefined;
   if (discovered !== undefined) {

@@ -1,0 +1,78 @@
+/**
+ * What a connection to NATS needs beside an address: TLS with our CA, and a JWT with the signature of its key. Both are
+ * asked for at each connect, so that a connection lives on over new JWTs and a new CA.
+ */
+import type { ConnectionOptions } from 'nats';
+import type { Identity } from '../identity/identity.ts';
+import { sleep } from '../runtime/lifecycle.ts';
+import { natsServers } from './nats-servers.ts';
+
+/** - `permissive`: servers that ask nobody, and have no TLS, are fine too. */
+export type NatsAuth = 'permissive' | 'required';
+
+export interface NatsLogin {
+  readonly auth: NatsAuth;
+  readonly identity: Identity;
+  /** Resolves when it makes sense to dial, or `signal` aborts. */
+  ready(signal: AbortSignal): Promise<void>;
+}
+
+/** Where nobody may ask, an issuer that is away holds up nothing for longer. */
+const PERMISSIVE_WAIT_MS = 2_000;
+
+export function natsLogin(auth: NatsAuth, identity: Identity): NatsLogin {
+  return {
+    auth,
+    identity,
+    async ready(signal) {
+      const over = new AbortController();
+      const limitMs = auth === 'permissive' ? PERMISSIVE_WAIT_MS : 2 ** 31 - 1;
+      await Promise.race([identity.valid(), sleep(limitMs, AbortSignal.any([signal, over.signal]))]);
+      over.abort();
+    },
+  };
+}
+
+interface Place {
+  readonly servers: string;
+  readonly address?: string;
+  readonly login?: NatsLogin | undefined;
+}
+
+/** @param withTls false: the server was found to have none */
+export function loginOptions({ servers, address, login }: Place, withTls: boolean): ConnectionOptions {
+  if (!login) return {};
+  const { identity } = login;
+  const { named, atHand } = natsServers(servers, address);
+  const tls = {
+    get ca() {
+      return identity.current?.ca;
+    },
+    // The address at hand stands for the first name, and that is in the certificate.
+    ...(atHand && named[0] !== undefined ? { servername: hostOf(named[0]) } : {}),
+  };
+  return {
+    authenticator: (nonce) => (nonce === undefined ? undefined : identity.sign(nonce)),
+    // Without TLS this connection is one for the time being: its end is the moment to look for a server that has it.
+    ...(withTls ? { tls: tls as NonNullable<ConnectionOptions['tls']> } : { tls: null, reconnect: false }),
+  };
+}
+
+function hostOf(server: string): string {
+  return new URL(server.includes('://') ? server : `nats://${server}`).hostname;
+}
+
+export function isNoTls(error: unknown): boolean {
+  return codeOf(error) === 'SERVER_OPT_NA';
+}
+
+const REFUSALS = new Set(['AUTHORIZATION_VIOLATION', 'AUTHENTICATION_EXPIRED', 'ACCOUNT_EXPIRED']);
+
+export function isRefusal(error: unknown): boolean {
+  return REFUSALS.has(codeOf(error) ?? '');
+}
+
+function codeOf(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | undefined)?.code;
+  return typeof code === 'string' ? code : undefined;
+}

@@ -1,0 +1,56 @@
+/** Folders of accounts in the store of a NATS server. */
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { giveStreams } from '../../cli/parts/give-streams.ts';
+import { createNkey } from '../../common/identity/nkey.ts';
+
+async function storeWith(t: TestContext, ...accounts: string[]) {
+  const dir = await mkdtemp(join(tmpdir(), 'slimfaas-streams-'));
+  t.after(() => rm(dir, { recursive: true }));
+  for (const account of accounts)
+    await mkdir(join(dir, 'jetstream', account, 'streams'), { recursive: true });
+  const file = join(dir, 'account');
+  const { publicKey } = createNkey('account');
+  await writeFile(file, `${publicKey}\n`);
+  return { dir, file, account: publicKey, now: () => readdir(join(dir, 'jetstream')) };
+}
+
+test('streams of nobody become those of the account, and again of nobody', async (t) => {
+  const { dir, file, account, now } = await storeWith(t, '$G');
+  assert.match(giveStreams(dir, file), /^streams of \$G are those of A/);
+  assert.deepEqual(await now(), [account]);
+  assert.match(giveStreams(dir, file), /already/);
+  assert.deepEqual(await now(), [account]);
+  giveStreams(dir, '');
+  assert.deepEqual(await now(), ['$G']);
+});
+
+test('a new account takes the streams of the one before', async (t) => {
+  const { dir, file, account, now } = await storeWith(t, createNkey('account').publicKey);
+  giveStreams(dir, file);
+  assert.deepEqual(await now(), [account]);
+});
+
+test('an empty volume, and folders of others, are left alone', async (t) => {
+  const empty = await storeWith(t);
+  assert.match(giveStreams(empty.dir, empty.file), /no streams yet/);
+  const other = await storeWith(t, 'lost+found', '_js_');
+  assert.match(giveStreams(other.dir, other.file), /no streams yet/);
+  assert.deepEqual((await other.now()).toSorted(), ['_js_', 'lost+found']);
+});
+
+test('nothing is guessed where two accounts have streams', async (t) => {
+  const two = [createNkey('account').publicKey, '$G'];
+  const { dir, file, now } = await storeWith(t, ...two);
+  assert.match(giveStreams(dir, file), /left alone/);
+  assert.deepEqual((await now()).toSorted(), two.toSorted());
+});
+
+test('a file that holds no account is an error that names it', async (t) => {
+  const { dir, file } = await storeWith(t, '$G');
+  await writeFile(file, 'x');
+  assert.throws(() => giveStreams(dir, file), /account holds no public key of an account/);
+});

@@ -1,0 +1,240 @@
+/** The exchange over real TLS, and what a real NATS server makes of its outcome. */
+import assert from 'node:assert/strict';
+import { request } from 'node:https';
+import { writeFile } from 'node:fs/promises';
+import { describe, it, type TestContext } from 'node:test';
+import { connect } from 'nats';
+import { natsLogin } from '../../../common/bus/login.ts';
+import { openNatsLink, type NatsLink } from '../../../common/bus/nats.ts';
+import type { Identity } from '../../../common/identity/identity.ts';
+import { relayKey } from '../../../common/identity/messages.ts';
+import { createNkey } from '../../../common/identity/nkey.ts';
+import { silentLog } from '../../../common/runtime/log.ts';
+import { startNats, type TestNats } from '../../helpers/nats.ts';
+import { recordingLog } from '../../helpers/recording-log.ts';
+import { waitFor } from '../../helpers/wait.ts';
+import { startTestBus, type TestBus } from './bus.ts';
+
+const atEnd = (t: TestContext) => (release: () => unknown) => t.after(release);
+
+function post(bus: TestBus, body: string, ca = bus.ca): Promise<{ status: number; text: string }> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request(`${bus.url}/exchange`, { method: 'POST', ca, agent: false });
+    outgoing.on('error', reject);
+    outgoing.on('response', (response) => {
+      let text = '';
+      response.on('data', (chunk: Buffer) => (text += chunk.toString()));
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
+    });
+    outgoing.end(body);
+  });
+}
+
+function claimsOf(identity: Identity): { exp: number; sub: string; nats: { issuer_account: string } } {
+  const [, claims] = (identity.current?.jwt ?? '').split('.');
+  return JSON.parse(Buffer.from(claims ?? '', 'base64url').toString()) as ReturnType<typeof claimsOf>;
+}
+
+function openLink(
+  t: TestContext,
+  nats: TestNats,
+  identity: Identity,
+  auth: 'permissive' | 'required' = 'required',
+): NatsLink {
+  const servers = `nats://localhost:${nats.port}`;
+  const login = natsLogin(auth, identity);
+  const link = openNatsLink({ servers, address: nats.host, name: 'test', log: silentLog, login });
+  t.after(() => link.stop());
+  return link;
+}
+
+const connected = (link: NatsLink, what = 'the link is connected') =>
+  waitFor(() => link.isConnected, { what });
+
+describe('the exchange', () => {
+  it('gives a sidecar an identity that NATS believes, over TLS by the known address', async (t) => {
+    const bus = await startTestBus(atEnd(t));
+    const nats = await bus.startNats();
+    const of = { function: 'shop', grant: bus.grant('team-a', 'shop') };
+    const identity = bus.identity(await bus.tokenFile('team-a', 'default'), of);
+    const link = openLink(t, nats, identity);
+    await connected(link);
+    assert.equal(link.connection?.info?.tls_required, true);
+    const { relayMaster = '' } = bus.issuer.identity?.keys ?? {};
+    assert.equal(identity.current?.relayKey, relayKey(relayMaster, 'uid-1'));
+    assert.equal(identity.current?.relayMaster, undefined, 'which is for proxies alone');
+    assert.deepEqual(bus.outcomes, ['ok']);
+  });
+
+  it('gives the parts theirs by their service account, in our namespace alone', async (t) => {
+    const bus = await startTestBus(atEnd(t));
+    const proxy = bus.identity(await bus.tokenFile('slimfaas', 'slimfaas-proxy'));
+    await proxy.valid();
+    assert.equal(proxy.current?.relayMaster, bus.issuer.identity?.keys.relayMaster);
+    const scaler = bus.identity(await bus.tokenFile('slimfaas', 'slimfaas-scaler'));
+    await scaler.valid();
+    assert.equal(scaler.current?.relayMaster, undefined);
+    const { log, lines } = recordingLog();
+    const stranger = bus.identity(await bus.tokenFile('team-a', 'slimfaas-proxy'), undefined, log);
+    await waitFor(() => lines.some(({ fields }) => String(fields['error']).includes('no place here')), {
+      what: 'refused',
+    });
+    assert.equal(stranger.current, undefined);
+  });
+
+  it('takes no proof for another function, namespace or service account', async (t) => {
+    const bus = await startTestBus(atEnd(t));
+    const token = await readToken(bus, 'team-a', 'default');
+    const user = createNkey('user').publicKey;
+    for (const [name, grant] of [
+      ['pay', bus.grant('team-a', 'shop')],
+      ['shop', bus.grant('team-b', 'shop')],
+      ['shop', bus.grant('team-a', 'shop', 'other')],
+      ['shop', ''],
+    ]) {
+      const { status, text } = await post(bus, JSON.stringify({ token, user, function: name, grant }));
+      assert.equal(status, 403, text);
+      assert.match(text, /no-grant/);
+    }
+  });
+
+  it('takes no token for somebody else', async (t) => {
+    const bus = await startTestBus(atEnd(t));
+    const token = await readToken(bus, 'slimfaas', 'slimfaas-proxy', 'https://kubernetes.default.svc');
+    const { status, text } = await post(bus, JSON.stringify({ token, user: createNkey('user').publicKey }));
+    assert.equal(status, 401);
+    assert.match(text, /wrong-audience/);
+  });
+
+  const user = createNkey('user').publicKey;
+  for (const [what, body, said] of [
+    ['no JSON', 'x', /not JSON/],
+    ['no object', '[', /not JSON/],
+    ['null', 'null', /not a JSON object/],
+    ['no token', JSON.stringify({ user }), /token is missing/],
+    [
+      'another kind of key',
+      JSON.stringify({ token: 'x', user: createNkey('account').publicKey }),
+      /not the public key/,
+    ],
+    ['a function without a proof', JSON.stringify({ token: 'x', user, function: 'shop' }), /both text/],
+    ['a number as proof', JSON.stringify({ token: 'x', user, function: 'shop', grant: 1 }), /both text/],
+    ['a long body', 'x'.repeat(100_000), /more than 16384 bytes/],
+  ] as const)
+    it(`refuses ${what}`, async (t) => {
+      const bus = await startTestBus(atEnd(t));
+      const { status, text } = await post(bus, body);
+      assert.equal(status, 400);
+      assert.match(text, said);
+      assert.deepEqual(bus.outcomes, ['bad-request']);
+    });
+
+  it('is done with nobody else: the client knows the issuer by the CA', async (t) => {
+    const bus = await startTestBus(atEnd(t));
+    const other = await startTestBus(atEnd(t));
+    await assert.rejects(post(bus, '{}', other.ca), /certificate/);
+  });
+});
+
+async function readToken(bus: TestBus, ...of: Parameters<TestBus['tokenFile']>): Promise<string> {
+  const { readFile } = await import('node:fs/promises');
+  return (await readFile(await bus.tokenFile(...of), 'utf8')).trim();
+}
+
+describe('an identity', () => {
+  it('is renewed before it ends, and the connection is on the new one by then', async (t) => {
+    const bus = await startTestBus(atEnd(t), 3_000);
+    const nats = await bus.startNats();
+    const identity = bus.identity(await bus.tokenFile('slimfaas', 'slimfaas-proxy'));
+    const link = openLink(t, nats, identity);
+    await connected(link);
+    const heard: string[] = [];
+    link.subscribe('news', (_, data) => void heard.push(Buffer.from(data).toString()));
+    const first = claimsOf(identity);
+    // Past two lives of the first one: a connection that had stayed on it would have been closed.
+    await waitFor(() => claimsOf(identity).exp >= first.exp + 6, {
+      what: 'renewed twice',
+      timeoutMs: 30_000,
+    });
+    await connected(link, 'the link is connected on the new identity');
+    await waitFor(() => (link.publish('news', Buffer.from('x')), heard.length > 0), { what: 'news' });
+    assert.equal(claimsOf(identity).sub, first.sub, 'its key is the same');
+  });
+
+  it('outlives an issuer that is away for a part of its life, and a server that restarts then', async (t) => {
+    const bus = await startTestBus(atEnd(t));
+    const nats = await bus.startNats();
+    const identity = bus.identity(await bus.tokenFile('slimfaas', 'slimfaas-proxy'));
+    const link = openLink(t, nats, identity);
+    await connected(link);
+    await bus.issuer.stop();
+    const lost = waitFor(() => !link.isConnected, { what: 'the link is lost' });
+    await nats.restart();
+    await lost;
+    await connected(link, 'the link is back without the issuer');
+  });
+
+  it('that the server does not believe any more is asked for again', async (t) => {
+    const bus = await startTestBus(atEnd(t));
+    const nats = await bus.startNats();
+    const identity = bus.identity(await bus.tokenFile('slimfaas', 'slimfaas-proxy'));
+    const link = openLink(t, nats, identity);
+    await connected(link);
+    // The signing key is taken out of the Secret: another one is made, and NATS is told.
+    const before = bus.fake.cells.nats?.version;
+    const { 'signer.nk': _, ...rest } = bus.fake.cells.keys?.data ?? {};
+    bus.fake.cells.keys = { version: 99, data: rest };
+    await waitFor(() => bus.fake.cells.nats?.version !== before, { what: 'NATS is told' });
+    const old = identity.current?.jwt;
+    await nats.stop();
+    const next = await bus.startNats();
+    // The same address is not free to choose, so the link of a pod that starts again stands for it.
+    const again = openLink(t, next, identity);
+    await waitFor(() => again.isConnected, { what: 'believed again', timeoutMs: 30_000 });
+    assert.notEqual(identity.current?.jwt, old);
+  });
+
+  it('is read with the token of the moment', async (t) => {
+    const bus = await startTestBus(atEnd(t));
+    const file = await bus.tokenFile('team-a', 'slimfaas-proxy');
+    const identity = bus.identity(file);
+    await waitFor(() => bus.outcomes.includes('no-grant'), { what: 'refused' });
+    await writeFile(file, await readToken(bus, 'slimfaas', 'slimfaas-proxy'));
+    await identity.valid();
+  });
+});
+
+describe('strangers', () => {
+  it('get nothing from a server that asks: no credentials, no TLS, a self-made JWT', async (t) => {
+    const bus = await startTestBus(atEnd(t));
+    const nats = await bus.startNats();
+    const servers = `localhost:${nats.port}`;
+    const at = { servers: [`${nats.host}:${nats.port}`], reconnect: false, timeout: 2_000 };
+    const tls = { ca: bus.ca, servername: 'localhost' } as object;
+    await assert.rejects(connect({ ...at, tls }), /Authorization Violation/, servers);
+    await assert.rejects(connect({ ...at, tls, user: 'admin', pass: 'admin' }), /Authorization Violation/);
+    await assert.rejects(connect({ ...at, tls: null }), /tls/i);
+  });
+});
+
+describe('permissive', () => {
+  it('a link goes on with a server that asks nobody, and shows its identity as soon as one asks', async (t) => {
+    const bus = await startTestBus(atEnd(t));
+    const open = await startNats({ host: '127.0.0.1' });
+    t.after(() => open.stop());
+    const identity = bus.identity(await bus.tokenFile('slimfaas', 'slimfaas-proxy'));
+    const link = openLink(t, open, identity, 'permissive');
+    await connected(link);
+    assert.equal(link.connection?.info?.tls_required ?? false, false);
+    const asking = await bus.startNats();
+    await connected(openLink(t, asking, identity, 'permissive'));
+  });
+
+  it('a link waits for the issuer 2 s at most', async (t) => {
+    const bus = await startTestBus(atEnd(t));
+    const open = await startNats({ host: '127.0.0.1' });
+    t.after(() => open.stop());
+    const identity = bus.identity('/does/not/exist');
+    await connected(openLink(t, open, identity, 'permissive'));
+  });
+});

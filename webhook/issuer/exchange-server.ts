@@ -1,0 +1,108 @@
+/**
+ * The TLS server that pods exchange their tokens at: `POST /exchange`. What a stranger can make it do is bounded: a
+ * small body, one check of a signature, and now and then one request to the API server (see cluster-keys.ts).
+ */
+import { once } from 'node:events';
+import { createServer } from 'node:https';
+import type { IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import Koa from 'koa';
+import Router from 'koa-router';
+import { EXCHANGE_PATH, type ExchangeAnswer } from '../../common/identity/messages.ts';
+import { describeError } from '../../common/runtime/errors.ts';
+import { listenOn } from '../../common/runtime/listen-on.ts';
+import { cutUnreadBody } from '../../common/runtime/reason-answer.ts';
+import type { Log } from '../../common/runtime/log.ts';
+import type { KeyPair } from '../../common/tls/key-pair.ts';
+import { GrantError, RequestError } from './exchange.ts';
+import { TokenError } from './verify-token.ts';
+
+export interface ExchangeServerOptions {
+  readonly exchange: (body: string) => Promise<ExchangeAnswer>;
+  readonly onOutcome: (outcome: string) => void;
+  readonly log: Log;
+}
+
+export interface ExchangeServer {
+  listen(host: string, port: number): Promise<void>;
+  readonly port: number;
+  setCertificate(pair: KeyPair): void;
+  stop(): Promise<void>;
+}
+
+/** A token is about 1 KiB; one with many claims has a few. */
+const MAX_BODY_BYTES = 16 * 1024;
+const REQUEST_MS = 5_000;
+/** A pod comes once in hours. */
+const KEEP_ALIVE_MS = 1_000;
+const MAX_CONNECTIONS = 1_000;
+
+export function createExchangeServer(pair: KeyPair, options: ExchangeServerOptions): ExchangeServer {
+  const router = new Router();
+  router.post(EXCHANGE_PATH, async (ctx) => {
+    const { status, body } = await answer(ctx.req, options);
+    ctx.status = status;
+    ctx.body = body;
+  });
+  const app = new Koa().use(router.routes()).use(router.allowedMethods());
+  app.on('error', (error) => options.log.warn({ error: describeError(error) }, 'answering failed'));
+  const tls = (of: KeyPair) => ({ key: of.key, cert: of.certificate, minVersion: 'TLSv1.2' as const });
+  const limits = { requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS, handshakeTimeout: REQUEST_MS };
+  const server = createServer({ ...tls(pair), ...limits }, app.callback());
+  server.keepAliveTimeout = KEEP_ALIVE_MS;
+  server.maxConnections = MAX_CONNECTIONS;
+  return {
+    async listen(host, port) {
+      server.listen(listenOn(host, port));
+      await once(server, 'listening');
+    },
+    get port() {
+      return (server.address() as AddressInfo).port;
+    },
+    setCertificate: (next) => server.setSecureContext(tls(next)),
+    async stop() {
+      if (!server.listening) return;
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+interface Answer {
+  readonly status: number;
+  readonly body: object;
+}
+
+async function answer(request: IncomingMessage, options: ExchangeServerOptions): Promise<Answer> {
+  try {
+    const body = await options.exchange(await readBody(request));
+    options.onOutcome('ok');
+    return { status: 200, body };
+  } catch (error) {
+    cutUnreadBody(request);
+    const { status, code } = faultOf(error);
+    options.onOutcome(code);
+    options.log.warn(
+      { error: describeError(error), code, from: request.socket.remoteAddress },
+      'no JWT for it',
+    );
+    return { status, body: { error: code, message: status === 503 ? 'try again' : describeError(error) } };
+  }
+}
+
+function faultOf(error: unknown): { status: number; code: string } {
+  if (error instanceof RequestError) return { status: 400, code: error.code };
+  if (error instanceof TokenError) return { status: 401, code: error.code };
+  if (error instanceof GrantError) return { status: 403, code: error.code };
+  return { status: 503, code: 'no-keys' };
+}
+
+async function readBody(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > MAX_BODY_BYTES) throw new RequestError(`the body has more than ${MAX_BODY_BYTES} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}

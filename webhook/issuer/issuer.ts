@@ -1,0 +1,99 @@
+/**
+ * The issuer as a whole: keeps keys and certificates in force, and answers exchanges once it has them. It lives in the
+ * webhook's process: that runs twice already, and has the same keeper, CA and rights.
+ */
+import type { ExchangeAnswer } from '../../common/identity/messages.ts';
+import { createBackoff } from '../../common/runtime/backoff.ts';
+import { describeError } from '../../common/runtime/errors.ts';
+import { sleep, type Running } from '../../common/runtime/lifecycle.ts';
+import { answerExchange, readRequest } from './exchange.ts';
+import { createExchangeServer, type ExchangeServer } from './exchange-server.ts';
+import { checkIdentity, type Identity, type IdentityDeps } from './keep-identity.ts';
+import { verifyToken, type TokenKeys } from './verify-token.ts';
+
+export interface IssuerOptions extends IdentityDeps {
+  readonly host: string;
+  readonly port: number;
+  /** Of slimfaas itself. */
+  readonly namespace: string;
+  /** Of each JWT. */
+  readonly lifeMs: number;
+  readonly checkMs: number;
+  readonly tokenKeys: TokenKeys;
+  readonly onOutcome: (outcome: string) => void;
+}
+
+export interface Issuer extends Running {
+  /** undefined until it listens. */
+  readonly port: number | undefined;
+  /** What is in force; undefined until it was read or made. */
+  readonly identity: Identity | undefined;
+}
+
+/** Starts, and tries forever. */
+export function startIssuer(options: IssuerOptions): Issuer {
+  const stopping = new AbortController();
+  let identity: Identity | undefined;
+  let server: ExchangeServer | undefined;
+  const take = async (next: Identity): Promise<void> => {
+    const isSame = identity?.pair.certificate === next.pair.certificate;
+    identity = next;
+    if (server) return isSame ? undefined : server.setCertificate(next.pair);
+    const created = createExchangeServer(next.pair, {
+      exchange: (body) => exchange(body, options, () => identity as Identity),
+      onOutcome: options.onOutcome,
+      log: options.log,
+    });
+    await created.listen(options.host, options.port);
+    server = created;
+    options.log.info({ port: created.port }, 'ready for exchanges');
+  };
+  const loop = keepForever(options, take, stopping.signal);
+  return {
+    get port() {
+      return server?.port;
+    },
+    get identity() {
+      return server && identity;
+    },
+    async stop() {
+      stopping.abort();
+      await Promise.race([loop, sleep(1_000)]);
+      await server?.stop();
+    },
+  };
+}
+
+async function keepForever(
+  options: IssuerOptions,
+  take: (identity: Identity) => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
+  const { checkMs, log } = options;
+  const backoff = createBackoff({ minMs: Math.min(250, checkMs), maxMs: Math.max(checkMs, 250) });
+  while (!signal.aborted) {
+    let waitMs = checkMs;
+    try {
+      const identity = await checkIdentity(options);
+      if (!signal.aborted) await take(identity);
+      backoff.reset();
+    } catch (error) {
+      waitMs = backoff.next();
+      log.warn({ error: describeError(error), retryInMs: Math.round(waitMs) }, 'identity check failed');
+    }
+    await sleep(waitMs, signal);
+  }
+}
+
+async function exchange(
+  body: string,
+  { namespace, lifeMs, now, tokenKeys, log }: IssuerOptions,
+  identity: () => Identity,
+): Promise<ExchangeAnswer> {
+  const request = readRequest(body);
+  const pod = await verifyToken(request.token, tokenKeys, now());
+  const { keys, ca } = identity();
+  const answer = answerExchange(request, pod, { keys, ca, namespace, lifeMs, nowMs: now() });
+  log.debug({ pod: `${pod.namespace}/${pod.pod}`, function: request.function }, 'JWT made');
+  return answer;
+}

@@ -1,0 +1,71 @@
+/** The issuer by the webhook's flags, and what it gives to the injection. */
+import type { KubeClients } from '../../common/kube/client.ts';
+import type { Log } from '../../common/runtime/log.ts';
+import { addressOr, type WebhookFlagValues } from '../flags.ts';
+import type { IdentityOptions } from '../inject/identity.ts';
+import type { WebhookMetrics } from '../metrics.ts';
+import { readPublishedKeys } from '../kube.ts';
+import { clusterKeys } from './cluster-keys.ts';
+import { grantFor } from './identity-keys.ts';
+import { startIssuer, type Issuer } from './issuer.ts';
+import { identityStores, type Identity } from './keep-identity.ts';
+
+const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
+
+/**
+ * Sidecars have the CA in their environment, which nobody can change in a pod that runs. So these live long, and a new
+ * CA signs half a year after it was first given to pods. Pods that are older then learn of it with their next identity.
+ */
+const LIVES = { authorityValidMs: 3_650 * DAY_MS, certificateValidMs: 730 * DAY_MS, settleMs: 180 * DAY_MS };
+
+interface IssuerDeps {
+  readonly log: Log;
+  readonly kube: KubeClients;
+  readonly now?: () => number;
+}
+
+/** @returns undefined where nobody asks for identities */
+export function issuerOf(
+  config: WebhookFlagValues,
+  deps: IssuerDeps,
+  metrics: WebhookMetrics,
+): Issuer | undefined {
+  if (config.auth === 'off') return undefined;
+  const { log, kube, now = Date.now } = deps;
+  const { namespace } = config;
+  const dnsNames = [config['nats-service'], config['issuer-service']].flatMap((service) => [
+    `${service}.${namespace}.svc`,
+    `${service}.${namespace}.svc.cluster.local`,
+    `${service}.${namespace}`,
+  ]);
+  return startIssuer({
+    host: config.host,
+    port: config['issuer-port'],
+    namespace,
+    lifeMs: config['identity-hours'] * HOUR_MS,
+    checkMs: config['certificate-check-seconds'] * 1_000,
+    stores: identityStores(kube, namespace),
+    policy: { dnsNames, ...LIVES },
+    tokenKeys: clusterKeys({ read: () => readPublishedKeys(kube), now, log }),
+    onOutcome: (outcome) => metrics.exchange(outcome),
+    now,
+    log,
+  });
+}
+
+/** Read at each review: keys and CA may be others by then. */
+export function identityOptions(
+  config: WebhookFlagValues,
+  identity: Identity | undefined,
+): IdentityOptions | undefined {
+  const { auth } = config;
+  if (!identity || (auth !== 'permissive' && auth !== 'required')) return undefined;
+  return {
+    auth,
+    issuer: config['sidecar-issuer'],
+    issuerAddress: addressOr(config['sidecar-issuer-address']),
+    ca: identity.ca,
+    grantFor: (granted) => grantFor(identity.keys.grantKey, granted),
+  };
+}
