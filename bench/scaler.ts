@@ -7,7 +7,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { silentLog } from '../common/runtime/log.ts';
 import { decodeActivity, decodeWake, encodeMessage } from '../common/bus/messages.ts';
-import { FUNCTION_LABEL, INJECT_STATUS_ANNOTATION } from '../common/function/names.ts';
+import { FUNCTION_LABEL, SIDECAR_CONTAINER } from '../common/function/names.ts';
 import { createLoadAdvisor } from '../scaler/load/load-advisor.ts';
 import { Reconciler } from '../scaler/loop/reconcile.ts';
 import { Slicer, type PassTiming, type Slice } from '../scaler/loop/slicer.ts';
@@ -117,9 +117,9 @@ function podObject(i: number, pod: number) {
       name: `f${i}-h-${pod}`,
       namespace: 'bench',
       labels: { [FUNCTION_LABEL]: `f${i}`, 'pod-template-hash': 'h' },
-      annotations: { [INJECT_STATUS_ANNOTATION]: '{}' },
       ownerReferences: [owner],
     },
+    spec: { containers: [{ name: 'app' }, { name: SIDECAR_CONTAINER }] },
     status: { phase: 'Running', podIP: '10.0.0.1', conditions: [{ type: 'Ready', status: 'True' }] },
   };
 }

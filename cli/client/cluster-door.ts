@@ -6,7 +6,7 @@
 import { request, type RequestOptions } from 'node:https';
 import { request as plainRequest, type IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
-import type { V1Pod } from '../../common/kube/client.ts';
+import { readPod, type PodModel } from '../../common/kube/model/pod.ts';
 import { describeError } from '../../common/runtime/errors.ts';
 import { kubeFault, loadCluster, type Cluster } from './cluster.ts';
 import type { Door, PartAddress } from './door.ts';
@@ -36,17 +36,16 @@ async function readyPod({ core, config }: Cluster, namespace: string, component:
   const { items } = await core.listNamespacedPod({ namespace, labelSelector }).catch((cause: unknown) => {
     throw new Error(`context ${config.getCurrentContext()}: ${kubeFault(cause)}`, { cause });
   });
-  const name = items.find(isReady)?.metadata?.name;
-  if (name !== undefined) return name;
+  const ready = items.map(readPod).find((pod) => pod && takesCalls(pod));
+  if (ready) return ready.name;
   const where = `namespace ${namespace} of context ${config.getCurrentContext()}`;
   throw new Error(
     `no ready pod of the ${component} in ${where}; --system-namespace says where slimfaas is installed`,
   );
 }
 
-function isReady({ metadata, status }: V1Pod): boolean {
-  const isUp = status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True');
-  return isUp === true && metadata?.deletionTimestamp === undefined;
+function takesCalls(pod: PodModel): boolean {
+  return pod.isReady && !pod.isTerminating;
 }
 
 /** Answers of these have no body, and `Response` takes none. */

@@ -5,21 +5,20 @@
  */
 import type { FlagValues } from '../../common/runtime/flags.ts';
 import type { V1Pod } from '../../common/kube/client.ts';
-import { ownerOfPod, type PodOwner } from '../../common/kube/model/ownership.ts';
+import type { PodOwner } from '../../common/kube/model/ownership.ts';
+import { injectedVersion, readPod } from '../../common/kube/model/pod.ts';
 import { sleep } from '../../common/runtime/lifecycle.ts';
-import { FUNCTION_LABEL, INJECT_STATUS_ANNOTATION, SIDECAR_CONTAINER } from '../../common/function/names.ts';
+import { ANNOTATION } from '../../common/function/annotations/names.ts';
+import { FUNCTION_LABEL } from '../../common/function/names.ts';
 import { kubeFault, loadCluster, rolloutRestart, type Cluster } from './cluster.ts';
 import type { Parsed } from '../parts/flag-options.ts';
 import type { statusFlags } from '../people-flags.ts';
 import { table } from './table.ts';
 
-/** Says itself which image its sidecar is of; then the webhook's does not count. */
-const OWN_IMAGE = 'slimfaas.dev/sidecar-image';
-
 export interface OutdatedPod {
   readonly namespace: string;
   readonly pod: string;
-  readonly owner: PodOwner | undefined;
+  readonly owner: PodOwner;
   /** Of the slimfaas that injected it. */
   readonly version: string;
   readonly image: string;
@@ -87,23 +86,13 @@ async function functionPods({ core }: Cluster, namespace: string): Promise<V1Pod
 }
 
 /** @param current the image that is injected now; undefined: the pod is ending, has no sidecar, or has this one */
-export function outdated({ metadata, spec }: V1Pod, current: string): OutdatedPod | undefined {
-  const annotations = metadata?.annotations ?? {};
-  const status = annotations[INJECT_STATUS_ANNOTATION];
-  if (!metadata?.name || !metadata.namespace || metadata.deletionTimestamp || status === undefined) return;
-  const containers = [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])];
-  const image = containers.find(({ name }) => name === SIDECAR_CONTAINER)?.image ?? '';
-  if (image === (annotations[OWN_IMAGE] ?? current)) return;
-  const owner = ownerOfPod({ metadata }, metadata.namespace);
-  return { namespace: metadata.namespace, pod: metadata.name, owner, version: versionOf(status), image };
-}
-
-function versionOf(status: string): string {
-  try {
-    return String((JSON.parse(status) as { version?: unknown }).version ?? '?');
-  } catch {
-    return '?';
-  }
+export function outdated(object: V1Pod, current: string): OutdatedPod | undefined {
+  const pod = readPod(object);
+  if (!pod?.sidecar || pod.isTerminating) return undefined;
+  const { namespace, name, owner, sidecar } = pod;
+  const { image = '' } = sidecar;
+  if (image === (pod.annotations[ANNOTATION.sidecarImage] ?? current)) return undefined;
+  return { namespace, pod: name, owner, version: injectedVersion(pod) ?? '?', image };
 }
 
 export function outdatedTable(pods: readonly OutdatedPod[], image: string): string {
@@ -113,24 +102,23 @@ export function outdatedTable(pods: readonly OutdatedPod[], image: string): stri
   return `${table([heading, ...rows])}\n\n${pods.length} pods have another sidecar than ${image}`;
 }
 
-function ownerText(owner: PodOwner | undefined): string {
-  return owner === undefined || owner.kind === 'Other' ? '' : `${owner.kind.toLowerCase()}/${owner.id.name}`;
+function ownerText(owner: PodOwner): string {
+  return owner.kind === 'Other' ? '' : `${owner.kind.toLowerCase()}/${owner.id.name}`;
 }
 
 /** Each workload once, as `kubectl rollout restart` does it. @returns what was done, a line each */
 async function restart(cluster: Cluster, pods: readonly OutdatedPod[]): Promise<string[]> {
   const done = new Map<string, string>();
   for (const { namespace, pod, owner } of pods) {
-    const key = owner === undefined || owner.kind === 'Other' ? `pod/${pod}` : ownerText(owner);
+    const key = owner.kind === 'Other' ? `pod/${pod}` : ownerText(owner);
     const full = `${namespace}/${key}`;
     if (!done.has(full)) done.set(full, await restartOne(cluster, owner));
   }
   return [...done].map(([what, outcome]) => `${what}: ${outcome}`);
 }
 
-async function restartOne(cluster: Cluster, owner: PodOwner | undefined): Promise<string> {
-  if (owner === undefined || owner.kind === 'Other')
-    return 'not restarted: neither a Deployment nor a StatefulSet has made it';
+async function restartOne(cluster: Cluster, owner: PodOwner): Promise<string> {
+  if (owner.kind === 'Other') return 'not restarted: neither a Deployment nor a StatefulSet has made it';
   try {
     await rolloutRestart(cluster, owner.kind, owner.id);
     return 'restarted';

@@ -1,28 +1,24 @@
 /**
- * What the proxy needs of a pod, read once when the watch brings it. Pure; types only. A pod's own
+ * What the proxy needs of a pod, derived once when the watch brings it. Pure; types only. A pod's own
  * annotations count, not its workload's: during a rollout old pods still have the old limits and port.
  */
 import { parseAnnotations } from '../../common/function/annotations/index.ts';
-import type { V1Pod } from '../../common/kube/client.ts';
 import type { FunctionSpec } from '../../common/function/spec.ts';
+import { SIDECAR_DATA_PORT } from '../../common/function/names.ts';
+import type { V1Pod } from '../../common/kube/client.ts';
 import { findAppPort } from '../../common/kube/model/app-port.ts';
-import { ownerOfPod, type PodOwner } from '../../common/kube/model/ownership.ts';
-import { podTrouble } from './pod-trouble.ts';
-import {
-  INJECT_STATUS_ANNOTATION,
-  SIDECAR_CONTAINER,
-  SIDECAR_DATA_PORT,
-} from '../../common/function/names.ts';
+import { sidecarVariable } from '../../common/kube/model/containers.ts';
+import { readPod, type PodModel } from '../../common/kube/model/pod.ts';
+import { isFailing, type Trouble } from '../../common/kube/model/trouble.ts';
 
-export interface PodView {
-  readonly namespace: string;
-  readonly name: string;
-  readonly uid: string;
+type AsReported = Pick<
+  PodModel,
+  'namespace' | 'name' | 'uid' | 'addresses' | 'owner' | 'isTerminating' | 'isEnded' | 'isHostNetwork'
+>;
+
+export interface PodView extends AsReported {
   /** Empty until the pod has one. */
   readonly ip: string;
-  /** All that it has: two in a dual-stack cluster. */
-  readonly addresses: readonly string[];
-  readonly owner: PodOwner;
   /** Undefined when the pod is not annotated as a function's. */
   readonly spec: FunctionSpec | undefined;
   readonly hasSidecar: boolean;
@@ -30,12 +26,8 @@ export interface PodView {
   readonly port: number | undefined;
   /** What proves that a message is its sidecar's (common/places/ready-proof.ts); undefined: it has none. */
   readonly token: string | undefined;
+  /** Ready as Kubernetes says; its sidecar may say so earlier. */
   readonly isKubeReady: boolean;
-  readonly isTerminating: boolean;
-  /** Succeeded or Failed: its address may be another pod's by now. */
-  readonly isEnded: boolean;
-  /** Its address is the node's, so calls from it prove nothing. */
-  readonly isHostNetwork: boolean;
   /** Why it does not come up, or what it is at, as far as Kubernetes says. */
   readonly trouble: string | undefined;
   /** What it says is a failure: it will not come up by waiting alone. */
@@ -43,42 +35,32 @@ export interface PodView {
 }
 
 /** Undefined for a pod without a name or owner. */
-export function viewPod(pod: V1Pod): PodView | undefined {
-  const { metadata: meta, spec, status } = pod;
-  if (!meta?.name || !meta.namespace) return undefined;
-  const owner = ownerOfPod(pod, meta.namespace);
-  if (!owner) return undefined;
-  const annotations = meta.annotations ?? {};
-  const parsed = parseAnnotations(annotations);
-  const trouble = podTrouble(pod);
-  const hasSidecar = annotations[INJECT_STATUS_ANNOTATION] !== undefined;
+export function viewPod(object: V1Pod): PodView | undefined {
+  const pod = readPod(object);
+  if (!pod) return undefined;
+  const { isFunction, spec } = parseAnnotations(pod.annotations);
+  const hasSidecar = pod.sidecar !== undefined;
   return {
-    namespace: meta.namespace,
-    name: meta.name,
-    uid: meta.uid ?? '',
-    ip: status?.podIP ?? '',
-    addresses: addressesOf(status),
-    owner,
-    spec: parsed.isFunction ? parsed.spec : undefined,
+    namespace: pod.namespace,
+    name: pod.name,
+    uid: pod.uid,
+    ip: pod.ip ?? '',
+    addresses: pod.addresses,
+    owner: pod.owner,
+    spec: isFunction ? spec : undefined,
     hasSidecar,
-    port: hasSidecar ? SIDECAR_DATA_PORT : (parsed.spec.port ?? findAppPort(pod)?.port),
-    token: hasSidecar ? sidecarToken(spec) : undefined,
-    isKubeReady: status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True') ?? false,
-    isTerminating: meta.deletionTimestamp !== undefined,
-    isEnded: status?.phase === 'Succeeded' || status?.phase === 'Failed',
-    isHostNetwork: spec?.hostNetwork === true,
-    trouble: trouble?.text,
-    isFailing: trouble?.isFailing ?? false,
+    port: hasSidecar ? SIDECAR_DATA_PORT : (spec.port ?? findAppPort(object)?.port),
+    token: pod.sidecar && sidecarVariable(pod.sidecar, 'drain-token'),
+    isKubeReady: pod.isReady,
+    isTerminating: pod.isTerminating,
+    isEnded: pod.isEnded,
+    isHostNetwork: pod.isHostNetwork,
+    trouble: pod.trouble && troubleText(pod.name, pod.trouble),
+    isFailing: pod.trouble !== undefined && isFailing(pod.trouble),
   };
 }
 
-function addressesOf(status: V1Pod['status']): readonly string[] {
-  const all = [status?.podIP, ...(status?.podIPs ?? []).map(({ ip }) => ip)];
-  return [...new Set(all.filter((ip): ip is string => ip !== undefined && ip !== ''))];
-}
-
-function sidecarToken(spec: V1Pod['spec']): string | undefined {
-  const containers = [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])];
-  const sidecar = containers.find(({ name }) => name === SIDECAR_CONTAINER);
-  return sidecar?.env?.find(({ name }) => name === 'SLIMFAAS_DRAIN_TOKEN')?.value;
+/** For the caller that waits: it names the pod. A pod that is on its way says what it is at, as that may take long. */
+function troubleText(name: string, { message }: Trouble): string {
+  return `pod ${name}${message.startsWith('container ') ? ',' : ''} ${message}`;
 }

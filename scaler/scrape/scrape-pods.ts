@@ -4,7 +4,8 @@
  */
 import { isIPv6 } from 'node:net';
 import type { V1Pod } from '../../common/kube/client.ts';
-import { firstContainerPort } from '../../common/kube/model/function-info.ts';
+import { firstContainerPort } from '../../common/kube/model/app-port.ts';
+import { readPod } from '../../common/kube/model/pod.ts';
 import type { PageRequest } from '../../common/kube/lists.ts';
 import {
   watchResource,
@@ -78,20 +79,20 @@ export function watchAllPods(
 }
 
 /** Undefined for pods that do not ask, that do not run, and that are known in another way. */
-function targetOf(pod: V1Pod, systemNamespace: string): ScrapeTarget | undefined {
-  const { metadata, spec, status } = pod;
-  const labels = metadata?.labels ?? {};
-  const [namespace, name] = [metadata?.namespace ?? '', metadata?.name ?? ''];
+function targetOf(object: V1Pod, systemNamespace: string): ScrapeTarget | undefined {
+  const hint = scrapeHint(object.metadata?.annotations);
+  if (!hint) return undefined;
+  const pod = readPod(object);
+  if (!pod?.isRunning || pod.ip === undefined) return undefined;
+  const { namespace, name, labels, ip } = pod;
   const isOurs = labels['app.kubernetes.io/name'] === 'slimfaas' && namespace === systemNamespace;
   // Functions' pods are scraped as such; what a scaler says, the leader knows first-hand and would count twice.
   if (labels[FUNCTION_LABEL] !== undefined) return undefined;
   if (isOurs && labels['app.kubernetes.io/component'] === 'scaler') return undefined;
-  const hint = scrapeHint(metadata?.annotations);
-  const port = hint?.port ?? firstContainerPort(spec);
-  if (!hint || port === undefined || status?.phase !== 'Running' || !status.podIP) return undefined;
-  const host = isIPv6(status.podIP) ? `[${status.podIP}]` : status.podIP;
+  const port = hint.port ?? firstContainerPort(object.spec);
+  if (port === undefined) return undefined;
   return {
-    url: `http://${host}:${port}${hint.path}`,
+    url: `http://${isIPv6(ip) ? `[${ip}]` : ip}:${port}${hint.path}`,
     labels: { namespace, pod: name },
     owner: `pod ${namespace}/${name}`,
     kind: isOurs ? 'system' : 'other',

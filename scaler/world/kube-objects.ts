@@ -3,11 +3,11 @@
  * in memory as small records. Pure; the library is imported for its types only.
  */
 import type { V1Deployment, V1Pod, V1StatefulSet } from '../../common/kube/client.ts';
-import { firstContainerPort, functionOfWorkload } from '../../common/kube/model/function-info.ts';
-import { troubleOfPod, type Trouble } from '../../common/kube/model/trouble.ts';
-import { ownerOfPod } from '../../common/kube/model/ownership.ts';
+import { firstContainerPort } from '../../common/kube/model/app-port.ts';
+import { functionOfWorkload } from '../../common/kube/model/function-info.ts';
+import { readPod } from '../../common/kube/model/pod.ts';
+import type { Trouble } from '../../common/kube/model/trouble.ts';
 import type { FunctionInfo, WorkloadKind } from '../../common/function/spec.ts';
-import { INJECT_STATUS_ANNOTATION } from '../../common/function/names.ts';
 import { functionKey, type FunctionId } from '../../common/bus/subjects.ts';
 import { scrapeHint, type ScrapeHint } from './scrape-hint.ts';
 
@@ -39,6 +39,7 @@ export interface Pod {
   readonly ownerKey: string;
   readonly ip: string | undefined;
   readonly isReady: boolean;
+  /** Deleted or ended: it takes no new work. */
   readonly isEnding: boolean;
   readonly hasSidecar: boolean;
   /** Why it does not come up, or what it is at; see {@link isFailing}. */
@@ -84,25 +85,18 @@ export function workloadOf(
 
 /** Undefined for a pod that no workload of ours owns. */
 export function podOf(object: V1Pod): Pod | undefined {
-  const meta = object.metadata;
-  const owner = ownerOfPod(object, meta?.namespace ?? '');
-  if (!meta?.name || !owner || owner.kind === 'Other') return undefined;
-  const phase = object.status?.phase;
-  const hasEnded = phase === 'Succeeded' || phase === 'Failed';
+  const pod = readPod(object);
+  if (!pod || pod.owner.kind === 'Other') return undefined;
   return {
-    name: meta.name,
-    ownerKey: ownerKeyOf(owner.kind, functionKey(owner.id)),
-    ip: object.status?.podIP || undefined,
-    isReady: !hasEnded && hasCondition(object, 'Ready', 'True'),
-    isEnding: hasEnded || meta.deletionTimestamp !== undefined,
-    hasSidecar: meta.annotations?.[INJECT_STATUS_ANNOTATION] !== undefined,
-    trouble: troubleOfPod(object),
-    scrape: scrapeHint(meta.annotations),
+    name: pod.name,
+    ownerKey: ownerKeyOf(pod.owner.kind, functionKey(pod.owner.id)),
+    ip: pod.ip,
+    isReady: pod.isReady,
+    isEnding: pod.isEnded || pod.isTerminating,
+    hasSidecar: pod.sidecar !== undefined,
+    trouble: pod.trouble,
+    scrape: scrapeHint(pod.annotations),
   };
-}
-
-function hasCondition(pod: V1Pod, type: string, status: string): boolean {
-  return pod.status?.conditions?.some((c) => c.type === type && c.status === status) ?? false;
 }
 
 /** A Deployment says so when its pods cannot even be created: quota, or an admission that refuses them. */

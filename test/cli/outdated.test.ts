@@ -39,10 +39,13 @@ describe('a pod is outdated', () => {
     const own = { 'slimfaas.dev/status': status, 'slimfaas.dev/sidecar-image': OLD };
     assert.equal(outdated(pod(OLD, { annotations: own }), NEW), undefined);
     assert.equal(outdated(pod(OLD, { deletionTimestamp: new Date() }), NEW), undefined);
-    assert.equal(outdated(pod(OLD, { annotations: {} }), NEW), undefined);
+    const copied = { ...pod(OLD), spec: { containers: [{ name: 'app', image: 'app' }] } };
+    assert.equal(outdated(copied, NEW), undefined, 'the annotation alone is no sidecar');
   });
 
-  it('also when its status annotation is no JSON: somebody else wrote it', () => {
+  it('also when its status annotation is not there, or no JSON: somebody else wrote it', () => {
+    assert.equal(outdated(pod(OLD, { annotations: {} }), NEW)?.version, '?');
+    assert.equal(outdated(pod(OLD, { annotations: { 'slimfaas.dev/status': 'null' } }), NEW)?.version, '?');
     assert.equal(outdated(pod(OLD, { annotations: { 'slimfaas.dev/status': 'yes' } }), NEW)?.version, '?');
   });
 });

@@ -6,12 +6,11 @@
 import type { ParsedAnnotations } from '../../common/function/annotations/index.ts';
 import type { FunctionId } from '../../common/bus/subjects.ts';
 import type { V1Container, V1Pod } from '../../common/kube/client.ts';
-import { findSidecar, userContainers } from '../../common/kube/model/containers.ts';
+import { findSidecar, sidecarVariable, userContainers } from '../../common/kube/model/containers.ts';
 import { envelopeOf } from './envelope.ts';
 import type { InjectOptions } from './inject.ts';
 import { readinessOf } from './readiness.ts';
 import { envName } from '../../common/runtime/flags.ts';
-import type { SidecarFlagName } from '../../common/function/sidecar-flags.ts';
 import { giveIdentity } from './identity.ts';
 import { literal } from './literal.ts';
 import { drainBeforeStop, probeVariables } from './sidecar-container.ts';
@@ -35,7 +34,7 @@ export function completeInjection(
   const desired = structuredClone(pod);
   const sidecar = findSidecar(desired.spec);
   if (!sidecar) return { pod: desired, warnings: [] };
-  const token = envOf(sidecar, 'drain-token');
+  const token = sidecarVariable(sidecar, 'drain-token');
   for (const container of userContainers(desired.spec))
     if (!container.lifecycle?.preStop)
       container.lifecycle = { ...container.lifecycle, ...drainBeforeStop(token, container.name) };
@@ -46,8 +45,8 @@ export function completeInjection(
 }
 
 function refreshProbes(pod: V1Pod, sidecar: V1Container): void {
-  const port = Number(envOf(sidecar, 'app-port') ?? 0);
-  if (envOf(sidecar, 'probes') === undefined) return; // of an older webhook: it may not know the variable
+  const port = Number(sidecarVariable(sidecar, 'app-port') ?? 0);
+  if (sidecarVariable(sidecar, 'probes') === undefined) return; // of an older webhook: it may not know the variable
   const place = sidecar.restartPolicy === 'Always' ? 'native' : 'beside';
   for (const [flag, value] of Object.entries(probeVariables(readinessOf(pod, port, place)))) {
     const entry = sidecar.env?.find(({ name }) => name === envName(flag));
@@ -66,8 +65,4 @@ function foreignLimit(
   const { resources } = envelopeOf(pod, options.resources, spec.sidecarResources);
   if (has === undefined || resources.limits?.['cpu'] !== undefined) return undefined;
   return `a LimitRange of the namespace gives the sidecar a CPU limit of ${has}, which slows starts and calls: set sidecar.resources in the chart, or slimfaas.dev/sidecar-resources`;
-}
-
-function envOf(container: V1Container, flag: SidecarFlagName): string | undefined {
-  return container.env?.find(({ name }) => name === envName(flag))?.value;
 }

@@ -24,12 +24,12 @@ for (const [index, ip] of ips.split(',').filter(Boolean).entries())
       name: `${name}-abc-${index + 1}`,
       namespace: 'default',
       labels: { 'pod-template-hash': 'abc', 'slimfaas.dev/function': name },
-      annotations: { ...annotations, 'slimfaas.dev/status': '{}' },
+      annotations,
       ownerReferences: [
         { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: `${name}-abc`, uid: 'u', controller: true },
       ],
     },
-    spec: { containers: [{ name: 'app' }] },
+    spec: { containers: [{ name: 'app' }, { name: 'slimfaas-sidecar' }] },
     status: { phase: 'Running', podIP: ip, conditions: [{ type: 'Ready', status: 'True' }] },
   });
 const nats = openNatsLink({ servers: url, name: 'proxy', log: silentLog });

@@ -11,6 +11,7 @@ import { DEFAULT_POLICIES } from '../../call/policy.ts';
 import { readConfiguration } from './configuration.ts';
 import { closestName, type FaultList, type ReportFault } from './faults.ts';
 import { readDependsOn, readEvents, readPaths } from './lists.ts';
+import { INJECT_STATUS_ANNOTATION } from '../names.ts';
 import { ANNOTATION } from './names.ts';
 import { readResources } from './resources.ts';
 import { readScale } from './scale.ts';
@@ -121,12 +122,13 @@ function readScaleWithin(source: Source, replicasMin: number): ScaleSpec | undef
 
 /**
  * Keys are case-sensitive, so `slimfaas/replicasmin` does nothing: say so. Under `slimfaas.dev/` other keys
- * may be ours (`status`) or somebody's own; only near misses are reported there.
+ * may be somebody's own; only near misses are reported there. The webhook's `status` is on every pod that it injects.
  */
 function reportUnknown(annotations: Readonly<Record<string, string>>, list: FaultList): void {
   for (const [key, value] of Object.entries(annotations)) {
     const lower = key.toLowerCase();
-    if (KNOWN.includes(key) || !/^slimfaas(\.dev)?\//.test(lower)) continue;
+    if (KNOWN.includes(key) || key === INJECT_STATUS_ANNOTATION || !/^slimfaas(\.dev)?\//.test(lower))
+      continue;
     const isOurs = lower.startsWith('slimfaas/');
     if (list.isFull) {
       // To find what each of thousands was meant to be takes a second: they are only counted.

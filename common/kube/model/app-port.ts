@@ -3,7 +3,7 @@
  * by the webhook and by the code that calls pods without a sidecar. Pure; types only.
  */
 import { userContainers } from './containers.ts';
-import type { V1Container, V1Pod, V1Probe } from '../client.ts';
+import type { V1Container, V1Pod, V1PodSpec, V1Probe } from '../client.ts';
 
 /** Names the container that a person means; service meshes set it to the user's when they add their own. */
 const DEFAULT_CONTAINER_ANNOTATION = 'kubectl.kubernetes.io/default-container';
@@ -90,4 +90,13 @@ export function probeTarget(container: V1Container, port: unknown): number | und
   const named = container.ports?.find(({ name }) => name === port)?.containerPort;
   // YAML authors quote numbers: `port: "8080"` is an int-or-string that means 8080.
   return named ?? (typeof port === 'string' && /^\d+$/.test(port) ? Number(port) : undefined);
+}
+
+/** The first containerPort that the user's own containers declare: where metrics are looked for. */
+export function firstContainerPort(spec: V1PodSpec | undefined): number | undefined {
+  for (const container of userContainers(spec)) {
+    const port = container.ports?.[0]?.containerPort;
+    if (port !== undefined) return port;
+  }
+  return undefined;
 }

@@ -4,10 +4,9 @@
  */
 import { parseAnnotations } from '../../function/annotations/index.ts';
 import type { FunctionInfo, WorkloadKind } from '../../function/spec.ts';
-import type { V1Deployment, V1PodSpec, V1StatefulSet } from '../client.ts';
+import type { V1Deployment, V1StatefulSet } from '../client.ts';
 import { noSidecarFault, whyNoSidecar } from './no-sidecar.ts';
 import { findAppPort } from './app-port.ts';
-import { userContainers } from './containers.ts';
 
 /** Undefined for a workload that has not opted in. */
 export function functionOfWorkload(
@@ -31,13 +30,4 @@ export function functionOfWorkload(
     replicas: workload.spec?.replicas ?? 1,
     createdAtMs: meta.creationTimestamp ? new Date(meta.creationTimestamp).getTime() : 0,
   });
-}
-
-/** The first containerPort that the user's own containers declare: where metrics are looked for. */
-export function firstContainerPort(spec: V1PodSpec | undefined): number | undefined {
-  for (const container of userContainers(spec)) {
-    const port = container.ports?.[0]?.containerPort;
-    if (port !== undefined) return port;
-  }
-  return undefined;
 }

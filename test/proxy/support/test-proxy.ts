@@ -165,6 +165,11 @@ interface PodSpec extends PodState {
   readonly functionAnnotations: Record<string, string>;
 }
 
+function sidecarContainer(token: string | undefined) {
+  const env = token === undefined ? [] : [{ name: 'SLIMFAAS_DRAIN_TOKEN', value: token }];
+  return { name: 'slimfaas-sidecar', env };
+}
+
 function podObject(pod: PodSpec): Parameters<FakeKube['set']>[0] {
   const { fn, name, ip, kind = 'Deployment', isReady = true, hasSidecar = true } = pod;
   const ownerKind = { Deployment: 'ReplicaSet', StatefulSet: 'StatefulSet' } as const;
@@ -189,7 +194,6 @@ function podObject(pod: PodSpec): Parameters<FakeKube['set']>[0] {
       labels: { 'pod-template-hash': 'abc', 'slimfaas.dev/function': fn },
       annotations: {
         ...pod.functionAnnotations,
-        ...(hasSidecar && { 'slimfaas.dev/status': '{}' }),
         ...pod.annotations,
       },
       ...(owner && { ownerReferences: owner }),
@@ -198,9 +202,7 @@ function podObject(pod: PodSpec): Parameters<FakeKube['set']>[0] {
     spec: {
       containers: [
         { name: 'app', ...(pod.port && { ports: [{ containerPort: pod.port }] }) },
-        ...(pod.token === undefined
-          ? []
-          : [{ name: 'slimfaas-sidecar', env: [{ name: 'SLIMFAAS_DRAIN_TOKEN', value: pod.token }] }]),
+        ...(hasSidecar ? [sidecarContainer(pod.token)] : []),
       ],
     },
     status: {

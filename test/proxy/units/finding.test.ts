@@ -139,8 +139,8 @@ test('a pod as the proxy sees it: its port, its sidecar, its owner', () => {
     [8080, false, true, true],
   );
   assert.equal(view.spec?.parallelPerPod, 3);
-  const annotations = { ...pod.metadata.annotations, 'slimfaas.dev/status': '{}' };
-  const injected = viewPod({ ...pod, metadata: { ...pod.metadata, annotations } });
+  const containers = [...pod.spec.containers, { name: 'slimfaas-sidecar' }];
+  const injected = viewPod({ ...pod, spec: { containers } });
   assert.deepEqual([injected?.port, injected?.hasSidecar], [15080, true]);
   assert.equal(viewPod({ metadata: { namespace: 'own' } }), undefined);
 });

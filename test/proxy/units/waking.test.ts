@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { Activator } from '../../../proxy/waiting/activator.ts';
 import { explainNoPod, type ExplainedPod } from '../../../proxy/functions/explain.ts';
 import { viewBarePods } from '../../../proxy/functions/function-view.ts';
-import { podTrouble } from '../../../proxy/pods/pod-trouble.ts';
+import { viewPod } from '../../../proxy/pods/pod-view.ts';
 import { createWake } from '../../../proxy/waiting/wake.ts';
 import { ownAddress } from '../../helpers/addresses.ts';
 import { recordingLog } from '../../helpers/recording-log.ts';
@@ -99,19 +99,19 @@ test('why a container does not run goes before what its sidecar finds at its por
 });
 
 test('a pod’s trouble is told with the pod’s name', () => {
-  const pod = (status: object) => ({ metadata: { name: 'p' }, status }) as Parameters<typeof podTrouble>[0];
+  const viewOf = (status: object) => viewPod({ metadata: { name: 'p', namespace: 'default' }, status });
   const unscheduled = { type: 'PodScheduled', status: 'False', message: '0/3 nodes: memory' };
   assert.equal(
-    podTrouble(pod({ conditions: [unscheduled] }))?.text,
+    viewOf({ conditions: [unscheduled] })?.trouble,
     'pod p cannot be scheduled: 0/3 nodes: memory',
   );
   const state = { waiting: { reason: 'ErrImagePull', message: 'no such tag' } };
-  assert.deepEqual(podTrouble(pod({ containerStatuses: [{ name: 'app', state }] })), {
-    text: 'pod p, container app: image pull failed (ErrImagePull): no such tag',
-    isFailing: true,
-  });
+  const unpulled = viewOf({ containerStatuses: [{ name: 'app', state }] });
+  assert.equal(unpulled?.trouble, 'pod p, container app: image pull failed (ErrImagePull): no such tag');
+  assert.equal(unpulled.isFailing, true);
   const running = { containerStatuses: [{ name: 'app', ready: false, state: { running: {} } }] };
-  assert.equal(podTrouble(pod(running))?.isFailing, false);
+  assert.equal(viewOf(running)?.isFailing, false);
+  assert.deepEqual([viewOf({})?.trouble, viewOf({})?.isFailing], [undefined, false]);
 });
 
 test('a pod that nobody scales is a function while it runs; one that has ended, as a Job’s does, is none', () => {

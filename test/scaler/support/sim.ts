@@ -5,7 +5,7 @@
 import type { V1Deployment, V1Pod } from '../../../common/kube/client.ts';
 import { silentLog } from '../../../common/runtime/log.ts';
 import type { ActivityMessage, ShareMessage } from '../../../common/bus/messages.ts';
-import { FUNCTION_LABEL, INJECT_STATUS_ANNOTATION } from '../../../common/function/names.ts';
+import { FUNCTION_LABEL, SIDECAR_CONTAINER } from '../../../common/function/names.ts';
 import { functionKey, type FunctionId } from '../../../common/bus/subjects.ts';
 import type { Tuning } from '../../../scaler/sizing/tuning.ts';
 import type { Decision } from '../../../scaler/decide/types.ts';
@@ -138,12 +138,12 @@ export class Sim {
         name,
         namespace: 'default',
         labels: { [FUNCTION_LABEL]: fn, 'pod-template-hash': 'h' },
-        annotations: hasSidecar ? { [INJECT_STATUS_ANNOTATION]: '{}' } : {},
         ownerReferences: [
           { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: `${fn}-h`, uid: 'r', controller: true },
         ],
         ...(isEnding ? { deletionTimestamp: new Date(this.nowMs) } : {}),
       },
+      spec: { containers: [{ name: 'app' }, ...(hasSidecar ? [{ name: SIDECAR_CONTAINER }] : [])] },
       status: {
         phase: 'Running',
         ...(crashes > 0 ? { containerStatuses: [crashed(crashes)] } : {}),

@@ -4,7 +4,7 @@
  */
 import { silentLog } from '../../../common/runtime/log.ts';
 import { encodeMessage, type ActivityMessage } from '../../../common/bus/messages.ts';
-import { FUNCTION_LABEL, INJECT_STATUS_ANNOTATION } from '../../../common/function/names.ts';
+import { FUNCTION_LABEL, SIDECAR_CONTAINER } from '../../../common/function/names.ts';
 import { openNatsLink, type NatsLink } from '../../../common/bus/nats.ts';
 import { functionSubject } from '../../../common/bus/subjects.ts';
 import type { ApiServer } from '../../../packages/local-cluster/api/http/server.ts';
@@ -98,10 +98,12 @@ export class TestCluster {
     };
     const metadata = {
       labels: { [FUNCTION_LABEL]: fn, 'pod-template-hash': '5d4f8c7b9' },
-      annotations: { [INJECT_STATUS_ANNOTATION]: '{}', ...annotations },
+      annotations,
       ownerReferences: [owner],
     };
-    await this.api.api.create('pods', podManifest(name, { metadata }));
+    const main = { name: 'main', image: 'main:1' };
+    const spec = { containers: [main, { name: SIDECAR_CONTAINER, image: 'slimfaas:1' }] };
+    await this.api.api.create('pods', podManifest(name, { metadata, spec }));
     await this.setPod(name, { podIP: ip || `10.1.0.${this.#pods}`, isReady });
     return name;
   }
