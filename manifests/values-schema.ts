@@ -16,11 +16,11 @@ type Schema = Readonly<Record<string, unknown>>;
 /** What the chart says itself, by argument or variable: a second word on them would be silently ignored. */
 export const OWN_FLAGS = {
   proxy: words(`host port metrics-port tls-port tls-cert tls-key
-    namespaces namespace pod-name pod-ip nats nats-address scaler-url scaler-address
+    namespaces namespace pod-name pod-ip nats nats-address scaler-url scaler-address function-hosts
     auth issuer issuer-address issuer-ca-file token-file`),
   // Its rights are to the Lease of the default name, in its own namespace.
   scaler: words(`host port namespaces namespace pod-name pod-ip nats nats-address job-replicas
-    lease-name lease-namespace auth issuer issuer-address issuer-ca-file token-file`),
+    lease-name lease-namespace function-hosts auth issuer issuer-address issuer-ca-file token-file`),
   // The names are those of the chart's objects.
   webhook:
     words(`host port admin-port namespace pod-name sidecar-image sidecar-nats sidecar-nats-address sidecar-proxy
@@ -156,6 +156,7 @@ function valuesSchema(): Schema {
         pullSecrets: { type: 'array', items: { type: 'string', minLength: 1 } },
       }),
       namespaces: NAMES,
+      functionHosts: { type: 'array', items: { type: 'string', minLength: 1 } },
       user: {
         description: 'a user id from 1 to 2147483647, or none: each namespace gives its own',
         anyOf: [{ type: 'integer', minimum: 1, maximum: 2_147_483_647 }, { const: 'none' }],

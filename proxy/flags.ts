@@ -7,6 +7,7 @@ import type { FlagTable, FlagValues } from '../common/runtime/flags.ts';
 import { EVERY_ADDRESS } from '../common/runtime/listen-on.ts';
 import { LOG_LEVEL_FLAG } from '../common/runtime/log.ts';
 import { PROXY_PORT } from '../common/function/names.ts';
+import { hostFlags } from '../common/function/host-flags.ts';
 import { jobFlags } from './jobs/job-flags.ts';
 
 export const proxyFlags = {
@@ -72,6 +73,7 @@ export const proxyFlags = {
     group: 'Cluster',
     describe: "the proxy's own namespace, in which a function's name needs no namespace",
   },
+  ...hostFlags,
   'pod-name': {
     type: 'string',
     default: 'proxy',

@@ -1,4 +1,5 @@
 /** What the proxy knows, put together: functions, pods, those who wait and those who run. No I/O but the wake. */
+import { HostPolicy } from '../common/function/hosts.ts';
 import { createRelay, type Relay } from '../common/relay/index.ts';
 import type { FunctionId } from '../common/bus/subjects.ts';
 import { ActiveCalls } from './edge/active-calls.ts';
@@ -72,6 +73,7 @@ export function createProxyState(config: ProxyConfig, deps: ProxyStateDeps): Pro
     config.namespace,
     (view) =>
       new FunctionEntry(view, endpoints.group(view.owner), { ...deps, budget, defaults, lines, onState }),
+    new HostPolicy(config['function-hosts']),
   );
   endpoints.onGroup((group) => syncBarePods(table, group));
   const siblings = new Siblings(config.namespace, config['pod-name']);

@@ -20,13 +20,15 @@ import type { ProxyState } from './proxy-state.ts';
 import { ReplayBudget } from './edge/replay-budget.ts';
 import { ACCEPT_PREFIX, createAcceptRoute } from './jobs/accepting/accept-route.ts';
 import { createEventRoute, EVENT_PREFIX } from './events/event-route.ts';
-import { createFunctionRoute, FUNCTION_PREFIX } from './call/function-route.ts';
+import { createFunctionRoute } from './call/function-route.ts';
+import { FUNCTION_PREFIX } from './functions/routes.ts';
 import { addHealthRoutes, withoutFunctions, type AnybodysMetrics } from './edge/health-routes.ts';
 import { addDeadRoutes } from './jobs/dead-routes.ts';
 import { addJobRoutes } from './jobs/job-routes.ts';
 import { addPodReadyRoute } from './pods/pod-ready-route.ts';
 import { addPageRoutes } from './status/page-routes.ts';
 import { addStatusRoutes, answerShared, viewOf } from './status/status-routes.ts';
+import type { FunctionLookup } from './functions/function-lookup.ts';
 import { createUpgradeRoute } from './call/upgrade-route.ts';
 import { addWakeRoutes } from './waiting/wake-routes.ts';
 import type { StatusBoard } from './status/board.ts';
@@ -86,7 +88,7 @@ export function createServers(config: ProxyConfig, state: ProxyState, deps: Serv
     (req: IncomingMessage, res: ServerResponse) => {
       if (deps.ending.hasBegun) res.shouldKeepAlive = false;
       // Past Koa: its context costs 3 KB of heap a call that waits and a tenth of the CPU of one that does not.
-      if (req.url?.startsWith(FUNCTION_PREFIX)) functionRoute(req, res);
+      if (isCall(req, state.lookup)) functionRoute(req, res);
       else handle(req, res);
     },
     {
@@ -106,6 +108,10 @@ export function createServers(config: ProxyConfig, state: ProxyState, deps: Serv
   takeOverHttp2(main, (socket) => http2.take(socket));
   const idOf = (name: string): FunctionId => state.table.find(name)?.id ?? guessId(name, config.namespace);
   return { main, metrics: createMetricsServer(deps, idOf), http2 };
+}
+
+function isCall({ url = '/', headers }: IncomingMessage, lookup: FunctionLookup): boolean {
+  return url.startsWith(FUNCTION_PREFIX) || lookup.isHosted(headers.host, url);
 }
 
 function statusLimits(config: ProxyConfig): { showPrivate: boolean; readMs: number } {

@@ -8,6 +8,7 @@ import type { FlagTable, FlagValues } from '../common/runtime/flags.ts';
 import { UsageError } from '../common/runtime/errors.ts';
 import { EVERY_ADDRESS } from '../common/runtime/listen-on.ts';
 import { LOG_LEVEL_FLAG } from '../common/runtime/log.ts';
+import { hostFlags } from '../common/function/host-flags.ts';
 import { loadFlags } from './load/load-flags.ts';
 import { queryFlags } from './queries/query-flags.ts';
 import type { JobSettings } from '../common/queue/settings.ts';
@@ -19,6 +20,7 @@ export const scalerFlags = {
     group: 'Scaling',
     describe: 'namespaces whose workloads are scaled; none: all',
   },
+  ...hostFlags,
   tick: {
     type: 'number',
     default: 1,

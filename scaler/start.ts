@@ -2,6 +2,7 @@
  * Puts the scaler together. What is heard (NATS, watches, HTTP) goes into the reconciler. What it wants done goes to
  * the Kubernetes API and to NATS. Nothing here decides anything.
  */
+import { HostPolicy } from '../common/function/hosts.ts';
 import { POD_READY_SUBJECT } from '../common/bus/pod-ready.ts';
 import { answerPodReady } from './world/pod-ready.ts';
 import { hostname } from 'node:os';
@@ -121,6 +122,7 @@ function createParts(config: ScalerConfig, deps: ScalerDeps, { pod, isLeader, st
     effects,
     jobsOf: (key) => load.jobs.depthOf(key)?.total ?? 0,
     advisor: () => load.advisor,
+    hosts: new HostPolicy(config['function-hosts']),
     onFailed,
   });
   const { namespaces } = config;

@@ -16,6 +16,14 @@ export interface PathRule {
   readonly prefix: string;
 }
 
+/** A host that leads to the function. */
+export interface HostRule {
+  /** In lower case; `*.example.com` means every name below it. */
+  readonly host: string;
+  /** `/`, or a path without a slash at its end. */
+  readonly prefix: string;
+}
+
 export interface EventSubscription {
   readonly visibility: Visibility;
   readonly event: string;
@@ -88,6 +96,8 @@ export interface FunctionSpec {
   readonly defaultVisibility: Visibility;
   readonly pathVisibility: readonly PathRule[];
   readonly trusted: boolean;
+  /** slimfaas.dev/hosts; without a rule it is called by its name alone. */
+  readonly hosts: readonly HostRule[];
   readonly sync: CallPolicy;
   readonly async: CallPolicy;
   readonly publish: CallPolicy;

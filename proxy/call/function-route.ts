@@ -26,7 +26,6 @@ import { NodeRequest, type ActiveCalls } from '../edge/active-calls.ts';
 import type { CallEnd } from '../metrics/call-end.ts';
 import { ProxyCall, type CallDeps, type CallRequest } from './proxy-call.ts';
 import type { FunctionLookup } from '../functions/function-lookup.ts';
-import { parseFunctionTarget } from '../functions/function-path.ts';
 import { forwardHeaders, originOf } from '../edge/headers.ts';
 import type { Ids } from '../edge/ids.ts';
 import type { ReplayBudget } from '../edge/replay-budget.ts';
@@ -41,8 +40,6 @@ export interface FunctionRouteDeps extends CallDeps {
 
 export type RawHandler = (req: IncomingMessage, res: ServerResponse) => void;
 
-export const FUNCTION_PREFIX = '/function/';
-
 export function createFunctionRoute(deps: FunctionRouteDeps): RawHandler {
   return (req, res) => {
     try {
@@ -56,16 +53,14 @@ export function createFunctionRoute(deps: FunctionRouteDeps): RawHandler {
 
 function begin(req: IncomingMessage, res: ServerResponse, deps: FunctionRouteDeps): void {
   const { method, path, headers } = serveHead(req);
-  const target = parseFunctionTarget(path, FUNCTION_PREFIX);
-  if (!target) throw new ReasonError('unknown-function', 'no function named: use /function/{name}/{path}');
-  const entry = deps.lookup.forCall(req, target.name, target.path);
+  const target = deps.lookup.target(req, req.headers.host, path);
   const head = {
     method,
     path: target.path,
-    headers: forwardHeaders(headers, originOf(req.socket), deps.ids),
+    headers: forwardHeaders(headers, originOf(req.socket, target.prefix), deps.ids),
   };
   const arrival = new Arrival(req, res, head, deps);
-  const call = new ProxyCall(entry, arrival, deps);
+  const call = new ProxyCall(target.entry, arrival, deps);
   arrival.call = call;
   deps.active.add(arrival.active);
   call.start();

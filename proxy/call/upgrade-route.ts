@@ -2,17 +2,14 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { asReason, sendReasonOnSocket } from '../../common/runtime/reason-answer.ts';
-import { ReasonError } from '../../common/runtime/errors.ts';
 import { serveHead } from '../../common/relay/index.ts';
 import { watchEarlyBytes, type EarlyBytes } from '../../common/tunnel/early-bytes.ts';
 import type { FunctionLookup } from '../functions/function-lookup.ts';
-import { parseFunctionTarget } from '../functions/function-path.ts';
 import { forwardHeaders, originOf } from '../edge/headers.ts';
 import type { Ids } from '../edge/ids.ts';
 import type { OpenUpgrades } from '../edge/open-upgrades.ts';
 import { ProxyUpgrade, type UpgradeDeps } from './proxy-upgrade.ts';
 import { heldBytes } from '../waiting/waiting-budget.ts';
-import { FUNCTION_PREFIX } from './function-route.ts';
 
 export interface UpgradeRouteDeps extends UpgradeDeps {
   readonly lookup: FunctionLookup;
@@ -35,13 +32,12 @@ export function createUpgradeRoute(deps: UpgradeRouteDeps): UpgradeHandler {
 
 function begin(req: IncomingMessage, socket: Duplex, early: EarlyBytes, deps: UpgradeRouteDeps): void {
   const { method, path, headers } = serveHead(req);
-  const target = parseFunctionTarget(path, FUNCTION_PREFIX);
-  if (!target) throw new ReasonError('unknown-function', 'upgrades are taken at /function/{name}/{path}');
-  const entry = deps.lookup.forCall(req, target.name, target.path);
+  const target = deps.lookup.target(req, req.headers.host, path);
+  const origin = originOf(req.socket, target.prefix);
   const call = new ProxyUpgrade(
-    entry,
+    target.entry,
     {
-      head: { method, path: target.path, headers: forwardHeaders(headers, originOf(req.socket), deps.ids) },
+      head: { method, path: target.path, headers: forwardHeaders(headers, origin, deps.ids) },
       protocol: req.headers.upgrade ?? '',
       socket,
       early,

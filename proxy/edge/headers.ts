@@ -17,6 +17,8 @@ export interface CallOrigin {
   /** The peer's address; empty when it has gone. */
   readonly address: string;
   readonly isTls: boolean;
+  /** What the function's path was cut from, `/function/fib`; empty: nothing. */
+  readonly prefix: string;
 }
 
 /** Whether it came over the TLS port: only a TLSSocket has the field. */
@@ -25,14 +27,15 @@ export function isEncrypted(socket: object): boolean {
 }
 
 /** Of the peer of a request's connection. */
-export function originOf(socket: Socket): CallOrigin {
-  return { address: plainAddress(socket.remoteAddress ?? ''), isTls: isEncrypted(socket) };
+export function originOf(socket: Socket, prefix: string): CallOrigin {
+  return { address: plainAddress(socket.remoteAddress ?? ''), isTls: isEncrypted(socket), prefix };
 }
 
 /** @param headers end-to-end headers only */
 export function forwardHeaders(headers: RawHeaders, origin: CallOrigin, ids: Ids): string[] {
   const out: string[] = [];
   let forwardedFor = -1;
+  let forwardedPrefix = -1;
   let host: string | undefined;
   let found = 0;
   for (let i = 0; i + 1 < headers.length; i += 2) {
@@ -41,12 +44,17 @@ export function forwardHeaders(headers: RawHeaders, origin: CallOrigin, ids: Ids
     if (own === INTERNAL) continue;
     if (own === HOST) host ??= headers[i + 1];
     else if (own === FORWARDED_FOR) forwardedFor = out.length + 1;
+    else if (own === FORWARDED_PREFIX) forwardedPrefix = out.length + 1;
     found |= own;
     out.push(name, headers[i + 1] as string);
   }
   // Appended to the last one there is: a reader from the right meets us first.
   if (forwardedFor > 0) out[forwardedFor] = `${out[forwardedFor]}, ${origin.address}`;
   else out.push('X-Forwarded-For', origin.address);
+  // What a gateway before us has cut off stands before what we cut off.
+  if (forwardedPrefix > 0)
+    out[forwardedPrefix] = `${out[forwardedPrefix]?.replace(/\/$/, '')}${origin.prefix}`;
+  else if (origin.prefix !== '') out.push('X-Forwarded-Prefix', origin.prefix);
   if ((found & PROTO) === 0) out.push('X-Forwarded-Proto', origin.isTls ? 'https' : 'http');
   if ((found & FORWARDED_HOST) === 0 && host !== undefined) out.push('X-Forwarded-Host', host);
   if ((found & REQUEST_ID) === 0) out.push('X-Request-Id', ids.requestId());
@@ -60,6 +68,7 @@ const FORWARDED_FOR = 4;
 const PROTO = 8;
 const FORWARDED_HOST = 16;
 const REQUEST_ID = 32;
+const FORWARDED_PREFIX = 64;
 
 /** 0 for the caller's own, which the first letter tells of most. */
 function ownField(name: string): number {
@@ -80,6 +89,7 @@ const X_FIELDS: ReadonlyMap<string, number> = new Map([
   ['x-forwarded-proto', PROTO],
   ['x-forwarded-host', FORWARDED_HOST],
   ['x-request-id', REQUEST_ID],
+  ['x-forwarded-prefix', FORWARDED_PREFIX],
 ]);
 
 /**

@@ -47,7 +47,8 @@ async function publish(req: IncomingMessage, res: ServerResponse, deps: EventRou
   const written = checkEventName(target?.name);
   const forwarded = target?.path ?? '/';
   const { name, entries } = subscribersOf(req, written, forwarded, deps);
-  const head = { method, path: forwarded, headers: forwardHeaders(headers, originOf(req.socket), deps.ids) };
+  const origin = originOf(req.socket, '');
+  const head = { method, path: forwarded, headers: forwardHeaders(headers, origin, deps.ids) };
   await send(name.event, head, { req, res, entries, deps });
   res.writeHead(204);
   res.end();

@@ -5,8 +5,19 @@
 import { ReasonError } from '../../common/runtime/errors.ts';
 import type { FunctionEntry } from './function-entry.ts';
 import type { FunctionTable } from './function-table.ts';
+import { parseFunctionTarget } from './function-path.ts';
+import { FUNCTION_PREFIX } from './routes.ts';
 import type { CallerFacts, IsInside } from '../edge/trust.ts';
 import { visibilityOf } from './visibility.ts';
+
+/** What a call goes to. */
+export interface CallTarget {
+  readonly entry: FunctionEntry;
+  /** What the function gets. */
+  readonly path: string;
+  /** What was before it, `/function/fib`; empty where the function has the whole host. */
+  readonly prefix: string;
+}
 
 export class FunctionLookup {
   readonly #table: FunctionTable<FunctionEntry>;
@@ -17,14 +28,39 @@ export class FunctionLookup {
     this.#isInside = isInside;
   }
 
+  /**
+   * By the Host, where a function claims it, else by `/function/{name}/{path}`.
+   * @param host of the request
+   * @param path as the caller wrote it
+   * @throws ReasonError `unknown-function`
+   */
+  target(req: CallerFacts, host: string | undefined, path: string): CallTarget {
+    const hosted = this.#table.findByHost(host, path);
+    if (hosted) {
+      if (!this.#mayCall(req, hosted, path)) throw unknownHost(host ?? '');
+      return { entry: hosted, path, prefix: '' };
+    }
+    const target = parseFunctionTarget(path, FUNCTION_PREFIX);
+    if (!target) throw new ReasonError('unknown-function', `no function named: use ${CALL_ROUTE}`);
+    const entry = this.forCall(req, target.name, target.path);
+    return { entry, path: target.path, prefix: target.prefix };
+  }
+
+  /** Whether a function claims the Host: then every path of it, below the claimed prefix, is the function's. */
+  isHosted(host: string | undefined, path: string): boolean {
+    return this.#table.findByHost(host, path) !== undefined;
+  }
+
   /** @throws ReasonError `unknown-function` */
   forCall(req: CallerFacts, name: string, path: string): FunctionEntry {
     const entry = this.#table.find(name);
-    if (!entry) throw this.#unknown(req, name);
-    // Trust is looked at last: nearly every call is for a public path.
-    if (visibilityOf(entry.view.spec, path) === 'Private' && !this.#isInside(req))
-      throw this.#unknown(req, name);
+    if (!entry || !this.#mayCall(req, entry, path)) throw this.#unknown(req, name);
     return entry;
+  }
+
+  /** Trust is looked at last: nearly every call is for a public path. */
+  #mayCall(req: CallerFacts, entry: FunctionEntry, path: string): boolean {
+    return visibilityOf(entry.view.spec, path) === 'Public' || this.#isInside(req);
   }
 
   /**
@@ -75,3 +111,8 @@ export class FunctionLookup {
 }
 
 const MAX_HINTS = 3;
+const CALL_ROUTE = `${FUNCTION_PREFIX}{name}/{path}`;
+
+function unknownHost(host: string): ReasonError {
+  return new ReasonError('unknown-function', `no function answers this path of ${JSON.stringify(host)}`);
+}

@@ -8,6 +8,8 @@ export interface FunctionTarget {
   readonly name: string;
   /** What the function gets: path and query as the caller wrote them, `/` when there was no path. */
   readonly path: string;
+  /** What stands before that path, as the caller wrote it: `/function/fib`. */
+  readonly prefix: string;
 }
 
 /**
@@ -25,7 +27,7 @@ export function parseFunctionTarget(url: string, prefix: string): FunctionTarget
   const name = segment.includes('%') ? decodeOnce(segment) : segment;
   if (!name) return undefined;
   const rest = url.slice(end);
-  return { name, path: rest.startsWith('/') ? rest : `/${rest}` };
+  return { name, path: rest.startsWith('/') ? rest : `/${rest}`, prefix: url.slice(0, end) };
 }
 
 /** Undefined for broken escapes: such a name cannot be a function's. */

@@ -7,6 +7,8 @@
  * Goes out: a function entry for a name.
  */
 import { functionKey, type FunctionId } from '../../common/bus/subjects.ts';
+import { HostPolicy, HostTable } from '../../common/function/hosts.ts';
+import type { HostRule } from '../../common/function/spec.ts';
 import type { FunctionView } from './function-view.ts';
 
 type Kind = FunctionView['kind'];
@@ -21,16 +23,34 @@ export interface TableEntry {
   close(): void;
 }
 
+interface Hosted<E> {
+  readonly id: FunctionId;
+  readonly createdAtMs: number;
+  readonly hosts: readonly HostRule[];
+  readonly entry: E;
+}
+
 export class FunctionTable<E extends TableEntry> {
   readonly #namespace: string;
   readonly #create: (view: FunctionView) => E;
   readonly #views = new Map<string, Map<Kind, FunctionView>>();
   readonly #entries = new Map<string, E>();
+  readonly #hosts: HostTable<Hosted<E>>;
+  readonly #hosted = new Map<string, Hosted<E>>();
 
-  /** @param namespace in which a bare name is looked up */
-  constructor(namespace: string, create: (view: FunctionView) => E) {
+  /**
+   * @param namespace in which a bare name is looked up
+   * @param hosts which hosts functions may claim; default: none
+   */
+  constructor(namespace: string, create: (view: FunctionView) => E, hosts = new HostPolicy([])) {
     this.#namespace = namespace;
     this.#create = create;
+    this.#hosts = new HostTable(hosts);
+  }
+
+  /** The function that claims the Host of a request. */
+  findByHost(header: string | undefined, path: string): E | undefined {
+    return this.#hosts.find(header, path)?.entry;
   }
 
   get all(): Iterable<E> {
@@ -78,10 +98,27 @@ export class FunctionTable<E extends TableEntry> {
     const kind = PRECEDENCE.find((k) => views.has(k));
     const view = kind && views.get(kind);
     const entry = this.#entries.get(key);
-    if (entry && entry.view.kind === view?.kind) return entry.update(view);
+    if (entry && entry.view.kind === view?.kind) {
+      entry.update(view);
+      return this.#setHosts(key, entry);
+    }
     // Another kind has other pods: nothing of the old entry holds for it.
     entry?.close();
-    if (view) this.#entries.set(key, this.#create(view));
+    const made = view && this.#create(view);
+    if (made) this.#entries.set(key, made);
     else this.#entries.delete(key);
+    this.#setHosts(key, made);
+  }
+
+  #setHosts(key: string, entry: E | undefined): void {
+    const before = this.#hosted.get(key);
+    const hosts = entry?.view.spec.hosts ?? [];
+    if (before?.entry === entry && before?.hosts === hosts) return;
+    if (before) this.#hosts.remove(before);
+    this.#hosted.delete(key);
+    if (!entry || hosts.length === 0) return;
+    const hosted = { id: entry.id, createdAtMs: entry.view.createdAtMs, hosts, entry };
+    this.#hosts.add(hosted);
+    this.#hosted.set(key, hosted);
   }
 }

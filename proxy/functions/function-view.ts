@@ -15,6 +15,8 @@ export interface FunctionView {
   /** Whose pods are this function's. */
   readonly owner: PodOwner;
   readonly spec: FunctionSpec;
+  /** Bare pods come after all workloads. */
+  readonly createdAtMs: number;
   readonly faults: readonly AnnotationFault[];
   /** Why its pods get no sidecar, as its workload says; undefined: they do, or nobody knows. */
   readonly noSidecar: string | undefined;
@@ -38,6 +40,7 @@ export function viewWorkload(
     kind,
     owner: { kind, id: info.id },
     spec: info.spec,
+    createdAtMs: info.createdAtMs,
     faults: info.faults,
     noSidecar: info.noSidecar,
     replicas: info.replicas,
@@ -50,6 +53,6 @@ export function viewBarePods(owner: PodOwner, all: readonly PodView[]): Function
   const pods = all.filter((pod) => !pod.isEnded);
   const spec = pods.find((pod) => pod.spec)?.spec;
   if (!spec) return undefined;
-  const unknown = { noSidecar: undefined, blocked: undefined };
+  const unknown = { noSidecar: undefined, blocked: undefined, createdAtMs: Number.MAX_SAFE_INTEGER };
   return { id: owner.id, kind: 'Pod', owner, spec, faults: [], replicas: pods.length, ...unknown };
 }

@@ -14,9 +14,10 @@ import { http2 } from '../../common/http2/node-http2.ts';
 import { HEADER } from '../../common/function/names.ts';
 import { asReason } from '../../common/runtime/reason-answer.ts';
 import type { RequestHead } from '../../common/relay/index.ts';
-import { parseFunctionTarget, type FunctionTarget } from '../functions/function-path.ts';
+import type { CallTarget, FunctionLookup } from '../functions/function-lookup.ts';
+import { FUNCTION_PREFIX } from '../functions/routes.ts';
 import { forwardHeaders } from '../edge/headers.ts';
-import { FUNCTION_PREFIX, type FunctionRouteDeps } from '../call/function-route.ts';
+import type { FunctionRouteDeps } from '../call/function-route.ts';
 import { plainAddress } from '../edge/trust.ts';
 import { startStreamRequest } from './function-stream.ts';
 import type { StreamArrival } from './http2-edge.ts';
@@ -43,9 +44,8 @@ export function createStreamRoutes(
     try {
       // Node's own limit counts only once the client has acknowledged our SETTINGS, which it need not do.
       const head = streamHead(raw, hasBody, maxHeaderBytes);
-      const target = targetOf(head.path, fields, forGrpc);
-      if (target)
-        begin(arrival, { ...head, path: target.path }, { name: target.name, isGrpc: forGrpc }, deps);
+      const target = targetOf(arrival, head.path, forGrpc, deps.lookup);
+      if (target) begin(arrival, head, { ...target, isGrpc: forGrpc }, deps);
       else handleCompat(stream, fields, head, handle);
     } catch (error) {
       const isHead = fields[':method'] === 'HEAD';
@@ -55,29 +55,33 @@ export function createStreamRoutes(
 }
 
 /** @returns undefined for a route of the proxy's own */
-function targetOf(path: string, fields: Fields, forGrpc: boolean): FunctionTarget | undefined {
-  if (path.startsWith(FUNCTION_PREFIX)) {
-    const target = parseFunctionTarget(path, FUNCTION_PREFIX);
-    if (target) return target;
-    throw new ReasonError('unknown-function', 'no function named: use /function/{name}/{path}');
-  }
+function targetOf(
+  { peer, fields }: StreamArrival,
+  path: string,
+  forGrpc: boolean,
+  lookup: FunctionLookup,
+): CallTarget | undefined {
+  const caller = { socket: peer, headers: fields };
+  const host = (fields[':authority'] ?? fields.host) as string | undefined;
+  if (path.startsWith(FUNCTION_PREFIX) || lookup.isHosted(host, path))
+    return lookup.target(caller, host, path);
   if (!forGrpc || !GRPC_PATH.test(path)) return undefined;
   const name = fields[FUNCTION_FIELD];
-  if (typeof name === 'string' && name !== '') return { name, path };
+  if (typeof name === 'string' && name !== '')
+    return { entry: lookup.forCall(caller, name, path), path, prefix: '' };
   const message = `a gRPC call names its function in the metadata ${FUNCTION_FIELD}: name or name.namespace`;
   throw new ReasonError('unknown-function', message);
 }
 
 function begin(
-  { stream, peer, fields, hasBody }: StreamArrival,
+  { stream, peer, hasBody }: StreamArrival,
   head: RequestHead,
-  { name, isGrpc: forGrpc }: { readonly name: string; readonly isGrpc: boolean },
+  { entry, path, prefix, isGrpc: forGrpc }: CallTarget & { readonly isGrpc: boolean },
   deps: FunctionRouteDeps,
 ): void {
-  const entry = deps.lookup.forCall({ socket: peer, headers: fields }, name, head.path);
-  const origin = { address: plainAddress(peer.remoteAddress ?? ''), isTls: peer.isTls };
+  const origin = { address: plainAddress(peer.remoteAddress ?? ''), isTls: peer.isTls, prefix };
   const headers = forwardHeaders(head.headers, origin, deps.ids);
-  startStreamRequest({ stream, entry, head: { ...head, headers }, hasBody, isGrpc: forGrpc }, deps);
+  startStreamRequest({ stream, entry, head: { ...head, path, headers }, hasBody, isGrpc: forGrpc }, deps);
 }
 
 /** The routes read `rawHeaders` as HTTP/1.1 has them, the Host among them. */

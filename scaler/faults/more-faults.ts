@@ -1,5 +1,7 @@
 /** What is wrong with a function beyond what its annotations say by themselves. */
 import type { FunctionInfo } from '../../common/function/spec.ts';
+import type { HostPolicy } from '../../common/function/hosts.ts';
+import { hostFaults } from './host-faults.ts';
 import { COLD_START_TIMEOUT_MS, coldStartFault } from './cold-start-faults.ts';
 import { appTroubleSinceMs, readyPods, troublesOf } from '../facts/pod-facts.ts';
 import type { Fault, MoreFaults } from './faults.ts';
@@ -10,8 +12,17 @@ import type { Seen } from '../facts/surroundings.ts';
 /** So long after a nudge its workload may be at 0: it is on its way up again, and as ill as before. */
 const NUDGE_MS = 10_000;
 
-export function moreFaults(seen: Seen, advisor: () => LoadAdvisor, now: () => number): MoreFaults {
+export interface MoreFaultsDeps {
+  readonly advisor: () => LoadAdvisor;
+  /** Which hosts functions may claim; default: none. */
+  readonly hosts?: HostPolicy;
+  readonly now: () => number;
+}
+
+export function moreFaults(seen: Seen, { advisor, hosts, now }: MoreFaultsDeps): MoreFaults {
+  const ofHosts = hostFaults(seen.world, hosts);
   return (workload, fn) => [
+    ...ofHosts(fn),
     ...seen.dependencies.faultsOf(workload, fn),
     ...advisor().faultsOf(fn),
     ...failureOf(workload, seen),

@@ -17,6 +17,7 @@ import type { CreationFailure } from '../../common/kube/creation-failures.ts';
 import type { ActivityMessage, ReadyMessage, ShareMessage, WakeMessage } from '../../common/bus/messages.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import { functionKey, type FunctionId } from '../../common/bus/subjects.ts';
+import type { HostPolicy } from '../../common/function/hosts.ts';
 import { Actuator } from '../act/actuator.ts';
 import { Decider } from './decider.ts';
 import type { ReconcileEffects } from '../act/effects.ts';
@@ -38,6 +39,8 @@ export interface ReconcileOptions {
   readonly jobsOf: (key: string) => number;
   /** Asked for when it is needed: it is made of the world that the reconciler keeps. */
   readonly advisor: () => LoadAdvisor;
+  /** Which hosts functions may claim; default: none. */
+  readonly hosts?: HostPolicy;
   /** How a pass over all functions is run; default: at one go. */
   readonly run?: (pass: () => Slice) => void;
   readonly onFailed: OnFailedObject;
@@ -60,7 +63,7 @@ export class Reconciler {
     const { effects, now, log, advisor } = options;
     this.#seen = new Seen(options.jobsOf);
     this.world = this.#seen.world;
-    const more = moreFaults(this.#seen, advisor, now);
+    const more = moreFaults(this.#seen, options);
     this.#faults = new FaultTeller(this.world, effects.onFaults, more);
     this.#sharer = new Sharer(this.world, effects.isLeader);
     const actuator = new Actuator({

@@ -27,8 +27,9 @@ test('headers reach the function in order, case and number; hop-by-hop and forge
   const kept = raw.slice(0, raw.indexOf('X-Forwarded-For'));
   assert.deepEqual(kept, ['Host', 'example.org:8080', 'X-b', '1', 'x-A', '2', 'X-B', '3', 'Cookie', 'a=b']);
   const added = raw.slice(kept.length).filter((_, i) => i % 2 === 0);
-  assert.deepEqual(added.slice(0, 5), [
+  assert.deepEqual(added.slice(0, 6), [
     'X-Forwarded-For',
+    'X-Forwarded-Prefix',
     'X-Forwarded-Proto',
     'X-Forwarded-Host',
     'X-Request-Id',

@@ -13,6 +13,9 @@ export const MAX_JSON_DEPTH = 16;
 /** Items of a list: names, events, triggers, retries. */
 export const MAX_ITEMS = 100;
 
+/** Hosts of slimfaas.dev/hosts: every call's Host is looked up among those of all functions. */
+export const MAX_HOSTS = 20;
+
 /** Rules of SlimFaas/PathsStartWithVisibility: kept for each pod too. */
 export const MAX_PATH_RULES = 500;
 

@@ -10,6 +10,7 @@
 import { DEFAULT_POLICIES } from '../../call/policy.ts';
 import { readConfiguration } from './configuration.ts';
 import { closestName, type FaultList, type ReportFault } from './faults.ts';
+import { readHosts } from './hosts.ts';
 import { readDependsOn, readEvents, readPaths } from './lists.ts';
 import { INJECT_STATUS_ANNOTATION } from '../names.ts';
 import { ANNOTATION } from './names.ts';
@@ -60,6 +61,7 @@ function readSpec(source: Source): FunctionSpec {
     subscribeEvents: readEvents(source, defaultVisibility),
     defaultVisibility,
     pathVisibility: readPaths(source),
+    hosts: readHosts(source),
     trusted: source.read(trust, word('Trusted', 'Untrusted'), 'Trusted') === 'Trusted',
     ...readPolicies(source),
     schedule: readJson(source, ANNOTATION.schedule, readSchedule),

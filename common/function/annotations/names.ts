@@ -24,6 +24,7 @@ export const ANNOTATION = {
   coldStartTimeout: 'slimfaas.dev/cold-start-timeout',
   sidecarImage: 'slimfaas.dev/sidecar-image',
   sidecarResources: 'slimfaas.dev/sidecar-resources',
+  hosts: 'slimfaas.dev/hosts',
   paused: 'slimfaas.dev/paused',
   ordered: 'slimfaas.dev/ordered',
   retryJitter: 'slimfaas.dev/retry-jitter',

@@ -48,7 +48,7 @@ async function accept(req: IncomingMessage, res: ServerResponse, deps: AcceptRou
   const head = {
     method,
     path: target.path,
-    headers: forwardHeaders(headers, originOf(req.socket), deps.ids),
+    headers: forwardHeaders(headers, originOf(req.socket, target.prefix), deps.ids),
   };
   const begun = performance.now();
   let id: string;

@@ -30,6 +30,7 @@ test('no annotations: every default of docs/reference/annotations.md, no functio
     parallelLimit: undefined,
     parallelPerPod: 10,
     parallelPerPodSetByUser: false,
+    hosts: [],
     dependsOn: [],
     subscribeEvents: [],
     defaultVisibility: 'Public',

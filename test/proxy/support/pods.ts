@@ -39,6 +39,7 @@ export function functionView(changes: Partial<FunctionView> = {}): FunctionView 
     kind,
     owner: { kind: kind === 'Pod' ? 'Other' : kind, id },
     spec: specOf(),
+    createdAtMs: 0,
     faults: [],
     noSidecar: undefined,
     replicas: 0,

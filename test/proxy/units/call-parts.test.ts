@@ -96,7 +96,7 @@ test('load headers are read strictly', () => {
 test('X-Forwarded-For is appended to the last of several; internal headers go in any spelling', () => {
   const ids = createIds(() => Buffer.alloc(4_096, 0xab));
   const raw = ['X-Forwarded-For', 'a', 'x-forwarded-for', 'b', 'SLIMFAAS-Load', '1/1', 'Slimfaas-X', 'y'];
-  const out = forwardHeaders(raw, { address: 'c', isTls: true }, ids);
+  const out = forwardHeaders(raw, { address: 'c', isTls: true, prefix: '' }, ids);
   assert.deepEqual(out.slice(0, 4), ['X-Forwarded-For', 'a', 'x-forwarded-for', 'b, c']);
   assert.equal(out[out.indexOf('X-Forwarded-Proto') + 1], 'https');
   assert.ok(!out.some((text) => /^slimfaas/i.test(text)));

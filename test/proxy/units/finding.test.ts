@@ -10,10 +10,14 @@ import { functionView, podView, specOf } from '../support/pods.ts';
 
 test('the function’s segment is decoded once, the rest stays as it was written', () => {
   const parse = (url: string) => parseFunctionTarget(url, '/function/');
-  assert.deepEqual(parse('/function/fib'), { name: 'fib', path: '/' });
-  assert.deepEqual(parse('/function/fib?a=/b'), { name: 'fib', path: '/?a=/b' });
-  assert.deepEqual(parse('/function/f%2569b/%20'), { name: 'f%69b', path: '/%20' });
-  assert.deepEqual(parse('/function/a%2Fb/c'), { name: 'a/b', path: '/c' });
+  assert.deepEqual(parse('/function/fib'), { name: 'fib', path: '/', prefix: '/function/fib' });
+  assert.deepEqual(parse('/function/fib?a=/b'), { name: 'fib', path: '/?a=/b', prefix: '/function/fib' });
+  assert.deepEqual(parse('/function/f%2569b/%20'), {
+    name: 'f%69b',
+    path: '/%20',
+    prefix: '/function/f%2569b',
+  });
+  assert.deepEqual(parse('/function/a%2Fb/c'), { name: 'a/b', path: '/c', prefix: '/function/a%2Fb' });
   for (const url of [
     '/function/',
     '/function//x',
@@ -31,7 +35,8 @@ test('property: prefix, name and path put together again are the target', () => 
   const rest = fc.stringMatching(/^\/[!-~]{0,40}$/);
   fc.assert(
     fc.property(name, rest, (fn, path) => {
-      assert.deepEqual(parseFunctionTarget(`/function/${fn}${path}`, '/function/'), { name: fn, path });
+      const prefix = `/function/${fn}`;
+      assert.deepEqual(parseFunctionTarget(prefix + path, '/function/'), { name: fn, path, prefix });
     }),
   );
 });
