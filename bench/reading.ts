@@ -6,7 +6,8 @@
 import type { V1Deployment, V1Pod } from '../common/kube/client.ts';
 import { viewWorkload } from '../proxy/functions/function-view.ts';
 import { viewPod } from '../proxy/pods/pod-view.ts';
-import { podOf, workloadOf } from '../scaler/world/kube-objects.ts';
+import { readWorkload } from '../common/kube/model/workload.ts';
+import { podOf } from '../scaler/world/kube-objects.ts';
 import { median, type Bench, type Row } from './lib/bench.ts';
 
 const OBJECTS = 10_000;
@@ -18,15 +19,22 @@ export const bench: Bench = {
     const pods = Array.from({ length: OBJECTS }, (_, i) => copied(podObject(i)));
     const deployments = Array.from({ length: OBJECTS }, (_, i) => copied(deploymentObject(i)));
     say('made');
-    const known = deployments.map((each) => workloadOf('Deployment', each, undefined));
+    const known = deployments.map((each) => readWorkload('Deployment', each, undefined));
     const readers: readonly (readonly [string, () => unknown[]])[] = [
       ['proxy, a pod', () => pods.map((pod) => viewPod(pod))],
-      ['proxy, a Deployment', () => deployments.map((each) => viewWorkload('Deployment', each))],
+      [
+        'proxy, a Deployment',
+        () => deployments.map((each) => viewWorkload(readWorkload('Deployment', each))),
+      ],
+      [
+        'proxy, a Deployment that is known',
+        () => deployments.map((each, i) => viewWorkload(readWorkload('Deployment', each, known[i]))),
+      ],
       ['scaler, a pod', () => pods.map((pod) => podOf(pod))],
-      ['scaler, a Deployment', () => deployments.map((each) => workloadOf('Deployment', each, undefined))],
+      ['scaler, a Deployment', () => deployments.map((each) => readWorkload('Deployment', each, undefined))],
       [
         'scaler, a Deployment that is known',
-        () => deployments.map((each, i) => workloadOf('Deployment', each, known[i])),
+        () => deployments.map((each, i) => readWorkload('Deployment', each, known[i])),
       ],
     ];
     return readers.map(([name, read]) => measure(name, read, quick ? 10 : 40));

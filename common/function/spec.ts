@@ -138,6 +138,5 @@ export interface FunctionInfo {
   readonly noSidecar: string | undefined;
   /** The user's HTTP port; undefined when neither annotation nor container names one. */
   readonly port: number | undefined;
-  readonly replicas: number;
   readonly createdAtMs: number;
 }

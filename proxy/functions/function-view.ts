@@ -3,9 +3,8 @@
  * themselves and that nobody scales.
  */
 import type { AnnotationFault, FunctionSpec } from '../../common/function/spec.ts';
-import type { V1Deployment, V1StatefulSet } from '../../common/kube/client.ts';
-import { functionOfWorkload } from '../../common/kube/model/function-info.ts';
 import type { PodOwner } from '../../common/kube/model/ownership.ts';
+import type { WorkloadModel } from '../../common/kube/model/workload.ts';
 import type { FunctionId } from '../../common/bus/subjects.ts';
 import type { PodView } from '../pods/pod-view.ts';
 
@@ -25,27 +24,18 @@ export interface FunctionView {
   readonly blocked: string | undefined;
 }
 
-/** Undefined for a workload that has not opted in. */
+/**
+ * Undefined for a workload that has not opted in.
+ * @param trouble why its pods cannot be created, where an Event says it and not the workload
+ */
 export function viewWorkload(
-  kind: 'Deployment' | 'StatefulSet',
-  workload: V1Deployment | V1StatefulSet,
+  { fn, kind, id, replicas, trouble: own }: WorkloadModel,
+  trouble = own,
 ): FunctionView | undefined {
-  const info = functionOfWorkload(kind, workload);
-  if (!info) return undefined;
-  const failure = workload.status?.conditions?.find(
-    (c) => c.type === 'ReplicaFailure' && c.status === 'True',
-  );
-  return {
-    id: info.id,
-    kind,
-    owner: { kind, id: info.id },
-    spec: info.spec,
-    createdAtMs: info.createdAtMs,
-    faults: info.faults,
-    noSidecar: info.noSidecar,
-    replicas: info.replicas,
-    blocked: failure && (failure.message ?? failure.reason ?? 'ReplicaFailure'),
-  };
+  if (!fn) return undefined;
+  const { spec, createdAtMs, faults, noSidecar } = fn;
+  const blocked = trouble?.message;
+  return { id, kind, owner: { kind, id }, spec, createdAtMs, faults, noSidecar, replicas, blocked };
 }
 
 /** Undefined while none of them is there. One that has ended, as a Job's pod does, is nobody's function any more. */

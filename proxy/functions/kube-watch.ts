@@ -5,9 +5,12 @@
 import type { V1Deployment, V1Pod, V1StatefulSet, KubeClients } from '../../common/kube/client.ts';
 import { watchCreationFailures, type CreationFailure } from '../../common/kube/creation-failures.ts';
 import type { PageRequest } from '../../common/kube/lists.ts';
+import { FailedCreations } from '../../common/kube/model/failed-creations.ts';
+import { ownerKeyOf, readWorkload, type WorkloadModel } from '../../common/kube/model/workload.ts';
 import { watchResource, type OnFailedObject, type Watched } from '../../common/kube/watched.ts';
 import type { Log } from '../../common/runtime/log.ts';
-import type { FunctionId } from '../../common/bus/subjects.ts';
+import { functionKey, type FunctionId } from '../../common/bus/subjects.ts';
+import type { WorkloadKind } from '../../common/function/spec.ts';
 import { viewWorkload, type FunctionView } from './function-view.ts';
 import { viewPod, type PodView } from '../pods/pod-view.ts';
 
@@ -43,13 +46,13 @@ export interface KubeWatchOptions {
 
 export function watchKube(options: KubeWatchOptions): KubeWatch {
   const scopes = options.namespaces.length === 0 ? [undefined] : options.namespaces;
-  const sets = new Sets();
+  const known = new KnownWorkloads();
   const sources = scopes.flatMap((namespace) => [
-    watchWorkloads('Deployment', namespace, options, sets),
-    watchWorkloads('StatefulSet', namespace, options, sets),
+    watchWorkloads('Deployment', namespace, options, known),
+    watchWorkloads('StatefulSet', namespace, options, known),
     watchPods(namespace, options),
   ]);
-  const failures = scopes.map((namespace) => watchFailures(namespace, options, sets));
+  const failures = scopes.map((namespace) => watchFailures(namespace, options, known));
   return {
     get missing() {
       return sources.filter((source) => !source.watched.isSynced).map((source) => source.name);
@@ -64,10 +67,10 @@ export function watchKube(options: KubeWatchOptions): KubeWatch {
 }
 
 function watchWorkloads(
-  kind: 'Deployment' | 'StatefulSet',
+  kind: WorkloadKind,
   namespace: string | undefined,
   { kube, targets, log, onFailed }: KubeWatchOptions,
-  sets: Sets,
+  known: KnownWorkloads,
 ): Source {
   const lists = {
     Deployment: (page: PageRequest) =>
@@ -80,16 +83,16 @@ function watchWorkloads(
         : kube.apps.listNamespacedStatefulSet({ namespace, ...page }),
   };
   const resource = `${kind.toLowerCase()}s`;
-  const drop = (workload: V1Deployment | V1StatefulSet): void => {
-    const { name, namespace: ns } = workload.metadata ?? {};
-    if (kind === 'StatefulSet') sets.remove(workload.metadata?.uid);
-    if (name && ns) targets.removeFunction(kind, { namespace: ns, name });
+  const drop = ({ metadata }: V1Deployment | V1StatefulSet): void => {
+    const id = { namespace: metadata?.namespace ?? '', name: metadata?.name ?? '' };
+    known.remove(kind, id);
+    targets.removeFunction(kind, id);
   };
   const handlers = {
-    onSet(workload: V1Deployment | V1StatefulSet) {
-      const view = viewWorkload(kind, workload);
-      if (!view) return drop(workload);
-      targets.setFunction(kind === 'StatefulSet' ? sets.set(view, workload as V1StatefulSet) : view);
+    onSet(object: V1Deployment | V1StatefulSet) {
+      const view = known.set(kind, object);
+      if (view) targets.setFunction(view);
+      else drop(object);
     },
     onDelete: drop,
   };
@@ -106,7 +109,7 @@ function watchWorkloads(
 function watchFailures(
   namespace: string | undefined,
   { kube, targets, log, onFailed }: KubeWatchOptions,
-  sets: Sets,
+  known: KnownWorkloads,
 ): Watched {
   return watchCreationFailures({
     config: kube.config,
@@ -116,7 +119,7 @@ function watchFailures(
         : kube.core.listNamespacedEvent({ namespace, ...page }),
     path: `/api/v1${scopePath(namespace)}/events`,
     onFailure(failure) {
-      const view = sets.fail(failure);
+      const view = known.fail(failure);
       if (view) targets.setFunction(view);
     },
     log,
@@ -124,30 +127,34 @@ function watchFailures(
   });
 }
 
-/** Functions that are StatefulSets, and why their pods could not be created, as long as they lack some. */
-class Sets {
-  readonly #known = new Map<string, { readonly view: FunctionView; readonly isShort: boolean }>();
-  readonly #failures = new Map<string, string>();
+/** The workloads that are functions, as last read. */
+class KnownWorkloads {
+  /** By owner key. */
+  readonly #known = new Map<string, WorkloadModel>();
+  readonly #failures = new FailedCreations();
 
-  set(view: FunctionView, { metadata, status }: V1StatefulSet): FunctionView {
-    const uid = metadata?.uid ?? '';
-    const isShort = (status?.replicas ?? 0) < view.replicas;
-    if (!isShort) this.#failures.delete(uid);
-    this.#known.set(uid, { view, isShort });
-    return { ...view, blocked: view.blocked ?? this.#failures.get(uid) };
+  /** @returns undefined for a workload that is no function, or is none any more */
+  set(kind: WorkloadKind, object: V1Deployment | V1StatefulSet): FunctionView | undefined {
+    const { namespace = '', name = '' } = object.metadata ?? {};
+    const ownerKey = ownerKeyOf(kind, functionKey({ namespace, name }));
+    const workload = readWorkload(kind, object, this.#known.get(ownerKey));
+    if (!workload.fn) return undefined;
+    this.#known.set(ownerKey, workload);
+    this.#failures.look(workload);
+    return viewWorkload(workload, this.#failures.troubleOf(workload));
   }
 
   /** The function as it looks now; undefined where that is no news. */
-  fail({ uid, message }: CreationFailure): FunctionView | undefined {
-    const known = this.#known.get(uid);
-    if (!known?.isShort) return undefined;
-    this.#failures.set(uid, message);
-    return { ...known.view, blocked: message };
+  fail(failure: CreationFailure): FunctionView | undefined {
+    const known = this.#known.get(ownerKeyOf('StatefulSet', functionKey(failure)));
+    if (!known || !this.#failures.note(failure, known)) return undefined;
+    return viewWorkload(known, this.#failures.troubleOf(known));
   }
 
-  remove(uid: string | undefined): void {
-    this.#known.delete(uid ?? '');
-    this.#failures.delete(uid ?? '');
+  remove(kind: WorkloadKind, id: FunctionId): void {
+    const ownerKey = ownerKeyOf(kind, functionKey(id));
+    this.#failures.forget(ownerKey);
+    this.#known.delete(ownerKey);
   }
 }
 

@@ -22,7 +22,8 @@ import { Actuator } from '../act/actuator.ts';
 import { Decider } from './decider.ts';
 import type { ReconcileEffects } from '../act/effects.ts';
 import type { FactFinder } from '../facts/facts.ts';
-import { podOf, workloadOf, ownerKeyOf, type Workload } from '../world/kube-objects.ts';
+import { ownerKeyOf, readWorkload } from '../../common/kube/model/workload.ts';
+import { podOf, type Workload } from '../world/kube-objects.ts';
 import type { V1Deployment, V1Pod, V1StatefulSet } from '../../common/kube/client.ts';
 import type { OnFailedObject } from '../../common/kube/watched.ts';
 import { FaultTeller, type Fault } from '../faults/faults.ts';
@@ -102,7 +103,7 @@ export class Reconciler {
   onWorkload(kind: WorkloadKind, object: V1Deployment | V1StatefulSet): void {
     const id = { namespace: object.metadata?.namespace ?? '', name: object.metadata?.name ?? '' };
     const before = this.world.workloadOfOwner(ownerKeyOf(kind, functionKey(id)));
-    this.world.setWorkload(workloadOf(kind, object, before));
+    this.world.setWorkload(readWorkload(kind, object, before));
     const after = this.world.workload(functionKey(id));
     if (!after) return;
     if (after.fn) this.#noteOthers(after, before);
@@ -115,8 +116,8 @@ export class Reconciler {
     if (!this.world.workload(key)?.fn) this.#forget(key);
   }
 
-  onCreationFailure({ namespace, name, uid, message }: CreationFailure): void {
-    const workload = this.world.noteCreationFailure(functionKey({ namespace, name }), uid, message);
+  onCreationFailure(failure: CreationFailure): void {
+    const workload = this.world.noteCreationFailure(failure);
     if (!workload?.fn) return;
     this.#seen.noteCreation(workload, this.#state(workload.key), this.#options.now());
     this.#onChange(workload.key);

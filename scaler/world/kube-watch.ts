@@ -15,6 +15,7 @@ import {
   type FailuresOptions,
 } from '../../common/kube/creation-failures.ts';
 import type { PageRequest } from '../../common/kube/lists.ts';
+import { ownerKeyOf } from '../../common/kube/model/workload.ts';
 import {
   watchResource,
   type OnFailedObject,
@@ -26,7 +27,6 @@ import type { Log } from '../../common/runtime/log.ts';
 import { FUNCTION_LABEL } from '../../common/function/names.ts';
 import { functionKey } from '../../common/bus/subjects.ts';
 import type { ScalerClients } from './kube.ts';
-import { ownerKeyOf } from './kube-objects.ts';
 import type { Autoscaler } from './world.ts';
 
 export interface ClusterHandlers {

@@ -9,7 +9,11 @@
  */
 import type { WorkloadKind } from '../../common/function/spec.ts';
 import type { Trouble } from '../../common/kube/model/trouble.ts';
-import { creationTrouble, ownerKeyOf, type Pod, type Workload } from './kube-objects.ts';
+import { ownerKeyOf } from '../../common/kube/model/workload.ts';
+import type { CreationFailure } from '../../common/kube/creation-failures.ts';
+import { FailedCreations } from '../../common/kube/model/failed-creations.ts';
+import { functionKey } from '../../common/bus/subjects.ts';
+import type { Pod, Workload } from './kube-objects.ts';
 
 /** The HorizontalPodAutoscaler that looks after a workload. */
 export interface Autoscaler {
@@ -31,8 +35,7 @@ export class World {
   readonly #autoscalers = new Map<string, Autoscaler>();
   /** Which workload each autoscaler looked after when last seen: it may be given another one. */
   readonly #targets = new Map<string, string>();
-  /** Why a StatefulSet's last pod could not be created, by the set's uid. */
-  readonly #failures = new Map<string, string>();
+  readonly #failures = new FailedCreations();
   /** Counts changes of the set of functions and of their specs: who caches the dependency graph compares it. */
   specVersion = 0;
   /** The same of the autoscalers of others. */
@@ -65,13 +68,13 @@ export class World {
     if (known && isOlder(workload.resourceVersion, known.resourceVersion) && known.uid === workload.uid)
       return;
     this.#workloads.set(ownerKey, workload);
-    if (workload.createdReplicas >= workload.replicas) this.#failures.delete(workload.uid);
+    this.#failures.look(workload);
     this.#choose(workload.key);
     if (known?.fn?.spec !== workload.fn?.spec || !known) this.specVersion++;
   }
 
   deleteWorkload(kind: WorkloadKind, key: string): void {
-    this.#failures.delete(this.#workloads.get(ownerKeyOf(kind, key))?.uid ?? '');
+    this.#failures.forget(ownerKeyOf(kind, key));
     this.#workloads.delete(ownerKeyOf(kind, key));
     this.#choose(key);
     this.specVersion++;
@@ -86,17 +89,14 @@ export class World {
   }
 
   /** @returns the workload if it still lacks pods; else the failure is history */
-  noteCreationFailure(key: string, uid: string, message: string): Workload | undefined {
-    const workload = this.#workloads.get(ownerKeyOf('StatefulSet', key));
-    if (workload?.uid !== uid || workload.createdReplicas >= workload.replicas) return undefined;
-    this.#failures.set(uid, message);
-    return workload;
+  noteCreationFailure(failure: CreationFailure): Workload | undefined {
+    const workload = this.#workloads.get(ownerKeyOf('StatefulSet', functionKey(failure)));
+    return workload && this.#failures.note(failure, workload) ? workload : undefined;
   }
 
   /** Why pods of the workload cannot be created: in its own words, or in an Event's. */
   creationTroubleOf(workload: Workload): Trouble | undefined {
-    const message = this.#failures.get(workload.uid);
-    return workload.trouble ?? (message === undefined ? undefined : creationTrouble(message));
+    return this.#failures.troubleOf(workload);
   }
 
   setPod(pod: Pod): void {

@@ -6,7 +6,8 @@ import { silentLog } from '../../common/runtime/log.ts';
 import { decodePodReadyAnswer, encodePodReadyQuestion } from '../../common/bus/pod-ready.ts';
 import { createEventSink } from '../../scaler/act/events.ts';
 import type { KubeEvent } from '../../scaler/world/kube.ts';
-import { podOf, workloadOf, type Pod, type Workload } from '../../scaler/world/kube-objects.ts';
+import { readWorkload } from '../../common/kube/model/workload.ts';
+import { podOf, type Pod, type Workload } from '../../scaler/world/kube-objects.ts';
 import { answerPodReady } from '../../scaler/world/pod-ready.ts';
 import { World } from '../../scaler/world/world.ts';
 
@@ -17,7 +18,7 @@ function deployment(name: string, rest: Partial<V1Deployment> = {}): V1Deploymen
 }
 
 const workload = (name: string, { kind = 'Deployment', ...rest }: Partial<Workload> = {}): Workload => ({
-  ...workloadOf(kind, deployment(name), undefined),
+  ...readWorkload(kind, deployment(name), undefined),
   ...rest,
 });
 
@@ -118,12 +119,14 @@ describe('the world', () => {
       workload('db', { kind: 'StatefulSet', replicas: 2, createdReplicas: created, resourceVersion });
     world.setWorkload(set(1, '5'));
     const { uid } = set(1, '5');
-    assert.equal(world.noteCreationFailure('ns/db', 'another', 'x'), undefined);
-    assert.ok(world.noteCreationFailure('ns/db', uid, 'forbidden: exceeded quota: full'));
+    const message = 'forbidden: exceeded quota: full';
+    const failure = { uid, namespace: 'ns', name: 'db', message };
+    assert.equal(world.noteCreationFailure({ ...failure, uid: 'another' }), undefined);
+    assert.ok(world.noteCreationFailure(failure));
     assert.equal(world.creationTroubleOf(set(1, '5'))?.kind, 'quota');
     world.setWorkload(set(2, '6'));
     assert.equal(world.creationTroubleOf(set(2, '6')), undefined);
-    assert.equal(world.noteCreationFailure('ns/db', uid, 'late'), undefined, 'it has its pods');
+    assert.equal(world.noteCreationFailure(failure), undefined, 'it has its pods');
   });
 
   test('an autoscaler that is deleted takes away only itself', () => {
@@ -151,20 +154,20 @@ describe('the world', () => {
 
 describe('objects', () => {
   test('annotations are read again only when they, the identity or the port changed', () => {
-    const first = workloadOf('Deployment', deployment('a'), undefined);
+    const first = readWorkload('Deployment', deployment('a'), undefined);
     const scaled = deployment('a', { spec: { ...deployment('a').spec!, replicas: 7 } });
-    const second = workloadOf('Deployment', scaled, first);
+    const second = readWorkload('Deployment', scaled, first);
     assert.equal(second.replicas, 7);
     assert.equal(second.fn, first.fn);
     const other = deployment('a');
     other.spec!.template.metadata!.annotations!['SlimFaas/ReplicasMin'] = '2';
-    assert.equal(workloadOf('Deployment', other, first).fn?.spec.replicasMin, 2);
+    assert.equal(readWorkload('Deployment', other, first).fn?.spec.replicasMin, 2);
   });
 
   test('a quota that is used up is a trouble of the workload', () => {
     const condition = { type: 'ReplicaFailure', status: 'True', message: 'exceeded quota: q' };
     const object = deployment('a', { status: { conditions: [condition] } });
-    assert.deepEqual(workloadOf('Deployment', object, undefined).trouble, {
+    assert.deepEqual(readWorkload('Deployment', object, undefined).trouble, {
       kind: 'quota',
       message: 'exceeded quota: q',
     });
@@ -177,7 +180,7 @@ describe('objects', () => {
       message: 'violates PodSecurity "restricted"',
     };
     const object = deployment('a', { status: { conditions: [condition] } });
-    assert.equal(workloadOf('Deployment', object, undefined).trouble?.kind, 'refused');
+    assert.equal(readWorkload('Deployment', object, undefined).trouble?.kind, 'refused');
   });
 
   const pod = (status: V1Pod['status'], meta: object = {}): V1Pod => ({

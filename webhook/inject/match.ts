@@ -6,19 +6,17 @@
 import type { ParsedAnnotations } from '../../common/function/annotations/index.ts';
 import type { V1Pod } from '../../common/kube/client.ts';
 import { allContainers, findSidecar } from '../../common/kube/model/containers.ts';
+import { obstacleToSidecar, type SidecarObstacle } from '../../common/kube/model/no-sidecar.ts';
 import { overdraft } from './envelope.ts';
 import { SIDECAR_ADMIN_PORT, SIDECAR_CONTAINER, SIDECAR_DATA_PORT } from '../../common/function/names.ts';
 
 /** Kubelets put this on the API's copy of a static pod; such a pod cannot be changed from here. */
 const MIRROR_POD_ANNOTATION = 'kubernetes.io/config.mirror';
 
-/** The label of every node; pods without `os` choose Windows by it. */
-const OS_LABEL = 'kubernetes.io/os';
-
 const OUR_PORTS = new Set([SIDECAR_DATA_PORT, SIDECAR_ADMIN_PORT]);
 
 export type SkipReason =
-  'not-annotated' | 'inject-false' | 'mirror-pod' | 'host-network' | 'windows' | 'already-injected';
+  'not-annotated' | 'inject-false' | 'mirror-pod' | 'already-injected' | SidecarObstacle;
 
 export type Verdict =
   | { readonly kind: 'inject' }
@@ -33,8 +31,7 @@ const PREDICATES: readonly Predicate[] = [
   isOptedOut,
   isAlreadyInjected,
   isMirrorPod,
-  usesHostNetwork,
-  isWindows,
+  hasObstacle,
   hasPortConflict,
   exceedsItsPod,
 ];
@@ -69,28 +66,16 @@ function isMirrorPod(pod: V1Pod): Verdict | undefined {
     : { kind: 'skip', reason: 'mirror-pod', warning: 'a static pod cannot carry the sidecar: not injected' };
 }
 
-/** On the host's network the sidecar's ports would be the node's, and collide with the next such pod. */
-function usesHostNetwork(pod: V1Pod): Verdict | undefined {
-  return pod.spec?.hostNetwork === true
-    ? {
-        kind: 'skip',
-        reason: 'host-network',
-        warning:
-          'the pod uses hostNetwork: not injected, so calls reach it without limits, and jobs and events are refused',
-      }
-    : undefined;
+function hasObstacle(pod: V1Pod): Verdict | undefined {
+  const reason = obstacleToSidecar(pod.spec);
+  return reason && { kind: 'skip', reason, warning: OBSTACLE_WARNINGS[reason] };
 }
 
-function isWindows(pod: V1Pod): Verdict | undefined {
-  const { os, nodeSelector } = pod.spec ?? {};
-  return os?.name === 'windows' || nodeSelector?.[OS_LABEL] === 'windows'
-    ? {
-        kind: 'skip',
-        reason: 'windows',
-        warning: 'the sidecar runs on Linux only: not injected, so jobs and events are refused',
-      }
-    : undefined;
-}
+const OBSTACLE_WARNINGS: Readonly<Record<SidecarObstacle, string>> = {
+  'host-network':
+    'the pod uses hostNetwork: not injected, so calls reach it without limits, and jobs and events are refused',
+  windows: 'the sidecar runs on Linux only: not injected, so jobs and events are refused',
+};
 
 function hasPortConflict(pod: V1Pod, parsed: ParsedAnnotations): Verdict | undefined {
   const advice = 'free it, or set slimfaas.dev/inject: "false"';

@@ -28,9 +28,11 @@ type PodParts = Pick<V1Pod, 'spec'> & {
  * and a probe that are not the function's.
  */
 function rankedContainers({ spec, metadata }: PodParts): V1Container[] {
+  const all = userContainers(spec);
+  if (all.length < 2) return all;
   const preferred = metadata?.annotations?.[DEFAULT_CONTAINER_ANNOTATION];
   const rank = ({ name }: V1Container) => (name === preferred ? 0 : MESH_PROXIES.has(name) ? 2 : 1);
-  return userContainers(spec).toSorted((a, b) => rank(a) - rank(b));
+  return all.toSorted((a, b) => rank(a) - rank(b));
 }
 
 /**

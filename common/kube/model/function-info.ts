@@ -27,7 +27,6 @@ export function functionOfWorkload(
       noSidecar === undefined ? parsed.faults : [...parsed.faults, noSidecarFault(noSidecar, parsed.spec)],
     noSidecar,
     port: parsed.spec.port ?? findAppPort(template ?? {})?.port,
-    replicas: workload.spec?.replicas ?? 1,
     createdAtMs: meta.creationTimestamp ? new Date(meta.creationTimestamp).getTime() : 0,
   });
 }

@@ -19,10 +19,28 @@ export function whyNoSidecar(
 ): string | undefined {
   if (findSidecar(pod)) return undefined; // by `slimfaas inject`
   if (!spec.inject) return `${ANNOTATION.inject} is "false"`;
-  if (pod?.hostNetwork === true) return 'its pods use hostNetwork';
-  if (pod?.os?.name === 'windows') return 'its pods run on Windows';
+  const obstacle = obstacleToSidecar(pod);
+  if (obstacle !== undefined) return OBSTACLES[obstacle];
   if (NAMESPACES_NOT_INJECTED.includes(namespace)) return `the namespace ${namespace} is excluded`;
   return undefined;
+}
+
+/** The label of every node; pods without `os` choose Windows by it. */
+const OS_LABEL = 'kubernetes.io/os';
+
+export type SidecarObstacle = 'host-network' | 'windows';
+
+const OBSTACLES: Readonly<Record<SidecarObstacle, string>> = {
+  'host-network': 'its pods use hostNetwork',
+  windows: 'its pods run on Windows',
+};
+
+/** What in a pod's own manifest rules a sidecar out; the webhook goes by it too. */
+export function obstacleToSidecar(pod: V1PodSpec | undefined): SidecarObstacle | undefined {
+  // On the host's network the sidecar's ports would be the node's, and collide with the next such pod.
+  if (pod?.hostNetwork === true) return 'host-network';
+  const isWindows = pod?.os?.name === 'windows' || pod?.nodeSelector?.[OS_LABEL] === 'windows';
+  return isWindows ? 'windows' : undefined;
 }
 
 export function noSidecarFault(why: string, spec: Pick<FunctionSpec, 'inject'>): AnnotationFault {

@@ -1,9 +1,9 @@
 /**
- * Why a pod does not come up, read from what Kubernetes reports on the pod. The proxy tells the caller that waits;
- * the scaler stops growth and writes Events. Pure; types only. Gives up what only an Event says, but for the creation
- * of pods (creation-failures.ts).
+ * Why a pod does not come up or cannot be created, read from what Kubernetes reports on the pod or its workload. The
+ * proxy tells the caller that waits; the scaler stops growth and writes Events. Pure; types only. Gives up what only an
+ * Event says, but for the creation of a StatefulSet's pods (creation-failures.ts).
  */
-import type { V1Pod } from '../client.ts';
+import type { V1Deployment, V1Pod, V1StatefulSet } from '../client.ts';
 
 export type TroubleKind =
   /** Want of room: it is the cluster's, and holds for the next pod too. */
@@ -33,6 +33,17 @@ export function isFailing({ kind }: Trouble): boolean {
 }
 
 type ContainerStatus = NonNullable<NonNullable<V1Pod['status']>['containerStatuses']>[number];
+
+/** A Deployment says so when its pods cannot even be created: quota, or an admission that refuses them. */
+export function troubleOfWorkload({ status }: V1Deployment | V1StatefulSet): Trouble | undefined {
+  const failure = status?.conditions?.find((c) => c.type === 'ReplicaFailure' && c.status === 'True');
+  return failure && creationTrouble(failure.message ?? failure.reason ?? 'ReplicaFailure');
+}
+
+/** From the words of a failed creation: the API tells a used-up quota from other refusals in no other way. */
+export function creationTrouble(message: string): Trouble {
+  return { kind: /exceeded quota/.test(message) ? 'quota' : 'refused', message };
+}
 
 /** Undefined for a ready pod, and for one that nobody has looked at yet. */
 export function troubleOfPod(pod: V1Pod): Trouble | undefined {

@@ -5,6 +5,7 @@ import { parseFunctionTarget, pathOnly } from '../../../proxy/functions/function
 import { FunctionTable } from '../../../proxy/functions/function-table.ts';
 import type { FunctionView } from '../../../proxy/functions/function-view.ts';
 import { viewBarePods, viewWorkload } from '../../../proxy/functions/function-view.ts';
+import { readWorkload } from '../../../common/kube/model/workload.ts';
 import { viewPod } from '../../../proxy/pods/pod-view.ts';
 import { functionView, podView, specOf } from '../support/pods.ts';
 
@@ -109,10 +110,10 @@ test('a workload is a function when its pod template says so; a failure to creat
     },
     status: { conditions: [{ type: 'ReplicaFailure', status: 'True', message: 'quota' }] },
   };
-  const view = viewWorkload('Deployment', workload);
+  const view = viewWorkload(readWorkload('Deployment', workload));
   assert.deepEqual([view?.replicas, view?.blocked, view?.owner.kind], [3, 'quota', 'Deployment']);
   const plain = { ...workload, spec: { ...workload.spec, template: { spec: { containers: [] } } } };
-  assert.equal(viewWorkload('Deployment', plain), undefined);
+  assert.equal(viewWorkload(readWorkload('Deployment', plain)), undefined);
 });
 
 test('bare pods make a function by their own annotations', () => {

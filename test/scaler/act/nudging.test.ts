@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { V1Deployment } from '../../../common/kube/client.ts';
 import { Nudges } from '../../../scaler/act/nudges.ts';
-import { workloadOf } from '../../../scaler/world/kube-objects.ts';
+import { readWorkload } from '../../../common/kube/model/workload.ts';
 import { Sim } from '../support/sim.ts';
 
 const WEBHOOK = 'failed calling webhook "pods.slimfaas.dev": connection refused';
@@ -97,7 +97,7 @@ test('a webhook is back: the first pod that is created tells it, and the others 
 test('while a cause lasts one function with it is tried, and the whole cluster goes through one bucket', () => {
   const nudges = new Nudges();
   const workload = (i: number, namespace: string) =>
-    workloadOf('Deployment', { metadata: { name: `fn-${i}`, namespace, uid: `u${i}` } }, undefined);
+    readWorkload('Deployment', { metadata: { name: `fn-${i}`, namespace, uid: `u${i}` } }, undefined);
   const webhook = { kind: 'refused', message: WEBHOOK } as const;
   const quota = { kind: 'quota', message: 'exceeded quota' } as const;
   let ofOneCause = 0;

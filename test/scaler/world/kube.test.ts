@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { createKubeWriter, createLeaseStore, type KubeWriter } from '../../../scaler/world/kube.ts';
-import { workloadOf, type Workload } from '../../../scaler/world/kube-objects.ts';
+import { readWorkload } from '../../../common/kube/model/workload.ts';
+import type { Workload } from '../../../scaler/world/kube-objects.ts';
 import type { ApiServer } from '../../../packages/local-cluster/api/http/server.ts';
 import type { V1Deployment } from '../../../common/kube/client.ts';
 import { deploymentManifest, startLocalApi } from '../../helpers/local-api.ts';
@@ -22,7 +23,7 @@ async function rig(t: TestContext): Promise<Rig> {
   return {
     api,
     writer: createKubeWriter(clientsOf(api), { pod: 'scaler-0' }),
-    seen: () => workloadOf('Deployment', get() as unknown as V1Deployment, undefined),
+    seen: () => readWorkload('Deployment', get() as unknown as V1Deployment, undefined),
     replicas: () => get()?.['spec'].replicas as number,
   };
 }
@@ -42,7 +43,7 @@ test('a StatefulSet is scaled too', async (t) => {
   const { api, writer } = await rig(t);
   const set = { ...deploymentManifest('db', { replicas: 0, serviceName: 'db' }), kind: 'StatefulSet' };
   const made = await api.api.create('statefulsets', set);
-  const workload = workloadOf('StatefulSet', made as never, undefined);
+  const workload = readWorkload('StatefulSet', made as never, undefined);
   await writer.scale({ workload, to: 1, mayGoOn: always });
   assert.equal(api.api.get('statefulsets', 'default', 'db')?.['spec'].replicas, 1);
 });

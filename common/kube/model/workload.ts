@@ -1,0 +1,95 @@
+/**
+ * One Deployment or StatefulSet as Kubernetes reports it, read in one place for every part. Pure; types only.
+ */
+import { functionKey, type FunctionId } from '../../bus/subjects.ts';
+import type { FunctionInfo, WorkloadKind } from '../../function/spec.ts';
+import type { V1Deployment, V1StatefulSet } from '../client.ts';
+import { findAppPort } from './app-port.ts';
+import { findSidecar } from './containers.ts';
+import { functionOfWorkload } from './function-info.ts';
+import { obstacleToSidecar } from './no-sidecar.ts';
+import { troubleOfWorkload, type Trouble } from './trouble.ts';
+
+export interface WorkloadModel {
+  readonly id: FunctionId;
+  /** `namespace/name`. */
+  readonly key: string;
+  readonly kind: WorkloadKind;
+  /** `kind/namespace/name`: a Deployment and a StatefulSet may share a name. */
+  readonly ownerKey: string;
+  readonly uid: string;
+  readonly resourceVersion: string;
+  /** Pods that it is to have. */
+  readonly replicas: number;
+  readonly readyReplicas: number;
+  /** Pods that exist, ready or not, as its controller counts them. */
+  readonly createdReplicas: number;
+  /** Its controller has seen the latest change of it, and is not in the middle of another. */
+  readonly isObserved: boolean;
+  /** Why its pods cannot be created, as its own conditions say. */
+  readonly trouble: Trouble | undefined;
+  /** Undefined for a workload that has not opted in. */
+  readonly fn: FunctionInfo | undefined;
+  /** All of the manifest that `fn` was read from. */
+  readonly written: string;
+}
+
+type Workload = V1Deployment | V1StatefulSet;
+
+/**
+ * @param previous the same workload as last read. Its annotations are read again only if what they are read with has
+ *   changed. Code that compares specs must not take a new count for a new spec.
+ */
+export function readWorkload(
+  kind: WorkloadKind,
+  object: Workload,
+  previous?: Pick<WorkloadModel, 'written' | 'fn'>,
+): WorkloadModel {
+  const { metadata: meta = {}, spec, status } = object;
+  const id = { namespace: meta.namespace ?? '', name: meta.name ?? '' };
+  const key = functionKey(id);
+  const written = writtenIn(object);
+  return {
+    id,
+    key,
+    kind,
+    ownerKey: ownerKeyOf(kind, key),
+    uid: meta.uid ?? '',
+    resourceVersion: meta.resourceVersion ?? '',
+    replicas: spec?.replicas ?? 1, // what Kubernetes fills in
+    readyReplicas: status?.readyReplicas ?? 0,
+    createdReplicas: status?.replicas ?? 0,
+    isObserved: isObserved(object),
+    trouble: troubleOfWorkload(object),
+    fn: previous?.written === written ? previous.fn : functionOfWorkload(kind, object),
+    written,
+  };
+}
+
+export function ownerKeyOf(kind: WorkloadKind, key: string): string {
+  return `${kind}/${key}`;
+}
+
+/** Fewer pods exist than it is to have. */
+export function lacksPods({ createdReplicas, replicas }: WorkloadModel): boolean {
+  return createdReplicas < replicas;
+}
+
+/** Everything that {@link functionOfWorkload} looks at, but for the name. */
+function writtenIn({ metadata, spec }: Workload): string {
+  const { template } = spec ?? {};
+  const pod = template?.spec;
+  return JSON.stringify([
+    metadata?.uid,
+    template?.metadata?.annotations ?? {},
+    findAppPort(template ?? {})?.port,
+    findSidecar(pod) !== undefined,
+    obstacleToSidecar(pod),
+  ]);
+}
+
+/** A paused Deployment's rollout is in somebody's hands. */
+function isObserved({ metadata, spec, status }: Workload): boolean {
+  const isPaused = spec !== undefined && 'paused' in spec && spec.paused === true;
+  return !isPaused && (status?.observedGeneration ?? 0) >= (metadata?.generation ?? 0);
+}
