@@ -8,6 +8,7 @@ import { EVERY_ADDRESS } from '../common/runtime/listen-on.ts';
 import { LOG_LEVEL_FLAG } from '../common/runtime/log.ts';
 import { PROXY_PORT } from '../common/function/names.ts';
 import { hostFlags } from '../common/function/host-flags.ts';
+import { callerFlags } from './callers/caller-flags.ts';
 import { jobFlags } from './jobs/job-flags.ts';
 
 export const proxyFlags = {
@@ -224,6 +225,7 @@ export const proxyFlags = {
       'bytes of status answers that clients have not read yet; beyond it everyone gets the last status again',
   },
   ...jobFlags,
+  ...callerFlags,
   'show-private': {
     type: 'boolean',
     default: false,

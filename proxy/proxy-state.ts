@@ -3,6 +3,7 @@ import { HostPolicy } from '../common/function/hosts.ts';
 import { createRelay, type Relay } from '../common/relay/index.ts';
 import type { FunctionId } from '../common/bus/subjects.ts';
 import { ActiveCalls } from './edge/active-calls.ts';
+import { Gates } from './callers/gate.ts';
 import type { Clock } from './clock.ts';
 import { Endpoints } from './pods/endpoints.ts';
 import type { ProxyConfig } from './flags.ts';
@@ -32,6 +33,7 @@ export interface ProxyState {
   readonly active: ActiveCalls;
   readonly upgrades: OpenUpgrades;
   readonly relay: Relay;
+  readonly gates: Gates;
   /** Where the watch puts what it sees. */
   readonly targets: WatchTargets;
 }
@@ -52,6 +54,7 @@ const MOST_PLACE_LINES = 1_024;
 export function createProxyState(config: ProxyConfig, deps: ProxyStateDeps): ProxyState {
   const budget = new WaitingBudget({ maxCalls: config['queue-total'], maxBytes: config['queue-bytes'] });
   const relay = createRelay();
+  const gates = new Gates(config, deps);
   const defaults = {
     queueLimit: config['queue-limit'],
     coldStartSeconds: config['cold-start-timeout'],
@@ -69,10 +72,10 @@ export function createProxyState(config: ProxyConfig, deps: ProxyStateDeps): Pro
     endpoints.heardReady(id, message);
     if (isChanged && endpoint.isReady) deps.passOn(id, data);
   };
+  const entryDeps = { ...deps, budget, defaults, lines, gates, onState };
   const table = new FunctionTable(
     config.namespace,
-    (view) =>
-      new FunctionEntry(view, endpoints.group(view.owner), { ...deps, budget, defaults, lines, onState }),
+    (view) => new FunctionEntry(view, endpoints.group(view.owner), entryDeps),
     new HostPolicy(config['function-hosts']),
   );
   endpoints.onGroup((group) => syncBarePods(table, group));
@@ -88,6 +91,7 @@ export function createProxyState(config: ProxyConfig, deps: ProxyStateDeps): Pro
     active: new ActiveCalls(),
     upgrades: new OpenUpgrades(),
     relay,
+    gates,
     targets: {
       setFunction: (view) => table.set(view),
       removeFunction(kind, id) {

@@ -249,6 +249,7 @@ function registerStateGauges(registry: Registry, state: ProxyState, serving: Acc
       return counts.reduce((sum, count) => sum + count, 0);
     },
     earlyReady: () => state.endpoints.earlyCount,
+    callerRates: () => state.gates.rates.size,
     placeLines: () => state.lines.open,
     waitingBytes: () => state.budget.bytes,
     relayConnections: () => state.relay.stats,

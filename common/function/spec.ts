@@ -5,6 +5,7 @@
  */
 import type { CallPolicy } from '../call/policy.ts';
 import type { FunctionId } from '../bus/subjects.ts';
+import type { RateLimitSpec } from './callers.ts';
 
 export type Visibility = 'Public' | 'Private';
 /** What the user's port speaks; `h2c`: HTTP/2 without TLS, which gRPC is spoken over; `https`: HTTP/1.1 over TLS. */
@@ -120,6 +121,8 @@ export interface FunctionSpec {
   readonly retryJitterPercent: number | undefined;
   /** slimfaas.dev/job-share: the part of a pod's places that jobs get while calls wait too. */
   readonly jobSharePercent: number | undefined;
+  /** slimfaas.dev/rate-limit, if given; else the proxy's default. */
+  readonly rateLimit: RateLimitSpec | undefined;
 }
 
 export interface SidecarResources {

@@ -14,6 +14,7 @@ export type ReasonCode =
   | 'no-sidecar'
   | 'bad-request'
   | 'body-too-large'
+  | 'rate-limited'
   | 'queue-full'
   | 'queue-timeout'
   | 'too-busy'
@@ -33,6 +34,7 @@ export const REASON_STATUS: Readonly<Record<ReasonCode, number>> = {
   'no-sidecar': 501,
   'bad-request': 400,
   'body-too-large': 413,
+  'rate-limited': 429,
   'queue-full': 429,
   'queue-timeout': 503,
   'too-busy': 503,

@@ -26,7 +26,8 @@ import { NodeRequest, type ActiveCalls } from '../edge/active-calls.ts';
 import type { CallEnd } from '../metrics/call-end.ts';
 import { ProxyCall, type CallDeps, type CallRequest } from './proxy-call.ts';
 import type { FunctionLookup } from '../functions/function-lookup.ts';
-import { forwardHeaders, originOf } from '../edge/headers.ts';
+import { letIn } from '../callers/let-in.ts';
+import { originOf } from '../edge/headers.ts';
 import type { Ids } from '../edge/ids.ts';
 import type { ReplayBudget } from '../edge/replay-budget.ts';
 import { heldBytes } from '../waiting/waiting-budget.ts';
@@ -54,13 +55,10 @@ export function createFunctionRoute(deps: FunctionRouteDeps): RawHandler {
 function begin(req: IncomingMessage, res: ServerResponse, deps: FunctionRouteDeps): void {
   const { method, path, headers } = serveHead(req);
   const target = deps.lookup.target(req, req.headers.host, path);
-  const head = {
-    method,
-    path: target.path,
-    headers: forwardHeaders(headers, originOf(req.socket, target.prefix), deps.ids),
-  };
-  const arrival = new Arrival(req, res, head, deps);
-  const call = new ProxyCall(target.entry, arrival, deps);
+  const { entry, prefix } = target;
+  const forwarded = letIn(entry.gate, { method, headers, origin: originOf(req.socket, prefix) }, deps.ids);
+  const arrival = new Arrival(req, res, { method, path: target.path, headers: forwarded }, deps);
+  const call = new ProxyCall(entry, arrival, deps);
   arrival.call = call;
   deps.active.add(arrival.active);
   call.start();

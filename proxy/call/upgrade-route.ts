@@ -5,7 +5,8 @@ import { asReason, sendReasonOnSocket } from '../../common/runtime/reason-answer
 import { serveHead } from '../../common/relay/index.ts';
 import { watchEarlyBytes, type EarlyBytes } from '../../common/tunnel/early-bytes.ts';
 import type { FunctionLookup } from '../functions/function-lookup.ts';
-import { forwardHeaders, originOf } from '../edge/headers.ts';
+import { letIn } from '../callers/let-in.ts';
+import { originOf } from '../edge/headers.ts';
 import type { Ids } from '../edge/ids.ts';
 import type { OpenUpgrades } from '../edge/open-upgrades.ts';
 import { ProxyUpgrade, type UpgradeDeps } from './proxy-upgrade.ts';
@@ -34,10 +35,11 @@ function begin(req: IncomingMessage, socket: Duplex, early: EarlyBytes, deps: Up
   const { method, path, headers } = serveHead(req);
   const target = deps.lookup.target(req, req.headers.host, path);
   const origin = originOf(req.socket, target.prefix);
+  const forwarded = letIn(target.entry.gate, { method, headers, origin }, deps.ids);
   const call = new ProxyUpgrade(
     target.entry,
     {
-      head: { method, path: target.path, headers: forwardHeaders(headers, origin, deps.ids) },
+      head: { method, path: target.path, headers: forwarded },
       protocol: req.headers.upgrade ?? '',
       socket,
       early,

@@ -22,7 +22,8 @@ import {
 import type { FunctionEntry } from '../functions/function-entry.ts';
 import { thoseThatRunJobs } from '../jobs/accepting/runs-jobs.ts';
 import { parseFunctionTarget } from '../functions/function-path.ts';
-import { forwardHeaders, originOf } from '../edge/headers.ts';
+import { letIn } from '../callers/let-in.ts';
+import { originOf } from '../edge/headers.ts';
 import { refuse, wakeIfAsleep, type AcceptRouteDeps } from '../jobs/accepting/accept-route.ts';
 
 export interface EventRouteDeps extends Omit<AcceptRouteDeps, 'jobs'> {
@@ -47,8 +48,10 @@ async function publish(req: IncomingMessage, res: ServerResponse, deps: EventRou
   const written = checkEventName(target?.name);
   const forwarded = target?.path ?? '/';
   const { name, entries } = subscribersOf(req, written, forwarded, deps);
-  const origin = originOf(req.socket, '');
-  const head = { method, path: forwarded, headers: forwardHeaders(headers, origin, deps.ids) };
+  const arriving = { method, headers, origin: originOf(req.socket, '') };
+  // All that hear it get one and the same request, so its publisher must be let in by each of them.
+  for (const { gate } of entries) gate?.enter({ ...arriving, address: arriving.origin.address });
+  const head = { method, path: forwarded, headers: letIn(undefined, arriving, deps.ids) };
   await send(name.event, head, { req, res, entries, deps });
   res.writeHead(204);
   res.end();

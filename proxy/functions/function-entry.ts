@@ -4,6 +4,7 @@ import type { ReadyMessage } from '../../common/bus/messages.ts';
 import { functionKey, type FunctionId } from '../../common/bus/subjects.ts';
 import { Account } from '../metrics/account.ts';
 import { Activator } from '../waiting/activator.ts';
+import type { CallerGate, FunctionGates, Gates } from '../callers/gate.ts';
 import type { Clock } from '../clock.ts';
 import type { Endpoint } from '../pods/endpoint.ts';
 import { explainNoPod } from './explain.ts';
@@ -25,6 +26,7 @@ export interface EntryDeps {
   readonly wake: Wake;
   readonly report: Report;
   readonly lines: LineBudget;
+  readonly gates: Gates;
   /** A pod said its state over its place line. */
   readonly onState: (id: FunctionId, endpoint: Endpoint, message: ReadyMessage, data: Uint8Array) => void;
   readonly defaults: { readonly queueLimit: number; readonly coldStartSeconds: number };
@@ -40,6 +42,9 @@ export class FunctionEntry {
   readonly #activator: Activator;
   readonly #lines: PlaceLines;
   readonly #stopListening: () => void;
+  readonly #gates: FunctionGates;
+  /** What it asks of callers; undefined: nothing. */
+  gate: CallerGate | undefined;
   #view: FunctionView;
 
   constructor(view: FunctionView, pods: PodGroup, deps: EntryDeps) {
@@ -48,6 +53,8 @@ export class FunctionEntry {
     this.#view = view;
     this.#deps = deps;
     this.account = new Account(view.id, deps.metrics, deps.clock);
+    this.#gates = deps.gates.ofFunction((reason) => this.account.series.failed(reason));
+    this.gate = this.#gates.gateOf(view.spec);
     this.#activator = new Activator(
       deps.clock,
       (waiting) => deps.wake(view.id, waiting),
@@ -93,6 +100,7 @@ export class FunctionEntry {
   }
 
   update(view: FunctionView): void {
+    if (view.spec !== this.#view.spec) this.gate = this.#gates.gateOf(view.spec);
     this.#view = view;
   }
 
@@ -103,6 +111,7 @@ export class FunctionEntry {
     this.throttler.refuseAll(new ReasonError('unknown-function', message));
     this.#activator.stop();
     this.#lines.stop();
+    this.#gates.close();
     this.account.close();
   }
 

@@ -16,9 +16,9 @@ import { pushFields } from '../../common/http2/fields.ts';
 const GRPC = { deadlineExceeded: 4, resourceExhausted: 8, unimplemented: 12, internal: 13, unavailable: 14 };
 
 /**
- * As gRPC maps HTTP statuses itself (404 UNIMPLEMENTED, 429, 502, 503 and 504 UNAVAILABLE), with two exceptions.
+ * As gRPC maps HTTP statuses itself (404 UNIMPLEMENTED, 429, 502, 503 and 504 UNAVAILABLE), with three exceptions.
  * After HttpTimeout the call may have run, and UNAVAILABLE invites to send it again. A body that is too large stays
- * so.
+ * so. A rate that is spent is RESOURCE_EXHAUSTED, as its callers expect.
  */
 const GRPC_STATUS: Partial<Record<ReasonCode, number>> = {
   'unknown-function': GRPC.unimplemented,
@@ -26,6 +26,7 @@ const GRPC_STATUS: Partial<Record<ReasonCode, number>> = {
   'bad-request': GRPC.internal,
   'function-timeout': GRPC.deadlineExceeded,
   'body-too-large': GRPC.resourceExhausted,
+  'rate-limited': GRPC.resourceExhausted,
 };
 
 function grpcStatusOf(code: string): number {

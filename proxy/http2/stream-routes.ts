@@ -16,7 +16,7 @@ import { asReason } from '../../common/runtime/reason-answer.ts';
 import type { RequestHead } from '../../common/relay/index.ts';
 import type { CallTarget, FunctionLookup } from '../functions/function-lookup.ts';
 import { FUNCTION_PREFIX } from '../functions/routes.ts';
-import { forwardHeaders } from '../edge/headers.ts';
+import { letIn } from '../callers/let-in.ts';
 import type { FunctionRouteDeps } from '../call/function-route.ts';
 import { plainAddress } from '../edge/trust.ts';
 import { startStreamRequest } from './function-stream.ts';
@@ -80,7 +80,7 @@ function begin(
   deps: FunctionRouteDeps,
 ): void {
   const origin = { address: plainAddress(peer.remoteAddress ?? ''), isTls: peer.isTls, prefix };
-  const headers = forwardHeaders(head.headers, origin, deps.ids);
+  const headers = letIn(entry.gate, { method: head.method, headers: head.headers, origin }, deps.ids);
   startStreamRequest({ stream, entry, head: { ...head, path, headers }, hasBody, isGrpc: forGrpc }, deps);
 }
 

@@ -10,6 +10,8 @@ export interface Gauges {
   placeLines(): number;
   /** Kept messages of pods that are not known yet. */
   earlyReady(): number;
+  /** Callers whose rate is remembered. */
+  callerRates(): number;
   relayConnections(): { active: number; idle: number };
   /** Since the start. */
   slowClients(): number;
@@ -39,6 +41,8 @@ function registerCalls(registry: Registry, gauges: Gauges): void {
   gauge(registry, 'slimfaas_proxy_place_lines', lines)((g) => g.set(gauges.placeLines()));
   const early = 'Ready messages of pods that the watch has not shown yet';
   gauge(registry, 'slimfaas_proxy_early_ready', early)((g) => g.set(gauges.earlyReady()));
+  const callers = 'Callers whose rate is remembered';
+  gauge(registry, 'slimfaas_proxy_rate_limit_callers', callers)((g) => g.set(gauges.callerRates()));
   const bytes = gauge(registry, 'slimfaas_proxy_waiting_bytes', 'Memory held by waiting calls');
   bytes((g) => g.set(gauges.waitingBytes()));
 }

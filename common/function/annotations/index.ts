@@ -14,6 +14,7 @@ import { readHosts } from './hosts.ts';
 import { readDependsOn, readEvents, readPaths } from './lists.ts';
 import { INJECT_STATUS_ANNOTATION } from '../names.ts';
 import { ANNOTATION } from './names.ts';
+import { readRateLimit } from './rate-limit.ts';
 import { readResources } from './resources.ts';
 import { readScale } from './scale.ts';
 import { readSchedule } from './schedule.ts';
@@ -87,6 +88,7 @@ type Overrides = Pick<
   | 'ordered'
   | 'retryJitterPercent'
   | 'jobSharePercent'
+  | 'rateLimit'
 >;
 
 function readOverrides(source: Source): Overrides {
@@ -102,6 +104,7 @@ function readOverrides(source: Source): Overrides {
     ordered: source.read(ANNOTATION.ordered, bool, false),
     retryJitterPercent: source.read(ANNOTATION.retryJitter, int(0, 100), undefined),
     jobSharePercent: source.read(ANNOTATION.jobShare, int(0, 100), undefined),
+    rateLimit: readJson(source, ANNOTATION.rateLimit, readRateLimit),
   };
 }
 

@@ -29,4 +29,5 @@ export const ANNOTATION = {
   ordered: 'slimfaas.dev/ordered',
   retryJitter: 'slimfaas.dev/retry-jitter',
   jobShare: 'slimfaas.dev/job-share',
+  rateLimit: 'slimfaas.dev/rate-limit',
 } as const;

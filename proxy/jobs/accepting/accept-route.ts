@@ -12,7 +12,8 @@ import { NodeRequest, type ActiveCalls } from '../../edge/active-calls.ts';
 import type { FunctionEntry } from '../../functions/function-entry.ts';
 import type { FunctionLookup } from '../../functions/function-lookup.ts';
 import { parseFunctionTarget, type FunctionTarget } from '../../functions/function-path.ts';
-import { forwardHeaders, originOf } from '../../edge/headers.ts';
+import { letIn } from '../../callers/let-in.ts';
+import { originOf } from '../../edge/headers.ts';
 import type { Ids } from '../../edge/ids.ts';
 import { acceptJob } from './accept.ts';
 import { checkRunsJobs } from './runs-jobs.ts';
@@ -48,7 +49,7 @@ async function accept(req: IncomingMessage, res: ServerResponse, deps: AcceptRou
   const head = {
     method,
     path: target.path,
-    headers: forwardHeaders(headers, originOf(req.socket, target.prefix), deps.ids),
+    headers: letIn(entry.gate, { method, headers, origin: originOf(req.socket, target.prefix) }, deps.ids),
   };
   const begun = performance.now();
   let id: string;

@@ -52,6 +52,7 @@ test('no annotations: every default of docs/reference/annotations.md, no functio
     ordered: false,
     retryJitterPercent: undefined,
     jobSharePercent: undefined,
+    rateLimit: undefined,
   };
   assert.deepEqual(spec, expected);
 });
@@ -123,6 +124,17 @@ const VALID: readonly [string, string, Partial<FunctionSpec>][] = [
   [ANNOTATION.ordered, 'true', { ordered: true }],
   [ANNOTATION.retryJitter, '20', { retryJitterPercent: 20 }],
   [ANNOTATION.jobShare, '0', { jobSharePercent: 0 }],
+  [ANNOTATION.rateLimit, 'None', { rateLimit: { perCaller: 'none', perFunction: 'none' } }],
+  [
+    ANNOTATION.rateLimit,
+    '{"PerCaller":{"Rate":0.5},"perfunction":{"rate":100,"burst":300}}',
+    {
+      rateLimit: {
+        perCaller: { ratePerSecond: 0.5, burst: 1 },
+        perFunction: { ratePerSecond: 100, burst: 300 },
+      },
+    },
+  ],
 ];
 
 for (const [name, value, expected] of VALID) {
@@ -173,6 +185,10 @@ const INVALID: readonly [string, string, RegExp, string][] = [
   [ANNOTATION.ordered, 'strict', /true or false/, 'false'],
   [ANNOTATION.retryJitter, '0.2', /from 0 to 100/, 'none'],
   [ANNOTATION.jobShare, '101', /from 0 to 100/, 'none'],
+  [ANNOTATION.rateLimit, '10', /JSON object/, "the proxy's default"],
+  [ANNOTATION.rateLimit, '{"PerCaller":{"Rate":0}}', /PerCaller.Rate is not allowed/, "the proxy's default"],
+  [ANNOTATION.rateLimit, '{"PerCaller":{"Burst":5}}', /an object with a Rate/, "the proxy's default"],
+  [ANNOTATION.rateLimit, '{"PerFunction":{"Rate":5,"Burst":0.5}}', /Burst is not allowed/, '5'],
 ];
 
 for (const [name, value, allowed, inForce] of INVALID) {

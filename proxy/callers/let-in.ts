@@ -1,0 +1,31 @@
+/** From a caller's headers to those that its function gets, past the function's gate. */
+import type { IncomingMessage } from 'node:http';
+import type { RawHeaders } from '../../common/relay/types.ts';
+import { forwardHeaders, originOf, type CallOrigin } from '../edge/headers.ts';
+import type { Ids } from '../edge/ids.ts';
+import type { CallerGate, Visit } from './gate.ts';
+
+export interface Arriving {
+  readonly method: string;
+  /** End-to-end headers as the caller wrote them. */
+  readonly headers: RawHeaders;
+  readonly origin: CallOrigin;
+}
+
+/** @throws ReasonError why the caller is not let in */
+export function letIn(
+  gate: CallerGate | undefined,
+  { method, headers, origin }: Arriving,
+  ids: Ids,
+): string[] {
+  if (gate === undefined) return forwardHeaders(headers, origin, ids);
+  const pass = gate.enter({ method, headers, address: origin.address });
+  const forwarded = forwardHeaders(pass.headers, origin, ids);
+  forwarded.push(...pass.added);
+  return forwarded;
+}
+
+/** For routes that pass nothing on. */
+export function visitOf(req: IncomingMessage): Visit {
+  return { method: req.method ?? '', headers: req.rawHeaders, address: originOf(req.socket, '').address };
+}
