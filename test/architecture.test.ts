@@ -177,6 +177,38 @@ describe('architecture: the outside world comes in as arguments', () => {
   });
 });
 
+describe('architecture: one reader of pods and workloads', () => {
+  /** Fields in which Kubernetes reports on a pod or a workload, or that say which pods get no sidecar. */
+  const REPORTED =
+    /\b(initContainerStatuses|containerStatuses|podIPs?|ownerReferences|deletionTimestamp|observedGeneration|hostNetwork)\b|\bstatus\??\.(conditions|phase|replicas|readyReplicas)\b|\bspec\??\.replicas\b|\bstatus\b[^;{}\n]*\}: V1(Pod|Deployment|StatefulSet)\b/;
+  /** Local clusters are Kubernetes itself: they write what is read here. */
+  const READERS = ['common/kube/model/', 'packages/'];
+  const EXCEPTIONS: ReadonlyMap<string, string> = new Map([
+    ['common/kube/lists.ts', 'keeps the identity of an object and drops the rest; it reads nothing'],
+    ['scaler/world/kube.ts', 'writes replicas through the /scale subresource, and reads what that answered'],
+    ['webhook/inject/pod-shape.ts', 'checks the shape of a review before anything is read from it'],
+  ]);
+  const CODE = /\/\*[\s\S]*?\*\/|\/\/.*|'(?:\\.|[^'\\\n])*'/g;
+  const isRaw = (text: string): boolean => REPORTED.test(text.replace(CODE, "''"));
+
+  it('is in common/kube/model/: nobody else reads what Kubernetes reports', async () => {
+    const raw: string[] = [];
+    for (const file of graph.loads.keys()) {
+      if (READERS.some((folder) => file.startsWith(folder))) continue;
+      if (isRaw(await readFile(join(ROOT, file), 'utf8'))) raw.push(file);
+    }
+    assert.deepEqual(raw.toSorted(), [...EXCEPTIONS.keys()]);
+  });
+
+  it('reading of one’s own is found, comments and texts are not', () => {
+    assert.ok(isRaw("pod.status?.conditions?.find(({ type }) => type === 'Ready')"));
+    assert.ok(isRaw('function isUp({ metadata, status }: V1Pod): boolean {'));
+    assert.ok(isRaw('const wanted = workload.spec?.replicas ?? 1;'));
+    assert.ok(!isRaw("/** As in status.phase. */ const text = 'status.podIP'; // hostNetwork"));
+    assert.ok(!isRaw('if (fn.spec.replicasMin > 0) return facts.replicas;'));
+  });
+});
+
 describe('architecture: the sidecar’s weight', () => {
   const TOO_HEAVY = [
     '@kubernetes/client-node',

@@ -6,6 +6,7 @@ import type { V1Deployment, V1Pod, V1StatefulSet, KubeClients } from '../../comm
 import { watchCreationFailures, type CreationFailure } from '../../common/kube/creation-failures.ts';
 import type { PageRequest } from '../../common/kube/lists.ts';
 import { FailedCreations } from '../../common/kube/model/failed-creations.ts';
+import { idOf } from '../../common/kube/model/identity.ts';
 import { ownerKeyOf, readWorkload, type WorkloadModel } from '../../common/kube/model/workload.ts';
 import { watchResource, type OnFailedObject, type Watched } from '../../common/kube/watched.ts';
 import type { Log } from '../../common/runtime/log.ts';
@@ -83,8 +84,8 @@ function watchWorkloads(
         : kube.apps.listNamespacedStatefulSet({ namespace, ...page }),
   };
   const resource = `${kind.toLowerCase()}s`;
-  const drop = ({ metadata }: V1Deployment | V1StatefulSet): void => {
-    const id = { namespace: metadata?.namespace ?? '', name: metadata?.name ?? '' };
+  const drop = (object: V1Deployment | V1StatefulSet): void => {
+    const id = idOf(object);
     known.remove(kind, id);
     targets.removeFunction(kind, id);
   };
@@ -135,8 +136,7 @@ class KnownWorkloads {
 
   /** @returns undefined for a workload that is no function, or is none any more */
   set(kind: WorkloadKind, object: V1Deployment | V1StatefulSet): FunctionView | undefined {
-    const { namespace = '', name = '' } = object.metadata ?? {};
-    const ownerKey = ownerKeyOf(kind, functionKey({ namespace, name }));
+    const ownerKey = ownerKeyOf(kind, functionKey(idOf(object)));
     const workload = readWorkload(kind, object, this.#known.get(ownerKey));
     if (!workload.fn) return undefined;
     this.#known.set(ownerKey, workload);
@@ -171,7 +171,8 @@ function watchPods(namespace: string | undefined, options: KubeWatchOptions): So
       if (view) targets.setPod(view);
     },
     onDelete(pod: V1Pod) {
-      targets.deletePod(pod.metadata?.namespace ?? '', pod.metadata?.name ?? '');
+      const { namespace: its, name } = idOf(pod);
+      targets.deletePod(its, name);
     },
   };
   return source('pods', namespace, (onSynced) =>

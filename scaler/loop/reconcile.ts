@@ -22,7 +22,7 @@ import { Actuator } from '../act/actuator.ts';
 import { Decider } from './decider.ts';
 import type { ReconcileEffects } from '../act/effects.ts';
 import type { FactFinder } from '../facts/facts.ts';
-import { ownerKeyOf, readWorkload } from '../../common/kube/model/workload.ts';
+import { idOf } from '../../common/kube/model/identity.ts';
 import { podOf, type Workload } from '../world/kube-objects.ts';
 import type { V1Deployment, V1Pod, V1StatefulSet } from '../../common/kube/client.ts';
 import type { OnFailedObject } from '../../common/kube/watched.ts';
@@ -101,10 +101,8 @@ export class Reconciler {
   }
 
   onWorkload(kind: WorkloadKind, object: V1Deployment | V1StatefulSet): void {
-    const id = { namespace: object.metadata?.namespace ?? '', name: object.metadata?.name ?? '' };
-    const before = this.world.workloadOfOwner(ownerKeyOf(kind, functionKey(id)));
-    this.world.setWorkload(readWorkload(kind, object, before));
-    const after = this.world.workload(functionKey(id));
+    const before = this.world.observe(kind, object);
+    const after = this.world.workload(functionKey(idOf(object)));
     if (!after) return;
     if (after.fn) this.#noteOthers(after, before);
     else this.#forget(after.key);

@@ -5,6 +5,8 @@
 import { isIPv6 } from 'node:net';
 import type { V1Pod } from '../../common/kube/client.ts';
 import { firstContainerPort } from '../../common/kube/model/app-port.ts';
+import { functionKey } from '../../common/bus/subjects.ts';
+import { idOf } from '../../common/kube/model/identity.ts';
 import { readPod } from '../../common/kube/model/pod.ts';
 import type { PageRequest } from '../../common/kube/lists.ts';
 import {
@@ -36,7 +38,7 @@ export function createScrapePods(
 ): ScrapePods {
   const targets = new Map<string, ScrapeTarget>();
   let watches: readonly Watched[] = [];
-  const keyOf = ({ metadata }: V1Pod) => `${metadata?.namespace}/${metadata?.name}`;
+  const keyOf = (pod: V1Pod) => functionKey(idOf(pod));
   return {
     targets: { [Symbol.iterator]: () => targets.values() },
     follow() {

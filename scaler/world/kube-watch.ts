@@ -15,6 +15,7 @@ import {
   type FailuresOptions,
 } from '../../common/kube/creation-failures.ts';
 import type { PageRequest } from '../../common/kube/lists.ts';
+import { idOf } from '../../common/kube/model/identity.ts';
 import { ownerKeyOf } from '../../common/kube/model/workload.ts';
 import {
   watchResource,
@@ -164,8 +165,8 @@ function workloadHandlers<T extends V1Deployment | V1StatefulSet>(
   };
 }
 
-function keyOf({ metadata }: KubernetesObject): string {
-  return functionKey({ namespace: metadata?.namespace ?? '', name: metadata?.name ?? '' });
+function keyOf(object: KubernetesObject): string {
+  return functionKey(idOf(object));
 }
 
 function autoscalerHandlers(handlers: Handlers): WatchHandlers<V2HorizontalPodAutoscaler> {
@@ -182,7 +183,7 @@ function autoscalerHandlers(handlers: Handlers): WatchHandlers<V2HorizontalPodAu
 function autoscalerOf(object: V2HorizontalPodAutoscaler): Autoscaler | undefined {
   const target = object.spec?.scaleTargetRef;
   if (target?.kind !== 'Deployment' && target?.kind !== 'StatefulSet') return undefined;
-  const key = functionKey({ namespace: object.metadata?.namespace ?? '', name: target.name });
+  const key = functionKey({ namespace: idOf(object).namespace, name: target.name });
   return {
     key: keyOf(object),
     ownerKey: ownerKeyOf(target.kind, key),

@@ -9,7 +9,9 @@
  */
 import type { WorkloadKind } from '../../common/function/spec.ts';
 import type { Trouble } from '../../common/kube/model/trouble.ts';
-import { ownerKeyOf } from '../../common/kube/model/workload.ts';
+import type { V1Deployment, V1StatefulSet } from '../../common/kube/client.ts';
+import { idOf } from '../../common/kube/model/identity.ts';
+import { ownerKeyOf, readWorkload } from '../../common/kube/model/workload.ts';
 import type { CreationFailure } from '../../common/kube/creation-failures.ts';
 import { FailedCreations } from '../../common/kube/model/failed-creations.ts';
 import { functionKey } from '../../common/bus/subjects.ts';
@@ -59,6 +61,13 @@ export class World {
 
   autoscalerOf(workload: Workload): Autoscaler | undefined {
     return this.#autoscalers.get(workload.ownerKey);
+  }
+
+  /** What a watch has brought. @returns the workload as known before */
+  observe(kind: WorkloadKind, object: V1Deployment | V1StatefulSet): Workload | undefined {
+    const before = this.#workloads.get(ownerKeyOf(kind, functionKey(idOf(object))));
+    this.setWorkload(readWorkload(kind, object, before));
+    return before;
   }
 
   /** An event of an older state than the known one is ignored. */

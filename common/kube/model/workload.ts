@@ -7,6 +7,7 @@ import type { V1Deployment, V1StatefulSet } from '../client.ts';
 import { findAppPort } from './app-port.ts';
 import { findSidecar } from './containers.ts';
 import { functionOfWorkload } from './function-info.ts';
+import { idOf } from './identity.ts';
 import { obstacleToSidecar } from './no-sidecar.ts';
 import { troubleOfWorkload, type Trouble } from './trouble.ts';
 
@@ -46,7 +47,7 @@ export function readWorkload(
   previous?: Pick<WorkloadModel, 'written' | 'fn'>,
 ): WorkloadModel {
   const { metadata: meta = {}, spec, status } = object;
-  const id = { namespace: meta.namespace ?? '', name: meta.name ?? '' };
+  const id = idOf(object);
   const key = functionKey(id);
   const written = writtenIn(object);
   return {
