@@ -79,7 +79,7 @@ async function addPeopleCommands(parser: Argv): Promise<void> {
     (await import('./inject/check.ts')).runCheck(argv),
   );
   part(parser, 'wake <function>', 'wake a function', functionFlags, async (argv) =>
-    (await import('./client/wake.ts')).runWake(argv),
+    (await import('./client/call.ts')).runWake(argv),
   );
   part(parser, 'call <function> [path]', 'call a function and print its answer', callFlags, async (argv) =>
     (await import('./client/call.ts')).runCall(argv),

@@ -21,6 +21,20 @@ const clusterFlags = {
     group: 'Connection',
     describe: 'namespace where slimfaas is installed',
   },
+  'as-service-account': {
+    type: 'string',
+    default: 'slimfaas-operator',
+    group: 'Connection',
+    describe:
+      'service account as which operator routes are asked, NAME of --system-namespace or NAMESPACE/NAME; you must be allowed to create a token for it',
+  },
+  'token-file': {
+    type: 'string',
+    default: '',
+    group: 'Connection',
+    describe:
+      'file with a token of the audience slimfaas, shown to operator routes in place of one that is asked for',
+  },
 } as const satisfies FlagTable;
 
 export type ClusterFlags = FlagValues<typeof clusterFlags>;

@@ -9,6 +9,7 @@ import { helmTemplate } from './helm.ts';
 const SECTIONS: readonly (readonly [template: string, heading: string])[] = [
   ['namespace.yaml', ''],
   ['rbac.yaml', 'who may do what'],
+  ['operator-rbac.yaml', ''],
   ['services.yaml', 'addresses, before any pod'],
   ['nats.yaml', 'NATS with JetStream'],
   ['webhook-configuration.yaml', 'the webhook'],

@@ -17,10 +17,12 @@ type Schema = Readonly<Record<string, unknown>>;
 export const OWN_FLAGS = {
   proxy: words(`host port metrics-port tls-port tls-cert tls-key
     namespaces namespace pod-name pod-ip nats nats-address scaler-url scaler-address function-hosts
-    auth issuer issuer-address issuer-ca-file token-file`),
+    auth issuer issuer-address issuer-ca-file token-file
+    operator-auth operator-token-file open-metrics peer-token-file`),
   // Its rights are to the Lease of the default name, in its own namespace.
   scaler: words(`host port namespaces namespace pod-name pod-ip nats nats-address job-replicas
-    lease-name lease-namespace function-hosts auth issuer issuer-address issuer-ca-file token-file`),
+    lease-name lease-namespace function-hosts auth issuer issuer-address issuer-ca-file token-file
+    operator-auth operator-token-file open-metrics peer-token-file`),
   // The names are those of the chart's objects.
   webhook:
     words(`host port admin-port namespace pod-name sidecar-image sidecar-nats sidecar-nats-address sidecar-proxy
@@ -157,6 +159,8 @@ function valuesSchema(): Schema {
       }),
       namespaces: NAMES,
       functionHosts: { type: 'array', items: { type: 'string', minLength: 1 } },
+      operatorAuth: oneOf('kubernetes', 'token', 'off'),
+      operatorToken: object({ secretName: NAME_OR_EMPTY }),
       user: {
         description: 'a user id from 1 to 2147483647, or none: each namespace gives its own',
         anyOf: [{ type: 'integer', minimum: 1, maximum: 2_147_483_647 }, { const: 'none' }],
@@ -166,7 +170,7 @@ function valuesSchema(): Schema {
       sidecar: object({ resources: object({ requests: AMOUNTS, limits: AMOUNTS }) }),
       nats: NATS,
       jobs: object({ replicas: { type: 'integer', minimum: 1, maximum: 5 } }),
-      metrics: object({ annotations: BOOLEAN, podMonitors: BOOLEAN, podMonitorLabels: TEXTS }),
+      metrics: object({ annotations: BOOLEAN, podMonitors: BOOLEAN, podMonitorLabels: TEXTS, open: BOOLEAN }),
       proxy: part(proxyFlags, OWN_FLAGS.proxy, PROXY_ONLY),
       scaler: part(scalerFlags, OWN_FLAGS.scaler),
       webhook: part(webhookFlags, OWN_FLAGS.webhook, {

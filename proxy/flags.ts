@@ -9,6 +9,7 @@ import { LOG_LEVEL_FLAG } from '../common/runtime/log.ts';
 import { PROXY_PORT } from '../common/function/names.ts';
 import { hostFlags } from '../common/function/host-flags.ts';
 import { callerFlags } from './callers/caller-flags.ts';
+import { accessFlags, ownTokenFlag } from '../common/access/access-flags.ts';
 import { jobFlags } from './jobs/job-flags.ts';
 
 export const proxyFlags = {
@@ -258,6 +259,8 @@ export const proxyFlags = {
     describe: 'seconds that calls in the proxy are given to end after SIGTERM',
   },
   ...partIdentityFlags,
+  ...accessFlags,
+  ...ownTokenFlag,
   'log-level': LOG_LEVEL_FLAG,
 } as const satisfies FlagTable;
 

@@ -6,6 +6,7 @@ import type { Registry } from '../common/runtime/metrics.ts';
 import { createEdgeServer, type EdgeLimit } from '../common/relay/index.ts';
 import { functionKey, type FunctionId } from '../common/bus/subjects.ts';
 import { createApp } from './edge/app.ts';
+import type { Gate } from '../common/access/gate.ts';
 import type { Clock } from './clock.ts';
 import type { Ending } from './edge/ending.ts';
 import type { PublishOptions } from './events/publish.ts';
@@ -40,6 +41,8 @@ export interface ServersDeps {
   readonly clock: Clock;
   readonly registry: Registry;
   readonly wake: Wake;
+  /** Before operator routes. */
+  readonly gate: Gate;
   readonly limited: (limit: EdgeLimit) => void;
   readonly eventRefused: (reason: string) => void;
   readonly board: StatusBoard;
@@ -107,7 +110,7 @@ export function createServers(config: ProxyConfig, state: ProxyState, deps: Serv
   const http2 = createHttp2(config, deps, createStreamRoutes(streamDeps, handle));
   takeOverHttp2(main, (socket) => http2.take(socket));
   const idOf = (name: string): FunctionId => state.table.find(name)?.id ?? guessId(name, config.namespace);
-  return { main, metrics: createMetricsServer(deps, idOf), http2 };
+  return { main, metrics: createMetricsServer(config, deps, idOf), http2 };
 }
 
 function isCall({ url = '/', headers }: IncomingMessage, lookup: FunctionLookup): boolean {
@@ -172,12 +175,17 @@ function guessId(name: string, ownNamespace: string): FunctionId {
 }
 
 /** For people and machines that run the cluster: it is not published. */
-function createMetricsServer(deps: ServersDeps, idOf: (name: string) => FunctionId): Server {
+function createMetricsServer(
+  config: ProxyConfig,
+  deps: ServersDeps,
+  idOf: (name: string) => FunctionId,
+): Server {
+  const { gate } = deps;
   const app = createApp({
     log: deps.log,
     addRoutes(router) {
-      addHealthRoutes(router, deps);
-      addDeadRoutes(router, { dead: deps.jobs.dead, idOf });
+      addHealthRoutes(router, { ...deps, ...(config['open-metrics'] ? {} : { names: gate }) });
+      addDeadRoutes(router, { dead: deps.jobs.dead, gate, idOf });
     },
   });
   const handle = app.callback();

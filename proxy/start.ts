@@ -12,6 +12,8 @@ import type { Registry } from '../common/runtime/metrics.ts';
 import type { NatsLink } from '../common/bus/nats.ts';
 import { functionSubject, type FunctionId } from '../common/bus/subjects.ts';
 import type { KeyPair } from '../common/tls/key-pair.ts';
+import { ownTokenFrom } from '../common/access/own-token.ts';
+import { openGate } from '../common/kube/access-reviewer.ts';
 import { watchSlowClients } from './edge/active-calls.ts';
 import type { Resolve } from './callbacks/resolve.ts';
 import { systemClock, type Clock } from './clock.ts';
@@ -58,8 +60,8 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
   const stops = new StopStack(log, (config['lame-duck'] + config['drain-timeout']) * 1_000 + STOP_LIMIT_MS);
   const podName = config['pod-name'];
   const pair = await firstKeyPair(tlsFiles(config));
-  const scaler = { scalerUrl: config['scaler-url'], scalerAddress: config['scaler-address'] };
-  const wake = createWake({ ...scaler, nats, podName, log });
+  const gate = openGate(config, kube);
+  const wake = createWake({ ...scalerOf(config, log), nats, podName, log });
   const report = createReport(nats, podName);
   const metrics = createProxyMetrics(registry);
   const passOn = (id: FunctionId, message: Uint8Array): void =>
@@ -81,6 +83,7 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
     clock,
     registry,
     wake,
+    gate,
     limited: metrics.limited,
     eventRefused: metrics.eventRefused,
     ...status,
@@ -103,6 +106,14 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
   const ports = { port: main.port, metricsPort: admin.port, tlsPort: tls?.port ?? 0 };
   log.info(ports, 'proxy listens');
   return { ...ports, stop: () => stops.stop() };
+}
+
+function scalerOf(config: ProxyConfig, log: Log) {
+  return {
+    scalerUrl: config['scaler-url'],
+    scalerAddress: config['scaler-address'],
+    ownToken: ownTokenFrom(config['peer-token-file'], log),
+  };
 }
 
 interface BusDeps {

@@ -11,6 +11,7 @@ import { LOG_LEVEL_FLAG } from '../common/runtime/log.ts';
 import { hostFlags } from '../common/function/host-flags.ts';
 import { loadFlags } from './load/load-flags.ts';
 import { queryFlags } from './queries/query-flags.ts';
+import { accessFlags, ownTokenFlag } from '../common/access/access-flags.ts';
 import type { JobSettings } from '../common/queue/settings.ts';
 
 export const scalerFlags = {
@@ -180,6 +181,8 @@ export const scalerFlags = {
     describe: 'address of this pod (fieldRef), by which other replicas reach it',
   },
   ...partIdentityFlags,
+  ...accessFlags,
+  ...ownTokenFlag,
   'log-level': LOG_LEVEL_FLAG,
 } as const satisfies FlagTable;
 

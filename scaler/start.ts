@@ -21,6 +21,9 @@ import {
   type FunctionId,
   type FunctionSubjectKind,
 } from '../common/bus/subjects.ts';
+import type { Gate } from '../common/access/gate.ts';
+import { ownTokenFrom } from '../common/access/own-token.ts';
+import { openGate } from '../common/kube/access-reviewer.ts';
 import { leaseTimesOf, type ScalerConfig } from './flags.ts';
 import { createEffects } from './act/effects.ts';
 import { createKubeWriter, createLeaseStore, scalerClients } from './world/kube.ts';
@@ -51,6 +54,7 @@ export interface RunningScaler extends Running {
 
 export async function startScaler(config: ScalerConfig, deps: ScalerDeps): Promise<RunningScaler> {
   const { log, kube, nats } = deps;
+  const gate = openGate(config, kube);
   const stops = new StopStack(log);
   const pod = config['pod-name'] || hostname();
   let election: Election | undefined;
@@ -70,7 +74,7 @@ export async function startScaler(config: ScalerConfig, deps: ScalerDeps): Promi
   stops.add('status', release);
 
   const leaderUrl = () => (isLeader() ? undefined : urlOf(election?.holder()));
-  const http = await serve(config, deps.registry, parts, { isLeader, leaderUrl, wake });
+  const http = await serve(config, deps.registry, parts, { isLeader, leaderUrl, wake, gate });
   stops.add('http', () => http.stop());
 
   const identity = `${pod}@${config['pod-ip']}:${http.port}`;
@@ -141,6 +145,7 @@ function createParts(config: ScalerConfig, deps: ScalerDeps, { pod, isLeader, st
     samples,
     world: reconciler.world,
     isSynced: () => watch.isSynced,
+    ownToken: ownTokenFrom(config['peer-token-file'], log),
     onJobs: (key) => reconciler.onJobs(key),
   });
   stops.add('queries', () => load.queries.stop());
@@ -154,6 +159,7 @@ interface Answers {
   /** Undefined on the leader itself, and while nobody leads. */
   readonly leaderUrl: () => string | undefined;
   readonly wake: (id: FunctionId, waiting: number, from: string) => boolean;
+  readonly gate: Gate;
 }
 
 function serve(
@@ -162,14 +168,16 @@ function serve(
   { load, reconciler, watch }: Parts,
   answers: Answers,
 ) {
-  const { leaderUrl } = answers;
+  const { leaderUrl, gate } = answers;
   return startServer(config.host, config.port, {
     ...answers,
     registry,
+    hasOpenMetrics: config['open-metrics'],
     isReady: () => watch.isSynced,
     list: () => listFunctions(reconciler),
     show: (id) => showFunction(reconciler, id),
-    extend: (router) => addQueryRoute(router, { ask: (...asked) => load.queries.ask(...asked), leaderUrl }),
+    extend: (router) =>
+      addQueryRoute(router, { ask: (...asked) => load.queries.ask(...asked), gate, leaderUrl }),
   });
 }
 

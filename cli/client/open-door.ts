@@ -13,6 +13,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { UsageError } from '../../common/runtime/errors.ts';
 import type { ClusterFlags } from '../people-flags.ts';
+import { showingToken, tokenSource } from './identity.ts';
 import type { Door, PartAddress } from './door.ts';
 
 /**
@@ -25,12 +26,23 @@ export async function openDoor(
   flags: ClusterFlags,
   env: Environment = process.env,
 ): Promise<Door> {
-  if (url !== '') return directDoor(part, url);
   const isChosen = flags.kubeconfig !== '' || flags.context !== '' || Boolean(env['KUBECONFIG']);
   const isInside = Boolean(env['KUBERNETES_SERVICE_HOST']);
-  if (!isChosen && isInside) return directDoor(part, urlInside(part, flags));
-  if (!isChosen && !existsSync(join(homedir(), '.kube/config')))
-    return directDoor(part, `http://127.0.0.1:${part.port}`);
+  const hasCluster = isChosen || (!isInside && existsSync(join(homedir(), '.kube/config')));
+  const door = await doorTo(part, flags, { url, isInside, hasCluster });
+  return showingToken(door, tokenSource(flags, hasCluster));
+}
+
+interface Way {
+  readonly url: string;
+  readonly isInside: boolean;
+  readonly hasCluster: boolean;
+}
+
+async function doorTo(part: PartAddress, flags: ClusterFlags, { url, isInside, hasCluster }: Way) {
+  if (url !== '') return directDoor(part, url);
+  if (!hasCluster)
+    return directDoor(part, isInside ? urlInside(part, flags) : `http://127.0.0.1:${part.port}`);
   const { openClusterDoor } = await import('./cluster-door.ts');
   return openClusterDoor(part, flags);
 }

@@ -11,6 +11,9 @@ export type ReasonCode =
   | 'unknown-job'
   | 'unknown-event'
   | 'job-conflict'
+  | 'unauthenticated'
+  | 'forbidden'
+  | 'identity-unavailable'
   | 'no-sidecar'
   | 'bad-request'
   | 'body-too-large'
@@ -31,6 +34,9 @@ export const REASON_STATUS: Readonly<Record<ReasonCode, number>> = {
   'unknown-job': 404,
   'unknown-event': 404,
   'job-conflict': 409,
+  unauthenticated: 401,
+  forbidden: 403,
+  'identity-unavailable': 503,
   'no-sidecar': 501,
   'bad-request': 400,
   'body-too-large': 413,

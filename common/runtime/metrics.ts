@@ -95,3 +95,8 @@ export function createRegistry(part: string, version: string): Registry {
   });
   return registry;
 }
+
+/** The exposition without each series that names a function or a namespace. */
+export function withoutNames(text: string): string {
+  return text.replaceAll(/^[^#\n]*\b(?:function|namespace)="[^\n]*\n/gm, '');
+}

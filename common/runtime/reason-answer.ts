@@ -24,6 +24,7 @@ export function reasonAnswer(error: ReasonError, extraHeaders: readonly string[]
     // Whole seconds, at least 1: `Retry-After: 0` invites the storm that it is to prevent.
     headers.push('Retry-After', String(Math.max(1, Math.ceil(error.retryAfterSeconds))));
   }
+  if (error.status === 401) headers.push('WWW-Authenticate', 'Bearer realm="slimfaas"');
   headers.push(...extraHeaders);
   return { status: error.status, headers, body };
 }

@@ -65,12 +65,19 @@ export const COMMON: Readonly<Record<string, Line>> = {
     'typed messages',
     'common/bus',
   ],
+  'common/access': [
+    'gate.ts',
+    'Operator routes: who asks, and may they',
+    'the headers of a request, a question',
+    'nothing, or the reason of a refusal',
+    'common/runtime',
+  ],
   'common/kube': [
     'client.ts',
     'Kubernetes: clients, watches, what pods and workloads say',
     'a kubeconfig, watch events',
     'functions, owners, troubles, ports',
-    'common/bus common/function common/runtime',
+    'common/access common/bus common/function common/runtime',
   ],
   'common/tls': [
     'key-pair.ts',

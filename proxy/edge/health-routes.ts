@@ -8,7 +8,9 @@
 import type { IncomingMessage } from 'node:http';
 import type Router from 'koa-router';
 import type { RouterContext } from 'koa-router';
-import type { Registry } from '../../common/runtime/metrics.ts';
+import type { Gate } from '../../common/access/gate.ts';
+import { hasToken } from '../../common/access/token.ts';
+import { withoutNames, type Registry } from '../../common/runtime/metrics.ts';
 import type { MetricsText } from '../metrics/metrics-text.ts';
 import type { StatusView } from '../status/board.ts';
 
@@ -20,6 +22,8 @@ export interface HealthRoutesDeps {
   readonly registry: Registry;
   /** On a port that anybody reaches; without it the port is its operators', and all is said at each question. */
   readonly anybody?: AnybodysMetrics;
+  /** On the operators' port: who may see the series of functions; without it everybody. */
+  readonly names?: Gate;
 }
 
 export interface AnybodysMetrics {
@@ -30,7 +34,7 @@ export interface AnybodysMetrics {
 }
 
 export function addHealthRoutes(router: Router, deps: HealthRoutesDeps): void {
-  const { missing, obstacles, registry, anybody } = deps;
+  const { missing, obstacles, registry, anybody, names } = deps;
   router.get('/health', (ctx) => {
     ctx.body = { status: 'ok' };
   });
@@ -44,7 +48,12 @@ export function addHealthRoutes(router: Router, deps: HealthRoutesDeps): void {
   readiness('/ready-for-calls', obstacles);
   router.get('/metrics', async (ctx) => {
     if (anybody) anybody.answer(ctx, await anybody.text.read(anybody.viewOf(ctx.req)));
-    else ctx.body = await registry.metrics();
+    else if (!names?.isClosed) ctx.body = await registry.metrics();
+    else if (!hasToken(ctx.headers)) ctx.body = withoutNames(await registry.metrics());
+    else {
+      await names.check(ctx.req, { verb: 'get', subresource: 'metrics' });
+      ctx.body = await registry.metrics();
+    }
     ctx.set('Content-Type', registry.contentType);
   });
 }

@@ -68,6 +68,11 @@ export class DeadLetters {
     });
   }
 
+  /** Whose letter it is; undefined: no such letter. */
+  async functionOf(seq: number): Promise<FunctionId | undefined> {
+    return (await this.#find(seq))?.dead.id;
+  }
+
   async show(seq: number): Promise<DeadView | undefined> {
     const letter = await this.#find(seq);
     if (!letter) return undefined;

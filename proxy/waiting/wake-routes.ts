@@ -1,12 +1,19 @@
-/** `/wake-function/{fn}` and `/wake-functions`: wakes without calling. 204 says "asked for", not "awake". */
+/**
+ * `/wake-function/{fn}` and `/wake-functions`: wakes without calling. 204 says "asked for", not "awake". Whoever may
+ * call a function may wake it, because a call wakes it too; all of them at once are an operator's to wake.
+ */
 import type Router from 'koa-router';
 import type { RouterContext } from 'koa-router';
 import type { FunctionEntry } from '../functions/function-entry.ts';
 import type { FunctionLookup } from '../functions/function-lookup.ts';
 import { visitOf } from '../callers/let-in.ts';
+import type { Gate } from '../../common/access/gate.ts';
 import type { Wake } from './wake.ts';
 
-export function addWakeRoutes(router: Router, deps: { lookup: FunctionLookup; wake: Wake }): void {
+export function addWakeRoutes(
+  router: Router,
+  deps: { lookup: FunctionLookup; wake: Wake; gate: Gate },
+): void {
   // With nobody waiting it is a wake of ReplicasAtStart: its sender is no caller.
   const wake = (entry: FunctionEntry): void => deps.wake(entry.id, entry.throttler.waiting);
   const wakeOne = (ctx: RouterContext): void => {
@@ -17,8 +24,13 @@ export function addWakeRoutes(router: Router, deps: { lookup: FunctionLookup; wa
   };
   router.post('/wake-function/:name', wakeOne);
   router.get('/wake-function/:name', wakeOne);
-  router.post('/wake-functions', (ctx) => {
-    deps.lookup.visibleTo(ctx.req).forEach(wake);
+  router.post('/wake-functions', async (ctx) => {
+    const namespace = ctx.query['namespace'];
+    const isOne = typeof namespace === 'string' && namespace !== '';
+    await deps.gate.check(ctx.req, { verb: 'create', subresource: 'wake', ...(isOne && { namespace }) });
+    // A closed gate has asked whether all of them may be woken; an open one leaves it at what the caller may see.
+    const all = deps.gate.isClosed ? deps.lookup.everything() : deps.lookup.visibleTo(ctx.req);
+    for (const entry of all) if (!isOne || entry.id.namespace === namespace) wake(entry);
     ctx.status = 204;
   });
 }

@@ -8,6 +8,7 @@ import { isIP } from 'node:net';
 import { describeError } from '../../common/runtime/errors.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import { encodeMessage } from '../../common/bus/messages.ts';
+import type { OwnToken } from '../../common/access/own-token.ts';
 import type { NatsLink } from '../../common/bus/nats.ts';
 import { functionSubject, type FunctionId } from '../../common/bus/subjects.ts';
 
@@ -19,13 +20,22 @@ export interface WakeOptions {
   /** An IP address for the host of `scalerUrl`; '' for none. */
   readonly scalerAddress?: string;
   readonly podName: string;
+  /** By which the scaler knows this proxy. */
+  readonly ownToken?: OwnToken;
   readonly log: Log;
 }
 
 /** One try; the next is due in a second. */
 const HTTP_TIMEOUT_MS = 1_000;
 
-export function createWake({ nats, scalerUrl, scalerAddress = '', podName, log }: WakeOptions): Wake {
+export function createWake({
+  nats,
+  scalerUrl,
+  scalerAddress = '',
+  podName,
+  ownToken,
+  log,
+}: WakeOptions): Wake {
   const byName = withBrackets(scalerUrl);
   // In turn: the name finds a Service that was made again, the address needs no resolver.
   const urls = isIP(scalerAddress) === 0 ? [byName] : [withHost(byName, scalerAddress), byName];
@@ -37,7 +47,7 @@ export function createWake({ nats, scalerUrl, scalerAddress = '', podName, log }
     const query = `waiting=${waiting}&from=${encodeURIComponent(podName)}`;
     const path = `/wake/${encodeURIComponent(id.namespace)}/${encodeURIComponent(id.name)}?${query}`;
     const base = urls[turn % urls.length] as string;
-    post(`${base.replace(/\/$/, '')}${path}`).catch((error: unknown) => {
+    post(`${base.replace(/\/$/, '')}${path}`, ownToken?.()).catch((error: unknown) => {
       turn += 1;
       log.warn(
         { function: id, scalerUrl: base, error: describeError(error) },
@@ -53,9 +63,10 @@ function withHost(url: string, address: string): string {
   return changed.href;
 }
 
-function post(url: string): Promise<void> {
+function post(url: string, token: Readonly<Record<string, string>> = {}): Promise<void> {
   return new Promise((resolve, reject) => {
-    const req = request(url, { method: 'POST', timeout: HTTP_TIMEOUT_MS, headers: { 'Content-Length': 0 } });
+    const headers = { 'Content-Length': 0, ...token };
+    const req = request(url, { method: 'POST', timeout: HTTP_TIMEOUT_MS, headers });
     req.on('timeout', () => req.destroy(new Error(`no answer in ${HTTP_TIMEOUT_MS} ms`)));
     req.on('error', reject);
     req.on('response', (res) => {

@@ -10,6 +10,7 @@ import { MESSAGE_RATE } from '../../common/function/built-in-triggers.ts';
 import { jetStreamUpkeep } from '../../common/queue/jetstream/upkeep.ts';
 import type { FunctionInfo } from '../../common/function/spec.ts';
 import type { Log } from '../../common/runtime/log.ts';
+import type { OwnToken } from '../../common/access/own-token.ts';
 import type { NatsLink } from '../../common/bus/nats.ts';
 import { functionKey, type FunctionId } from '../../common/bus/subjects.ts';
 import { EventKeeper, type PodState } from '../jobs/event-keeper.ts';
@@ -34,6 +35,7 @@ export interface LoadDeps {
   /** Pods that are no function's. */
   readonly scrapePods: ScrapePods;
   readonly onJobs: (key: string) => void;
+  readonly ownToken: OwnToken;
   readonly now: () => number;
   readonly log: Log;
 }
@@ -107,9 +109,12 @@ export class Load {
   }
 
   #targets(withSidecars: boolean): ScrapeTarget[] {
-    const { world, scrapePods } = this.#deps;
+    const { world, scrapePods, ownToken } = this.#deps;
     scrapePods.follow();
-    return [...scrapeTargets(world, withSidecars), ...scrapePods.targets];
+    const others = [...scrapePods.targets].map((target) =>
+      target.kind === 'system' ? { ...target, headers: ownToken() } : target,
+    );
+    return [...scrapeTargets(world, withSidecars), ...others];
   }
 
   /** Walks all functions only after a change of any. */

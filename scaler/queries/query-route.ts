@@ -8,10 +8,13 @@ import type Koa from 'koa';
 import type Router from 'koa-router';
 import type { Scope } from '../promql/scope.ts';
 import type { JsonAnswer } from './queries.ts';
+import type { Gate } from '../../common/access/gate.ts';
+import { tokenHeaders } from '../../common/access/token.ts';
 import { FORWARDED } from '../status/server.ts';
 
 export interface QueryRouteDeps {
   readonly ask: (query: string, scope: Scope | undefined, atMs: number | undefined) => Promise<JsonAnswer>;
+  readonly gate: Gate;
   /** Undefined: nobody leads, or it is we. */
   readonly leaderUrl: () => string | undefined;
 }
@@ -28,9 +31,11 @@ export function addQueryRoute(router: Router, deps: QueryRouteDeps): void {
   router.post(PATH, async (ctx) => {
     try {
       const text = await readBody(ctx.req);
+      const { query, scope, atMs } = readQuestion(text);
+      // A scope narrows what is meant, not what may be seen: a query that names other functions sees those.
+      await deps.gate.check(ctx.req, { verb: 'create', subresource: 'queries' });
       const leader = ctx.get(FORWARDED) ? undefined : deps.leaderUrl();
       if (leader !== undefined && (await passOn(ctx, leader, text))) return;
-      const { query, scope, atMs } = readQuestion(text);
       const { status, json } = await deps.ask(query, scope, atMs);
       ctx.status = status;
       ctx.type = 'json';
@@ -97,7 +102,7 @@ async function passOn(ctx: Koa.Context, leader: string, body: string): Promise<b
     const answer = await fetch(`${leader}${PATH}`, {
       method: 'POST',
       body,
-      headers: { [FORWARDED]: '1' },
+      headers: { [FORWARDED]: '1', ...tokenHeaders(ctx.headers) },
       signal: AbortSignal.timeout(LEADER_TIMEOUT_MS),
     });
     const text = await answer.text();

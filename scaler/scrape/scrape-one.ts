@@ -49,7 +49,7 @@ export async function scrapeOne(target: ScrapeTarget, options: ScrapeOptions): P
     intake.add(labels, value);
   });
   try {
-    for await (const text of textOf(target.url, options)) reader.push(text);
+    for await (const text of textOf(target, options)) reader.push(text);
     reader.end();
   } catch (error) {
     throw asScrapeError(error);
@@ -75,11 +75,14 @@ function mayName(kind: ScrapeTarget['kind'], name: string): boolean {
   return kind === 'sidecar' && name.startsWith('slimfaas_sidecar_');
 }
 
-async function* textOf(url: string, { fetch: get, onBytes }: ScrapeOptions): AsyncGenerator<string> {
+async function* textOf(
+  { url, headers }: ScrapeTarget,
+  { fetch: get, onBytes }: ScrapeOptions,
+): AsyncGenerator<string> {
   // A redirect would lead to wherever the pod says, with our network's rights.
   const response = await get(url, {
     redirect: 'manual',
-    headers: { accept: 'text/plain', 'accept-encoding': 'identity' },
+    headers: { accept: 'text/plain', 'accept-encoding': 'identity', ...headers },
     signal: AbortSignal.timeout(SCRAPE_LIMITS.timeoutMs),
   });
   try {

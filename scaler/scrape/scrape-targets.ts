@@ -16,6 +16,8 @@ export interface ScrapeTarget {
   readonly owner: string;
   /** `system`: our own proxies, which speak of all functions. */
   readonly kind: 'function' | 'sidecar' | 'other' | 'system';
+  /** What the request shows beside the usual: our token, to our own parts alone. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 const SIDECAR_METRIC = /slimfaas_sidecar_/;

@@ -11,6 +11,11 @@ import { listenOn } from '../../common/runtime/listen-on.ts';
 import type { Running } from '../../common/runtime/lifecycle.ts';
 import type { Registry } from '../../common/runtime/metrics.ts';
 import type { FunctionId } from '../../common/bus/subjects.ts';
+import type { Gate } from '../../common/access/gate.ts';
+import { hasToken, tokenHeaders } from '../../common/access/token.ts';
+import { withoutNames } from '../../common/runtime/metrics.ts';
+import { ReasonError } from '../../common/runtime/errors.ts';
+import { reasonAnswer } from '../../common/runtime/reason-answer.ts';
 
 export interface FunctionView {
   readonly name: string;
@@ -20,6 +25,10 @@ export interface FunctionView {
 
 export interface ServerDeps {
   readonly registry: Registry;
+  /** Before every route but health and readiness. */
+  readonly gate: Gate;
+  /** Metrics name functions to those without a token too. */
+  readonly hasOpenMetrics: boolean;
   readonly isReady: () => boolean;
   readonly isLeader: () => boolean;
   /** Of the leader as the Lease names it; undefined: nobody leads, or it is we. */
@@ -43,6 +52,7 @@ export const FORWARDED = 'slimfaas-forwarded';
 export async function startServer(host: string, port: number, deps: ServerDeps): Promise<HttpSide> {
   const app = new Koa();
   app.silent = true;
+  app.use(answerReasons);
   app.use(routes(deps).routes());
   const server = createServer(app.callback());
   server.listen(listenOn(host, port));
@@ -53,7 +63,30 @@ export async function startServer(host: string, port: number, deps: ServerDeps):
   };
 }
 
+/** What the gate refuses. */
+const answerReasons: Koa.Middleware = async (ctx, next) => {
+  try {
+    await next();
+  } catch (error) {
+    if (!(error instanceof ReasonError)) throw error;
+    const { status, body, headers } = reasonAnswer(error);
+    ctx.status = status;
+    ctx.body = body;
+    for (let i = 0; i + 1 < headers.length; i += 2) ctx.set(headers[i] as string, headers[i + 1] as string);
+  }
+};
+
+/** Without a token the series that name functions are left out: a scrape that has none still tells that we are up. */
+async function metrics(ctx: Koa.Context, { registry, gate, hasOpenMetrics }: ServerDeps): Promise<void> {
+  const isNameless = gate.isClosed && !hasOpenMetrics && !hasToken(ctx.headers);
+  if (!isNameless && !hasOpenMetrics) await gate.check(ctx.req, { verb: 'get', subresource: 'metrics' });
+  const text = await registry.metrics();
+  ctx.type = registry.contentType;
+  ctx.body = isNameless ? withoutNames(text) : text;
+}
+
 function routes(deps: ServerDeps): Router {
+  const { gate } = deps;
   const router = new Router();
   router.get('/health', (ctx) => {
     ctx.body = { status: 'ok', isLeader: deps.isLeader() };
@@ -62,14 +95,15 @@ function routes(deps: ServerDeps): Router {
     ctx.status = deps.isReady() ? 200 : 503;
     ctx.body = { status: deps.isReady() ? 'ready' : 'the Kubernetes watch is not in sync yet' };
   });
-  router.get('/metrics', async (ctx) => {
-    ctx.type = deps.registry.contentType;
-    ctx.body = await deps.registry.metrics();
+  router.get('/metrics', (ctx) => metrics(ctx, deps));
+  router.get('/functions', async (ctx) => {
+    const namespace = ctx.query['namespace'];
+    const isOne = typeof namespace === 'string' && namespace !== '';
+    await gate.check(ctx.req, { verb: 'list', ...(isOne && { namespace }) });
+    ctx.body = isOne ? deps.list().filter((view) => view.namespace === namespace) : deps.list();
   });
-  router.get('/functions', (ctx) => {
-    ctx.body = deps.list();
-  });
-  router.get('/functions/:namespace/:name', (ctx) => {
+  router.get('/functions/:namespace/:name', async (ctx) => {
+    await gate.check(ctx.req, { verb: 'get', ...idOf(ctx.params) });
     const found = deps.show(idOf(ctx.params));
     ctx.status = found ? 200 : 404;
     ctx.body = found ?? unknown(idOf(ctx.params));
@@ -85,6 +119,7 @@ function routes(deps: ServerDeps): Router {
  */
 async function wake(ctx: Koa.Context & { params: Record<string, string> }, deps: ServerDeps): Promise<void> {
   const id = idOf(ctx.params);
+  await deps.gate.check(ctx.req, { verb: 'create', subresource: 'wake', ...id });
   const text = String(ctx.query['waiting'] ?? '0');
   if (!/^\d{1,9}$/.test(text)) {
     ctx.status = 400;
@@ -93,7 +128,7 @@ async function wake(ctx: Koa.Context & { params: Record<string, string> }, deps:
   }
   const isKnown = deps.wake(id, Number(text), senderOf(ctx));
   const leader = deps.isLeader() || ctx.get(FORWARDED) ? undefined : deps.leaderUrl();
-  const passedOn = leader === undefined ? undefined : await forward(leader, ctx.url);
+  const passedOn = leader === undefined ? undefined : await forward(leader, ctx);
   ctx.status = isKnown || passedOn === 204 ? 204 : 404;
   if (ctx.status === 404) ctx.body = unknown(id);
 }
@@ -104,11 +139,11 @@ function senderOf(ctx: Koa.Context): string {
   return typeof from === 'string' && from !== '' ? from.slice(0, 253) : `http ${ctx.ip}`;
 }
 
-async function forward(leader: string, path: string): Promise<number | undefined> {
+async function forward(leader: string, { url, headers }: Koa.Context): Promise<number | undefined> {
   try {
-    const answer = await fetch(`${leader}${path}`, {
+    const answer = await fetch(`${leader}${url}`, {
       method: 'POST',
-      headers: { [FORWARDED]: '1' },
+      headers: { [FORWARDED]: '1', ...tokenHeaders(headers) },
       signal: AbortSignal.timeout(FORWARD_TIMEOUT_MS),
     });
     await answer.body?.cancel();

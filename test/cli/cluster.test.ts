@@ -69,6 +69,14 @@ test('status, call, query, jobs dead and status --outdated --restart, through th
   assert.match(query.stdout, /a trigger gets 7/, query.stderr);
   assert.equal((await slimfaas(['jobs', 'dead', 'list'], env)).stdout, 'no dead jobs\n');
 
+  // Nobody but the account that operates them, and never with what the kubeconfig holds.
+  const asOther = await slimfaas(['query', 'vector(7)', '--as-service-account', 'slimfaas-nobody'], env);
+  assert.match(asOther.stderr, /no token of the service account slimfaas\/slimfaas-nobody: .*not found/);
+  const asProxy = await slimfaas(['jobs', 'dead', 'list', '--as-service-account', 'slimfaas-proxy'], env);
+  assert.match(asProxy.stderr, /403: "system:serviceaccount:slimfaas:slimfaas-proxy" may not list functions/);
+  const wrong = await slimfaas(['query', 'vector(7)', '--as-service-account', 'a/b/c'], env);
+  assert.deepEqual([wrong.code, /"a\/b\/c" is not NAME or NAMESPACE\/NAME/.test(wrong.stderr)], [2, true]);
+
   const elsewhere = await slimfaas(['status', '--system-namespace', 'default'], env);
   assert.equal(elsewhere.code, 1);
   assert.match(elsewhere.stderr, /no ready pod of the proxy in namespace default/);

@@ -1,6 +1,7 @@
 /** Pods that break under their callers, through real processes: killed, deaf, late, or silent towards the scaler. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { operatorHeaders } from '../helpers/cluster.ts';
 import { staysTrue, waitFor } from '../helpers/wait.ts';
 import { processesWith } from '../local/support/pods.ts';
 import { NAMESPACE } from './functions.ts';
@@ -128,10 +129,12 @@ test('behaviour 36: a sidecar is stopped and its reports with it: missing data n
   for (const pid of stopped) process.kill(pid, 'SIGSTOP');
   // New scalers have heard of neither pod; the other one will say that it is idle, this one says nothing.
   for (const pod of scalers()) world.system.faults.killPod(NAMESPACE, nameOf(pod));
+  const headers = operatorHeaders(world.system);
   const reasons = async () =>
     Promise.all(
       scalers().map(async (pod) => {
-        const view = await fetch(`http://${pod['status'].podIP}:5001/functions/${NAMESPACE}/silent`);
+        const url = `http://${pod['status'].podIP}:5001/functions/${NAMESPACE}/silent`;
+        const view = await fetch(url, { headers });
         return ((await view.json()) as { reason: string }).reason;
       }),
     );

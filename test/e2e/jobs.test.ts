@@ -1,6 +1,7 @@
 /** Asynchronous jobs through the whole system, from zero and back. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { operatorHeaders } from '../helpers/cluster.ts';
 import { waitFor } from '../helpers/wait.ts';
 import { send, startWorld, type World } from './world.ts';
 
@@ -86,10 +87,13 @@ test('the queue is in the scaler’s metrics, and empty in the end', async () =>
   const pods = world.system.api
     .list('pods', { namespace: 'slimfaas' })
     .filter((pod) => pod.metadata.labels?.['app.kubernetes.io/component'] === 'scaler');
+  const headers = operatorHeaders(world.system);
   await waitFor(
     async () => {
       const texts = await Promise.all(
-        pods.map(async (pod) => (await fetch(`http://${pod['status'].podIP}:5001/metrics`)).text()),
+        pods.map(async (pod) =>
+          (await fetch(`http://${pod['status'].podIP}:5001/metrics`, { headers })).text(),
+        ),
       );
       const lines = texts.join('\n').split('\n');
       return lines.some((line) =>

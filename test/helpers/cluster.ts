@@ -20,6 +20,12 @@ export interface TestCluster extends Cluster, AsyncDisposable {
   readonly logLines: readonly string[];
 }
 
+/** Shows operator routes an account that may use them. */
+export function operatorHeaders({ server }: Pick<Cluster, 'server'>): Record<string, string> {
+  const token = server.serviceAccountToken('slimfaas', 'slimfaas-operator', { audiences: ['slimfaas'] });
+  return { authorization: `Bearer ${token}` };
+}
+
 export interface TestSystem extends TestCluster {
   /** `http://127.0.0.1:<port>` of the proxy. */
   readonly proxyUrl: string;

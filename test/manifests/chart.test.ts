@@ -219,7 +219,7 @@ describe('two installations in one cluster', () => {
       const ofCluster = all.filter(
         (object) => object && object.metadata.namespace === undefined,
       ) as Manifest[];
-      assert.equal(ofCluster.length, 5, namespace);
+      assert.equal(ofCluster.length, 9, namespace);
       for (const { kind, metadata } of ofCluster) {
         const name = `${kind} ${metadata.name}`;
         assert.equal(seen.get(name), undefined, `${name} of ${namespace}`);

@@ -179,15 +179,28 @@ describe('install.yaml: rights', () => {
     }
   });
 
-  it('no rule has a wildcard, and none lets anyone delete', () => {
-    for (const rule of roles.flatMap(rulesOf)) {
-      assert.ok(![...rule.apiGroups, ...rule.resources, ...rule.verbs].includes('*'));
-      assert.ok(!rule.verbs.some((verb) => verb.startsWith('delete')));
-    }
+  /** Not of functions.slimfaas.dev, which is no kind of the API. */
+  const inTheApi = (rule: { apiGroups: readonly string[] }): boolean =>
+    !rule.apiGroups.includes('slimfaas.dev');
+  /** For people; no part is bound to it. */
+  const FOR_PEOPLE = 'slimfaas-operator-token';
+
+  it('no rule has a wildcard, and none lets a part delete', () => {
+    for (const role of roles)
+      for (const rule of rulesOf(role)) {
+        assert.ok(![...rule.apiGroups, ...rule.resources, ...rule.verbs].includes('*'));
+        const isOfParts = inTheApi(rule) && role.metadata.name !== FOR_PEOPLE;
+        assert.ok(!isOfParts || !rule.verbs.some((verb) => verb.startsWith('delete')));
+      }
+    const bound = ofKind(ALL, 'RoleBinding', 'ClusterRoleBinding').map((binding) => binding['roleRef'].name);
+    assert.ok(!bound.includes(FOR_PEOPLE));
   });
 
   it('the proxy only reads', () => {
-    const proxy = roles.filter(({ metadata }) => metadata.name === 'slimfaas-proxy').flatMap(rulesOf);
+    const proxy = roles
+      .filter(({ metadata }) => metadata.name === 'slimfaas-proxy')
+      .flatMap(rulesOf)
+      .filter(inTheApi);
     const verbs = new Set(proxy.flatMap(({ verbs: some }) => some));
     assert.deepEqual([...verbs].toSorted(), ['list', 'watch']);
     assert.ok(!proxy.some(({ resources }) => resources.includes('secrets')));

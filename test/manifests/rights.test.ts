@@ -7,6 +7,8 @@ import { fileURLToPath } from 'node:url';
 import { renderChart, type Manifest } from './manifests.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
+/** Rights that no request of the API uses: other parts ask whether this one has them. */
+const ASKED_BY_PARTS = /^\w+ functions\b/;
 const CALL =
   /\b(?:apps|core|coordination|admission|autoscaling)\.(list|read|create|replace|patch|delete)(\w+)/g;
 const VERBS: Readonly<Record<string, readonly string[]>> = {
@@ -56,7 +58,7 @@ function rightsGranted(part: string, manifests: readonly Manifest[]): string[] {
     for (const rule of rest['rules'] as { resources: string[]; verbs: string[] }[])
       for (const resource of rule.resources) for (const verb of rule.verbs) rights.add(`${verb} ${resource}`);
   }
-  return [...rights].toSorted();
+  return [...rights].filter((right) => !ASKED_BY_PARTS.test(right)).toSorted();
 }
 
 for (const part of ['proxy', 'scaler', 'webhook'])

@@ -187,3 +187,44 @@ spec:
   selector:
     matchLabels: {{ include "slimfaas.labels" (index . 1) }}
 {{- end }}
+
+{{/* What proxy and scaler are told of operator routes, and by which token they know each other. */}}
+{{- define "slimfaas.accessArgs" -}}
+{{- $secret := .Values.operatorToken.secretName }}
+{{- if and (eq .Values.operatorAuth "token") (not $secret) }}
+{{- fail "operatorAuth: token needs operatorToken.secretName, a Secret with the key token" }}
+{{- end }}
+{{- if and $secret (ne .Values.operatorAuth "token") }}
+{{- fail (printf "operatorToken.secretName goes with operatorAuth: token, which is %s" .Values.operatorAuth) }}
+{{- end }}
+{{- if ne .Values.operatorAuth "kubernetes" }}
+- --operator-auth={{ .Values.operatorAuth }}
+{{- end }}
+{{- if eq .Values.operatorAuth "token" }}
+- --operator-token-file=/access/token
+{{- end }}
+{{- if ne .Values.operatorAuth "off" }}
+- --peer-token-file=/access/token
+{{- end }}
+{{- if .Values.metrics.open }}
+- --open-metrics
+{{- end }}
+{{- end }}
+
+{{- define "slimfaas.accessMount" -}}
+{{- if ne .Values.operatorAuth "off" }}
+- { name: access, mountPath: /access, readOnly: true }
+{{- end }}
+{{- end }}
+
+{{- define "slimfaas.accessVolume" -}}
+{{- if eq .Values.operatorAuth "token" }}
+- name: access
+  secret: { secretName: {{ .Values.operatorToken.secretName | squote }} }
+{{- else if eq .Values.operatorAuth "kubernetes" }}
+- name: access
+  projected:
+    sources:
+      - serviceAccountToken: { audience: slimfaas, path: token, expirationSeconds: 3600 }
+{{- end }}
+{{- end }}

@@ -5,6 +5,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
 import {
   AppsV1Api,
   AdmissionregistrationV1Api,
@@ -38,6 +39,12 @@ export class FakeKube implements AsyncDisposable {
   readonly #server = createServer((req, res) => this.#serve(req, res));
   #version = 1;
   isAway = false;
+  /** Tokens that are good for the audience slimfaas, and whose they are. */
+  readonly tokens = new Map<string, string>();
+  /** What an access review answers. */
+  may: (user: string, attributes: Record<string, string>) => boolean = () => false;
+  /** Reviews that were asked for. */
+  reviews = 0;
 
   static async start(): Promise<FakeKube> {
     const kube = new FakeKube();
@@ -127,6 +134,7 @@ export class FakeKube implements AsyncDisposable {
   #serve(req: IncomingMessage, res: ServerResponse): void {
     if (this.isAway) return void req.socket.destroy();
     const url = new URL(req.url ?? '', 'http://fake');
+    if (req.method === 'POST') return void this.#review(req, res);
     const match = /^\/(?:api\/v1|apis\/apps\/v1)(?:\/namespaces\/([^/]+))?\/([a-z]+)$/.exec(url.pathname);
     const kind = KINDS[match?.[2] ?? ''];
     if (!kind) return void res.writeHead(404).end();
@@ -141,6 +149,20 @@ export class FakeKube implements AsyncDisposable {
     res.end(
       JSON.stringify({ kind: `${kind}List`, metadata: { resourceVersion: String(this.#version) }, items }),
     );
+  }
+
+  async #review(req: IncomingMessage, res: ServerResponse): Promise<void> {
+    this.reviews += 1;
+    const { spec } = JSON.parse(await text(req)) as {
+      spec: { token?: string; user?: string; resourceAttributes?: Record<string, string> };
+    };
+    const username = this.tokens.get(spec.token ?? '');
+    const status =
+      spec.token === undefined
+        ? { allowed: this.may(spec.user ?? '', spec.resourceAttributes ?? {}) }
+        : username !== undefined && { authenticated: true, audiences: ['slimfaas'], user: { username } };
+    res.writeHead(201, { 'Content-Type': 'application/json' });
+    res.end(JSON.stringify({ status: status || { authenticated: false } }));
   }
 
   #watch(watcher: Watcher, since: number): void {

@@ -76,7 +76,14 @@ export async function startTestProxy(
   const pods: FakePod[] = [];
   const proxies: RunningProxy[] = [];
   const annotationsOf = new Map<string, Record<string, string>>();
-  const base = ['--host=127.0.0.1', '--port=0', '--metrics-port=0', '--lame-duck=0', '--drain-timeout=5'];
+  const base = [
+    '--host=127.0.0.1',
+    '--port=0',
+    '--metrics-port=0',
+    '--lame-duck=0',
+    '--drain-timeout=5',
+    '--operator-auth=off',
+  ];
   const launch = async (extra: readonly string[]) => {
     const config = readFlags(proxyFlags, [...base, ...flags, ...extra], {});
     const registry = createRegistry('proxy', '0');

@@ -1,0 +1,42 @@
+/** The gate that the flags ask for. */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { describeError, UsageError } from '../runtime/errors.ts';
+import type { AccessConfig } from './access-flags.ts';
+import { createGate, OPEN_GATE, type Gate, type GateOptions, type Reviewer } from './gate.ts';
+
+/** @throws UsageError for a mode without what it needs */
+export function gateOf(config: AccessConfig, options: GateOptions): Gate {
+  const [mode, file] = [config['operator-auth'], config['operator-token-file']];
+  if ((mode === 'token') !== (file !== ''))
+    throw new UsageError(
+      `--operator-token-file goes with --operator-auth token, which is ${JSON.stringify(mode)} here`,
+    );
+  if (mode === 'off') return OPEN_GATE;
+  return createGate(mode === 'token' ? { ...options, reviewer: fileReviewer(file) } : options);
+}
+
+/** Whoever shows the token of the file may do everything. The file is read for each token that is not known. */
+function fileReviewer(file: string): Reviewer {
+  return {
+    async userOf(token) {
+      const expected = (await readToken(file)).trim();
+      // Hashes have one length, which a comparison in constant time needs.
+      const isSame = timingSafeEqual(hashOf(token), hashOf(expected));
+      return isSame && expected !== '' ? { username: 'operator-token', groups: [] } : undefined;
+    },
+    may: async () => true,
+  };
+}
+
+async function readToken(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (cause) {
+    throw new Error(`--operator-token-file: ${describeError(cause)}`, { cause });
+  }
+}
+
+function hashOf(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}
