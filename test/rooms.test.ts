@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { COMPOSITION, ROOMS, withRooms } from '../docs/rooms.ts';
 import lintRules from '../.oxlintrc.json' with { type: 'json' };
 import { circles } from './helpers/code/circles.ts';
+import { functionLengths } from './helpers/code/function-lengths.ts';
 import { readImports, type ImportGraph } from './helpers/code/imports.ts';
 import { unusedExports, unusedMembers } from './helpers/code/unused.ts';
 
@@ -17,6 +18,9 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const PARTS = ['common', 'proxy', 'sidecar', 'scaler', 'webhook', 'cli', 'packages/local-cluster'];
 const LINES_PER_FILE = 300;
 const FILES_PER_FOLDER = 15;
+const MEDIAN_LINES = 100;
+/** Of functions. */
+const P90_LINES = 30;
 /** Of the local cluster: what later work needs there is paid for by what no user and no test needs. */
 const LOCAL_CLUSTER_LINES = 11_000;
 
@@ -98,6 +102,16 @@ describe('rooms: the table is the house', () => {
     assert.deepEqual(wrong, []);
   });
 
+  it('a room is named as used only where an import uses it', () => {
+    const used = new Set<string>();
+    for (const [file, targets] of graph.mentions)
+      for (const target of targets) used.add(`${roomOf(file)} → ${roomOf(target)}`);
+    const stale = [...ROOMS].flatMap(([room, { uses }]) =>
+      uses.map((other) => `${room} → ${other}`).filter((edge) => !used.has(edge)),
+    );
+    assert.deepEqual(stale, [], 'take these out of docs/rooms/');
+  });
+
   it('a room never imports what puts its part together', () => {
     const TOGETHER = /^[^/]+\/(start|servers|parts|proxy-state)\.ts$/;
     const wrong = [...graph.mentions].flatMap(([file, targets]) =>
@@ -158,6 +172,19 @@ describe('rooms: nothing is too big', () => {
     assert.deepEqual(rule?.files.toSorted(), PARTS.map((part) => `${part}/**`).toSorted());
     const [level, options] = (rule?.rules['max-lines-per-function'] ?? []) as [string?, { max: number }?];
     assert.deepEqual([level, options?.max], ['error', 60]);
+  });
+
+  it(`half of the files have at most ${MEDIAN_LINES} lines, nine in ten functions at most ${P90_LINES}`, async (t) => {
+    const product = PARTS.filter((part) => part !== 'packages/local-cluster');
+    const files = [...graph.mentions.keys()].filter((file) => product.includes(partOf(file)));
+    const lines = files.map(lineCount).toSorted((a, b) => a - b);
+    const functions = await functionLengths(ROOT, product);
+    assert.ok(functions.length > files.length && functions.every(Number.isSafeInteger));
+    const median = lines[Math.floor(lines.length / 2)] ?? 0;
+    const p90 = functions[Math.floor(functions.length * 0.9)] ?? 0;
+    t.diagnostic(`${files.length} files, median ${median} lines; ${functions.length} functions, p90 ${p90}`);
+    assert.ok(median <= MEDIAN_LINES, `the median file has ${median} lines`);
+    assert.ok(p90 <= P90_LINES, `nine in ten functions have at most ${p90} lines`);
   });
 
   it(`no folder has more than ${FILES_PER_FOLDER} files`, () => {

@@ -14,7 +14,6 @@ export const COMMON: Readonly<Record<string, Line>> = {
     'What a call is in every part: states, methods, policies',
     'a method, a policy as JSON',
     'typed policies and answers to "may it be sent again"',
-    'common/function',
   ],
   'common/bus': [
     'nats.ts',
@@ -35,7 +34,7 @@ export const COMMON: Readonly<Record<string, Line>> = {
     'Jobs and events at rest, and JetStream behind them',
     'a stored request',
     'deliveries, states, results, dead letters',
-    'common/bus common/relay common/runtime common/call',
+    'common/bus common/relay common/runtime',
   ],
   'common/relay': [
     'index.ts',

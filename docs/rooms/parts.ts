@@ -119,7 +119,7 @@ export const PARTS: Readonly<Record<string, Line>> = {
     'Events of this pod',
     'deliveries of JetStream',
     'tries, and jobs for what is unfinished',
-    'sidecar/jobs sidecar/call sidecar/limits',
+    'sidecar/jobs sidecar/limits',
   ],
   'sidecar/life': [
     'drain.ts',

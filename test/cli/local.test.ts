@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 import { waitFor } from '../helpers/wait.ts';
-import { processesWith } from '../local/support/pods.ts';
+import { processesWith } from '../local-cluster/support/pods.ts';
 
 const script = join(import.meta.dirname, '../../dist/slimfaas.js');
 

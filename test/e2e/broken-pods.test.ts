@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { operatorHeaders } from '../helpers/cluster.ts';
 import { staysTrue, waitFor } from '../helpers/wait.ts';
-import { processesWith } from '../local/support/pods.ts';
+import { processesWith } from '../local-cluster/support/pods.ts';
 import { NAMESPACE } from './functions.ts';
 import { startWorld, type World } from './world.ts';
 

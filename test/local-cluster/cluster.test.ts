@@ -9,7 +9,7 @@ import type { KubeObject } from '../../packages/local-cluster/api/objects/types.
 import { startTestCluster } from '../helpers/cluster.ts';
 import { kubectl } from '../helpers/kubectl.ts';
 import { waitFor } from '../helpers/wait.ts';
-import { idle, isReady, podOf, processesWith, sh, untilReady } from '../local/support/pods.ts';
+import { idle, isReady, podOf, processesWith, sh, untilReady } from './support/pods.ts';
 
 const cluster = await startTestCluster({ nodes: 2, backoffBaseMs: 200 });
 after(() => cluster.stop());
@@ -123,7 +123,7 @@ test('two clusters side by side have networks of their own', async () => {
 
 test('killed -9: the watchdog ends every container and removes the folder', async () => {
   const mark = `watchdog-${process.pid}`;
-  const script = join(import.meta.dirname, '../local/support/cluster-process.ts');
+  const script = join(import.meta.dirname, './support/cluster-process.ts');
   const child = spawn(process.execPath, [script, mark], { stdio: ['ignore', 'pipe', 'inherit'] });
   const [line] = (await once(child.stdout, 'data')) as [Buffer];
   const { dir, pids } = JSON.parse(line.toString()) as { dir: string; pids: number[] };

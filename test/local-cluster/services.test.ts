@@ -5,7 +5,7 @@ import { connect, createServer, type Socket } from 'node:net';
 import { after, describe, test } from 'node:test';
 import { startTestCluster } from '../helpers/cluster.ts';
 import { waitFor } from '../helpers/wait.ts';
-import { podOf, untilReady } from '../local/support/pods.ts';
+import { podOf, untilReady } from './support/pods.ts';
 
 const cluster = await startTestCluster();
 after(() => cluster.stop());

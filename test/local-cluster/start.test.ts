@@ -7,7 +7,7 @@ import { after, test } from 'node:test';
 import { silentLog } from '../../common/runtime/log.ts';
 import type { LocalConfig } from '../../packages/local-cluster/flags.ts';
 import { startLocal } from '../../packages/local-cluster/start.ts';
-import { processesWith } from '../local/support/pods.ts';
+import { processesWith } from './support/pods.ts';
 
 const manifestsDir = mkdtempSync(join(tmpdir(), 'slimfaas-test-'));
 after(() => rmSync(manifestsDir, { recursive: true, force: true }));

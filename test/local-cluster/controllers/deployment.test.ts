@@ -5,7 +5,7 @@ import type { ClusterApi, KubeObject } from '../../../packages/local-cluster/api
 import { startTestCluster } from '../../helpers/cluster.ts';
 import { kubectl } from '../../helpers/kubectl.ts';
 import { waitFor } from '../../helpers/wait.ts';
-import { eventsAbout, idle, isReady } from '../../local/support/pods.ts';
+import { eventsAbout, idle, isReady } from '../support/pods.ts';
 
 const cluster = await startTestCluster({ backoffBaseMs: 50 });
 after(() => cluster.stop());

@@ -4,7 +4,7 @@ import { after, describe, test } from 'node:test';
 import type { KubeObject } from '../../../packages/local-cluster/api/objects/types.ts';
 import { startTestCluster } from '../../helpers/cluster.ts';
 import { waitFor } from '../../helpers/wait.ts';
-import { idle, isReady, podOf, untilGone, untilReady } from '../../local/support/pods.ts';
+import { idle, isReady, podOf, untilGone, untilReady } from '../support/pods.ts';
 
 const cluster = await startTestCluster({ backoffBaseMs: 50 });
 after(() => cluster.stop());

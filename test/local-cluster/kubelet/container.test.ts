@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { Container } from '../../../packages/local-cluster/kubelet/container/container.ts';
 import { Deadline } from '../../../packages/local-cluster/kubelet/container/deadline.ts';
 import type { PodRuntime } from '../../../packages/local-cluster/kubelet/pods/runtime.ts';
-import { processesWith } from '../../local/support/pods.ts';
+import { processesWith } from '../support/pods.ts';
 
 const mark = `SLIMFAAS_TEST_CONTAINER=${process.pid}`;
 const watchdog = { watch: () => undefined, forget: () => undefined };

@@ -7,7 +7,7 @@ import type { KubeObject } from '../../../packages/local-cluster/api/objects/typ
 import { startTestCluster } from '../../helpers/cluster.ts';
 import { kubectl } from '../../helpers/kubectl.ts';
 import { waitFor } from '../../helpers/wait.ts';
-import { createNotes, idle, podOf, sh, untilPhase, untilReady } from '../../local/support/pods.ts';
+import { createNotes, idle, podOf, sh, untilPhase, untilReady } from '../support/pods.ts';
 
 const cluster = await startTestCluster();
 after(() => cluster.stop());

@@ -15,7 +15,7 @@ import {
   untilPhase,
   untilReady,
   withEnv,
-} from '../../local/support/pods.ts';
+} from '../support/pods.ts';
 
 const cluster = await startTestCluster();
 after(() => cluster.stop());

@@ -6,15 +6,7 @@ import { after, describe, test } from 'node:test';
 import { runProber } from '../../../packages/local-cluster/kubelet/container/prober.ts';
 import { startTestCluster } from '../../helpers/cluster.ts';
 import { waitFor } from '../../helpers/wait.ts';
-import {
-  createNotes,
-  eventsAbout,
-  idle,
-  podOf,
-  statusOf,
-  untilPhase,
-  untilReady,
-} from '../../local/support/pods.ts';
+import { createNotes, eventsAbout, idle, podOf, statusOf, untilPhase, untilReady } from '../support/pods.ts';
 
 const cluster = await startTestCluster({ backoffBaseMs: 50 });
 after(() => cluster.stop());

@@ -15,7 +15,7 @@ import {
   untilPhase,
   untilReady,
   withEnv,
-} from '../../local/support/pods.ts';
+} from '../support/pods.ts';
 
 const cluster = await startTestCluster({ backoffBaseMs: 100 });
 after(() => cluster.stop());
