@@ -28,7 +28,7 @@ export const OWN_FLAGS = {
     words(`host port admin-port namespace pod-name sidecar-image sidecar-nats sidecar-nats-address sidecar-proxy
       sidecar-proxy-address sidecar-user sidecar-pull-policy sidecar-resources cert-dir
     service-name webhook-configuration secret-name
-      auth issuer-port issuer-service nats-service sidecar-issuer sidecar-issuer-address`),
+      auth exchange-port issuer-service nats-service sidecar-issuer sidecar-issuer-address`),
 } as const;
 
 function words(text: string): readonly string[] {

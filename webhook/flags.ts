@@ -124,7 +124,7 @@ export const webhookFlags = {
     describe:
       'off: pods have no identity on NATS; permissive: they have one, and NATS asks nobody; required: NATS asks for it',
   },
-  'issuer-port': {
+  'exchange-port': {
     type: 'int',
     default: 8444,
     min: 0,

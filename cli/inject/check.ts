@@ -4,6 +4,7 @@
  * asked for JetStream, because a server without it takes no job.
  */
 import { request } from 'node:https';
+import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { withBrackets } from '../../common/runtime/brackets.ts';
 import { describeError, UsageError } from '../../common/runtime/errors.ts';
@@ -111,7 +112,10 @@ function post(url: string, body: string): Promise<{ status: number; body: string
   });
 }
 
+/** A server that asks who one is lets us no further than its first word, and that says enough. */
 async function hasJetStream(servers: string): Promise<Problem> {
+  const info = await firstWord(servers);
+  if (info['auth_required'] === true) return info['jetstream'] === true ? undefined : 'no JetStream';
   const link = openNatsLink({ servers, name: 'check', log: silentLog });
   try {
     const deadline = performance.now() + TIMEOUT_MS;
@@ -122,4 +126,23 @@ async function hasJetStream(servers: string): Promise<Problem> {
   } finally {
     await link.stop();
   }
+}
+
+/** What the first of the servers says by itself to whoever connects: `INFO {…}`; {} where nothing comes. */
+async function firstWord(servers: string): Promise<Record<string, unknown>> {
+  const [first = ''] = servers.split(',');
+  const { hostname, port } = new URL(first.includes('://') ? first : `nats://${first}`);
+  const socket = connect({ host: hostname.replaceAll(/[[\]]/g, ''), port: Number(port || 4222) });
+  socket.setTimeout(TIMEOUT_MS, () => socket.destroy());
+  try {
+    for await (const chunk of socket as AsyncIterable<Buffer>) {
+      const [, json = '{}'] = /^INFO (\{.*\})/.exec(chunk.toString()) ?? [];
+      return JSON.parse(json) as Record<string, unknown>;
+    }
+  } catch {
+    // what is wrong with it, the connection proper says
+  } finally {
+    socket.destroy();
+  }
+  return {};
 }

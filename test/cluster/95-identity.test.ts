@@ -76,7 +76,7 @@ describe('with auth: required', { concurrency: false }, () => {
   it('a container of a function hears nothing without an identity', async () => {
     const [pod] = await shop.pods();
     const nats = await clients.get(`/api/v1/namespaces/${release.system}/services/slimfaas-nats`);
-    const app = (pod?.['spec'].containers as { name: string }[]).find(
+    const app = ((pod?.['spec'].containers ?? []) as { name: string }[]).find(
       ({ name }) => name !== SIDECAR_CONTAINER,
     );
     const { name = '' } = pod?.metadata ?? {};

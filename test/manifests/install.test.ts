@@ -159,11 +159,15 @@ describe('install.yaml: Services', () => {
       );
       assert.equal(selected.length, 1);
       const [target] = selected as [Manifest];
-      assert.equal(target.metadata.name, service.metadata.name);
+      // The issuer lives in the webhook.
+      const { name } = service.metadata;
+      assert.equal(target.metadata.name, name === 'slimfaas-issuer' ? 'slimfaas-webhook' : name);
       const names = onlyContainer(target).ports?.map(({ name }) => name);
       for (const port of service['spec'].ports) assert.ok(names?.includes(port.targetPort));
     });
 });
+
+const IDENTITY = ['slimfaas-identity', 'slimfaas-identity-tls', 'slimfaas-nats-identity'];
 
 describe('install.yaml: rights', () => {
   const roles = ofKind(ALL, 'Role', 'ClusterRole');
@@ -206,13 +210,18 @@ describe('install.yaml: rights', () => {
     assert.ok(!proxy.some(({ resources }) => resources.includes('secrets')));
   });
 
-  it('Secrets are read and changed by one name, in one namespace, by the webhook', () => {
+  it('Secrets are read and changed by their names, in one namespace, by the webhook', () => {
     for (const role of roles)
       for (const rule of rulesOf(role).filter(({ resources }) => resources.includes('secrets'))) {
-        assert.equal(role.metadata.name, 'slimfaas-webhook');
+        const names = {
+          'slimfaas-webhook': [webhookFlags['secret-name'].default],
+          'slimfaas-issuer': IDENTITY,
+        };
+        const { name } = role.metadata;
         assert.equal(role.kind, 'Role');
+        assert.ok(name in names, name);
         if (!rule.verbs.includes('create'))
-          assert.deepEqual(rule.resourceNames, [webhookFlags['secret-name'].default]);
+          assert.deepEqual(rule.resourceNames, names[name as keyof typeof names]);
       }
   });
 

@@ -41,7 +41,7 @@ export function issuerOf(
   ]);
   return startIssuer({
     host: config.host,
-    port: config['issuer-port'],
+    port: config['exchange-port'],
     namespace,
     lifeMs: config['identity-hours'] * HOUR_MS,
     checkMs: config['certificate-check-seconds'] * 1_000,
