@@ -1,15 +1,17 @@
 /**
  * `slimfaas status --outdated`: pods whose sidecar is of another image than the webhook injects now, as after an
- * upgrade; `--restart` rolls their workloads. Sidecars of the previous version keep working until then.
+ * upgrade, or lacks the identity that it gives to new ones; `--restart` rolls their workloads. Sidecars of the previous version keep working until then.
  * It asks Kubernetes alone: pods say what they carry, the webhook's Deployment says what is injected.
  */
 import type { FlagValues } from '../../common/runtime/flags.ts';
 import type { V1Pod } from '../../common/kube/client.ts';
 import type { PodOwner } from '../../common/kube/model/ownership.ts';
 import { injectedVersion, readPod } from '../../common/kube/model/pod.ts';
+import { envName } from '../../common/runtime/flags.ts';
 import { sleep } from '../../common/runtime/lifecycle.ts';
 import { ANNOTATION } from '../../common/function/annotations/names.ts';
 import { FUNCTION_LABEL } from '../../common/function/names.ts';
+import type { SidecarFlagName } from '../../common/function/sidecar-flags.ts';
 import { kubeFault, loadCluster, rolloutRestart, type Cluster } from './cluster.ts';
 import type { Parsed } from '../parts/flag-options.ts';
 import type { statusFlags } from '../people-flags.ts';
@@ -26,11 +28,11 @@ export interface OutdatedPod {
 
 export async function runOutdated(argv: Parsed, flags: FlagValues<typeof statusFlags>): Promise<void> {
   const cluster = loadCluster(flags);
-  const image = await injectedImage(cluster, flags['system-namespace']);
+  const { image, hasIdentity } = await injected(cluster, flags['system-namespace']);
   const name = argv['function'];
   const pods = (await functionPods(cluster, flags.namespace))
     .filter((pod) => typeof name !== 'string' || pod.metadata?.labels?.[FUNCTION_LABEL] === name)
-    .flatMap((pod) => outdated(pod, image) ?? []);
+    .flatMap((pod) => outdated(pod, image, hasIdentity) ?? []);
   if (flags.json) console.log(JSON.stringify({ image, pods }, undefined, 2));
   else console.log(outdatedTable(pods, image));
   if (flags.restart && pods.length > 0) await webhookIsNew(cluster, flags['system-namespace'], image);
@@ -38,7 +40,7 @@ export async function runOutdated(argv: Parsed, flags: FlagValues<typeof statusF
 }
 
 /** What the webhook puts into pods that are made now. @throws Error when there is no webhook to ask */
-async function injectedImage({ apps }: Cluster, namespace: string): Promise<string> {
+async function injected({ apps }: Cluster, namespace: string): Promise<Injected> {
   const name = 'slimfaas-webhook';
   const webhook = await apps.readNamespacedDeployment({ name, namespace }).catch((cause: unknown) => {
     throw new Error(`${namespace}/${name}: ${kubeFault(cause)}; --system-namespace says where slimfaas is`, {
@@ -48,7 +50,14 @@ async function injectedImage({ apps }: Cluster, namespace: string): Promise<stri
   const [container] = webhook.spec?.template.spec?.containers ?? [];
   const image = sidecarImage(container?.env);
   if (image === undefined) throw new Error(`${namespace}/${name} does not say which sidecar it injects`);
-  return image;
+  const hasIdentity = container?.args?.some((arg) => /^--auth=(permissive|required)$/.test(arg)) ?? false;
+  return { image, hasIdentity };
+}
+
+interface Injected {
+  readonly image: string;
+  /** Sidecars get what they need to show who they are. */
+  readonly hasIdentity: boolean;
 }
 
 /** While the webhook is rolled out the old one still answers: a pod made then would get the old sidecar again. */
@@ -85,21 +94,28 @@ async function functionPods({ core }: Cluster, namespace: string): Promise<V1Pod
   }
 }
 
-/** @param current the image that is injected now; undefined: the pod is ending, has no sidecar, or has this one */
-export function outdated(object: V1Pod, current: string): OutdatedPod | undefined {
+/**
+ * @param current the image that is injected now
+ * @param hasIdentity whether sidecars that are injected now have an identity
+ * @returns undefined: the pod is ending, has no sidecar, or has one such as is injected now
+ */
+export function outdated(object: V1Pod, current: string, hasIdentity = false): OutdatedPod | undefined {
   const pod = readPod(object);
   if (!pod?.sidecar || pod.isTerminating) return undefined;
   const { namespace, name, owner, sidecar } = pod;
   const { image = '' } = sidecar;
-  if (image === (pod.annotations[ANNOTATION.sidecarImage] ?? current)) return undefined;
+  const isCurrent = image === (pod.annotations[ANNOTATION.sidecarImage] ?? current);
+  if (isCurrent && (!hasIdentity || sidecar.env?.some(({ name }) => name === GRANT))) return undefined;
   return { namespace, pod: name, owner, version: injectedVersion(pod) ?? '?', image };
 }
+
+const GRANT = envName('grant' satisfies SidecarFlagName);
 
 export function outdatedTable(pods: readonly OutdatedPod[], image: string): string {
   if (pods.length === 0) return `every sidecar is ${image}`;
   const rows = pods.map((p) => [p.namespace, p.pod, ownerText(p.owner), p.version, p.image]);
   const heading = ['NAMESPACE', 'POD', 'OF', 'VERSION', 'IMAGE'];
-  return `${table([heading, ...rows])}\n\n${pods.length} pods have another sidecar than ${image}`;
+  return `${table([heading, ...rows])}\n\n${pods.length} pods have another sidecar than is injected now: ${image}`;
 }
 
 function ownerText(owner: PodOwner): string {

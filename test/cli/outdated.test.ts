@@ -43,6 +43,14 @@ describe('a pod is outdated', () => {
     assert.equal(outdated(copied, NEW), undefined, 'the annotation alone is no sidecar');
   });
 
+  it('when it has no identity, and sidecars that are injected now have one', () => {
+    const known = pod(NEW);
+    const sidecar = known.spec?.containers.find(({ name }) => name === 'slimfaas-sidecar');
+    if (sidecar) sidecar.env = [{ name: 'SLIMFAAS_GRANT', value: 'x' }];
+    assert.equal(outdated(pod(NEW), NEW, true)?.pod, 'fn-abc-1');
+    assert.equal(outdated(known, NEW, true), undefined);
+  });
+
   it('also when its status annotation is not there, or no JSON: somebody else wrote it', () => {
     assert.equal(outdated(pod(OLD, { annotations: {} }), NEW)?.version, '?');
     assert.equal(outdated(pod(OLD, { annotations: { 'slimfaas.dev/status': 'null' } }), NEW)?.version, '?');
