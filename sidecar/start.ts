@@ -65,6 +65,7 @@ export async function startSidecar(config: SidecarConfig, deps: SidecarDeps): Pr
   const appReady = opening.open();
   stops.add('drain', () => drain.end());
   log.info({ function: config.function, port: ports.data, appPort: config['app-port'] }, 'listening');
+  stops.add('direct traffic', build.countDirectTraffic(config, deps, core, ports));
   return { stop: () => stops.stop(), port: ports.data, adminPort: ports.admin, appReady };
 }
 
@@ -119,7 +120,8 @@ async function openPorts(
     stops.add('connections to the app', () => core.relay.close());
     stops.add('data server', () => data.close());
     stops.add('tunnels', () => core.tunnels.destroyAll());
-    return { admin: admin.port, data: data.port };
+    const accepted = (): number => admin.accepted() + data.accepted();
+    return { admin: admin.port, data: data.port, accepted };
   } catch (error) {
     await stops.stop(); // a port is taken: nothing of us may stay
     throw error;

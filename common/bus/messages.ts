@@ -37,6 +37,10 @@ export interface ActivityMessage extends Pick<Spoken, 'start'> {
   readonly limit?: number;
   /** Of `runningNow`, the jobs; absent from proxies, and from sidecars of older versions. */
   readonly jobs?: number;
+  /** Connections to the app that are open and in use, and came past proxy and sidecar; no load. From a sidecar that counts them. */
+  readonly direct?: number;
+  /** Such connections that were opened since the last report, short ones too. */
+  readonly directOpened?: number;
   /** Why the app takes no calls, of at most {@link TROUBLE_CHARS} visible ASCII; absent while it does, and from older versions. */
   readonly trouble?: string;
 }
@@ -93,6 +97,7 @@ export function decodeActivity(data: Uint8Array): ActivityMessage {
     failed: count(o, 'failed'),
     windowMs: count(o, 'windowMs'),
     ...optionalCounts(o, 'limit', 'jobs', 'start'),
+    ...directCounts(o),
     ...(o['trouble'] === undefined ? {} : { trouble: troubleText(text(o, 'trouble')) }),
   };
 }
@@ -115,6 +120,17 @@ export function decodeShare(data: Uint8Array): ShareMessage {
   const shares: Record<string, number> = {};
   for (const pod of Object.keys(raw)) shares[pod] = count(raw, pod);
   return { limit: count(o, 'limit'), shares };
+}
+
+/** More than one network namespace has ports for, so a larger number is nobody's. */
+const DIRECT_MAX = 100_000;
+
+function directCounts(o: Json): Pick<ActivityMessage, 'direct' | 'directOpened'> {
+  const counts = optionalCounts(o, 'direct', 'directOpened');
+  for (const [name, value] of Object.entries(counts))
+    if (!Number.isSafeInteger(value) || value > DIRECT_MAX)
+      throw new MessageError(`${name} is ${value}; allowed: a whole number up to ${DIRECT_MAX}`);
+  return counts;
 }
 
 const encoder = new TextEncoder();

@@ -13,6 +13,7 @@ const IDENTITY = 'Identity';
 const LISTENING = 'Listening';
 const APP = 'The user’s container';
 const LIMITS = 'Limits';
+const DIRECT = 'Direct traffic';
 const RETRIES = 'Retries';
 const MESSAGING = 'Messaging';
 
@@ -132,6 +133,34 @@ export const sidecarFlags = {
     min: 0,
     group: LIMITS,
     describe: 'how long a direct caller may wait',
+  },
+
+  'direct-traffic': {
+    type: 'string',
+    default: 'ignore',
+    choices: ['count', 'ignore'],
+    group: DIRECT,
+    describe:
+      'whether connections to the app past proxy and sidecar keep it awake; ignore: a webhook of 0.1.0',
+  },
+  'direct-probes': {
+    type: 'list',
+    default: [],
+    group: DIRECT,
+    describe: 'the kubelet’s probes that connect to the pod, as period:timeout in seconds',
+  },
+  'direct-ignore': {
+    type: 'list',
+    default: [],
+    group: DIRECT,
+    describe: 'ports (:9100) and peers (10.1.0.0/16) whose connections do not count',
+  },
+  'direct-idle-seconds': {
+    type: 'number',
+    default: 3_600,
+    min: 1,
+    group: DIRECT,
+    describe: 'how long an open connection counts on which no byte was seen to move',
   },
 
   'max-connections': {

@@ -123,6 +123,17 @@ export interface FunctionSpec {
   readonly jobSharePercent: number | undefined;
   /** slimfaas.dev/rate-limit, if given; else the proxy's default. */
   readonly rateLimit: RateLimitSpec | undefined;
+  readonly direct: DirectSpec;
+}
+
+/** Connections to the app that come past proxy and sidecar. */
+export interface DirectSpec {
+  /** slimfaas.dev/direct-traffic: they are use. */
+  readonly isCounted: boolean;
+  /** slimfaas.dev/direct-ignore: ports (`:9100`) and peers (`10.1.0.0/16`) whose connections are no use. */
+  readonly ignored: readonly string[];
+  /** slimfaas.dev/direct-idle: how long an open one counts on which no byte is seen. */
+  readonly idleSeconds: number;
 }
 
 export interface SidecarResources {

@@ -128,6 +128,12 @@ export const PARTS: Readonly<Record<string, Line>> = {
     'ready and draining messages',
     'sidecar/admin sidecar/app sidecar/limits',
   ],
+  'sidecar/direct': [
+    'direct-traffic.ts',
+    'Use of the app past proxy and sidecar',
+    'the kernel’s tables of sockets',
+    'open direct connections, and how many were opened',
+  ],
   'sidecar/admin': [
     'admin-server.ts',
     'Health, metrics and activity reports',

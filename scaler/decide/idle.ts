@@ -21,8 +21,8 @@ export function quietMs(idleTimeoutSeconds: number): number {
 
 /** Nothing has happened for the whole timeout, in traffic nor by what the triggers measure. */
 export function isIdle(facts: Facts): boolean {
-  const { running, waiting, jobs, nowMs, idleSinceMs, idleTimeoutSeconds, triggers } = facts;
-  if (running + waiting + jobs > 0 || triggers.active !== undefined) return false;
+  const { running, waiting, jobs, direct, nowMs, idleSinceMs, idleTimeoutSeconds, triggers } = facts;
+  if (running + waiting + jobs + direct > 0 || triggers.active !== undefined) return false;
   return nowMs - idleSinceMs >= quietMs(idleTimeoutSeconds);
 }
 
@@ -41,9 +41,10 @@ export function idleRule(facts: Facts): Decision | undefined {
 
 /** Up and not asleep: says which of the reasons keeps it so. */
 export function awakeRule(facts: Facts): Decision {
-  const { replicas, running, waiting, jobs, idleTimeoutSeconds } = facts;
+  const { replicas, running, waiting, jobs, direct, idleTimeoutSeconds } = facts;
   if (running + waiting + jobs > 0)
     return hold(facts, 'active', `${running} running, ${waiting} waiting, ${jobs} jobs`);
+  if (direct > 0) return hold(facts, 'active', `${direct} direct connection${direct === 1 ? '' : 's'}`);
   if (facts.triggers.active !== undefined) return hold(facts, 'active', `trigger ${facts.triggers.active}`);
   if (replicas <= floorOf(facts)) return hold(facts, 'at-minimum', `ReplicasMin is ${floorOf(facts)}`);
   if (facts.setByOthers !== undefined)

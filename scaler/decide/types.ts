@@ -47,6 +47,8 @@ export interface Facts {
   readonly waiting: number;
   /** Jobs queued or due. */
   readonly jobs: number;
+  /** Connections that came past proxy and sidecar and are in use: use, but no load. */
+  readonly direct: number;
   /** The latest of everything that counts as use, and of every moment from which the clock starts again. */
   readonly idleSinceMs: number;
   /** Of the annotation or of the schedule in force. */

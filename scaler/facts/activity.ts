@@ -29,6 +29,8 @@ export interface PodReport {
   readonly limit: number | undefined;
   /** Jobs that run; 0 of a sidecar that does not tell. */
   readonly jobs: number;
+  /** Connections past proxy and sidecar that are in use; 0 of a sidecar that does not tell. */
+  readonly direct: number;
   /** Why its app takes no calls, and since when; undefined: it does, or an older sidecar does not tell. */
   readonly trouble: { readonly why: string; readonly sinceMs: number } | undefined;
 }
@@ -69,7 +71,8 @@ export class FunctionActivity {
    */
   onReport(message: ActivityMessage, nowMs: number, isKnownPod = true): boolean {
     const { source, pod, running, runningNow, waiting, started, finished, windowMs } = message;
-    if (running > 0 || runningNow > 0 || waiting > 0 || started > 0 || finished > 0)
+    const { direct = 0, directOpened = 0 } = message;
+    if (running + runningNow + waiting + started + finished + direct + directOpened > 0)
       this.lastActiveMs = nowMs;
     if (source === 'proxy') {
       this.#hearProxy(pod, waiting, nowMs);
@@ -80,7 +83,17 @@ export class FunctionActivity {
     const before = this.pods.get(pod)?.trouble;
     const why = message.trouble;
     const trouble = why === undefined ? undefined : { why, sinceMs: before?.sinceMs ?? nowMs };
-    const report = { atMs: nowMs, running, runningNow, waiting, startedPerSecond, limit, jobs, trouble };
+    const report = {
+      atMs: nowMs,
+      running,
+      runningNow,
+      waiting,
+      startedPerSecond,
+      limit,
+      jobs,
+      direct,
+      trouble,
+    };
     if (isKnownPod) this.pods.set(pod, report);
     else this.#keepEarly(pod, report);
     return (before === undefined) !== (trouble === undefined);
@@ -160,6 +173,12 @@ export class FunctionActivity {
   jobsNow(): number {
     let sum = 0;
     for (const { jobs } of this.pods.values()) sum += jobs;
+    return sum;
+  }
+
+  directNow(): number {
+    let sum = 0;
+    for (const { direct } of this.pods.values()) sum += direct;
     return sum;
   }
 

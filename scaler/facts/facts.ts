@@ -73,6 +73,7 @@ export class FactFinder {
       running: activity.runningNow(),
       waiting: activity.waitingForPods(nowMs) + activity.waitingInPods(),
       jobs: this.#jobsOf(workload.key, fn),
+      direct: activity.directNow(),
       idleSinceMs: Math.max(
         this.#lastUse(workload.key),
         state.firstSeenMs,

@@ -30,11 +30,11 @@ export function steadyUntil(facts: Facts, decision: Decision, isLinked: boolean)
 }
 
 /** Something in it changes by time alone: windows, a schedule, what somebody set, callers that may have left. */
-function isMoving({ spec, replicas, troubles, isColdStart, setByOthers, demand, waiting }: Facts): boolean {
+function isMoving({ spec, replicas, troubles, isColdStart, setByOthers, demand, ...facts }: Facts): boolean {
   // What ails a pod for long becomes a fault.
   if (replicas > 0 && (troubles.length > 0 || mayGrow(spec))) return true;
   if (spec.schedule !== undefined || spec.wakesWithAny || isColdStart) return true;
-  return setByOthers !== undefined || demand !== undefined || waiting > 0;
+  return setByOthers !== undefined || demand !== undefined || facts.waiting + facts.direct > 0;
 }
 
 /**
@@ -43,8 +43,8 @@ function isMoving({ spec, replicas, troubles, isColdStart, setByOthers, demand, 
  * ended by the present state, and what stands as anything else by any use.
  */
 export function contradicts(message: ActivityMessage, decision: Decision | undefined): boolean {
-  const { running, runningNow, waiting, started, finished } = message;
-  const isBusyNow = runningNow > 0 || waiting > 0;
+  const { running, runningNow, waiting, started, finished, direct = 0, directOpened = 0 } = message;
+  const isBusyNow = runningNow > 0 || waiting > 0 || direct > 0;
   if (decision?.kind === 'hold' && decision.because === 'active') return !isBusyNow;
-  return isBusyNow || running > 0 || started > 0 || finished > 0;
+  return isBusyNow || running + started + finished + directOpened > 0;
 }

@@ -82,7 +82,8 @@ async function* textOf(
   // A redirect would lead to wherever the pod says, with our network's rights.
   const response = await get(url, {
     redirect: 'manual',
-    headers: { accept: 'text/plain', 'accept-encoding': 'identity', ...headers },
+    // Closed at once: a sidecar would take an open connection for somebody who uses the app (sidecar/direct).
+    headers: { accept: 'text/plain', 'accept-encoding': 'identity', connection: 'close', ...headers },
     signal: AbortSignal.timeout(SCRAPE_LIMITS.timeoutMs),
   });
   try {

@@ -20,7 +20,7 @@ import type { Log } from '../../common/runtime/log.ts';
 import { FUNCTION_LABEL } from '../../common/function/names.ts';
 import type { ScalerClients } from '../world/kube.ts';
 import type { ScrapeTarget } from './scrape-targets.ts';
-import { scrapeHint } from '../world/scrape-hint.ts';
+import { scrapeHint } from '../../common/kube/model/scrape-hint.ts';
 
 export interface ScrapePods extends Running {
   /** A query is in use. */

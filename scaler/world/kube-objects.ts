@@ -6,7 +6,7 @@ import type { V1Pod } from '../../common/kube/client.ts';
 import { readPod, type PodModel } from '../../common/kube/model/pod.ts';
 import { ownerKeyOf, type WorkloadModel } from '../../common/kube/model/workload.ts';
 import { functionKey } from '../../common/bus/subjects.ts';
-import { scrapeHint, type ScrapeHint } from './scrape-hint.ts';
+import { scrapeHint, type ScrapeHint } from '../../common/kube/model/scrape-hint.ts';
 
 /** All that there is to read of one; without `fn` it may still be a dependency. */
 export type Workload = WorkloadModel;

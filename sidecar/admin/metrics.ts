@@ -46,6 +46,10 @@ export function registerSidecarMetrics(registry: Registry, source: MetricsSource
     base,
     () => stats.drainSeconds ?? 0,
   );
+  const open = 'Connections to the app past proxy and sidecar that are open and in use';
+  gauge(registry, 'direct_connections', open, base, () => stats.direct.open);
+  const opened = 'Such connections opened while no call ran, beyond what probes explain';
+  counter(registry, 'direct_opened_total', opened, undefined, () => [[base, stats.direct.openedTotal]]);
   latencyHistogram(registry, {
     name: 'slimfaas_sidecar_request_duration_seconds',
     help: 'From the first byte of a call to its end, waiting and retries included',

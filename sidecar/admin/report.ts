@@ -11,6 +11,8 @@ import type { Stats } from './stats.ts';
 
 const TICK_MS = 1_000;
 const IDLE_TICKS = 10;
+/** As many as one message may tell; after a time without NATS there may be more. */
+const OPENED_MAX = 100_000;
 
 export interface ReportOptions {
   readonly pod: string;
@@ -34,6 +36,8 @@ export class Reporter {
   #trouble: string | undefined;
   /** It has changed since the last report. */
   #isTroubleNews = false;
+  /** Direct connections, as told last. */
+  #directTold = { open: 0, openedTotal: 0 };
 
   constructor(options: ReportOptions) {
     this.#options = options;
@@ -81,10 +85,11 @@ export class Reporter {
   #tick(): void {
     if (!this.#options.nats.isConnected) return;
     const message = this.#read();
-    const isBusy =
-      message.running + message.runningNow + message.waiting + message.started + message.finished > 0;
+    const { running, runningNow, waiting, started, finished, direct = 0, directOpened = 0 } = message;
+    const isBusy = running + runningNow + waiting + started + finished + direct + directOpened > 0;
+    const isNews = this.#isTroubleNews || direct !== this.#directTold.open;
     this.#idleTicks = isBusy ? 0 : this.#idleTicks + 1;
-    if (isBusy || this.#isTroubleNews || this.#idleTicks % IDLE_TICKS === 0) this.#publish(message);
+    if (isBusy || isNews || this.#idleTicks % IDLE_TICKS === 0) this.#publish(message);
   }
 
   #read(): ActivityMessage {
@@ -101,12 +106,21 @@ export class Reporter {
       limit: breaker.limit,
       jobs: jobs(),
       start,
+      ...this.#direct(),
       ...(this.#trouble === undefined ? {} : { trouble: this.#trouble }),
     };
   }
 
+  /** Nothing to say: nothing is said, as by older sidecars. */
+  #direct(): Pick<ActivityMessage, 'direct' | 'directOpened'> {
+    const { open, openedTotal } = this.#options.stats.direct;
+    const directOpened = Math.min(OPENED_MAX, openedTotal - this.#directTold.openedTotal);
+    return open + directOpened === 0 ? {} : { direct: open, directOpened };
+  }
+
   #publish(message: ActivityMessage): void {
     this.#isTroubleNews = false;
+    this.#directTold = { ...this.#options.stats.direct };
     this.#options.nats.publish(this.#options.subject, encodeMessage(message));
   }
 }

@@ -32,6 +32,8 @@ export class Stats {
   ended = 0;
   /** Length of the drain so far; undefined before it began. */
   drainSeconds: number | undefined;
+  /** Connections to the app past the sidecar, which the room `direct` looks for. */
+  readonly direct = { open: 0, openedTotal: 0 };
   #started = 0;
   #finished = 0;
   #failed = 0;

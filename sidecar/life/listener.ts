@@ -10,13 +10,18 @@ const SWEEP_MS = 10;
 
 export interface Listener {
   readonly port: number;
+  /** Connections accepted since the start. */
+  readonly accepted: () => number;
   /** Cuts what is still open. Call it when every caller has had its time. A second call is harmless. */
   close(): Promise<void>;
 }
 
 export function listen(server: Server, host: string, port: number): Promise<Listener> {
   const sockets = new Set<Socket>();
+  let accepted = 0;
+  server.on('drop', () => (accepted += 1));
   server.on('connection', (socket: Socket) => {
+    accepted += 1;
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   });
@@ -33,7 +38,7 @@ export function listen(server: Server, host: string, port: number): Promise<List
     server.once('error', reject);
     server.listen(listenOn(host, port), () => {
       server.off('error', reject);
-      resolve({ port: (server.address() as AddressInfo).port, close });
+      resolve({ port: (server.address() as AddressInfo).port, accepted: () => accepted, close });
     });
   });
 }

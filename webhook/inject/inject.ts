@@ -27,6 +27,7 @@ import type { SidecarPlace } from './sidecar-place.ts';
 import { addNoTokenVolume, noTokenMounts } from './no-token.ts';
 import { readinessOf } from './readiness.ts';
 import { giveIdentity, type IdentityOptions } from './identity.ts';
+import { probeTimings, scrapePortBeside, scrapeTimings } from './direct-probes.ts';
 import { appPort, appProtocolOf, protocolFault } from './user-containers.ts';
 
 export interface InjectOptions extends SidecarDefaults {
@@ -78,6 +79,8 @@ export function injectPod(
     place,
     hasHooks: userContainers(pod.spec).some(({ lifecycle }) => !lifecycle?.preStop),
     drainToken: options.createDrainToken(owner.id),
+    probes: [...probeTimings(pod), ...scrapeTimings(pod, port)],
+    scrapePort: scrapePortBeside(pod, port),
   };
   return {
     pod: withSidecar(pod, facts, options),

@@ -35,6 +35,10 @@ export interface SidecarFacts {
   readonly hasHooks: boolean;
   /** What the preStop hooks show to the sidecar, so that nobody else can drain the pod. */
   readonly drainToken: string;
+  /** Of the kubelet's probes that connect to the pod: `1:3`, period and timeout in seconds. */
+  readonly probes: readonly string[];
+  /** Where the pod's metrics are, if that is not the app's port; see direct-probes.ts. */
+  readonly scrapePort: number | undefined;
 }
 
 export interface SidecarDefaults {
@@ -147,6 +151,7 @@ function environment(
     ordered: spec.ordered ? 'true' : undefined,
     'retry-jitter': spec.retryJitterPercent?.toString(),
     'job-share': spec.jobSharePercent?.toString(),
+    ...directVariables(facts),
     'drain-seconds': String(facts.drainSeconds),
     'drain-token': facts.drainToken,
     'outlive-app': facts.place === 'native' ? undefined : facts.hasHooks ? 'if-told' : 'yes',
@@ -162,6 +167,18 @@ function environment(
     ...Object.entries(sidecarMemory(memoryLimit)).map(([name, value]) => ({ name, value })),
     ...plain,
   ];
+}
+
+/** Without the pod's probes the sidecar could not tell them from callers, so it counts only when it is told to. */
+function directVariables({ spec: { direct }, probes, scrapePort }: SidecarFacts): Environment {
+  if (!direct.isCounted) return {};
+  const ignored = [...direct.ignored, ...(scrapePort === undefined ? [] : [`:${scrapePort}`])];
+  return {
+    'direct-traffic': 'count',
+    'direct-probes': probes.join(',') || undefined,
+    'direct-ignore': ignored.join(',') || undefined,
+    'direct-idle-seconds': String(direct.idleSeconds),
+  };
 }
 
 /** `readiness-probe` is what sidecars of 0.1.0 read (slimfaas.dev/sidecar-image): one container's, or that it is Kubernetes'. */

@@ -11,6 +11,7 @@ import { DEFAULT_POLICIES } from '../../call/policy.ts';
 import { readConfiguration } from './configuration.ts';
 import { closestName, type FaultList, type ReportFault } from './faults.ts';
 import { readHosts } from './hosts.ts';
+import { readDirect } from './direct.ts';
 import { readDependsOn, readEvents, readPaths } from './lists.ts';
 import { INJECT_STATUS_ANNOTATION } from '../names.ts';
 import { ANNOTATION } from './names.ts';
@@ -48,13 +49,14 @@ export function parseAnnotations(annotations: Readonly<Record<string, string>>):
 
 function readSpec(source: Source): FunctionSpec {
   const replicasMin = source.read(ANNOTATION.replicasMin, int(0), 0);
+  const idleTimeoutSeconds = source.read(ANNOTATION.idleTimeout, int(0), 300);
   const defaultVisibility = source.read(ANNOTATION.defaultVisibility, word('Public', 'Private'), 'Public');
   const trust = [ANNOTATION.defaultTrust, ANNOTATION.defaultTrustAlias];
   return {
     replicasMin,
     replicasAtStart: Math.max(source.read(ANNOTATION.replicasAtStart, int(1), 1), replicasMin),
     wakesWithAny: source.read(ANNOTATION.wakesWithAny, bool, false),
-    idleTimeoutSeconds: source.read(ANNOTATION.idleTimeout, int(0), 300),
+    idleTimeoutSeconds,
     parallelLimit: source.read(ANNOTATION.parallelLimit, int(1), undefined),
     parallelPerPod: source.read(ANNOTATION.parallelPerPod, int(1), DEFAULT_PARALLEL_PER_POD),
     parallelPerPodSetByUser: source.isSet(ANNOTATION.parallelPerPod, int(1)),
@@ -68,6 +70,7 @@ function readSpec(source: Source): FunctionSpec {
     schedule: readJson(source, ANNOTATION.schedule, readSchedule),
     scale: readScaleWithin(source, replicasMin),
     ...readOverrides(source),
+    direct: readDirect(source, idleTimeoutSeconds),
   };
 }
 

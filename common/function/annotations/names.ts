@@ -30,4 +30,7 @@ export const ANNOTATION = {
   retryJitter: 'slimfaas.dev/retry-jitter',
   jobShare: 'slimfaas.dev/job-share',
   rateLimit: 'slimfaas.dev/rate-limit',
+  directTraffic: 'slimfaas.dev/direct-traffic',
+  directIgnore: 'slimfaas.dev/direct-ignore',
+  directIdle: 'slimfaas.dev/direct-idle',
 } as const;

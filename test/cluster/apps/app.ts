@@ -75,7 +75,8 @@ function handle(request: IncomingMessage, response: ServerResponse): void {
 }
 
 await after(Number(process.env['START_MS'] ?? 0));
-const server = createServer(handle);
+// A connection without a request stays open, as with most servers.
+const server = createServer({ headersTimeout: 0, requestTimeout: 0 }, handle);
 const sockets = new WebSocketServer({ server });
 sockets.on('connection', (socket) => socket.on('message', (data) => socket.send(`echo ${String(data)}`)));
 server.listen(Number(process.env['PORT'] ?? 5000), () => (listeningAt = Date.now()));

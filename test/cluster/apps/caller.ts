@@ -6,8 +6,10 @@
  *   POST /stop/<id>                      ends them, and answers with what they saw
  *   POST /call {url, headers, timeoutMs} one call: {status, body, begunAt, endedAt}
  *   POST /poll {url}                     the same, every 20 ms until it is answered with 200
+ *   POST /hold {address, ms}             opens a TCP connection to host:port for so long: {status: 200} when it is open
  */
 import { Agent, createServer, request, type IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
 import { setTimeout as after } from 'node:timers/promises';
 import type { CallOrder, LoadOrder, LoadResult, TimedAnswer } from '../harness/caller.ts';
 
@@ -74,6 +76,15 @@ async function poll(url: string): Promise<{ status: number; body: string }> {
   }
 }
 
+function hold(address: string, ms: number): Promise<{ status: number }> {
+  const [host = '', port = ''] = address.split(':');
+  return new Promise((resolve) => {
+    const socket = connect({ host, port: Number(port) }, () => resolve({ status: 200 }));
+    socket.on('error', () => resolve({ status: 0 }));
+    setTimeout(() => socket.destroy(), ms).unref();
+  });
+}
+
 async function timed(work: () => Promise<{ status: number; body: string }>): Promise<TimedAnswer> {
   const begunAt = Date.now();
   const answer = await work();
@@ -97,6 +108,10 @@ async function respond(path: string, text: string): Promise<unknown> {
   if (order === 'poll') {
     const { url } = JSON.parse(text) as { url: string };
     return timed(() => poll(url));
+  }
+  if (order === 'hold') {
+    const { address, ms } = JSON.parse(text) as { address: string; ms: number };
+    return hold(address, ms);
   }
   return { ready: true };
 }

@@ -41,6 +41,8 @@ export interface Caller {
   /** Begins load; hands back its end. */
   load(order: LoadOrder): Promise<{ stop(): Promise<LoadResult> }>;
   call(url: string, headers?: Readonly<Record<string, string>>, timeoutMs?: number): Promise<TimedAnswer>;
+  /** Opens a TCP connection to `host:port` and keeps it open for so long, without a byte. Resolves when it is open. */
+  hold(address: string, ms: number): Promise<{ status: number }>;
   /** Calls every 20 ms until it is answered with 200. */
   poll(url: string): Promise<TimedAnswer>;
 }
@@ -79,6 +81,7 @@ export async function openCaller(clients: Clients, context: RunContext, namespac
     },
     call: (url, headers = {}, timeoutMs = 120_000) =>
       order('call', { url, headers, timeoutMs }) as Promise<TimedAnswer>,
+    hold: (address, ms) => order('hold', { address, ms }) as Promise<{ status: number }>,
     poll: (url) => order('poll', { url }) as Promise<TimedAnswer>,
   };
 }

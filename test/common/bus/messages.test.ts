@@ -31,7 +31,7 @@ test('each message survives the round trip, unknown fields aside', () => {
     waiting: 4,
   });
   assert.deepEqual(decodeActivity(bytes({ ...activity, later: true })), activity);
-  const told = { ...activity, limit: 5, jobs: 2 };
+  const told = { ...activity, limit: 5, jobs: 2, direct: 3, directOpened: 1 };
   assert.deepEqual(decodeActivity(encodeMessage(told)), told);
   const ready = { pod: 'p', ip: '127.16.1.1', port: 15080, state: 'draining' } as const;
   assert.deepEqual(decodeReady(encodeMessage(ready)), ready);
@@ -70,6 +70,13 @@ const refusals: [string, () => unknown, RegExp][] = [
     'a start that is no number',
     () => decodeReady(bytes({ pod: 'p', ip: 'i', port: 1, state: 'ready', start: 'now' })),
     /start is missing or not a number/,
+  ],
+  ['half a connection', () => decodeActivity(bytes({ ...activity, direct: 0.5 })), /direct is 0.5/],
+  ['no number', () => decodeActivity(bytes({ ...activity, direct: '2' })), /direct is missing or not/],
+  [
+    'more connections than there are ports',
+    () => decodeActivity(bytes({ ...activity, directOpened: 1e300 })),
+    /directOpened is 1e\+300; allowed/,
   ],
   ['shares that are no object', () => decodeShare(bytes({ limit: 1, shares: [] })), /shares is missing/],
   [

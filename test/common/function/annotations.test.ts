@@ -53,11 +53,25 @@ test('no annotations: every default of docs/reference/annotations.md, no functio
     retryJitterPercent: undefined,
     jobSharePercent: undefined,
     rateLimit: undefined,
+    direct: { isCounted: true, ignored: [], idleSeconds: 3_600 },
   };
   assert.deepEqual(spec, expected);
 });
 
 const VALID: readonly [string, string, Partial<FunctionSpec>][] = [
+  [ANNOTATION.directTraffic, 'Ignore', { direct: { isCounted: false, ignored: [], idleSeconds: 3_600 } }],
+  [ANNOTATION.directIdle, '20', { direct: { isCounted: true, ignored: [], idleSeconds: 20 } }],
+  [
+    ANNOTATION.directIgnore,
+    ':9100, 10.1.2.3,10.0.0.0/8, fd00::/8',
+    {
+      direct: {
+        isCounted: true,
+        ignored: [':9100', '10.1.2.3', '10.0.0.0/8', 'fd00::/8'],
+        idleSeconds: 3_600,
+      },
+    },
+  ],
   [ANNOTATION.replicasMin, '2', { replicasMin: 2, replicasAtStart: 2 }],
   [ANNOTATION.replicasMin, ' 0 ', { replicasMin: 0 }],
   [ANNOTATION.replicasAtStart, '3', { replicasAtStart: 3 }],
@@ -150,6 +164,10 @@ for (const [name, value, expected] of VALID) {
 /** annotation, bad value, a word of what is allowed, what is in force. */
 const INVALID: readonly [string, string, RegExp, string][] = [
   [ANNOTATION.function, 'yes', /true or false/, 'false'],
+  [ANNOTATION.directTraffic, 'no', /count or ignore/, 'count'],
+  [ANNOTATION.directIdle, '0', /whole number ≥ 1/, '3600'],
+  [ANNOTATION.directIgnore, ':70000', /ports \(:9100\), addresses/, 'ignored'],
+  [ANNOTATION.directIgnore, '10.0.0.0/33', /ranges/, 'ignored'],
   [ANNOTATION.replicasMin, '-1', /≥ 0/, '0'],
   [ANNOTATION.replicasMin, '1.5', /whole number/, '0'],
   [ANNOTATION.replicasMin, '99999999999', /whole number/, '0'],

@@ -35,6 +35,7 @@ const jobs = (count: number): Partial<Facts> => ({
 });
 const by = (demand: Demand): Partial<Facts> => ({ demand });
 const idleFor = (seconds: number): Partial<Facts> => ({ idleSinceMs: 1_000_000 - seconds * 1_000 });
+const DIRECT_2 = { replicas: 1, readyPods: 1, direct: 2 };
 const LIMIT_40 = { 'SlimFaas/NumberParallelRequest': '40' };
 const scale = (value: object) => ({ 'SlimFaas/Scale': JSON.stringify(value) });
 const crashing = { kind: 'crash-loop', message: 'exited with 1' } as const;
@@ -210,6 +211,12 @@ table('idle', [
     expected: 'hold at-minimum 2',
   },
   { when: 'one runs', facts: { replicas: 3, running: 1, ...idleFor(999) }, expected: 'hold active 3' },
+  {
+    when: 'two connections past the proxy',
+    facts: { ...DIRECT_2, ...idleFor(999) },
+    expected: 'hold active 1',
+    says: /^2 direct connections$/,
+  },
   { when: 'one waits', facts: { replicas: 3, waiting: 1, ...idleFor(999) }, expected: 'hold active 3' },
   {
     when: 'a job waits for its retry',

@@ -19,6 +19,39 @@ test('woken at once by a caller, asleep when the timeout has passed since the la
   assert.deepEqual(sim.patches, ['fn 0→1 wake', 'fn 1→0 sleep']);
 });
 
+test('direct connections are use, and no load: open ones, and those that were opened', async () => {
+  const sim = new Sim();
+  sim.fn('fn', 0, { ...IDLE_10, 'SlimFaas/NumberParallelRequest': '100' });
+  await sim.wake('fn');
+  sim.pod('fn', 'p');
+  await sim.pass(60, () => sim.report('fn', 'p', { direct: 50, directOpened: 0 }));
+  assert.equal(sim.decision('fn'), 'active');
+  await sim.pass(12, () => sim.report('fn', 'p', { direct: 0, directOpened: 1 }));
+  await sim.pass(9, () => sim.report('fn', 'p'));
+  assert.equal(sim.decision('fn'), 'idle-clock');
+  assert.equal(sim.replicas('fn'), 1);
+  await sim.pass(2, () => sim.report('fn', 'p'));
+  assert.equal(sim.replicas('fn'), 0);
+});
+
+test('a direct call ends a decision that stood, and an open one that has gone does too', async () => {
+  const sim = new Sim();
+  sim.fn('fn', 0, IDLE_10);
+  await sim.wake('fn');
+  sim.pod('fn', 'p');
+  sim.report('fn', 'p');
+  await sim.pass(8);
+  sim.report('fn', 'p', { direct: 0, directOpened: 2 });
+  await sim.pass(9);
+  assert.equal(sim.replicas('fn'), 1);
+  sim.report('fn', 'p', { direct: 1, directOpened: 0 });
+  await sim.pass(20);
+  assert.equal(sim.replicas('fn'), 1);
+  sim.report('fn', 'p');
+  await sim.pass(11);
+  assert.equal(sim.replicas('fn'), 0);
+});
+
 test('a function just created gets its full timeout, whatever its age says', async () => {
   const sim = new Sim();
   await sim.pass(60); // long after the scaler's own start, which counts too

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { scrapeTargets, wantsSidecars } from '../../../scaler/scrape/scrape-targets.ts';
-import { scrapeHint } from '../../../scaler/world/scrape-hint.ts';
+import { scrapeHint } from '../../../common/kube/model/scrape-hint.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { TestCluster } from '../support/test-cluster.ts';
 import { Sim } from '../support/sim.ts';

@@ -28,6 +28,7 @@ export function factsOf(
     running: 0,
     waiting: 0,
     jobs: 0,
+    direct: 0,
     idleSinceMs: 1_000_000,
     idleTimeoutSeconds: spec.idleTimeoutSeconds,
     awakeDependents: [],

@@ -43,6 +43,43 @@ function probesOf(pod: V1Pod): { startup?: V1Probe; readiness?: V1Probe }[] | un
   return text === 'kubernetes' ? undefined : JSON.parse(text);
 }
 
+describe('direct traffic', () => {
+  const httpGet = { path: '/', port: 8080 };
+  const APP = {
+    name: 'app',
+    ports: [{ containerPort: 8080 }],
+    readinessProbe: { httpGet, periodSeconds: 1, timeoutSeconds: 3 },
+    livenessProbe: { tcpSocket: { port: 8080 } },
+    startupProbe: { httpGet },
+  };
+  const of = (annotations: Record<string, string>, ...containers: V1Container[]) => {
+    const env = sidecarEnv(inject(annotations, { containers }).pod);
+    const names = ['TRAFFIC', 'PROBES', 'IGNORE', 'IDLE_SECONDS'];
+    return names.map((name) => env[`SLIMFAAS_DIRECT_${name}`]);
+  };
+
+  it('the sidecar is given the probes that go on and connect to the pod', () => {
+    const probes = {
+      readinessProbe: { exec: { command: ['true'] } },
+      livenessProbe: { httpGet: { ...httpGet, host: 'other' } },
+    };
+    const expected = ['count', '10:1,1:3', undefined, '3600'];
+    assert.deepEqual(of({}, APP, { name: 'helper', ...probes }), expected);
+  });
+
+  it('a port for metrics is ignored; on the app’s port scrapes have a rate', () => {
+    const scrape = { 'prometheus.io/scrape': 'true', 'slimfaas.dev/direct-ignore': '10.1.0.0/16, :1' };
+    const app = { name: 'app', ports: APP.ports };
+    assert.deepEqual(of(scrape, app)[1], '5:2');
+    const other = of({ ...scrape, 'prometheus.io/port': '9100' }, app);
+    assert.deepEqual(other, ['count', undefined, '10.1.0.0/16,:1,:9100', '3600']);
+  });
+
+  it('is not counted where the annotation says so', () => {
+    assert.deepEqual(of({ 'slimfaas.dev/direct-traffic': 'ignore' }, APP), Array(4).fill(undefined));
+  });
+});
+
 describe('the sidecar container', () => {
   const names = (containers: readonly { name: string }[] = []) => containers.map(({ name }) => name);
 
