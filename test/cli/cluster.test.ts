@@ -93,7 +93,7 @@ test('status, call, query, jobs dead and status --outdated --restart, through th
     /every sidecar is registry\/slimfaas:0\.2\.0/.test(
       (await slimfaas(['status', '--outdated'], env)).stdout,
     );
-  await waitFor(isCurrent, { what: 'the pods were made anew', timeoutMs: 60_000 });
+  await waitFor(isCurrent, { what: 'the pods were made again', timeoutMs: 60_000 });
 });
 
 const refusals: [what: string, args: string[], message: RegExp][] = [

@@ -200,14 +200,14 @@ async function eventsOf(name: string): Promise<string> {
   return about.map(({ reason, message }) => `${String(reason)} ${String(message)}`).join('\n');
 }
 
-it('the webhook’s certificates are broken: they are made anew, and pods start all the while', async (t) => {
+it('the webhook’s certificates are broken: they are made again, and pods start all the while', async (t) => {
   const path = `/api/v1/namespaces/${system}/secrets/slimfaas-webhook-tls`;
   const broken = Buffer.from('broken').toString('base64');
   await world.send('PATCH', path, { data: { 'tls.crt': broken } }, 'application/merge-patch+json');
   const brokenAt = Date.now();
   await using cold = await world.deploy({ name: 'new-certificate' });
   let wakes = 0;
-  const isMadeAnew = async (): Promise<boolean> => {
+  const isMadeAgain = async (): Promise<boolean> => {
     const answer = await world.call(cold.name);
     assert.equal(answer.status, 200, answer.body);
     wakes += 1;
@@ -215,11 +215,11 @@ it('the webhook’s certificates are broken: they are made anew, and pods start 
     await until(async () => (await cold.allPods()).length === 0, 'it sleeps');
     return (await world.get(path))?.['data']['tls.crt'] !== broken;
   };
-  await until(isMadeAnew, 'the certificate is made anew', 90_000);
+  await until(isMadeAgain, 'the certificate is made again', 90_000);
   t.diagnostic(
     `after ${((Date.now() - brokenAt) / 1_000).toFixed(0)} s; ${wakes} calls from zero were answered`,
   );
-  assert.ok(await isMadeAnew());
+  assert.ok(await isMadeAgain());
 });
 
 it('the app is killed for its memory: its pod serves again', async () => {

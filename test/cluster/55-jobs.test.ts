@@ -1,4 +1,4 @@
-/** Jobs: those that nobody could run are refused, and NATS is found again when its Service was made anew. */
+/** Jobs: those that nobody could run are refused, and NATS is found again when its Service was made again. */
 import assert from 'node:assert/strict';
 import { after, it } from 'node:test';
 import { send, type Answer } from '../helpers/send.ts';
@@ -32,7 +32,7 @@ for (const [what, spec] of [
     assert.equal(await fn.replicas(), 0);
   });
 
-it('the Service of NATS is deleted and made anew: jobs run without a restart of anything', async (t) => {
+it('the Service of NATS is deleted and made again: jobs run without a restart of anything', async (t) => {
   await using warm = await world.deploy({ name: 'warm', annotations: { ReplicasMin: 1 }, replicas: 1 });
   await warm.waitForReady(1);
   const service = (await world.get(NATS)) as KubeObject;

@@ -1,6 +1,6 @@
 /**
  * Loaded before every test file. In CI property tests draw from one seed, so that the gate judges a change by what
- * it changed and not by luck; everywhere else each run explores anew, and a failure prints its seed. It also chooses the
+ * it changed and not by luck; everywhere else each run explores other values, and a failure prints its seed. It also chooses the
  * nats-server of the run.
  */
 import { existsSync } from 'node:fs';

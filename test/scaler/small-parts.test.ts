@@ -66,7 +66,7 @@ describe('Events', () => {
 });
 
 describe('the world', () => {
-  test('an event older than what is known is ignored, one of a workload made anew is not', () => {
+  test('an event older than what is known is ignored, one of a workload made again is not', () => {
     const world = new World();
     world.setWorkload(workload('a', { replicas: 1, resourceVersion: '9' }));
     world.noteScaled(workload('a', { replicas: 1 }), 3, '10');

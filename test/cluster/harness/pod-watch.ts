@@ -5,7 +5,7 @@ import type { KubeObject } from './clients.ts';
 export type Moment = 'created' | 'scheduled' | 'address' | 'app running' | 'sidecar running' | 'ready';
 
 export interface PodWatch {
-  /** When each was first seen; @returns what has been seen since the last call, and begins anew */
+  /** When each was first seen; @returns what has been seen since the last call, and begins again */
   take(): Partial<Record<Moment, number>>;
   close(): void;
 }

@@ -123,7 +123,7 @@ test('the ack comes back within the time: the caller gets the place of the first
   await waitFor(async () => (await js.jsm.streams.info(JOBS_STREAM)).state.messages === 1, {
     what: 'stored',
   });
-  gate.cut(); // the swallowed bytes are lost for good, so the client must come anew
+  gate.cut(); // the swallowed bytes are lost for good, so the client must come again
   gate.swallowAnswers = false;
   assert.partialDeepStrictEqual(await publishing, { sequence: 1, isDuplicate: true });
   assert.equal((await js.jsm.streams.info(JOBS_STREAM)).state.messages, 1);

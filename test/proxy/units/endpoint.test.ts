@@ -44,7 +44,7 @@ test('draining holds for the run of the sidecar that said it, whatever order mes
   say('ready', 1_000, 0); // a repetition that was overtaken
   assert.equal(kindOf(pod), 'draining');
   say('ready', 2_000, 0);
-  assert.equal(kindOf(pod), 'ready', 'its sidecar runs anew');
+  assert.equal(kindOf(pod), 'ready', 'its sidecar runs again');
   say('draining', 1_000, 1);
   assert.equal(kindOf(pod), 'ready', 'the last repetition of the run before');
   say('draining', 2_000, 1);
@@ -143,7 +143,7 @@ test('a pod without a sidecar is never asked beyond its limit: nobody would refu
   assert.equal(pod.isWorthProbing, false);
 });
 
-test('a pod that failed is suspect until it answers, reports or becomes ready anew', () => {
+test('a pod that failed is suspect until it answers, reports or becomes ready again', () => {
   const recover: ((pod: Endpoint) => void)[] = [
     (pod) => pod.answered(),
     (pod) => pod.learned(0, 10),

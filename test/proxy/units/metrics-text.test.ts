@@ -30,7 +30,7 @@ test('what takes long is used again for ten times as long, for those who see the
   assert.equal(seen.length, 3);
 });
 
-test('what is quick is made anew each time; one that failed is not kept', async () => {
+test('what is quick is made again each time; one that failed is not kept', async () => {
   const { read } = world(19);
   assert.deepEqual([await read('all'), await read('all')], ['all 1', 'all 2']);
   let tries = 0;

@@ -181,7 +181,7 @@ test('pods that come and go for ever do not keep a caller for ever', () => {
   assert.ok(t.clock.now() <= 181_000, `after ${t.clock.now()} ms`);
 });
 
-test('a pod that keeps failing does not start the cold clock anew with each try', () => {
+test('a pod that keeps failing does not start the cold clock again with each try', () => {
   const t = setUp();
   const a = t.arrive('a');
   for (let i = 0; i < 1_000 && !a.error; i++) {
@@ -241,7 +241,7 @@ test('whoever waits is refused when the function goes', () => {
   assert.deepEqual([t.throttler.waiting, t.budget.calls, t.clock.pending], [0, 0, 0]);
 });
 
-/** Read anew: a fact that time changed is not one that the compiler may carry on. */
+/** Read again: a fact that time changed is not one that the compiler may carry on. */
 function errorOf(caller: TestCaller): ReasonError | undefined {
   return caller.error;
 }
@@ -326,7 +326,7 @@ test('property: first come first served, limits kept, nobody lost, the budget ri
   );
 });
 
-test('a pod that comes, takes no call and goes does not begin the cold start anew', () => {
+test('a pod that comes, takes no call and goes does not begin the cold start again', () => {
   const { throttler, clock, addPod, group } = setUp({ pods: 0 });
   const caller = new TestCaller('a');
   const ticket = throttler.ticket(caller);

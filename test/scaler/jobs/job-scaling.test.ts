@@ -209,7 +209,7 @@ test('depths and rates are measures for 10 s; a consumer that somebody removed c
   assert.deepEqual([keeper.rateOf('default/a'), keeper.rateOf('default/b')], [undefined, 0]);
   assert.deepEqual(errors, [], 'the round went on');
   await pass();
-  assert.ok(await hasConsumer(jsm, consumerName(named('a'))), 'and it is made anew');
+  assert.ok(await hasConsumer(jsm, consumerName(named('a'))), 'and it is made again');
   nowMs += 11_000;
   assert.deepEqual([keeper.isFresh, keeper.rateOf('default/b')], [false, undefined]);
   await pass();
@@ -232,7 +232,7 @@ test('a follower asks JetStream nothing', async () => {
   await keeper.tick();
 });
 
-test('a rate needs two readings, and begins anew where the count falls', () => {
+test('a rate needs two readings, and begins again where the count falls', () => {
   const meter = new RateMeter();
   meter.read(100, 0);
   assert.equal(meter.perSecond, undefined);

@@ -64,7 +64,7 @@ test('a function just created gets its full timeout, whatever its age says', asy
   assert.equal(sim.replicas('fn'), 0);
 });
 
-test('behaviour 20: a restarted scaler starts the clock anew, and waits for every pod to report', async () => {
+test('behaviour 20: a restarted scaler starts the clock again, and waits for every pod to report', async () => {
   const sim = new Sim();
   sim.fn('fn', 2, IDLE_10);
   sim.pod('fn', 'a');
@@ -91,7 +91,7 @@ test('behaviour 36: a pod that falls silent holds the function up until it repor
   assert.equal(sim.replicas('fn'), 0);
 });
 
-test('NATS away: nothing goes to sleep; back again: the clock starts anew', async () => {
+test('NATS away: nothing goes to sleep; back again: the clock starts again', async () => {
   const sim = new Sim();
   sim.fn('fn', 1, IDLE_10);
   sim.pod('fn', 'p');

@@ -198,7 +198,7 @@ const steps = fc.array(
   { minLength: 5, maxLength: 60 },
 );
 
-/** @param forgets what stands is forgotten before each tick, so that all is decided anew */
+/** @param forgets what stands is forgotten before each tick, so that all is decided again */
 async function play(history: readonly Step[], forgets: boolean): Promise<unknown[]> {
   const sim = new Sim({ startMs: Date.UTC(2026, 0, 5, 6, 59) });
   for (const name of NAMES) sim.fn(name, 0, ANNOTATIONS[name]);

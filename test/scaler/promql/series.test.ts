@@ -154,6 +154,6 @@ test('each keeper has its own bound of series; a series that two want is kept fo
   assert.equal(store.append(labels('a'), 1, 4), true);
   assert.deepEqual([store.gapsOf('one').refusedAtMs, store.gapsOf('two').refusedAtMs], [4, -Infinity]);
   store.setWantedBy([['one', of('b')]]);
-  assert.equal(store.stats.series, 2, 'series that stay are counted anew');
+  assert.equal(store.stats.series, 2, 'series that stay are counted again');
   assert.equal(store.append(labels('b{i="4"}'), 1, 5), false);
 });

@@ -157,7 +157,7 @@ test('a round that began before a query came is not its first', () => {
   );
 });
 
-test('a hole in the rounds begins the history anew, and so does a clock that goes back', () => {
+test('a hole in the rounds begins the history again, and so does a clock that goes back', () => {
   const world = new RulesWorld();
   world.rules.change([ruleOf('fn', 'max_over_time(x[1m])')], []);
   const isWhole = (seconds: number): boolean | undefined => {

@@ -92,7 +92,7 @@ class History {
     if (taken.do === 'nats-away') {
       sim.reconciler.onNats(true);
       this.#usedMs = sim.nowMs; // what was called meanwhile nobody knows
-      this.#blindSinceMs = undefined; // and silence begins anew
+      this.#blindSinceMs = undefined; // and silence begins again
     }
     sim.isLeader = true;
   }

@@ -70,7 +70,7 @@ test('409: a decision on a count that is no longer there changes nothing', async
   assert.equal(replicas(), 5);
 });
 
-test('409: a workload of the same name that was made anew is another one', async (t) => {
+test('409: a workload of the same name that was made again is another one', async (t) => {
   const { api, writer, seen, replicas } = await rig(t);
   const workload = seen();
   await api.api.delete('deployments', 'default', 'fn');

@@ -80,7 +80,7 @@ describe('a job that comes again while it runs in another pod', () => {
     assert.equal(app.count, 1);
   });
 
-  it('is left there when its consumer was made anew, which counts it as new', async () => {
+  it('is left there when its consumer was made again, which counts it as new', async () => {
     await using world = await startJobWorld();
     const { handler, held, releaseAll } = holding();
     await using app = await new App(handler).listen();
@@ -119,7 +119,7 @@ describe('a job that comes again while it runs in another pod', () => {
   });
 });
 
-describe('a consumer that is made anew', () => {
+describe('a consumer that is made again', () => {
   it('a failed try still counts, and waits for its time', async () => {
     await using world = await startJobWorld();
     await using app = await new Recorder(

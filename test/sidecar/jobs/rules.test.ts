@@ -92,7 +92,7 @@ describe('callbacks of a job that is held', () => {
     release();
     assert.deepEqual([ask(where), ask(success)], [undefined, undefined]);
     callbacks.hold('a');
-    assert.equal(ask(success), 'running', 'a next try begins anew');
+    assert.equal(ask(success), 'running', 'a next try begins again');
   });
 
   it('asked itself it says that it does not hold a job; else it keeps silent', () => {

@@ -13,7 +13,7 @@ function suspects(): Suspects {
   });
 }
 
-test('what this pod gave back is counted for each job, and another consumer counts anew', () => {
+test('what this pod gave back is counted for each job, and another consumer counts again', () => {
   const own = suspects();
   own.gaveBack({ seq: 7 });
   own.gaveBack({ seq: 7 });

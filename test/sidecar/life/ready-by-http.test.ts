@@ -35,7 +35,7 @@ test('the address is asked alone while it answers', async (t) => {
   assert.deepEqual([proxy.paths, named.paths], [[POST], []]);
 });
 
-test('a Service that was made anew is found by its name', async (t) => {
+test('a Service that was made again is found by its name', async (t) => {
   const proxy = await serve(t, '127.0.0.1', 0, 204);
   const { port } = proxy;
   const place = { url: `http://localhost:${port}`, address: ownAddress() };

@@ -35,7 +35,7 @@ describe('sidecar: turns', () => {
     assert.equal(turns.waiting, 0);
   });
 
-  it('a count that is not told anew is not believed for long', () => {
+  it('a count that is not told again is not believed for long', () => {
     const turns = new Turns<string>(STALE_MS);
     turns.tell('dead', 100, 0);
     turns.tell('alive', 1, STALE_MS);

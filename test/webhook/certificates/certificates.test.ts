@@ -32,7 +32,7 @@ describe('certificates of somebody else, in a folder', () => {
     await assert.rejects(fileCertificates(dir).check(), { code: 'ENOENT' });
   });
 
-  it('are read anew at each check', async () => {
+  it('are read again at each check', async () => {
     const source = fileCertificates(dir);
     const [one, two] = await Promise.all([makePair(), makePair()]);
     await write(one);

@@ -53,7 +53,7 @@ describe('replicas that share a Secret', () => {
     ['empty', {}],
     ['rubbish', { 'ca.crt': 'no', 'ca.key': 'no', 'ca-since': 'no', 'tls.crt': 'no', 'tls.key': 'no' }],
   ] as const)
-    it(`make a Secret anew that is ${name}`, async () => {
+    it(`make a Secret again that is ${name}`, async () => {
       const cluster = createFakeCluster();
       cluster.secret = { version: 7, data };
       const { certificate } = await replica(cluster).check();

@@ -109,7 +109,7 @@ describe('the next step', () => {
 });
 
 describe('lives that do not fit together', () => {
-  it('a certificate never outlives its CA, and is not made anew at every check', async () => {
+  it('a certificate never outlives its CA, and is not made again at every check', async () => {
     const policy = { ...POLICY, authorityValidMs: 3 * DAY, certificateValidMs: 90 * DAY };
     const material = await applyStep('start-over', undefined, START, policy);
     assert.equal(expiryOf(material.server.certificate), START + DAY);
