@@ -5,6 +5,7 @@ export interface WebhookMetrics {
   review(outcome: string, seconds: number): void;
   certificateExpires(atMs: number): void;
   exchange(outcome: string): void;
+  asksOnBus(isRequired: boolean): void;
 }
 
 export function createWebhookMetrics(registry: Registry): WebhookMetrics {
@@ -32,11 +33,17 @@ export function createWebhookMetrics(registry: Registry): WebhookMetrics {
     labelNames: ['outcome'],
     registers: [registry],
   });
+  const asks = new Gauge({
+    name: 'slimfaas_webhook_identity_required',
+    help: 'Whether NATS is to ask who one is: 1, or 0 where whoever reaches it can read and write all jobs',
+    registers: [registry],
+  });
   return {
     review(outcome, elapsed) {
       reviews.inc({ outcome });
       seconds.observe(elapsed);
     },
+    asksOnBus: (isRequired) => asks.set(isRequired ? 1 : 0),
     exchange: (outcome) => exchanges.inc({ outcome }),
     certificateExpires: (atMs) => expiry.set(atMs / 1_000),
   };

@@ -73,7 +73,7 @@ describe('releases', { concurrency: 2 }, () => {
     const caller = await world.caller();
     const url = `${world.insideUrl}/function/${fn.route}/work/50`;
     const load = await caller.load({ url, callers: 2, paceMs: 100 });
-    await installRelease(clients, context, release, { verb: 'upgrade' });
+    await installRelease(clients, context, release, { verb: 'upgrade', values: { auth: 'permissive' } });
     await using fresh = await world.deploy({ name: 'fresh' });
     await answers(world, fresh.name);
     // A pod of the new version beside one of the old, in both directions.

@@ -20,6 +20,18 @@ async function helmIn(kubeconfig: string, verb: readonly string[], values?: obje
   return stdout;
 }
 
+test('an upgrade to auth: required is refused while no sidecar has an identity', async () => {
+  await using cluster = await startTestCluster();
+  const path = cluster.kubeconfigPath;
+  const replicas = { proxy: { replicas: 0 }, scaler: { replicas: 0 }, webhook: { replicas: 0 } };
+  await helmIn(path, ['install', 'slimfaas', '--create-namespace'], { ...replicas, auth: 'off' });
+  await assert.rejects(
+    helmIn(path, ['upgrade', 'slimfaas'], replicas),
+    /upgrade with --set auth=permissive first/,
+  );
+  await helmIn(path, ['upgrade', 'slimfaas'], { ...replicas, auth: 'permissive' });
+});
+
 async function waitUntilUp({ api }: TestCluster): Promise<void> {
   const isUp = () =>
     api

@@ -31,8 +31,14 @@ export function issuerOf(
   deps: IssuerDeps,
   metrics: WebhookMetrics,
 ): Issuer | undefined {
-  if (config.auth === 'off') return undefined;
   const { log, kube, now = Date.now } = deps;
+  metrics.asksOnBus(config.auth === 'required');
+  if (config.auth !== 'required')
+    log.warn(
+      { auth: config.auth },
+      'NATS asks nobody who one is: whoever reaches it can read and write all jobs',
+    );
+  if (config.auth === 'off') return undefined;
   const { namespace } = config;
   const dnsNames = [config['nats-service'], config['issuer-service']].flatMap((service) => [
     `${service}.${namespace}.svc`,
