@@ -21,6 +21,23 @@ describe('from zero', { concurrency: 4 }, () => {
     assert.equal(await fn.replicas(), 1);
   });
 
+  it('by a host that it claims, and one that it may not claim is an Event', async () => {
+    const host = 'by-host.example.com';
+    await using _fn = await world.deploy({
+      name: 'by-host',
+      annotations: { 'slimfaas.dev/hosts': `${host}, by-host.example.org` },
+    });
+    const answer = await send(`${world.proxyUrl}/hello`, { headers: { host } });
+    assert.equal(answer.status, 200, answer.body);
+    assert.match((JSON.parse(answer.body) as { pod: string }).pod, /^by-host/);
+    const events = `/api/v1/namespaces/${world.namespace}/events`;
+    await until(
+      async () =>
+        (await world.list(events)).some((e) => String(e['message']).includes('"by-host.example.org"')),
+      'an Event names the other host',
+    );
+  });
+
   it('by HTTP/2 with prior knowledge', async () => {
     await using fn = await world.deploy({ name: 'by-http2' });
     const session = connect(world.proxyUrl);

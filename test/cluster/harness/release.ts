@@ -65,7 +65,9 @@ export async function installRelease(
   const { settings } = context;
   const namespaces = [release.system, ...release.functions];
   if (verb === 'install') for (const name of namespaces) await makeNamespace(clients, context, name);
-  const own = { ...baseValues(image), namespaces };
+  // An earlier chart may not know it.
+  const hosts = chart === CHART ? { functionHosts: ['*.example.com'] } : {};
+  const own = { ...baseValues(image), ...hosts, namespaces };
   const files = settings.values.flatMap((file) => ['--values', file]);
   const where = ['--namespace', release.system, '--values', '-', ...files];
   const rest = [...where, ...setFlags(values), '--wait', '--timeout', '150s'];
