@@ -12,6 +12,7 @@ const SECTIONS: readonly (readonly [template: string, heading: string])[] = [
   ['operator-rbac.yaml', ''],
   ['services.yaml', 'addresses, before any pod'],
   ['nats.yaml', 'NATS with JetStream'],
+  ['network-policies.yaml', ''],
   ['webhook-configuration.yaml', 'the webhook'],
   ['webhook.yaml', ''],
   ['scaler.yaml', 'the scaler'],

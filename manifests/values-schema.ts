@@ -169,6 +169,12 @@ function valuesSchema(): Schema {
       auth: oneOf(...AUTH_MODES),
       sidecar: object({ resources: object({ requests: AMOUNTS, limits: AMOUNTS }) }),
       nats: NATS,
+      networkPolicies: object({
+        nats: BOOLEAN,
+        parts: BOOLEAN,
+        sidecars: BOOLEAN,
+        operatorsFrom: { type: 'array', items: { type: 'object', minProperties: 1 } },
+      }),
       jobs: object({ replicas: { type: 'integer', minimum: 1, maximum: 5 } }),
       metrics: object({ annotations: BOOLEAN, podMonitors: BOOLEAN, podMonitorLabels: TEXTS, open: BOOLEAN }),
       proxy: part(proxyFlags, OWN_FLAGS.proxy, PROXY_ONLY),

@@ -15,6 +15,12 @@ export const VALUE_SETS: Readonly<Record<string, object>> = {
       resources: { requests: { cpu: 1, memory: '1Gi' }, limits: { memory: '4Gi' } },
       nodeSelector: { disk: 'ssd' },
     },
+    networkPolicies: {
+      parts: true,
+      operatorsFrom: [
+        { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'monitoring' } } },
+      ],
+    },
     metrics: { annotations: false, podMonitors: true, podMonitorLabels: { release: 'prometheus' } },
     proxy: {
       replicas: 3,
@@ -42,6 +48,7 @@ export const VALUE_SETS: Readonly<Record<string, object>> = {
   'some namespaces, cert-manager': {
     // Names that YAML would take for numbers.
     namespaces: ['shop', 'billing', '123', '1e3'],
+    networkPolicies: { parts: true, sidecars: true },
     image: { pullSecrets: ['2024'] },
     proxy: { tls: { secretName: '2025' } },
     nats: { storage: { className: '1' } },
@@ -75,6 +82,10 @@ export const REFUSALS: readonly (readonly [values: object, message: RegExp])[] =
   ],
   [{ proxy: { flags: { port: 80 } } }, /'\/proxy\/flags': additional properties 'port' not allowed/],
   [{ scaler: { flags: { 'job-storage': 'tape' } } }, /'\/scaler\/flags\/job-storage': .*'file', 'memory'/],
+  [{ networkPolicies: { sidecars: true } }, /namespaces must name them/],
+  [{ operatorAuth: 'token' }, /operatorAuth: token needs operatorToken\.secretName/],
+  [{ operatorToken: { secretName: 'x' } }, /operatorToken\.secretName goes with operatorAuth: token/],
+  [{ operatorAuth: 'none' }, /'\/operatorAuth': .*'kubernetes', 'token', 'off'/],
   [{ webhook: { certManager: { kind: 'Secret' } } }, /'\/webhook\/certManager\/kind': .*'ClusterIssuer'/],
   [{ image: { pullPolicy: 'Sometimes' } }, /'\/image\/pullPolicy': .*'IfNotPresent'/],
   [{ image: { digest: 'abc' } }, /'\/image\/digest': 'abc' does not match pattern/],
