@@ -158,6 +158,7 @@ function valuesSchema(): Schema {
         pullSecrets: { type: 'array', items: { type: 'string', minLength: 1 } },
       }),
       namespaces: NAMES,
+      clusterParts: oneOf('with', 'without', 'only'),
       functionHosts: { type: 'array', items: { type: 'string', minLength: 1 } },
       operatorAuth: oneOf('kubernetes', 'token', 'off'),
       operatorToken: object({ secretName: NAME_OR_EMPTY }),

@@ -82,6 +82,7 @@ export const REFUSALS: readonly (readonly [values: object, message: RegExp])[] =
   ],
   [{ proxy: { flags: { port: 80 } } }, /'\/proxy\/flags': additional properties 'port' not allowed/],
   [{ scaler: { flags: { 'job-storage': 'tape' } } }, /'\/scaler\/flags\/job-storage': .*'file', 'memory'/],
+  [{ clusterParts: 'without' }, /namespaces must name them/],
   [{ networkPolicies: { sidecars: true } }, /namespaces must name them/],
   [{ operatorAuth: 'token' }, /operatorAuth: token needs operatorToken\.secretName/],
   [{ operatorToken: { secretName: 'x' } }, /operatorToken\.secretName goes with operatorAuth: token/],

@@ -168,7 +168,7 @@ metadata:
   namespace: {{ $namespace | squote }}
   {{- end }}
   labels: {{ include "slimfaas.labels" (index $ 1) }}
-roleRef: { apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: {{ $name }} }
+roleRef: { apiGroup: rbac.authorization.k8s.io, {{ if eq $root.Values.clusterParts "without" }}kind: Role, name: {{ $name }}-functions{{ else }}kind: ClusterRole, name: {{ $name }}{{ end }} }
 subjects:
   - { kind: ServiceAccount, name: {{ $account }}, namespace: {{ $root.Release.Namespace | squote }} }
 {{- end }}
@@ -227,4 +227,42 @@ spec:
     sources:
       - serviceAccountToken: { audience: slimfaas, path: token, expirationSeconds: 3600 }
 {{- end }}
+{{- end }}
+
+{{/*
+What a part may do with functions, and where: a ClusterRole with its bindings, or a Role in each namespace for those who may
+make no ClusterRole. A list: root, part; its rules are the template slimfaas.rules.<part>.
+*/}}
+{{- define "slimfaas.role" -}}
+{{- $root := index . 0 }}
+{{- $part := index . 1 }}
+{{- $name := printf "%s-%s" (include "slimfaas.clusterName" $root) $part }}
+{{- $isNamespaced := eq $root.Values.clusterParts "without" }}
+{{- range $index, $namespace := ternary $root.Values.namespaces (list "") $isNamespaced }}
+{{- if $index }}
+---
+{{- end }}
+apiVersion: rbac.authorization.k8s.io/v1
+kind: {{ if $isNamespaced }}Role{{ else }}ClusterRole{{ end }}
+metadata:
+  name: {{ $name }}{{ if $isNamespaced }}-functions{{ end }}
+  {{- if $isNamespaced }}
+  namespace: {{ $namespace | squote }}
+  {{- end }}
+  labels: {{ include "slimfaas.labels" $part }}
+rules:
+  {{- include (printf "slimfaas.rules.%s" $part) $root | nindent 2 }}
+{{- end }}
+{{- include "slimfaas.bindings" (list $root $part) }}
+{{- end }}
+
+{{- define "slimfaas.hasRelease" -}}
+{{- if ne .Values.clusterParts "only" }}true{{ end -}}
+{{- end }}
+
+{{- define "slimfaas.hasClusterParts" -}}
+{{- if and (eq .Values.clusterParts "without") (not .Values.namespaces) }}
+{{- fail "clusterParts: without gives rights by Roles in the namespaces of functions, so namespaces must name them" }}
+{{- end }}
+{{- if ne .Values.clusterParts "without" }}true{{ end -}}
 {{- end }}
