@@ -19,6 +19,8 @@ import type { ProxyMetrics } from './metrics/proxy-metrics.ts';
 import { createTrust } from './edge/trust.ts';
 import { WaitingBudget } from './waiting/waiting-budget.ts';
 import { Siblings } from './pods/siblings.ts';
+import type { Log } from '../common/runtime/log.ts';
+import type { Resolve } from './callbacks/resolve.ts';
 import type { Report } from './metrics/report.ts';
 import type { Wake } from './waiting/wake.ts';
 
@@ -42,6 +44,8 @@ export interface ProxyStateDeps {
   readonly clock: Clock;
   readonly random: () => number;
   readonly metrics: ProxyMetrics;
+  readonly log: Log;
+  readonly resolve?: Resolve | undefined;
   readonly wake: Wake;
   readonly report: Report;
   /** Passes a sidecar's `ready` on to the scaler and to other proxies: a new pod may not reach NATS yet. */

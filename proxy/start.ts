@@ -66,7 +66,8 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
   const metrics = createProxyMetrics(registry);
   const passOn = (id: FunctionId, message: Uint8Array): void =>
     void nats.publish(functionSubject('ready', id), message);
-  const state = createProxyState(config, { clock, random, metrics, wake, report, passOn });
+  const state = createProxyState(config, { ...deps, clock, random, metrics, wake, report, passOn });
+  stops.add('API keys', await state.gates.start());
   const status = createStatus(config, state, { clock, metrics });
   stops.add('connections to pods', () => state.relay.close());
   const onFailed = createObjectFailures(registry, log);
@@ -260,6 +261,7 @@ function registerStateGauges(registry: Registry, state: ProxyState, serving: Acc
       return counts.reduce((sum, count) => sum + count, 0);
     },
     earlyReady: () => state.endpoints.earlyCount,
+    tokenBytes: () => state.gates.credentials.tokens?.bytes ?? 0,
     callerRates: () => state.gates.rates.size,
     placeLines: () => state.lines.open,
     waitingBytes: () => state.budget.bytes,

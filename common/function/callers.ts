@@ -11,3 +11,23 @@ export interface RateLimitSpec {
   readonly perCaller: RateSpec | 'none' | undefined;
   readonly perFunction: RateSpec | 'none' | undefined;
 }
+
+export interface JwtSpec {
+  readonly issuer: string;
+  /** Empty: any. */
+  readonly audience: string;
+  /** Claim → the text that it must have, be a list with, or (`scope`) have as one of its words. */
+  readonly requiredClaims: Readonly<Record<string, string>>;
+  /** Claims that the function gets as headers. */
+  readonly forwardClaims: readonly string[];
+}
+
+/** `closed`: what is written cannot be used, so nobody is let in. */
+export type AuthSpec =
+  | 'none'
+  | 'closed'
+  | {
+      readonly jwt: JwtSpec | undefined;
+      /** Names of keys that are let in; `*`: each. */
+      readonly apiKeys: readonly string[];
+    };

@@ -17,6 +17,8 @@ export type ReasonCode =
   | 'no-sidecar'
   | 'bad-request'
   | 'body-too-large'
+  | 'unauthorized'
+  | 'auth-unavailable'
   | 'rate-limited'
   | 'queue-full'
   | 'queue-timeout'
@@ -40,6 +42,8 @@ export const REASON_STATUS: Readonly<Record<ReasonCode, number>> = {
   'no-sidecar': 501,
   'bad-request': 400,
   'body-too-large': 413,
+  unauthorized: 401,
+  'auth-unavailable': 503,
   'rate-limited': 429,
   'queue-full': 429,
   'queue-timeout': 503,
@@ -56,17 +60,20 @@ export class ReasonError extends Error {
   readonly code: ReasonCode;
   readonly status: number;
   readonly retryAfterSeconds: number | undefined;
+  /** name, value …, of its answer. */
+  readonly headers: readonly string[];
 
   constructor(
     code: ReasonCode,
     message: string,
-    options: { cause?: unknown; retryAfterSeconds?: number } = {},
+    options: { cause?: unknown; retryAfterSeconds?: number; headers?: readonly string[] } = {},
   ) {
     super(message, { cause: options.cause });
     this.name = 'ReasonError';
     this.code = code;
     this.status = REASON_STATUS[code];
     this.retryAfterSeconds = options.retryAfterSeconds;
+    this.headers = options.headers ?? [];
   }
 }
 

@@ -24,8 +24,9 @@ export function reasonAnswer(error: ReasonError, extraHeaders: readonly string[]
     // Whole seconds, at least 1: `Retry-After: 0` invites the storm that it is to prevent.
     headers.push('Retry-After', String(Math.max(1, Math.ceil(error.retryAfterSeconds))));
   }
-  if (error.status === 401) headers.push('WWW-Authenticate', 'Bearer realm="slimfaas"');
-  headers.push(...extraHeaders);
+  headers.push(...error.headers, ...extraHeaders);
+  if (error.status === 401 && !error.headers.includes('WWW-Authenticate'))
+    headers.push('WWW-Authenticate', 'Bearer realm="slimfaas"');
   return { status: error.status, headers, body };
 }
 

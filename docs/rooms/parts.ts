@@ -11,7 +11,7 @@ export const PARTS: Readonly<Record<string, Line>> = {
   ],
   'proxy/callers': [
     'gate.ts',
-    'Who calls, and whether they may: rate limits',
+    'Who calls, and whether they may: tokens, API keys, rate limits',
     "a request's head",
     'the head as the function gets it, or a reason',
     'proxy/callbacks proxy/edge',

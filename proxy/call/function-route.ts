@@ -25,6 +25,7 @@ import {
 import { NodeRequest, type ActiveCalls } from '../edge/active-calls.ts';
 import type { CallEnd } from '../metrics/call-end.ts';
 import { ProxyCall, type CallDeps, type CallRequest } from './proxy-call.ts';
+import type { FunctionEntry } from '../functions/function-entry.ts';
 import type { FunctionLookup } from '../functions/function-lookup.ts';
 import { letIn } from '../callers/let-in.ts';
 import { originOf } from '../edge/headers.ts';
@@ -46,10 +47,14 @@ export function createFunctionRoute(deps: FunctionRouteDeps): RawHandler {
     try {
       begin(req, res, deps);
     } catch (error) {
-      const reason = asReason(error);
-      sendReason(res, reason, reason.code === 'bad-request' ? ['Connection', 'close'] : []);
+      refuse(res, error);
     }
   };
+}
+
+function refuse(res: ServerResponse, error: unknown): void {
+  const reason = asReason(error);
+  sendReason(res, reason, reason.code === 'bad-request' ? ['Connection', 'close'] : []);
 }
 
 function begin(req: IncomingMessage, res: ServerResponse, deps: FunctionRouteDeps): void {
@@ -57,7 +62,16 @@ function begin(req: IncomingMessage, res: ServerResponse, deps: FunctionRouteDep
   const target = deps.lookup.target(req, req.headers.host, path);
   const { entry, prefix } = target;
   const forwarded = letIn(entry.gate, { method, headers, origin: originOf(req.socket, prefix) }, deps.ids);
-  const arrival = new Arrival(req, res, { method, path: target.path, headers: forwarded }, deps);
+  const start = (kept: string[]): void =>
+    startCall(entry, new Arrival(req, res, { method, path: target.path, headers: kept }, deps), deps);
+  if (!(forwarded instanceof Promise)) return start(forwarded);
+  // Whoever leaves while a token is verified has asked for nothing.
+  forwarded
+    .then((kept) => (res.destroyed ? undefined : start(kept)))
+    .catch((error: unknown) => refuse(res, error));
+}
+
+function startCall(entry: FunctionEntry, arrival: Arrival, deps: FunctionRouteDeps): void {
   const call = new ProxyCall(entry, arrival, deps);
   arrival.call = call;
   deps.active.add(arrival.active);

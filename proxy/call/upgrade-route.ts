@@ -2,8 +2,9 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { asReason, sendReasonOnSocket } from '../../common/runtime/reason-answer.ts';
-import { serveHead } from '../../common/relay/index.ts';
+import { serveHead, type RequestHead } from '../../common/relay/index.ts';
 import { watchEarlyBytes, type EarlyBytes } from '../../common/tunnel/early-bytes.ts';
+import type { FunctionEntry } from '../functions/function-entry.ts';
 import type { FunctionLookup } from '../functions/function-lookup.ts';
 import { letIn } from '../callers/let-in.ts';
 import { originOf } from '../edge/headers.ts';
@@ -36,10 +37,32 @@ function begin(req: IncomingMessage, socket: Duplex, early: EarlyBytes, deps: Up
   const target = deps.lookup.target(req, req.headers.host, path);
   const origin = originOf(req.socket, target.prefix);
   const forwarded = letIn(target.entry.gate, { method, headers, origin }, deps.ids);
+  const start = (kept: string[]): void => {
+    const head = { method, path: target.path, headers: kept };
+    startUpgrade(target.entry, head, { req, socket, early, deps });
+  };
+  if (!(forwarded instanceof Promise)) return start(forwarded);
+  forwarded
+    .then((kept) => (early.left.aborted ? socket.destroy() : start(kept)))
+    .catch((error: unknown) => sendReasonOnSocket(socket, asReason(error)));
+}
+
+interface Upgrading {
+  readonly req: IncomingMessage;
+  readonly socket: Duplex;
+  readonly early: EarlyBytes;
+  readonly deps: UpgradeRouteDeps;
+}
+
+function startUpgrade(
+  entry: FunctionEntry,
+  head: RequestHead,
+  { req, socket, early, deps }: Upgrading,
+): void {
   const call = new ProxyUpgrade(
-    target.entry,
+    entry,
     {
-      head: { method, path: target.path, headers: forwarded },
+      head,
       protocol: req.headers.upgrade ?? '',
       socket,
       early,

@@ -26,9 +26,11 @@ export class CallbackAllow {
   readonly #names: readonly NameEntry[];
   readonly #addresses: Ranges;
   readonly isOff: boolean;
+  readonly #flag: string;
 
-  /** @throws UsageError naming the entry that is none */
-  constructor(entries: readonly string[]) {
+  /** @param flag that the entries are of. @throws UsageError naming the entry that is none */
+  constructor(entries: readonly string[], flag = 'callback-allow') {
+    this.#flag = flag;
     const addresses = entries.filter((entry) => isIP(entry.split('/')[0] as string) !== 0);
     this.#names = entries.filter((entry) => !addresses.includes(entry)).map(parseName);
     this.#addresses = parseRanges(addresses);
@@ -48,7 +50,7 @@ export class CallbackAllow {
       const verdict = this.#literal(url);
       return verdict.isAllowed ? url : verdict.why;
     }
-    return this.#entriesOf(url).length > 0 ? url : `${host} is not in --callback-allow`;
+    return this.#entriesOf(url).length > 0 ? url : `${host} is not in --${this.#flag}`;
   }
 
   /** An address that the host of an allowed URL stands for. */
@@ -57,7 +59,7 @@ export class CallbackAllow {
     const kind = addressKind(address);
     if (kind === 'public' || contains(this.#addresses, address)) return YES;
     if (kind === 'private' && this.#entriesOf(url).some(({ port }) => port !== undefined)) return YES;
-    return refuse(`${hostOf(url)} is at ${address}, which is ${kind} and not in --callback-allow`);
+    return refuse(`${hostOf(url)} is at ${address}, which is ${kind} and not in --${this.#flag}`);
   }
 
   #literal(url: URL): Verdict {
@@ -65,7 +67,7 @@ export class CallbackAllow {
     const entries = this.#entriesOf(url);
     const isNamed = contains(this.#addresses, address) || entries.some(({ name }) => name === address);
     if (isNamed || (addressKind(address) === 'public' && entries.length > 0)) return YES;
-    return refuse(`${address} is not in --callback-allow`);
+    return refuse(`${address} is not in --${this.#flag}`);
   }
 
   #entriesOf(url: URL): NameEntry[] {

@@ -104,7 +104,7 @@ function send(
 }
 
 /** The name stays in `Host` and in the TLS check; only where it leads is fixed. */
-function only(address: string): LookupFunction {
+export function only(address: string): LookupFunction {
   const family = isIP(address);
   return (_host, options, done) => {
     if (options.all) done(null, [{ address, family }]);

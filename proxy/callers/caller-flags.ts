@@ -1,6 +1,7 @@
 /** What the proxy asks of callers where a function says nothing: flags, and how they are read. */
+import { readAuth } from '../../common/function/annotations/callers/auth.ts';
 import { createFaultList } from '../../common/function/annotations/faults.ts';
-import { readRateLimit } from '../../common/function/annotations/rate-limit.ts';
+import { readRateLimit } from '../../common/function/annotations/callers/rate-limit.ts';
 import type { ReportFault } from '../../common/function/annotations/faults.ts';
 import { UsageError } from '../../common/runtime/errors.ts';
 import type { FlagTable } from '../../common/runtime/flags.ts';
@@ -19,6 +20,39 @@ export const callerFlags = {
     min: 1,
     group: 'Callers',
     describe: 'callers whose rate is remembered; beyond it the one that was silent longest is forgotten',
+  },
+  'caller-auth': {
+    type: 'string',
+    default: '',
+    group: 'Callers',
+    describe: 'who may call functions without slimfaas.dev/auth, in its form; empty: everybody',
+  },
+  'jwt-issuers': {
+    type: 'list',
+    default: [],
+    group: 'Callers',
+    describe:
+      'issuers whose tokens may be shown, separated by commas: https://issuer, or https://issuer=https://keys without discovery; a port opens the private network for that host',
+  },
+  'jwks-hosts': {
+    type: 'list',
+    default: [],
+    group: 'Callers',
+    describe: "hosts on which an issuer's keys may be besides its own, in the form of --callback-allow",
+  },
+  'token-bytes': {
+    type: 'int',
+    default: 16 * 1024 * 1024,
+    min: 65_536,
+    group: 'Callers',
+    describe: 'memory for tokens that were verified; beyond it the one used longest ago is forgotten',
+  },
+  'api-keys': {
+    type: 'string',
+    default: '',
+    group: 'Callers',
+    describe:
+      'folder with a file for each API key, as a Secret is mounted; read again every 30 seconds; empty: none',
   },
   'trusted-proxies': {
     type: 'list',
@@ -46,4 +80,5 @@ function readAsAnnotation<T>(
   return value;
 }
 
+export const readAuthFlag = (text: string) => readAsAnnotation('caller-auth', text, readAuth);
 export const readRateFlag = (text: string) => readAsAnnotation('rate-limit', text, readRateLimit);

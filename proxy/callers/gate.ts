@@ -5,14 +5,19 @@
  * Comes in: a request's head.
  * Goes out: the head as the function gets it, or a reason.
  */
-import type { RateSpec } from '../../common/function/callers.ts';
+import type { AuthSpec, RateSpec } from '../../common/function/callers.ts';
 import type { FunctionSpec } from '../../common/function/spec.ts';
 import type { RawHeaders } from '../../common/relay/types.ts';
-import { ReasonError } from '../../common/runtime/errors.ts';
+import { describeError, ReasonError } from '../../common/runtime/errors.ts';
 import type { Ranges } from '../callbacks/address.ts';
+import { systemNames, type Resolve } from '../callbacks/resolve.ts';
 import type { Clock } from '../clock.ts';
+import type { Log } from '../../common/runtime/log.ts';
+import { ApiKeys } from './api-keys.ts';
 import { callerAddress, readRanges } from './caller-address.ts';
-import { readRateFlag } from './caller-flags.ts';
+import { readAuthFlag, readRateFlag } from './caller-flags.ts';
+import { identify, type Caller, type Credentials } from './identify.ts';
+import { Tokens } from './tokens.ts';
 import { CallerRates, type FunctionRates } from './caller-rates.ts';
 
 /** A request, as far as it matters here. */
@@ -36,6 +41,19 @@ export interface GatesConfig {
   readonly 'rate-limit': string;
   readonly 'rate-limit-callers': number;
   readonly 'trusted-proxies': readonly string[];
+  readonly 'caller-auth': string;
+  readonly 'jwt-issuers': readonly string[];
+  readonly 'jwks-hosts': readonly string[];
+  readonly 'token-bytes': number;
+  readonly 'api-keys': string;
+}
+
+export interface GatesDeps {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly resolve?: Resolve | undefined;
+  /** Milliseconds since 1970, by which tokens expire. */
+  readonly wallClock?: () => number;
 }
 
 /** The gates of all functions. */
@@ -43,11 +61,17 @@ export class Gates {
   readonly rates: CallerRates;
   readonly clock: Clock;
   readonly balancers: Ranges | undefined;
+  readonly credentials: Credentials;
+  readonly #auth: AuthSpec | undefined;
   readonly #perCaller: RateSpec | 'none' | undefined;
   readonly #perFunction: RateSpec | 'none' | undefined;
 
   /** @throws UsageError for a flag that cannot be used */
-  constructor(config: GatesConfig, { clock }: { readonly clock: Clock }) {
+  constructor(config: GatesConfig, deps: GatesDeps) {
+    const { clock, log } = deps;
+    this.#auth = readAuthFlag(config['caller-auth']);
+    const keys = config['api-keys'] === '' ? undefined : new ApiKeys(config['api-keys'], log);
+    this.credentials = { tokens: tokensOf(config, deps), keys, now: () => clock.now() };
     const limits = readRateFlag(config['rate-limit']);
     this.#perCaller = limits?.perCaller;
     this.#perFunction = limits?.perFunction;
@@ -61,6 +85,16 @@ export class Gates {
     return new FunctionGates(this, refused);
   }
 
+  /** Follows what is read from outside. @returns its release */
+  async start(): Promise<() => void> {
+    return (await this.credentials.keys?.follow(this.clock, KEYS_MS)) ?? (() => undefined);
+  }
+
+  authOf({ auth }: Pick<FunctionSpec, 'auth'>): Exclude<AuthSpec, 'none'> | undefined {
+    const asked = auth ?? this.#auth;
+    return asked === 'none' ? undefined : asked;
+  }
+
   ratesOf({ rateLimit }: Pick<FunctionSpec, 'rateLimit'>): Limits {
     const perCaller = rateLimit?.perCaller ?? this.#perCaller;
     const perFunction = rateLimit?.perFunction ?? this.#perFunction;
@@ -69,6 +103,20 @@ export class Gates {
       perFunction: perFunction === 'none' ? undefined : perFunction,
     };
   }
+}
+
+/** For API keys: how often their folder is read. */
+const KEYS_MS = 30_000;
+
+function tokensOf(config: GatesConfig, deps: GatesDeps): Tokens | undefined {
+  if (config['jwt-issuers'].length === 0) return undefined;
+  return new Tokens(config['jwt-issuers'], config['jwks-hosts'], {
+    resolve: deps.resolve ?? systemNames.resolve,
+    now: deps.wallClock ?? Date.now,
+    maxBytes: config['token-bytes'],
+    onError: (issuer, error) =>
+      deps.log.error({ issuer, error: describeError(error) }, 'the keys of an issuer cannot be read'),
+  });
 }
 
 interface Limits {
@@ -91,8 +139,9 @@ export class FunctionGates {
   /** @returns undefined where it asks nothing, so that its calls pay nothing */
   gateOf(spec: FunctionSpec): CallerGate | undefined {
     const limits = this.#gates.ratesOf(spec);
-    if (!limits.perCaller && !limits.perFunction) return undefined;
-    return new CallerGate({ gates: this.#gates, rates: this.#rates, limits, refused: this.#refused });
+    const auth = this.#gates.authOf(spec);
+    if (!auth && !limits.perCaller && !limits.perFunction) return undefined;
+    return new CallerGate({ gates: this.#gates, rates: this.#rates, limits, auth, refused: this.#refused });
   }
 
   close(): void {
@@ -104,6 +153,7 @@ interface GateParts {
   readonly gates: Gates;
   readonly rates: FunctionRates;
   readonly limits: Limits;
+  readonly auth: Exclude<AuthSpec, 'none'> | undefined;
   readonly refused: (reason: string) => void;
 }
 
@@ -114,31 +164,40 @@ export class CallerGate {
     this.#parts = parts;
   }
 
-  /** Lets a caller in. @throws ReasonError why not; it is counted */
-  enter(visit: Visit): Pass {
+  /** Whether a caller must say who it is. */
+  get asksWho(): boolean {
+    return this.#parts.auth !== undefined;
+  }
+
+  /** Lets a caller in. @throws ReasonError why not, at once or by the promise; it is counted */
+  enter(visit: Visit): Pass | Promise<Pass> {
     try {
-      this.#takeTokens(visit);
-      return { headers: visit.headers, added: [] };
+      const { auth, gates } = this.#parts;
+      if (!auth) return this.#admit(undefined, visit);
+      const caller = identify(auth, visit.headers, gates.credentials);
+      if (!(caller instanceof Promise)) return this.#admit(caller, visit);
+      return caller.then((known) => this.#admit(known, visit)).catch((error: unknown) => this.#refuse(error));
     } catch (error) {
-      if (error instanceof ReasonError) this.#parts.refused(error.code);
-      throw error;
+      return this.#refuse(error);
     }
   }
 
-  #takeTokens(visit: Visit): void {
+  #refuse(error: unknown): never {
+    if (error instanceof ReasonError) this.#parts.refused(error.code);
+    throw error;
+  }
+
+  #admit(caller: Caller | undefined, visit: Visit): Pass {
     const { gates, rates, limits } = this.#parts;
     const now = gates.clock.now();
     if (limits.perCaller) {
-      const caller = callerAddress(visit.address, visit.headers, gates.balancers);
-      check(
-        rates.takeOfCaller(caller, limits.perCaller, now),
-        limits.perCaller,
-        'you may call this function',
-      );
+      const id = caller?.id ?? callerAddress(visit.address, visit.headers, gates.balancers);
+      check(rates.takeOfCaller(id, limits.perCaller, now), limits.perCaller, 'you may call this function');
     }
     // Last, so that a caller that is refused anyway takes nothing from the others.
     if (limits.perFunction)
       check(rates.takeOfAll(limits.perFunction, now), limits.perFunction, 'this function may be called');
+    return caller ?? { headers: visit.headers, added: [] };
   }
 }
 

@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import type { RawHeaders } from '../../common/relay/types.ts';
 import { forwardHeaders, originOf, type CallOrigin } from '../edge/headers.ts';
 import type { Ids } from '../edge/ids.ts';
-import type { CallerGate, Visit } from './gate.ts';
+import type { CallerGate, Pass, Visit } from './gate.ts';
 
 export interface Arriving {
   readonly method: string;
@@ -12,17 +12,20 @@ export interface Arriving {
   readonly origin: CallOrigin;
 }
 
-/** @throws ReasonError why the caller is not let in */
+/** @throws ReasonError why the caller is not let in, at once or by the promise */
 export function letIn(
   gate: CallerGate | undefined,
   { method, headers, origin }: Arriving,
   ids: Ids,
-): string[] {
+): string[] | Promise<string[]> {
   if (gate === undefined) return forwardHeaders(headers, origin, ids);
+  const forward = (pass: Pass): string[] => {
+    const forwarded = forwardHeaders(pass.headers, origin, ids);
+    forwarded.push(...pass.added);
+    return forwarded;
+  };
   const pass = gate.enter({ method, headers, address: origin.address });
-  const forwarded = forwardHeaders(pass.headers, origin, ids);
-  forwarded.push(...pass.added);
-  return forwarded;
+  return pass instanceof Promise ? pass.then(forward) : forward(pass);
 }
 
 /** For routes that pass nothing on. */

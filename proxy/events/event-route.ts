@@ -50,8 +50,8 @@ async function publish(req: IncomingMessage, res: ServerResponse, deps: EventRou
   const { name, entries } = subscribersOf(req, written, forwarded, deps);
   const arriving = { method, headers, origin: originOf(req.socket, '') };
   // All that hear it get one and the same request, so its publisher must be let in by each of them.
-  for (const { gate } of entries) gate?.enter({ ...arriving, address: arriving.origin.address });
-  const head = { method, path: forwarded, headers: letIn(undefined, arriving, deps.ids) };
+  for (const { gate } of entries) await gate?.enter({ ...arriving, address: arriving.origin.address });
+  const head = { method, path: forwarded, headers: await letIn(undefined, arriving, deps.ids) };
   await send(name.event, head, { req, res, entries, deps });
   res.writeHead(204);
   res.end();

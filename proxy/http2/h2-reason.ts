@@ -13,7 +13,15 @@ import { cutUnread } from './h2-sink.ts';
 import { pushFields } from '../../common/http2/fields.ts';
 
 /** Of https://grpc.io/docs/guides/status-codes. */
-const GRPC = { deadlineExceeded: 4, resourceExhausted: 8, unimplemented: 12, internal: 13, unavailable: 14 };
+const GRPC = {
+  deadlineExceeded: 4,
+  permissionDenied: 7,
+  unauthenticated: 16,
+  resourceExhausted: 8,
+  unimplemented: 12,
+  internal: 13,
+  unavailable: 14,
+};
 
 /**
  * As gRPC maps HTTP statuses itself (404 UNIMPLEMENTED, 429, 502, 503 and 504 UNAVAILABLE), with three exceptions.
@@ -26,6 +34,8 @@ const GRPC_STATUS: Partial<Record<ReasonCode, number>> = {
   'bad-request': GRPC.internal,
   'function-timeout': GRPC.deadlineExceeded,
   'body-too-large': GRPC.resourceExhausted,
+  unauthorized: GRPC.unauthenticated,
+  forbidden: GRPC.permissionDenied,
   'rate-limited': GRPC.resourceExhausted,
 };
 

@@ -81,7 +81,17 @@ function begin(
 ): void {
   const origin = { address: plainAddress(peer.remoteAddress ?? ''), isTls: peer.isTls, prefix };
   const headers = letIn(entry.gate, { method: head.method, headers: head.headers, origin }, deps.ids);
-  startStreamRequest({ stream, entry, head: { ...head, path, headers }, hasBody, isGrpc: forGrpc }, deps);
+  const start = (kept: string[]): void =>
+    startStreamRequest(
+      { stream, entry, head: { ...head, path, headers: kept }, hasBody, isGrpc: forGrpc },
+      deps,
+    );
+  if (!(headers instanceof Promise)) return start(headers);
+  headers
+    .then((kept) => (stream.destroyed ? undefined : start(kept)))
+    .catch((error: unknown) =>
+      sendStreamReason(stream, asReason(error), { isHead: head.method === 'HEAD', isGrpc: forGrpc }),
+    );
 }
 
 /** The routes read `rawHeaders` as HTTP/1.1 has them, the Host among them. */

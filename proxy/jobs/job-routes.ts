@@ -5,6 +5,7 @@ import type { RouterContext } from 'koa-router';
 import { ReasonError } from '../../common/runtime/errors.ts';
 import type { FunctionEntry } from '../functions/function-entry.ts';
 import type { FunctionLookup } from '../functions/function-lookup.ts';
+import { visitOf } from '../callers/let-in.ts';
 import type { ProxyJobs } from './proxy-jobs.ts';
 
 export interface JobRoutesDeps {
@@ -22,7 +23,7 @@ export function addJobRoutes(router: Router, deps: JobRoutesDeps): void {
 }
 
 async function show(ctx: RouterContext, deps: JobRoutesDeps): Promise<void> {
-  const { entry, id } = jobOf(ctx, deps);
+  const { entry, id } = await jobOf(ctx, deps);
   const waitMs = waitSeconds(ctx.req) * 1000;
   const left = new AbortController();
   ctx.res.once('close', () => left.abort());
@@ -35,7 +36,7 @@ async function show(ctx: RouterContext, deps: JobRoutesDeps): Promise<void> {
 }
 
 async function cancel(ctx: RouterContext, deps: JobRoutesDeps): Promise<void> {
-  const { entry, id } = jobOf(ctx, deps);
+  const { entry, id } = await jobOf(ctx, deps);
   const outcome = await deps.jobs.query.cancel(entry.id, id);
   if (outcome === undefined) throw unknownJob(id);
   if (outcome !== 'cancelled')
@@ -44,7 +45,7 @@ async function cancel(ctx: RouterContext, deps: JobRoutesDeps): Promise<void> {
 }
 
 async function callback(ctx: RouterContext, deps: JobRoutesDeps): Promise<void> {
-  const { entry, id } = jobOf(ctx, deps);
+  const { entry, id } = jobOfFunction(ctx, deps);
   const outcome = ctx.params['outcome'];
   if (outcome !== 'success' && outcome !== 'error') {
     throw new ReasonError('bad-request', `a callback ends in /success or /error, not /${outcome}`);
@@ -57,8 +58,16 @@ async function callback(ctx: RouterContext, deps: JobRoutesDeps): Promise<void> 
   throw conflict(`the job is ${view.state} and waits for no callback`);
 }
 
+/** Whoever may call the function and knows the id. */
+async function jobOf(ctx: RouterContext, deps: JobRoutesDeps): Promise<{ entry: FunctionEntry; id: string }> {
+  const job = jobOfFunction(ctx, deps);
+  const { gate } = job.entry;
+  if (gate?.asksWho) await gate.enter(visitOf(ctx.req));
+  return job;
+}
+
 /** Knowing the id is the right to it; the function's visibility counts as on every route. */
-function jobOf(ctx: RouterContext, deps: JobRoutesDeps): { entry: FunctionEntry; id: string } {
+function jobOfFunction(ctx: RouterContext, deps: JobRoutesDeps): { entry: FunctionEntry; id: string } {
   const entry = deps.lookup.forFunction(ctx.req, ctx.params['fn'] ?? '');
   return { entry, id: ctx.params['id'] ?? '' };
 }

@@ -12,6 +12,8 @@ export interface Gauges {
   earlyReady(): number;
   /** Callers whose rate is remembered. */
   callerRates(): number;
+  /** Memory of tokens that were verified. */
+  tokenBytes(): number;
   relayConnections(): { active: number; idle: number };
   /** Since the start. */
   slowClients(): number;
@@ -43,6 +45,8 @@ function registerCalls(registry: Registry, gauges: Gauges): void {
   gauge(registry, 'slimfaas_proxy_early_ready', early)((g) => g.set(gauges.earlyReady()));
   const callers = 'Callers whose rate is remembered';
   gauge(registry, 'slimfaas_proxy_rate_limit_callers', callers)((g) => g.set(gauges.callerRates()));
+  const tokens = 'Memory of tokens that were verified';
+  gauge(registry, 'slimfaas_proxy_token_bytes', tokens)((g) => g.set(gauges.tokenBytes()));
   const bytes = gauge(registry, 'slimfaas_proxy_waiting_bytes', 'Memory held by waiting calls');
   bytes((g) => g.set(gauges.waitingBytes()));
 }

@@ -16,9 +16,9 @@ export function addWakeRoutes(
 ): void {
   // With nobody waiting it is a wake of ReplicasAtStart: its sender is no caller.
   const wake = (entry: FunctionEntry): void => deps.wake(entry.id, entry.throttler.waiting);
-  const wakeOne = (ctx: RouterContext): void => {
+  const wakeOne = async (ctx: RouterContext): Promise<void> => {
     const entry = deps.lookup.forFunction(ctx.req, ctx.params['name'] ?? '');
-    entry.gate?.enter(visitOf(ctx.req));
+    await entry.gate?.enter(visitOf(ctx.req));
     wake(entry);
     ctx.status = 204;
   };
@@ -30,7 +30,11 @@ export function addWakeRoutes(
     await deps.gate.check(ctx.req, { verb: 'create', subresource: 'wake', ...(isOne && { namespace }) });
     // A closed gate has asked whether all of them may be woken; an open one leaves it at what the caller may see.
     const all = deps.gate.isClosed ? deps.lookup.everything() : deps.lookup.visibleTo(ctx.req);
-    for (const entry of all) if (!isOne || entry.id.namespace === namespace) wake(entry);
+    for (const entry of all) {
+      // At an open gate nobody has said who it is: functions that ask for that stay asleep.
+      const mayWake = deps.gate.isClosed || entry.gate?.asksWho !== true;
+      if (mayWake && (!isOne || entry.id.namespace === namespace)) wake(entry);
+    }
     ctx.status = 204;
   });
 }

@@ -8,6 +8,7 @@
  * Goes out: a typed spec, and faults that name place and value.
  */
 import { DEFAULT_POLICIES } from '../../call/policy.ts';
+import { readAuth } from './callers/auth.ts';
 import { readConfiguration } from './configuration.ts';
 import { closestName, type FaultList, type ReportFault } from './faults.ts';
 import { readHosts } from './hosts.ts';
@@ -15,7 +16,7 @@ import { readDirect } from './direct.ts';
 import { readDependsOn, readEvents, readPaths } from './lists.ts';
 import { INJECT_STATUS_ANNOTATION } from '../names.ts';
 import { ANNOTATION } from './names.ts';
-import { readRateLimit } from './rate-limit.ts';
+import { readRateLimit } from './callers/rate-limit.ts';
 import { readResources } from './resources.ts';
 import { readScale } from './scale.ts';
 import { readSchedule } from './schedule.ts';
@@ -92,6 +93,7 @@ type Overrides = Pick<
   | 'retryJitterPercent'
   | 'jobSharePercent'
   | 'rateLimit'
+  | 'auth'
 >;
 
 function readOverrides(source: Source): Overrides {
@@ -108,6 +110,10 @@ function readOverrides(source: Source): Overrides {
     retryJitterPercent: source.read(ANNOTATION.retryJitter, int(0, 100), undefined),
     jobSharePercent: source.read(ANNOTATION.jobShare, int(0, 100), undefined),
     rateLimit: readJson(source, ANNOTATION.rateLimit, readRateLimit),
+    // Too long to be read is a fault like any other.
+    auth:
+      readJson(source, ANNOTATION.auth, readAuth) ??
+      (source.isRefused(ANNOTATION.auth) ? 'closed' : undefined),
   };
 }
 

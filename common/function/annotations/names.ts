@@ -33,4 +33,5 @@ export const ANNOTATION = {
   directTraffic: 'slimfaas.dev/direct-traffic',
   directIgnore: 'slimfaas.dev/direct-ignore',
   directIdle: 'slimfaas.dev/direct-idle',
+  auth: 'slimfaas.dev/auth',
 } as const;

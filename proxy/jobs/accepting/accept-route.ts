@@ -49,7 +49,11 @@ async function accept(req: IncomingMessage, res: ServerResponse, deps: AcceptRou
   const head = {
     method,
     path: target.path,
-    headers: letIn(entry.gate, { method, headers, origin: originOf(req.socket, target.prefix) }, deps.ids),
+    headers: await letIn(
+      entry.gate,
+      { method, headers, origin: originOf(req.socket, target.prefix) },
+      deps.ids,
+    ),
   };
   const begun = performance.now();
   let id: string;

@@ -54,6 +54,7 @@ test('no annotations: every default of docs/reference/annotations.md, no functio
     jobSharePercent: undefined,
     rateLimit: undefined,
     direct: { isCounted: true, ignored: [], idleSeconds: 3_600 },
+    auth: undefined,
   };
   assert.deepEqual(spec, expected);
 });
@@ -138,6 +139,23 @@ const VALID: readonly [string, string, Partial<FunctionSpec>][] = [
   [ANNOTATION.ordered, 'true', { ordered: true }],
   [ANNOTATION.retryJitter, '20', { retryJitterPercent: 20 }],
   [ANNOTATION.jobShare, '0', { jobSharePercent: 0 }],
+  [ANNOTATION.auth, 'none', { auth: 'none' }],
+  [ANNOTATION.auth, '{"ApiKeys":["a","*"]}', { auth: { jwt: undefined, apiKeys: ['a', '*'] } }],
+  [
+    ANNOTATION.auth,
+    '{"Jwt":{"Issuer":"https://i","Audience":"shop","RequiredClaims":{"scope":"x"},"ForwardClaims":["sub"]}}',
+    {
+      auth: {
+        jwt: {
+          issuer: 'https://i',
+          audience: 'shop',
+          requiredClaims: { scope: 'x' },
+          forwardClaims: ['sub'],
+        },
+        apiKeys: [],
+      },
+    },
+  ],
   [ANNOTATION.rateLimit, 'None', { rateLimit: { perCaller: 'none', perFunction: 'none' } }],
   [
     ANNOTATION.rateLimit,
@@ -203,6 +221,21 @@ const INVALID: readonly [string, string, RegExp, string][] = [
   [ANNOTATION.ordered, 'strict', /true or false/, 'false'],
   [ANNOTATION.retryJitter, '0.2', /from 0 to 100/, 'none'],
   [ANNOTATION.jobShare, '101', /from 0 to 100/, 'none'],
+  [ANNOTATION.auth, '{}', /Jwt, ApiKeys, or both/, 'every call is refused'],
+  [
+    ANNOTATION.auth,
+    '{"ApiKeys":["*"],"Jwd":1}',
+    /Jwd is not known; did you mean Jwt/,
+    'every call is refused',
+  ],
+  [ANNOTATION.auth, '{"ApiKeys":["a b"]}', /names of API keys/, 'every call is refused'],
+  [ANNOTATION.auth, '{"Jwt":{}}', /an Issuer as the proxy has it/, 'every call is refused'],
+  [
+    ANNOTATION.auth,
+    '{"Jwt":{"Issuer":"i","RequiredClaims":{"a":1}}}',
+    /RequiredClaims/,
+    'every call is refused',
+  ],
   [ANNOTATION.rateLimit, '10', /JSON object/, "the proxy's default"],
   [ANNOTATION.rateLimit, '{"PerCaller":{"Rate":0}}', /PerCaller.Rate is not allowed/, "the proxy's default"],
   [ANNOTATION.rateLimit, '{"PerCaller":{"Burst":5}}', /an object with a Rate/, "the proxy's default"],

@@ -1,8 +1,8 @@
 /** `slimfaas.dev/rate-limit`: how often a function may be called, by each caller and by all of them together. */
-import type { RateLimitSpec, RateSpec } from '../callers.ts';
-import type { ReportFault } from './faults.ts';
-import { fields, numberOr, parseJsonPart, reject, type JsonPart } from './json.ts';
-import { MAX_INT } from './values.ts';
+import type { RateLimitSpec, RateSpec } from '../../callers.ts';
+import type { ReportFault } from '../faults.ts';
+import { fields, numberOr, parseJsonPart, reject, type JsonPart } from '../json.ts';
+import { MAX_INT } from '../values.ts';
 
 const NO_LIMITS: RateLimitSpec = { perCaller: 'none', perFunction: 'none' };
 

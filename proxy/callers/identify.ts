@@ -1,0 +1,116 @@
+/** From a caller's credentials to who it is, by what a function's `slimfaas.dev/auth` lets in. */
+import type { JWTPayload } from 'jose';
+import type { AuthSpec, JwtSpec } from '../../common/function/callers.ts';
+import { headerValue, HeaderNames, withoutHeaders } from '../../common/relay/index.ts';
+import type { RawHeaders } from '../../common/relay/types.ts';
+import { ReasonError } from '../../common/runtime/errors.ts';
+import type { ApiKeys } from './api-keys.ts';
+import { unauthorized, type Tokens } from './tokens.ts';
+
+export interface Caller {
+  /** For rates; no two callers share one. */
+  readonly id: string;
+  /** Without the credentials that were shown here. */
+  readonly headers: RawHeaders;
+  readonly added: RawHeaders;
+}
+
+export interface Credentials {
+  readonly tokens: Tokens | undefined;
+  readonly keys: ApiKeys | undefined;
+  readonly now: () => number;
+}
+
+const KEY_HEADER = new HeaderNames(['x-api-key']);
+const TOKEN_HEADER = new HeaderNames(['authorization']);
+const MOST_CLAIM = 4_096;
+
+/** @throws ReasonError unauthorized, forbidden, rate-limited, auth-unavailable; some come by the promise */
+export function identify(
+  spec: Exclude<AuthSpec, 'none'>,
+  headers: RawHeaders,
+  credentials: Credentials,
+): Caller | Promise<Caller> {
+  if (spec === 'closed')
+    throw unauthorized('slimfaas.dev/auth of this function cannot be read', 'Bearer realm="slimfaas"');
+  const key = headerValue(headers, 'x-api-key');
+  if (key !== undefined && spec.apiKeys.length > 0) return byKey(key, spec.apiKeys, headers, credentials);
+  const token = /^bearer +(\S+)$/i.exec(headerValue(headers, 'authorization') ?? '')?.[1];
+  const { jwt } = spec;
+  if (!jwt || token === undefined) throw unauthorized(`show ${waysOf(spec)}`, challengeOf(spec));
+  if (!credentials.tokens) throw unauthorized('this proxy knows no issuer of tokens (--jwt-issuers)');
+  const payload = credentials.tokens.verify(token);
+  if (payload instanceof Promise) return payload.then((verified) => byToken(verified, jwt, headers));
+  return byToken(payload, jwt, headers);
+}
+
+function byKey(
+  text: string,
+  names: readonly string[],
+  headers: RawHeaders,
+  { keys, now }: Credentials,
+): Caller {
+  const key = keys?.find(text);
+  if (!key || !keys) throw unauthorized('the API key is not known', 'ApiKey realm="slimfaas"');
+  if (!names.includes('*') && !names.includes(key.name))
+    throw new ReasonError('forbidden', `the API key ${key.name} is not for this function`);
+  const waitMs = keys.takeToken(key, now());
+  if (waitMs > 0)
+    throw new ReasonError('rate-limited', `the rate of the API key ${key.name} is used up`, {
+      retryAfterSeconds: waitMs / 1_000,
+    });
+  return {
+    id: `key ${key.name}`,
+    headers: withoutHeaders(headers, KEY_HEADER),
+    added: ['SlimFaas-Caller', key.name, 'SlimFaas-Caller-Kind', 'api-key'],
+  };
+}
+
+function byToken(payload: JWTPayload, spec: JwtSpec, headers: RawHeaders): Caller {
+  const { iss = '', sub = '', aud = [] } = payload;
+  if (iss !== spec.issuer) throw unauthorized('the token is of another issuer than this function takes');
+  if (spec.audience !== '' && ![aud].flat().includes(spec.audience))
+    throw unauthorized('the token is for another audience than this function');
+  for (const [claim, wanted] of Object.entries(spec.requiredClaims))
+    if (!hasClaim(payload[claim], wanted, claim))
+      throw new ReasonError('forbidden', `the token's claim ${claim} must have ${JSON.stringify(wanted)}`);
+  const claims = spec.forwardClaims.flatMap((claim) => claimHeader(claim, payload[claim]));
+  return {
+    id: `jwt ${iss} ${sub}`,
+    headers: withoutHeaders(headers, TOKEN_HEADER),
+    added: ['SlimFaas-Caller', asText(sub), 'SlimFaas-Caller-Kind', 'jwt', ...claims],
+  };
+}
+
+function hasClaim(value: unknown, wanted: string, claim: string): boolean {
+  if (Array.isArray(value)) return value.includes(wanted);
+  if (claim === 'scope' && typeof value === 'string') return value.split(' ').includes(wanted);
+  return ['string', 'number', 'boolean'].includes(typeof value) && String(value) === wanted;
+}
+
+function claimHeader(claim: string, value: unknown): string[] {
+  if (value === undefined || value === null) return [];
+  const text = asText(typeof value === 'string' ? value : JSON.stringify(value));
+  if (text.length > MOST_CLAIM)
+    throw new ReasonError('forbidden', `the token's claim ${claim} has over ${MOST_CLAIM} characters`);
+  return [`SlimFaas-Claim-${claim.replaceAll('_', '-')}`, text];
+}
+
+/** Percent-encoded where a header cannot hold it. */
+function asText(text: string): string {
+  return text.replaceAll(/[^\x20-\x24\x26-\x7e]+/g, (part) =>
+    [...Buffer.from(part)].map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`).join(''),
+  );
+}
+
+function waysOf({ jwt, apiKeys }: Exclude<AuthSpec, string>): string {
+  const ways = [
+    ...(jwt ? [`Authorization: Bearer with a token of ${jwt.issuer}`] : []),
+    ...(apiKeys.length > 0 ? ['X-Api-Key'] : []),
+  ];
+  return ways.join(' or ');
+}
+
+function challengeOf({ jwt }: Exclude<AuthSpec, string>): string {
+  return jwt ? 'Bearer realm="slimfaas"' : 'ApiKey realm="slimfaas"';
+}

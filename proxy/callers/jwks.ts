@@ -1,0 +1,125 @@
+/**
+ * The published keys of one issuer. They are fetched at the first token, and again every ten minutes or when a token
+ * names an unknown key, at most once in 30 s. While the issuer is away the keys read last are good for a day.
+ *
+ * An issuer is named by the operator. Its host follows the rules of callback URLs: public addresses, or private ones
+ * where a port is written. What its discovery document names must be on an allowed host too, and no redirect is followed.
+ */
+import { request as httpRequest, type RequestOptions } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { ReasonError } from '../../common/runtime/errors.ts';
+import type { CallbackAllow } from '../callbacks/allow.ts';
+import { checkedAddress, only } from '../callbacks/post.ts';
+import type { Resolve } from '../callbacks/resolve.ts';
+
+const FRESH_MS = 600_000;
+const USABLE_MS = 86_400_000;
+const COOLDOWN_MS = 30_000;
+const FETCH_MS = 5_000;
+const MOST_BYTES = 262_144;
+
+export interface JwksDeps {
+  readonly allow: CallbackAllow;
+  readonly resolve: Resolve;
+  readonly now: () => number;
+  readonly onError: (issuer: string, error: unknown) => void;
+}
+
+export class Jwks<Keys> {
+  readonly #issuer: string;
+  readonly #url: string | undefined;
+  readonly #make: (document: object) => Keys;
+  readonly #deps: JwksDeps;
+  #keys: Keys | undefined;
+  #text = '';
+  #readAt = -Infinity;
+  #askedAt = -Infinity;
+  #pending: Promise<void> | undefined;
+
+  /** @param url undefined: as the issuer's discovery document says */
+  constructor(issuer: string, url: string | undefined, make: (document: object) => Keys, deps: JwksDeps) {
+    this.#issuer = issuer;
+    this.#url = url;
+    this.#make = make;
+    this.#deps = deps;
+  }
+
+  /** @throws ReasonError `auth-unavailable` while there are none that may be used */
+  async keys(): Promise<Keys> {
+    const age = this.#deps.now() - this.#readAt;
+    if (age > FRESH_MS) {
+      const refreshed = this.refresh();
+      if (age > USABLE_MS) await refreshed;
+    }
+    if (this.#keys !== undefined && this.#deps.now() - this.#readAt <= USABLE_MS) return this.#keys;
+    throw new ReasonError('auth-unavailable', `the keys of ${this.#issuer} cannot be read now`, {
+      retryAfterSeconds: COOLDOWN_MS / 1_000,
+    });
+  }
+
+  /** Reads them again, at most once in a while. @returns whether the keys are others now */
+  async refresh(): Promise<boolean> {
+    const before = this.#text;
+    if (!this.#pending) {
+      if (this.#deps.now() - this.#askedAt < COOLDOWN_MS) return false;
+      this.#askedAt = this.#deps.now();
+      this.#pending = this.#read().finally(() => (this.#pending = undefined));
+    }
+    await this.#pending;
+    return this.#text !== before;
+  }
+
+  async #read(): Promise<void> {
+    try {
+      const url = this.#url ?? (await this.#discover());
+      const text = await this.#fetch(url);
+      if (text !== this.#text) this.#keys = this.#make(JSON.parse(text) as object);
+      this.#text = text;
+      this.#readAt = this.#deps.now();
+    } catch (error) {
+      this.#deps.onError(this.#issuer, error);
+    }
+  }
+
+  async #discover(): Promise<string> {
+    const text = await this.#fetch(`${this.#issuer.replace(/\/$/, '')}/.well-known/openid-configuration`);
+    const { issuer, jwks_uri: uri } = JSON.parse(text) as { issuer?: unknown; jwks_uri?: unknown };
+    if (issuer !== this.#issuer || typeof uri !== 'string')
+      throw new Error(`its discovery document names ${JSON.stringify(issuer)} and ${JSON.stringify(uri)}`);
+    return uri;
+  }
+
+  async #fetch(text: string): Promise<string> {
+    const url = this.#deps.allow.url(text);
+    if (typeof url === 'string') throw new Error(`${text}: ${url}`);
+    const signal = AbortSignal.timeout(FETCH_MS);
+    const place = await checkedAddress(url, this.#deps, signal);
+    if ('why' in place) throw new Error(place.why);
+    return get(url, {
+      agent: false,
+      signal,
+      lookup: only(place.address),
+      headers: { Accept: 'application/json' },
+    });
+  }
+}
+
+function get(url: URL, options: RequestOptions): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
+    const req = send(url, options, (res) => {
+      let text = '';
+      res.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk;
+        if (text.length > MOST_BYTES) res.destroy(new Error(`${url.href} has over ${MOST_BYTES} bytes`));
+      });
+      res.once('error', reject);
+      res.once('end', () => {
+        if (res.statusCode === 200) resolve(text);
+        else reject(new Error(`${url.href} answered ${res.statusCode}`));
+      });
+    });
+    req.once('error', reject);
+    req.end();
+  });
+}

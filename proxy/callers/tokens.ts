@@ -1,0 +1,153 @@
+/**
+ * Bearer tokens (JWT). One that was verified is remembered by its hash until it expires, so that a caller pays for
+ * its signature once. What is remembered has a bound in bytes; beyond it the token that was used longest ago goes.
+ */
+import { hash } from 'node:crypto';
+import { createLocalJWKSet, decodeJwt, errors, jwtVerify, type JSONWebKeySet, type JWTPayload } from 'jose';
+import { ReasonError, UsageError } from '../../common/runtime/errors.ts';
+import { CallbackAllow } from '../callbacks/allow.ts';
+import { Jwks, type JwksDeps } from './jwks.ts';
+
+type Keys = ReturnType<typeof createLocalJWKSet>;
+
+const ALGORITHMS = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+  'Ed25519',
+];
+const TOLERANCE_SECONDS = 5;
+/** Signatures that are checked at once. */
+const AT_ONCE = 256;
+
+interface Known {
+  readonly payload: JWTPayload;
+  readonly expiresAtMs: number;
+  readonly bytes: number;
+}
+
+export interface TokensDeps extends Omit<JwksDeps, 'allow'> {
+  readonly maxBytes: number;
+}
+
+export class Tokens {
+  readonly #issuers = new Map<string, Jwks<Keys>>();
+  readonly #known = new Map<string, Known>();
+  readonly #deps: TokensDeps;
+  #verifying = 0;
+  /** Of tokens that are remembered. */
+  bytes = 0;
+
+  /**
+   * @param entries issuers, each with `=` and the URL of its keys where it has no discovery document
+   * @param hosts on which keys may be besides the issuers' own
+   * @throws UsageError naming the entry
+   */
+  constructor(entries: readonly string[], hosts: readonly string[], deps: TokensDeps) {
+    this.#deps = deps;
+    const urls = entries.map((entry) => entry.split('=') as [string, string?]);
+    const named = urls.flatMap((pair) => pair.filter((text) => text !== undefined).map(hostOfEntry));
+    const allow = new CallbackAllow([...named, ...hosts], 'jwt-issuers');
+    for (const [issuer, url] of urls)
+      this.#issuers.set(
+        issuer,
+        new Jwks(issuer, url, (keys) => this.#use(keys as JSONWebKeySet), { ...deps, allow }),
+      );
+  }
+
+  /** @throws ReasonError unauthorized, auth-unavailable, too-busy */
+  verify(token: string): JWTPayload | Promise<JWTPayload> {
+    const key = hash('sha256', token, 'base64');
+    const known = this.#known.get(key);
+    if (known && known.expiresAtMs > this.#deps.now()) {
+      this.#known.delete(key);
+      this.#known.set(key, known);
+      return known.payload;
+    }
+    if (known) this.#forget(key, known);
+    return this.#verify(token, key);
+  }
+
+  async #verify(token: string, key: string): Promise<JWTPayload> {
+    if (this.#verifying >= AT_ONCE)
+      throw new ReasonError('too-busy', 'too many tokens are being verified', { retryAfterSeconds: 1 });
+    this.#verifying++;
+    try {
+      const payload = await this.#check(token);
+      this.#remember(key, token, payload);
+      return payload;
+    } catch (error) {
+      if (error instanceof errors.JOSEError) throw unauthorized(`the token is not valid: ${error.message}`);
+      throw error;
+    } finally {
+      this.#verifying--;
+    }
+  }
+
+  async #check(token: string): Promise<JWTPayload> {
+    const { iss = '' } = decodeJwt(token);
+    const issuer = this.#issuers.get(iss);
+    if (!issuer)
+      throw unauthorized('the token is of an issuer that this proxy does not know (--jwt-issuers)');
+    const options = {
+      issuer: iss,
+      algorithms: ALGORITHMS,
+      clockTolerance: TOLERANCE_SECONDS,
+      requiredClaims: ['exp'],
+      currentDate: new Date(this.#deps.now()),
+    };
+    try {
+      return (await jwtVerify(token, await issuer.keys(), options)).payload;
+    } catch (error) {
+      if (!(error instanceof errors.JWKSNoMatchingKey) || !(await issuer.refresh())) throw error;
+      return (await jwtVerify(token, await issuer.keys(), options)).payload; // its keys were rotated
+    }
+  }
+
+  /** Tokens of keys that an issuer has taken back are asked about again. */
+  #use(keys: JSONWebKeySet): Keys {
+    this.#known.clear();
+    this.bytes = 0;
+    return createLocalJWKSet(keys);
+  }
+
+  #remember(key: string, token: string, payload: JWTPayload): void {
+    const bytes = 2 * token.length + 300;
+    if (bytes > this.#deps.maxBytes / 16 || this.#known.has(key)) return;
+    const expiresAtMs = ((payload.exp ?? 0) + TOLERANCE_SECONDS) * 1_000;
+    this.#known.set(key, { payload, expiresAtMs, bytes });
+    this.bytes += bytes;
+    for (const [oldest, known] of this.#known) {
+      if (this.bytes <= this.#deps.maxBytes) break;
+      this.#forget(oldest, known);
+    }
+  }
+
+  #forget(key: string, { bytes }: Known): void {
+    if (this.#known.delete(key)) this.bytes -= bytes;
+  }
+}
+
+export function unauthorized(
+  message: string,
+  scheme = 'Bearer realm="slimfaas", error="invalid_token"',
+): ReasonError {
+  return new ReasonError('unauthorized', message, { headers: ['WWW-Authenticate', scheme] });
+}
+
+/** A port that is written opens the private network for that host and port alone. */
+function hostOfEntry(text: string): string {
+  const url = URL.parse(text);
+  const port = /^https?:\/\/[^/]*(:\d+)(?:\/|$)/i.exec(text)?.[1] ?? ''; // URL leaves :443 out
+  if (url && /^https?:$/.test(url.protocol)) return `${url.hostname}${port}`;
+  throw new UsageError(
+    `--jwt-issuers: ${JSON.stringify(text)} is not allowed; use https://issuer or https://issuer=https://keys`,
+  );
+}
