@@ -10,6 +10,7 @@ import { decodeActivity, decodeWake, encodeMessage } from '../common/bus/message
 import { FUNCTION_LABEL, SIDECAR_CONTAINER } from '../common/function/names.ts';
 import { createLoadAdvisor } from '../scaler/load/load-advisor.ts';
 import { Reconciler } from '../scaler/loop/reconcile.ts';
+import { Observer } from '../scaler/observe/observer.ts';
 import { Slicer, type PassTiming, type Slice } from '../scaler/loop/slicer.ts';
 import { percentile, type Bench, type Row } from './lib/bench.ts';
 
@@ -62,6 +63,7 @@ function createReconciler(run: (pass: () => Slice) => void, onPatch: (name: stri
     queries: { resultOf: () => ({ kind: 'no-data' }), faultOf: () => undefined },
   });
   const reconciler = new Reconciler({
+    observer: new Observer(Date.now),
     run,
     now: Date.now,
     log: silentLog,
@@ -69,7 +71,7 @@ function createReconciler(run: (pass: () => Slice) => void, onPatch: (name: stri
       throw error;
     },
     jobsOf: () => 0,
-    advisor: () => advisor,
+    advisor,
     effects: {
       isLeader: () => true,
       async scale({ workload, to }) {

@@ -5,7 +5,7 @@ import { createRegistry, type Registry } from '../common/runtime/metrics.ts';
 import { callbackPosts, registerJobGauges } from '../proxy/jobs/job-metrics.ts';
 import { registerGauges } from '../proxy/metrics/proxy-gauges.ts';
 import { createProxyMetrics } from '../proxy/metrics/proxy-metrics.ts';
-import { createScalerMetrics } from '../scaler/status/metrics.ts';
+import { createScalerMetrics, registerScalerGauges } from '../scaler/status/metrics.ts';
 import { registerSidecarMetrics } from '../sidecar/admin/metrics.ts';
 import { createWebhookMetrics } from '../webhook/metrics.ts';
 
@@ -34,7 +34,8 @@ const PARTS: readonly Part[] = [
     name: 'scaler',
     where: 'Port 5001. Metrics of functions come from the leader alone, so a sum over replicas is right.',
     register(registry) {
-      createScalerMetrics(registry, nothing);
+      createScalerMetrics(registry);
+      registerScalerGauges(registry, nothing);
       createObjectFailures(registry, silentLog);
     },
   },

@@ -28,9 +28,20 @@ import { leaseTimesOf, type ScalerConfig } from './flags.ts';
 import { createEffects } from './act/effects.ts';
 import { createKubeWriter, createLeaseStore, scalerClients } from './world/kube.ts';
 import { watchCluster, type ClusterHandlers } from './world/kube-watch.ts';
-import { startElection, type Election } from './world/lease.ts';
-import { Load } from './load/load.ts';
-import { createScalerMetrics } from './status/metrics.ts';
+import { createElection, type Election } from './world/lease.ts';
+import { listFunctionsOf, type FunctionList } from './load/functions.ts';
+import {
+  createAdvisor,
+  createEventKeeper,
+  createJobKeeper,
+  createQueries,
+  loadTick,
+  type Measures,
+} from './load/load.ts';
+import { createScalerMetrics, registerScalerGauges } from './status/metrics.ts';
+import { Observer } from './observe/observer.ts';
+import { jetStreamUpkeep } from '../common/queue/jetstream/upkeep.ts';
+import { TriggerQueries } from './queries/trigger-queries.ts';
 import { addQueryRoute } from './queries/query-route.ts';
 import { Reconciler } from './loop/reconcile.ts';
 import { startServer } from './status/server.ts';
@@ -52,139 +63,159 @@ export interface RunningScaler extends Running {
   readonly isLeader: () => boolean;
 }
 
+/** Everything is made here, in order: each piece of those before it. */
 export async function startScaler(config: ScalerConfig, deps: ScalerDeps): Promise<RunningScaler> {
-  const { log, kube, nats } = deps;
+  const { log, kube, nats, registry } = deps;
   const gate = openGate(config, kube);
   const stops = new StopStack(log);
-  const pod = config['pod-name'] || hostname();
-  let election: Election | undefined;
-  const isLeader = () => election?.isLeader() ?? false;
-  const parts = createParts(config, deps, { pod, isLeader, stops });
-  const { load, reconciler } = parts;
+  const election = createCandidate(config, kube, log);
+  const parts = createParts(config, deps, election, stops);
+  const { measures, reconciler, observer, slicer } = parts;
+  const isLeader = () => election.isLeader();
 
-  const wake = (id: FunctionId, waiting: number, from: string) => {
+  const wake: Wake = (id, waiting, from) => {
     const isKnown = reconciler.onWake(id, { from, waiting });
-    if (isKnown && !isLeader()) void election?.tryNow();
+    if (isKnown && !isLeader()) void election.tryNow();
     return isKnown;
   };
-  for (const release of listen(nats, reconciler, wake, log)) stops.add('subscription', release);
+  for (const release of listen(nats, { reconciler, observer, wake, log })) stops.add('subscription', release);
   const release = nats.onStatus((isConnected) => {
-    if (isConnected) load.jobs.startAnew();
+    if (isConnected) measures.jobs.startAnew();
   });
   stops.add('status', release);
 
-  const leaderUrl = () => (isLeader() ? undefined : urlOf(election?.holder()));
-  const http = await serve(config, deps.registry, parts, { isLeader, leaderUrl, wake, gate });
+  const leaderUrl = () => (isLeader() ? undefined : urlOf(election.holder()));
+  const http = await serve(config, registry, parts, { isLeader, leaderUrl, wake, gate });
   stops.add('http', () => http.stop());
 
-  const identity = `${pod}@${config['pod-ip']}:${http.port}`;
-  const held = elect(config, { kube, identity, log }, () => {
-    load.jobs.startAnew();
+  const identity = `${parts.pod}@${config['pod-ip']}:${http.port}`;
+  election.onChange((isLeading) => {
+    log.info({ identity }, isLeading ? 'leading' : 'no longer leading');
+    if (!isLeading) return;
+    measures.jobs.startAnew();
     reconciler.onLeading();
   });
-  election = held;
-  stops.add('election', () => held.stop());
+  election.start(identity);
+  stops.add('election', () => election.stop());
 
-  stops.add('tick', startTicks(config.tick * 1_000, parts));
+  const tickLoad = loadTick(measures, parts.functions);
+  stops.add('tick', startTicks(config.tick * 1_000, { tickLoad, reconciler, slicer }));
   log.info({ host: config.host, port: http.port }, 'scaler listens');
   return { port: http.port, isLeader, stop: () => stops.stop() };
 }
 
+type Wake = (id: FunctionId, waiting: number, from: string) => boolean;
+
 interface Parts {
-  readonly load: Load;
+  readonly pod: string;
+  readonly observer: Observer;
+  readonly functions: () => FunctionList;
+  readonly measures: Measures;
   readonly reconciler: Reconciler;
   readonly slicer: Slicer;
-  readonly watch: { readonly isSynced: boolean };
 }
 
-interface PartsContext {
-  readonly pod: string;
-  readonly isLeader: () => boolean;
-  readonly stops: StopStack;
-}
+/** What observes, decides and acts; nothing ticks yet. */
+function createParts(config: ScalerConfig, deps: ScalerDeps, election: Election, stops: StopStack): Parts {
+  const { log, kube, nats, registry, now = Date.now } = deps;
+  const isLeader = () => election.isLeader();
+  const pod = config['pod-name'] || hostname();
+  const observer = new Observer(now);
+  const functions = listFunctionsOf(observer.world);
+  const loadDeps = { config, observed: observer, functions, isLeader, now, log };
+  const queue = jetStreamUpkeep(nats);
+  const jobs = createJobKeeper(loadDeps, queue);
+  const events = createEventKeeper(loadDeps, queue);
+  const triggers = new TriggerQueries({ now });
+  const advisor = createAdvisor(loadDeps, jobs, triggers);
 
-/** What observes, decides and acts, in this order; nothing ticks yet. */
-function createParts(config: ScalerConfig, deps: ScalerDeps, { pod, isLeader, stops }: PartsContext): Parts {
-  const { log, kube, nats, registry } = deps;
-  const now = deps.now ?? Date.now;
-  const samples = () => samplesOf(reconciler, (key) => load.jobs.depthOf(key), now());
-  const metrics = createScalerMetrics(registry, {
-    isLeader,
-    samples,
-    queries: () => load.queries.stats,
-    earlyReports: () => reconciler.earlyReports(),
-  });
-
+  const metrics = createScalerMetrics(registry);
   const writer = createKubeWriter(kube, { pod });
   const effects = createEffects({ writer, nats, metrics, isLeader, now, log });
-  const onFailed = createObjectFailures(registry, log);
   const slicer = new Slicer({ onPass: metrics.passed });
-  const reconciler: Reconciler = new Reconciler({
-    run: (pass) => slicer.run(pass),
-    now,
-    log,
+  const onFailed = createObjectFailures(registry, log);
+  const reconciler = new Reconciler({
+    observer,
+    advisor,
     effects,
-    jobsOf: (key) => load.jobs.depthOf(key)?.total ?? 0,
-    advisor: () => load.advisor,
+    jobsOf: (key) => jobs.depthOf(key)?.total ?? 0,
     hosts: new HostPolicy(config['function-hosts']),
+    run: (pass) => slicer.run(pass),
     onFailed,
-  });
-  const { namespaces } = config;
-  const watch = watchCluster(scalerClients(kube), namespaces, clusterHandlers(reconciler, onFailed), log);
-  const scrapePods = createScrapePods(
-    watchAllPods(scalerClients(kube), namespaces, { log, onFailed }),
-    config.namespace,
-  );
-  const load: Load = new Load({
-    scrapePods,
-    config,
-    nats,
-    isLeader,
     now,
     log,
-    samples,
-    world: reconciler.world,
-    isSynced: () => watch.isSynced,
-    ownToken: ownTokenFrom(config['peer-token-file'], log),
-    onJobs: (key) => reconciler.onJobs(key),
   });
-  stops.add('queries', () => load.queries.stop());
+  jobs.onChange((key) => reconciler.onJobs(key));
+
+  const watches = watch(config, kube, { reconciler, onFailed, log });
+  const { scrapePods } = watches;
+  const ownToken = ownTokenFrom(config['peer-token-file'], log);
+  const samples = () => samplesOf(reconciler, (key) => jobs.depthOf(key), now());
+  const queries = createQueries(loadDeps, { triggers, scrapePods, samples, ownToken });
+  registerScalerGauges(registry, {
+    isLeader,
+    samples,
+    queries: () => queries.stats,
+    earlyReports: () => observer.earlyReports(),
+  });
+  stops.add('queries', () => queries.stop());
   stops.add('nats', () => nats.stop());
-  stops.add('watches', () => Promise.all([watch.stop(), scrapePods.stop()]));
-  return { load, reconciler, slicer, watch };
+  stops.add('watches', () => watches.stop());
+  return { pod, observer, functions, measures: { jobs, events, queries }, reconciler, slicer };
+}
+
+interface Watching {
+  readonly reconciler: Reconciler;
+  readonly onFailed: OnFailedObject;
+  readonly log: Log;
+}
+
+function watch(config: ScalerConfig, kube: KubeClients, { reconciler, onFailed, log }: Watching) {
+  const { namespaces } = config;
+  const clients = scalerClients(kube);
+  const cluster = watchCluster(clients, namespaces, clusterHandlers(reconciler, onFailed), log);
+  const pods = watchAllPods(clients, namespaces, { log, onFailed });
+  const scrapePods = createScrapePods(pods, config.namespace);
+  return { scrapePods, stop: () => Promise.all([cluster.stop(), scrapePods.stop()]) };
 }
 
 interface Answers {
   readonly isLeader: () => boolean;
   /** Undefined on the leader itself, and while nobody leads. */
   readonly leaderUrl: () => string | undefined;
-  readonly wake: (id: FunctionId, waiting: number, from: string) => boolean;
+  readonly wake: Wake;
   readonly gate: Gate;
 }
 
 function serve(
   config: ScalerConfig,
   registry: Registry,
-  { load, reconciler, watch }: Parts,
+  { measures, reconciler, observer }: Parts,
   answers: Answers,
 ) {
   const { leaderUrl, gate } = answers;
+  const { queries } = measures;
   return startServer(config.host, config.port, {
     ...answers,
     registry,
     hasOpenMetrics: config['open-metrics'],
-    isReady: () => watch.isSynced,
+    isReady: () => observer.isSynced,
     list: () => listFunctions(reconciler),
     show: (id) => showFunction(reconciler, id),
-    extend: (router) =>
-      addQueryRoute(router, { ask: (...asked) => load.queries.ask(...asked), gate, leaderUrl }),
+    extend: (router) => addQueryRoute(router, { ask: (...asked) => queries.ask(...asked), gate, leaderUrl }),
   });
 }
 
+interface Ticking {
+  readonly tickLoad: () => void;
+  readonly reconciler: Reconciler;
+  readonly slicer: Slicer;
+}
+
 /** Returns its release. */
-function startTicks(everyMs: number, { load, reconciler, slicer }: Parts): () => void {
+function startTicks(everyMs: number, { tickLoad, reconciler, slicer }: Ticking): () => void {
   const timer = setInterval(() => {
-    load.tick();
+    tickLoad();
     // A pass that takes longer than a tick is not hurried by the next one.
     if (!slicer.isBusy) reconciler.tick();
   }, everyMs);
@@ -194,25 +225,15 @@ function startTicks(everyMs: number, { load, reconciler, slicer }: Parts): () =>
   };
 }
 
-interface Candidate {
-  readonly kube: KubeClients;
-  readonly identity: string;
-  readonly log: Log;
-}
-
-function elect(config: ScalerConfig, { kube, identity, log }: Candidate, onLeading: () => void): Election {
+/** Not a candidate yet: its name tells where it listens. */
+function createCandidate(config: ScalerConfig, kube: KubeClients, log: Log): Election {
   const times = leaseTimesOf(config);
   const lease = { namespace: config['lease-namespace'] || config.namespace, name: config['lease-name'] };
-  return startElection({
-    identity,
+  return createElection({
     ...times,
     store: createLeaseStore(kube, lease, Math.min(5_000, times.renewDeadlineMs / 2)),
     now: () => performance.now(),
     log,
-    onChange(isLeader) {
-      log.info({ identity }, isLeader ? 'leading' : 'no longer leading');
-      if (isLeader) onLeading();
-    },
   });
 }
 
@@ -224,19 +245,21 @@ function clusterHandlers(reconciler: Reconciler, onFailed: OnFailedObject): Clus
     onPod: (object) => reconciler.onPod(object),
     onPodGone: (object) => reconciler.onPodGone(object),
     onCreationFailure: (failure) => reconciler.onCreationFailure(failure),
-    onAutoscaler: (autoscaler) => reconciler.world.setAutoscaler(autoscaler),
-    onAutoscalerGone: (key) => reconciler.world.deleteAutoscaler(key),
+    onAutoscaler: (autoscaler) => reconciler.onAutoscaler(autoscaler),
+    onAutoscalerGone: (key) => reconciler.onAutoscalerGone(key),
     onSynced: (isSynced) => reconciler.onSynced(isSynced),
   };
 }
 
+interface Hearing {
+  readonly reconciler: Reconciler;
+  readonly observer: Observer;
+  readonly wake: Wake;
+  readonly log: Log;
+}
+
 /** Hears every function's subjects; a message that cannot be read is logged and dropped. */
-function listen(
-  nats: NatsLink,
-  reconciler: Reconciler,
-  wake: (id: FunctionId, waiting: number, from: string) => boolean,
-  log: Log,
-): (() => void)[] {
+function listen(nats: NatsLink, { reconciler, observer, wake, log }: Hearing): (() => void)[] {
   const hear = (kind: FunctionSubjectKind, onMessage: (id: FunctionId, data: Uint8Array) => void) =>
     nats.subscribe(everyFunction(kind), (subject, data) => {
       const parsed = parseFunctionSubject(subject);
@@ -257,7 +280,7 @@ function listen(
     hear('activity', (id, data) => reconciler.onActivity(id, decodeActivity(data))),
     hear('ready', (id, data) => reconciler.onReady(id, decodeReady(data))),
     hear('share', (id, data) => reconciler.onShares(id, decodeShare(data))),
-    nats.serve(POD_READY_SUBJECT, (data) => answerPodReady(reconciler.world, data, log)),
+    nats.serve(POD_READY_SUBJECT, (data) => answerPodReady(observer.world, data, log)),
   ];
 }
 

@@ -7,13 +7,12 @@
  * Goes out: patches, Events, nudges.
  */
 import { describeError } from '../../common/runtime/errors.ts';
-import type { Trouble } from '../../common/kube/model/trouble.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import type { Decision } from '../decide/types.ts';
 import type { ScaleOutcome } from '../world/kube.ts';
 import type { Workload } from '../world/kube-objects.ts';
 import type { ReconcileEffects } from './effects.ts';
-import type { FunctionState } from '../facts/state.ts';
+import type { Nudges } from './nudges.ts';
 
 /**
  * A follower helps when a wake was not acted upon for that long: ten times what a healthy leader needs. Only where
@@ -32,56 +31,85 @@ export interface ActuatorOptions {
     isWake: boolean,
   ) => void;
   readonly onWoken: (key: string) => void;
-  readonly onNudge: (workload: Workload, state: FunctionState, trouble: Trouble) => void;
+  readonly nudges: Pick<Nudges, 'noteNudge'>;
 }
 
+/** What is known of the moment for which it was decided. */
+export interface Moment {
+  readonly nowMs: number;
+  /** When somebody last asked for the function to be up. */
+  readonly wakeAtMs: number | undefined;
+}
+
+/** Owns which patches are under way, and which wakes wait for somebody to act. */
 export class Actuator {
   readonly #options: ActuatorOptions;
+  /** One per function at most. */
+  readonly #patching = new Map<string, { readonly to: number }>();
+  /** Since when this process, not being the leader, has seen a wake that nobody acted upon. */
+  readonly #dueSinceMs = new Map<string, number>();
 
   constructor(options: ActuatorOptions) {
     this.#options = options;
   }
 
-  act(workload: Workload, state: FunctionState, decision: Decision, nowMs: number): void {
-    if (state.patching) return;
-    const { isLeader } = this.#options.effects;
+  act(workload: Workload, decision: Decision, moment: Moment): void {
+    const { key } = workload;
+    if (decision.wanted === workload.replicas) {
+      this.#dueSinceMs.delete(key);
+      return;
+    }
+    if (this.#patching.has(key)) return;
+    const { effects, nudges, log } = this.#options;
+    const { isLeader } = effects;
+    const { nowMs } = moment;
     if (isLeader()) {
-      if (decision.kind === 'nudge') this.#options.onNudge(workload, state, decision.trouble);
-      return void this.#patch(workload, state, decision, isLeader);
+      if (decision.kind === 'nudge') nudges.noteNudge(workload, decision.trouble, nowMs);
+      return void this.#patch(workload, decision, moment, isLeader);
     }
     if (decision.kind !== 'wake' || !decision.isUrgent) return;
-    state.wakeDueSinceMs ??= nowMs;
-    if (nowMs - state.wakeDueSinceMs < ASSIST_AFTER_MS) return;
-    this.#options.log.warn(
-      { function: workload.key },
-      'no leader acts on this wake; a follower wakes the function',
-    );
-    void this.#patch(workload, state, decision, () => true);
+    const sinceMs = this.#dueSinceMs.get(key) ?? nowMs;
+    this.#dueSinceMs.set(key, sinceMs);
+    if (nowMs - sinceMs < ASSIST_AFTER_MS) return;
+    log.warn({ function: key }, 'no leader acts on this wake; a follower wakes the function');
+    void this.#patch(workload, decision, moment, () => true);
+  }
+
+  /** Whether a patch under way asks for this count: it is no news then. */
+  isAskingFor(key: string, replicas: number): boolean {
+    return this.#patching.get(key)?.to === replicas;
+  }
+
+  /** It is no function any more. */
+  forget(key: string): void {
+    this.#patching.delete(key);
+    this.#dueSinceMs.delete(key);
   }
 
   async #patch(
     workload: Workload,
-    state: FunctionState,
     decision: Decision,
+    { wakeAtMs }: Moment,
     mayGoOn: () => boolean,
   ): Promise<void> {
     const { effects, now, log, onScaled, onWoken } = this.#options;
-    const wakeAtMs = decision.kind === 'wake' ? state.activity.wakeAtMs : undefined;
-    const to = decision.wanted;
-    state.patching = { to };
+    const { key } = workload;
+    const isWake = decision.kind === 'wake';
+    const patch = { to: decision.wanted };
+    this.#patching.set(key, patch);
+    // A patch of a later function of that name is not this one's to end.
+    const end = () => this.#patching.get(key) === patch && this.#patching.delete(key);
     try {
-      const outcome = await effects.scale({ workload, to, mayGoOn });
-      state.patching = undefined;
+      const outcome = await effects.scale({ workload, to: patch.to, mayGoOn });
+      end();
       if (outcome.kind === 'overtaken') return;
-      state.setByOthers = undefined;
-      state.wakeDueSinceMs = undefined;
-      if (workload.replicas === 0) state.coldStartSinceMs = now();
-      onScaled(workload, outcome, decision.kind === 'wake');
-      effects.onScaled(workload, decision, wakeAtMs === undefined ? undefined : now() - wakeAtMs);
-      if (decision.kind === 'wake') onWoken(workload.key);
+      this.#dueSinceMs.delete(key);
+      onScaled(workload, outcome, isWake);
+      effects.onScaled(workload, decision, isWake && wakeAtMs !== undefined ? now() - wakeAtMs : undefined);
+      if (isWake) onWoken(key);
     } catch (error) {
-      state.patching = undefined;
-      log.warn({ function: workload.key, to, error: describeError(error) }, 'scaling failed; trying again');
+      end();
+      log.warn({ function: key, to: patch.to, error: describeError(error) }, 'scaling failed; trying again');
     }
   }
 }

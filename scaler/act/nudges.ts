@@ -9,6 +9,7 @@
  * argument.
  */
 import type { Trouble } from '../../common/kube/model/trouble.ts';
+import type { NudgeTimes } from '../facts/facts.ts';
 import type { Workload } from '../world/kube-objects.ts';
 
 /** 5 s after the cure callers are served: at most 4 s to the next try, the rest for the pod. */
@@ -32,22 +33,38 @@ interface Cause {
   readonly nudged: Map<string, number>;
 }
 
-export class Nudges {
+export class Nudges implements NudgeTimes {
   readonly #causes = new Map<string, Cause>();
+  /** By function. */
+  readonly #nudgedAtMs = new Map<string, number>();
   #tokens = BUCKET_SIZE;
   #filledAtMs = 0;
 
-  /** Whether now is the time for this function, whose pods meet this trouble. */
-  isDue(workload: Workload, trouble: Trouble, nowMs: number): boolean {
+  /** The pods of this function meet this trouble: to be called before {@link isDue}. */
+  noteTrouble(workload: Workload, trouble: Trouble, nowMs: number): void {
     this.#fill(nowMs);
-    if (this.#tokens < 1) return false;
-    const cause = this.#cause(workload, trouble, nowMs);
+    if (this.#tokens >= 1) this.#cause(workload, trouble, nowMs);
+  }
+
+  isDue(workload: Workload, trouble: Trouble, nowMs: number): boolean {
+    const cause = this.#causes.get(causeOf(workload, trouble));
+    if (this.#tokens < 1 || !cause) return false;
     return this.#isFirstSinceCure(cause, workload.key) || nowMs >= cause.nextAtMs;
+  }
+
+  nudgedAtMs(key: string): number | undefined {
+    return this.#nudgedAtMs.get(key);
+  }
+
+  /** It is no function any more. */
+  forget(key: string): void {
+    this.#nudgedAtMs.delete(key);
   }
 
   noteNudge(workload: Workload, trouble: Trouble, nowMs: number): void {
     const cause = this.#cause(workload, trouble, nowMs);
     this.#tokens -= 1;
+    this.#nudgedAtMs.set(workload.key, nowMs);
     if (this.#isFirstSinceCure(cause, workload.key)) {
       cause.nudged.set(workload.key, nowMs);
       return;

@@ -1,22 +1,22 @@
 /**
- * Gathers, for one function at one moment, everything that the rules ask: its own state and what reaches it
- * through dependencies in either direction. A `FactFinder` lives for one pass (a tick, or one wake), so what it
- * works out about a dependent is worked out once.
+ * The second step of the scaler. It gathers, for one function at one moment, everything that the rules ask: what was
+ * seen of it, and what reaches it through dependencies in either direction. It only reads. A `FactFinder` lives for
+ * one pass (a tick, or one wake), so what it works out about a dependent is worked out once.
  *
  * Room `scaler/facts`: What is known of one function at one moment.
- * Comes in: reports, pods, wakes.
+ * Comes in: what was observed, what the steps before left behind.
  * Goes out: facts for a decision.
  */
 import type { FunctionId } from '../../common/bus/subjects.ts';
 import type { FunctionInfo } from '../../common/function/spec.ts';
 import type { DependencyGraph } from '../decide/dependencies.ts';
 import { isFailing, type Trouble } from '../../common/kube/model/trouble.ts';
-import { isUrgent, type Demand, type Facts } from '../decide/types.ts';
+import { isUrgent, type Demand, type Facts, type LoadAdvice, type TriggerUse } from '../decide/types.ts';
 import type { Workload } from '../world/kube-objects.ts';
-import type { Nudges } from '../act/nudges.ts';
-import type { FunctionState } from './state.ts';
-import { readyPods, troublesOf } from './pod-facts.ts';
-import type { World } from '../world/world.ts';
+import type { ObservedFunction } from '../observe/function-record.ts';
+import type { Observed } from '../observe/observer.ts';
+import { readyPods, troublesOf } from '../observe/pods.ts';
+import { scheduleOf } from '../schedule/schedule.ts';
 
 /** A sidecar reports every 10 s even when idle: three missed reports are missing data. */
 const SILENT_POD_MS = 30_000;
@@ -27,48 +27,67 @@ const COLD_START_MAX_MS = 300_000;
 /** Used within that time: a call, not a leftover. */
 const IN_USE_MS = 5_000;
 
-export interface Surroundings {
-  readonly world: World;
+/** What the triggers of a function said at the last tick. */
+export interface StandingAdvice {
+  /** Of the count at which they were asked: it says nothing about another one. */
+  readonly load: (LoadAdvice & { readonly atReplicas: number }) | undefined;
+  readonly triggers: TriggerUse;
+  /** When one last said that there is work; 0: never. */
+  readonly triggeredAtMs: number;
+}
+
+/** Requests for another try of a controller, as far as facts need them; see act/nudges.ts. */
+export interface NudgeTimes {
+  /** Whether now is the time for this function, whose pods meet this trouble. */
+  isDue(workload: Workload, trouble: Trouble, nowMs: number): boolean;
+  /** When its controller was last asked. */
+  nudgedAtMs(key: string): number | undefined;
+}
+
+/** All of it is read only, and all of it is of this moment or of an earlier one. */
+export interface FactSources {
+  readonly observed: Observed;
   readonly graph: DependencyGraph;
-  readonly stateOf: (key: string) => FunctionState | undefined;
-  /** The last use of any function of a namespace. */
-  readonly lastUseIn: (namespace: string) => { readonly atMs: number; readonly name: string } | undefined;
-  /** undefined: NATS is not connected. */
-  readonly natsSinceMs: number | undefined;
-  readonly isSynced: boolean;
-  readonly nudges: Pick<Nudges, 'isDue'>;
+  readonly nudges: NudgeTimes;
+  readonly adviceOf: (key: string) => StandingAdvice;
   /** Jobs queued or due; 0 when it has none. */
   readonly jobsOf: (key: string) => number;
 }
 
 export class FactFinder {
-  readonly #surroundings: Surroundings;
+  readonly #sources: FactSources;
+  readonly #observed: Observed;
   readonly #nowMs: number;
   readonly #demands = new Map<string, Demand | undefined>();
   readonly #uses = new Map<string, number>();
 
-  constructor(surroundings: Surroundings, nowMs: number) {
-    this.#surroundings = surroundings;
+  constructor(sources: FactSources, nowMs: number) {
+    this.#sources = sources;
+    this.#observed = sources.observed;
     this.#nowMs = nowMs;
   }
 
-  factsOf(workload: Workload, fn: FunctionInfo, state: FunctionState): Facts {
-    const { activity } = state;
+  /** @throws RangeError for a function that was not observed: it is, before it is asked about */
+  factsOf(workload: Workload, fn: FunctionInfo): Facts {
+    const seen = this.#observed.of(workload.key);
+    if (!seen) throw new RangeError(`${workload.key} was not observed`);
+    const { activity } = seen;
+    const advice = this.#sources.adviceOf(workload.key);
     const nowMs = this.#nowMs;
-    const schedule = state.scheduleAt(fn.spec, nowMs);
-    const troubles = troublesOf(workload, this.#surroundings);
+    const schedule = scheduleOf(fn.spec, nowMs);
+    const troubles = troublesOf(workload, this.#observed);
     return {
       spec: fn.spec,
       nowMs,
       replicas: workload.replicas,
-      readyPods: readyPods(workload, this.#surroundings),
-      isColdStart: state.coldStartSinceMs !== undefined,
+      readyPods: readyPods(workload, this.#observed),
+      isColdStart: seen.coldStartSinceMs !== undefined,
       createdPods: workload.createdReplicas,
       isObserved: workload.isObserved,
       dueNudge: this.#dueNudge(workload),
-      nudgedAtMs: state.nudgedAtMs,
+      nudgedAtMs: this.#sources.nudges.nudgedAtMs(workload.key),
       troubles,
-      autoscalerMin: this.#surroundings.world.autoscalerOf(workload)?.minReplicas,
+      autoscalerMin: this.#observed.world.autoscalerOf(workload)?.minReplicas,
       demand: this.demandOf(workload.key),
       running: activity.runningNow(),
       waiting: activity.waitingForPods(nowMs) + activity.waitingInPods(),
@@ -76,25 +95,26 @@ export class FactFinder {
       direct: activity.directNow(),
       idleSinceMs: Math.max(
         this.#lastUse(workload.key),
-        state.firstSeenMs,
-        this.#surroundings.natsSinceMs ?? nowMs,
-        state.lastSetByOthersMs,
+        seen.firstSeenMs,
+        this.#observed.natsSinceMs ?? nowMs,
+        seen.lastSetByOthersMs,
         schedule?.lastWakeUpMs ?? 0,
-        this.#coldStartClock(state, troubles.some(isFailing)),
-        state.triggeredAtMs,
+        this.#coldStartClock(seen, troubles.some(isFailing)),
+        advice.triggeredAtMs,
       ),
       idleTimeoutSeconds: schedule?.idleTimeoutSeconds ?? fn.spec.idleTimeoutSeconds,
       awakeDependents: this.#awakeDependents(workload),
       unreadyDependencies: workload.replicas > 0 ? [] : this.#unreadyDependencies(workload),
-      blind: this.#blindness(workload, state),
-      setByOthers: this.#standing(state, fn)?.replicas,
-      load: state.advice?.atReplicas === workload.replicas ? state.advice : undefined,
-      triggers: workload.replicas > 0 ? state.triggers : {},
+      blind: this.#blindness(workload, seen),
+      setByOthers: this.#standing(seen, fn)?.replicas,
+      load: advice.load?.atReplicas === workload.replicas ? advice.load : undefined,
+      triggers: workload.replicas > 0 ? advice.triggers : {},
     };
   }
 
   #dueNudge(workload: Workload): Trouble | undefined {
-    const { world, nudges } = this.#surroundings;
+    const { nudges } = this.#sources;
+    const { world } = this.#observed;
     const trouble = workload.replicas > 0 ? world.creationTroubleOf(workload) : undefined;
     return trouble && nudges.isDue(workload, trouble, this.#nowMs) ? trouble : undefined;
   }
@@ -102,7 +122,7 @@ export class FactFinder {
   /** Who wants the function up now, itself or through those that depend on it. */
   demandOf(key: string): Demand | undefined {
     // Nobody else asks about it, so there is nothing to remember.
-    if (this.#surroundings.graph.dependentsOf(key).length === 0) return this.#ownDemand(key);
+    if (this.#sources.graph.dependentsOf(key).length === 0) return this.#ownDemand(key);
     if (this.#demands.has(key)) return this.#demands.get(key);
     this.#demands.set(key, undefined); // the graph has no cycles; this is for the reader's peace of mind
     const demand = this.#ownDemand(key) ?? this.#dependentsDemand(key);
@@ -112,29 +132,29 @@ export class FactFinder {
 
   /** What its pods cannot run, for want of a sidecar, is no reason to be up. */
   #jobsOf(key: string, { noSidecar }: FunctionInfo): number {
-    return noSidecar === undefined ? this.#surroundings.jobsOf(key) : 0;
+    return noSidecar === undefined ? this.#sources.jobsOf(key) : 0;
   }
 
   #ownDemand(key: string): Demand | undefined {
-    const state = this.#surroundings.stateOf(key);
-    const fn = this.#surroundings.world.workload(key)?.fn;
-    if (!state || !fn || fn.spec.paused) return undefined;
-    const { activity } = state;
+    const seen = this.#observed.of(key);
+    const fn = this.#observed.world.workload(key)?.fn;
+    if (!seen || !fn || fn.spec.paused) return undefined;
+    const { activity } = seen;
     // Who set the count knew of those who waited before. A proxy whose callers still wait says so within a second.
-    const sinceMs = state.setByOthers?.atMs;
+    const sinceMs = seen.setByOthers?.atMs;
     const waiting = activity.waitingInProxies(this.#nowMs, sinceMs) + activity.waitingInPods();
     if (waiting > 0) return { by: 'callers', isCall: true, waiting };
     const jobs = this.#jobsOf(key, fn);
     if (jobs > 0) return { by: 'jobs', isCall: true, jobs };
-    const schedule = state.scheduleAt(fn.spec, this.#nowMs);
+    const schedule = scheduleOf(fn.spec, this.#nowMs);
     const timeoutMs = (schedule?.idleTimeoutSeconds ?? fn.spec.idleTimeoutSeconds) * 1_000;
     const isRecent = (atMs: number | undefined, withinMs: number) =>
-      atMs !== undefined && atMs > (state.setByOthers?.atMs ?? 0) && this.#nowMs - atMs < withinMs;
+      atMs !== undefined && atMs > (seen.setByOthers?.atMs ?? 0) && this.#nowMs - atMs < withinMs;
     if (isRecent(activity.wakeAtMs, Math.max(timeoutMs, WAKE_MEMORY_MS))) return { by: 'wake', isCall: true };
     // Whatever the timeout, 0 included, a WakeUp is one call at that time.
     if (isRecent(schedule?.lastWakeUpMs, Math.max(timeoutMs, WAKE_MEMORY_MS)))
       return { by: 'schedule', isCall: true };
-    const other = fn.spec.wakesWithAny ? this.#surroundings.lastUseIn(fn.id.namespace) : undefined;
+    const other = fn.spec.wakesWithAny ? this.#observed.lastUseIn(fn.id.namespace) : undefined;
     if (isRecent(other?.atMs, timeoutMs))
       return { by: 'any-function', isCall: true, name: other?.name ?? '' };
     return undefined;
@@ -142,8 +162,8 @@ export class FactFinder {
 
   #dependentsDemand(key: string): Demand | undefined {
     let expected: Demand | undefined;
-    for (const dependent of this.#surroundings.graph.dependentsOf(key)) {
-      const workload = this.#surroundings.world.workload(dependent);
+    for (const dependent of this.#sources.graph.dependentsOf(key)) {
+      const workload = this.#observed.world.workload(dependent);
       if (!workload?.fn) continue;
       const demand = this.demandOf(dependent);
       const isUp = workload.replicas > 0 || workload.fn.spec.replicasMin > 0;
@@ -159,7 +179,7 @@ export class FactFinder {
 
   /** The last use of the function or of any that depends on it. */
   #lastUse(key: string): number {
-    const dependents = this.#surroundings.graph.dependentsOf(key);
+    const dependents = this.#sources.graph.dependentsOf(key);
     if (dependents.length === 0) return this.#ownLastUse(key);
     const known = this.#uses.get(key);
     if (known !== undefined) return known;
@@ -170,9 +190,9 @@ export class FactFinder {
   }
 
   #ownLastUse(key: string): number {
-    const { world, stateOf, lastUseIn } = this.#surroundings;
+    const { world, of, lastUseIn } = this.#observed;
     const fn = world.workload(key)?.fn;
-    const atMs = stateOf(key)?.activity.lastActiveMs ?? 0;
+    const atMs = of(key)?.activity.lastActiveMs ?? 0;
     if (!fn?.spec.wakesWithAny) return atMs;
     return Math.max(atMs, lastUseIn(fn.id.namespace)?.atMs ?? 0);
   }
@@ -180,40 +200,41 @@ export class FactFinder {
   /** Up, about to be, or with pods that still finish their work. */
   #awakeDependents(workload: Workload): string[] {
     const awake: string[] = [];
-    for (const key of this.#surroundings.graph.dependentsOf(workload.key)) {
-      const dependent = this.#surroundings.world.workload(key);
+    for (const key of this.#sources.graph.dependentsOf(workload.key)) {
+      const dependent = this.#observed.world.workload(key);
       if (!dependent) continue;
-      const isUp = dependent.replicas > 0 || this.#surroundings.world.podsOf(dependent).size > 0;
+      const isUp = dependent.replicas > 0 || this.#observed.world.podsOf(dependent).size > 0;
       if (isUp || this.demandOf(key)) awake.push(displayName(dependent.id, workload.key));
     }
     return awake;
   }
 
   #unreadyDependencies(workload: Workload): string[] {
-    const { graph, world } = this.#surroundings;
+    const { graph } = this.#sources;
+    const { world } = this.#observed;
     const unready: string[] = [];
-    const seen = new Set<string>();
+    const visited = new Set<string>();
     const visit = (key: string) => {
       for (const dependency of graph.dependenciesOf(key)) {
         const target = world.workload(dependency);
-        if (!target || seen.has(dependency)) continue;
-        seen.add(dependency);
+        if (!target || visited.has(dependency)) continue;
+        visited.add(dependency);
         visit(dependency);
-        if (readyPods(target, this.#surroundings) === 0) unready.push(unreadyName(target, workload.key));
+        if (readyPods(target, this.#observed) === 0) unready.push(unreadyName(target, workload.key));
       }
     };
     visit(workload.key);
     return unready;
   }
 
-  #blindness(workload: Workload, state: FunctionState): string | undefined {
-    const { natsSinceMs, isSynced, world } = this.#surroundings;
+  #blindness(workload: Workload, seen: ObservedFunction): string | undefined {
+    const { natsSinceMs, isSynced, world } = this.#observed;
     if (natsSinceMs === undefined) return 'NATS is not connected: activity is unknown';
     if (!isSynced) return 'the Kubernetes watch is not in sync';
     for (const pod of world.podsOf(workload).values()) {
       if (!pod.hasSidecar || !pod.isReady || pod.isEnding) continue;
-      const seenMs = state.pods.get(pod.name)?.firstSeenMs ?? this.#nowMs;
-      const reportMs = state.activity.pods.get(pod.name)?.atMs ?? 0;
+      const seenMs = seen.pods.get(pod.name)?.firstSeenMs ?? this.#nowMs;
+      const reportMs = seen.activity.pods.get(pod.name)?.atMs ?? 0;
       const silentMs = this.#nowMs - Math.max(seenMs, reportMs, natsSinceMs);
       // A pod that never reported is unknown from its first second: it may be busy (behaviour 20).
       if (silentMs > SILENT_POD_MS || reportMs === 0)
@@ -222,15 +243,15 @@ export class FactFinder {
     return undefined;
   }
 
-  #coldStartClock(state: FunctionState, isTroubled: boolean): number {
-    const { coldStartSinceMs, readySinceMs } = state;
+  #coldStartClock(seen: ObservedFunction, isTroubled: boolean): number {
+    const { coldStartSinceMs, readySinceMs } = seen;
     if (coldStartSinceMs === undefined || isTroubled) return readySinceMs;
     return this.#nowMs - coldStartSinceMs < COLD_START_MAX_MS ? this.#nowMs : coldStartSinceMs;
   }
 
   /** What somebody else set stands for one idle timeout. */
-  #standing(state: FunctionState, fn: FunctionInfo): FunctionState['setByOthers'] {
-    const set = state.setByOthers;
+  #standing(seen: ObservedFunction, fn: FunctionInfo): ObservedFunction['setByOthers'] {
+    const set = seen.setByOthers;
     if (!set) return undefined;
     return this.#nowMs - set.atMs < fn.spec.idleTimeoutSeconds * 1_000 ? set : undefined;
   }

@@ -8,7 +8,7 @@
  */
 import type { FunctionInfo } from '../../common/function/spec.ts';
 import type { Workload } from '../world/kube-objects.ts';
-import type { World } from '../world/world.ts';
+import type { WorldView } from '../world/world.ts';
 
 export interface Fault {
   /** Of the Kubernetes Event that tells it. */
@@ -18,18 +18,18 @@ export interface Fault {
   readonly key?: string;
 }
 
-export type MoreFaults = (workload: Workload, fn: FunctionInfo) => readonly Fault[];
+type FaultsOf = (workload: Workload, fn: FunctionInfo) => readonly Fault[];
 export type OnFaults = (workload: Workload, faults: readonly Fault[]) => void;
 
 export class FaultTeller {
-  readonly #world: World;
+  readonly #world: WorldView;
   readonly #onFaults: OnFaults;
   /** What the annotations alone do not show: dependencies, queries. */
-  readonly #more: MoreFaults;
+  readonly #more: FaultsOf;
   /** By key; a function without faults that never had any is not in it. */
   #told = new Map<string, string>();
 
-  constructor(world: World, onFaults: OnFaults, more: MoreFaults) {
+  constructor(world: WorldView, onFaults: OnFaults, more: FaultsOf) {
     this.#world = world;
     this.#onFaults = onFaults;
     this.#more = more;

@@ -3,13 +3,13 @@ import { HostPolicy, HostTable, type HostOwner } from '../../common/function/hos
 import { ANNOTATION } from '../../common/function/annotations/index.ts';
 import { functionKey } from '../../common/bus/subjects.ts';
 import type { FunctionInfo, HostRule } from '../../common/function/spec.ts';
-import type { World } from '../world/world.ts';
+import type { WorldView } from '../world/world.ts';
 import type { Fault } from './faults.ts';
 
 export type HostFaults = (fn: FunctionInfo) => readonly Fault[];
 
 export function hostFaults(
-  world: Pick<World, 'specVersion' | 'workloads'>,
+  world: Pick<WorldView, 'specVersion' | 'workloads'>,
   policy = new HostPolicy([]),
 ): HostFaults {
   let version = -1;

@@ -1,56 +1,84 @@
-/** What is wrong with a function beyond what its annotations say by themselves. */
-import type { FunctionInfo } from '../../common/function/spec.ts';
+/**
+ * What is wrong with a function beyond what its annotations say by themselves. It owns the last cold start's fault of
+ * each function, which stands while a nudge has its workload at 0.
+ */
 import type { HostPolicy } from '../../common/function/hosts.ts';
-import { hostFaults } from './host-faults.ts';
-import { COLD_START_TIMEOUT_MS, coldStartFault } from './cold-start-faults.ts';
-import { appTroubleSinceMs, readyPods, troublesOf } from '../facts/pod-facts.ts';
-import type { Fault, MoreFaults } from './faults.ts';
+import type { FunctionInfo } from '../../common/function/spec.ts';
+import type { Observed } from '../observe/observer.ts';
+import { appTroubleSinceMs, readyPods, troublesOf } from '../observe/pods.ts';
 import type { Workload } from '../world/kube-objects.ts';
-import type { LoadAdvisor } from '../load/load-advisor.ts';
-import type { Seen } from '../facts/surroundings.ts';
+import { COLD_START_TIMEOUT_MS, coldStartFault } from './cold-start-faults.ts';
+import type { Fault } from './faults.ts';
+import { hostFaults } from './host-faults.ts';
 
 /** So long after a nudge its workload may be at 0: it is on its way up again, and as ill as before. */
 const NUDGE_MS = 10_000;
 
-export interface MoreFaultsDeps {
-  readonly advisor: () => LoadAdvisor;
+export interface FaultSources {
+  readonly observed: Observed;
+  readonly dependencyFaultsOf: (workload: Workload, fn: FunctionInfo) => readonly Fault[];
+  readonly triggerFaultsOf: (fn: FunctionInfo) => readonly Fault[];
+  /** Why nothing could be decided at the last look. */
+  readonly failureOf: (key: string) => string | undefined;
+  readonly nudgedAtMs: (key: string) => number | undefined;
   /** Which hosts functions may claim; default: none. */
-  readonly hosts?: HostPolicy;
+  readonly hosts?: HostPolicy | undefined;
   readonly now: () => number;
 }
 
-export function moreFaults(seen: Seen, { advisor, hosts, now }: MoreFaultsDeps): MoreFaults {
-  const ofHosts = hostFaults(seen.world, hosts);
-  return (workload, fn) => [
-    ...ofHosts(fn),
-    ...seen.dependencies.faultsOf(workload, fn),
-    ...advisor().faultsOf(fn),
-    ...failureOf(workload, seen),
-    ...coldStartFaults(workload, fn, seen, now()),
-  ];
-}
+export class MoreFaults {
+  readonly #sources: FaultSources;
+  readonly #hostFaultsOf: ReturnType<typeof hostFaults>;
+  readonly #coldStarts = new Map<string, Fault>();
 
-function failureOf({ key, replicas }: Workload, { states }: Seen): Fault[] {
-  const failure = states.get(key)?.failure;
-  if (failure === undefined) return [];
-  return [{ reason: 'NotDecided', message: `cannot be decided (${failure}); left at ${replicas} replicas` }];
-}
+  constructor(sources: FaultSources) {
+    this.#sources = sources;
+    this.#hostFaultsOf = hostFaults(sources.observed.world, sources.hosts);
+  }
 
-function coldStartFaults(workload: Workload, { spec }: FunctionInfo, seen: Seen, nowMs: number): Fault[] {
-  const state = seen.states.get(workload.key);
-  const { nudgedAtMs, coldStartFault: former, coldStartSinceMs } = state ?? {};
-  const isBetween = workload.replicas === 0 && nudgedAtMs !== undefined && nowMs - nudgedAtMs < NUDGE_MS;
-  if (isBetween) return former ? [former] : [];
-  const troubledSinceMs = appTroubleSinceMs(workload, seen);
-  const seconds = spec.coldStartTimeoutSeconds;
-  const fault = coldStartFault({
-    replicas: workload.replicas,
-    readyPods: readyPods(workload, seen),
-    troubles: troublesOf(workload, seen),
-    startingMs: coldStartSinceMs === undefined ? undefined : nowMs - coldStartSinceMs,
-    troubledMs: troubledSinceMs === undefined ? undefined : nowMs - troubledSinceMs,
-    timeoutMs: seconds === undefined ? COLD_START_TIMEOUT_MS : seconds * 1_000,
-  });
-  if (state) state.coldStartFault = fault;
-  return fault ? [fault] : [];
+  of(workload: Workload, fn: FunctionInfo): readonly Fault[] {
+    const { dependencyFaultsOf, triggerFaultsOf, now } = this.#sources;
+    return [
+      ...this.#hostFaultsOf(fn),
+      ...dependencyFaultsOf(workload, fn),
+      ...triggerFaultsOf(fn),
+      ...this.#failure(workload),
+      ...this.#coldStart(workload, fn, now()),
+    ];
+  }
+
+  /** It is no function any more. */
+  forget(key: string): void {
+    this.#coldStarts.delete(key);
+  }
+
+  #failure({ key, replicas }: Workload): Fault[] {
+    const failure = this.#sources.failureOf(key);
+    if (failure === undefined) return [];
+    return [
+      { reason: 'NotDecided', message: `cannot be decided (${failure}); left at ${replicas} replicas` },
+    ];
+  }
+
+  #coldStart(workload: Workload, { spec }: FunctionInfo, nowMs: number): Fault[] {
+    const { observed, nudgedAtMs } = this.#sources;
+    const { key, replicas } = workload;
+    const nudgeMs = replicas === 0 ? nudgedAtMs(key) : undefined;
+    const former = this.#coldStarts.get(key);
+    if (nudgeMs !== undefined && nowMs - nudgeMs < NUDGE_MS) return former ? [former] : [];
+    const startedMs = observed.of(key)?.coldStartSinceMs;
+    const troubledSinceMs = appTroubleSinceMs(workload, observed);
+    const seconds = spec.coldStartTimeoutSeconds;
+    const fault = coldStartFault({
+      replicas,
+      readyPods: readyPods(workload, observed),
+      troubles: troublesOf(workload, observed),
+      startingMs: startedMs === undefined ? undefined : nowMs - startedMs,
+      troubledMs: troubledSinceMs === undefined ? undefined : nowMs - troubledSinceMs,
+      timeoutMs: seconds === undefined ? COLD_START_TIMEOUT_MS : seconds * 1_000,
+    });
+    if (fault) this.#coldStarts.set(key, fault);
+    else if (former) this.#coldStarts.delete(key);
+    return fault ? [fault] : [];
+  }
 }

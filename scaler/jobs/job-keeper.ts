@@ -28,8 +28,6 @@ export interface JobKeeperOptions {
   readonly functions: () => readonly KeptFunction[] | undefined;
   /** Whether functions of that namespace are ours at all. */
   readonly isOurs: (namespace: string) => boolean;
-  /** After the counts of a function changed. */
-  readonly onChange: (key: string) => void;
   readonly now: () => number;
   readonly log: Log;
 }
@@ -48,6 +46,7 @@ export class JobKeeper {
   readonly #consumers = new Map<string, JobFunction>();
   /** Consumers that may have no function; kept until their jobs are done. */
   readonly #found = new Map<string, FunctionId>();
+  readonly #listeners: ((key: string) => void)[] = [];
   readonly #rates = new Map<string, RateMeter>();
   #depths: ReadonlyMap<string, JobDepth> = new Map();
   #streamsAtMs = -Infinity;
@@ -59,6 +58,11 @@ export class JobKeeper {
 
   constructor(options: JobKeeperOptions) {
     this.#options = options;
+  }
+
+  /** Called after the counts of a function have changed. */
+  onChange(listener: (key: string) => void): void {
+    this.#listeners.push(listener);
   }
 
   /** undefined: none, as far as we know. */
@@ -180,7 +184,7 @@ export class JobKeeper {
     // Jobs that nobody can run: with the next tick they can.
     for (const [key, { isOpen }] of this.#depths) if (!isOpen) this.#consumers.delete(key);
     for (const [key, depth] of this.#depths)
-      if (before.get(key)?.total !== depth.total) this.#options.onChange(key);
+      if (before.get(key)?.total !== depth.total) for (const listener of this.#listeners) listener(key);
   }
 
   async #readRates(queue: Upkeep): Promise<void> {

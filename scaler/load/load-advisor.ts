@@ -5,7 +5,7 @@
  */
 import type { FunctionInfo, FunctionSpec, ScaleTrigger } from '../../common/function/spec.ts';
 import { functionKey } from '../../common/bus/subjects.ts';
-import type { FunctionActivity } from '../facts/activity.ts';
+import type { ActivityView } from '../observe/activity.ts';
 import { applyBehavior, NO_HISTORY, recordChange, type BehaviorHistory } from '../sizing/behavior.ts';
 import { mostReplicas } from '../decide/bounds.ts';
 import { createLoadWindow, type LoadWindow } from '../sizing/load-window.ts';
@@ -44,7 +44,7 @@ export interface ScaleChange {
 }
 
 export interface SeenLoad {
-  readonly activity: FunctionActivity;
+  readonly activity: ActivityView;
   readonly readyPods: number;
   /** It was up when this process first saw it: it may be in the middle of work that only a trigger shows. */
   readonly hasPast: boolean;

@@ -1,5 +1,5 @@
 /** What the parts report about one function, as the values of the built-in metrics. Pure. */
-import type { FunctionActivity } from '../facts/activity.ts';
+import type { ActivityView } from '../observe/activity.ts';
 import type { BuiltInLoad } from '../../common/function/built-in-triggers.ts';
 import { builtInValue, CONCURRENCY_AND_QUEUE } from '../sizing/triggers.ts';
 
@@ -15,7 +15,7 @@ export interface JobLoad {
  * Callers that wait would run if they could. Before the first report of a sidecar they are all that is known. They
  * are a lower bound, which may raise the count. What lowers it is checked against missing data by the rules.
  */
-export function measure(activity: FunctionActivity, jobs: JobLoad, nowMs: number): BuiltInLoad {
+export function measure(activity: ActivityView, jobs: JobLoad, nowMs: number): BuiltInLoad {
   const load = activity.load(nowMs);
   const waiting = activity.waitingForPods(nowMs) + activity.waitingInPods();
   return {

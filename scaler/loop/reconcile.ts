@@ -1,7 +1,7 @@
 /**
- * Takes in what is seen (workloads, pods, wakes, reports, jobs, shares) and keeps one state per function. It has each
- * decided (`decider.ts`) on every tick, on every wake and on every change. It does no I/O itself; effects are
- * functions passed in, and so is the clock.
+ * Hears everything (workloads, pods, wakes, reports, jobs, shares), has it observed, and sends the functions that it
+ * concerns through the steps of `pipeline.ts`: on every tick, on every wake and on every change. It does no I/O
+ * itself; effects are functions passed in, and so is the clock.
  *
  * Leader or not, every replica of the scaler sees and decides the same. Only the leader acts, with one exception
  * ("assist"). A follower that has seen a wake for a second, and still sees nothing happen, patches 0→N itself. The
@@ -12,34 +12,38 @@
  * Comes in: everything heard.
  * Goes out: effects, in slices that keep the process awake.
  */
+import type { HostPolicy } from '../../common/function/hosts.ts';
 import type { FunctionInfo, WorkloadKind } from '../../common/function/spec.ts';
 import type { CreationFailure } from '../../common/kube/creation-failures.ts';
 import type { ActivityMessage, ReadyMessage, ShareMessage, WakeMessage } from '../../common/bus/messages.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import { functionKey, type FunctionId } from '../../common/bus/subjects.ts';
-import type { HostPolicy } from '../../common/function/hosts.ts';
-import { Actuator } from '../act/actuator.ts';
-import { Decider } from './decider.ts';
-import type { ReconcileEffects } from '../act/effects.ts';
-import type { FactFinder } from '../facts/facts.ts';
-import { idOf } from '../../common/kube/model/identity.ts';
-import { podOf, type Workload } from '../world/kube-objects.ts';
 import type { V1Deployment, V1Pod, V1StatefulSet } from '../../common/kube/client.ts';
 import type { OnFailedObject } from '../../common/kube/watched.ts';
+import { Actuator } from '../act/actuator.ts';
+import type { ReconcileEffects } from '../act/effects.ts';
+import { Nudges } from '../act/nudges.ts';
+import type { FactFinder } from '../facts/facts.ts';
 import { FaultTeller, type Fault } from '../faults/faults.ts';
-import { moreFaults } from '../faults/more-faults.ts';
+import { MoreFaults } from '../faults/more-faults.ts';
 import type { LoadAdvisor } from '../load/load-advisor.ts';
-import type { FunctionState } from '../facts/state.ts';
+import { TickAdvice } from '../load/tick-advice.ts';
+import type { Observed, Observer } from '../observe/observer.ts';
 import { Sharer } from '../shares/share-out.ts';
+import type { Ledger } from '../shares/shares.ts';
+import { DependencyIndex } from '../world/dependency-index.ts';
+import type { Workload } from '../world/kube-objects.ts';
+import type { Autoscaler } from '../world/world.ts';
+import { Decisions, type DecisionsView } from './decisions.ts';
+import { Pipeline } from './pipeline.ts';
 import { atOneGo, sliceOver, type Slice } from './slicer.ts';
 import { contradicts } from './steady.ts';
-import { Seen } from '../facts/surroundings.ts';
 
 export interface ReconcileOptions {
+  readonly observer: Observer;
+  readonly advisor: LoadAdvisor;
   readonly effects: ReconcileEffects;
   readonly jobsOf: (key: string) => number;
-  /** Asked for when it is needed: it is made of the world that the reconciler keeps. */
-  readonly advisor: () => LoadAdvisor;
   /** Which hosts functions may claim; default: none. */
   readonly hosts?: HostPolicy;
   /** How a pass over all functions is run; default: at one go. */
@@ -50,160 +54,167 @@ export interface ReconcileOptions {
 }
 
 export class Reconciler {
-  readonly world: Seen['world'];
   readonly #options: ReconcileOptions;
-  readonly #seen: Seen;
-  /** Nothing is decided before the first list. A watch that broke later blocks the way down, never a wake. */
-  #hasSynced = false;
-  readonly #decider: Decider;
-  readonly #sharer: Sharer;
+  readonly #observer: Observer;
+  readonly #nudges = new Nudges();
+  readonly #decisions = new Decisions();
+  readonly #advice: TickAdvice;
+  readonly #moreFaults: MoreFaults;
   readonly #faults: FaultTeller;
+  readonly #sharer: Sharer;
+  readonly #actuator: Actuator;
+  readonly #pipeline: Pipeline;
 
   constructor(options: ReconcileOptions) {
     this.#options = options;
-    const { effects, now, log, advisor } = options;
-    this.#seen = new Seen(options.jobsOf);
-    this.world = this.#seen.world;
-    const more = moreFaults(this.#seen, options);
-    this.#faults = new FaultTeller(this.world, effects.onFaults, more);
-    this.#sharer = new Sharer(this.world, effects.isLeader);
-    const actuator = new Actuator({
+    const { observer, advisor, effects, jobsOf, onFailed, now, log } = options;
+    this.#observer = observer;
+    const dependencies = new DependencyIndex(observer.world);
+    this.#advice = new TickAdvice(advisor, observer);
+    this.#moreFaults = new MoreFaults({
+      observed: observer,
+      dependencyFaultsOf: (workload, fn) => dependencies.faultsOf(workload, fn),
+      triggerFaultsOf: (fn) => advisor.faultsOf(fn),
+      failureOf: (key) => this.#decisions.failureOf(key),
+      nudgedAtMs: (key) => this.#nudges.nudgedAtMs(key),
+      hosts: options.hosts,
+      now,
+    });
+    this.#faults = new FaultTeller(observer.world, effects.onFaults, (...of) => this.#moreFaults.of(...of));
+    this.#sharer = new Sharer(observer.world, effects.isLeader);
+    this.#actuator = new Actuator({
       effects,
+      nudges: this.#nudges,
       now,
       log,
-      onScaled: (...args) => this.#noteScaled(...args),
+      onScaled: (...scaled) => this.#onScaled(...scaled),
       // More may have come to wait meanwhile than it was sized for.
-      onWoken: (key) => this.#decideNow(key, this.#decider.finder()),
-      onNudge: (workload, state, trouble) => {
-        state.nudgedAtMs = now();
-        this.#seen.nudges.noteNudge(workload, trouble, state.nudgedAtMs);
-      },
+      onWoken: (key) => this.#decideNow(key),
     });
-    this.#decider = new Decider({
-      seen: this.#seen,
-      effects,
-      advisor,
+    this.#pipeline = new Pipeline({
+      observer,
+      dependencies,
+      advice: this.#advice,
+      nudges: this.#nudges,
+      decisions: this.#decisions,
+      actuator: this.#actuator,
       faults: this.#faults,
-      act: (...args) => actuator.act(...args),
-      onFailed: options.onFailed,
-      now,
+      effects,
+      jobsOf,
+      onFailed,
     });
+  }
+
+  get observed(): Observed {
+    return this.#observer;
+  }
+
+  get decisions(): DecisionsView {
+    return this.#decisions;
+  }
+
+  /** What its pods were granted. */
+  sharesOf(key: string): Ledger {
+    return this.#sharer.ledgerOf(key);
   }
 
   onNats(isConnected: boolean): void {
-    this.#seen.natsSinceMs = isConnected ? this.#options.now() : undefined;
+    this.#observer.onNats(isConnected);
   }
 
   onSynced(isSynced: boolean): void {
-    this.#seen.isSynced = isSynced;
-    this.#hasSynced ||= isSynced;
+    this.#observer.onSynced(isSynced);
     if (isSynced) this.tick();
   }
 
   onWorkload(kind: WorkloadKind, object: V1Deployment | V1StatefulSet): void {
-    const before = this.world.observe(kind, object);
-    const after = this.world.workload(functionKey(idOf(object)));
+    const { before, after } = this.#observer.onWorkload(kind, object);
     if (!after) return;
-    if (after.fn) this.#noteOthers(after, before);
-    else this.#forget(after.key);
+    if (after.fn) {
+      this.#noteCreation(after);
+      if (this.#isSetByOthers(after, before)) this.#observer.onCountOfOthers(after);
+    } else this.#forget(after.key);
     this.#onChange(after.key);
   }
 
   onWorkloadGone(kind: WorkloadKind, key: string): void {
-    this.world.deleteWorkload(kind, key);
-    if (!this.world.workload(key)?.fn) this.#forget(key);
+    this.#observer.onWorkloadGone(kind, key);
+    if (!this.#observer.world.workload(key)?.fn) this.#forget(key);
   }
 
   onCreationFailure(failure: CreationFailure): void {
-    const workload = this.world.noteCreationFailure(failure);
+    const workload = this.#observer.onCreationFailure(failure);
     if (!workload?.fn) return;
-    this.#seen.noteCreation(workload, this.#state(workload.key), this.#options.now());
+    this.#noteCreation(workload);
     this.#onChange(workload.key);
+  }
+
+  onAutoscaler(autoscaler: Autoscaler): void {
+    this.#observer.onAutoscaler(autoscaler);
+  }
+
+  onAutoscalerGone(key: string): void {
+    this.#observer.onAutoscalerGone(key);
   }
 
   onPod(object: V1Pod): void {
-    const pod = podOf(object);
-    if (!pod) return;
-    this.world.setPod(pod);
-    const workload = this.world.workloadOfOwner(pod.ownerKey);
-    if (!workload?.fn) return;
-    const state = this.#state(workload.key);
-    state.seePod(pod, this.#options.now());
-    state.activity.onPodKnown(pod.name);
-    this.#onChange(workload.key);
+    const workload = this.#observer.onPod(object);
+    if (workload) this.#onChange(workload.key);
   }
 
   onPodGone(object: V1Pod): void {
-    const pod = podOf(object);
-    if (!pod) return;
-    this.world.deletePod(pod);
-    const workload = this.world.workloadOfOwner(pod.ownerKey);
-    if (!workload) return;
-    this.#seen.states.get(workload.key)?.forgetPod(pod.name);
-    this.#onChange(workload.key);
+    const workload = this.#observer.onPodGone(object);
+    if (workload) this.#onChange(workload.key);
   }
 
   /** @returns false for a function that we do not know (yet); a proxy asks again within a second */
   onWake(id: FunctionId, message: WakeMessage): boolean {
-    const key = functionKey(id);
-    if (!this.world.workload(key)?.fn) return false;
+    const workload = this.#functionOf(id);
+    if (!workload) return false;
     const nowMs = this.#options.now();
-    this.#state(key).activity.onWake(message, nowMs);
-    this.#seen.lastUse.note(id, nowMs);
-    const finder = this.#decider.finder(nowMs);
-    this.#decideNow(key, finder);
-    for (const eager of this.#seen.dependencies.eager) this.#decideNow(eager, finder);
+    this.#observer.onWake(workload, message, nowMs);
+    if (this.#observer.hasSynced) this.#pipeline.onUse(workload.key, nowMs);
     return true;
   }
 
   onActivity(id: FunctionId, message: ActivityMessage): void {
-    const key = functionKey(id);
-    const workload = this.world.workload(key);
-    if (!workload?.fn) return;
+    const workload = this.#functionOf(id);
+    if (!workload) return;
+    const { key } = workload;
     const nowMs = this.#options.now();
-    const state = this.#state(key);
-    const isTurn = state.activity.onReport(message, nowMs, this.world.podsOf(workload).has(message.pod));
-    if (state.activity.lastActiveMs === nowMs) this.#seen.lastUse.note(id, nowMs);
-    if (isTurn || contradicts(message, state.decisions.at(-1)?.decision)) state.steady = undefined;
-    if (message.source !== 'sidecar') return;
-    state.hearStart(message.pod, message.start, this.#isEnding(key, message.pod));
-    this.#share(key, nowMs);
+    const isTurn = this.#observer.onActivity(workload, message, nowMs);
+    if (isTurn || contradicts(message, this.#decisions.last(key))) this.#decisions.reopen(key);
+    if (message.source === 'sidecar') this.#share(key, nowMs);
   }
 
   onReady(id: FunctionId, message: ReadyMessage): void {
-    const state = this.#seen.states.get(functionKey(id));
-    if (!state?.pods.has(message.pod)) return;
-    const isEnding = this.#isEnding(functionKey(id), message.pod);
-    const isChanged = state.hearReady(message, isEnding, this.#options.now());
-    state.sharesSentMs = 0; // tell it its share at once
-    if (isChanged) this.#onChange(functionKey(id));
-    else this.#share(functionKey(id), this.#options.now());
-  }
-
-  #isEnding(key: string, pod: string): boolean {
-    const workload = this.world.workload(key);
-    return workload !== undefined && this.world.podsOf(workload).get(pod)?.isEnding === true;
+    const key = functionKey(id);
+    const isChanged = this.#observer.onReady(id, message);
+    if (isChanged === undefined) return;
+    this.#sharer.tellAgain(key); // tell it its share at once
+    if (isChanged) this.#onChange(key);
+    else this.#share(key, this.#options.now());
   }
 
   /** The number of its jobs has changed. */
   onJobs(key: string): void {
-    if (this.world.workload(key)?.fn) this.#decideNow(key, this.#decider.finder());
+    if (this.#observer.world.workload(key)?.fn) this.#decideNow(key);
   }
 
   onShares(id: FunctionId, message: ShareMessage): void {
     const key = functionKey(id);
-    if (this.world.workload(key)?.fn) this.#sharer.hear(message, this.#state(key));
+    if (this.#functionOf(id)) this.#sharer.hear(key, message, this.#observer.of(key));
   }
 
   /** Decides for all. */
   tick(): void {
-    if (this.#hasSynced) (this.#options.run ?? atOneGo)(() => this.#pass());
+    if (this.#observer.hasSynced) (this.#options.run ?? atOneGo)(() => this.#pass());
   }
 
   #pass(): Slice {
-    return sliceOver(this.world.workloads(), () => {
+    return sliceOver(this.#observer.world.workloads(), () => {
       const nowMs = this.#options.now();
-      const finder = this.#decider.finder(nowMs);
+      const finder = this.#pipeline.finder(nowMs);
       return (workload) => {
         if (workload.fn) this.#onTick(workload, workload.fn, finder, nowMs);
       };
@@ -211,9 +222,8 @@ export class Reconciler {
   }
 
   #onTick(workload: Workload, fn: FunctionInfo, finder: FactFinder, nowMs: number): void {
-    this.#decider.onTick(workload, fn, finder, nowMs);
-    const state = this.#seen.state(workload.key, nowMs);
-    if (fn.spec.parallelLimit !== undefined && this.#sharer.isDue(state, nowMs))
+    this.#pipeline.onTick(workload, fn, finder, nowMs);
+    if (fn.spec.parallelLimit !== undefined && this.#sharer.isDue(workload.key, nowMs))
       this.#share(workload.key, nowMs);
   }
 
@@ -221,79 +231,70 @@ export class Reconciler {
   onLeading(): void {
     const nowMs = this.#options.now();
     this.#sharer.onLeading(nowMs);
-    this.#options.advisor().onLeading(nowMs);
+    this.#options.advisor.onLeading(nowMs);
     this.#faults.tellAgain();
     this.tick();
-  }
-
-  state(key: string): FunctionState | undefined {
-    return this.#seen.states.get(key);
-  }
-
-  /** Of pods that no watch has shown. */
-  earlyReports(): number {
-    return this.#seen.earlyReports();
   }
 
   /** For the status routes: decides again and shows everything it was decided from. */
   explain(workload: Workload, fn: FunctionInfo) {
     const nowMs = this.#options.now();
-    const state = this.#state(workload.key);
-    if (this.#hasSynced) this.#decider.decide(workload, fn, this.#decider.finder(nowMs), nowMs);
-    const facts = this.#decider.finder(nowMs).factsOf(workload, fn, state);
-    return { facts, state, faults: this.faultsOf(workload, fn) };
+    if (this.#observer.hasSynced) this.#pipeline.decide(workload, fn, this.#pipeline.finder(nowMs), nowMs);
+    return { facts: this.#pipeline.finder(nowMs).factsOf(workload, fn), faults: this.faultsOf(workload, fn) };
   }
 
   /** All that is wrong with it. */
   faultsOf(workload: Workload, fn: FunctionInfo): readonly Fault[] {
-    this.#decider.refreshGraph();
+    this.#pipeline.refreshGraph();
     return this.#faults.of(workload, fn);
   }
 
-  #decideNow(key: string, finder: FactFinder): void {
-    if (this.#hasSynced) this.#decider.decideNow(key, finder);
+  #functionOf(id: FunctionId): Workload | undefined {
+    const workload = this.#observer.world.workload(functionKey(id));
+    return workload?.fn ? workload : undefined;
+  }
+
+  #decideNow(key: string): void {
+    if (!this.#observer.hasSynced) return;
+    const nowMs = this.#options.now();
+    this.#pipeline.decideNow(key, this.#pipeline.finder(nowMs), nowMs);
   }
 
   #onChange(key: string): void {
-    if (!this.#hasSynced) return;
+    if (!this.#observer.hasSynced) return;
     const nowMs = this.#options.now();
-    this.#decider.onChange(key, nowMs);
+    this.#pipeline.onChange(key, nowMs);
     this.#share(key, nowMs);
   }
 
-  #noteScaled(
-    workload: Workload,
-    made: { replicas: number; resourceVersion: string },
-    isWake: boolean,
-  ): void {
-    const nowMs = this.#options.now();
-    this.world.noteScaled(workload, made.replicas, made.resourceVersion);
-    const change = { from: workload.replicas, to: made.replicas, isWake };
-    this.#options.advisor().onScaled(workload.key, change, nowMs);
+  /** A pod could not be created; or one was, and what kept it from being so is gone for others too. */
+  #noteCreation(workload: Workload): void {
+    const cured = this.#observer.noteCreation(workload);
+    if (cured) this.#nudges.onCreated(workload, cured, this.#options.now());
   }
 
-  #noteOthers(after: Workload, before: Workload | undefined): void {
-    const state = this.#state(after.key);
-    this.#seen.noteCreation(after, state, this.#options.now());
-    if (before?.fn?.spec !== after.fn?.spec) state.setByOthers = undefined;
-    if (!before || before.uid !== after.uid || before.replicas === after.replicas) return;
-    if (!this.#options.effects.isLeader() || this.world.autoscalerOf(after)) return;
-    state.noteCount(after.replicas, this.#options.now());
+  #isSetByOthers(after: Workload, before: Workload | undefined): boolean {
+    if (!before || before.uid !== after.uid || before.replicas === after.replicas) return false;
+    if (!this.#options.effects.isLeader() || this.#observer.world.autoscalerOf(after)) return false;
+    return !this.#actuator.isAskingFor(after.key, after.replicas);
+  }
+
+  #onScaled(workload: Workload, made: { replicas: number; resourceVersion: string }, isWake: boolean): void {
+    this.#observer.onScaled(workload, made);
+    const change = { from: workload.replicas, to: made.replicas, isWake };
+    this.#options.advisor.onScaled(workload.key, change, this.#options.now());
   }
 
   #share(key: string, nowMs: number): void {
-    const workload = this.world.workload(key);
-    const state = this.#seen.states.get(key);
-    const message = workload && state ? this.#sharer.share(workload, state, nowMs) : undefined;
+    const workload = this.#observer.world.workload(key);
+    const seen = this.#observer.of(key);
+    const message = workload && seen ? this.#sharer.share(workload, seen, nowMs) : undefined;
     if (workload && message) this.#options.effects.publishShares(workload.id, message);
   }
 
-  #state(key: string): FunctionState {
-    return this.#seen.state(key, this.#options.now());
-  }
-
   #forget(key: string): void {
-    this.#seen.states.delete(key);
-    this.#options.advisor().forget(key);
+    const { advisor } = this.#options;
+    const owners = [this.#observer, this.#decisions, this.#advice, advisor, this.#nudges, this.#actuator];
+    for (const owner of [...owners, this.#sharer, this.#moreFaults]) owner.forget(key);
   }
 }

@@ -24,10 +24,12 @@ import {
 } from './query-messages.ts';
 import { viewOfError } from './query-error.ts';
 import type { ScrapeTarget } from '../scrape/scrape-targets.ts';
-import { TriggerQueries } from './trigger-queries.ts';
+import type { TriggerQueries } from './trigger-queries.ts';
 import type { QueriesStats } from './queries-stats.ts';
 
 export interface QueriesOptions {
+  /** Their queries, and what was answered last. */
+  readonly triggers: TriggerQueries;
   readonly series: SeriesStoreOptions;
   readonly budgets?: QueryBudgets;
   readonly prometheusUrl: string;
@@ -37,6 +39,11 @@ export interface QueriesOptions {
   readonly now: () => number;
   readonly log: Log;
   readonly host?: Pick<QueryHostOptions, 'script' | 'silentMs' | 'clock' | 'memoryMb'>;
+}
+
+export interface FunctionsWithQueries {
+  readonly withQueries: readonly FunctionInfo[];
+  readonly everyMs: number;
 }
 
 /** Status and JSON, as the HTTP route gives them. */
@@ -54,6 +61,8 @@ const MAX_ASKED = 20;
 
 export class Queries {
   readonly triggers: TriggerQueries;
+  /** As last set. */
+  #functions: readonly FunctionInfo[] = [];
   readonly #options: QueriesOptions;
   readonly #host: QueryHost;
   readonly #asked = new Map<number, (answer: JsonAnswer) => void>();
@@ -68,7 +77,7 @@ export class Queries {
   constructor(options: QueriesOptions) {
     const { series, budgets = QUERY_BUDGETS, prometheusUrl, log } = options;
     this.#options = options;
-    this.triggers = new TriggerQueries({ now: options.now });
+    this.triggers = options.triggers;
     const gauges = GAUGES.map(({ name }) => name);
     const leaderGauges = GAUGES.filter(({ isLeaders }) => isLeaders).map(({ name }) => name);
     this.#host = new QueryHost({
@@ -89,10 +98,12 @@ export class Queries {
     return { ...this.#stats, restarts: this.#host.restarts };
   }
 
-  /** @param functions all whose triggers have queries; @param everyMs the shortest of their intervals */
-  setFunctions(functions: readonly FunctionInfo[], everyMs: number): void {
+  /** All whose triggers have queries, and the shortest of their intervals; the same list again costs nothing. */
+  setFunctions({ withQueries, everyMs }: FunctionsWithQueries): void {
+    if (this.#functions === withQueries) return;
+    this.#functions = withQueries;
     this.#everyMs = everyMs;
-    const { set, gone } = this.triggers.setFunctions(functions);
+    const { set, gone } = this.triggers.setFunctions(withQueries);
     if (this.#host.isRunning && set.length + gone.length > 0) this.#host.post({ kind: 'rules', set, gone });
   }
 

@@ -12,7 +12,7 @@
  * Comes in: schedules and a time.
  * Goes out: a minimum.
  */
-import type { ScheduleDay, ScheduleSpec } from '../../common/function/spec.ts';
+import type { FunctionSpec, ScheduleDay, ScheduleSpec } from '../../common/function/spec.ts';
 import { localDate, localToInstant, type LocalDate } from './local-time.ts';
 
 export interface ScheduleState {
@@ -88,4 +88,17 @@ export function createScheduleClock(spec: ScheduleSpec): (nowMs: number) => Sche
     if (!state || nowMs < state.validFromMs || nowMs >= state.nextChangeMs) state = scheduleAt(spec, nowMs);
     return state;
   };
+}
+
+/** By spec, which stays the same object until the annotations change. */
+const clocks = new WeakMap<FunctionSpec, (nowMs: number) => ScheduleState>();
+
+/** The schedule of a function at a time; undefined for a function without one. */
+export function scheduleOf(spec: FunctionSpec, nowMs: number): ScheduleState | undefined {
+  if (!spec.schedule) return undefined;
+  const known = clocks.get(spec);
+  if (known) return known(nowMs);
+  const clock = createScheduleClock(spec.schedule);
+  clocks.set(spec, clock);
+  return clock(nowMs);
 }

@@ -5,7 +5,7 @@
 import { isIPv6 } from 'node:net';
 import { SIDECAR_ADMIN_PORT } from '../../common/function/names.ts';
 import type { Pod, Workload } from '../world/kube-objects.ts';
-import type { World } from '../world/world.ts';
+import type { WorldView } from '../world/world.ts';
 
 export interface ScrapeTarget {
   /** `http://10.0.0.7:8080/metrics`; the identity of the target too. */
@@ -28,7 +28,7 @@ export function wantsSidecars(queries: Iterable<string>): boolean {
   return false;
 }
 
-export function scrapeTargets(world: World, withSidecars: boolean): ScrapeTarget[] {
+export function scrapeTargets(world: WorldView, withSidecars: boolean): ScrapeTarget[] {
   const targets: ScrapeTarget[] = [];
   for (const workload of world.workloads()) {
     if (!workload.fn) continue;

@@ -103,7 +103,8 @@ export const GAUGES: readonly GaugeSpec[] = [
   },
 ];
 
-export function createScalerMetrics(registry: Registry, given: MetricsSource): ScalerMetrics {
+/** What is read at a scrape. */
+export function registerScalerGauges(registry: Registry, given: MetricsSource): void {
   const source = { ...given, samples: onceAScrape(given.samples) };
   queryMetrics(registry, given.queries);
   for (const { name, help, value } of GAUGES) {
@@ -136,6 +137,10 @@ export function createScalerMetrics(registry: Registry, given: MetricsSource): S
       this.set(source.earlyReports());
     },
   });
+}
+
+/** What is counted when it happens. */
+export function createScalerMetrics(registry: Registry): ScalerMetrics {
   const dropped = new Counter({
     name: 'slimfaas_scaler_events_dropped_total',
     help: 'Kubernetes Events that were not written, for their workload has had twenty in ten minutes',

@@ -7,16 +7,16 @@ import { functionKey } from '../../common/bus/subjects.ts';
 import { buildGraph, MAX_DEPENDENCIES, type DependencyGraph } from '../decide/dependencies.ts';
 import { invalid, type Fault } from '../faults/faults.ts';
 import type { Workload } from './kube-objects.ts';
-import type { World } from './world.ts';
+import type { WorldView } from './world.ts';
 
 export class DependencyIndex {
-  readonly #world: World;
+  readonly #world: WorldView;
   #version = -1;
   #graph: DependencyGraph = buildGraph(new Map());
   /** Functions that any other's activity wakes. */
   #eager: string[] = [];
 
-  constructor(world: World) {
+  constructor(world: WorldView) {
     this.#world = world;
   }
 
@@ -67,7 +67,7 @@ export class DependencyIndex {
 }
 
 /** `DependsOn` names a workload of the same namespace, or `name.namespace`. */
-function resolveDependency(name: string, namespace: string, world: World): string | undefined {
+function resolveDependency(name: string, namespace: string, world: WorldView): string | undefined {
   const own = functionKey({ namespace, name });
   if (world.workload(own)) return own;
   const dot = name.lastIndexOf('.');

@@ -29,7 +29,6 @@ export interface LeaseStore {
 }
 
 export interface ElectionOptions {
-  readonly identity: string;
   readonly store: LeaseStore;
   readonly durationMs: number;
   readonly renewDeadlineMs: number;
@@ -37,10 +36,13 @@ export interface ElectionOptions {
   /** Monotonic milliseconds. */
   readonly now: () => number;
   readonly log: Log;
-  readonly onChange: (isLeader: boolean) => void;
 }
 
 export interface Election extends Running {
+  /** Called when it begins or ends to lead. */
+  onChange(listener: (isLeader: boolean) => void): void;
+  /** Becomes a candidate, under that name. Nobody leads before. */
+  start(identity: string): void;
   /** Ask before each effect: false as soon as the last renewal is older than the renew deadline. */
   isLeader(): boolean;
   /** Who holds the Lease, as last read; undefined when nobody does or it has expired. */
@@ -49,7 +51,7 @@ export interface Election extends Running {
   tryNow(): Promise<boolean>;
 }
 
-export function startElection(options: ElectionOptions): Election {
+export function createElection(options: ElectionOptions): Election {
   const { durationMs, renewDeadlineMs, retryMs } = options;
   if (!(retryMs < renewDeadlineMs && renewDeadlineMs < durationMs))
     throw new RangeError(
@@ -60,6 +62,9 @@ export function startElection(options: ElectionOptions): Election {
 
 class LeaseElection implements Election {
   readonly #options: ElectionOptions;
+  readonly #listeners: ((isLeader: boolean) => void)[] = [];
+  /** Empty: no candidate yet. */
+  #identity = '';
   #observed: LeaseRecord | undefined;
   #observedAtMs = 0;
   #renewedAtMs = -Infinity;
@@ -71,6 +76,14 @@ class LeaseElection implements Election {
 
   constructor(options: ElectionOptions) {
     this.#options = options;
+  }
+
+  onChange(listener: (isLeader: boolean) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  start(identity: string): void {
+    this.#identity = identity;
     void this.#round();
   }
 
@@ -84,7 +97,7 @@ class LeaseElection implements Election {
 
   async tryNow(): Promise<boolean> {
     if (this.isLeader()) return true;
-    if (this.#isStopped || this.holder() !== undefined) return false;
+    if (this.#isStopped || this.#identity === '' || this.holder() !== undefined) return false;
     return this.#tryOnce();
   }
 
@@ -131,7 +144,8 @@ class LeaseElection implements Election {
   }
 
   async #acquireOrRenew(): Promise<boolean> {
-    const { store, identity, now } = this.#options;
+    const { store, now } = this.#options;
+    const identity = this.#identity;
     const startedAtMs = now();
     const record = await store.read();
     if (record) this.#observe(record);
@@ -153,7 +167,8 @@ class LeaseElection implements Election {
   }
 
   #claim(record: LeaseRecord | undefined): LeaseRecord {
-    const { identity, durationMs } = this.#options;
+    const { durationMs } = this.#options;
+    const identity = this.#identity;
     const wallNow = new Date();
     const isMine = record?.holder === identity;
     return {
@@ -189,7 +204,7 @@ class LeaseElection implements Election {
     }
     if (isLeader === this.#wasLeader) return;
     this.#wasLeader = isLeader;
-    this.#options.onChange(isLeader);
+    for (const listener of this.#listeners) listener(isLeader);
   }
 }
 

@@ -3,11 +3,11 @@ import { describeError } from '../../common/runtime/errors.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import { decodePodReadyQuestion, encodePodReadyAnswer } from '../../common/bus/pod-ready.ts';
 import { functionKey } from '../../common/bus/subjects.ts';
-import type { World } from './world.ts';
+import type { WorldView } from './world.ts';
 
 /** For NatsLink.serve. Undefined: another one may know the pod. */
 export function answerPodReady(
-  world: Pick<World, 'workload' | 'podsOf'>,
+  world: Pick<WorldView, 'workload' | 'podsOf'>,
   data: Uint8Array,
   log: Log,
 ): Uint8Array | undefined {

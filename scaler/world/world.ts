@@ -26,6 +26,21 @@ export interface Autoscaler {
   readonly minReplicas: number;
 }
 
+/** For whoever only reads. The observer alone has the other methods. */
+export type WorldView = Readonly<
+  Pick<
+    World,
+    | 'workload'
+    | 'workloadOfOwner'
+    | 'workloads'
+    | 'podsOf'
+    | 'autoscalerOf'
+    | 'creationTroubleOf'
+    | 'specVersion'
+    | 'autoscalerVersion'
+  >
+>;
+
 const NO_PODS: ReadonlyMap<string, Pod> = new Map();
 
 export class World {

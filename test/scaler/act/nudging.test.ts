@@ -62,7 +62,7 @@ for (const [what, change] of [
     const annotations = { 'SlimFaas/Function': 'true', ...change.annotations };
     sim.deploy('fn', 1, annotations);
     if (change.hasAutoscaler)
-      sim.reconciler.world.setAutoscaler({
+      sim.reconciler.onAutoscaler({
         key: 'default/hpa',
         ownerKey: 'Deployment/default/fn',
         minReplicas: 1,
@@ -105,11 +105,13 @@ test('while a cause lasts one function with it is tried, and the whole cluster g
   for (let second = 0; second < 100; second++) {
     for (let i = 0; i < 50; i++) {
       const one = workload(i, 'shop');
+      nudges.noteTrouble(one, webhook, second * 1_000);
       if (nudges.isDue(one, webhook, second * 1_000)) {
         nudges.noteNudge(one, webhook, second * 1_000);
         ofOneCause++;
       }
       const own = workload(i, `ns-${i}`);
+      nudges.noteTrouble(own, quota, second * 1_000);
       if (nudges.isDue(own, quota, second * 1_000)) {
         nudges.noteNudge(own, quota, second * 1_000);
         ofMany++;

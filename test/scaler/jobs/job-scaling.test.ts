@@ -163,7 +163,6 @@ test('without JetStream the keeper tries again now and then, warns once, and has
     isLeader: () => true,
     functions: () => [],
     isOurs: () => true,
-    onChange: () => assert.fail('nothing can have changed'),
     now: () => nowMs,
     log: {
       ...silentLog,
@@ -173,6 +172,7 @@ test('without JetStream the keeper tries again now and then, warns once, and has
       warn: (line: unknown) => warnings.push(line),
     },
   });
+  keeper.onChange(() => assert.fail('nothing can have changed'));
   for (; nowMs < 20_000; nowMs += 1_000) await keeper.tick();
   assert.equal(tries, 4, 'every 5 s');
   assert.equal(warnings.length, 1);
@@ -191,7 +191,6 @@ test('depths and rates are measures for 10 s; a consumer that somebody removed c
     isLeader: () => true,
     functions: () => ['a', 'b'].map((name) => ({ id: named(name), isOrdered: false, wantsRate: true })),
     isOurs: () => true,
-    onChange: () => {},
     now: () => nowMs,
     log: { ...silentLog, warn: (line: unknown) => void errors.push(line) },
   });
@@ -225,7 +224,6 @@ test('a follower asks JetStream nothing', async () => {
     isLeader: () => false,
     functions: () => [],
     isOurs: () => true,
-    onChange: () => {},
     now: () => 0,
     log: silentLog,
   });

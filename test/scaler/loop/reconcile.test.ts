@@ -348,7 +348,7 @@ test('what we patch ourselves is not taken for somebody else’s', async () => {
   sim.fn('fn', 0, IDLE_10);
   await sim.wake('fn');
   await sim.pass(2);
-  assert.equal(sim.reconciler.state('default/fn')?.setByOthers, undefined);
+  assert.equal(sim.reconciler.observed.of('default/fn')?.setByOthers, undefined);
 });
 
 test('a follower decides the same and patches nothing, until a wake is left alone for a second', async () => {
@@ -380,7 +380,7 @@ test('opting out ends it: state is forgotten and the count left alone', async ()
   sim.deploy('fn', 1, {});
   await sim.pass(60);
   assert.deepEqual(sim.patches, []);
-  assert.equal(sim.reconciler.state('default/fn'), undefined);
+  assert.equal(sim.reconciler.observed.of('default/fn'), undefined);
 });
 
 test('a schedule wakes at its local time and its timeouts hold by the clock', async () => {
@@ -420,11 +420,11 @@ test('faults of annotations are told when they are written, and again by a new l
 test('scaling does not read annotations again', async () => {
   const sim = new Sim();
   sim.fn('fn', 0);
-  const version = sim.reconciler.world.specVersion;
+  const version = sim.reconciler.observed.world.specVersion;
   await sim.wake('fn');
   await sim.pass(1);
   assert.equal(sim.replicas('fn'), 1);
-  assert.equal(sim.reconciler.world.specVersion, version);
+  assert.equal(sim.reconciler.observed.world.specVersion, version);
 });
 
 test('an indirect dependency is waited for too, even where the direct one is up', async () => {
@@ -459,7 +459,7 @@ test('a watch that is faster than the answer to our patch shows nobody else’s 
   };
   await sim.wake('fn');
   assert.equal(sim.replicas('fn'), 1);
-  assert.equal(sim.reconciler.state('default/fn')?.setByOthers, undefined);
+  assert.equal(sim.reconciler.observed.of('default/fn')?.setByOthers, undefined);
 });
 
 test('behaviour 10: who came to wait while a patch was under way is served by the next one at once', async () => {
@@ -581,17 +581,17 @@ test('a report that comes before the pod’s own watch event counts once the pod
   const sim = new Sim();
   sim.fn('fn', 1);
   sim.report('fn', 'early', { runningNow: 1, running: 1 });
-  assert.equal(sim.reconciler.state('default/fn')?.activity.runningNow(), 0);
+  assert.equal(sim.reconciler.observed.of('default/fn')?.activity.runningNow(), 0);
   sim.pod('fn', 'early');
-  assert.equal(sim.reconciler.state('default/fn')?.activity.runningNow(), 1);
+  assert.equal(sim.reconciler.observed.of('default/fn')?.activity.runningNow(), 1);
 });
 
 test('any number of ghosts leaves room for the next pod’s early report', async () => {
   const sim = new Sim();
   sim.fn('fn', 1);
   for (let i = 0; i < 1_000; i++) sim.report('fn', `ghost-${i}`);
-  assert.equal(sim.reconciler.earlyReports(), 100);
+  assert.equal(sim.reconciler.observed.earlyReports(), 100);
   sim.report('fn', 'early', { runningNow: 1, running: 1 });
   sim.pod('fn', 'early');
-  assert.equal(sim.reconciler.state('default/fn')?.activity.runningNow(), 1);
+  assert.equal(sim.reconciler.observed.of('default/fn')?.activity.runningNow(), 1);
 });

@@ -134,7 +134,7 @@ test('what concerns all ends it: NATS, watches, annotations, autoscalers, a cloc
     [
       'an autoscaler',
       () =>
-        sim.reconciler.world.setAutoscaler({
+        sim.reconciler.onAutoscaler({
           key: 'default/a',
           ownerKey: 'Deployment/default/fn',
           minReplicas: 1,
@@ -204,10 +204,9 @@ async function play(history: readonly Step[], forgets: boolean): Promise<unknown
   for (const name of NAMES) sim.fn(name, 0, ANNOTATIONS[name]);
   const seen: unknown[] = [];
   const forget = () => {
-    for (const name of NAMES) {
-      const state = sim.reconciler.state(functionKey({ namespace: 'default', name }));
-      if (forgets && state) state.steady = undefined;
-    }
+    // An autoscaler may concern any function; this one has none.
+    const ownerKey = 'Deployment/default/nobody';
+    if (forgets) sim.reconciler.onAutoscaler({ key: 'default/hpa', ownerKey, minReplicas: 1 });
   };
   for (const step of history) {
     await apply(sim, step, forget);

@@ -28,8 +28,8 @@ test('sidecars are scraped only where a query names their metrics', () => {
   sim.pod('fn', 'p');
   assert.equal(wantsSidecars(['sum(x)']), false);
   assert.equal(wantsSidecars(['sum(x)', 'sum(slimfaas_sidecar_requests_total)']), true);
-  assert.deepEqual(scrapeTargets(sim.reconciler.world, false), []);
-  assert.deepEqual(scrapeTargets(sim.reconciler.world, true), [
+  assert.deepEqual(scrapeTargets(sim.reconciler.observed.world, false), []);
+  assert.deepEqual(scrapeTargets(sim.reconciler.observed.world, true), [
     {
       url: 'http://10.0.0.1:15081/metrics',
       labels: { namespace: 'default', function: 'fn', pod: 'p' },

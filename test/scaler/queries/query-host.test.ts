@@ -4,6 +4,7 @@ import { test, type TestContext } from 'node:test';
 import type { FunctionInfo } from '../../../common/function/spec.ts';
 import { silentLog } from '../../../common/runtime/log.ts';
 import { Queries, type QueriesOptions } from '../../../scaler/queries/queries.ts';
+import { TriggerQueries } from '../../../scaler/queries/trigger-queries.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { functionWith } from '../support/queries-world.ts';
 
@@ -11,6 +12,7 @@ const EVIL = new URL('../support/evil-query-worker.ts', import.meta.url);
 
 function queriesWith(t: TestContext, options: Partial<QueriesOptions> = {}) {
   const queries = new Queries({
+    triggers: new TriggerQueries({ now: Date.now }),
     series: {},
     prometheusUrl: '',
     isLeader: () => true,
@@ -40,7 +42,7 @@ function faultIn(queries: Queries, fn: FunctionInfo, text: string): string | und
 
 test('no thread is started where there is no query', async (t) => {
   const queries = queriesWith(t);
-  queries.setFunctions([], Infinity);
+  queries.setFunctions({ withQueries: [], everyMs: Infinity });
   queries.tick();
   assert.equal(queries.isRunning, false);
 });
@@ -48,7 +50,7 @@ test('no thread is started where there is no query', async (t) => {
 test('triggers are evaluated in the thread, and questions answered', async (t) => {
   const queries = queriesWith(t);
   const fn = functionWith(['vector(3) + 4', 'sum(', 'increase(x[1h])']);
-  queries.setFunctions([fn], 1_000);
+  queries.setFunctions({ withQueries: [fn], everyMs: 1_000 });
   const valueOf = (text: string) => valueIn(queries, fn, text);
   await waitFor(() => valueOf('vector(3) + 4')?.value === 7, { what: 'a value' });
   await waitFor(() => queries.triggers.faultOf(fn, 'sum('), { what: 'a fault' });
@@ -71,7 +73,7 @@ test('forty heavy triggers and a heavy question hold up neither the main thread 
     'evil',
   );
   const good = functionWith(['vector(1)'], 'good');
-  queries.setFunctions([evil, good], 1_000);
+  queries.setFunctions({ withQueries: [evil, good], everyMs: 1_000 });
   const asked = queries.ask(`${heavy} + ${heavy} + ${heavy} + ${heavy} + ${heavy}`, undefined, undefined);
   const fault = await waitFor(() => faultIn(queries, evil, `${heavy} + 39`), { what: 'a fault' });
   await waitFor(() => valueIn(queries, good, 'vector(1)'), { what: 'a value' });
@@ -94,7 +96,7 @@ for (const [what, reason] of LOSSES) {
       host: { script: EVIL, clock: () => (clock.ms += 200), memoryMb: 32 },
     });
     const [evil, good] = [functionWith([what], 'evil'), functionWith(['1'], 'good')];
-    queries.setFunctions([evil, good], 1_000);
+    queries.setFunctions({ withQueries: [evil, good], everyMs: 1_000 });
     const fault = await waitFor(() => faultIn(queries, evil, what), { what: 'a fault', timeoutMs: 60_000 });
     assert.match(fault, /took the evaluation down/);
     assert.equal(faultIn(queries, good, '1'), undefined);
@@ -108,7 +110,7 @@ test('questions that wait when the thread is lost get an error, and so do too ma
   const waiting = Array.from({ length: 21 }, () => queries.ask('1', undefined, undefined));
   const refused = await (waiting.pop() as Promise<{ status: number; json: string }>);
   assert.match(refused.json, /too many questions/);
-  queries.setFunctions([functionWith(['exit'], 'evil')], 1_000);
+  queries.setFunctions({ withQueries: [functionWith(['exit'], 'evil')], everyMs: 1_000 });
   for (const { status, json } of await Promise.all(waiting)) {
     assert.equal(status, 400);
     assert.match(json, /started again/);

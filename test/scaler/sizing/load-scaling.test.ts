@@ -1,7 +1,7 @@
 /** N→M over time: the advisor within the reconciler, with a clock of the test's own. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FunctionActivity } from '../../../scaler/facts/activity.ts';
+import { FunctionActivity } from '../../../scaler/observe/activity.ts';
 import { measure } from '../../../scaler/load/measure.ts';
 import { Sim } from '../support/sim.ts';
 

@@ -1,7 +1,7 @@
 /** What a wake leaves behind for the windows and policies of the minutes after it, and who may carry it out. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FunctionActivity } from '../../../scaler/facts/activity.ts';
+import { FunctionActivity } from '../../../scaler/observe/activity.ts';
 import { Sim } from '../support/sim.ts';
 
 const PARALLEL = {

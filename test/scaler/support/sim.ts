@@ -12,6 +12,7 @@ import type { Decision } from '../../../scaler/decide/types.ts';
 import type { ScaleOutcome, ScaleRequest } from '../../../scaler/world/kube.ts';
 import { createLoadAdvisor } from '../../../scaler/load/load-advisor.ts';
 import { Reconciler } from '../../../scaler/loop/reconcile.ts';
+import { Observer } from '../../../scaler/observe/observer.ts';
 import type { Slice } from '../../../scaler/loop/slicer.ts';
 
 export interface SimOptions {
@@ -62,26 +63,6 @@ export class Sim {
   constructor(options: SimOptions = {}) {
     const { startMs = Date.UTC(2026, 0, 5, 12), isSynced = true, isConnected = true, run, tuning } = options;
     this.nowMs = startMs;
-    this.reconciler = new Reconciler({
-      ...(run ? { run } : {}),
-      now: () => this.nowMs,
-      log: silentLog,
-      onFailed: (path, { metadata }) => void this.failures.push(`${path} ${metadata?.name}`),
-      jobsOf: (key) => this.jobsOf?.(key) ?? this.jobs.get(key) ?? 0,
-      advisor: () => advisor,
-      effects: {
-        isLeader: () => this.isLeader,
-        scale: (request) => (this.onScale ?? ((r) => this.#scale(r)))(request),
-        publishShares: (_id, message) => void this.shares.push(message),
-        onDecision: () => {},
-        onScaled: (workload, decision) => this.#note(workload.id, workload.replicas, decision),
-        onFaults: (workload, faults) => {
-          const messages = faults.map(({ message }) => message);
-          this.faults.set(workload.id.name, messages);
-          this.onFaults?.(workload.id.name, messages);
-        },
-      },
-    });
     const advisor = createLoadAdvisor({
       ...(tuning ? { tuning } : {}),
       jobsOf: (key) => {
@@ -95,6 +76,27 @@ export class Sim {
           return { kind: 'value', value, isWhole: !this.partial.has(query) };
         },
         faultOf: () => undefined,
+      },
+    });
+    this.reconciler = new Reconciler({
+      ...(run ? { run } : {}),
+      observer: new Observer(() => this.nowMs),
+      now: () => this.nowMs,
+      log: silentLog,
+      onFailed: (path, { metadata }) => void this.failures.push(`${path} ${metadata?.name}`),
+      jobsOf: (key) => this.jobsOf?.(key) ?? this.jobs.get(key) ?? 0,
+      advisor,
+      effects: {
+        isLeader: () => this.isLeader,
+        scale: (request) => (this.onScale ?? ((r) => this.#scale(r)))(request),
+        publishShares: (_id, message) => void this.shares.push(message),
+        onDecision: () => {},
+        onScaled: (workload, decision) => this.#note(workload.id, workload.replicas, decision),
+        onFaults: (workload, faults) => {
+          const messages = faults.map(({ message }) => message);
+          this.faults.set(workload.id.name, messages);
+          this.onFaults?.(workload.id.name, messages);
+        },
       },
     });
     this.reconciler.onNats(isConnected);
@@ -216,7 +218,7 @@ export class Sim {
 
   /** The latest decision, as `kind` or the reason of a hold. */
   decision(name: string): string {
-    const decision = this.reconciler.state(functionKey(idOf(name)))?.decisions.at(-1)?.decision;
+    const decision = this.reconciler.decisions.last(functionKey(idOf(name)));
     if (!decision) return 'none';
     return decision.kind === 'hold' ? decision.because : decision.kind;
   }

@@ -3,12 +3,25 @@ import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { silentLog } from '../../../common/runtime/log.ts';
 import {
-  startElection,
+  createElection,
+  type ElectionOptions,
   type Election,
   type LeaseRecord,
   type LeaseStore,
 } from '../../../scaler/world/lease.ts';
 import { waitFor } from '../../helpers/wait.ts';
+
+type Candidacy = ElectionOptions & {
+  readonly identity: string;
+  readonly onChange: (isLeader: boolean) => void;
+};
+
+function startElection({ identity, onChange, ...options }: Candidacy): Election {
+  const election = createElection(options);
+  election.onChange(onChange);
+  election.start(identity);
+  return election;
+}
 
 const conflict = () => Object.assign(new Error('conflict'), { code: 409 });
 

@@ -1,31 +1,31 @@
 /** What the pods of a workload are worth, by what Kubernetes says of them and by what their own sidecars say. Pure. */
 import { isFailing, type Trouble } from '../../common/kube/model/trouble.ts';
 import type { Pod, Workload } from '../world/kube-objects.ts';
-import type { FunctionState } from './state.ts';
-import type { World } from '../world/world.ts';
+import type { WorldView } from '../world/world.ts';
+import type { ObservedFunction } from './function-record.ts';
 
 export interface PodSight {
-  readonly world: World;
-  readonly stateOf: (key: string) => FunctionState | undefined;
+  readonly world: WorldView;
+  readonly of: (key: string) => ObservedFunction | undefined;
 }
 
 /** Ready as Kubernetes says, or as the pod's own sidecar has said already; and its app takes calls, as far as that says. */
-export function readyPods(workload: Workload, { world, stateOf }: PodSight): number {
+export function readyPods(workload: Workload, { world, of }: PodSight): number {
   const pods = world.podsOf(workload);
   // Pods without the function label (not injected, or older than the webhook) are known by their number only.
   if (pods.size === 0) return workload.readyReplicas;
-  const state = stateOf(workload.key);
+  const observed = of(workload.key);
   let ready = 0;
   for (const pod of pods.values()) {
-    const isReady = pod.isReady || state?.pods.get(pod.name)?.saidReady === true;
-    if (isReady && !pod.isEnding && !state?.activity.pods.get(pod.name)?.trouble) ready++;
+    const isReady = pod.isReady || observed?.pods.get(pod.name)?.saidReady === true;
+    if (isReady && !pod.isEnding && !observed?.activity.pods.get(pod.name)?.trouble) ready++;
   }
   return ready;
 }
 
 /** Since when an app takes no calls, in the pod where that is so for longest; undefined: in none. */
-export function appTroubleSinceMs(workload: Workload, { world, stateOf }: PodSight): number | undefined {
-  const reports = stateOf(workload.key)?.activity.pods;
+export function appTroubleSinceMs(workload: Workload, { world, of }: PodSight): number | undefined {
+  const reports = of(workload.key)?.activity.pods;
   let sinceMs: number | undefined;
   for (const pod of world.podsOf(workload).values()) {
     const trouble = pod.isEnding ? undefined : reports?.get(pod.name)?.trouble;
@@ -35,18 +35,18 @@ export function appTroubleSinceMs(workload: Workload, { world, stateOf }: PodSig
 }
 
 /** Of a pod that is new it is known that nothing ran in it before; one that was ready when first seen may be busy. */
-export function lacksReports(workload: Workload, state: FunctionState, world: World): boolean {
+export function lacksReports(workload: Workload, observed: ObservedFunction, world: WorldView): boolean {
   for (const pod of world.podsOf(workload).values()) {
-    const isOld = pod.hasSidecar && !pod.isEnding && state.pods.get(pod.name)?.isOld === true;
-    if (isOld && !state.activity.pods.has(pod.name)) return true;
+    const isOld = pod.hasSidecar && !pod.isEnding && observed.pods.get(pod.name)?.isOld === true;
+    if (isOld && !observed.activity.pods.has(pod.name)) return true;
   }
   return false;
 }
 
-export function troublesOf(workload: Workload, { world, stateOf }: PodSight): readonly Trouble[] {
+export function troublesOf(workload: Workload, { world, of }: PodSight): readonly Trouble[] {
   const creation = world.creationTroubleOf(workload);
   const troubles: Trouble[] = creation ? [creation] : [];
-  const reports = stateOf(workload.key)?.activity.pods;
+  const reports = of(workload.key)?.activity.pods;
   for (const pod of world.podsOf(workload).values()) {
     const trouble = pod.isEnding ? undefined : troubleOf(pod, reports?.get(pod.name)?.trouble?.why);
     if (trouble) troubles.push(trouble);

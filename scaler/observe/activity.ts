@@ -49,6 +49,21 @@ export interface LoadSample {
   readonly startedPerSecond: number;
 }
 
+/** What may be asked of it. Whoever has this view writes nothing. */
+export type ActivityView = Readonly<
+  Pick<
+    FunctionActivity,
+    | 'lastActiveMs'
+    | 'wakeAtMs'
+    | 'waitingInProxies'
+    | 'waitingForPods'
+    | 'waitingInPods'
+    | 'runningNow'
+    | 'jobsNow'
+    | 'load'
+  >
+> & { readonly pods: ReadonlyMap<string, PodReport> };
+
 export class FunctionActivity {
   /** 0: never seen in use by this process. */
   lastActiveMs = 0;
@@ -100,7 +115,7 @@ export class FunctionActivity {
   }
 
   #hearProxy(name: string, waiting: number, nowMs: number): void {
-    if (!this.#proxies.has(name) && this.#proxies.size >= PROXIES_MAX) this.waitingInProxies(nowMs);
+    if (!this.#proxies.has(name) && this.#proxies.size >= PROXIES_MAX) this.forgetSilent(nowMs);
     if (this.#proxies.has(name) || this.#proxies.size < PROXIES_MAX)
       this.#proxies.set(name, { atMs: nowMs, waiting, inPods: this.callsInPods(nowMs) });
   }
@@ -131,10 +146,8 @@ export class FunctionActivity {
    */
   waitingInProxies(nowMs: number, afterMs = -Infinity): number {
     let sum = 0;
-    for (const [name, { atMs, waiting }] of this.#proxies) {
-      if (nowMs - atMs > PROXY_FRESH_MS) this.#proxies.delete(name);
-      else if (atMs > afterMs) sum += waiting;
-    }
+    for (const { atMs, waiting } of this.#proxies.values())
+      if (nowMs - atMs <= PROXY_FRESH_MS && atMs > afterMs) sum += waiting;
     return sum;
   }
 
@@ -149,7 +162,8 @@ export class FunctionActivity {
     if (waiting === 0) return 0;
     const inPods = this.callsInPods(nowMs);
     let taken = 0;
-    for (const report of this.#proxies.values()) taken = Math.max(taken, inPods - report.inPods);
+    for (const report of this.#proxies.values())
+      if (nowMs - report.atMs <= PROXY_FRESH_MS) taken = Math.max(taken, inPods - report.inPods);
     return Math.max(0, waiting - taken);
   }
 
@@ -193,6 +207,12 @@ export class FunctionActivity {
       if (isFresh) startedPerSecond += report.startedPerSecond;
     }
     return { running, startedPerSecond };
+  }
+
+  /** Proxies that said nothing for a while: they have nothing to say, or are gone. */
+  forgetSilent(nowMs: number): void {
+    for (const [name, { atMs }] of this.#proxies)
+      if (nowMs - atMs > PROXY_FRESH_MS) this.#proxies.delete(name);
   }
 
   forgetPod(pod: string): void {
