@@ -56,7 +56,7 @@ export class Actuator {
   act(workload: Workload, decision: Decision, moment: Moment): void {
     const { key } = workload;
     if (decision.wanted === workload.replicas) {
-      this.#dueSinceMs.delete(key);
+      if (this.#dueSinceMs.size > 0) this.#dueSinceMs.delete(key);
       return;
     }
     if (this.#patching.has(key)) return;

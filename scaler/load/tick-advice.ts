@@ -11,13 +11,16 @@ import { lacksReports, readyPods } from '../observe/pods.ts';
 import type { Workload } from '../world/kube-objects.ts';
 import type { LoadAdvisor } from './load-advisor.ts';
 
+/** As it is kept: one object per function, for all its ticks. */
+type Said = { -readonly [field in keyof StandingAdvice]: StandingAdvice[field] };
+
 const NONE: StandingAdvice = { load: undefined, triggers: {}, triggeredAtMs: 0 };
 
 export class TickAdvice {
   readonly #advisor: Pick<LoadAdvisor, 'advise'>;
   readonly #observed: Observed;
   /** Of functions that have been up with triggers. */
-  readonly #said = new Map<string, StandingAdvice>();
+  readonly #said = new Map<string, Said>();
 
   constructor(advisor: Pick<LoadAdvisor, 'advise'>, observed: Observed) {
     this.#advisor = advisor;
@@ -28,20 +31,27 @@ export class TickAdvice {
   readonly of = (key: string): StandingAdvice => this.#said.get(key) ?? NONE;
 
   ask(workload: Workload, fn: FunctionInfo, seen: ObservedFunction | undefined, nowMs: number): void {
-    const { key } = workload;
-    const { triggeredAtMs } = this.of(key);
+    const known = this.#said.get(workload.key);
     // If asking fails, nothing is said.
-    if (this.#said.has(key)) this.#said.set(key, { ...NONE, triggeredAtMs });
+    if (known) {
+      known.load = NONE.load;
+      known.triggers = NONE.triggers;
+    }
     if (workload.replicas === 0 || !mayGrow(fn.spec) || !seen) return;
     const { activity, hasPast } = seen;
     const isPartial = lacksReports(workload, seen, this.#observed.world);
     const load = { activity, hasPast, isPartial, readyPods: readyPods(workload, this.#observed), nowMs };
     const advice = this.#advisor.advise(workload, fn, load);
-    this.#said.set(key, {
-      load: advice.load && { ...advice.load, atReplicas: workload.replicas },
-      triggers: advice.triggers,
-      triggeredAtMs: advice.triggers.active === undefined ? triggeredAtMs : nowMs,
-    });
+    const said = known ?? this.#begin(workload.key);
+    said.load = advice.load && { ...advice.load, atReplicas: workload.replicas };
+    said.triggers = advice.triggers;
+    if (advice.triggers.active !== undefined) said.triggeredAtMs = nowMs;
+  }
+
+  #begin(key: string): Said {
+    const said = { ...NONE };
+    this.#said.set(key, said);
+    return said;
   }
 
   /** It is no function any more. */

@@ -31,7 +31,6 @@ export interface DecisionsView {
 interface Decided {
   /** Of the last one the words change as long as it stands. */
   readonly log: (LoggedDecision & { decision: Decision })[];
-  failure: string | undefined;
   /** What is decided stands until then, if nothing is heard of it and nothing concerns all; see `steady.ts`. */
   steady: Standing | undefined;
 }
@@ -46,6 +45,7 @@ const DECISIONS_KEPT = 10;
 
 export class Decisions implements DecisionsView {
   readonly #decided = new Map<string, Decided>();
+  readonly #failures = new Map<string, string>();
 
   of(key: string): readonly LoggedDecision[] {
     return this.#decided.get(key)?.log ?? [];
@@ -56,7 +56,7 @@ export class Decisions implements DecisionsView {
   }
 
   failureOf(key: string): string | undefined {
-    return this.#decided.get(key)?.failure;
+    return this.#failures.get(key);
   }
 
   isSteady(key: string, nowMs: number, epoch: number): boolean {
@@ -73,10 +73,9 @@ export class Decisions implements DecisionsView {
 
   /** @returns whether it failed, or failed in another way, or stopped to fail */
   noteFailure(key: string, failure: string | undefined): boolean {
-    if (failure === undefined && !this.#decided.get(key)?.failure) return false;
-    const decided = this.#of(key);
-    const isChanged = decided.failure !== failure;
-    decided.failure = failure;
+    if (failure === undefined) return this.#failures.size > 0 && this.#failures.delete(key);
+    const isChanged = this.#failures.get(key) !== failure;
+    this.#failures.set(key, failure);
     return isChanged;
   }
 
@@ -99,12 +98,13 @@ export class Decisions implements DecisionsView {
   /** It is no function any more. */
   forget(key: string): void {
     this.#decided.delete(key);
+    this.#failures.delete(key);
   }
 
   #of(key: string): Decided {
     const known = this.#decided.get(key);
     if (known) return known;
-    const decided = { log: [], failure: undefined, steady: undefined };
+    const decided = { log: [], steady: undefined };
     this.#decided.set(key, decided);
     return decided;
   }

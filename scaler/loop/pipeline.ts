@@ -126,8 +126,8 @@ export class Pipeline {
 
   #observe(workload: Workload, nowMs: number) {
     const { observer, nudges } = this.#options;
-    const trouble = workload.replicas > 0 ? observer.world.creationTroubleOf(workload) : undefined;
-    if (trouble) nudges.noteTrouble(workload, trouble, nowMs);
+    const trouble = observer.world.creationTroubleOf(workload);
+    if (trouble && workload.replicas > 0) nudges.noteTrouble(workload, trouble, nowMs);
     return observer.settle(workload, nowMs);
   }
 

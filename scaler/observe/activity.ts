@@ -211,6 +211,7 @@ export class FunctionActivity {
 
   /** Proxies that said nothing for a while: they have nothing to say, or are gone. */
   forgetSilent(nowMs: number): void {
+    if (this.#proxies.size === 0) return;
     for (const [name, { atMs }] of this.#proxies)
       if (nowMs - atMs > PROXY_FRESH_MS) this.#proxies.delete(name);
   }
