@@ -59,6 +59,7 @@ export type ActivityView = Readonly<
     | 'waitingForPods'
     | 'waitingInPods'
     | 'runningNow'
+    | 'directNow'
     | 'jobsNow'
     | 'load'
   >
