@@ -1,4 +1,5 @@
 /** The page of metrics, from the registries that the parts fill. Nothing is measured for it. */
+import { createDroppedMessages } from '../common/bus/dropped-messages.ts';
 import { createObjectFailures } from '../common/kube/object-failures.ts';
 import { silentLog } from '../common/runtime/log.ts';
 import { createRegistry, type Registry } from '../common/runtime/metrics.ts';
@@ -28,6 +29,7 @@ const PARTS: readonly Part[] = [
       registerJobGauges(registry, nothing);
       callbackPosts(registry);
       createObjectFailures(registry, silentLog);
+      createDroppedMessages(registry);
     },
   },
   {
@@ -37,6 +39,7 @@ const PARTS: readonly Part[] = [
       createScalerMetrics(registry);
       registerScalerGauges(registry, nothing);
       createObjectFailures(registry, silentLog);
+      createDroppedMessages(registry);
     },
   },
   { name: 'webhook', where: 'Port 5002.', register: createWebhookMetrics },

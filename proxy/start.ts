@@ -9,6 +9,8 @@ import { createObjectFailures } from '../common/kube/object-failures.ts';
 import { STOP_LIMIT_MS, StopStack, type Running } from '../common/runtime/lifecycle.ts';
 import type { Log } from '../common/runtime/log.ts';
 import type { Registry } from '../common/runtime/metrics.ts';
+import { createDroppedMessages } from '../common/bus/dropped-messages.ts';
+import type { HearingOptions } from '../common/bus/hearing.ts';
 import type { NatsLink } from '../common/bus/nats.ts';
 import { functionSubject, type FunctionId } from '../common/bus/subjects.ts';
 import type { KeyPair } from '../common/tls/key-pair.ts';
@@ -75,7 +77,7 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
   const watch = watchKube({ kube, namespaces, targets: state.targets, log, onFailed });
   stops.add('watch', () => watch.stop());
   const ending = createEnding(config, state, watch, log);
-  stops.add('bus', hearBus(podName, state, { nats, clock, log }));
+  stops.add('bus', hearBus(podName, state, { nats, onDropped: createDroppedMessages(registry), clock, log }));
   stops.add('reports', reportActivity({ functions: () => state.table.all, report, clock }));
   stops.add('slow clients', watchSlowClients(state.active, clock, config['body-idle-timeout'] * 1000));
   stops.add('unsettled jobs', () => jobs.stop());
@@ -119,14 +121,20 @@ function scalerOf(config: ProxyConfig, log: Log) {
 
 interface BusDeps {
   readonly nats: NatsLink;
+  readonly onDropped: HearingOptions['onDropped'];
   readonly clock: Clock;
   readonly log: Log;
 }
 
 /** What sidecars and other proxies say on NATS. Returns its release. */
-function hearBus(podName: string, { endpoints, table }: ProxyState, { nats, clock, log }: BusDeps) {
+function hearBus(
+  podName: string,
+  { endpoints, table }: ProxyState,
+  { nats, onDropped, clock, log }: BusDeps,
+) {
   return listenToNews({
     nats,
+    onDropped,
     endpoints,
     wantsActivity: (id) => table.get(id)?.wantsActivity ?? false,
     heardProxy(id, message) {

@@ -11,16 +11,18 @@ import { createObjectFailures } from '../common/kube/object-failures.ts';
 import type { OnFailedObject } from '../common/kube/watched.ts';
 import { StopStack, type Running } from '../common/runtime/lifecycle.ts';
 import type { Log } from '../common/runtime/log.ts';
-import { decodeActivity, decodeReady, decodeShare, decodeWake } from '../common/bus/messages.ts';
-import { describeError } from '../common/runtime/errors.ts';
+import { createDroppedMessages } from '../common/bus/dropped-messages.ts';
+import { createHearing, type HearingOptions } from '../common/bus/hearing.ts';
+import {
+  checkSpeaker,
+  decodeActivity,
+  decodeReady,
+  decodeShare,
+  decodeWake,
+} from '../common/bus/messages.ts';
 import type { Registry } from '../common/runtime/metrics.ts';
 import type { NatsLink } from '../common/bus/nats.ts';
-import {
-  everyFunction,
-  parseFunctionSubject,
-  type FunctionId,
-  type FunctionSubjectKind,
-} from '../common/bus/subjects.ts';
+import type { FunctionId } from '../common/bus/subjects.ts';
 import type { Gate } from '../common/access/gate.ts';
 import { ownTokenFrom } from '../common/access/own-token.ts';
 import { openGate } from '../common/kube/access-reviewer.ts';
@@ -78,7 +80,9 @@ export async function startScaler(config: ScalerConfig, deps: ScalerDeps): Promi
     if (isKnown && !isLeader()) void election.tryNow();
     return isKnown;
   };
-  for (const release of listen(nats, { reconciler, observer, wake, log })) stops.add('subscription', release);
+  const onDropped = createDroppedMessages(registry);
+  for (const release of listen({ nats, reconciler, observer, wake, onDropped, log }))
+    stops.add('subscription', release);
   const release = nats.onStatus((isConnected) => {
     if (isConnected) measures.jobs.startAnew();
   });
@@ -251,35 +255,35 @@ function clusterHandlers(reconciler: Reconciler, onFailed: OnFailedObject): Clus
   };
 }
 
-interface Hearing {
+interface Listening extends HearingOptions {
+  readonly nats: NatsLink;
   readonly reconciler: Reconciler;
   readonly observer: Observer;
   readonly wake: Wake;
-  readonly log: Log;
 }
 
-/** Hears every function's subjects; a message that cannot be read is logged and dropped. */
-function listen(nats: NatsLink, { reconciler, observer, wake, log }: Hearing): (() => void)[] {
-  const hear = (kind: FunctionSubjectKind, onMessage: (id: FunctionId, data: Uint8Array) => void) =>
-    nats.subscribe(everyFunction(kind), (subject, data) => {
-      const parsed = parseFunctionSubject(subject);
-      if (!parsed) return;
-      try {
-        onMessage(parsed.id, data);
-      } catch (error) {
-        log.warn({ subject, error: describeError(error) }, 'message dropped');
-      }
-    });
+/** Hears every function's subjects. */
+function listen({ reconciler, observer, wake, ...options }: Listening): (() => void)[] {
+  const { nats, log } = options;
+  const hearing = createHearing(options);
   reconciler.onNats(nats.isConnected);
   return [
     nats.onStatus((isConnected) => reconciler.onNats(isConnected)),
-    hear('wake', (id, data) => {
+    hearing.function('wake', (id, data) => {
       const { waiting, from } = decodeWake(data);
       wake(id, waiting, from);
     }),
-    hear('activity', (id, data) => reconciler.onActivity(id, decodeActivity(data))),
-    hear('ready', (id, data) => reconciler.onReady(id, decodeReady(data))),
-    hear('share', (id, data) => reconciler.onShares(id, decodeShare(data))),
+    hearing.speakers('activity', (id, data, pod) => {
+      const message = decodeActivity(data);
+      checkSpeaker(message, pod);
+      reconciler.onActivity(id, message);
+    }),
+    hearing.speakers('ready', (id, data, pod) => {
+      const message = decodeReady(data);
+      checkSpeaker(message, pod);
+      reconciler.onReady(id, message);
+    }),
+    hearing.function('share', (id, data) => reconciler.onShares(id, decodeShare(data))),
     nats.serve(POD_READY_SUBJECT, (data) => answerPodReady(observer.world, data, log)),
   ];
 }

@@ -3,7 +3,7 @@
  * follows what, is in start.ts.
  */
 import { troubleText, type ReadyMessage } from '../common/bus/messages.ts';
-import { functionSubject } from '../common/bus/subjects.ts';
+import { functionSubject, podSubject, type FunctionId, type PodSubjectKind } from '../common/bus/subjects.ts';
 import type { AdminContext } from './admin/admin.ts';
 import { Reporter } from './admin/report.ts';
 import { AppDown } from './app/app-down.ts';
@@ -35,12 +35,20 @@ export interface OwnPorts {
   readonly accepted: () => number;
 }
 
+/**
+ * Where NATS knows who speaks, the subject names the pod. Elsewhere there may be proxies and scalers of a version
+ * before, which listen for no pod.
+ */
+function spokenSubject(kind: PodSubjectKind, config: SidecarConfig, id: FunctionId): string {
+  return config.auth === 'off' ? functionSubject(kind, id) : podSubject(kind, id, config['pod-name']);
+}
+
 export function buildReporter(config: SidecarConfig, { nats }: SidecarDeps, core: Core): Reporter {
   const { stats, admission, id, startedAtMs } = core;
   return new Reporter({
     pod: config['pod-name'],
     start: startedAtMs,
-    subject: functionSubject('activity', id),
+    subject: spokenSubject('activity', config, id),
     nats,
     breaker: admission.breaker,
     stats,
@@ -192,7 +200,7 @@ export function buildAnnouncer(
     if (state === 'ready') void tellProxy(place, id, message);
   };
   const options = { sayDirectly, token: config['drain-token'] };
-  return new Announcer(nats, functionSubject('ready', id), pod, options);
+  return new Announcer(nats, spokenSubject('ready', config, id), pod, options);
 }
 
 export interface WorkParts {

@@ -1,4 +1,5 @@
 /** Who a part is on NATS, by its flags. */
+import { inboxPrefix, type BusClient } from '../../common/bus/permissions.ts';
 import { natsLogin, type NatsLogin } from '../../common/bus/login.ts';
 import { openIdentity } from '../../common/identity/identity.ts';
 import type { FlagValues } from '../../common/runtime/flags.ts';
@@ -36,4 +37,12 @@ export function openPartLogin(config: FlagValues<typeof partIdentityFlags>, log:
     return readFile(config['issuer-ca-file'], 'utf8');
   };
   return openLogin(config, { log, ca });
+}
+
+/** Undefined where nobody knows who we are: then nobody can be kept from our answers. */
+export function ownInbox(
+  { auth }: Pick<FlagValues<typeof identityFlags>, 'auth'>,
+  client: BusClient,
+): string | undefined {
+  return auth === 'off' ? undefined : inboxPrefix(client);
 }

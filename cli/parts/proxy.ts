@@ -6,7 +6,7 @@ import { openNatsLink } from '../../common/bus/nats.ts';
 import { VERSION } from '../../common/runtime/version.ts';
 import { proxyFlags } from '../../proxy/flags.ts';
 import { startProxy } from '../../proxy/start.ts';
-import { openPartLogin } from './login.ts';
+import { openPartLogin, ownInbox } from './login.ts';
 import { flagValues, type Parsed } from './flag-options.ts';
 import { runPart } from './run-part.ts';
 
@@ -20,6 +20,7 @@ export async function runProxy(argv: Parsed): Promise<void> {
       name: `proxy ${config['pod-name']}`,
       log,
       login: openPartLogin(config, log),
+      inboxPrefix: ownInbox(config, { role: 'proxy', pod: config['pod-name'] }),
     });
     return startProxy(config, {
       log,

@@ -6,7 +6,7 @@ import { openNatsLink } from '../../common/bus/nats.ts';
 import { VERSION } from '../../common/runtime/version.ts';
 import { scalerFlags } from '../../scaler/flags.ts';
 import { startScaler } from '../../scaler/start.ts';
-import { openPartLogin } from './login.ts';
+import { openPartLogin, ownInbox } from './login.ts';
 import { flagValues, type Parsed } from './flag-options.ts';
 import { runPart } from './run-part.ts';
 
@@ -20,6 +20,7 @@ export async function runScaler(argv: Parsed): Promise<void> {
       name: `scaler ${config['pod-name']}`,
       log,
       login: openPartLogin(config, log),
+      inboxPrefix: ownInbox(config, { role: 'scaler', pod: config['pod-name'] }),
     });
     return startScaler(config, {
       log,

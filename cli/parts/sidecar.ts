@@ -5,7 +5,7 @@ import { openNatsLink } from '../../common/bus/nats.ts';
 import { VERSION } from '../../common/runtime/version.ts';
 import { sidecarFlags } from '../../common/function/sidecar-flags.ts';
 import { startSidecar } from '../../sidecar/start.ts';
-import { openLogin } from './login.ts';
+import { openLogin, ownInbox } from './login.ts';
 import { runPart } from './run-part.ts';
 
 export async function runSidecar(args: readonly string[]): Promise<void> {
@@ -24,6 +24,7 @@ export async function runSidecar(args: readonly string[]): Promise<void> {
       name: `sidecar ${config['pod-name']}`,
       log,
       after: listening,
+      inboxPrefix: ownInbox(config, { role: 'sidecar', ...config, pod: config['pod-name'] }),
       login: openLogin(config, {
         log,
         ca: async () => config['issuer-ca'],

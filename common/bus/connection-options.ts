@@ -20,6 +20,7 @@ interface Place {
   readonly servers: string;
   readonly address?: string;
   readonly name: string;
+  readonly inboxPrefix?: string | undefined;
   readonly login?: NatsLogin | undefined;
 }
 
@@ -51,6 +52,7 @@ export function connectionOptions(
     ignoreClusterUpdates: true,
     // An Error made beforehand for each request, in case it fails: an eighth of a job's CPU in proxy and sidecar.
     noAsyncTraces: true,
+    ...(place.inboxPrefix === undefined ? {} : { inboxPrefix: place.inboxPrefix }),
     ...loginOptions(place, withTls),
   };
 }

@@ -98,7 +98,7 @@ export function decodeActivity(data: Uint8Array): ActivityMessage {
     windowMs: count(o, 'windowMs'),
     ...optionalCounts(o, 'limit', 'jobs', 'start'),
     ...directCounts(o),
-    ...(o['trouble'] === undefined ? {} : { trouble: troubleText(text(o, 'trouble')) }),
+    ...(o['trouble'] === undefined ? {} : { trouble: troubleText(text(o, 'trouble', Infinity)) }),
   };
 }
 
@@ -110,15 +110,24 @@ export function decodeReady(data: Uint8Array): ReadyMessage {
   }
   const order = optionalCounts(o, 'start', 'seq');
   const proof = o['proof'] === undefined ? {} : { proof: text(o, 'proof') };
-  return { pod: text(o, 'pod'), ip: text(o, 'ip'), port: count(o, 'port'), state, ...order, ...proof };
+  return {
+    pod: text(o, 'pod'),
+    ip: text(o, 'ip'),
+    port: count(o, 'port', PORT_MAX),
+    state,
+    ...order,
+    ...proof,
+  };
 }
 
 export function decodeShare(data: Uint8Array): ShareMessage {
-  const o = parse(data);
+  const o = parse(data, Infinity);
   const raw = o['shares'];
   if (!isRecord(raw)) throw new MessageError('shares is missing or not an object');
+  const pods = Object.keys(raw);
+  if (pods.length > SHARES_MAX) throw new MessageError(`shares has more than ${SHARES_MAX} pods`);
   const shares: Record<string, number> = {};
-  for (const pod of Object.keys(raw)) shares[pod] = count(raw, pod);
+  for (const pod of pods) shares[pod] = count(raw, pod);
   return { limit: count(o, 'limit'), shares };
 }
 
@@ -133,12 +142,34 @@ function directCounts(o: Json): Pick<ActivityMessage, 'direct' | 'directOpened'>
   return counts;
 }
 
+/** @throws MessageError where the subject names another pod than the message, or a proxy speaks as a pod */
+export function checkSpeaker(
+  message: { readonly pod: string; readonly source?: ActivityMessage['source'] },
+  pod: string | undefined,
+): void {
+  if (pod === undefined) return;
+  if (message.pod !== pod) throw new MessageError(`pod is not ${JSON.stringify(pod)}, as the subject says`);
+  if (message.source === 'proxy') throw new MessageError('source is proxy, on the subject of a pod');
+}
+
+/** Of one function; Kubernetes runs fewer in a whole cluster. */
+const SHARES_MAX = 150_000;
+/** Names of objects have 253 characters at most. */
+const TEXT_CHARS = 253;
+/** No honest message but of shares is longer; reading JSON costs its length. */
+const MESSAGE_BYTES = 16 * 1024;
+/** The largest whole number that survives arithmetic; times in milliseconds and counts are below it. */
+const COUNT_MAX = Number.MAX_SAFE_INTEGER;
+const PORT_MAX = 65_535;
+
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 type Json = Record<string, unknown>;
 
-function parse(data: Uint8Array): Json {
+function parse(data: Uint8Array, maxBytes = MESSAGE_BYTES): Json {
+  if (data.length > maxBytes)
+    throw new MessageError(`the message has ${data.length} bytes; at most ${maxBytes} are read`);
   let value: unknown;
   try {
     value = JSON.parse(decoder.decode(data));
@@ -153,17 +184,19 @@ function isRecord(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function text(o: Json, field: string): string {
+function text(o: Json, field: string, maxChars = TEXT_CHARS): string {
   const value = o[field];
   if (typeof value !== 'string') throw new MessageError(`${field} is missing or not a string`);
+  if (value.length > maxChars) throw new MessageError(`${field} is longer than ${maxChars} characters`);
   return value;
 }
 
-function count(o: Json, field: string): number {
+function count(o: Json, field: string, max = COUNT_MAX): number {
   const value = o[field];
   if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) {
     throw new MessageError(`${field} is missing or not a number ≥ 0`);
   }
+  if (value > max) throw new MessageError(`${field} is above ${max}`);
   return value;
 }
 

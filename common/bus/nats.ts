@@ -60,6 +60,8 @@ export interface NatsLinkOptions {
   readonly after?: Promise<unknown>;
   /** Who we are; absent: nobody asks. */
   readonly login?: NatsLogin | undefined;
+  /** Answers come to subjects that begin so (permissions.ts); absent: as everybody's do. */
+  readonly inboxPrefix?: string | undefined;
 }
 
 /** Starts connecting, at once or {@link NatsLinkOptions.after}, and returns. */

@@ -21,6 +21,30 @@ export function everyFunction(kind: FunctionSubjectKind): string {
   return `${PREFIX}.${kind}.*.*`;
 }
 
+/** What a pod says of itself; a permission on NATS can name the pod. */
+export type PodSubjectKind = 'ready' | 'activity';
+
+/** `slimfaas.<kind>.<ns>.<fn>.<pod>`: whoever hears it knows by the subject who speaks. */
+export function podSubject(kind: PodSubjectKind, id: FunctionId, pod: string): string {
+  return `${functionSubject(kind, id)}.${escapeToken(pod)}`;
+}
+
+export function everyPod(kind: PodSubjectKind): string {
+  return `${everyFunction(kind)}.*`;
+}
+
+/**
+ * The speaker that a subject of {@link podSubject} names. Without a pod it is a subject of {@link functionSubject}:
+ * proxies, and sidecars of older versions, speak there. Undefined for any other subject.
+ */
+export function parseSpeaker(subject: string): { id: FunctionId; pod: string | undefined } | undefined {
+  const [prefix, kind, namespace, name, pod, ...rest] = subject.split('.');
+  const isSaid = prefix === PREFIX && (kind === 'ready' || kind === 'activity') && rest.length === 0;
+  if (!isSaid || !namespace || !name || pod === '') return undefined;
+  const id = { namespace: unescapeToken(namespace), name: unescapeToken(name) };
+  return { id, pod: pod === undefined ? undefined : unescapeToken(pod) };
+}
+
 /** One event for one function that subscribes to it: the function is the last token. */
 export function eventSubject(id: FunctionId, event: string): string {
   return `${PREFIX}.event.${escapeToken(id.namespace)}.${escapeToken(event)}.${escapeToken(id.name)}`;

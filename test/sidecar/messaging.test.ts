@@ -97,6 +97,18 @@ describe('sidecar: ready', () => {
     assert.equal(ear.activity[0]?.start, start);
   });
 
+  it('is said under the pod’s own name where NATS knows who speaks', async () => {
+    await using nats = await startNats();
+    await using ear = await Ear.at(nats.url);
+    const heard = new Set<string>();
+    for (const kind of ['ready', 'activity'] as const)
+      ear.link.subscribe(`slimfaas.${kind}.>`, (subject) => heard.add(subject));
+    await using app = await new App().listen();
+    await using _sidecar = await sidecarOn(nats, app, { flags: { auth: 'permissive' } });
+    await waitFor(() => heard.size >= 2, { what: 'both are said' });
+    assert.deepEqual([...heard].toSorted(), ['slimfaas.activity.ns.fn.fn-1', 'slimfaas.ready.ns.fn.fn-1']);
+  });
+
   it('is announced after NATS came up later than the app', async () => {
     await using nats = await startNats();
     await using app = await new App().listen();

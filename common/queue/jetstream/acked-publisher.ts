@@ -6,7 +6,8 @@
  */
 import type { Msg, NatsConnection } from '../../bus/nats.ts';
 import type { StoreOutcome } from '../queue.ts';
-import { createInbox, natsHeaders } from '../../bus/nats-library.ts';
+import { natsHeaders } from '../../bus/nats-library.ts';
+import { newInbox } from './library.ts';
 
 export interface AckedMessage {
   readonly subject: string;
@@ -34,7 +35,7 @@ const SWEEP_MS = 50;
 
 export class AckedPublisher {
   readonly #connection: NatsConnection;
-  readonly #inbox = `${createInbox()}.`;
+  readonly #inbox: string;
   readonly #pending = new Map<number, Pending>();
   /** Not sent yet: of this turn of the event loop, or for want of room. */
   #queue: Pending[] = [];
@@ -46,6 +47,7 @@ export class AckedPublisher {
   /** For one connection, and gone with it: what is unconfirmed then runs out of its time. */
   constructor(connection: NatsConnection) {
     this.#connection = connection;
+    this.#inbox = `${newInbox(connection)}.`;
     connection.subscribe(`${this.#inbox}*`, {
       callback: (error, message) => {
         if (!error) this.#receive(message);

@@ -1,6 +1,7 @@
 /** What the adapter uses of the NATS client for JetStream: its types, one stored message, and the meaning of its errors. */
 import { describeError } from '../../runtime/errors.ts';
-import { NatsError } from '../../bus/nats-library.ts';
+import { createInbox, NatsError } from '../../bus/nats-library.ts';
+import type { NatsConnection } from '../../bus/nats.ts';
 import { QueueError, type QueueErrorKind } from '../queue.ts';
 import type { JetStreamManager, MsgRequest, StoredMsg } from 'nats';
 
@@ -35,6 +36,13 @@ export async function getStored(
       throw error;
     });
   }
+}
+
+/** A new subject for answers that this connection may hear: with its own prefix, if it has one. */
+export function newInbox(connection: NatsConnection): string {
+  // The library has `options` on its object and not in its interface.
+  const { options } = connection as NatsConnection & { readonly options?: { readonly inboxPrefix?: string } };
+  return createInbox(options?.inboxPrefix);
 }
 
 /** Error codes of JetStream's API (server/errors.json of nats-server). */

@@ -7,7 +7,8 @@
 import type { TakeOptions, Taker } from '../queue.ts';
 import { deliveryOf } from './delivery.ts';
 import type { Msg, NatsConnection } from '../../bus/nats.ts';
-import { createInbox, nanos } from '../../bus/nats-library.ts';
+import { nanos } from '../../bus/nats-library.ts';
+import { newInbox } from './library.ts';
 
 /** Long, because renewing costs the server; the request ends with the connection anyway. */
 const EXPIRES_MS = 20_000;
@@ -42,7 +43,7 @@ export class PullConsumer implements Taker {
 
   constructor(options: PullOptions) {
     this.#options = options;
-    this.#inbox = createInbox();
+    this.#inbox = newInbox(options.connection);
     this.#subscription = options.connection.subscribe(`${this.#inbox}.*`, {
       callback: (error, message) => {
         if (!error) this.#receive(message);

@@ -46,7 +46,7 @@ test('what an app’s trouble says is short and visible, whoever wrote it', () =
   assert.equal(troubleText('caf\u00e9\r\nX: y'), 'caf???X: y');
   const trouble = 'port 8080 refuses connections: ECONNREFUSED';
   assert.deepEqual(decodeActivity(encodeMessage({ ...activity, trouble })), { ...activity, trouble });
-  const hostile = `\u001b[31m${'x'.repeat(100_000)}`;
+  const hostile = `\u001b[31m${'x'.repeat(10_000)}`;
   assert.equal(decodeActivity(bytes({ ...activity, trouble: hostile })).trouble, `?[31m${'x'.repeat(195)}`);
   assert.throws(() => decodeActivity(bytes({ ...activity, trouble: [] })), /trouble is .*not a string/);
 });
@@ -103,4 +103,25 @@ test('random bytes never cause anything but a MessageError', () => {
       }
     }),
   );
+});
+
+test('what is longer or larger than any honest message is refused by its name', () => {
+  const ready = { pod: 'p', ip: '10.0.0.1', port: 1, state: 'ready' };
+  const cases: [() => unknown, RegExp][] = [
+    [() => decodeReady(bytes({ ...ready, pod: 'p'.repeat(254) })), /pod is longer than 253/],
+    [() => decodeReady(bytes({ ...ready, port: 65_536 })), /port is above 65535/],
+    [() => decodeReady(bytes({ ...ready, later: 'x'.repeat(20_000) })), /at most 16384/],
+    [() => decodeWake(bytes({ from: 'x'.repeat(300), waiting: 1 })), /from is longer/],
+    [() => decodeActivity(bytes({ ...activity, running: 1e300 })), /running is above/],
+    [() => decodeShare(bytes({ limit: 1, shares: { a: 1e300 } })), /a is above/],
+    [
+      () =>
+        decodeShare(
+          bytes({ limit: 1, shares: Object.fromEntries(Array.from({ length: 150_001 }, (_, i) => [i, 1])) }),
+        ),
+      /more than 150000 pods/,
+    ],
+  ];
+  for (const [decode, why] of cases)
+    assert.throws(decode, (error: unknown) => error instanceof MessageError && why.test(error.message));
 });

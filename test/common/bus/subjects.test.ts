@@ -6,8 +6,11 @@ import {
   eventSubject,
   everyFunction,
   functionKey,
+  everyPod,
   functionSubject,
   parseFunctionSubject,
+  parseSpeaker,
+  podSubject,
 } from '../../../common/bus/subjects.ts';
 
 test('a plain name gives the subject of the design', () => {
@@ -48,4 +51,25 @@ test('other subjects are not taken for a function', () => {
   ]) {
     assert.equal(parseFunctionSubject(subject), undefined, subject);
   }
+});
+
+test('a pod’s subject names it, whatever its letters; without a pod nobody is named', () => {
+  const name = fc.string({ minLength: 1 }).filter((s) => s.trim() !== '');
+  fc.assert(
+    fc.property(name, name, name, (namespace, fn, pod) => {
+      const id = { namespace, name: fn };
+      const subject = podSubject('ready', id, pod);
+      assert.equal(subject.split('.').length, 5);
+      assert.deepEqual(parseSpeaker(subject), { id, pod });
+      assert.deepEqual(parseSpeaker(functionSubject('activity', id)), { id, pod: undefined });
+    }),
+  );
+  assert.equal(everyPod('activity'), 'slimfaas.activity.*.*.*');
+  for (const other of [
+    'slimfaas.wake.a.b.c',
+    'slimfaas.ready.a.b.',
+    'slimfaas.ready.a.b.c.d',
+    'slimfaas.ready.a',
+  ])
+    assert.equal(parseSpeaker(other), undefined);
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silentLog } from '../../../common/runtime/log.ts';
 import { encodeMessage, type ActivityMessage } from '../../../common/bus/messages.ts';
-import { functionSubject } from '../../../common/bus/subjects.ts';
+import { functionSubject, podSubject } from '../../../common/bus/subjects.ts';
 import { listenToNews } from '../../../proxy/pods/bus-messages.ts';
 
 const FIB = { namespace: 'n', name: 'fi.b' };
@@ -13,6 +13,7 @@ function setUp(wantsActivity = true) {
   const subscriptions = new Map<string, (subject: string, data: Uint8Array) => void>();
   const heard: string[] = [];
   const warnings: unknown[] = [];
+  const dropped: string[] = [];
   const release = listenToNews({
     nats: {
       subscribe(subject, onMessage) {
@@ -25,6 +26,7 @@ function setUp(wantsActivity = true) {
       heardShare: (id, message) => heard.push(`share ${id.name} ${message.limit}`),
       heardActivity: (id, message) => heard.push(`activity ${id.name} ${message.runningNow}`),
     },
+    onDropped: (kind) => dropped.push(kind),
     wantsActivity: () => wantsActivity,
     heardProxy: (id, message) => heard.push(`proxy ${id.name} ${message.pod}`),
     log: { ...silentLog, warn: (...all: unknown[]) => void warnings.push(all) },
@@ -34,7 +36,9 @@ function setUp(wantsActivity = true) {
     data: Uint8Array,
     subject = functionSubject(kind, FIB),
   ) => subscriptions.get(`slimfaas.${kind}.*.*`)?.(subject, data);
-  return { heard, warnings, send, release, subscriptions };
+  const say = (kind: 'ready' | 'activity', pod: string, data: Uint8Array) =>
+    subscriptions.get(`slimfaas.${kind}.*.*.*`)?.(podSubject(kind, FIB, pod), data);
+  return { heard, warnings, dropped, say, send, release, subscriptions };
 }
 
 test('each kind of message goes where it belongs, under the name that its subject escapes', () => {
@@ -61,7 +65,7 @@ test('what is not understood is logged and dropped, and the next message is hear
   const t = setUp();
   t.send('ready', Buffer.from('{"pod":1}'));
   t.send('share', Buffer.from('not json'));
-  t.send('ready', encodeMessage({ limit: 3, shares: {} }), 'slimfaas.ready.too.many.tokens');
+  t.send('ready', encodeMessage({ limit: 3, shares: {} }), 'slimfaas.ready.far.too.many.tokens');
   t.send('share', encodeMessage({ limit: 3, shares: {} }));
   assert.deepEqual(t.heard, ['share fi.b 3']);
   assert.equal(t.warnings.length, 2);
@@ -71,4 +75,18 @@ test('reports of functions that have no calls here are not even read', () => {
   const t = setUp(false);
   t.send('activity', Buffer.from('not json'));
   assert.deepEqual([t.heard, t.warnings], [[], []]);
+});
+
+test('a pod is heard on its own subject, and is dropped and counted where it speaks as another', () => {
+  const t = setUp();
+  const ready = { pod: 'p.1', ip: '10.0.0.1', port: 1, state: 'ready' } as const;
+  t.say('ready', 'p.1', encodeMessage(ready));
+  t.say('activity', 'p', encodeMessage(REPORT));
+  assert.deepEqual(t.heard, ['ready fi.b p.1', 'activity fi.b 1']);
+  t.say('ready', 'p', encodeMessage({ ...ready, state: 'draining' }));
+  t.say('activity', 'q', encodeMessage(REPORT));
+  t.say('activity', 'p', encodeMessage({ ...REPORT, source: 'proxy' }));
+  assert.equal(t.heard.length, 2);
+  assert.deepEqual(t.dropped, ['ready', 'activity', 'activity']);
+  assert.equal(t.warnings.length, 3);
 });
