@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { ANNOTATION } from '../common/function/annotations/index.ts';
+import { busPage } from '../docs/render-bus.ts';
 import { flagsPage } from '../docs/render-flags.ts';
 import { metricNames, metricsPage } from '../docs/render-metrics.ts';
 
@@ -13,6 +14,10 @@ const read = (path: string) => readFileSync(join(root, path), 'utf8');
 
 test('docs/reference/flags.md is what the tables of flags say (npm run docs)', () => {
   assert.equal(read('docs/reference/flags.md'), flagsPage());
+});
+
+test('docs/reference/bus.md is what the permissions say (npm run docs)', () => {
+  assert.equal(read('docs/reference/bus.md'), busPage());
 });
 
 test('docs/reference/metrics.md is what the registries say (npm run docs)', async () => {
