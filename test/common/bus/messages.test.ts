@@ -75,8 +75,8 @@ const refusals: [string, () => unknown, RegExp][] = [
   ['no number', () => decodeActivity(bytes({ ...activity, direct: '2' })), /direct is missing or not/],
   [
     'more connections than there are ports',
-    () => decodeActivity(bytes({ ...activity, directOpened: 1e300 })),
-    /directOpened is 1e\+300; allowed/,
+    () => decodeActivity(bytes({ ...activity, directOpened: 100_001 })),
+    /directOpened is 100001; allowed/,
   ],
   ['shares that are no object', () => decodeShare(bytes({ limit: 1, shares: [] })), /shares is missing/],
   [

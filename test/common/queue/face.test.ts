@@ -15,7 +15,7 @@ const ENTRIES: Readonly<Record<string, readonly string[]>> = {
     'sidecar/events/start-events.ts',
     'sidecar/jobs/start-jobs.ts',
   ],
-  [`${ADAPTER}upkeep.ts`]: ['scaler/load/load.ts'],
+  [`${ADAPTER}upkeep.ts`]: ['scaler/start.ts'],
 };
 const LIBRARY = 'common/bus/nats-library.ts';
 /** Says who may use which stream; asks for none. */
