@@ -3,8 +3,7 @@
  * accepted connections in /proc/net/snmp. Everybody may read them. A line that is none of ours to understand is
  * passed over, and a table is read up to a bound.
  */
-import { readFileSync } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { close, open, read, readFileSync } from 'node:fs';
 import { endianness } from 'node:os';
 
 /** One line of a table. Addresses are hex as the kernel prints them; `toAddress` makes text of one. */
@@ -26,18 +25,23 @@ const READ_BYTES = 65_536;
 /** A line is 150 characters, and 202 in tcp6. */
 const LINE_CHARS_MAX = 512;
 
+// By callbacks: node:fs/promises and node:util cost a sidecar memory and time (docs/decisions/sidecar-weight.md).
+function done<T>(start: (callback: (error: Error | null, value: T) => void) => void): Promise<T> {
+  return new Promise((resolve, reject) => start((error, value) => (error ? reject(error) : resolve(value))));
+}
+
 /** Calls `take` for each socket. @returns false where the table is longer than the bound: the rest was not read */
 export async function readTable(
   path: string,
   take: (row: Row) => void,
   maxBytes = TABLE_BYTES_MAX,
 ): Promise<boolean> {
-  const file = await open(path, 'r');
+  const file = await done<number>((callback) => open(path, 'r', callback));
   try {
     const buffer = Buffer.allocUnsafe(READ_BYTES);
     let rest = '';
     for (let total = 0; total < maxBytes;) {
-      const { bytesRead } = await file.read(buffer, 0, READ_BYTES);
+      const bytesRead = await done<number>((callback) => read(file, buffer, 0, READ_BYTES, null, callback));
       if (bytesRead === 0) return true;
       total += bytesRead;
       const lines = (rest + buffer.toString('latin1', 0, bytesRead)).split('\n');
@@ -49,7 +53,7 @@ export async function readTable(
     }
     return false;
   } finally {
-    await file.close();
+    await done<void>((callback) => close(file, (error) => callback(error ?? null)));
   }
 }
 
