@@ -142,5 +142,9 @@ describe('from off to permissive to required', { concurrency: false }, () => {
     const id = String(posted.headers['slimfaas-element-id']);
     const state = `${there.proxyUrl}/async-function-job/${later.route}/${id}`;
     await until(async () => /"state":"done"/.test((await send(state)).body), 'the job is done', 90_000);
+    await install('off', 'upgrade');
+    const back = await openWorldOf(clients, context, moving);
+    const kept = `${back.proxyUrl}/async-function-job/${later.route}/${id}`;
+    await until(async () => /"state":"done"/.test((await send(kept)).body), 'its result is there', 90_000);
   });
 });
