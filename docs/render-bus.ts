@@ -4,7 +4,8 @@ import { ACCOUNTS, ROLE_RULES, SIDECAR_RULES, type AccountRule } from '../common
 const HEAD = `# Who may do what on NATS
 
 Written by \`npm run docs\` from \`common/bus/permissions.ts\`. \`test/common/bus/permissions.test.ts\` tries each cell on a real
-server. What is not in these tables is refused. Why there are two accounts: [bus-accounts](../decisions/bus-accounts.md).
+server. What is not in these tables is to be refused. **The issuer does not use them yet**: each identity may still say and hear
+everything. Why there are two accounts: [bus-accounts](../decisions/bus-accounts.md).
 
 \`<jobs>\` is the consumer of the function's jobs, \`<events>\` the one of the pod's events. The server fills in nothing:
 each pod has permissions of its own, and these name its namespace, its function and itself.
