@@ -271,6 +271,7 @@ export function countDirectTraffic(
     probes: parseProbes(config['direct-probes']),
     ignored: config['direct-ignore'],
     idleMs: config['direct-idle-seconds'] * 1_000,
+    longestPauseMs: config['direct-look-seconds'] * 1_000,
     ownPorts: [ports.data, ports.admin],
     podIp: config['pod-ip'],
     accepted: ports.accepted,

@@ -162,6 +162,14 @@ export const sidecarFlags = {
     group: DIRECT,
     describe: 'how long an open connection counts on which no byte was seen to move',
   },
+  'direct-look-seconds': {
+    type: 'number',
+    default: 60,
+    min: 1,
+    max: 60,
+    group: DIRECT,
+    describe: 'the longest time between two looks at the connections, whatever they cost',
+  },
 
   'max-connections': {
     type: 'int',

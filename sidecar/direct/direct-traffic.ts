@@ -1,8 +1,8 @@
 /**
  * Sees what reaches the user's containers past proxy and sidecar, so that a function in direct use is not put to
- * sleep. Each second the kernel's count of accepted connections is read. Less often, and never for more than 0.08 % of
- * a CPU, the tables of sockets are read too: they tell which connections are open, and which of the accepted ones came
- * from the pod itself. docs/decisions/direct-traffic.md says why.
+ * sleep. Each second the kernel's count of accepted connections is read. The tables of sockets are read
+ * less often: they tell which connections are open, and which of the accepted ones came from the pod itself. They take no
+ * more than 0.08 % of a CPU, unless the idle timeout is short. See docs/decisions/direct-traffic.md.
  *
  * Room `sidecar/direct`: Use of the app past proxy and sidecar.
  * Comes in: the kernel's tables of sockets.
@@ -18,7 +18,6 @@ import { acceptedSoFar, readTable, type Row } from './proc-net.ts';
 const TICK_MS = 1_000;
 /** Of the time, for the tables: a look that takes 8 ms of CPU is the only one within 10 s. */
 const CPU_SHARE = 0.000_8;
-const LONGEST_PAUSE_MS = 60_000;
 /** A cold start has better use for the CPU. */
 const FIRST_LOOK_MS = 3_000;
 /** Longer than a probe may take by its timeout. */
@@ -29,6 +28,8 @@ export interface DirectOptions {
   readonly ignored: readonly string[];
   readonly counts: DirectCounts;
   readonly idleMs: number;
+  /** Between two looks, whatever they cost. */
+  readonly longestPauseMs: number;
   readonly ownPorts: readonly number[];
   /** The pod's own address. */
   readonly podIp: string;
@@ -138,9 +139,10 @@ export class DirectTraffic {
 
   /** What is new is looked at once more as soon as it cannot be a probe any more; later looks wait for both. */
   #planNext(nowMs: number, costMs: number, isAnyNew: boolean): void {
-    const pauseMs = Math.min(LONGEST_PAUSE_MS, Math.max(TICK_MS, costMs / CPU_SHARE));
+    const { longestPauseMs } = this.#options;
+    const pauseMs = Math.min(longestPauseMs, Math.max(TICK_MS, costMs / CPU_SHARE));
     const untilMs = Math.max(this.#paidUntilMs, nowMs) + pauseMs;
-    this.#paidUntilMs = Math.min(untilMs, nowMs + LONGEST_PAUSE_MS);
+    this.#paidUntilMs = Math.min(untilMs, nowMs + longestPauseMs);
     const isSecondSoon = isAnyNew && !this.#isSecond;
     const wantedMs = isSecondSoon ? nowMs + this.#probeMs + 1 : Infinity;
     // The timer may fire a little early.

@@ -1,4 +1,4 @@
-/** Use past proxy and sidecar keeps a function awake; the kubelet's probes do not. */
+/** Use past proxy and sidecar, where it is asked for: open connections. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -16,7 +16,11 @@ const PROBES = {
 function deploy(name: string, annotations: Readonly<Record<string, string | number>> = {}) {
   return world.deploy({
     name,
-    annotations: { TimeoutSecondBeforeSetReplicasMin: IDLE_S, ...annotations },
+    annotations: {
+      TimeoutSecondBeforeSetReplicasMin: IDLE_S,
+      'slimfaas.dev/direct-traffic': 'count',
+      ...annotations,
+    },
     container: PROBES,
   });
 }
@@ -44,19 +48,6 @@ async function nodePortOf(fn: Deployed): Promise<string> {
 }
 
 describe('direct traffic', { concurrency: 3 }, () => {
-  it('a NodePort call every 5 s keeps a function with probes of 1 s awake; with probes alone it sleeps', async () => {
-    await using fn = await deploy('direct');
-    await wake(fn);
-    const url = await nodePortOf(fn);
-    for (let i = 0; i < 16; i++) {
-      const { status, body } = await caller.call(url, { connection: 'close' });
-      assert.equal(status, 200, `call ${i}: ${body}`);
-      await delay(5_000);
-    }
-    assert.equal(await fn.replicas(), 1);
-    await fn.waitForReplicas(0, 90_000);
-  });
-
   it('with direct-traffic "ignore" such calls are no use', async () => {
     await using fn = await deploy('direct-ignored', { 'slimfaas.dev/direct-traffic': 'ignore' });
     await wake(fn);

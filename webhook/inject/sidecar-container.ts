@@ -170,14 +170,18 @@ function environment(
 }
 
 /** Without the pod's probes the sidecar could not tell them from callers, so it counts only when it is told to. */
-function directVariables({ spec: { direct }, probes, scrapePort }: SidecarFacts): Environment {
+function directVariables({ spec, probes, scrapePort }: SidecarFacts): Environment {
+  const { direct, idleTimeoutSeconds } = spec;
   if (!direct.isCounted) return {};
+  // What is looked at too seldom would be asleep before it is seen in use.
+  const lookSeconds = Math.max(1, idleTimeoutSeconds / 4);
   const ignored = [...direct.ignored, ...(scrapePort === undefined ? [] : [`:${scrapePort}`])];
   return {
     'direct-traffic': 'count',
     'direct-probes': probes.join(',') || undefined,
     'direct-ignore': ignored.join(',') || undefined,
     'direct-idle-seconds': String(direct.idleSeconds),
+    'direct-look-seconds': lookSeconds < 60 ? String(lookSeconds) : undefined,
   };
 }
 

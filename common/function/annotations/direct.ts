@@ -14,7 +14,7 @@ const IDLE_SECONDS_MIN = 600;
 export function readDirect(source: Source, idleTimeoutSeconds: number): DirectSpec {
   const idleSeconds = Math.max(IDLE_SECONDS_MIN, IDLE_TIMEOUTS * idleTimeoutSeconds);
   return {
-    isCounted: source.read(ANNOTATION.directTraffic, word('count', 'ignore'), 'count') === 'count',
+    isCounted: source.read(ANNOTATION.directTraffic, word('count', 'ignore'), 'ignore') === 'count',
     ignored: readIgnored(source),
     idleSeconds: source.read(ANNOTATION.directIdle, int(1), idleSeconds),
   };

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { CHART } from '../../../manifests/helm.ts';
 import { appsConfigMap } from './build-apps.ts';
 import type { Clients } from './clients.ts';
+import { RESTRICTED } from './functions.ts';
 import type { RunContext } from './settings.ts';
 
 /** By this the runner finds all that any run has made. */
@@ -128,6 +129,55 @@ export async function removeRuns(clients: Clients, prefix?: string): Promise<voi
   const isOurs = (name: string) =>
     names.includes(name) || (prefix !== undefined && name.startsWith(`${prefix}-`));
   await freeVolumes(clients, isOurs);
+}
+
+/**
+ * Gives a release a volume that holds nothing, before it is installed. Charts before identities do not start on the
+ * streams of an account, and a volume that is claimed again has those of the release before.
+ */
+export async function makeEmptyVolume(
+  clients: Clients,
+  context: RunContext,
+  { system: namespace }: Release,
+): Promise<void> {
+  await makeNamespace(clients, context, namespace);
+  const claim = 'data-slimfaas-nats-0';
+  const container = {
+    name: 'empty',
+    image: context.settings.image,
+    command: ['node', '-e', "require('node:fs').rmSync('/data/jetstream', { recursive: true, force: true })"],
+    securityContext: RESTRICTED,
+    volumeMounts: [{ name: 'data', mountPath: '/data' }],
+  };
+  await clients.apply(
+    {
+      apiVersion: 'v1',
+      kind: 'PersistentVolumeClaim',
+      metadata: { name: claim, namespace },
+      spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } },
+    },
+    {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'empty', namespace },
+      spec: {
+        restartPolicy: 'OnFailure',
+        // As NATS runs.
+        securityContext: { runAsUser: 1_000, runAsGroup: 1_000, fsGroup: 1_000 },
+        containers: [container],
+        volumes: [{ name: 'data', persistentVolumeClaim: { claimName: claim } }],
+      },
+    },
+  );
+  await clients.kubectl([
+    'wait',
+    '-n',
+    namespace,
+    '--for=jsonpath={.status.phase}=Succeeded',
+    'pod/empty',
+    '--timeout=60s',
+  ]);
+  await clients.kubectl(['delete', 'pod', 'empty', '-n', namespace]);
 }
 
 interface VolumeSpec {

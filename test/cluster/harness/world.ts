@@ -60,6 +60,11 @@ export async function openWorld(): Promise<World> {
 export async function openWorldOf(clients: Clients, context: RunContext, release: Release): Promise<World> {
   const reach = await openReach(clients, context, release.system, 'slimfaas-proxy', 5000);
   after(() => reach.close());
+  // Helm waits for calls alone: a proxy may come to NATS, and so to jobs, a moment later.
+  await until(async () => {
+    const { status } = await send(`http://${reach.host}:${reach.port}/ready`);
+    return status === 200;
+  }, 'the proxy is ready for jobs too');
   return createWorld(clients, context, release, reach, release.functions[0] as string);
 }
 

@@ -53,21 +53,21 @@ test('no annotations: every default of docs/reference/annotations.md, no functio
     retryJitterPercent: undefined,
     jobSharePercent: undefined,
     rateLimit: undefined,
-    direct: { isCounted: true, ignored: [], idleSeconds: 3_600 },
+    direct: { isCounted: false, ignored: [], idleSeconds: 3_600 },
     auth: undefined,
   };
   assert.deepEqual(spec, expected);
 });
 
 const VALID: readonly [string, string, Partial<FunctionSpec>][] = [
-  [ANNOTATION.directTraffic, 'Ignore', { direct: { isCounted: false, ignored: [], idleSeconds: 3_600 } }],
-  [ANNOTATION.directIdle, '20', { direct: { isCounted: true, ignored: [], idleSeconds: 20 } }],
+  [ANNOTATION.directTraffic, 'Count', { direct: { isCounted: true, ignored: [], idleSeconds: 3_600 } }],
+  [ANNOTATION.directIdle, '20', { direct: { isCounted: false, ignored: [], idleSeconds: 20 } }],
   [
     ANNOTATION.directIgnore,
     ':9100, 10.1.2.3,10.0.0.0/8, fd00::/8',
     {
       direct: {
-        isCounted: true,
+        isCounted: false,
         ignored: [':9100', '10.1.2.3', '10.0.0.0/8', 'fd00::/8'],
         idleSeconds: 3_600,
       },
@@ -182,7 +182,7 @@ for (const [name, value, expected] of VALID) {
 /** annotation, bad value, a word of what is allowed, what is in force. */
 const INVALID: readonly [string, string, RegExp, string][] = [
   [ANNOTATION.function, 'yes', /true or false/, 'false'],
-  [ANNOTATION.directTraffic, 'no', /count or ignore/, 'count'],
+  [ANNOTATION.directTraffic, 'no', /count or ignore/, 'ignore'],
   [ANNOTATION.directIdle, '0', /whole number ≥ 1/, '3600'],
   [ANNOTATION.directIgnore, ':70000', /ports \(:9100\), addresses/, 'ignored'],
   [ANNOTATION.directIgnore, '10.0.0.0/33', /ranges/, 'ignored'],

@@ -36,6 +36,7 @@ class Pod implements AsyncDisposable {
         probes: [],
         ignored: [],
         idleMs: 10 * MINUTE,
+        longestPauseMs: MINUTE,
         ownPorts: [15_080, 15_081],
         podIp: POD,
         accepted: () => this.own,

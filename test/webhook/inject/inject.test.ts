@@ -53,7 +53,9 @@ describe('direct traffic', () => {
     startupProbe: { httpGet },
   };
   const of = (annotations: Record<string, string>, ...containers: V1Container[]) => {
-    const env = sidecarEnv(inject(annotations, { containers }).pod);
+    const env = sidecarEnv(
+      inject({ 'slimfaas.dev/direct-traffic': 'count', ...annotations }, { containers }).pod,
+    );
     const names = ['TRAFFIC', 'PROBES', 'IGNORE', 'IDLE_SECONDS'];
     return names.map((name) => env[`SLIMFAAS_DIRECT_${name}`]);
   };
@@ -73,6 +75,17 @@ describe('direct traffic', () => {
     assert.deepEqual(of(scrape, app)[1], '5:2');
     const other = of({ ...scrape, 'prometheus.io/port': '9100' }, app);
     assert.deepEqual(other, ['count', undefined, '10.1.0.0/16,:1,:9100', '3600']);
+  });
+
+  it('is looked at four times per idle timeout at least, where that is short', () => {
+    const look = (seconds: string) => {
+      const annotations = {
+        'slimfaas.dev/direct-traffic': 'count',
+        'SlimFaas/TimeoutSecondBeforeSetReplicasMin': seconds,
+      };
+      return sidecarEnv(inject(annotations, { containers: [APP] }).pod)['SLIMFAAS_DIRECT_LOOK_SECONDS'];
+    };
+    assert.deepEqual(['0', '20', '300'].map(look), ['1', '5', undefined]);
   });
 
   it('is not counted where the annotation says so', () => {
