@@ -133,8 +133,13 @@ describe('from off to permissive to required', { concurrency: false }, () => {
     const world = await openWorldOf(clients, context, moving);
     // Its one pod cannot start, so the job waits.
     const later = await world.deploy({ name: 'later', pod: { nodeSelector: { 'no.such/node': 'yes' } } });
-    const posted = await send(`${world.proxyUrl}/async-function/${later.route}/hello`, { method: 'POST' });
-    assert.equal(posted.status, 201, posted.body);
+    const post = () => send(`${world.proxyUrl}/async-function/${later.route}/hello`, { method: 'POST' });
+    let posted = await post();
+    // The scaler makes the streams when it leads.
+    await until(
+      async () => posted.status === 201 || (posted = await post()).status === 201,
+      'the job is taken',
+    );
     await install('permissive', 'upgrade');
     await install('required', 'upgrade');
     const there = await openWorldOf(clients, context, moving);
