@@ -1,6 +1,6 @@
 /**
- * Manifests through the webhook's own rules, without a cluster. A document without an annotated pod is
- * not changed by a single byte. The others are changed in place, so that comments and the order of keys stay. Pure.
+ * Changes manifests as the webhook would, without a cluster. A document without an annotated pod stays exactly as
+ * it is. In the others only what is needed is changed, so comments and the order of keys stay. Pure.
  */
 import { LineCounter, parseAllDocuments, type Document } from 'yaml';
 import { parseAnnotations, type ParsedAnnotations } from '../../common/function/annotations/index.ts';

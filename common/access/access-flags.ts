@@ -1,4 +1,4 @@
-/** The flags of parts that have operator routes. */
+/** Flags about operator routes, for the scaler and the proxy. */
 import type { FlagTable, FlagValues } from '../runtime/flags.ts';
 
 export const accessFlags = {

@@ -38,7 +38,7 @@ export function connectionOptions(
 ): ConnectionOptions {
   return {
     servers: servers.map(withBrackets),
-    // The address at hand goes first; servers of one kind share their clients by chance.
+    // Without a known address the order is random, so that clients are spread over the servers.
     noRandomize: place.address !== undefined && place.address !== '',
     // By the system's resolver, at each connect: it knows the pod's search domains, which the library's does not.
     resolve: false,

@@ -48,7 +48,7 @@ export function loginOptions({ servers, address, login }: Place, withTls: boolea
     get ca() {
       return identity.current?.ca;
     },
-    // The address at hand stands for the first name, and that is in the certificate.
+    // The certificate has the first name and no address, so that name is the one to check.
     ...(atHand && named[0] !== undefined ? { servername: hostOf(named[0]) } : {}),
   };
   return {

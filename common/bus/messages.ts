@@ -1,7 +1,7 @@
 /**
- * The bodies of the core NATS messages, in JSON. They are checked when they are read, because a message comes from
- * another process and perhaps from another version. An unknown field is ignored. A wrong one is a MessageError. The
- * checks are written by hand: a schema library would be too heavy for the sidecar.
+ * Messages between the parts over NATS, in JSON. Each message is checked when it is read. The sender is another process
+ * and may have another version. Unknown fields are ignored. A wrong field is a MessageError. The checks are written by
+ * hand, because a schema library is too heavy for the sidecar.
  */
 import { MessageError } from '../runtime/errors.ts';
 import type { Spoken } from './said-order.ts';

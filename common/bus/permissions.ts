@@ -53,7 +53,7 @@ interface SidecarRule {
   readonly why: string;
   /** How it gets to the other account; absent: it stays in the sidecars' own. */
   readonly crosses?: AccountRule['kind'];
-  /** The sidecars offer it, the other account asks. */
+  /** True: sidecars answer, and the other account sends the questions. Default: false. */
   readonly isOffered?: boolean;
   readonly responseType?: 'Stream';
 }
