@@ -29,7 +29,6 @@ import { addJobRoutes } from './jobs/job-routes.ts';
 import { addPodReadyRoute } from './pods/pod-ready-route.ts';
 import { addPageRoutes } from './status/page-routes.ts';
 import { addStatusRoutes, answerShared, viewOf } from './status/status-routes.ts';
-import type { FunctionLookup } from './functions/function-lookup.ts';
 import { createUpgradeRoute } from './call/upgrade-route.ts';
 import { addWakeRoutes } from './waiting/wake-routes.ts';
 import type { StatusBoard } from './status/board.ts';
@@ -91,7 +90,9 @@ export function createServers(config: ProxyConfig, state: ProxyState, deps: Serv
     (req: IncomingMessage, res: ServerResponse) => {
       if (deps.ending.hasBegun) res.shouldKeepAlive = false;
       // Past Koa: its context costs 3 KB of heap a call that waits and a tenth of the CPU of one that does not.
-      if (isCall(req, state.lookup)) functionRoute(req, res);
+      const { url = '/' } = req;
+      const hosted = state.lookup.hosted(req.headers.host, url);
+      if (hosted || url.startsWith(FUNCTION_PREFIX)) functionRoute(req, res, hosted);
       else handle(req, res);
     },
     {
@@ -111,10 +112,6 @@ export function createServers(config: ProxyConfig, state: ProxyState, deps: Serv
   takeOverHttp2(main, (socket) => http2.take(socket));
   const idOf = (name: string): FunctionId => state.table.find(name)?.id ?? guessId(name, config.namespace);
   return { main, metrics: createMetricsServer(config, deps, idOf), http2 };
-}
-
-function isCall({ url = '/', headers }: IncomingMessage, lookup: FunctionLookup): boolean {
-  return url.startsWith(FUNCTION_PREFIX) || lookup.isHosted(headers.host, url);
 }
 
 function statusLimits(config: ProxyConfig): { showPrivate: boolean; readMs: number } {

@@ -67,8 +67,8 @@ export function createGate({ reviewer, namespaces, now }: GateOptions): Gate {
   const users = new ReviewCache<AccessUser | undefined>(now);
   const answers = new ReviewCache<boolean>(now);
   const mayOne = (user: AccessUser, question: Question, from: string): Promise<boolean> => {
-    const { verb, subresource = '', namespace = '', name = '' } = question;
-    const key = [user.username, ...user.groups, '', verb, subresource, namespace, name].join('\n');
+    const { verb, subresource, namespace, name } = question;
+    const key = JSON.stringify([user, verb, subresource, namespace, name]);
     return answers.get(key, from, () => reviewer.may(user, question));
   };
   const may = async (user: AccessUser, question: Question, from: string): Promise<boolean> => {

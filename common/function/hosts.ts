@@ -121,9 +121,10 @@ export class HostTable<T extends HostOwner> {
 
   #match(claimed: string, path: string, host: string): T | undefined {
     const claims = this.#claims.get(claimed);
-    // Below what all may claim, a name may be one namespace's alone.
+    // Below what all may claim, a name may be one namespace's alone. An exact claim was checked when it was added.
     return claims?.find(
-      ({ prefix, owner }) => isBelow(path, prefix) && this.#policy.allows(owner.id.namespace, host),
+      ({ prefix, owner }) =>
+        isBelow(path, prefix) && (claimed === host || this.#policy.allows(owner.id.namespace, host)),
     )?.owner;
   }
 }

@@ -75,15 +75,13 @@ function post({ hostname, port }: URL, host: string, ca: string, body: string): 
 function readAnswer({ status, text }: Answer): ExchangeAnswer {
   const value = parsed(text);
   if (status !== 200) throw new Error(`the issuer answers ${status}: ${String(value['message'] ?? '')}`);
-  const { jwt, expires, ca, relayKey, relayMaster } = value;
+  const { jwt, expires, ca } = value;
   if (typeof jwt !== 'string' || typeof expires !== 'number' || typeof ca !== 'string')
     throw new Error('the answer of the issuer lacks jwt, expires or ca');
   return {
     jwt,
     expires,
     ca,
-    ...(typeof relayKey === 'string' ? { relayKey } : {}),
-    ...(typeof relayMaster === 'string' ? { relayMaster } : {}),
   };
 }
 

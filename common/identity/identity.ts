@@ -134,9 +134,10 @@ class OwnIdentity implements Identity {
 
   /** @returns when to ask again, in milliseconds from now */
   #take(answer: ExchangeAnswer): number {
+    const lifeMs = answer.expires - this.#now();
+    if (lifeMs <= 0) throw new Error('the identity has ended already; is the clock of this node right?');
     const isFirst = this.#answer === undefined;
     this.#answer = answer;
-    const lifeMs = Math.max(0, answer.expires - this.#now());
     this.#options.log.info({ expires: new Date(answer.expires).toISOString() }, 'identity');
     this.#isValid.resolve();
     this.#isValid = Promise.withResolvers<void>();

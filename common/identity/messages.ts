@@ -2,14 +2,14 @@
  * The one exchange between a pod and the issuer: `POST /exchange`, JSON both ways. Both sides ignore fields that they do
  * not know.
  */
-import { createHmac } from 'node:crypto';
-
 export const EXCHANGE_PATH = '/exchange';
-/** Of service account tokens that are for us alone. */
+/** Of the tokens that sidecars show to the issuer. */
 export const TOKEN_AUDIENCE = 'slimfaas';
+/** Of those of proxy and scaler: they also have tokens of the audience above, which they show to each other in the open. */
+export const PART_AUDIENCE = 'slimfaas-bus';
 
 export interface ExchangeRequest {
-  /** The pod's projected service account token, of audience {@link TOKEN_AUDIENCE}. */
+  /** The pod's projected service account token, of audience {@link TOKEN_AUDIENCE} or {@link PART_AUDIENCE}. */
   readonly token: string;
   /** The user's public key of NATS, whose seed stays with the client. */
   readonly user: string;
@@ -24,13 +24,4 @@ export interface ExchangeAnswer {
   readonly expires: number;
   /** CA certificates that NATS and the issuer are known by from now on, PEM. */
   readonly ca: string;
-  /** For a sidecar: what proves a proxy to it (see {@link relayKey}), base64url. */
-  readonly relayKey?: string;
-  /** For a proxy: what {@link relayKey} is made of, base64url. */
-  readonly relayMaster?: string;
-}
-
-/** The key of one pod. Whoever has it can make no other pod's. */
-export function relayKey(master: string, podUid: string): string {
-  return createHmac('sha256', Buffer.from(master, 'base64url')).update(podUid).digest('base64url');
 }

@@ -40,12 +40,13 @@ export interface FunctionRouteDeps extends CallDeps {
   readonly active: ActiveCalls;
 }
 
-export type RawHandler = (req: IncomingMessage, res: ServerResponse) => void;
+/** @param hosted the function that claims the request's Host */
+export type FunctionHandler = (req: IncomingMessage, res: ServerResponse, hosted?: FunctionEntry) => void;
 
-export function createFunctionRoute(deps: FunctionRouteDeps): RawHandler {
-  return (req, res) => {
+export function createFunctionRoute(deps: FunctionRouteDeps): FunctionHandler {
+  return (req, res, hosted) => {
     try {
-      begin(req, res, deps);
+      begin(req, res, hosted, deps);
     } catch (error) {
       refuse(res, error);
     }
@@ -57,17 +58,26 @@ function refuse(res: ServerResponse, error: unknown): void {
   sendReason(res, reason, reason.code === 'bad-request' ? ['Connection', 'close'] : []);
 }
 
-function begin(req: IncomingMessage, res: ServerResponse, deps: FunctionRouteDeps): void {
+function begin(
+  req: IncomingMessage,
+  res: ServerResponse,
+  hosted: FunctionEntry | undefined,
+  deps: FunctionRouteDeps,
+): void {
   const { method, path, headers } = serveHead(req);
-  const target = deps.lookup.target(req, req.headers.host, path);
+  const target = deps.lookup.target(req, hosted, path);
   const { entry, prefix } = target;
-  const forwarded = letIn(entry.gate, { method, headers, origin: originOf(req.socket, prefix) }, deps.ids);
-  const start = (kept: string[]): void =>
-    startCall(entry, new Arrival(req, res, { method, path: target.path, headers: kept }, deps), deps);
-  if (!(forwarded instanceof Promise)) return start(forwarded);
+  const forwarded = letIn(entry.gate, { headers, origin: originOf(req.socket, prefix) }, deps.ids);
+  if (!(forwarded instanceof Promise)) {
+    startCall(entry, new Arrival(req, res, { method, path: target.path, headers: forwarded }, deps), deps);
+    return;
+  }
   // Whoever leaves while a token is verified has asked for nothing.
   forwarded
-    .then((kept) => (res.destroyed ? undefined : start(kept)))
+    .then((kept) => {
+      if (res.destroyed) return;
+      startCall(entry, new Arrival(req, res, { method, path: target.path, headers: kept }, deps), deps);
+    })
     .catch((error: unknown) => refuse(res, error));
 }
 

@@ -34,9 +34,9 @@ export function createUpgradeRoute(deps: UpgradeRouteDeps): UpgradeHandler {
 
 function begin(req: IncomingMessage, socket: Duplex, early: EarlyBytes, deps: UpgradeRouteDeps): void {
   const { method, path, headers } = serveHead(req);
-  const target = deps.lookup.target(req, req.headers.host, path);
+  const target = deps.lookup.target(req, deps.lookup.hosted(req.headers.host, path), path);
   const origin = originOf(req.socket, target.prefix);
-  const forwarded = letIn(target.entry.gate, { method, headers, origin }, deps.ids);
+  const forwarded = letIn(target.entry.gate, { headers, origin }, deps.ids);
   const start = (kept: string[]): void => {
     const head = { method, path: target.path, headers: kept };
     startUpgrade(target.entry, head, { req, socket, early, deps });

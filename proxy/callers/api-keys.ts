@@ -50,16 +50,20 @@ export class ApiKeys {
       throw new UsageError(`--api-keys: ${describeError(error)}`);
     }
     let cancel = (): void => undefined;
+    let isOver = false;
     const again = async (): Promise<void> => {
       try {
         this.#keys = await this.#read();
       } catch (error) {
         this.#log.error({ error: describeError(error) }, 'API keys: the ones read before stay');
       }
-      cancel = clock.after(everyMs, () => void again());
+      if (!isOver) cancel = clock.after(everyMs, () => void again());
     };
     cancel = clock.after(everyMs, () => void again());
-    return () => cancel();
+    return () => {
+      isOver = true;
+      cancel();
+    };
   }
 
   async #read(): Promise<ReadonlyMap<string, ApiKey>> {
@@ -67,17 +71,24 @@ export class ApiKeys {
     const keys = new Map<string, ApiKey>();
     for (const name of names) {
       const match = FORM.exec((await readFile(join(this.#folder, name), 'utf8')).trim());
-      const ratePerSecond = Number(match?.[2]);
-      const burst = Number(match?.[3] ?? Math.max(1, Math.ceil(ratePerSecond)));
-      const rate = ratePerSecond > 0 && burst > 0 ? { ratePerSecond, burst } : undefined;
-      if (match) keys.set((match[1] as string).toLowerCase(), { name, rate });
+      const rate = rateOf(match?.[2], match?.[3]);
+      // A rate of 0 shuts the key out: it is no key without a limit.
+      if (match && rate !== 'none') keys.set((match[1] as string).toLowerCase(), { name, rate });
       else
         this.#log.error(
           { key: name },
-          'API key left out; its form is sha256:<64 hex digits> rate=10 burst=20',
+          'API key left out; its form is sha256:<64 hex digits> rate=10 burst=20, both above 0',
         );
     }
     for (const name of this.#fullAtMs.keys()) if (!names.includes(name)) this.#fullAtMs.delete(name);
     return keys;
   }
+}
+
+/** @returns undefined without one; `none` for one that lets nobody in */
+function rateOf(rateText: string | undefined, burstText: string | undefined): RateSpec | 'none' | undefined {
+  if (rateText === undefined) return undefined;
+  const ratePerSecond = Number(rateText);
+  const burst = burstText === undefined ? Math.ceil(ratePerSecond) : Number(burstText);
+  return ratePerSecond > 0 && burst > 0 ? { ratePerSecond, burst } : 'none';
 }

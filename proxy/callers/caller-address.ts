@@ -3,9 +3,10 @@
  * what it wrote last into X-Forwarded-For. Anybody can write that header, so only the operator's own balancers are
  * believed. IPv6 callers are known by their /64, because one machine has all of its addresses. Pure.
  */
-import { isIPv6 } from 'node:net';
+import { isIP, isIPv6 } from 'node:net';
 import { UsageError } from '../../common/runtime/errors.ts';
 import type { RawHeaders } from '../../common/relay/types.ts';
+import { plainAddress } from '../edge/trust.ts';
 import { contains, ranges, type Ranges } from '../callbacks/address.ts';
 
 /** @throws UsageError naming the flag and the entry */
@@ -33,8 +34,20 @@ export function callerAddress(peer: string, headers: RawHeaders, balancers: Rang
     .join(',')
     .split(',')
     .map((hop) => hop.trim());
-  const caller = hops.findLast((hop) => hop !== '' && !contains(balancers, hop));
-  return network(caller ?? peer);
+  for (const hop of hops.reverse()) {
+    const address = addressOf(hop);
+    // What stands left of it was written by the caller, and may be anything.
+    if (address === undefined) break;
+    if (!contains(balancers, address)) return network(address);
+  }
+  return network(peer);
+}
+
+/** Of `1.2.3.4`, `1.2.3.4:5678`, `::1`, `[::1]` and `[::1]:5678`; undefined for what is no address. */
+function addressOf(hop: string): string | undefined {
+  const bare = /^\[([^\]]*)\](?::\d+)?$/.exec(hop)?.[1] ?? /^([\d.]+):\d+$/.exec(hop)?.[1] ?? hop;
+  const address = plainAddress(bare);
+  return isIP(address) === 0 ? undefined : address;
 }
 
 function network(address: string): string {

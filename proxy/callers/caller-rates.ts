@@ -41,7 +41,7 @@ export class CallerRates {
 
   /** Makes room for one more caller of this function. */
   makeRoom(asking: FunctionRates): void {
-    while (this.size >= this.#max) {
+    while (this.size > 0 && this.size >= this.#max) {
       const isLarge = asking.size * this.#functions.size >= this.#max;
       const largest = isLarge ? asking : this.#largest(asking);
       largest.forgetOldest();
@@ -61,6 +61,7 @@ export class FunctionRates {
   /** The caller that was silent longest comes first. */
   readonly #callers = new Map<string, number>();
   #fullAtMs = 0;
+  #isClosed = false;
 
   constructor(all: CallerRates) {
     this.#all = all;
@@ -72,6 +73,8 @@ export class FunctionRates {
 
   /** @returns 0, or milliseconds until the caller has a token */
   takeOfCaller(caller: string, rate: RateSpec, now: number): number {
+    // Its function is gone. A call whose token was being verified meanwhile still comes here.
+    if (this.#isClosed) return 0;
     const known = this.#callers.get(caller);
     const { waitMs, fullAtMs } = take(known ?? 0, rate, now);
     if (known === undefined) this.#admit(now);
@@ -93,6 +96,7 @@ export class FunctionRates {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#all.remove(this);
   }
 

@@ -22,7 +22,6 @@ import { CallerRates, type FunctionRates } from './caller-rates.ts';
 
 /** A request, as far as it matters here. */
 export interface Visit {
-  readonly method: string;
   /** End-to-end headers as the caller wrote them. */
   readonly headers: RawHeaders;
   /** Of the peer. */

@@ -4,6 +4,7 @@ import type { AuthSpec, JwtSpec } from '../../common/function/callers.ts';
 import { headerValue, HeaderNames, withoutHeaders } from '../../common/relay/index.ts';
 import type { RawHeaders } from '../../common/relay/types.ts';
 import { ReasonError } from '../../common/runtime/errors.ts';
+import { percentEncoded } from '../edge/percent-encoded.ts';
 import type { ApiKeys } from './api-keys.ts';
 import { unauthorized, type Tokens } from './tokens.ts';
 
@@ -21,6 +22,8 @@ export interface Credentials {
   readonly now: () => number;
 }
 
+/** What shows who a caller is. */
+export const CREDENTIAL_HEADERS = new HeaderNames(['x-api-key', 'authorization']);
 const KEY_HEADER = new HeaderNames(['x-api-key']);
 const TOKEN_HEADER = new HeaderNames(['authorization']);
 const MOST_CLAIM = 4_096;
@@ -78,7 +81,7 @@ function byToken(payload: JWTPayload, spec: JwtSpec, headers: RawHeaders): Calle
   return {
     id: `jwt ${iss} ${sub}`,
     headers: withoutHeaders(headers, TOKEN_HEADER),
-    added: ['SlimFaas-Caller', asText(sub), 'SlimFaas-Caller-Kind', 'jwt', ...claims],
+    added: ['SlimFaas-Caller', percentEncoded(sub), 'SlimFaas-Caller-Kind', 'jwt', ...claims],
   };
 }
 
@@ -90,17 +93,10 @@ function hasClaim(value: unknown, wanted: string, claim: string): boolean {
 
 function claimHeader(claim: string, value: unknown): string[] {
   if (value === undefined || value === null) return [];
-  const text = asText(typeof value === 'string' ? value : JSON.stringify(value));
+  const text = percentEncoded(typeof value === 'string' ? value : JSON.stringify(value));
   if (text.length > MOST_CLAIM)
     throw new ReasonError('forbidden', `the token's claim ${claim} has over ${MOST_CLAIM} characters`);
   return [`SlimFaas-Claim-${claim.replaceAll('_', '-')}`, text];
-}
-
-/** Percent-encoded where a header cannot hold it. */
-function asText(text: string): string {
-  return text.replaceAll(/[^\x20-\x24\x26-\x7e]+/g, (part) =>
-    [...Buffer.from(part)].map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`).join(''),
-  );
 }
 
 function waysOf({ jwt, apiKeys }: Exclude<AuthSpec, string>): string {

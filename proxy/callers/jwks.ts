@@ -15,6 +15,8 @@ import type { Resolve } from '../callbacks/resolve.ts';
 const FRESH_MS = 600_000;
 const USABLE_MS = 86_400_000;
 const COOLDOWN_MS = 30_000;
+/** While there are no keys, no caller with a token is let in. */
+const FIRST_COOLDOWN_MS = 1_000;
 const FETCH_MS = 5_000;
 const MOST_BYTES = 262_144;
 
@@ -53,7 +55,7 @@ export class Jwks<Keys> {
     }
     if (this.#keys !== undefined && this.#deps.now() - this.#readAt <= USABLE_MS) return this.#keys;
     throw new ReasonError('auth-unavailable', `the keys of ${this.#issuer} cannot be read now`, {
-      retryAfterSeconds: COOLDOWN_MS / 1_000,
+      retryAfterSeconds: FIRST_COOLDOWN_MS / 1_000,
     });
   }
 
@@ -61,7 +63,8 @@ export class Jwks<Keys> {
   async refresh(): Promise<boolean> {
     const before = this.#text;
     if (!this.#pending) {
-      if (this.#deps.now() - this.#askedAt < COOLDOWN_MS) return false;
+      const cooldownMs = this.#keys === undefined ? FIRST_COOLDOWN_MS : COOLDOWN_MS;
+      if (this.#deps.now() - this.#askedAt < cooldownMs) return false;
       this.#askedAt = this.#deps.now();
       this.#pending = this.#read().finally(() => (this.#pending = undefined));
     }

@@ -6,7 +6,6 @@ import type { Ids } from '../edge/ids.ts';
 import type { CallerGate, Pass, Visit } from './gate.ts';
 
 export interface Arriving {
-  readonly method: string;
   /** End-to-end headers as the caller wrote them. */
   readonly headers: RawHeaders;
   readonly origin: CallOrigin;
@@ -15,7 +14,7 @@ export interface Arriving {
 /** @throws ReasonError why the caller is not let in, at once or by the promise */
 export function letIn(
   gate: CallerGate | undefined,
-  { method, headers, origin }: Arriving,
+  { headers, origin }: Arriving,
   ids: Ids,
 ): string[] | Promise<string[]> {
   if (gate === undefined) return forwardHeaders(headers, origin, ids);
@@ -24,11 +23,11 @@ export function letIn(
     forwarded.push(...pass.added);
     return forwarded;
   };
-  const pass = gate.enter({ method, headers, address: origin.address });
+  const pass = gate.enter({ headers, address: origin.address });
   return pass instanceof Promise ? pass.then(forward) : forward(pass);
 }
 
 /** For routes that pass nothing on. */
 export function visitOf(req: IncomingMessage): Visit {
-  return { method: req.method ?? '', headers: req.rawHeaders, address: originOf(req.socket, '').address };
+  return { headers: req.rawHeaders, address: originOf(req.socket, '').address };
 }

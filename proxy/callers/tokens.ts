@@ -1,6 +1,6 @@
 /**
- * Bearer tokens (JWT). One that was verified is remembered by its hash until it expires, so that a caller pays for
- * its signature once. What is remembered has a bound in bytes; beyond it the token that was used longest ago goes.
+ * Bearer tokens (JWT). One that was verified is remembered by its hash, for ten minutes and until it expires, so that a
+ * caller does not pay for its signature at each call. What is remembered has a bound in bytes; beyond it the token that was used longest ago goes.
  */
 import { hash } from 'node:crypto';
 import { createLocalJWKSet, decodeJwt, errors, jwtVerify, type JSONWebKeySet, type JWTPayload } from 'jose';
@@ -24,6 +24,8 @@ const ALGORITHMS = [
   'Ed25519',
 ];
 const TOLERANCE_SECONDS = 5;
+/** Then a token is verified again, so that one whose key its issuer has taken back does not stay good. */
+const REMEMBERED_MS = 600_000;
 /** Signatures that are checked at once. */
 const AT_ONCE = 256;
 
@@ -121,7 +123,10 @@ export class Tokens {
   #remember(key: string, token: string, payload: JWTPayload): void {
     const bytes = 2 * token.length + 300;
     if (bytes > this.#deps.maxBytes / 16 || this.#known.has(key)) return;
-    const expiresAtMs = ((payload.exp ?? 0) + TOLERANCE_SECONDS) * 1_000;
+    const expiresAtMs = Math.min(
+      ((payload.exp ?? 0) + TOLERANCE_SECONDS) * 1_000,
+      this.#deps.now() + REMEMBERED_MS,
+    );
     this.#known.set(key, { payload, expiresAtMs, bytes });
     this.bytes += bytes;
     for (const [oldest, known] of this.#known) {

@@ -7,7 +7,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ReasonError } from '../../common/runtime/errors.ts';
-import { serveHead, type RequestHead } from '../../common/relay/index.ts';
+import { serveHead, withoutHeaders, type RequestHead } from '../../common/relay/index.ts';
 import { NodeRequest } from '../edge/active-calls.ts';
 import { publishEvent, type EventTarget, type PublishOptions } from './publish.ts';
 import {
@@ -22,8 +22,8 @@ import {
 import type { FunctionEntry } from '../functions/function-entry.ts';
 import { thoseThatRunJobs } from '../jobs/accepting/runs-jobs.ts';
 import { parseFunctionTarget } from '../functions/function-path.ts';
-import { letIn } from '../callers/let-in.ts';
-import { originOf } from '../edge/headers.ts';
+import { CREDENTIAL_HEADERS } from '../callers/identify.ts';
+import { forwardHeaders, originOf } from '../edge/headers.ts';
 import { refuse, wakeIfAsleep, type AcceptRouteDeps } from '../jobs/accepting/accept-route.ts';
 
 export interface EventRouteDeps extends Omit<AcceptRouteDeps, 'jobs'> {
@@ -48,10 +48,12 @@ async function publish(req: IncomingMessage, res: ServerResponse, deps: EventRou
   const written = checkEventName(target?.name);
   const forwarded = target?.path ?? '/';
   const { name, entries } = subscribersOf(req, written, forwarded, deps);
-  const arriving = { method, headers, origin: originOf(req.socket, '') };
+  const origin = originOf(req.socket, '');
   // All that hear it get one and the same request, so its publisher must be let in by each of them.
-  for (const { gate } of entries) await gate?.enter({ ...arriving, address: arriving.origin.address });
-  const head = { method, path: forwarded, headers: await letIn(undefined, arriving, deps.ids) };
+  for (const { gate } of entries) await gate?.enter({ headers, address: origin.address });
+  const isAsked = entries.some(({ gate }) => gate?.asksWho);
+  const passed = isAsked ? withoutHeaders(headers, CREDENTIAL_HEADERS) : headers;
+  const head = { method, path: forwarded, headers: forwardHeaders(passed, origin, deps.ids) };
   await send(name.event, head, { req, res, entries, deps });
   res.writeHead(204);
   res.end();

@@ -29,15 +29,14 @@ export class FunctionLookup {
   }
 
   /**
-   * By the Host, where a function claims it, else by `/function/{name}/{path}`.
-   * @param host of the request
+   * By the function that claims the Host, else by `/function/{name}/{path}`.
+   * @param hosted what {@link hosted} said of this request
    * @param path as the caller wrote it
    * @throws ReasonError `unknown-function`
    */
-  target(req: CallerFacts, host: string | undefined, path: string): CallTarget {
-    const hosted = this.#table.findByHost(host, path);
+  target(req: CallerFacts, hosted: FunctionEntry | undefined, path: string): CallTarget {
     if (hosted) {
-      if (!this.#mayCall(req, hosted, path)) throw unknownHost(host ?? '');
+      if (!this.#mayCall(req, hosted, path)) throw new ReasonError('unknown-function', UNKNOWN_PATH);
       return { entry: hosted, path, prefix: '' };
     }
     const target = parseFunctionTarget(path, FUNCTION_PREFIX);
@@ -46,9 +45,9 @@ export class FunctionLookup {
     return { entry, path: target.path, prefix: target.prefix };
   }
 
-  /** Whether a function claims the Host: then every path of it, below the claimed prefix, is the function's. */
-  isHosted(host: string | undefined, path: string): boolean {
-    return this.#table.findByHost(host, path) !== undefined;
+  /** The function that claims the Host: every path of it, below the claimed prefix, is the function's. */
+  hosted(host: string | undefined, path: string): FunctionEntry | undefined {
+    return this.#table.findByHost(host, path);
   }
 
   /** @throws ReasonError `unknown-function` */
@@ -112,7 +111,4 @@ export class FunctionLookup {
 
 const MAX_HINTS = 3;
 const CALL_ROUTE = `${FUNCTION_PREFIX}{name}/{path}`;
-
-function unknownHost(host: string): ReasonError {
-  return new ReasonError('unknown-function', `no function answers this path of ${JSON.stringify(host)}`);
-}
+const UNKNOWN_PATH = 'no function answers this path of the host';

@@ -3,6 +3,7 @@
  * of an HTTP error only its number. So a refusal to gRPC is 200, no body, and the status in the HEADERS frame that
  * ends the stream. `SlimFaas-Reason` is there in either form.
  */
+import { percentEncoded } from '../edge/percent-encoded.ts';
 import type { ServerHttp2Stream } from 'node:http2';
 import type { ReasonCode, ReasonError } from '../../common/runtime/errors.ts';
 import { HEADER } from '../../common/function/names.ts';
@@ -74,11 +75,4 @@ export function sendGrpcReason(stream: ServerHttp2Stream, reason: GrpcReason): v
     headers.push('retry-after', String(Math.max(1, Math.ceil(reason.retryAfterSeconds))));
   stream.respond(headers, { endStream: true });
   cutUnread(stream);
-}
-
-/** Percent-Encoded of the gRPC protocol: what is not printable ASCII, and "%". */
-function percentEncoded(text: string): string {
-  return text.replaceAll(/[^\x20-\x24\x26-\x7e]+/g, (part) =>
-    [...Buffer.from(part)].map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`).join(''),
-  );
 }

@@ -63,8 +63,8 @@ function targetOf(
 ): CallTarget | undefined {
   const caller = { socket: peer, headers: fields };
   const host = (fields[':authority'] ?? fields.host) as string | undefined;
-  if (path.startsWith(FUNCTION_PREFIX) || lookup.isHosted(host, path))
-    return lookup.target(caller, host, path);
+  const hosted = lookup.hosted(host, path);
+  if (hosted || path.startsWith(FUNCTION_PREFIX)) return lookup.target(caller, hosted, path);
   if (!forGrpc || !GRPC_PATH.test(path)) return undefined;
   const name = fields[FUNCTION_FIELD];
   if (typeof name === 'string' && name !== '')
@@ -80,7 +80,7 @@ function begin(
   deps: FunctionRouteDeps,
 ): void {
   const origin = { address: plainAddress(peer.remoteAddress ?? ''), isTls: peer.isTls, prefix };
-  const headers = letIn(entry.gate, { method: head.method, headers: head.headers, origin }, deps.ids);
+  const headers = letIn(entry.gate, { headers: head.headers, origin }, deps.ids);
   const start = (kept: string[]): void =>
     startStreamRequest(
       { stream, entry, head: { ...head, path, headers: kept }, hasBody, isGrpc: forGrpc },

@@ -7,6 +7,8 @@ import type { PublishedKeys, TokenKeys } from './verify-token.ts';
 const KEEP_MS = 600_000;
 /** Anybody can send a token with a key that nobody knows: that asks the API server so often at most. */
 const COOL_DOWN_MS = 5_000;
+/** Before the first ones are read no token is good, so it is tried sooner. */
+const FIRST_COOL_DOWN_MS = 500;
 
 export interface ClusterKeysOptions {
   readonly read: () => Promise<PublishedKeys>;
@@ -31,7 +33,11 @@ export function clusterKeys({ read, now, log }: ClusterKeysOptions): TokenKeys {
   };
   return {
     async current() {
-      if (!known) return readOnce();
+      if (!known) {
+        if (!reading && now() - triedAtMs < FIRST_COOL_DOWN_MS)
+          throw new Error('the keys of the cluster could not be read a moment ago');
+        return readOnce();
+      }
       if (now() - readAtMs > KEEP_MS && now() - triedAtMs > COOL_DOWN_MS)
         void readOnce().catch((error: unknown) =>
           log.warn(

@@ -5,7 +5,7 @@
  * Comes in: a token of a service account.
  * Goes out: a user JWT of NATS with this pod's permissions.
  */
-import { relayKey, type ExchangeAnswer, type ExchangeRequest } from '../../common/identity/messages.ts';
+import type { ExchangeAnswer, ExchangeRequest } from '../../common/identity/messages.ts';
 import { userJwt, type NatsPermissions } from '../../common/identity/nats-jwt.ts';
 import { isPublicKey } from '../../common/identity/nkey.ts';
 import { isGrant, type IdentityKeys } from './identity-keys.ts';
@@ -72,35 +72,29 @@ export function answerExchange(
     nowMs,
     expiresMs: expires,
   });
-  return { jwt, expires, ca, ...role.keys(pod.podUid) };
+  return { jwt, expires, ca };
 }
 
 interface Role {
   readonly name: string;
   readonly permissions: NatsPermissions;
-  readonly keys: (podUid: string) => Partial<ExchangeAnswer>;
 }
 
 function roleOf(
   request: ExchangeRequest,
-  { namespace, serviceAccount }: TokenIdentity,
+  { namespace, serviceAccount, isPart }: TokenIdentity,
   own: Pick<ExchangeFacts, 'keys' | 'namespace'>,
 ): Role {
-  const { grantKey, relayMaster } = own.keys;
+  const { grantKey } = own.keys;
   const { function: name, grant } = request;
   if (name !== undefined && grant !== undefined) {
     if (!isGrant(grantKey, { namespace, serviceAccount, function: name }, grant))
       throw new GrantError(`the proof is not one for function ${name} of ${namespace}`);
-    return {
-      name: 'sidecar',
-      permissions: EVERYTHING,
-      keys: (uid) => ({ relayKey: relayKey(relayMaster, uid) }),
-    };
+    return { name: 'sidecar', permissions: EVERYTHING };
   }
-  if (namespace === own.namespace && serviceAccount === 'slimfaas-proxy')
-    return { name: 'proxy', permissions: EVERYTHING, keys: () => ({ relayMaster }) };
-  if (namespace === own.namespace && serviceAccount === 'slimfaas-scaler')
-    return { name: 'scaler', permissions: EVERYTHING, keys: () => ({}) };
+  const part =
+    isPart && namespace === own.namespace ? /^slimfaas-(proxy|scaler)$/.exec(serviceAccount) : null;
+  if (part) return { name: part[1] as string, permissions: EVERYTHING };
   throw new GrantError(
     `a pod of service account ${namespace}/${serviceAccount} has no place here without a proof`,
   );

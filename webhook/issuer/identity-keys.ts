@@ -15,8 +15,6 @@ export interface IdentityKeys {
   readonly systemAccount: Nkey;
   /** Proofs of functions are made with it; 32 bytes in base64url. */
   readonly grantKey: string;
-  /** Keys of pods are made of it; 32 bytes in base64url. */
-  readonly relayMaster: string;
 }
 
 type Data = Readonly<Record<string, string>>;
@@ -27,7 +25,6 @@ const FILE = {
   signer: 'signer.nk',
   systemAccount: 'system-account.nk',
   grantKey: 'grant.key',
-  relayMaster: 'relay.key',
 } as const;
 const KEY_BYTES = 32;
 
@@ -38,7 +35,6 @@ export function createKeys(): IdentityKeys {
     signer: createNkey('account'),
     systemAccount: createNkey('account'),
     grantKey: randomBytes(KEY_BYTES).toString('base64url'),
-    relayMaster: randomBytes(KEY_BYTES).toString('base64url'),
   };
 }
 
@@ -49,7 +45,6 @@ export function dataOfKeys(keys: IdentityKeys): Record<string, string> {
     [FILE.signer]: keys.signer.seed,
     [FILE.systemAccount]: keys.systemAccount.seed,
     [FILE.grantKey]: keys.grantKey,
-    [FILE.relayMaster]: keys.relayMaster,
   };
 }
 
@@ -71,7 +66,6 @@ export function keysOfData(data: Data): { keys: IdentityKeys; isComplete: boolea
     signer: nkey(FILE.signer, 'account', made.signer),
     systemAccount: nkey(FILE.systemAccount, 'account', made.systemAccount),
     grantKey: data[FILE.grantKey] || made.grantKey,
-    relayMaster: data[FILE.relayMaster] || made.relayMaster,
   };
   return { keys, isComplete: Object.values(FILE).every((file) => data[file]) };
 }

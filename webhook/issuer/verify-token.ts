@@ -3,7 +3,7 @@
  * a pod can start again while the API server is away. The one file here that loads `jose`.
  */
 import { createLocalJWKSet, errors, jwtVerify, type JSONWebKeySet, type JWTPayload } from 'jose';
-import { TOKEN_AUDIENCE } from '../../common/identity/messages.ts';
+import { PART_AUDIENCE, TOKEN_AUDIENCE } from '../../common/identity/messages.ts';
 
 /** Whose pod it is, as Kubernetes says. */
 export interface TokenIdentity {
@@ -11,6 +11,8 @@ export interface TokenIdentity {
   readonly serviceAccount: string;
   readonly pod: string;
   readonly podUid: string;
+  /** The token is of the audience that proxies and scalers show here alone. */
+  readonly isPart: boolean;
 }
 
 /** What the cluster publishes: `/.well-known/openid-configuration` and `/openid/v1/jwks`. */
@@ -68,7 +70,7 @@ async function verifyWith(
 ): Promise<JWTPayload> {
   const { payload } = await jwtVerify(token, createLocalJWKSet(jwks), {
     issuer,
-    audience: TOKEN_AUDIENCE,
+    audience: [TOKEN_AUDIENCE, PART_AUDIENCE],
     algorithms: ALGORITHMS,
     clockTolerance: CLOCK_SKEW_SECONDS,
     currentDate: new Date(nowMs),
@@ -96,7 +98,8 @@ function identityOf(payload: JWTPayload): TokenIdentity {
     payload.sub !== `system:serviceaccount:${namespace}:${serviceAccount}`
   )
     throw new TokenError('no-pod', 'the token is not bound to a pod');
-  return { namespace, serviceAccount, pod, podUid };
+  const isPart = [payload.aud].flat().includes(PART_AUDIENCE);
+  return { namespace, serviceAccount, pod, podUid, isPart };
 }
 
 function asTokenError(cause: unknown): unknown {
@@ -114,6 +117,10 @@ function claimError(cause: errors.JWTClaimValidationFailed): TokenError {
   if (cause.claim === 'iss')
     return new TokenError('wrong-issuer', 'the token is of another cluster', { cause });
   if (cause.claim === 'aud')
-    return new TokenError('wrong-audience', `the token is not of audience ${TOKEN_AUDIENCE}`, { cause });
+    return new TokenError(
+      'wrong-audience',
+      `the token is not of audience ${TOKEN_AUDIENCE} or ${PART_AUDIENCE}`,
+      { cause },
+    );
   return new TokenError('bad-token', cause.message, { cause });
 }

@@ -110,11 +110,20 @@ function readOverrides(source: Source): Overrides {
     retryJitterPercent: source.read(ANNOTATION.retryJitter, int(0, 100), undefined),
     jobSharePercent: source.read(ANNOTATION.jobShare, int(0, 100), undefined),
     rateLimit: readJson(source, ANNOTATION.rateLimit, readRateLimit),
-    // Too long to be read is a fault like any other.
-    auth:
-      readJson(source, ANNOTATION.auth, readAuth) ??
-      (source.isRefused(ANNOTATION.auth) ? 'closed' : undefined),
+    auth: readJson(source, ANNOTATION.auth, readAuth) ?? closedIfUnread(source),
   };
+}
+
+/** What is too long or blank is a fault like any other: an empty value of a template must not open a function. */
+function closedIfUnread(source: Source): 'closed' | undefined {
+  if (source.isRefused(ANNOTATION.auth)) return 'closed';
+  if (!source.isBlank(ANNOTATION.auth)) return undefined;
+  source.list.of(ANNOTATION.auth)(
+    '',
+    'is empty; allowed: none, or JSON with Jwt or ApiKeys',
+    'nobody is let in',
+  );
+  return 'closed';
 }
 
 function readJson<T>(source: Source, name: string, read: (text: string, report: ReportFault) => T) {

@@ -33,6 +33,12 @@ export class Source {
     return names.some((name) => this.#refused.has(name));
   }
 
+  /** Whether the annotation is there and says nothing. */
+  isBlank(name: string): boolean {
+    const value: unknown = Object.hasOwn(this.#annotations, name) ? this.#annotations[name] : undefined;
+    return typeof value === 'string' && value.trim() === '';
+  }
+
   #refuse(name: string, text: string): void {
     if (this.#refused.has(name)) return;
     this.#refused.add(name);

@@ -64,7 +64,7 @@ https://slimfaas-issuer.{{ .Release.Namespace }}.svc:8444
 - name: identity
   projected:
     sources:
-      - serviceAccountToken: { audience: slimfaas, expirationSeconds: 3600, path: token }
+      - serviceAccountToken: { audience: slimfaas-bus, expirationSeconds: 3600, path: token }
       - configMap: { name: slimfaas-ca }
 {{- end }}
 

@@ -49,11 +49,7 @@ async function accept(req: IncomingMessage, res: ServerResponse, deps: AcceptRou
   const head = {
     method,
     path: target.path,
-    headers: await letIn(
-      entry.gate,
-      { method, headers, origin: originOf(req.socket, target.prefix) },
-      deps.ids,
-    ),
+    headers: await letIn(entry.gate, { headers, origin: originOf(req.socket, target.prefix) }, deps.ids),
   };
   const begun = performance.now();
   let id: string;

@@ -146,7 +146,7 @@ export async function makeEmptyVolume(
     name: 'empty',
     image: context.settings.image,
     command: ['node', '-e', "require('node:fs').rmSync('/data/jetstream', { recursive: true, force: true })"],
-    securityContext: RESTRICTED,
+    securityContext: { ...RESTRICTED, runAsUser: 1_000 }, // as NATS runs
     volumeMounts: [{ name: 'data', mountPath: '/data' }],
   };
   await clients.apply(
@@ -162,8 +162,6 @@ export async function makeEmptyVolume(
       metadata: { name: 'empty', namespace },
       spec: {
         restartPolicy: 'OnFailure',
-        // As NATS runs.
-        securityContext: { runAsUser: 1_000, runAsGroup: 1_000, fsGroup: 1_000 },
         containers: [container],
         volumes: [{ name: 'data', persistentVolumeClaim: { claimName: claim } }],
       },

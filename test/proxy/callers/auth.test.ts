@@ -9,6 +9,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT } from 'jose';
+import { JOBS_STREAM } from '../../../common/queue/jetstream/streams.ts';
+import { functionSubject } from '../../../common/bus/subjects.ts';
+import { Tokens } from '../../../proxy/callers/tokens.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { callUrl, rawCall } from '../support/calls.ts';
 import { startJobProxy } from '../support/job-proxy.ts';
@@ -130,6 +133,8 @@ test('API keys: by name, with a rate; the function learns the name and never the
     'team-a': sha256('aaa'),
     'team-b': `${sha256('bbb')} rate=0.01 burst=1`,
     bad: 'x',
+    'no-rate': `${sha256('zzz')} rate=0`,
+    'no-burst': `${sha256('yyy')} rate=1 burst=0`,
   });
   await using t = await startTestProxy([`--api-keys=${keys.path}`]);
   t.addFunction('fib', { [AUTH]: '{"ApiKeys":["team-a"]}' });
@@ -150,6 +155,33 @@ test('API keys: by name, with a rate; the function learns the name and never the
   assert.equal((await call('fib', 'bbb')).status, 403, 'another team');
   assert.deepEqual([(await call('any', 'bbb')).status, (await call('any', 'bbb')).status], [200, 429]);
   assert.equal((await call('any', 'aaa')).status, 200);
+  for (const key of ['zzz', 'yyy'])
+    assert.equal((await call('any', key)).status, 401, 'a rate of 0 lets nobody in');
+});
+
+test('an event tells nobody the credentials that its publisher has shown', async () => {
+  await using keys = await keyFolder({ 'team-a': sha256('the-key') });
+  await using t = await startJobProxy([`--api-keys=${keys.path}`]);
+  t.proxy.addFunction('asks', { 'SlimFaas/SubscribeEvents': 'paid', [AUTH]: '{"ApiKeys":["*"]}' });
+  t.proxy.addFunction('open', { 'SlimFaas/SubscribeEvents': 'paid' });
+  for (const name of ['asks', 'open'])
+    await waitFor(async () => (await callUrl(`${t.proxy.url}/status-function/${name}`)).status === 200, {
+      what: name,
+    });
+  const headers = { 'X-Api-Key': 'the-key', Authorization: 'Bearer the-token', 'X-Other': 'kept' };
+  const published = await callUrl(`${t.proxy.url}/publish-event/paid/`, {
+    method: 'POST',
+    body: 'x',
+    headers,
+  });
+  assert.equal(published.status, 204, published.text);
+  for (const name of ['asks', 'open']) {
+    const last_by_subj = functionSubject('job', { namespace: 'default', name });
+    const { data, header } = await t.jsm.streams.getMessage(JOBS_STREAM, { last_by_subj });
+    const text = Buffer.concat([data, String(header)].map((part) => Buffer.from(part))).toString('latin1');
+    assert.match(text, /kept/);
+    assert.doesNotMatch(text, /the-key|the-token/, name);
+  }
 });
 
 test('tokens: issuer, audience, claims, expiry and signature; claims reach the function', async () => {
@@ -224,6 +256,32 @@ test('what cannot be read lets nobody in', async () => {
   await t.addPod('fib');
   await t.readyPods('fib', 1);
   assert.equal((await callUrl(`${t.url}/function/fib/`)).status, 401);
+  t.addFunction('blank', { [AUTH]: ' ' });
+  await t.addPod('blank');
+  await t.readyPods('blank', 1);
+  assert.equal((await callUrl(`${t.url}/function/blank/`)).status, 401, 'an empty value of a template too');
+});
+
+test('a token is remembered for ten minutes: then its issuer’s keys of the moment must have signed it', async () => {
+  await using issuer = await startIssuer();
+  let nowMs = Date.now();
+  const deps = {
+    resolve: async () => ['127.0.0.1'],
+    now: () => nowMs,
+    onError: () => undefined,
+    maxBytes: 65_536,
+  };
+  const tokens = new Tokens([issuer.url], [], deps);
+  const token = await issuer.token({ sub: 'a' }, '1h');
+  assert.equal((await tokens.verify(token)).sub, 'a');
+  await issuer.rotate();
+  assert.ok(!(tokens.verify(token) instanceof Promise), 'it costs no signature');
+  nowMs += 600_001;
+  const { fetches } = issuer;
+  await tokens.verify(token); // by the keys that are known, which are read again meanwhile
+  await waitFor(() => issuer.fetches > fetches, { what: 'the keys are read again' });
+  nowMs += 600_001;
+  await assert.rejects(async () => tokens.verify(token), { code: 'unauthorized' });
 });
 
 test('tokens that are remembered have a bound in bytes', async () => {

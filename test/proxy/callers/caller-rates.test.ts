@@ -56,6 +56,11 @@ test('a caller is its peer; behind a balancer of ours the last address that it w
   assert.equal(callerAddress('10.0.0.1', forwarded, undefined), '10.0.0.1');
   assert.equal(callerAddress('10.0.0.1', forwarded, balancers), '1.2.3.4');
   assert.equal(callerAddress('10.0.0.1', [], balancers), '10.0.0.1');
+  const by = (text: string) => callerAddress('10.0.0.1', ['X-Forwarded-For', text], balancers);
+  assert.equal(by('1.2.3.4:5678'), '1.2.3.4', 'of each of its connections');
+  assert.equal(by('::ffff:1.2.3.4, 10.0.0.2'), '1.2.3.4');
+  assert.equal(by('[2001:db8::1]:443'), '2001:db8:0:0::/64');
+  assert.equal(by('made up, 10.0.0.2'), '10.0.0.1', 'no text of the caller’s own');
   assert.equal(callerAddress('2001:db8:1:2:3:4:5:6', [], undefined), '2001:db8:1:2::/64');
   assert.equal(callerAddress('2001:db8::1', [], undefined), '2001:db8:0:0::/64');
   assert.equal(callerAddress('::1', [], undefined), '0:0:0:0::/64');
@@ -76,4 +81,15 @@ test('--rate-limit has the form of the annotation', () => {
       return true;
     },
   );
+});
+
+test('a caller of a function that is gone takes no place', () => {
+  const all = new CallerRates(1);
+  const gone = all.ofFunction();
+  gone.takeOfCaller('a', RATE, 0);
+  gone.close();
+  assert.equal(gone.takeOfCaller('b', RATE, 0), 0, 'its token was verified meanwhile');
+  assert.equal(all.size, 0);
+  all.ofFunction().takeOfCaller('c', RATE, 0);
+  assert.equal(all.size, 1);
 });

@@ -1,4 +1,5 @@
 /** An issuer with tokens of its own making, and a NATS server that believes it: over TLS, in this process's hands. */
+import { PART_AUDIENCE, TOKEN_AUDIENCE } from '../../../common/identity/messages.ts';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -68,7 +69,7 @@ export async function startTestBus(atEnd: AtEnd, lifeMs = 3_600_000): Promise<Te
     url,
     outcomes,
     ca: issuer.identity?.ca ?? '',
-    async tokenFile(namespace, serviceAccount, audience = 'slimfaas') {
+    async tokenFile(namespace, serviceAccount, audience = audienceOf(namespace)) {
       const pod = { name: `${serviceAccount}-pod`, uid: `uid-${++count}` };
       const claims = { namespace, serviceaccount: { name: serviceAccount }, pod };
       const token = await new SignJWT({ 'kubernetes.io': claims })
@@ -108,4 +109,9 @@ export async function startTestBus(atEnd: AtEnd, lifeMs = 3_600_000): Promise<Te
 /** `include` takes paths that are relative to the file that says it; both are in folders of the same one. */
 function relativeTo(dir: string): string {
   return join('..', dir.slice(tmpdir().length), 'nats.conf');
+}
+
+/** As the chart mounts them. */
+function audienceOf(namespace: string): string {
+  return namespace === 'slimfaas' ? PART_AUDIENCE : TOKEN_AUDIENCE;
 }

@@ -57,7 +57,10 @@ describe("the cluster's keys", () => {
     const { state, keys } = world();
     state.isAway = true;
     await assert.rejects(keys.current(), /away/);
+    for (let i = 0; i < 100; i++) await assert.rejects(keys.current(), /a moment ago/);
+    assert.equal(state.reads, 1, 'anybody may ask');
     state.isAway = false;
+    state.nowMs += 501;
     assert.equal((await keys.current()).issuer, 'read 2');
   });
 

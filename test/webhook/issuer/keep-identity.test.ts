@@ -35,7 +35,7 @@ describe('keys of identities', () => {
     const { keys, pair, ca } = await check(fake);
     const shown = JSON.stringify([fake.cells.nats, fake.cells.ca]);
     const secrets = [keys.operator, keys.account, keys.signer, keys.systemAccount].map(({ seed }) => seed);
-    for (const secret of [...secrets, keys.grantKey, keys.relayMaster]) assert.ok(!shown.includes(secret));
+    for (const secret of [...secrets, keys.grantKey]) assert.ok(!shown.includes(secret));
     assert.equal(fake.cells.nats?.data['account'], keys.account.publicKey);
     assert.equal(fake.cells.nats?.data['tls.crt'], pair.certificate);
     assert.equal(fake.cells.ca?.data['ca.crt'], ca);

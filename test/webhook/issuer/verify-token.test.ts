@@ -67,6 +67,7 @@ describe('a token of a service account', () => {
       serviceAccount: 'shop',
       pod: 'shop-7d9f-x2x4z',
       podUid: 'u2',
+      isPart: false,
     });
   });
 
