@@ -41,7 +41,7 @@ import {
   type Measures,
 } from './load/load.ts';
 import { createScalerMetrics, registerScalerGauges } from './status/metrics.ts';
-import { Observer } from './observe/observer.ts';
+import { Observer, type Observed } from './observe/observer.ts';
 import { jetStreamUpkeep } from '../common/queue/jetstream/upkeep.ts';
 import { TriggerQueries } from './queries/trigger-queries.ts';
 import { addQueryRoute } from './queries/query-route.ts';
@@ -258,7 +258,7 @@ function clusterHandlers(reconciler: Reconciler, onFailed: OnFailedObject): Clus
 interface Listening extends HearingOptions {
   readonly nats: NatsLink;
   readonly reconciler: Reconciler;
-  readonly observer: Observer;
+  readonly observer: Observed;
   readonly wake: Wake;
 }
 

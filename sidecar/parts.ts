@@ -19,9 +19,6 @@ import { EventsPart } from './events/events-part.ts';
 import type { JobStats } from './jobs/ending/job-stats.ts';
 import { JobsPart } from './jobs/jobs-part.ts';
 import { Announcer } from './life/announcer.ts';
-import { watchBusy } from './direct/busy.ts';
-import { DirectTraffic } from './direct/direct-traffic.ts';
-import { parseProbes } from './direct/probe-budget.ts';
 import { Drain, type DrainFollower, type OutliveApp } from './life/drain.ts';
 import { Opening } from './life/opening.ts';
 import { Pause } from './life/pause.ts';
@@ -256,33 +253,4 @@ export function buildEvents(
 /** Jobs and events alike. */
 export function drainsWork(work: JobsPart | EventsPart): DrainFollower {
   return { begin: () => work.drain(), end: () => void work.stop(), comeBack: () => work.reset() };
-}
-
-/** @returns what ends it; does nothing where it is not asked for, or where nothing can be seen */
-export function countDirectTraffic(
-  config: SidecarConfig,
-  { log }: SidecarDeps,
-  { stats, admission }: Core,
-  ports: OwnPorts,
-): () => void {
-  if (config['direct-traffic'] !== 'count') return () => undefined;
-  const { breaker } = admission;
-  const traffic = new DirectTraffic({
-    probes: parseProbes(config['direct-probes']),
-    ignored: config['direct-ignore'],
-    idleMs: config['direct-idle-seconds'] * 1_000,
-    longestPauseMs: config['direct-look-seconds'] * 1_000,
-    ownPorts: [ports.data, ports.admin],
-    podIp: config['pod-ip'],
-    accepted: ports.accepted,
-    isBusy: watchBusy({
-      ended: () => stats.ended,
-      present: () => breaker.running + breaker.waiting,
-    }),
-    counts: stats.direct,
-    log,
-  });
-  const why = traffic.start();
-  if (why !== undefined) log.info({ why }, 'direct traffic is not counted');
-  return () => traffic.stop();
 }

@@ -13,6 +13,7 @@ import { createDataServer } from './call/data-server.ts';
 import { policiesOf } from './call/policies.ts';
 import type { SidecarConfig, SidecarDeps } from './config.ts';
 import { buildCore, type Core } from './core.ts';
+import { countDirectTraffic } from './direct/on-demand.ts';
 import type { EventsPart } from './events/events-part.ts';
 import { JobStats } from './jobs/ending/job-stats.ts';
 import type { JobsPart } from './jobs/jobs-part.ts';
@@ -65,7 +66,7 @@ export async function startSidecar(config: SidecarConfig, deps: SidecarDeps): Pr
   const appReady = opening.open();
   stops.add('drain', () => drain.end());
   log.info({ function: config.function, port: ports.data, appPort: config['app-port'] }, 'listening');
-  stops.add('direct traffic', build.countDirectTraffic(config, deps, core, ports));
+  stops.add('direct traffic', countDirectTraffic(config, log, core, ports));
   return { stop: () => stops.stop(), port: ports.data, adminPort: ports.admin, appReady };
 }
 

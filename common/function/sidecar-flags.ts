@@ -141,7 +141,7 @@ export const sidecarFlags = {
     choices: ['count', 'ignore'],
     group: DIRECT,
     describe:
-      'whether connections to the app past proxy and sidecar keep it awake; ignore: a webhook of 0.1.0',
+      'whether connections to the app past proxy and sidecar keep it awake; the webhook gives what slimfaas.dev/direct-traffic says',
   },
   'direct-probes': {
     type: 'list',

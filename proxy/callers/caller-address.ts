@@ -34,7 +34,7 @@ export function callerAddress(peer: string, headers: RawHeaders, balancers: Rang
     .join(',')
     .split(',')
     .map((hop) => hop.trim());
-  for (const hop of hops.reverse()) {
+  for (const hop of hops.toReversed()) {
     const address = addressOf(hop);
     // What stands left of it was written by the caller, and may be anything.
     if (address === undefined) break;

@@ -74,6 +74,8 @@ export class Decisions implements DecisionsView {
   /** @returns whether it failed, or failed in another way, or stopped to fail */
   noteFailure(key: string, failure: string | undefined): boolean {
     if (failure === undefined) return this.#failures.size > 0 && this.#failures.delete(key);
+    // What stood before it could not be decided is decided again at the next tick.
+    this.reopen(key);
     const isChanged = this.#failures.get(key) !== failure;
     this.#failures.set(key, failure);
     return isChanged;

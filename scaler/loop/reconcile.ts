@@ -133,7 +133,7 @@ export class Reconciler {
     if (after.fn) {
       this.#noteCreation(after);
       if (this.#isSetByOthers(after, before)) this.#observer.onCountOfOthers(after);
-    } else this.#forget(after.key);
+    } else if (before?.fn) this.#forget(after.key);
     this.#onChange(after.key);
   }
 

@@ -163,8 +163,10 @@ export class FunctionActivity {
     if (waiting === 0) return 0;
     const inPods = this.callsInPods(nowMs);
     let taken = 0;
+    // A proxy without such callers falls silent, and what it last saw may be seconds old.
     for (const report of this.#proxies.values())
-      if (nowMs - report.atMs <= PROXY_FRESH_MS) taken = Math.max(taken, inPods - report.inPods);
+      if (report.waiting > 0 && nowMs - report.atMs <= PROXY_FRESH_MS)
+        taken = Math.max(taken, inPods - report.inPods);
     return Math.max(0, waiting - taken);
   }
 

@@ -20,6 +20,7 @@ export interface SeenPod {
 }
 
 interface PodRecord extends SeenPod {
+  readonly uid: string | undefined;
   saidReady: boolean;
   endingSinceMs: number | undefined;
   /** The latest state that its sidecar reported; see common/bus/said-order.ts. */
@@ -63,7 +64,10 @@ export class FunctionRecord implements ObservedFunction {
   }
 
   seePod(pod: Pod, nowMs: number): void {
+    // A StatefulSet makes a pod of the same name again. While the watch was away, nobody said that the first one went.
+    if (this.#pods.has(pod.name) && this.#pods.get(pod.name)?.uid !== pod.uid) this.forgetPod(pod.name);
     const seen = this.#pods.get(pod.name) ?? {
+      uid: pod.uid,
       firstSeenMs: nowMs,
       isOld: pod.isReady,
       saidReady: false,

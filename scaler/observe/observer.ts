@@ -108,7 +108,9 @@ export class Observer implements Observed {
     const before = this.#world.observe(kind, object);
     const key = functionKey(idOf(object));
     const after = this.#world.workload(key);
-    if (after?.fn && before?.fn?.spec !== after.fn.spec) this.#record(key).setByOthers = undefined;
+    // Another object may have the same name: what is seen of it says nothing of the function.
+    const isOwn = after?.kind === kind;
+    if (isOwn && after.fn && before?.fn?.spec !== after.fn.spec) this.#record(key).setByOthers = undefined;
     return { before, after };
   }
 

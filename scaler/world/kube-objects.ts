@@ -11,7 +11,7 @@ import { scrapeHint, type ScrapeHint } from '../../common/kube/model/scrape-hint
 /** All that there is to read of one; without `fn` it may still be a dependency. */
 export type Workload = WorkloadModel;
 
-export interface Pod extends Pick<PodModel, 'name' | 'ip' | 'isReady' | 'trouble'> {
+export interface Pod extends Pick<PodModel, 'name' | 'uid' | 'ip' | 'isReady' | 'trouble'> {
   /** `kind/namespace/name` of the workload: a Deployment and a StatefulSet may share a name. */
   readonly ownerKey: string;
   /** Deleted or ended: it takes no new work. */
@@ -27,6 +27,7 @@ export function podOf(object: V1Pod): Pod | undefined {
   if (!pod || pod.owner.kind === 'Other') return undefined;
   return {
     name: pod.name,
+    uid: pod.uid,
     ownerKey: ownerKeyOf(pod.owner.kind, functionKey(pod.owner.id)),
     ip: pod.ip,
     isReady: pod.isReady,

@@ -54,6 +54,11 @@ export const VALUE_SETS: Readonly<Record<string, object>> = {
     nats: { storage: { className: '1' } },
     webhook: { certManager: { issuer: 'internal-ca', kind: 'ClusterIssuer' } },
   },
+  'API keys, and nothing else to mount': {
+    auth: 'off',
+    operatorAuth: 'off',
+    proxy: { apiKeys: { secretName: 'callers' } },
+  },
   'digests, and addresses of IPv6': {
     image: { repository: 'example/slimfaas', tag: '0.1.0-hardened', digest: `sha256:${'0a'.repeat(32)}` },
     nats: { digest: `sha256:${'1b'.repeat(32)}`, listen: '::' },

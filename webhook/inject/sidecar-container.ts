@@ -169,7 +169,7 @@ function environment(
   ];
 }
 
-/** Without the pod's probes the sidecar could not tell them from callers, so it counts only when it is told to. */
+/** Nothing, unless the function asks for it. With it goes what tells the kubelet's probes from callers. */
 function directVariables({ spec, probes, scrapePort }: SidecarFacts): Environment {
   const { direct, idleTimeoutSeconds } = spec;
   if (!direct.isCounted) return {};

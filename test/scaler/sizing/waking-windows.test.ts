@@ -198,6 +198,10 @@ test('callers that wait beside those that run count in full, also where a proxy 
   assert.equal(activity.waitingForPods(1_200), 65, 'others have come since');
   report(70, 2_000);
   assert.equal(activity.waitingForPods(2_000), 65);
+  activity.onWake({ from: 'b', waiting: 0 }, 2_100);
+  report(90, 3_000);
+  activity.onWake({ from: 'a', waiting: 60 }, 3_100);
+  assert.equal(activity.waitingForPods(3_100), 60, 'b has nobody waiting, and says nothing any more');
 });
 
 test('strangers who say any number of names take no more memory than the bound', () => {
