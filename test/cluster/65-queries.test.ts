@@ -25,7 +25,8 @@ it('by a query it grows, stays up while there is work although another scaler le
     name: 'backlog',
     env: { BACKLOG_MS },
     annotations: {
-      TimeoutSecondBeforeSetReplicasMin: 3,
+      // Longer than the first scrapes take on a busy node.
+      TimeoutSecondBeforeSetReplicasMin: 10,
       Scale: JSON.stringify({ ReplicaMax: 3, ScrapeIntervalMilliseconds: 1_000, Triggers: [query] }),
       'prometheus.io/scrape': 'true',
       'prometheus.io/port': '5000',
