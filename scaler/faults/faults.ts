@@ -21,13 +21,19 @@ export interface Fault {
 type FaultsOf = (workload: Workload, fn: FunctionInfo) => readonly Fault[];
 export type OnFaults = (workload: Workload, faults: readonly Fault[]) => void;
 
+interface Told {
+  readonly faults: readonly Fault[];
+  /** What makes it another state, so that it is told again. */
+  readonly text: string;
+}
+
 export class FaultTeller {
   readonly #world: WorldView;
   readonly #onFaults: OnFaults;
   /** What the annotations alone do not show: dependencies, queries. */
   readonly #more: FaultsOf;
-  /** By key; a function without faults that never had any is not in it. */
-  #told = new Map<string, string>();
+  /** By key; a function that had no faults when it was last looked at is not in it. */
+  #told = new Map<string, Told>();
 
   constructor(world: WorldView, onFaults: OnFaults, more: FaultsOf) {
     this.#world = world;
@@ -35,7 +41,12 @@ export class FaultTeller {
     this.#more = more;
   }
 
-  of(workload: Workload, fn: FunctionInfo): readonly Fault[] {
+  /** As people were told: what was wrong with it when it was last looked at. Nothing is worked out for whoever asks. */
+  told(key: string): readonly Fault[] {
+    return this.#told.get(key)?.faults ?? [];
+  }
+
+  #of(workload: Workload, fn: FunctionInfo): readonly Fault[] {
     const written = fn.faults.map((f) => invalid(`${f.annotation}: ${f.problem}; in force: ${f.inForce}`));
     return [...written, ...this.#more(workload, fn)];
   }
@@ -51,18 +62,13 @@ export class FaultTeller {
     this.#tell(workload, this.#told.get(workload.key));
   }
 
-  #tell(workload: Workload, before = ''): void {
+  #tell(workload: Workload, before: Told | undefined): void {
     if (!workload.fn) return;
-    const faults = this.of(workload, workload.fn);
+    const faults = this.#of(workload, workload.fn);
     const text = faults.map(({ message, key }) => key ?? message).join('\n');
     if (text === '') this.#told.delete(workload.key);
-    else this.#told.set(workload.key, text);
-    if (before !== text) this.#onFaults(workload, faults);
-  }
-
-  /** Something was wrong with it when it was last looked at. */
-  hasTold(key: string): boolean {
-    return this.#told.has(key);
+    else this.#told.set(workload.key, { faults, text });
+    if ((before?.text ?? '') !== text) this.#onFaults(workload, faults);
   }
 
   /** For a new leader: the former one's Events may have been its last. */

@@ -35,7 +35,7 @@ export interface PipelineOptions {
   readonly nudges: Nudges;
   readonly decisions: Decisions;
   readonly actuator: Pick<Actuator, 'act'>;
-  readonly faults: Pick<FaultTeller, 'tell' | 'tellOf' | 'hasTold'>;
+  readonly faults: Pick<FaultTeller, 'tell' | 'tellOf' | 'told'>;
   readonly effects: Pick<ReconcileEffects, 'onDecision'>;
   readonly jobsOf: (key: string) => number;
   readonly onFailed: OnFailedObject;
@@ -50,7 +50,12 @@ export class Pipeline {
 
   /** Facts as of now: for one pass, or one slice of it. */
   finder(nowMs: number): FactFinder {
-    this.refreshGraph();
+    if (this.#options.dependencies.refresh()) this.#options.faults.tell();
+    return this.reader(nowMs);
+  }
+
+  /** The same for whoever only asks: it changes nothing, and dependencies are those of the last look. */
+  reader(nowMs: number): FactFinder {
     const { observer, advice, nudges, jobsOf } = this.#options;
     return new FactFinder(
       { observed: observer, graph: this.#graph, nudges, adviceOf: advice.of, jobsOf },
@@ -58,20 +63,19 @@ export class Pipeline {
     );
   }
 
-  refreshGraph(): void {
-    if (this.#options.dependencies.refresh()) this.#options.faults.tell();
-  }
-
   /** All four steps, and before them what triggers say; nothing for a function whose decision stands. */
   onTick(workload: Workload, fn: FunctionInfo, finder: FactFinder, nowMs: number): void {
     const { observer, advice, decisions, faults } = this.#options;
-    if (decisions.isSteady(workload.key, nowMs, observer.epoch)) return;
+    // What queries say changes by time alone, also while a decision stands.
+    const hasQueries = fn.spec.scale?.triggers.some(({ query }) => query !== '') === true;
+    if (decisions.isSteady(workload.key, nowMs, observer.epoch)) {
+      if (hasQueries) faults.tellOf(workload);
+      return;
+    }
     this.#guarded(workload, () => {
       advice.ask(workload, fn, observer.of(workload.key), nowMs);
-      this.#decide(workload, fn, finder, nowMs);
+      return this.#decide(workload, fn, finder, nowMs) || hasQueries;
     });
-    // What queries say changes by time alone.
-    if (fn.spec.scale) faults.tellOf(workload);
   }
 
   /** The function, then what it depends on, so that all patches leave at once. */
@@ -111,17 +115,18 @@ export class Pipeline {
     return this.#options.dependencies.graph;
   }
 
-  #decide(workload: Workload, fn: FunctionInfo, finder: FactFinder, nowMs: number): void {
+  /** @returns whether what is wrong with it may be another thing than before */
+  #decide(workload: Workload, fn: FunctionInfo, finder: FactFinder, nowMs: number): boolean {
     const { observer, decisions, faults, effects, actuator } = this.#options;
-    const { key } = workload;
+    const { key, replicas } = workload;
     const { activity } = this.#observe(workload, nowMs);
     const facts = finder.factsOf(workload, fn);
     const decision = decide(facts);
     const untilMs = steadyUntil(facts, decision, this.#isLinked(key));
     const isNew = decisions.note(key, decision, facts, { fromMs: nowMs, untilMs, epoch: observer.epoch });
-    if ((workload.replicas > 0 && facts.readyPods === 0) || faults.hasTold(key)) faults.tellOf(workload);
     if (isNew) effects.onDecision(workload, decision);
     actuator.act(workload, decision, { nowMs, wakeAtMs: activity.wakeAtMs });
+    return (replicas > 0 && facts.readyPods === 0) || faults.told(key).length > 0;
   }
 
   #observe(workload: Workload, nowMs: number) {
@@ -136,17 +141,21 @@ export class Pipeline {
     return this.#graph.dependenciesOf(key).length + this.#graph.dependentsOf(key).length > 0;
   }
 
-  /** What cannot be decided costs that function alone: it stays as it is, and its faults say why. */
-  #guarded(workload: Workload, work: () => void): void {
+  /**
+   * What cannot be decided costs that function alone: it stays as it is, and its faults say why.
+   * @param work returns whether its faults are to be looked at, which is done once
+   */
+  #guarded(workload: Workload, work: () => boolean): void {
     const { decisions, faults, onFailed } = this.#options;
     const { key, kind, uid, id } = workload;
     let failure: string | undefined;
+    let isChanged = false;
     try {
-      work();
+      isChanged = work();
     } catch (error) {
       failure = describeError(error);
       onFailed(`decision/${kind}`, { metadata: { ...id, uid } }, error);
     }
-    if (decisions.noteFailure(key, failure)) faults.tellOf(workload);
+    if (decisions.noteFailure(key, failure) || isChanged) faults.tellOf(workload);
   }
 }

@@ -23,6 +23,7 @@ import type { OnFailedObject } from '../../common/kube/watched.ts';
 import { Actuator } from '../act/actuator.ts';
 import type { ReconcileEffects } from '../act/effects.ts';
 import { Nudges } from '../act/nudges.ts';
+import type { Facts } from '../decide/types.ts';
 import type { FactFinder } from '../facts/facts.ts';
 import { FaultTeller, type Fault } from '../faults/faults.ts';
 import { MoreFaults } from '../faults/more-faults.ts';
@@ -236,17 +237,15 @@ export class Reconciler {
     this.tick();
   }
 
-  /** For the status routes: decides again and shows everything it was decided from. */
-  explain(workload: Workload, fn: FunctionInfo) {
-    const nowMs = this.#options.now();
-    if (this.#observer.hasSynced) this.#pipeline.decide(workload, fn, this.#pipeline.finder(nowMs), nowMs);
-    return { facts: this.#pipeline.finder(nowMs).factsOf(workload, fn), faults: this.faultsOf(workload, fn) };
+  /** What a decision would be made from now; undefined before the first look at it. Nothing is decided or done. */
+  factsOf(workload: Workload, fn: FunctionInfo): Facts | undefined {
+    if (this.#observer.of(workload.key) === undefined) return undefined;
+    return this.#pipeline.reader(this.#options.now()).factsOf(workload, fn);
   }
 
-  /** All that is wrong with it. */
-  faultsOf(workload: Workload, fn: FunctionInfo): readonly Fault[] {
-    this.#pipeline.refreshGraph();
-    return this.#faults.of(workload, fn);
+  /** All that was wrong with it at the last look. */
+  faultsOf(workload: Workload): readonly Fault[] {
+    return this.#faults.told(workload.key);
   }
 
   #functionOf(id: FunctionId): Workload | undefined {

@@ -2,7 +2,6 @@
  * What the scaler shows of itself: the same facts and words that its decisions were made of.
  */
 import { functionKey, type FunctionId } from '../../common/bus/subjects.ts';
-import type { FunctionInfo } from '../../common/function/spec.ts';
 import { readyPods, troublesOf } from '../observe/pods.ts';
 import type { Fault } from '../faults/faults.ts';
 import type { Workload } from '../world/kube-objects.ts';
@@ -12,27 +11,32 @@ import type { Reconciler } from '../loop/reconcile.ts';
 import type { FunctionView } from './server.ts';
 import type { LoggedDecision } from '../loop/decisions.ts';
 
+type Facts = ReturnType<Reconciler['factsOf']>;
+
 export function listFunctions(reconciler: Reconciler): FunctionView[] {
   const views: FunctionView[] = [];
   for (const workload of reconciler.observed.world.workloads())
-    if (workload.fn) views.push(summary(reconciler, workload, workload.fn));
+    if (workload.fn) views.push(summary(reconciler, workload));
   return views.toSorted((a, b) => (`${a.namespace}/${a.name}` < `${b.namespace}/${b.name}` ? -1 : 1));
 }
 
 export function showFunction(reconciler: Reconciler, id: FunctionId): FunctionView | undefined {
   const workload = reconciler.observed.world.workload(functionKey(id));
   if (!workload?.fn) return undefined;
-  const { facts, faults } = reconciler.explain(workload, workload.fn);
-  const { spec: _spec, nowMs: _nowMs, ...numbers } = facts;
+  const facts = reconciler.factsOf(workload, workload.fn);
   return {
-    ...summary(reconciler, workload, workload.fn),
-    facts: { ...numbers, idleForSeconds: Math.floor((facts.nowMs - facts.idleSinceMs) / 1_000) },
-    faults: faults.map(({ message }) => message),
+    ...summary(reconciler, workload),
+    ...(facts && { facts: factsView(facts) }),
+    faults: reconciler.faultsOf(workload).map(({ message }) => message),
     shares: Object.fromEntries(
       [...reconciler.sharesOf(workload.key)].map(([pod, grant]) => [pod, grant.granted]),
     ),
     decisions: reconciler.decisions.of(workload.key).map(decisionView),
   };
+}
+
+function factsView({ spec: _spec, nowMs, ...numbers }: NonNullable<Facts>): object {
+  return { ...numbers, idleForSeconds: Math.floor((nowMs - numbers.idleSinceMs) / 1_000) };
 }
 
 function decisionView({ atMs, from, decision, numbers }: LoggedDecision): object {
@@ -63,7 +67,7 @@ export function* samplesOf(
       workload,
       desired,
       ready: readyPods(workload, reconciler.observed),
-      faults: reconciler.faultsOf(workload, workload.fn).filter(isOfAnnotation).length,
+      faults: reconciler.faultsOf(workload).filter(isOfAnnotation).length,
       direction: desired > workload.replicas ? 'up' : desired < workload.replicas ? 'down' : 'hold',
       reason: decision === undefined ? 'none' : decision.kind === 'hold' ? decision.because : decision.kind,
       jobs: jobCounts(depthOf(workload.key), running),
@@ -83,7 +87,7 @@ function jobCounts(depth: JobDepth | undefined, running: number): JobCounts {
   return { ready: depth.ready, inFlight, retryPending: depth.delivered - inFlight };
 }
 
-function summary(reconciler: Reconciler, workload: Workload, fn: FunctionInfo): FunctionView {
+function summary(reconciler: Reconciler, workload: Workload): FunctionView {
   const last = reconciler.decisions.last(workload.key);
   return {
     name: workload.id.name,
@@ -94,7 +98,7 @@ function summary(reconciler: Reconciler, workload: Workload, fn: FunctionInfo): 
     wanted: last?.wanted ?? workload.replicas,
     reason: last?.reason ?? 'not decided yet',
     troubles: troublesOf(workload, reconciler.observed),
-    faults: reconciler.faultsOf(workload, fn).length,
+    faults: reconciler.faultsOf(workload).length,
   };
 }
 

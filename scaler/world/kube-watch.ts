@@ -44,17 +44,13 @@ export interface ClusterHandlers {
   readonly onFailed: OnFailedObject;
 }
 
-export interface ClusterWatch extends Running {
-  readonly isSynced: boolean;
-}
-
 /** Watches what decisions rest on, in the given namespaces or (none given) in all. */
 export function watchCluster(
   clients: ScalerClients,
   namespaces: readonly string[],
   handlers: ClusterHandlers,
   log: Log,
-): ClusterWatch {
+): Running {
   const watches: Watched[] = [];
   let wasSynced = false;
   const required: Watched[] = [];
@@ -70,9 +66,6 @@ export function watchCluster(
     watches.push(...scoped.required, ...scoped.others);
   }
   return {
-    get isSynced() {
-      return wasSynced;
-    },
     async stop() {
       await Promise.all(watches.map((watch) => watch.stop()));
     },

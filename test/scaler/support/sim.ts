@@ -50,6 +50,10 @@ export class Sim {
   readonly queries = new Map<string, number>();
   /** Of them those whose data is missing in part. */
   readonly partial = new Set<string>();
+  /** Why a query cannot be asked as it is written. */
+  readonly queryFaults = new Map<string, string>();
+  /** How often that was asked. */
+  looksAtFaults = 0;
   readonly reconciler: Reconciler;
   /** What the API server does with a patch; default: does it. */
   onScale: ((request: ScaleRequest) => Promise<ScaleOutcome>) | undefined;
@@ -75,7 +79,10 @@ export class Sim {
           if (value === undefined) return { kind: 'no-data' };
           return { kind: 'value', value, isWhole: !this.partial.has(query) };
         },
-        faultOf: () => undefined,
+        faultOf: (_fn, query) => {
+          this.looksAtFaults += 1;
+          return this.queryFaults.get(query);
+        },
       },
     });
     this.reconciler = new Reconciler({

@@ -19,6 +19,7 @@ const autoscaler = (target: string, kind = 'Deployment') => ({
 test('an autoscaler is heard of, also when it goes while nobody looks or turns to a kind that is none of ours', async (t) => {
   const server = await startLocalApi((release) => t.after(release));
   const told: string[] = [];
+  let isSynced = false;
   const nothing = () => undefined;
   const watch = watchCluster(
     scalerClients(clientsOf(server)),
@@ -29,7 +30,7 @@ test('an autoscaler is heard of, also when it goes while nobody looks or turns t
       onPod: nothing,
       onPodGone: nothing,
       onCreationFailure: nothing,
-      onSynced: nothing,
+      onSynced: (value) => void (isSynced = value),
       onFailed: nothing,
       onAutoscaler: ({ key, ownerKey }) => void told.push(`${key} → ${ownerKey}`),
       onAutoscalerGone: (key) => void told.push(`${key} gone`),
@@ -48,7 +49,7 @@ test('an autoscaler is heard of, also when it goes while nobody looks or turns t
   });
   await waitFor(() => told.length === 3, { what: 'and again after the Deployment' });
   server.faults.setAway(true);
-  await waitFor(() => !watch.isSynced, { what: 'the watches are broken' });
+  await waitFor(() => !isSynced, { what: 'the watches are broken' });
   await server.api.delete('horizontalpodautoscalers', 'default', 'hpa');
   server.faults.expireWatches();
   server.faults.setAway(false);
