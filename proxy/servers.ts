@@ -19,9 +19,10 @@ import type { ProxyJobs } from './jobs/proxy-jobs.ts';
 import { MetricsText } from './metrics/metrics-text.ts';
 import type { ProxyState } from './proxy-state.ts';
 import { ReplayBudget } from './edge/replay-budget.ts';
-import { ACCEPT_PREFIX, createAcceptRoute } from './jobs/accepting/accept-route.ts';
+import { ACCEPT_PREFIX, createAcceptRoute, refuse } from './jobs/accepting/accept-route.ts';
 import { createEventRoute, EVENT_PREFIX } from './events/event-route.ts';
 import { createFunctionRoute } from './call/function-route.ts';
+import { createCorsRoutes } from './functions/cors-routes.ts';
 import { FUNCTION_PREFIX } from './functions/routes.ts';
 import { addHealthRoutes, withoutFunctions, type AnybodysMetrics } from './edge/health-routes.ts';
 import { addDeadRoutes } from './jobs/dead-routes.ts';
@@ -81,7 +82,13 @@ export function createServers(config: ProxyConfig, state: ProxyState, deps: Serv
     },
   });
   const koa = app.callback();
+  const cors = createCorsRoutes(state);
   const handle = (req: IncomingMessage, res: ServerResponse): void => {
+    try {
+      if (cors(req, res)) return;
+    } catch (error) {
+      return refuse(res, error, deps.log);
+    }
     if (req.url?.startsWith(ACCEPT_PREFIX)) acceptRoute(req, res);
     else if (req.url?.startsWith(EVENT_PREFIX)) eventRoute(req, res);
     else void koa(req, res);

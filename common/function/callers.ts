@@ -31,3 +31,19 @@ export type AuthSpec =
       /** Names of keys that are let in; `*`: each. */
       readonly apiKeys: readonly string[];
     };
+
+/** Which sites' scripts may call from a browser, and how. */
+export interface CorsSpec {
+  /** `*` alone: any. Else origins as browsers write them, the host of some as `*.` and a name. None: nobody. */
+  readonly origins: readonly string[];
+  /** Empty: any. */
+  readonly methods: readonly string[];
+  /** Headers that a script may send; empty: any. */
+  readonly headers: readonly string[];
+  /** Headers that a script may read, beside those that slimfaas writes. */
+  readonly exposed: readonly string[];
+  /** Cookies and the like may be sent; never beside the origin `*`. */
+  readonly hasCredentials: boolean;
+  /** How long a browser may remember a preflight; undefined: its own default. */
+  readonly maxAgeSeconds: number | undefined;
+}

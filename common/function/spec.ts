@@ -5,7 +5,7 @@
  */
 import type { CallPolicy } from '../call/policy.ts';
 import type { FunctionId } from '../bus/subjects.ts';
-import type { AuthSpec, RateLimitSpec } from './callers.ts';
+import type { AuthSpec, CorsSpec, RateLimitSpec } from './callers.ts';
 
 export type Visibility = 'Public' | 'Private';
 /** What the user's port speaks; `h2c`: HTTP/2 without TLS, which gRPC is spoken over; `https`: HTTP/1.1 over TLS. */
@@ -125,6 +125,8 @@ export interface FunctionSpec {
   readonly rateLimit: RateLimitSpec | undefined;
   /** slimfaas.dev/auth, if given; else the proxy's default. */
   readonly auth: AuthSpec | undefined;
+  /** slimfaas.dev/cors, if given; else the proxy's default. `none`: the app answers browsers itself. */
+  readonly cors: CorsSpec | 'none' | undefined;
   readonly direct: DirectSpec;
 }
 

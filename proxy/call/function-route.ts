@@ -18,22 +18,25 @@ import {
   serveHead,
   withoutHeaders,
   type BodySource,
-  type NodeSinkOptions,
   type RequestHead,
   type ResponseSink,
 } from '../../common/relay/index.ts';
+import type { RawHeaders, ResponseHead } from '../../common/relay/types.ts';
 import { NodeRequest, type ActiveCalls } from '../edge/active-calls.ts';
 import type { CallEnd } from '../metrics/call-end.ts';
 import { ProxyCall, type CallDeps, type CallRequest } from './proxy-call.ts';
 import type { FunctionEntry } from '../functions/function-entry.ts';
-import type { FunctionLookup } from '../functions/function-lookup.ts';
-import { letIn } from '../callers/let-in.ts';
+import type { CallTarget, FunctionLookup } from '../functions/function-lookup.ts';
+import { withCors } from '../callers/cors.ts';
+import type { Gates } from '../callers/gate.ts';
+import { letIn, whenLetIn } from '../callers/let-in.ts';
 import { originOf } from '../edge/headers.ts';
 import type { Ids } from '../edge/ids.ts';
 import type { ReplayBudget } from '../edge/replay-budget.ts';
 import { heldBytes } from '../waiting/waiting-budget.ts';
 
 export interface FunctionRouteDeps extends CallDeps {
+  readonly gates: Pick<Gates, 'cors'>;
   readonly lookup: FunctionLookup;
   readonly ids: Ids;
   readonly replay: ReplayBudget;
@@ -64,21 +67,32 @@ function begin(
   hosted: FunctionEntry | undefined,
   deps: FunctionRouteDeps,
 ): void {
-  const { method, path, headers } = serveHead(req);
-  const target = deps.lookup.target(req, hosted, path);
+  const { method, headers } = serveHead(req);
+  const target = targetOf(req, res, hosted, deps);
   const { entry, prefix } = target;
+  if (entry.cors?.show(req, res)) return;
+  const start = (kept: string[]): void => {
+    if (res.destroyed) return; // whoever leaves while a token is verified has asked for nothing
+    const head = { method, path: target.path, headers: kept };
+    startCall(entry, new Arrival(req, res, head, entry.cors?.fields(req.headers), deps), deps);
+  };
   const forwarded = letIn(entry.gate, { headers, origin: originOf(req.socket, prefix) }, deps.ids);
-  if (!(forwarded instanceof Promise)) {
-    startCall(entry, new Arrival(req, res, { method, path: target.path, headers: forwarded }, deps), deps);
-    return;
+  whenLetIn(forwarded, start, (error) => refuse(res, error));
+}
+
+/** To a browser an unknown function answers as the proxy does. */
+function targetOf(
+  req: IncomingMessage,
+  res: ServerResponse,
+  hosted: FunctionEntry | undefined,
+  { lookup, gates }: FunctionRouteDeps,
+): CallTarget {
+  try {
+    return lookup.target(req, hosted, req.url as string);
+  } catch (error) {
+    gates.cors?.dress(req, res);
+    throw error;
   }
-  // Whoever leaves while a token is verified has asked for nothing.
-  forwarded
-    .then((kept) => {
-      if (res.destroyed) return;
-      startCall(entry, new Arrival(req, res, { method, path: target.path, headers: kept }, deps), deps);
-    })
-    .catch((error: unknown) => refuse(res, error));
 }
 
 function startCall(entry: FunctionEntry, arrival: Arrival, deps: FunctionRouteDeps): void {
@@ -100,11 +114,17 @@ class Arrival implements CallRequest {
   readonly #release: () => void;
   #isWatched = false;
 
-  constructor(req: IncomingMessage, res: ServerResponse, head: RequestHead, deps: FunctionRouteDeps) {
+  constructor(
+    req: IncomingMessage,
+    res: ServerResponse,
+    head: RequestHead,
+    cors: RawHeaders | undefined,
+    deps: FunctionRouteDeps,
+  ) {
     const { body, release } = keepForReplay(nodeBody(req), deps.replay);
     this.head = head;
     this.body = body;
-    this.sink = nodeSink(res, SINK_OPTIONS);
+    this.sink = nodeSink(res, sinkOptions(cors));
     this.active = new NodeRequest(req, res);
     this.#res = res;
     this.#active = deps.active;
@@ -136,9 +156,24 @@ class Arrival implements CallRequest {
 
 /** Internal headers of the sidecar's answer, read by then. */
 const INTERNAL = new HeaderNames([HEADER.load, HEADER.refused]);
-export const SINK_OPTIONS = {
+const PLAIN: SinkOptions = {
   mapHead: (head) => ({ ...head, headers: withoutHeaders(head.headers, INTERNAL) }),
-} satisfies NodeSinkOptions;
+};
+
+interface SinkOptions {
+  readonly mapHead: (head: ResponseHead) => ResponseHead;
+}
+
+/** @param cors what an answer says to a browser; undefined: what the app says */
+export function sinkOptions(cors: RawHeaders | undefined): SinkOptions {
+  if (cors === undefined) return PLAIN;
+  return {
+    mapHead(head) {
+      const plain = PLAIN.mapHead(head);
+      return { ...plain, headers: withCors(plain.headers, cors) };
+    },
+  };
+}
 
 export function keepForReplay(
   body: BodySource,

@@ -6,7 +6,7 @@ import { serveHead, type RequestHead } from '../../common/relay/index.ts';
 import { watchEarlyBytes, type EarlyBytes } from '../../common/tunnel/early-bytes.ts';
 import type { FunctionEntry } from '../functions/function-entry.ts';
 import type { FunctionLookup } from '../functions/function-lookup.ts';
-import { letIn } from '../callers/let-in.ts';
+import { letIn, whenLetIn } from '../callers/let-in.ts';
 import { originOf } from '../edge/headers.ts';
 import type { Ids } from '../edge/ids.ts';
 import type { OpenUpgrades } from '../edge/open-upgrades.ts';
@@ -36,15 +36,13 @@ function begin(req: IncomingMessage, socket: Duplex, early: EarlyBytes, deps: Up
   const { method, path, headers } = serveHead(req);
   const target = deps.lookup.target(req, deps.lookup.hosted(req.headers.host, path), path);
   const origin = originOf(req.socket, target.prefix);
-  const forwarded = letIn(target.entry.gate, { headers, origin }, deps.ids);
   const start = (kept: string[]): void => {
+    if (early.left.aborted) return void socket.destroy();
     const head = { method, path: target.path, headers: kept };
     startUpgrade(target.entry, head, { req, socket, early, deps });
   };
-  if (!(forwarded instanceof Promise)) return start(forwarded);
-  forwarded
-    .then((kept) => (early.left.aborted ? socket.destroy() : start(kept)))
-    .catch((error: unknown) => sendReasonOnSocket(socket, asReason(error)));
+  const forwarded = letIn(target.entry.gate, { headers, origin }, deps.ids);
+  whenLetIn(forwarded, start, (error) => sendReasonOnSocket(socket, asReason(error)));
 }
 
 interface Upgrading {

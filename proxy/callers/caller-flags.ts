@@ -1,5 +1,14 @@
 /** What the proxy asks of callers where a function says nothing: flags, and how they are read. */
+import type { CorsSpec } from '../../common/function/callers.ts';
 import { readAuth } from '../../common/function/annotations/callers/auth.ts';
+import {
+  CREDENTIALS_WITH_ANY,
+  isToken,
+  MAX_CORS_AGE,
+  readHeaders,
+  readMethods,
+  readOrigins,
+} from '../../common/function/annotations/callers/cors.ts';
 import { createFaultList } from '../../common/function/annotations/faults.ts';
 import { readRateLimit } from '../../common/function/annotations/callers/rate-limit.ts';
 import type { ReportFault } from '../../common/function/annotations/faults.ts';
@@ -61,6 +70,45 @@ export const callerFlags = {
     describe:
       'addresses and ranges of load balancers whose X-Forwarded-For names the caller, separated by commas; for rates alone',
   },
+  'cors-allow-origin': {
+    type: 'list',
+    default: [],
+    group: 'Callers',
+    describe:
+      "sites whose scripts may call functions without slimfaas.dev/cors, and read the status: https://shop.example.com, https://*.example.com, '*'; empty: the proxy says nothing of CORS",
+  },
+  'cors-allow-methods': {
+    type: 'list',
+    default: [],
+    group: 'Callers',
+    describe: 'methods that such scripts may use; empty: any',
+  },
+  'cors-allow-headers': {
+    type: 'list',
+    default: [],
+    group: 'Callers',
+    describe: 'headers that such scripts may send; empty: any',
+  },
+  'cors-expose-headers': {
+    type: 'list',
+    default: [],
+    group: 'Callers',
+    describe: 'headers of answers that such scripts may read, beside those of slimfaas',
+  },
+  'cors-allow-credentials': {
+    type: 'boolean',
+    default: false,
+    group: 'Callers',
+    describe: "such scripts may send cookies and other credentials of the browser; not beside the origin '*'",
+  },
+  'cors-max-age': {
+    type: 'int',
+    default: -1,
+    min: -1,
+    max: MAX_CORS_AGE,
+    group: 'Callers',
+    describe: "seconds for which a browser may remember what was allowed; -1: the browser's own time",
+  },
 } as const satisfies FlagTable;
 
 /**
@@ -82,3 +130,40 @@ function readAsAnnotation<T>(
 
 export const readAuthFlag = (text: string) => readAsAnnotation('caller-auth', text, readAuth);
 export const readRateFlag = (text: string) => readAsAnnotation('rate-limit', text, readRateLimit);
+
+export interface CorsConfig {
+  readonly 'cors-allow-origin': readonly string[];
+  readonly 'cors-allow-methods': readonly string[];
+  readonly 'cors-allow-headers': readonly string[];
+  readonly 'cors-expose-headers': readonly string[];
+  readonly 'cors-allow-credentials': boolean;
+  readonly 'cors-max-age': number;
+}
+
+/**
+ * @returns undefined without an origin
+ * @throws UsageError with the first value that cannot be used
+ */
+export function readCorsFlags(config: CorsConfig): CorsSpec | undefined {
+  const list = createFaultList();
+  const origins = readOrigins(config['cors-allow-origin'], list.of('--cors-allow-origin'));
+  const [fault] = list.faults;
+  if (fault) throw new UsageError(`--cors-allow-origin: ${fault.value}: ${fault.problem}`);
+  for (const flag of ['cors-allow-methods', 'cors-allow-headers', 'cors-expose-headers'] as const) {
+    const bad = config[flag].find((text) => !isToken(text));
+    if (bad !== undefined)
+      throw new UsageError(`--${flag}: ${JSON.stringify(bad)} is not allowed; use names`);
+  }
+  const hasCredentials = config['cors-allow-credentials'];
+  if (hasCredentials && origins.includes('*'))
+    throw new UsageError(`--cors-allow-credentials: ${CREDENTIALS_WITH_ANY}`);
+  if (origins.length === 0) return undefined;
+  return {
+    origins,
+    methods: readMethods(config['cors-allow-methods']),
+    headers: readHeaders(config['cors-allow-headers']),
+    exposed: config['cors-expose-headers'],
+    hasCredentials,
+    maxAgeSeconds: config['cors-max-age'] < 0 ? undefined : config['cors-max-age'],
+  };
+}

@@ -15,7 +15,8 @@ import type { Clock } from '../clock.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import { ApiKeys } from './api-keys.ts';
 import { callerAddress, readRanges } from './caller-address.ts';
-import { readAuthFlag, readRateFlag } from './caller-flags.ts';
+import { readAuthFlag, readCorsFlags, readRateFlag, type CorsConfig } from './caller-flags.ts';
+import { CorsPolicy } from './cors.ts';
 import { identify, type Caller, type Credentials } from './identify.ts';
 import { Tokens } from './tokens.ts';
 import { CallerRates, type FunctionRates } from './caller-rates.ts';
@@ -36,7 +37,7 @@ export interface Pass {
   readonly added: RawHeaders;
 }
 
-export interface GatesConfig {
+export interface GatesConfig extends CorsConfig {
   readonly 'rate-limit': string;
   readonly 'rate-limit-callers': number;
   readonly 'trusted-proxies': readonly string[];
@@ -61,6 +62,8 @@ export class Gates {
   readonly clock: Clock;
   readonly balancers: Ranges | undefined;
   readonly credentials: Credentials;
+  /** CORS of functions that say nothing of it, and of the proxy's own routes; undefined: none. */
+  readonly cors: CorsPolicy | undefined;
   readonly #auth: AuthSpec | undefined;
   readonly #perCaller: RateSpec | 'none' | undefined;
   readonly #perFunction: RateSpec | 'none' | undefined;
@@ -76,6 +79,8 @@ export class Gates {
     this.#perFunction = limits?.perFunction;
     this.rates = new CallerRates(config['rate-limit-callers']);
     this.balancers = readRanges('trusted-proxies', config['trusted-proxies']);
+    const cors = readCorsFlags(config);
+    this.cors = cors && new CorsPolicy(cors, '--cors-allow-origin of the proxy');
     this.clock = clock;
   }
 
@@ -87,6 +92,11 @@ export class Gates {
   /** Follows what is read from outside. @returns its release */
   async start(): Promise<() => void> {
     return (await this.credentials.keys?.follow(this.clock, KEYS_MS)) ?? (() => undefined);
+  }
+
+  corsOf({ cors }: Pick<FunctionSpec, 'cors'>): CorsPolicy | undefined {
+    if (cors === undefined) return this.cors;
+    return cors === 'none' ? undefined : new CorsPolicy(cors, 'slimfaas.dev/cors');
   }
 
   authOf({ auth }: Pick<FunctionSpec, 'auth'>): Exclude<AuthSpec, 'none'> | undefined {

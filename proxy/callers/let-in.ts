@@ -27,6 +27,16 @@ export function letIn(
   return pass instanceof Promise ? pass.then(forward) : forward(pass);
 }
 
+/** Goes on at once where nothing has to be asked of anybody, so that most calls cost no promise. */
+export function whenLetIn(
+  forwarded: string[] | Promise<string[]>,
+  start: (headers: string[]) => void,
+  refuse: (error: unknown) => void,
+): void {
+  if (forwarded instanceof Promise) forwarded.then(start).catch(refuse);
+  else start(forwarded);
+}
+
 /** For routes that pass nothing on. */
 export function visitOf(req: IncomingMessage): Visit {
   return { headers: req.rawHeaders, address: originOf(req.socket, '').address };

@@ -4,6 +4,7 @@ import type { ReadyMessage } from '../../common/bus/messages.ts';
 import { functionKey, type FunctionId } from '../../common/bus/subjects.ts';
 import { Account } from '../metrics/account.ts';
 import { Activator } from '../waiting/activator.ts';
+import type { CorsPolicy } from '../callers/cors.ts';
 import type { CallerGate, FunctionGates, Gates } from '../callers/gate.ts';
 import type { Clock } from '../clock.ts';
 import type { Endpoint } from '../pods/endpoint.ts';
@@ -45,6 +46,8 @@ export class FunctionEntry {
   readonly #gates: FunctionGates;
   /** What it asks of callers; undefined: nothing. */
   gate: CallerGate | undefined;
+  /** What browsers are told; undefined: what its app says. */
+  cors: CorsPolicy | undefined;
   #view: FunctionView;
 
   constructor(view: FunctionView, pods: PodGroup, deps: EntryDeps) {
@@ -55,6 +58,7 @@ export class FunctionEntry {
     this.account = new Account(view.id, deps.metrics, deps.clock);
     this.#gates = deps.gates.ofFunction((reason) => this.account.series.failed(reason));
     this.gate = this.#gates.gateOf(view.spec);
+    this.cors = deps.gates.corsOf(view.spec);
     this.#activator = new Activator(
       deps.clock,
       (waiting) => deps.wake(view.id, waiting),
@@ -100,7 +104,10 @@ export class FunctionEntry {
   }
 
   update(view: FunctionView): void {
-    if (view.spec !== this.#view.spec) this.gate = this.#gates.gateOf(view.spec);
+    if (view.spec !== this.#view.spec) {
+      this.gate = this.#gates.gateOf(view.spec);
+      this.cors = this.#deps.gates.corsOf(view.spec);
+    }
     this.#view = view;
   }
 

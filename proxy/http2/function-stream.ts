@@ -10,10 +10,11 @@ import { H2_CODE } from '../../common/http2/node-http2.ts';
 import { GrpcSink } from './grpc-sink.ts';
 import { resetStream } from '../../common/http2/stream-end.ts';
 import { bodyLength, NO_BODY, type RequestHead } from '../../common/relay/index.ts';
+import type { RawHeaders } from '../../common/relay/types.ts';
 import type { ActiveCall } from '../edge/active-calls.ts';
 import { ProxyCall } from '../call/proxy-call.ts';
 import type { FunctionEntry } from '../functions/function-entry.ts';
-import { bytesOfHead, keepForReplay, SINK_OPTIONS, type FunctionRouteDeps } from '../call/function-route.ts';
+import { bytesOfHead, keepForReplay, sinkOptions, type FunctionRouteDeps } from '../call/function-route.ts';
 import { heldBytes } from '../waiting/waiting-budget.ts';
 
 export interface FunctionStream {
@@ -22,13 +23,15 @@ export interface FunctionStream {
   readonly head: RequestHead;
   readonly hasBody: boolean;
   readonly isGrpc: boolean;
+  /** What an answer says to a browser. */
+  readonly cors: RawHeaders | undefined;
 }
 
 export function startStreamRequest(arrival: FunctionStream, deps: FunctionRouteDeps): void {
-  const { stream, entry, head, hasBody, isGrpc } = arrival;
+  const { stream, entry, head, hasBody, isGrpc, cors } = arrival;
   const isHead = head.method === 'HEAD';
   const upload = hasBody ? h2Body(stream, bodyLength(head.headers)) : undefined;
-  const plain = h2Sink(stream, { isHead, ...SINK_OPTIONS });
+  const plain = h2Sink(stream, { isHead, ...sinkOptions(cors) });
   const sink = isGrpc ? new GrpcSink(stream, plain) : plain;
   const { body, release } = keepForReplay(upload ?? NO_BODY, deps.replay);
   const active = new StreamRequest(stream, sink, isGrpc ? undefined : upload);
@@ -40,7 +43,7 @@ export function startStreamRequest(arrival: FunctionStream, deps: FunctionRouteD
       body,
       sink,
       heldBytes: heldBytes(bytesOfHead(head), body.length),
-      fail: (error) => sendStreamReason(stream, error, { isHead, isGrpc }),
+      fail: (error) => sendStreamReason(stream, error, { isHead, isGrpc, cors }),
       onWait: () => {
         // A call that runs is cancelled by its sink; one that waits has only this.
         if (stream.destroyed) call.cancel();

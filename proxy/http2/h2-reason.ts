@@ -6,6 +6,7 @@
 import { percentEncoded } from '../edge/percent-encoded.ts';
 import type { ServerHttp2Stream } from 'node:http2';
 import type { ReasonCode, ReasonError } from '../../common/runtime/errors.ts';
+import type { RawHeaders } from '../../common/relay/types.ts';
 import { HEADER } from '../../common/function/names.ts';
 import { reasonAnswer } from '../../common/runtime/reason-answer.ts';
 import { H2_CODE } from '../../common/http2/node-http2.ts';
@@ -44,16 +45,23 @@ function grpcStatusOf(code: string): number {
   return GRPC_STATUS[code as ReasonCode] ?? GRPC.unavailable;
 }
 
+interface StreamReasonOptions {
+  readonly isHead: boolean;
+  readonly isGrpc: boolean;
+  /** What the answer says to a browser. */
+  readonly cors?: RawHeaders | undefined;
+}
+
 /** Answers, or breaks off what has begun; harmless on a stream that is gone. */
 export function sendStreamReason(
   stream: ServerHttp2Stream,
   error: ReasonError,
-  { isHead, isGrpc }: { readonly isHead: boolean; readonly isGrpc: boolean },
+  { isHead, isGrpc, cors = [] }: StreamReasonOptions,
 ): void {
   if (stream.destroyed || stream.closed) return;
   if (stream.headersSent) return resetStream(stream, H2_CODE.internalError);
   if (isGrpc) return sendGrpcReason(stream, error);
-  const answer = reasonAnswer(error);
+  const answer = reasonAnswer(error, cors);
   const headers = pushFields([':status', String(answer.status)], answer.headers);
   stream.respond(headers, { endStream: isHead });
   if (!isHead) stream.end(answer.body);

@@ -6,7 +6,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
 import { ReasonError } from '../../common/runtime/errors.ts';
-import { isGrpc } from '../../common/http2/fields.ts';
+import { isGrpc, pushFields } from '../../common/http2/fields.ts';
 import { streamHead } from './h2-head.ts';
 import { sendStreamReason } from './h2-reason.ts';
 import { cutUnread } from './h2-sink.ts';
@@ -14,9 +14,11 @@ import { http2 } from '../../common/http2/node-http2.ts';
 import { HEADER } from '../../common/function/names.ts';
 import { asReason } from '../../common/runtime/reason-answer.ts';
 import type { RequestHead } from '../../common/relay/index.ts';
+import type { RawHeaders } from '../../common/relay/types.ts';
 import type { CallTarget, FunctionLookup } from '../functions/function-lookup.ts';
 import { FUNCTION_PREFIX } from '../functions/routes.ts';
-import { letIn } from '../callers/let-in.ts';
+import { isPreflight } from '../callers/cors.ts';
+import { letIn, whenLetIn } from '../callers/let-in.ts';
 import type { FunctionRouteDeps } from '../call/function-route.ts';
 import { plainAddress } from '../edge/trust.ts';
 import { startStreamRequest } from './function-stream.ts';
@@ -48,8 +50,13 @@ export function createStreamRoutes(
       if (target) begin(arrival, head, { ...target, isGrpc: forGrpc }, deps);
       else handleCompat(stream, fields, head, handle);
     } catch (error) {
-      const isHead = fields[':method'] === 'HEAD';
-      sendStreamReason(stream, asReason(error), { isHead, isGrpc: forGrpc });
+      // To a browser an unknown function answers as the proxy does.
+      const cors = deps.gates.cors?.fields(fields);
+      sendStreamReason(stream, asReason(error), {
+        isHead: fields[':method'] === 'HEAD',
+        isGrpc: forGrpc,
+        cors,
+      });
     }
   };
 }
@@ -74,24 +81,33 @@ function targetOf(
 }
 
 function begin(
-  { stream, peer, hasBody }: StreamArrival,
+  { stream, peer, hasBody, fields }: StreamArrival,
   head: RequestHead,
   { entry, path, prefix, isGrpc: forGrpc }: CallTarget & { readonly isGrpc: boolean },
   deps: FunctionRouteDeps,
 ): void {
-  const origin = { address: plainAddress(peer.remoteAddress ?? ''), isTls: peer.isTls, prefix };
-  const headers = letIn(entry.gate, { headers: head.headers, origin }, deps.ids);
-  const start = (kept: string[]): void =>
-    startStreamRequest(
-      { stream, entry, head: { ...head, path, headers: kept }, hasBody, isGrpc: forGrpc },
-      deps,
-    );
-  if (!(headers instanceof Promise)) return start(headers);
-  headers
-    .then((kept) => (stream.destroyed ? undefined : start(kept)))
-    .catch((error: unknown) =>
-      sendStreamReason(stream, asReason(error), { isHead: head.method === 'HEAD', isGrpc: forGrpc }),
-    );
+  const cors = entry.cors?.fields(fields);
+  const refuse = (error: unknown): void =>
+    sendStreamReason(stream, asReason(error), { isHead: head.method === 'HEAD', isGrpc: forGrpc, cors });
+  const start = (kept: string[]): void => {
+    if (stream.destroyed) return;
+    const named = { ...head, path, headers: kept };
+    startStreamRequest({ stream, entry, head: named, hasBody, isGrpc: forGrpc, cors }, deps);
+  };
+  try {
+    if (entry.cors && isPreflight(head.method, fields))
+      return answerPreflight(stream, entry.cors.preflight(fields));
+    const origin = { address: plainAddress(peer.remoteAddress ?? ''), isTls: peer.isTls, prefix };
+    whenLetIn(letIn(entry.gate, { headers: head.headers, origin }, deps.ids), start, refuse);
+  } catch (error) {
+    refuse(error);
+  }
+}
+
+function answerPreflight(stream: ServerHttp2Stream, headers: RawHeaders): void {
+  if (stream.destroyed || stream.closed) return;
+  stream.respond(pushFields([':status', '204'], headers), { endStream: true });
+  cutUnread(stream);
 }
 
 /** The routes read `rawHeaders` as HTTP/1.1 has them, the Host among them. */

@@ -9,6 +9,7 @@
  */
 import { DEFAULT_POLICIES } from '../../call/policy.ts';
 import { readAuth } from './callers/auth.ts';
+import { CLOSED_CORS, readCors } from './callers/cors.ts';
 import { readConfiguration } from './configuration.ts';
 import { closestName, type FaultList, type ReportFault } from './faults.ts';
 import { readHosts } from './hosts.ts';
@@ -22,6 +23,7 @@ import { readScale } from './scale.ts';
 import { readSchedule } from './schedule.ts';
 import { Source } from './source.ts';
 import { appProtocol, bool, image, int, word } from './values.ts';
+import type { CorsSpec } from '../callers.ts';
 import type { AnnotationFault, FunctionSpec, ScaleSpec } from '../spec.ts';
 
 export { ANNOTATION } from './names.ts';
@@ -94,6 +96,7 @@ type Overrides = Pick<
   | 'jobSharePercent'
   | 'rateLimit'
   | 'auth'
+  | 'cors'
 >;
 
 function readOverrides(source: Source): Overrides {
@@ -111,6 +114,7 @@ function readOverrides(source: Source): Overrides {
     jobSharePercent: source.read(ANNOTATION.jobShare, int(0, 100), undefined),
     rateLimit: readJson(source, ANNOTATION.rateLimit, readRateLimit),
     auth: readJson(source, ANNOTATION.auth, readAuth) ?? closedIfUnread(source),
+    cors: readJson(source, ANNOTATION.cors, readCors) ?? noSiteIfUnread(source),
   };
 }
 
@@ -124,6 +128,10 @@ function closedIfUnread(source: Source): 'closed' | undefined {
     'nobody is let in',
   );
   return 'closed';
+}
+
+function noSiteIfUnread(source: Source): CorsSpec | undefined {
+  return source.isRefused(ANNOTATION.cors) ? CLOSED_CORS : undefined;
 }
 
 function readJson<T>(source: Source, name: string, read: (text: string, report: ReportFault) => T) {

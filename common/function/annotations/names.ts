@@ -34,4 +34,5 @@ export const ANNOTATION = {
   directIgnore: 'slimfaas.dev/direct-ignore',
   directIdle: 'slimfaas.dev/direct-idle',
   auth: 'slimfaas.dev/auth',
+  cors: 'slimfaas.dev/cors',
 } as const;

@@ -1,6 +1,7 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { ANNOTATION, parseAnnotations } from '../../../common/function/annotations/index.ts';
+import type { CorsSpec } from '../../../common/function/callers.ts';
 import type { FunctionSpec } from '../../../common/function/spec.ts';
 
 const parse = (annotations: Record<string, string>) => parseAnnotations(annotations);
@@ -55,9 +56,19 @@ test('no annotations: every default of docs/reference/annotations.md, no functio
     rateLimit: undefined,
     direct: { isCounted: false, ignored: [], idleSeconds: 3_600 },
     auth: undefined,
+    cors: undefined,
   };
   assert.deepEqual(spec, expected);
 });
+
+const NO_SITE: CorsSpec = {
+  origins: [],
+  methods: [],
+  headers: [],
+  exposed: [],
+  hasCredentials: false,
+  maxAgeSeconds: undefined,
+};
 
 const VALID: readonly [string, string, Partial<FunctionSpec>][] = [
   [ANNOTATION.directTraffic, 'Count', { direct: { isCounted: true, ignored: [], idleSeconds: 3_600 } }],
@@ -156,6 +167,34 @@ const VALID: readonly [string, string, Partial<FunctionSpec>][] = [
       },
     },
   ],
+  [ANNOTATION.cors, 'None', { cors: 'none' }],
+  [ANNOTATION.cors, '*, https://a.example', { cors: { ...NO_SITE, origins: ['*'] } }],
+  [
+    ANNOTATION.cors,
+    'https://A.example:443/, http://localhost:3000,https://*.b.example',
+    {
+      cors: { ...NO_SITE, origins: ['https://a.example', 'http://localhost:3000', 'https://*.b.example'] },
+    },
+  ],
+  [
+    ANNOTATION.cors,
+    '{"Origins":["https://a.example"],"Methods":["get","PUT"],"Headers":["X-One"],"ExposeHeaders":"X-Two, X-Three","Credentials":true,"MaxAge":600}',
+    {
+      cors: {
+        origins: ['https://a.example'],
+        methods: ['GET', 'PUT'],
+        headers: ['X-One'],
+        exposed: ['X-Two', 'X-Three'],
+        hasCredentials: true,
+        maxAgeSeconds: 600,
+      },
+    },
+  ],
+  [
+    ANNOTATION.cors,
+    '{"Origins":["*"],"Methods":["*"],"Headers":["*"]}',
+    { cors: { ...NO_SITE, origins: ['*'] } },
+  ],
   [ANNOTATION.rateLimit, 'None', { rateLimit: { perCaller: 'none', perFunction: 'none' } }],
   [
     ANNOTATION.rateLimit,
@@ -236,6 +275,12 @@ const INVALID: readonly [string, string, RegExp, string][] = [
     /RequiredClaims/,
     'every call is refused',
   ],
+  [ANNOTATION.cors, 'shop.example.com', /https:\/\/shop.example.com/, 'this site may not call it'],
+  [ANNOTATION.cors, 'null', /origins like/, 'this site may not call it'],
+  [ANNOTATION.cors, '{"Methods":["GET"]}', /Origins: a list of/, 'no other site may call it'],
+  [ANNOTATION.cors, '{"Origins":["*"],"Credentials":true}', /not allowed beside the origin '\*'/, 'false'],
+  [ANNOTATION.cors, '{"Origins":["*"],"Methods":["GE T"]}', /Methods is not allowed/, 'ignored'],
+  [ANNOTATION.cors, '{"Origins":["*"],"MaxAge":90000}', /from 0 to 86400/, 'none'],
   [ANNOTATION.rateLimit, '10', /JSON object/, "the proxy's default"],
   [ANNOTATION.rateLimit, '{"PerCaller":{"Rate":0}}', /PerCaller.Rate is not allowed/, "the proxy's default"],
   [ANNOTATION.rateLimit, '{"PerCaller":{"Burst":5}}', /an object with a Rate/, "the proxy's default"],
