@@ -3,8 +3,6 @@
  * the Kubernetes API and to NATS. Nothing here decides anything.
  */
 import { HostPolicy } from '../common/function/hosts.ts';
-import { POD_READY_SUBJECT } from '../common/bus/pod-ready.ts';
-import { answerPodReady } from './world/pod-ready.ts';
 import { hostname } from 'node:os';
 import type { KubeClients } from '../common/kube/client.ts';
 import { createObjectFailures } from '../common/kube/object-failures.ts';
@@ -29,6 +27,7 @@ import { openGate } from '../common/kube/access-reviewer.ts';
 import { leaseTimesOf, type ScalerConfig } from './flags.ts';
 import { createEffects } from './act/effects.ts';
 import { createKubeWriter, createLeaseStore, scalerClients } from './world/kube.ts';
+import { serveAsks } from './world/asks.ts';
 import { watchCluster, type ClusterHandlers } from './world/kube-watch.ts';
 import { createElection, type Election } from './world/lease.ts';
 import { listFunctionsOf, type FunctionList } from './load/functions.ts';
@@ -81,7 +80,8 @@ export async function startScaler(config: ScalerConfig, deps: ScalerDeps): Promi
     return isKnown;
   };
   const onDropped = createDroppedMessages(registry);
-  for (const release of listen({ nats, reconciler, observer, wake, onDropped, log }))
+  const hearsOlder = config.auth !== 'required';
+  for (const release of listen({ nats, reconciler, observer, wake, hearsOlder, onDropped, log }))
     stops.add('subscription', release);
   const release = nats.onStatus((isConnected) => {
     if (isConnected) measures.jobs.startAnew();
@@ -260,11 +260,12 @@ interface Listening extends HearingOptions {
   readonly reconciler: Reconciler;
   readonly observer: Observed;
   readonly wake: Wake;
+  readonly hearsOlder: boolean;
 }
 
 /** Hears every function's subjects. */
 function listen({ reconciler, observer, wake, ...options }: Listening): (() => void)[] {
-  const { nats, log } = options;
+  const { nats } = options;
   const hearing = createHearing(options);
   reconciler.onNats(nats.isConnected);
   return [
@@ -284,7 +285,7 @@ function listen({ reconciler, observer, wake, ...options }: Listening): (() => v
       reconciler.onReady(id, message);
     }),
     hearing.function('share', (id, data) => reconciler.onShares(id, decodeShare(data))),
-    nats.serve(POD_READY_SUBJECT, (data) => answerPodReady(observer.world, data, log)),
+    ...serveAsks({ ...options, world: observer.world }),
   ];
 }
 

@@ -145,8 +145,10 @@ interface Fetching {
 async function fetchWork(how: AppReady, { config, deps, calls, jobs, events }: Fetching): Promise<void> {
   if (how === 'kubernetes') {
     const { waitForKubeReady } = await import('./life/kube-ready.ts');
-    const question = { id: calls.context.id, pod: config['pod-name'] };
-    if (!(await waitForKubeReady(deps.nats, question, calls.opening.stopping))) return;
+    const self = { id: calls.context.id, pod: config['pod-name'] };
+    const asksOlder = config.auth === 'off';
+    const { stopping: signal } = calls.opening;
+    if (!(await waitForKubeReady({ nats: deps.nats, self, asksOlder, signal }))) return;
   }
   void jobs.start();
   void events.start();

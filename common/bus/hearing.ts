@@ -30,7 +30,7 @@ export type SpeakerHandler = (id: FunctionId, data: Uint8Array, pod: string | un
 export interface HearingOptions {
   readonly nats: Pick<NatsLink, 'subscribe'>;
   /** A message was dropped. */
-  readonly onDropped: (kind: FunctionSubjectKind) => void;
+  readonly onDropped: (kind: FunctionSubjectKind | 'ask') => void;
   readonly log: Log;
 }
 

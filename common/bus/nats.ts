@@ -43,10 +43,13 @@ export interface NatsLink extends Running {
   /** The same, with every answer that comes in time, {@link ANSWERS_MAX} at most; none when the link is down. */
   requestAll(subject: string, data: Uint8Array, timeoutMs: number): Promise<Uint8Array[]>;
   /** Like subscribe; what `answer` returns goes to the asker, undefined keeps silent. */
-  serve(subject: string, answer: (data: Uint8Array) => Uint8Array | undefined): () => void;
+  serve(subject: string, answer: Answer): () => void;
   /** Called on every change, with what it is now. Returns its own release. */
   onStatus(listener: (isConnected: boolean) => void): () => void;
 }
+
+type MaybeAnswer = Uint8Array | undefined;
+export type Answer = (data: Uint8Array, subject: string) => MaybeAnswer | Promise<MaybeAnswer>;
 
 export interface NatsLinkOptions {
   /** `nats://host:4222`, several separated by commas. */
@@ -130,10 +133,12 @@ class Link implements NatsLink {
     return this.#keep(subject, (message) => onMessage(message.subject, message.data));
   }
 
-  serve(subject: string, answer: (data: Uint8Array) => Uint8Array | undefined): () => void {
+  serve(subject: string, answer: Answer): () => void {
     return this.#keep(subject, (message) => {
-      const data = answer(message.data);
-      if (data) message.respond(data);
+      const data = answer(message.data, message.subject);
+      // The connection may close meanwhile, and then nobody can be told.
+      if (data instanceof Promise) data.then((late) => late && message.respond(late)).catch(() => undefined);
+      else if (data) message.respond(data);
     });
   }
 

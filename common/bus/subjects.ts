@@ -24,13 +24,20 @@ export function everyFunction(kind: FunctionSubjectKind): string {
 /** What a pod says of itself; a permission on NATS can name the pod. */
 export type PodSubjectKind = 'ready' | 'activity';
 
-/** `slimfaas.<kind>.<ns>.<fn>.<pod>`: whoever hears it knows by the subject who speaks. */
-export function podSubject(kind: PodSubjectKind, id: FunctionId, pod: string): string {
-  return `${functionSubject(kind, id)}.${escapeToken(pod)}`;
+/** `slimfaas.<kind>.<ns>.<fn>.<pod>`: whoever hears it knows by the subject who speaks. `ask`: see asks.ts. */
+export function podSubject(kind: PodSubjectKind | 'ask', id: FunctionId, pod: string): string {
+  return `${PREFIX}.${kind}.${[id.namespace, id.name, pod].map(escapeToken).join('.')}`;
 }
 
-export function everyPod(kind: PodSubjectKind): string {
-  return `${everyFunction(kind)}.*`;
+export function everyPod(kind: PodSubjectKind | 'ask'): string {
+  return `${PREFIX}.${kind}.*.*.*`;
+}
+
+/** The pod that asks; undefined for any other subject. */
+export function parseAskSubject(subject: string): { id: FunctionId; pod: string } | undefined {
+  const [prefix, kind, namespace, name, pod, ...rest] = subject.split('.');
+  if (prefix !== PREFIX || kind !== 'ask' || !namespace || !name || !pod || rest.length > 0) return undefined;
+  return { id: { namespace: unescapeToken(namespace), name: unescapeToken(name) }, pod: unescapeToken(pod) };
 }
 
 /**

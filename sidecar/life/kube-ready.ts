@@ -4,12 +4,13 @@
  * silence the jobs begin without an answer, as they did then.
  */
 import { sleep } from '../../common/runtime/lifecycle.ts';
+import { encodeAsk, type Asker } from '../../common/bus/asks.ts';
 import type { NatsLink } from '../../common/bus/nats.ts';
+import { podSubject } from '../../common/bus/subjects.ts';
 import {
   decodePodReadyAnswer,
   encodePodReadyQuestion,
   POD_READY_SUBJECT,
-  type PodReadyQuestion,
 } from '../../common/bus/pod-ready.ts';
 
 const ANSWER_MS = 1_000;
@@ -17,24 +18,33 @@ const PAUSE_MS = 250;
 /** A change of the scaler's leader or a restart of NATS is over by then. */
 const SILENCE_MS = 30_000;
 
-/**
- * @param silenceMs how long nobody may answer while NATS is there
- * @returns false when stopped before
- */
-export async function waitForKubeReady(
-  nats: Pick<NatsLink, 'request' | 'isConnected'>,
-  question: PodReadyQuestion,
-  signal: AbortSignal,
-  silenceMs = SILENCE_MS,
-): Promise<boolean> {
-  const data = encodePodReadyQuestion(question);
+export interface KubeReadyOptions {
+  readonly nats: Pick<NatsLink, 'request' | 'isConnected'>;
+  readonly self: Asker;
+  /** The scalers may be of a version that hears the shared subject alone. */
+  readonly asksOlder: boolean;
+  readonly signal: AbortSignal;
+  /** How long nobody may answer while NATS is there. */
+  readonly silenceMs?: number;
+}
+
+/** @returns false when stopped before */
+export async function waitForKubeReady(options: KubeReadyOptions): Promise<boolean> {
+  const { nats, signal, silenceMs = SILENCE_MS } = options;
   let silentSince = performance.now();
   while (!signal.aborted) {
-    const answer = await nats.request(POD_READY_SUBJECT, data, ANSWER_MS);
+    const answer = await askOnce(options);
     if (answer && decodePodReadyAnswer(answer)) return true;
     if (answer || !nats.isConnected) silentSince = performance.now();
     else if (performance.now() - silentSince >= silenceMs) return true;
     await sleep(PAUSE_MS, signal);
   }
   return false;
+}
+
+async function askOnce({ nats, self, asksOlder }: KubeReadyOptions): Promise<Uint8Array | undefined> {
+  const own = podSubject('ask', self.id, self.pod);
+  const answer = await nats.request(own, encodeAsk({ ask: 'pod-ready' }), ANSWER_MS);
+  if (answer || !asksOlder) return answer;
+  return nats.request(POD_READY_SUBJECT, encodePodReadyQuestion(self), ANSWER_MS);
 }

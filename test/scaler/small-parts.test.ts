@@ -8,7 +8,7 @@ import { createEventSink } from '../../scaler/act/events.ts';
 import type { KubeEvent } from '../../scaler/world/kube.ts';
 import { readWorkload } from '../../common/kube/model/workload.ts';
 import { podOf, type Pod, type Workload } from '../../scaler/world/kube-objects.ts';
-import { answerPodReady } from '../../scaler/world/pod-ready.ts';
+import { answerPodReady, answerSharedPodReady } from '../../scaler/world/pod-ready.ts';
 import { World } from '../../scaler/world/world.ts';
 
 function deployment(name: string, rest: Partial<V1Deployment> = {}): V1Deployment {
@@ -264,11 +264,15 @@ test('a sidecar that asks is told whether Kubernetes calls its pod ready; of an 
     podsOf: () => pods,
   };
   const ask = (name: string, pod: string) => {
-    const data = encodePodReadyQuestion({ id: { namespace: 'ns', name }, pod });
-    const answer = answerPodReady(world, data, silentLog);
-    return answer && decodePodReadyAnswer(answer);
+    const asker = { id: { namespace: 'ns', name }, pod };
+    const answers = [
+      answerPodReady(world, asker),
+      answerSharedPodReady(world, encodePodReadyQuestion(asker), silentLog),
+    ].map((answer) => answer && decodePodReadyAnswer(answer));
+    assert.equal(answers[0], answers[1], 'older sidecars hear the same');
+    return answers[0];
   };
   assert.deepEqual([ask('fn', 'up'), ask('fn', 'starting')], [true, false]);
   assert.deepEqual([ask('fn', 'other'), ask('other', 'up')], [undefined, undefined]);
-  assert.equal(answerPodReady(world, Buffer.from('nonsense'), silentLog), undefined);
+  assert.equal(answerSharedPodReady(world, Buffer.from('nonsense'), silentLog), undefined);
 });

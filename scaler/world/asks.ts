@@ -1,0 +1,40 @@
+/** Hears what sidecars ask and want. Which pod it is, is said by the subject and by nothing in the message. */
+import type { Ask, Asker } from '../../common/bus/asks.ts';
+import { decodeAsk } from '../../common/bus/asks.ts';
+import type { HearingOptions } from '../../common/bus/hearing.ts';
+import type { NatsLink } from '../../common/bus/nats.ts';
+import { POD_READY_SUBJECT } from '../../common/bus/pod-ready.ts';
+import { everyPod, parseAskSubject } from '../../common/bus/subjects.ts';
+import { describeError } from '../../common/runtime/errors.ts';
+import { answerPodReady, answerSharedPodReady } from './pod-ready.ts';
+import type { WorldView } from './world.ts';
+
+export interface AskOptions extends Pick<HearingOptions, 'onDropped' | 'log'> {
+  readonly nats: Pick<NatsLink, 'serve'>;
+  readonly world: Pick<WorldView, 'workload' | 'podsOf'>;
+  /** Sidecars without credentials may be there, of the version before: they ask on a subject that all share. */
+  readonly hearsOlder: boolean;
+}
+
+/** @returns its ends */
+export function serveAsks(options: AskOptions): (() => void)[] {
+  const { nats, world, hearsOlder, onDropped, log } = options;
+  const answer = (data: Uint8Array, subject: string): Uint8Array | undefined => {
+    const asker = parseAskSubject(subject);
+    if (!asker) return undefined;
+    try {
+      return answerTo(decodeAsk(data), asker, options);
+    } catch (error) {
+      onDropped('ask');
+      log.warn({ subject, error: describeError(error) }, 'a message was not understood, and dropped');
+      return undefined;
+    }
+  };
+  const own = nats.serve(everyPod('ask'), answer);
+  if (!hearsOlder) return [own];
+  return [own, nats.serve(POD_READY_SUBJECT, (data) => answerSharedPodReady(world, data, log))];
+}
+
+function answerTo({ ask }: Ask, asker: Asker, { world }: AskOptions): Uint8Array | undefined {
+  return ask === 'pod-ready' ? answerPodReady(world, asker) : undefined;
+}
