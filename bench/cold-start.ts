@@ -8,7 +8,7 @@ import { silentLog } from '../common/runtime/log.ts';
 import { SIDECAR_CONTAINER } from '../common/function/names.ts';
 import { openNatsLink } from '../common/bus/nats.ts';
 import type { KubeObject } from '../packages/local-cluster/api/objects/types.ts';
-import { startCluster, type Cluster } from '../packages/local-cluster/cluster.ts';
+import { startCluster, type LocalCluster } from '../packages/local-cluster/cluster.ts';
 import { functionManifest, NAMESPACE } from '../test/e2e/functions.ts';
 import { send } from '../test/e2e/world.ts';
 import { waitFor } from '../test/helpers/wait.ts';
@@ -66,7 +66,7 @@ async function run({ quick, say }: BenchOptions): Promise<Row[]> {
   }
 }
 
-async function install(cluster: Cluster): Promise<string> {
+async function install(cluster: LocalCluster): Promise<string> {
   const { host, port } = await cluster.publish(0, NAMESPACE, 'slimfaas-proxy', 5000);
   await cluster.applyPath(`${root}manifests/install.yaml`);
   const proxyUrl = `http://${host}:${port}`;
@@ -80,7 +80,7 @@ async function install(cluster: Cluster): Promise<string> {
   return proxyUrl;
 }
 
-function isAvailable({ api }: Cluster): boolean {
+function isAvailable({ api }: LocalCluster): boolean {
   return ['slimfaas-scaler', 'slimfaas-webhook'].every(
     (name) => (api.get('deployments', NAMESPACE, name)?.['status']?.availableReplicas ?? 0) === 2,
   );
@@ -105,7 +105,7 @@ class Observer {
   }
 }
 
-function observe({ api }: Cluster, observer: Observer): () => Promise<void> {
+function observe({ api }: LocalCluster, observer: Observer): () => Promise<void> {
   const nats = api.get('services', NAMESPACE, 'slimfaas-nats')?.['spec'].clusterIP as string;
   const link = openNatsLink({ servers: `nats://${nats}:4222`, name: 'bench', log: silentLog });
   link.subscribe(`slimfaas.wake.${NAMESPACE}.${NAME}`, () => observer.mark('wake message'));
@@ -136,7 +136,7 @@ function isRunning(pod: KubeObject, isMeant: (name: string) => boolean): boolean
   return statuses.some(({ name, state }) => isMeant(name) && state.running);
 }
 
-async function wakeOnce({ api }: Cluster, observer: Observer, proxyUrl: string): Promise<Wake> {
+async function wakeOnce({ api }: LocalCluster, observer: Observer, proxyUrl: string): Promise<Wake> {
   const isAsleep = () =>
     api.list('pods', { namespace: NAMESPACE, labelSelector: `app=${NAME}` }).length === 0;
   await waitFor(isAsleep, { what: 'asleep at zero', timeoutMs: 30_000 });

@@ -6,7 +6,12 @@
 import { MessageChannel } from 'node:worker_threads';
 import { labelsOf } from '../scaler/promql/labels.ts';
 import { createSeriesStore } from '../scaler/promql/query.ts';
-import type { FromQueryThread, Rule, RuleAnswers, ToQueryThread } from '../scaler/queries/query-messages.ts';
+import type {
+  FromQueryThread,
+  QueryRule,
+  RuleAnswers,
+  ToQueryThread,
+} from '../scaler/queries/query-messages.ts';
 import { QueryRules } from '../scaler/queries/query-rules.ts';
 import { median, type Bench, type Row } from './lib/bench.ts';
 
@@ -61,7 +66,7 @@ function measure(functions: number, rounds: number): Row[] {
   ];
 }
 
-function ruleOf(name: string, id: number): Rule {
+function ruleOf(name: string, id: number): QueryRule {
   const queries = ['sum(rate(http_requests_total[1m]))'];
   return {
     key: `shop/${name}`,

@@ -18,7 +18,7 @@ import {
   deadListFlags,
   functionFlags,
   jobShowFlags,
-  queryFlags,
+  queryCommandFlags,
   statusFlags,
 } from './people-flags.ts';
 
@@ -72,8 +72,8 @@ async function addPeopleCommands(parser: Argv): Promise<void> {
   part(parser, 'status [function]', 'functions and their replicas', statusFlags, async (argv) =>
     (await import('./client/status.ts')).runStatus(argv),
   );
-  part(parser, 'query <promql>', 'evaluate PromQL as the scaler sees it', queryFlags, async (argv) =>
-    (await import('./client/query.ts')).runQuery(argv),
+  part(parser, 'query <promql>', 'evaluate PromQL as the scaler sees it', queryCommandFlags, async (argv) =>
+    (await import('./client/query.ts')).queryCommand(argv),
   );
   part(parser, 'check', 'ask every part of an installation whether it works', checkFlags, async (argv) =>
     (await import('./inject/check.ts')).runCheck(argv),

@@ -93,7 +93,7 @@ export const statusFlags = {
   json: { type: 'boolean', default: false, group: 'Output', describe: 'print JSON instead of a table' },
 } as const satisfies FlagTable;
 
-export const queryFlags = {
+export const queryCommandFlags = {
   ...scalerUrlFlags,
   time: {
     type: 'string',

@@ -6,7 +6,7 @@ import {
   deadListFlags,
   functionFlags,
   jobShowFlags,
-  queryFlags,
+  queryCommandFlags,
   statusFlags,
 } from '../cli/people-flags.ts';
 import { envName, type Flag, type FlagTable } from '../common/runtime/flags.ts';
@@ -25,7 +25,7 @@ const COMMANDS: readonly (readonly [command: string, table: FlagTable])[] = [
   ['status [function]', statusFlags],
   ['call <function> [path]', callFlags],
   ['wake <function>', functionFlags],
-  ['query <promql>', queryFlags],
+  ['query <promql>', queryCommandFlags],
   ['check', checkFlags],
   ['jobs show <function> <id>', jobShowFlags],
   ['jobs cancel <function> <id>', functionFlags],

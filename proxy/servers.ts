@@ -19,7 +19,7 @@ import type { ProxyJobs } from './jobs/proxy-jobs.ts';
 import { MetricsText } from './metrics/metrics-text.ts';
 import type { ProxyState } from './proxy-state.ts';
 import { ReplayBudget } from './edge/replay-budget.ts';
-import { ACCEPT_PREFIX, createAcceptRoute, refuse } from './jobs/accepting/accept-route.ts';
+import { ACCEPT_PREFIX, createAcceptRoute, answerFailure } from './jobs/accepting/accept-route.ts';
 import { createEventRoute, EVENT_PREFIX } from './events/event-route.ts';
 import { createFunctionRoute } from './call/function-route.ts';
 import { createCorsRoutes } from './functions/cors-routes.ts';
@@ -29,7 +29,7 @@ import { addDeadRoutes } from './jobs/dead-routes.ts';
 import { addJobRoutes } from './jobs/job-routes.ts';
 import { addPodReadyRoute } from './pods/pod-ready-route.ts';
 import { addPageRoutes } from './status/page-routes.ts';
-import { addStatusRoutes, answerShared, viewOf } from './status/status-routes.ts';
+import { addStatusRoutes, answerShared, statusView } from './status/status-routes.ts';
 import { createUpgradeRoute } from './call/upgrade-route.ts';
 import { addWakeRoutes } from './waiting/wake-routes.ts';
 import type { StatusBoard } from './status/board.ts';
@@ -87,7 +87,7 @@ export function createServers(config: ProxyConfig, state: ProxyState, deps: Serv
     try {
       if (cors(req, res)) return;
     } catch (error) {
-      return refuse(res, error, deps.log);
+      return answerFailure(res, error, deps.log);
     }
     if (req.url?.startsWith(ACCEPT_PREFIX)) acceptRoute(req, res);
     else if (req.url?.startsWith(EVENT_PREFIX)) eventRoute(req, res);
@@ -140,7 +140,7 @@ function anybodysMetrics(config: ProxyConfig, { lookup }: ProxyState, deps: Serv
   });
   return {
     text,
-    viewOf: (req) => viewOf(req, limits),
+    viewOf: (req) => statusView(req, limits),
     answer(ctx, bytes) {
       board.checkRoom();
       answerShared(ctx, bytes, limits);

@@ -19,12 +19,12 @@ import { openGate } from '../common/kube/access-reviewer.ts';
 import { watchSlowClients } from './edge/active-calls.ts';
 import type { Resolve } from './callbacks/resolve.ts';
 import { systemClock, type Clock } from './clock.ts';
-import { Ending, type Ended } from './edge/ending.ts';
+import { Ending, type EndedRequests } from './edge/ending.ts';
 import type { ProxyConfig } from './flags.ts';
 import { createProxyJobs } from './jobs/proxy-jobs.ts';
 import { watchKube, type KubeWatch } from './functions/kube-watch.ts';
-import { joinListeners, listen, type Connections, type Listener } from './edge/listener.ts';
-import { listenToNews } from './pods/bus-messages.ts';
+import { joinListeners, listenAtEdge, type ConnectionCounts, type EdgeListener } from './edge/listener.ts';
+import { listenToPods } from './pods/bus-messages.ts';
 import { registerGauges } from './metrics/proxy-gauges.ts';
 import { createProxyMetrics, type ProxyMetrics } from './metrics/proxy-metrics.ts';
 import { createProxyState, type ProxyState } from './proxy-state.ts';
@@ -98,11 +98,11 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
   const tlsServer = pair && createTlsServer(config, pair, servers, metrics);
   const accepting = tlsServer ? [servers.main, tlsServer] : [servers.main];
   registerStateGauges(registry, state, { accepting, http2: servers.http2, ...status });
-  const admin = await listen(servers.metrics, config['metrics-port'], config.host, servers.metrics);
+  const admin = await listenAtEdge(servers.metrics, config['metrics-port'], config.host, servers.metrics);
   stops.add('metrics port', () => admin.close());
   const connections = clientConnections(servers);
-  const main = await listen(servers.main, config.port, config.host, connections);
-  const tls = tlsServer && (await listen(tlsServer, config['tls-port'], config.host, connections));
+  const main = await listenAtEdge(servers.main, config.port, config.host, connections);
+  const tls = tlsServer && (await listenAtEdge(tlsServer, config['tls-port'], config.host, connections));
   if (tlsServer) stops.add('certificate', followCertificate(config, tlsServer, log));
   const listener = tls ? joinListeners(main, tls) : main;
   stops.add('calls', () => ending.run(endedBy(listener, state, servers, status)));
@@ -132,7 +132,7 @@ function hearBus(
   { endpoints, table }: ProxyState,
   { nats, onDropped, clock, log }: BusDeps,
 ) {
-  return listenToNews({
+  return listenToPods({
     nats,
     onDropped,
     endpoints,
@@ -158,7 +158,7 @@ function readinessOf(
 }
 
 /** Whatever port they came from: HTTP/1.1's server knows its own, the others are sessions. */
-function clientConnections({ main, http2 }: Servers): Connections {
+function clientConnections({ main, http2 }: Servers): ConnectionCounts {
   return {
     closeIdleConnections() {
       main.closeIdleConnections();
@@ -234,11 +234,11 @@ function createEnding(config: ProxyConfig, { siblings }: ProxyState, watch: Kube
 }
 
 function endedBy(
-  listener: Listener,
+  listener: EdgeListener,
   { active, upgrades, table }: ProxyState,
   { http2 }: Servers,
   { stream }: Status,
-): Ended {
+): EndedRequests {
   return {
     listener,
     active,

@@ -1,5 +1,5 @@
 /** What the calls and tunnels of one sidecar share; made once in start.ts. */
-import type { Dial, Relay, Target } from '../common/relay/index.ts';
+import type { Dial, Relay, RelayTarget } from '../common/relay/index.ts';
 import type { Admission } from './limits/admission.ts';
 import type { AppDown } from './app/app-down.ts';
 import type { AppTrouble } from './app/app-trouble.ts';
@@ -7,7 +7,7 @@ import type { RetryPolicy } from '../common/call/policy.ts';
 import type { Drain } from './life/drain.ts';
 import type { InFlight } from './limits/in-flight.ts';
 import type { OlderProxies } from './limits/older-proxies.ts';
-import type { PlaceLines } from './limits/place-lines.ts';
+import type { PlaceGivers } from './limits/place-lines.ts';
 import type { Reporter } from './admin/report.ts';
 import type { Stats } from './admin/stats.ts';
 
@@ -22,20 +22,20 @@ export interface AppHop {
    * that happens in the middle of a body. An app that closes its connection in order (a gRPC server at its
    * connection's age limit) names the last call that it took.
    */
-  readonly unseenBytes: number;
+  readonly unprocessedBytes: number;
 }
 
 export interface SidecarContext {
   /** `namespace/pod` of this pod, as proxies name it; undefined for a sidecar that was given no pod name. */
   readonly identity: string | undefined;
-  readonly app: Target;
+  readonly app: RelayTarget;
   /** Of proxies and direct callers together. */
   readonly maxConnections: number;
   readonly policy: RetryPolicy;
   readonly relay: Relay;
   readonly hop: AppHop;
   readonly admission: Admission;
-  readonly placeLines: PlaceLines;
+  readonly placeLines: PlaceGivers;
   readonly appDown: AppDown;
   readonly trouble: Pick<AppTrouble, 'why'>;
   readonly olderProxies: OlderProxies;

@@ -7,7 +7,7 @@ import type { AppHop } from './context.ts';
 import { InFlight } from './limits/in-flight.ts';
 import { Fairness } from './jobs/fairness.ts';
 import { OlderProxies } from './limits/older-proxies.ts';
-import { PlaceLines } from './limits/place-lines.ts';
+import { PlaceGivers } from './limits/place-lines.ts';
 import { OpenTunnels } from './call/open-tunnels.ts';
 import { firstLimit } from './limits/shares.ts';
 import type { SidecarConfig, SidecarDeps } from './config.ts';
@@ -24,10 +24,10 @@ export function buildCore(config: SidecarConfig, { relay, hop, policies, log }: 
     queueTimeoutMs: config['queue-timeout-seconds'] * 1_000,
     fairness: new Fairness(config['job-share'] / 100),
   });
-  const placeLines = new PlaceLines({ admission, log });
+  const placeLines = new PlaceGivers({ admission, log });
   return {
     id,
-    /** Of this run of the sidecar; see common/bus/said-order.ts. */
+    /** Of this run of the sidecar; see common/bus/announcement-order.ts. */
     startedAtMs: Date.now(),
     identity: config['pod-name'] === '' ? undefined : podIdentity(config.namespace, config['pod-name']),
     placeLines,

@@ -10,7 +10,7 @@ import { AppDown } from './app/app-down.ts';
 import { checkApp, waitForAppGone } from './app/app-probe.ts';
 import { AppTrouble } from './app/app-trouble.ts';
 import { checkTcp } from './app/probe-checks.ts';
-import type { Readiness } from './app/readiness.ts';
+import type { AppReadiness } from './app/readiness.ts';
 import type { Policies } from './call/policies.ts';
 import type { SidecarConfig, SidecarDeps } from './config.ts';
 import type { SidecarContext } from './context.ts';
@@ -66,7 +66,7 @@ export function buildTrouble({ log }: SidecarDeps, { placeLines }: Core, reporte
 }
 
 export interface OpeningParts {
-  readonly readiness: Readiness;
+  readonly readiness: AppReadiness;
   readonly trouble: AppTrouble;
   readonly reporter: Reporter;
 }
@@ -128,7 +128,7 @@ export function buildShares(
 export interface PauseParts {
   readonly drain: Drain;
   readonly opening: Opening;
-  readonly readiness: Readiness;
+  readonly readiness: AppReadiness;
 }
 
 export function buildPause(

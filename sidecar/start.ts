@@ -8,7 +8,7 @@ import { STOP_LIMIT_MS, StopStack, type Running } from '../common/runtime/lifecy
 import { createAdminServer } from './admin/admin-server.ts';
 import { openAppHop } from './app/app-hop.ts';
 import type { AppReady } from './app/app-probe.ts';
-import { parseReadiness, type Readiness } from './app/readiness.ts';
+import { parseReadiness, type AppReadiness } from './app/readiness.ts';
 import { createDataServer } from './call/data-server.ts';
 import { policiesOf } from './call/policies.ts';
 import type { SidecarConfig, SidecarDeps } from './config.ts';
@@ -72,7 +72,7 @@ export async function startSidecar(config: SidecarConfig, deps: SidecarDeps): Pr
 
 interface CallSideParts {
   readonly core: Core;
-  readonly readiness: Readiness;
+  readonly readiness: AppReadiness;
   readonly stops: StopStack;
 }
 

@@ -12,7 +12,7 @@ import lintRules from '../.oxlintrc.json' with { type: 'json' };
 import { circles } from './helpers/code/circles.ts';
 import { functionLengths } from './helpers/code/function-lengths.ts';
 import { readImports, type ImportGraph } from './helpers/code/imports.ts';
-import { unusedExports, unusedMembers } from './helpers/code/unused.ts';
+import { sharedNames, unusedExports, unusedMembers } from './helpers/code/unused.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const PARTS = ['common', 'proxy', 'sidecar', 'scaler', 'webhook', 'cli', 'packages/local-cluster'];
@@ -209,7 +209,11 @@ describe('rooms: nothing is there for nobody', () => {
     assert.deepEqual(unusedMembers(texts, isProduct), []);
   });
 
-  it('both are found', () => {
+  it('an exported name means one thing in the whole house', () => {
+    assert.deepEqual(sharedNames(texts, isProduct), []);
+  });
+
+  it('all of them are found', () => {
     const small = new Map([
       [
         'a.ts',
@@ -224,6 +228,14 @@ describe('rooms: nothing is there for nobody', () => {
     assert.deepEqual(
       unusedMembers(small, () => true),
       ['a.ts: lost', 'a.ts: #gone'],
+    );
+    const twice = new Map([
+      ['a.ts', 'export interface Place {}\nexport const one = 1;\n'],
+      ['b.ts', 'export class Place {}\n/** export const one = 2; */\n'],
+    ]);
+    assert.deepEqual(
+      sharedNames(twice, () => true),
+      ['Place: a.ts, b.ts'],
     );
   });
 });

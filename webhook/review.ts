@@ -76,9 +76,9 @@ function decide(request: ReviewRequest, options: InjectOptions): Decided {
   if (verdict.kind === 'skip' && verdict.reason === 'already-injected')
     return complete(request, parsed, options);
   if (verdict.kind === 'skip') return skip(uid, verdict.reason, verdict.warning);
-  if (verdict.kind === 'refuse') return refuse(uid, verdict.message);
+  if (verdict.kind === 'refuse') return deny(uid, verdict.message);
   const owner = ownerOfPod(pod, namespace);
-  if (!owner) return refuse(uid, 'the pod has no name, no generateName and no owner: what function is it?');
+  if (!owner) return deny(uid, 'the pod has no name, no generateName and no owner: what function is it?');
   const injection = injectPod(pod, owner, parsed, options);
   const warnings = [...faultTexts(parsed), ...injection.faults, ...injection.warnings];
   return { response: { ...patched(uid, pod, injection.pod), ...warningsOf(warnings) }, outcome: 'injected' };
@@ -113,7 +113,7 @@ function skip(
   };
 }
 
-function refuse(uid: string, message: string): { response: AdmissionResponse; outcome: string } {
+function deny(uid: string, message: string): { response: AdmissionResponse; outcome: string } {
   const status = { code: 422, reason: 'Invalid', message: `slimfaas: ${message}` };
   return { response: { uid, allowed: false, status }, outcome: 'refused' };
 }

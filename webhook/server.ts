@@ -18,6 +18,7 @@ import type { InjectOptions } from './inject/inject.ts';
 import type { WebhookMetrics } from './metrics.ts';
 import { ReviewError, reviewPod } from './review.ts';
 import type { KeyPair } from '../common/tls/key-pair.ts';
+import { readText } from '../common/runtime/read-text.ts';
 
 export interface ReviewServerOptions {
   readonly host: string;
@@ -100,7 +101,7 @@ async function answer(
 ): Promise<Answer> {
   const startedAt = performance.now();
   try {
-    const text = await readBody(request);
+    const text = await readText(request, MAX_BODY_BYTES, tooLarge);
     const { review, outcome, subject } = reviewPod(text, inject);
     metrics.review(outcome, (performance.now() - startedAt) / 1_000);
     const { warnings, status } = review.response;
@@ -114,20 +115,6 @@ async function answer(
     log.warn({ error: describeError(error) }, 'not a review');
     return { status: error.status, body: { error: error.code, message: describeError(error) } };
   }
-}
-
-async function readBody(request: IncomingMessage): Promise<string> {
-  const announced = Number(request.headers['content-length'] ?? 0);
-  if (announced > MAX_BODY_BYTES) throw tooLarge();
-  const chunks: Buffer[] = [];
-  let length = 0;
-  // Not destroyed where it is given up: the caller would not see the answer.
-  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > MAX_BODY_BYTES) throw tooLarge(); // nothing more of it is read
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }
 
 function tooLarge(): ReviewError {

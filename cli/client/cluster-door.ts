@@ -8,7 +8,7 @@ import { request as plainRequest, type IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { readPod, type PodModel } from '../../common/kube/model/pod.ts';
 import { describeError } from '../../common/runtime/errors.ts';
-import { kubeFault, loadCluster, type Cluster } from './cluster.ts';
+import { kubeFault, loadCluster, type ReachedCluster } from './cluster.ts';
 import type { Door, PartAddress } from './door.ts';
 import type { ClusterFlags } from '../people-flags.ts';
 
@@ -31,7 +31,11 @@ export async function openClusterDoor(part: PartAddress, flags: ClusterFlags): P
   };
 }
 
-async function readyPod({ core, config }: Cluster, namespace: string, component: string): Promise<string> {
+async function readyPod(
+  { core, config }: ReachedCluster,
+  namespace: string,
+  component: string,
+): Promise<string> {
   const labelSelector = `app.kubernetes.io/name=slimfaas,app.kubernetes.io/component=${component}`;
   const { items } = await core.listNamespacedPod({ namespace, labelSelector }).catch((cause: unknown) => {
     throw new Error(`context ${config.getCurrentContext()}: ${kubeFault(cause)}`, { cause });
@@ -52,7 +56,7 @@ function takesCalls(pod: PodModel): boolean {
 const WITHOUT_BODY: ReadonlySet<number> = new Set([101, 204, 205, 304]);
 
 /** `fetch` cannot take the client certificates and agents that a kubeconfig may ask for. */
-async function send({ config }: Cluster, url: string, init: RequestInit): Promise<Response> {
+async function send({ config }: ReachedCluster, url: string, init: RequestInit): Promise<Response> {
   const headers = Object.fromEntries(new Headers(init.headers ?? {}));
   const options: RequestOptions = { method: init.method ?? 'GET', headers };
   await config.applyToHTTPSOptions(options);

@@ -5,14 +5,14 @@ import { describeError, UsageError } from '../../common/runtime/errors.ts';
 import type { FunctionId } from '../../common/bus/subjects.ts';
 import type { ClusterFlags } from '../people-flags.ts';
 
-export interface Cluster {
+export interface ReachedCluster {
   readonly config: KubeConfig;
   readonly core: CoreV1Api;
   readonly apps: AppsV1Api;
 }
 
 /** @throws UsageError naming the file or context that is not there, and the contexts there are */
-export function loadCluster({ kubeconfig, context }: ClusterFlags): Cluster {
+export function loadCluster({ kubeconfig, context }: ClusterFlags): ReachedCluster {
   const config = new KubeConfig();
   if (kubeconfig === '') config.loadFromDefault();
   else loadFile(config, kubeconfig);
@@ -36,7 +36,7 @@ function loadFile(config: KubeConfig, path: string): void {
 
 /** As `kubectl rollout restart` does it. */
 export async function rolloutRestart(
-  { apps }: Cluster,
+  { apps }: ReachedCluster,
   kind: 'Deployment' | 'StatefulSet',
   id: FunctionId,
 ): Promise<void> {

@@ -12,7 +12,7 @@ import { sleep } from '../../common/runtime/lifecycle.ts';
 import { ANNOTATION } from '../../common/function/annotations/names.ts';
 import { FUNCTION_LABEL } from '../../common/function/names.ts';
 import type { SidecarFlagName } from '../../common/function/sidecar-flags.ts';
-import { kubeFault, loadCluster, rolloutRestart, type Cluster } from './cluster.ts';
+import { kubeFault, loadCluster, rolloutRestart, type ReachedCluster } from './cluster.ts';
 import type { Parsed } from '../parts/flag-options.ts';
 import type { statusFlags } from '../people-flags.ts';
 import { table } from './table.ts';
@@ -40,7 +40,7 @@ export async function runOutdated(argv: Parsed, flags: FlagValues<typeof statusF
 }
 
 /** What the webhook puts into pods that are made now. @throws Error when there is no webhook to ask */
-async function injected({ apps }: Cluster, namespace: string): Promise<Injected> {
+async function injected({ apps }: ReachedCluster, namespace: string): Promise<Injected> {
   const name = 'slimfaas-webhook';
   const webhook = await apps.readNamespacedDeployment({ name, namespace }).catch((cause: unknown) => {
     throw new Error(`${namespace}/${name}: ${kubeFault(cause)}; --system-namespace says where slimfaas is`, {
@@ -61,7 +61,7 @@ interface Injected {
 }
 
 /** While the webhook is rolled out the old one still answers: a pod made then would get the old sidecar again. */
-async function webhookIsNew({ core }: Cluster, namespace: string, image: string): Promise<void> {
+async function webhookIsNew({ core }: ReachedCluster, namespace: string, image: string): Promise<void> {
   const labelSelector = 'app.kubernetes.io/name=slimfaas,app.kubernetes.io/component=webhook';
   const deadline = performance.now() + ROLLOUT_MS;
   while (performance.now() < deadline) {
@@ -81,7 +81,7 @@ function sidecarImage(env: readonly { name: string; value?: string }[] = []): st
   return env.find(({ name }) => name === 'SLIMFAAS_SIDECAR_IMAGE')?.value;
 }
 
-async function functionPods({ core }: Cluster, namespace: string): Promise<V1Pod[]> {
+async function functionPods({ core }: ReachedCluster, namespace: string): Promise<V1Pod[]> {
   const labelSelector = FUNCTION_LABEL;
   try {
     const list =
@@ -123,7 +123,7 @@ function ownerText(owner: PodOwner): string {
 }
 
 /** Each workload once, as `kubectl rollout restart` does it. @returns what was done, a line each */
-async function restart(cluster: Cluster, pods: readonly OutdatedPod[]): Promise<string[]> {
+async function restart(cluster: ReachedCluster, pods: readonly OutdatedPod[]): Promise<string[]> {
   const done = new Map<string, string>();
   for (const { namespace, pod, owner } of pods) {
     const key = owner.kind === 'Other' ? `pod/${pod}` : ownerText(owner);
@@ -133,7 +133,7 @@ async function restart(cluster: Cluster, pods: readonly OutdatedPod[]): Promise<
   return [...done].map(([what, outcome]) => `${what}: ${outcome}`);
 }
 
-async function restartOne(cluster: Cluster, owner: PodOwner): Promise<string> {
+async function restartOne(cluster: ReachedCluster, owner: PodOwner): Promise<string> {
   if (owner.kind === 'Other') return 'not restarted: neither a Deployment nor a StatefulSet has made it';
   try {
     await rolloutRestart(cluster, owner.kind, owner.id);

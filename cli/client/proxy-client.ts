@@ -1,7 +1,7 @@
 /** What the proxy answers, as the commands read it. */
 
 /** One function as `GET /status-functions` lists it; fields beyond these are printed with --json only. */
-export interface FunctionStatus {
+export interface ShownFunction {
   readonly Name: string;
   readonly Namespace?: string;
   readonly NumberReady: number;

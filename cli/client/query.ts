@@ -2,7 +2,7 @@
 import { PARTS } from './door.ts';
 import { openDoor } from './open-door.ts';
 import { flagValues, type Parsed } from '../parts/flag-options.ts';
-import { queryFlags } from '../people-flags.ts';
+import { queryCommandFlags } from '../people-flags.ts';
 import { failureText } from './proxy-client.ts';
 import { askScaler } from './scaler-client.ts';
 import { table } from './table.ts';
@@ -21,8 +21,8 @@ export interface QueryAnswer {
   readonly series?: readonly Series[];
 }
 
-export async function runQuery(argv: Parsed): Promise<void> {
-  const flags = flagValues(queryFlags, argv);
+export async function queryCommand(argv: Parsed): Promise<void> {
+  const flags = flagValues(queryCommandFlags, argv);
   const query = String(argv['promql']);
   const time = /^\d+(\.\d+)?$/.test(flags.time) ? Number(flags.time) : flags.time;
   const asked = {

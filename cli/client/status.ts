@@ -10,7 +10,7 @@ import { openDoor } from './open-door.ts';
 import { functionName } from './function-name.ts';
 import { flagValues, type Parsed } from '../parts/flag-options.ts';
 import { statusFlags } from '../people-flags.ts';
-import { failureText, type FunctionStatus } from './proxy-client.ts';
+import { failureText, type ShownFunction } from './proxy-client.ts';
 import { askScaler, type ScalerView } from './scaler-client.ts';
 import { table } from './table.ts';
 
@@ -31,19 +31,19 @@ export async function runStatus(argv: Parsed): Promise<void> {
 }
 
 /** The one that is named, or all, of the namespace that is named. */
-async function functionsOf(proxy: Door, argv: Parsed, namespace: string): Promise<FunctionStatus[]> {
+async function functionsOf(proxy: Door, argv: Parsed, namespace: string): Promise<ShownFunction[]> {
   const isOne = typeof argv['function'] === 'string';
   const path = isOne
     ? `/status-function/${encodeURIComponent(functionName(argv, namespace))}`
     : '/status-functions';
   const response = await proxy.fetch(path);
   if (!response.ok) throw new Error(await failureText(response));
-  const all = [(await response.json()) as FunctionStatus | FunctionStatus[]].flat();
+  const all = [(await response.json()) as ShownFunction | ShownFunction[]].flat();
   return isOne || namespace === '' ? all : all.filter((each) => each.Namespace === namespace);
 }
 
 /** One line a function under a heading, columns padded to their widest cell. */
-export function statusTable(functions: readonly FunctionStatus[]): string {
+export function statusTable(functions: readonly ShownFunction[]): string {
   return table([
     ['NAMESPACE', 'NAME', 'READY', 'WANTED', 'KIND', 'VISIBILITY'],
     ...functions.map((f) => [
@@ -58,7 +58,7 @@ export function statusTable(functions: readonly FunctionStatus[]): string {
 }
 
 async function decisionsOf(
-  { Namespace: namespace = 'default', Name: name }: FunctionStatus,
+  { Namespace: namespace = 'default', Name: name }: ShownFunction,
   flags: FlagValues<typeof statusFlags>,
 ): Promise<ScalerView | { error: string }> {
   const path = `/functions/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`;

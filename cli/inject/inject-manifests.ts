@@ -9,7 +9,7 @@ import type { PodOwner } from '../../common/kube/model/ownership.ts';
 import { injectPod, type InjectOptions } from '../../webhook/inject/inject.ts';
 import { matchPod } from '../../webhook/inject/match.ts';
 import { faultTexts } from '../../webhook/review.ts';
-import { findWorkloads, type Workload } from './manifest-workloads.ts';
+import { findWorkloads, type ManifestWorkload } from './manifest-workloads.ts';
 import { lineOf, writeInjected, type Path } from './manifest-yaml.ts';
 
 export interface Finding {
@@ -97,7 +97,7 @@ interface WorkloadResult {
   readonly pod?: ReturnType<typeof injectPod>['pod'];
 }
 
-function injectWorkload(workload: Workload, options: InjectOptions): WorkloadResult {
+function injectWorkload(workload: ManifestWorkload, options: InjectOptions): WorkloadResult {
   const shape = workload.problems.map(({ message, path }): Remark => ({ severity: 'fault', message, path }));
   const parsed = parseAnnotations(workload.pod.metadata?.annotations ?? {});
   const remarks = [...shape, ...(parsed.isFunction ? faultRemarks(workload, parsed) : [])];
@@ -116,7 +116,7 @@ function injectWorkload(workload: Workload, options: InjectOptions): WorkloadRes
   return { remarks: [...remarks, ...broken, ...warned], isFunction: true, pod };
 }
 
-function faultRemarks(workload: Workload, parsed: ParsedAnnotations): Remark[] {
+function faultRemarks(workload: ManifestWorkload, parsed: ParsedAnnotations): Remark[] {
   const texts = faultTexts(parsed);
   return parsed.faults.map(({ annotation }, index) => ({
     severity: 'fault',
@@ -125,7 +125,7 @@ function faultRemarks(workload: Workload, parsed: ParsedAnnotations): Remark[] {
   }));
 }
 
-function ownerOf({ kind, namespace, name }: Workload): PodOwner {
+function ownerOf({ kind, namespace, name }: ManifestWorkload): PodOwner {
   const id = { namespace, name };
   return kind === 'Deployment' || kind === 'StatefulSet' ? { kind, id } : { kind: 'Other', id };
 }

@@ -5,7 +5,7 @@
 import type { V1Pod } from '../../common/kube/client.ts';
 import type { Path } from './manifest-yaml.ts';
 
-export interface Workload {
+export interface ManifestWorkload {
   readonly kind: string;
   readonly namespace: string;
   readonly name: string;
@@ -37,7 +37,7 @@ const POD_PATHS: Readonly<Record<string, Path>> = {
 type Fields = Readonly<Record<string, unknown>>;
 
 /** @param root one document as plain data; `kind: List` is looked into */
-export function findWorkloads(root: unknown, path: Path = []): Workload[] {
+export function findWorkloads(root: unknown, path: Path = []): ManifestWorkload[] {
   if (!isFields(root)) return [];
   const { kind } = root;
   if (typeof kind !== 'string') return [];
@@ -47,7 +47,7 @@ export function findWorkloads(root: unknown, path: Path = []): Workload[] {
   return podPath ? [workloadOf(kind, root, path, [...path, ...podPath])] : [];
 }
 
-function workloadOf(kind: string, root: Fields, path: Path, podPath: Path): Workload {
+function workloadOf(kind: string, root: Fields, path: Path, podPath: Path): ManifestWorkload {
   const meta = fieldsOf(root['metadata']);
   const found = at(root, podPath.slice(path.length));
   const { pod, problems } = readPod(fieldsOf(found), podPath);

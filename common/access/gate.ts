@@ -18,7 +18,7 @@ export const ACCESS_RESOURCE = 'functions';
 export const ACCESS_AUDIENCE = 'slimfaas';
 
 /** What somebody wants to do. */
-export interface Question {
+export interface AccessQuestion {
   readonly verb: 'get' | 'list' | 'create' | 'delete';
   readonly subresource?: 'wake' | 'deadletters' | 'queries' | 'metrics';
   /** Undefined: in all namespaces that are served. */
@@ -37,7 +37,7 @@ export interface AccessUser {
 export interface Reviewer {
   /** Undefined: the token is none for us. */
   userOf(token: string): Promise<AccessUser | undefined>;
-  may(user: AccessUser, question: Question): Promise<boolean>;
+  may(user: AccessUser, question: AccessQuestion): Promise<boolean>;
 }
 
 /** The part of a request that a gate looks at. */
@@ -50,7 +50,7 @@ export interface Gate {
   /** False: everybody may do everything. */
   readonly isClosed: boolean;
   /** @throws ReasonError `unauthenticated`, `forbidden`, `too-busy`, or `identity-unavailable` */
-  check(asking: Asking, question: Question): Promise<void>;
+  check(asking: Asking, question: AccessQuestion): Promise<void>;
 }
 
 export const OPEN_GATE: Gate = { isClosed: false, check: async () => undefined };
@@ -66,12 +66,12 @@ export interface GateOptions {
 export function createGate({ reviewer, namespaces, now }: GateOptions): Gate {
   const users = new ReviewCache<AccessUser | undefined>(now);
   const answers = new ReviewCache<boolean>(now);
-  const mayOne = (user: AccessUser, question: Question, from: string): Promise<boolean> => {
+  const mayOne = (user: AccessUser, question: AccessQuestion, from: string): Promise<boolean> => {
     const { verb, subresource, namespace, name } = question;
     const key = JSON.stringify([user, verb, subresource, namespace, name]);
     return answers.get(key, from, () => reviewer.may(user, question));
   };
-  const may = async (user: AccessUser, question: Question, from: string): Promise<boolean> => {
+  const may = async (user: AccessUser, question: AccessQuestion, from: string): Promise<boolean> => {
     if (question.namespace !== undefined || namespaces.length === 0) return mayOne(user, question, from);
     for (const namespace of namespaces)
       if (!(await mayOne(user, { ...question, namespace }, from))) return false;
@@ -97,7 +97,10 @@ export function createGate({ reviewer, namespaces, now }: GateOptions): Gate {
 
 const TOKEN_ADVICE = `it must be valid, and made for the audience ${JSON.stringify(ACCESS_AUDIENCE)}`;
 
-function forbidden({ username }: AccessUser, { verb, subresource, namespace, name }: Question): ReasonError {
+function forbidden(
+  { username }: AccessUser,
+  { verb, subresource, namespace, name }: AccessQuestion,
+): ReasonError {
   const what = subresource === undefined ? ACCESS_RESOURCE : `${ACCESS_RESOURCE}/${subresource}`;
   const which = name === undefined ? '' : ` ${JSON.stringify(name)}`;
   const where =

@@ -16,7 +16,7 @@ export function reconnectsWithinMs(servers: number): number {
   return servers * DIAL_MS + AGAIN_MS + AGAIN_JITTER_MS;
 }
 
-interface Place {
+interface DialTarget {
   readonly servers: string;
   readonly address?: string;
   readonly name: string;
@@ -32,7 +32,7 @@ interface Dial {
 
 /** @param servers in the order in which they are tried */
 export function connectionOptions(
-  place: Place,
+  place: DialTarget,
   servers: readonly string[],
   { timeoutMs, withTls }: Dial,
 ): ConnectionOptions {

@@ -3,7 +3,7 @@
  * asked for at each connect, so that a connection lives on over new JWTs and a new CA.
  */
 import type { ConnectionOptions } from 'nats';
-import type { Identity } from '../identity/identity.ts';
+import type { NatsIdentity } from '../identity/identity.ts';
 import { sleep } from '../runtime/lifecycle.ts';
 import { natsServers } from './nats-servers.ts';
 
@@ -12,7 +12,7 @@ export type NatsAuth = 'permissive' | 'required';
 
 export interface NatsLogin {
   readonly auth: NatsAuth;
-  readonly identity: Identity;
+  readonly identity: NatsIdentity;
   /** Resolves when it makes sense to dial, or `signal` aborts. */
   ready(signal: AbortSignal): Promise<void>;
 }
@@ -20,7 +20,7 @@ export interface NatsLogin {
 /** Where nobody may ask, an issuer that is away holds up nothing for longer. */
 const PERMISSIVE_WAIT_MS = 2_000;
 
-export function natsLogin(auth: NatsAuth, identity: Identity): NatsLogin {
+export function natsLogin(auth: NatsAuth, identity: NatsIdentity): NatsLogin {
   return {
     auth,
     identity,
@@ -33,14 +33,14 @@ export function natsLogin(auth: NatsAuth, identity: Identity): NatsLogin {
   };
 }
 
-interface Place {
+interface LoginTarget {
   readonly servers: string;
   readonly address?: string;
   readonly login?: NatsLogin | undefined;
 }
 
 /** @param withTls false: the server was found to have none */
-export function loginOptions({ servers, address, login }: Place, withTls: boolean): ConnectionOptions {
+export function loginOptions({ servers, address, login }: LoginTarget, withTls: boolean): ConnectionOptions {
   if (!login) return {};
   const { identity } = login;
   const { named, atHand } = natsServers(servers, address);

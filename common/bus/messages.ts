@@ -4,7 +4,7 @@
  * hand, because a schema library is too heavy for the sidecar.
  */
 import { MessageError } from '../runtime/errors.ts';
-import type { Spoken } from './said-order.ts';
+import type { AnnouncementOrder } from './announcement-order.ts';
 
 /** proxy → scaler: `waiting` callers have no pod to go to. */
 export interface WakeMessage {
@@ -17,7 +17,7 @@ export interface WakeMessage {
  * happened, and at once when its share changes. When idle it sends it every 10 s, so that silence means missing data
  * and not idleness. A proxy sends it each second while it has anything to report.
  */
-export interface ActivityMessage extends Pick<Spoken, 'start'> {
+export interface ActivityMessage extends Pick<AnnouncementOrder, 'start'> {
   readonly source: 'sidecar' | 'proxy';
   /** The pod that reports. */
   readonly pod: string;
@@ -53,7 +53,7 @@ export function troubleText(why: string): string {
 }
 
 /** sidecar → proxies, scaler. */
-export interface ReadyMessage extends Spoken {
+export interface ReadyMessage extends AnnouncementOrder {
   readonly pod: string;
   readonly ip: string;
   readonly port: number;

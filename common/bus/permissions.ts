@@ -11,13 +11,13 @@ import { escapeToken } from './subjects.ts';
 
 /** As a user JWT of NATS and a server's configuration have it. */
 export interface BusPermissions {
-  readonly publish: SubjectRules;
-  readonly subscribe: SubjectRules;
+  readonly publish: SubjectLists;
+  readonly subscribe: SubjectLists;
   /** It may answer what it hears, so many messages each, within so many milliseconds. */
   readonly responses?: { readonly max: number; readonly ttlMs: number };
 }
 
-export interface SubjectRules {
+export interface SubjectLists {
   readonly allow: readonly string[];
   readonly deny: readonly string[];
 }

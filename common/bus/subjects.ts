@@ -46,8 +46,8 @@ export function parseAskSubject(subject: string): { id: FunctionId; pod: string 
  */
 export function parseSpeaker(subject: string): { id: FunctionId; pod: string | undefined } | undefined {
   const [prefix, kind, namespace, name, pod, ...rest] = subject.split('.');
-  const isSaid = prefix === PREFIX && (kind === 'ready' || kind === 'activity') && rest.length === 0;
-  if (!isSaid || !namespace || !name || pod === '') return undefined;
+  const isReport = prefix === PREFIX && (kind === 'ready' || kind === 'activity') && rest.length === 0;
+  if (!isReport || !namespace || !name || pod === '') return undefined;
   const id = { namespace: unescapeToken(namespace), name: unescapeToken(name) };
   return { id, pod: pod === undefined ? undefined : unescapeToken(pod) };
 }

@@ -15,27 +15,27 @@ import type { ExchangeAnswer } from './messages.ts';
 import { createNkey, type Nkey } from './nkey.ts';
 
 /** What the NATS client sends when it connects. */
-export interface Credentials {
+export interface NatsCredentials {
   readonly jwt: string;
   readonly nkey: string;
   /** Of the server's nonce, base64url. */
   readonly sig: string;
 }
 
-export interface Identity extends Running {
+export interface NatsIdentity extends Running {
   /** What the issuer said last; undefined before the first word, and once it has expired. */
   readonly current: ExchangeAnswer | undefined;
   /** Resolves when there is a JWT that has not expired; at once where there is one. */
   valid(): Promise<void>;
   /** @returns undefined without a JWT */
-  sign(nonce: string): Credentials | undefined;
+  sign(nonce: string): NatsCredentials | undefined;
   /** Asks the issuer soon, whatever it said before: the server did not believe its JWT. */
   renew(): void;
   /** Told of each new answer but the first. Returns its own release. */
   onRenewed(listener: (answer: ExchangeAnswer) => void): () => void;
 }
 
-export interface IdentityOptions {
+export interface NatsIdentityOptions {
   readonly place: IssuerPlace;
   /** By which the issuer is known, PEM, beside what it has said itself; asked for at each exchange. */
   readonly ca: () => Promise<string>;
@@ -53,12 +53,12 @@ const RENEW_SPREAD = 1 / 6;
 const RENEW_PAUSE_MS = 5_000;
 
 /** Starts exchanging, and returns. */
-export function openIdentity(options: IdentityOptions): Identity {
+export function openIdentity(options: NatsIdentityOptions): NatsIdentity {
   return new OwnIdentity(options);
 }
 
-class OwnIdentity implements Identity {
-  readonly #options: IdentityOptions;
+class OwnIdentity implements NatsIdentity {
+  readonly #options: NatsIdentityOptions;
   readonly #now: () => number;
   #key: Nkey | undefined;
   readonly #listeners = new Set<(answer: ExchangeAnswer) => void>();
@@ -68,7 +68,7 @@ class OwnIdentity implements Identity {
   #isValid = Promise.withResolvers<void>();
   #askedAtMs = -Infinity;
 
-  constructor(options: IdentityOptions) {
+  constructor(options: NatsIdentityOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
     void this.#keep();
@@ -82,7 +82,7 @@ class OwnIdentity implements Identity {
     while (!this.current && !this.#stopping.signal.aborted) await this.#isValid.promise;
   }
 
-  sign(nonce: string): Credentials | undefined {
+  sign(nonce: string): NatsCredentials | undefined {
     const answer = this.current;
     if (!answer || !this.#key) return undefined;
     const sig = this.#key.sign(Buffer.from(nonce)).toString('base64url');

@@ -8,7 +8,7 @@ export const TOKEN_AUDIENCE = 'slimfaas';
 /** Of those of proxy and scaler: they also have tokens of the audience above, which they show to each other in the open. */
 export const PART_AUDIENCE = 'slimfaas-bus';
 
-export interface ExchangeRequest {
+export interface TokenExchangeRequest {
   /** The pod's projected service account token, of audience {@link TOKEN_AUDIENCE} or {@link PART_AUDIENCE}. */
   readonly token: string;
   /** The user's public key of NATS, whose seed stays with the client. */

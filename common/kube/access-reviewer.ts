@@ -6,7 +6,7 @@ import {
   ACCESS_RESOURCE,
   type AccessUser,
   type Gate,
-  type Question,
+  type AccessQuestion,
   type Reviewer,
 } from '../access/gate.ts';
 import type { AccessConfig } from '../access/access-flags.ts';
@@ -48,7 +48,7 @@ function createAccessReviewer({ config }: Pick<KubeClients, 'config'>): Reviewer
 
 function specOf(
   { username, uid, groups, extra }: AccessUser,
-  { subresource, namespace, name, verb }: Question,
+  { subresource, namespace, name, verb }: AccessQuestion,
 ) {
   return {
     user: username,

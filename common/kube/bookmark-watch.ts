@@ -22,7 +22,7 @@ const MIN_OPEN_SECONDS = 300;
 /** A stream that ends sooner was not one: who opens it again must wait in between. */
 const MIN_LIFE_MS = 1_000;
 
-type OnEvent = (phase: string, object: unknown, watchObject?: unknown) => void;
+type OnChange = (phase: string, object: unknown, watchObject?: unknown) => void;
 type Query = Record<string, string | number | boolean | undefined>;
 
 export interface WatchTimes {
@@ -53,7 +53,7 @@ export class BookmarkWatch extends Watch {
   override async watch(
     path: string,
     query: Query,
-    onEvent: OnEvent,
+    onEvent: OnChange,
     done: (error: unknown) => void,
   ): Promise<AbortController> {
     const controller = new AbortController();
@@ -94,7 +94,7 @@ export class BookmarkWatch extends Watch {
     return answerOf(url, options, this.#times);
   }
 
-  #read(response: IncomingMessage, onEvent: OnEvent, end: (error: unknown) => void): void {
+  #read(response: IncomingMessage, onEvent: OnChange, end: (error: unknown) => void): void {
     const openedAtMs = performance.now();
     const timer = setTimeout(
       () => response.destroy(new WatchTimeout('the watch fell silent')),
@@ -158,7 +158,7 @@ function answerOf(
 }
 
 /** A line that is cut is the last one of a stream that broke. */
-function tell(line: string, onEvent: OnEvent): void {
+function tell(line: string, onEvent: OnChange): void {
   let event: { type: string; object: unknown };
   try {
     event = JSON.parse(line) as typeof event;

@@ -137,7 +137,7 @@ export interface JobStore {
 }
 
 /** From where entries are taken. */
-export type Source =
+export type QueueSource =
   | { readonly kind: 'jobs'; readonly id: FunctionId }
   | { readonly kind: 'events'; readonly id: FunctionId; readonly pod: string }
   /** Results on their way to URLs, of all functions. */
@@ -185,15 +185,15 @@ export interface Taker {
 }
 
 export interface Deliveries {
-  take(source: Source, options: TakeOptions): Taker;
+  take(source: QueueSource, options: TakeOptions): Taker;
   /** Of a delivery that came by an earlier connection. True once the queue has it, or does not know it any more; never rejects. */
   finish(delivery: Delivery, timeoutMs: number): Promise<boolean>;
   /** Of a delivery that came by an earlier connection. */
   retryLater(delivery: Delivery, delayMs: number): void;
   /** What waits, and since when the source is there; undefined: it is not. @throws QueueError */
-  look(source: Source): Promise<{ readonly waiting: number; readonly madeMs: number } | undefined>;
+  look(source: QueueSource): Promise<{ readonly waiting: number; readonly madeMs: number } | undefined>;
   /** Of all that is stored where the source is read from. @throws QueueError */
-  lastSequence(source: Source): Promise<number>;
+  lastSequence(source: QueueSource): Promise<number>;
 }
 
 /** A job that was given up. */

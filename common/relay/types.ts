@@ -5,7 +5,7 @@
  * interfaces, so that the relay knows nothing of Koa, Node's server or NATS.
  */
 
-export interface Target {
+export interface RelayTarget {
   /** An IP address on the hot path; a name costs a lookup a connection. */
   readonly host: string;
   readonly port: number;
@@ -117,8 +117,8 @@ export interface Timeouts {
   readonly totalMs?: number;
 }
 
-export interface ExchangeRequest {
-  readonly target: Target;
+export interface RelayRequest {
+  readonly target: RelayTarget;
   readonly head: RequestHead;
   readonly body: BodySource;
   readonly sink: ResponseSink;
@@ -179,9 +179,9 @@ export interface RelayStats {
 
 export interface Relay {
   /** Starts at once. `onDone` is called exactly once, never before `exchange` has returned. */
-  exchange(request: ExchangeRequest, onDone?: (outcome: Outcome) => void): Exchange;
+  exchange(request: RelayRequest, onDone?: (outcome: Outcome) => void): Exchange;
   /** Closes the idle connections of a target that is gone; running exchanges end by themselves. */
-  forget(target: Target): void;
+  forget(target: RelayTarget): void;
   readonly stats: RelayStats;
   /** Closes idle connections now and busy ones after their exchange; a new exchange fails. Twice is harmless. */
   close(): void;

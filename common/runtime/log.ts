@@ -44,9 +44,9 @@ export function createLineLog(level: string, base: object, write: (line: string)
   const at = (name: Level): LogFunction => {
     if (lowest < 0 || LEVELS.indexOf(name) < lowest) return silence;
     return (first: string | object, message?: string) => {
-      const said =
+      const fields =
         typeof first === 'string' ? { msg: first } : { ...first, ...(message && { msg: message }) };
-      write(lineOf({ level: name, time: new Date().toISOString(), ...base, ...said }));
+      write(lineOf({ level: name, time: new Date().toISOString(), ...base, ...fields }));
     };
   };
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };

@@ -8,14 +8,14 @@ import { LATENCY_BUCKETS, type LatencyCounts } from './latency-counts.ts';
 
 export { Counter, Gauge, Histogram, Registry };
 
-export type Labels = Readonly<Record<string, string>>;
+export type MetricLabels = Readonly<Record<string, string>>;
 
 /** A metric whose values are counted elsewhere and read at each scrape. */
 export interface Described<V> {
   readonly name: string;
   readonly help: string;
   readonly labelNames: readonly string[];
-  readonly read: () => Iterable<readonly [Labels, V]>;
+  readonly read: () => Iterable<readonly [MetricLabels, V]>;
 }
 
 /** A counter for the hot path: prom-client hashes the labels at each increment, half a microsecond of a call. */
@@ -53,7 +53,7 @@ interface HistogramValue {
   readonly value: number;
 }
 
-function histogramValues(name: string, labels: Labels, latency: LatencyCounts): HistogramValue[] {
+function histogramValues(name: string, labels: MetricLabels, latency: LatencyCounts): HistogramValue[] {
   let total = 0;
   const values: HistogramValue[] = [];
   for (const [i, count] of latency.counts.entries()) {

@@ -1,7 +1,7 @@
 /** A fresh connection for a tunnel: made first and by itself, so that who was never reached is known. */
 import { connect, type Socket } from 'node:net';
 import type { Dial } from '../relay/target/transport.ts';
-import type { Target } from '../relay/types.ts';
+import type { RelayTarget } from '../relay/types.ts';
 
 const PLAIN: Pick<Dial, 'openEvent' | 'open'> = {
   openEvent: 'connect',
@@ -10,7 +10,7 @@ const PLAIN: Pick<Dial, 'openEvent' | 'open'> = {
 
 /** @throws Error of the connect, a timeout's included, or the signal's reason */
 export function connectTo(
-  target: Target,
+  target: RelayTarget,
   timeoutMs: number,
   signal: AbortSignal,
   dial: Pick<Dial, 'openEvent' | 'open'> = PLAIN,

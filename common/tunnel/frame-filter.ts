@@ -18,7 +18,7 @@ export class FrameFilter extends Transform {
 
   /** Sends a close frame to the client; does nothing when either side has sent one already. */
   sayClose(code: number, reason: string): void {
-    if (this.#state.kind !== 'open' || this.#tracker.hasSeenClose || this.writableEnded) return;
+    if (this.#state.kind !== 'open' || this.#tracker.hasClosed || this.writableEnded) return;
     this.#state = { kind: 'closing', frame: closeFrame(code, reason) };
     if (this.#tracker.isAtBoundary) this.#putClose();
   }

@@ -12,7 +12,7 @@ export class FrameTracker {
   readonly #header = Buffer.alloc(LONGEST_HEADER);
   #headerBytes = 0;
   #payloadLeft = 0;
-  #hasSeenClose = false;
+  #hasClosed = false;
 
   /** Between two frames, where one of ours may stand. */
   get isAtBoundary(): boolean {
@@ -20,8 +20,8 @@ export class FrameTracker {
   }
 
   /** A close frame went by: nothing may follow it. */
-  get hasSeenClose(): boolean {
-    return this.#hasSeenClose;
+  get hasClosed(): boolean {
+    return this.#hasClosed;
   }
 
   /**
@@ -60,7 +60,7 @@ export class FrameTracker {
     const length7 = (this.#header[1] as number) & 0x7f;
     if (length7 === 127) this.#payloadLeft = Number(this.#header.readBigUInt64BE(2));
     else this.#payloadLeft = length7 === 126 ? this.#header.readUInt16BE(2) : length7;
-    if (((this.#header[0] as number) & 0x0f) === OPCODE_CLOSE) this.#hasSeenClose = true;
+    if (((this.#header[0] as number) & 0x0f) === OPCODE_CLOSE) this.#hasClosed = true;
     this.#headerBytes = 0;
   }
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import { UsageError } from '../../common/runtime/errors.ts';
 import { KINDS } from './api/objects/kinds.ts';
-import type { ApiFault, ClusterApi, KubeObject } from './api/objects/types.ts';
+import type { StatusError, ClusterApi, KubeObject } from './api/objects/types.ts';
 
 export interface Manifest {
   readonly object: KubeObject;
@@ -87,7 +87,7 @@ async function applyOne(api: ClusterApi, object: KubeObject): Promise<void> {
   try {
     await api.create(kind.resource, object);
   } catch (error) {
-    if ((error as ApiFault).reason !== 'AlreadyExists') throw error;
+    if ((error as StatusError).reason !== 'AlreadyExists') throw error;
     const { namespace, name } = object.metadata;
     await api.modify(kind.resource, namespace, name, (draft) => merge(draft, object));
   }

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { StopStack, type Running } from '../../common/runtime/lifecycle.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import { API_PORT, clusterAddresses, networkCandidates, type ClusterAddresses } from './addresses.ts';
-import { startApiServer, type ApiFaults, type ApiServer } from './api/http/server.ts';
+import { startApiServer, type ApiFailures, type ApiServer } from './api/http/server.ts';
 import type { ClusterApi, KubeObject } from './api/objects/types.ts';
 import { applyManifests, parseManifests, readManifests } from './apply.ts';
 import type { ControllerContext } from './controllers/context.ts';
@@ -21,8 +21,8 @@ import { createNode, nodeNames } from './controllers/node.ts';
 import { startReplicaSets } from './controllers/workloads/replicaset.ts';
 import { startScheduler } from './controllers/scheduler.ts';
 import { startStatefulSets } from './controllers/workloads/statefulset.ts';
-import { drain, type DrainOptions } from './drain.ts';
-import type { KubeletFaults } from './kubelet/container/faults.ts';
+import { drain, type NodeDrainOptions } from './drain.ts';
+import type { KubeletFailures } from './kubelet/container/faults.ts';
 import { createImageTable, type ImageOptions } from './kubelet/container/images.ts';
 import { startKubelet, type Kubelet } from './kubelet/pods/kubelet.ts';
 import type { LogEntry } from './kubelet/pods/kubelet-options.ts';
@@ -38,21 +38,21 @@ export interface ClusterOptions {
   readonly backoffBaseMs?: number;
 }
 
-export interface ClusterFaults extends ApiFaults, KubeletFaults {
+export interface ClusterFailures extends ApiFailures, KubeletFailures {
   /** Pods that match are not scheduled, with this message; returns its release. */
   unschedulable(matches: (pod: KubeObject) => boolean, message?: string): () => void;
   /** SIGKILL; the kubelet restarts the containers. */
   killPod(namespace: string, pod: string, container?: string): void;
   /** As `kubectl drain`; resolves when the pods are gone. Returns the uncordon. */
-  drain(options?: DrainOptions): Promise<() => Promise<void>>;
+  drain(options?: NodeDrainOptions): Promise<() => Promise<void>>;
 }
 
-export interface Cluster extends Running {
+export interface LocalCluster extends Running {
   readonly api: ClusterApi;
   readonly server: ApiServer;
   /** A file for `kubectl --kubeconfig`, with all rights. */
   readonly kubeconfigPath: string;
-  readonly faults: ClusterFaults;
+  readonly faults: ClusterFailures;
   /** Manifests as text. @throws UsageError */
   apply(yaml: string): Promise<void>;
   /** A file or folder. @throws UsageError */
@@ -60,7 +60,7 @@ export interface Cluster extends Running {
   readonly publish: Services['publish'];
 }
 
-export async function startCluster(options: ClusterOptions): Promise<Cluster> {
+export async function startCluster(options: ClusterOptions): Promise<LocalCluster> {
   const { log } = options;
   // Pods have their grace periods.
   const stops = new StopStack(log, 60_000);
@@ -72,7 +72,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   }
 }
 
-async function start(options: ClusterOptions, stops: StopStack): Promise<Cluster> {
+async function start(options: ClusterOptions, stops: StopStack): Promise<LocalCluster> {
   const { log } = options;
   const { server, addresses } = await claimNetwork(log);
   stops.add('API server', () => server.stop());
@@ -168,7 +168,7 @@ function startNodeKubelet({ options, server, addresses, dir, nodes }: NodeParts)
   });
 }
 
-interface FaultParts {
+interface FailureParts {
   readonly server: ApiServer;
   readonly kubelet: Kubelet;
   readonly api: ClusterApi;
@@ -176,7 +176,7 @@ interface FaultParts {
   readonly retry: () => void;
 }
 
-function createFaults({ server, kubelet, api, refusals, retry }: FaultParts): ClusterFaults {
+function createFaults({ server, kubelet, api, refusals, retry }: FailureParts): ClusterFailures {
   const { faults } = kubelet;
   return {
     ...server.faults,

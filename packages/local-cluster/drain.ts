@@ -3,9 +3,9 @@
  * PodDisruptionBudget allows it.
  */
 import { sleep } from '../../common/runtime/lifecycle.ts';
-import type { ApiFault, ClusterApi, KubeObject } from './api/objects/types.ts';
+import type { StatusError, ClusterApi, KubeObject } from './api/objects/types.ts';
 
-export interface DrainOptions {
+export interface NodeDrainOptions {
   /** `local` by default. */
   readonly node?: string;
   /** Pods that stay. */
@@ -20,7 +20,7 @@ const RETRY_MS = 50;
  * Resolves with the uncordon when the pods are gone.
  * @throws when a budget forbids it until the time is over; the node then stays cordoned, as with kubectl
  */
-export async function drain(api: ClusterApi, options: DrainOptions = {}): Promise<() => Promise<void>> {
+export async function drain(api: ClusterApi, options: NodeDrainOptions = {}): Promise<() => Promise<void>> {
   const { node = 'local', except = () => false, timeoutMs = 60_000 } = options;
   const cordon = async (isCordoned: boolean) => {
     await api.modify('nodes', undefined, node, (draft) => {
@@ -44,14 +44,14 @@ function isStaying(pod: KubeObject): boolean {
 }
 
 /** The budget's refusal, or undefined. */
-async function evict(api: ClusterApi, { metadata }: KubeObject): Promise<ApiFault | undefined> {
+async function evict(api: ClusterApi, { metadata }: KubeObject): Promise<StatusError | undefined> {
   try {
     await api.evict(metadata.namespace ?? 'default', metadata.name);
     return undefined;
   } catch (error) {
-    const { code } = error as ApiFault;
+    const { code } = error as StatusError;
     if (code === 404) return undefined; // it has gone in the meantime
-    if (code === 429) return error as ApiFault;
+    if (code === 429) return error as StatusError;
     throw error;
   }
 }

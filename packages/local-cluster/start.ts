@@ -8,7 +8,7 @@ import { sleep, type Running } from '../../common/runtime/lifecycle.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import type { ClusterApi } from './api/objects/types.ts';
 import { applyManifests, readManifests } from './apply.ts';
-import { startCluster, type Cluster } from './cluster.ts';
+import { startCluster, type LocalCluster } from './cluster.ts';
 import type { LocalConfig } from './flags.ts';
 import type { LogEntry } from './kubelet/pods/kubelet-options.ts';
 import { readableLine } from './log-lines.ts';
@@ -59,7 +59,7 @@ export async function startLocal(config: LocalConfig, deps: LocalDeps): Promise<
   }
 }
 
-async function publishProxy(cluster: Cluster, wanted: number): Promise<string> {
+async function publishProxy(cluster: LocalCluster, wanted: number): Promise<string> {
   try {
     const { host, port } = await cluster.publish(wanted, NAMESPACE, PROXY.service, PROXY.port);
     return `http://${host}:${port}`;
@@ -78,7 +78,7 @@ function createPrinter(config: LocalConfig, print: (line: string) => void): (ent
 }
 
 /** The proxy's own word: NATS is connected and its watches are up. */
-async function untilReady({ api }: Cluster, address: string, signal: AbortSignal): Promise<void> {
+async function untilReady({ api }: LocalCluster, address: string, signal: AbortSignal): Promise<void> {
   const deadline = performance.now() + READY_TIMEOUT_MS;
   while (!signal.aborted) {
     const response = await fetch(`${address}/ready`, { signal }).catch(() => undefined);
@@ -107,16 +107,16 @@ function troubles(api: ClusterApi): { isHopeless: boolean; lines: string[] } {
 }
 
 interface ContainerStatus {
-  readonly state: { readonly waiting?: Ended; readonly terminated?: Ended };
-  readonly lastState: { readonly terminated?: Ended };
+  readonly state: { readonly waiting?: EndedProcess; readonly terminated?: EndedProcess };
+  readonly lastState: { readonly terminated?: EndedProcess };
 }
 
-interface Ended {
+interface EndedProcess {
   readonly reason: string;
   readonly message?: string;
 }
 
-function welcome(address: string, { kubeconfigPath, server }: Cluster, hasDemo: boolean): string[] {
+function welcome(address: string, { kubeconfigPath, server }: LocalCluster, hasDemo: boolean): string[] {
   const demo = [
     `  export KUBECONFIG=${kubeconfigPath}`,
     `  curl ${address}/function/fibonacci1/hello/guillaume    wakes a function from zero`,

@@ -51,12 +51,12 @@ export function createFunctionRoute(deps: FunctionRouteDeps): FunctionHandler {
     try {
       begin(req, res, hosted, deps);
     } catch (error) {
-      refuse(res, error);
+      answerFailure(res, error);
     }
   };
 }
 
-function refuse(res: ServerResponse, error: unknown): void {
+function answerFailure(res: ServerResponse, error: unknown): void {
   const reason = asReason(error);
   sendReason(res, reason, reason.code === 'bad-request' ? ['Connection', 'close'] : []);
 }
@@ -77,7 +77,7 @@ function begin(
     startCall(entry, new Arrival(req, res, head, entry.cors?.fields(req.headers), deps), deps);
   };
   const forwarded = letIn(entry.gate, { headers, origin: originOf(req.socket, prefix) }, deps.ids);
-  whenLetIn(forwarded, start, (error) => refuse(res, error));
+  whenLetIn(forwarded, start, (error) => answerFailure(res, error));
 }
 
 /** To a browser an unknown function answers as the proxy does. */

@@ -25,11 +25,11 @@ import type { CallEnd } from '../metrics/call-end.ts';
 import type { Clock } from '../clock.ts';
 import type { FunctionEntry } from '../functions/function-entry.ts';
 import { forSidecar, parseLoad } from '../edge/headers.ts';
-import type { Place } from '../pods/pod-group.ts';
+import type { PodPlace } from '../pods/pod-group.ts';
 import { noteRefusal } from '../pods/refusal.ts';
 import { outcomeAction } from './retry.ts';
-import type { CallTicket, Caller } from '../waiting/throttler.ts';
-import { callTimeouts, CONNECT_MS } from './timeouts.ts';
+import type { CallTicket, WaitingCall } from '../waiting/throttler.ts';
+import { callTimeouts, POD_CONNECT_MS } from './timeouts.ts';
 
 export interface CallRequest {
   readonly head: RequestHead;
@@ -53,9 +53,9 @@ export interface CallDeps {
 /** With what belongs to a phase. */
 type CallState =
   | { readonly kind: Exclude<CallPhase, 'running'> }
-  | { readonly kind: 'running'; readonly place: Place; exchange: Exchange | undefined };
+  | { readonly kind: 'running'; readonly place: PodPlace; exchange: Exchange | undefined };
 
-export class ProxyCall implements Caller {
+export class ProxyCall implements WaitingCall {
   readonly #entry: FunctionEntry;
   readonly #request: CallRequest;
   readonly #deps: CallDeps;
@@ -101,7 +101,7 @@ export class ProxyCall implements Caller {
     this.#end({ kind: 'cancelled' });
   }
 
-  placed(place: Place): void {
+  placed(place: PodPlace): void {
     const { endpoint } = place;
     const { arrivedMs } = this.#ticket;
     const now = this.#isArriving ? arrivedMs : this.#deps.clock.now();
@@ -137,7 +137,7 @@ export class ProxyCall implements Caller {
   }
 
   /** The head of a sidecar's answer: its load, and whether it is an answer at all. */
-  #decide(place: Place, answer: ResponseHead): 'forward' | 'discard' {
+  #decide(place: PodPlace, answer: ResponseHead): 'forward' | 'discard' {
     const load = parseLoad(headerValue(answer.headers, HEADER.load));
     if (load) place.endpoint.learned(load.running, load.limit);
     else place.endpoint.answered();
@@ -149,7 +149,7 @@ export class ProxyCall implements Caller {
     return 'forward';
   }
 
-  #done(place: Place, outcome: Outcome): void {
+  #done(place: PodPlace, outcome: Outcome): void {
     const now = this.#deps.clock.now();
     this.#entry.account.left(now);
     place.release(true);
@@ -178,7 +178,7 @@ export class ProxyCall implements Caller {
 
   /** A pod that failed before and keeps our call longer than a connect may take has taken it. */
   #trustAfterConnect(state: CallState & { kind: 'running' }): void {
-    this.#deps.clock.after(CONNECT_MS + 100, () => {
+    this.#deps.clock.after(POD_CONNECT_MS + 100, () => {
       if (this.#state !== state) return;
       state.place.endpoint.answered();
       this.#entry.pods.changed();

@@ -22,12 +22,12 @@ import { MAX_DEATHS } from './proxy-call.ts';
 import type { Clock } from '../clock.ts';
 import type { FunctionEntry } from '../functions/function-entry.ts';
 import { forSidecar, parseLoad } from '../edge/headers.ts';
-import type { Place } from '../pods/pod-group.ts';
+import type { PodPlace } from '../pods/pod-group.ts';
 import { noteRefusal } from '../pods/refusal.ts';
-import type { CallTicket, Caller } from '../waiting/throttler.ts';
-import { callTimeouts, CONNECT_MS } from './timeouts.ts';
+import type { CallTicket, WaitingCall } from '../waiting/throttler.ts';
+import { callTimeouts, POD_CONNECT_MS } from './timeouts.ts';
 
-export interface UpgradeRequest {
+export interface ProxyUpgradeRequest {
   readonly head: RequestHead;
   /** The value of `Upgrade`. */
   readonly protocol: string;
@@ -49,10 +49,10 @@ const GOING_AWAY = 1001;
 /** For the client's answer to it, and the function's own end. */
 const CLOSE_GRACE_MS = 5_000;
 
-export class ProxyUpgrade implements Caller {
+export class ProxyUpgrade implements WaitingCall {
   readonly heldBytes: number;
   readonly #entry: FunctionEntry;
-  readonly #request: UpgradeRequest;
+  readonly #request: ProxyUpgradeRequest;
   readonly #deps: UpgradeDeps;
   readonly #ticket: CallTicket;
   #state: CallPhase = 'waiting';
@@ -63,7 +63,7 @@ export class ProxyUpgrade implements Caller {
   /** Tries that may have reached a function and got no answer. */
   #deaths = 0;
 
-  constructor(entry: FunctionEntry, request: UpgradeRequest, deps: UpgradeDeps) {
+  constructor(entry: FunctionEntry, request: ProxyUpgradeRequest, deps: UpgradeDeps) {
     this.heldBytes = request.heldBytes;
     this.#entry = entry;
     this.#request = request;
@@ -88,7 +88,7 @@ export class ProxyUpgrade implements Caller {
     else this.#request.socket.destroy();
   }
 
-  placed(place: Place): void {
+  placed(place: PodPlace): void {
     this.#state = 'running';
     this.#refusal = undefined;
     const now = this.#deps.clock.now();
@@ -109,12 +109,12 @@ export class ProxyUpgrade implements Caller {
     this.#end({ kind: 'cancelled' });
   }
 
-  async #try(place: Place): Promise<TryOutcome> {
+  async #try(place: PodPlace): Promise<TryOutcome> {
     const { left } = this.#request.early;
     const { host, port = 0 } = place.endpoint;
     let upstream: Socket | undefined;
     try {
-      upstream = await connectTo({ host, port }, CONNECT_MS, left);
+      upstream = await connectTo({ host, port }, POD_CONNECT_MS, left);
       this.#tunnel = await openTunnel({ ...this.#towards(place), upstream });
       return await this.#tunnel.done;
     } catch (error) {
@@ -127,7 +127,7 @@ export class ProxyUpgrade implements Caller {
     }
   }
 
-  #towards(place: Place): Omit<Parameters<typeof openTunnel>[0], 'upstream'> {
+  #towards(place: PodPlace): Omit<Parameters<typeof openTunnel>[0], 'upstream'> {
     const { endpoint } = place;
     const { head, protocol, socket, early } = this.#request;
     const { hasSidecar } = endpoint;
@@ -146,7 +146,7 @@ export class ProxyUpgrade implements Caller {
     };
   }
 
-  #decide(endpoint: Place['endpoint'], answer: ResponseHead): 'forward' | 'discard' {
+  #decide(endpoint: PodPlace['endpoint'], answer: ResponseHead): 'forward' | 'discard' {
     this.#heard(endpoint, headerValue(answer.headers, HEADER.load));
     if (!endpoint.hasSidecar || answer.status !== 503) return 'forward';
     this.#refusal = headerValue(answer.headers, HEADER.refused);
@@ -154,13 +154,13 @@ export class ProxyUpgrade implements Caller {
     return this.#refusal === undefined ? 'forward' : 'discard';
   }
 
-  #heard(endpoint: Place['endpoint'], text: string | string[] | undefined): void {
+  #heard(endpoint: PodPlace['endpoint'], text: string | string[] | undefined): void {
     const load = parseLoad(typeof text === 'string' ? text : undefined);
     if (load && endpoint.hasSidecar) endpoint.learned(load.running, load.limit);
     else endpoint.answered();
   }
 
-  #done(place: Place, outcome: TryOutcome): void {
+  #done(place: PodPlace, outcome: TryOutcome): void {
     this.#entry.account.left(this.#deps.clock.now());
     place.release(true);
     this.#goOn(place, outcome);
@@ -168,7 +168,7 @@ export class ProxyUpgrade implements Caller {
     this.#entry.pods.changed();
   }
 
-  #goOn(place: Place, outcome: TryOutcome): void {
+  #goOn(place: PodPlace, outcome: TryOutcome): void {
     switch (outcome.kind) {
       case 'closed':
         return this.#end({ kind: 'status', status: 101 });

@@ -6,13 +6,13 @@ import type { CallPolicy } from '../../common/call/policy.ts';
 import type { Timeouts } from '../../common/relay/types.ts';
 
 /** A SYN that is lost comes again after 1 s; who does not answer that one is taken for gone. */
-export const CONNECT_MS = 1_500;
+export const POD_CONNECT_MS = 1_500;
 /** For the sidecar's own clock to run out first. */
 const MARGIN_MS = 10_000;
 
 export function callTimeouts(sync: CallPolicy, hasSidecar: boolean): Timeouts {
   return {
-    connectMs: CONNECT_MS,
+    connectMs: POD_CONNECT_MS,
     headMs: hasSidecar ? allTriesMs(sync) + MARGIN_MS : sync.httpTimeoutSeconds * 1000,
     // Server-sent events may be silent for hours; a client that does not read is cut by slow-clients.ts.
     idleMs: 0,

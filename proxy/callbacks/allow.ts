@@ -17,9 +17,10 @@ interface NameEntry {
 }
 
 /** Whether it may be connected to, or why not. */
-export type Verdict = { readonly isAllowed: true } | { readonly isAllowed: false; readonly why: string };
+export type CallbackPermission =
+  { readonly isAllowed: true } | { readonly isAllowed: false; readonly why: string };
 
-const YES: Verdict = { isAllowed: true };
+const YES: CallbackPermission = { isAllowed: true };
 const URL_MAX = 2_048;
 
 export class CallbackAllow {
@@ -54,20 +55,20 @@ export class CallbackAllow {
   }
 
   /** An address that the host of an allowed URL stands for. */
-  address(url: URL, address: string): Verdict {
+  address(url: URL, address: string): CallbackPermission {
     if (isIP(hostOf(url)) !== 0) return this.#literal(url);
     const kind = addressKind(address);
     if (kind === 'public' || contains(this.#addresses, address)) return YES;
     if (kind === 'private' && this.#entriesOf(url).some(({ port }) => port !== undefined)) return YES;
-    return refuse(`${hostOf(url)} is at ${address}, which is ${kind} and not in --${this.#flag}`);
+    return notAllowed(`${hostOf(url)} is at ${address}, which is ${kind} and not in --${this.#flag}`);
   }
 
-  #literal(url: URL): Verdict {
+  #literal(url: URL): CallbackPermission {
     const address = hostOf(url);
     const entries = this.#entriesOf(url);
     const isNamed = contains(this.#addresses, address) || entries.some(({ name }) => name === address);
     if (isNamed || (addressKind(address) === 'public' && entries.length > 0)) return YES;
-    return refuse(`${address} is not in --${this.#flag}`);
+    return notAllowed(`${address} is not in --${this.#flag}`);
   }
 
   #entriesOf(url: URL): NameEntry[] {
@@ -85,7 +86,7 @@ export function hostOf(url: URL): string {
   return url.hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '');
 }
 
-function refuse(why: string): Verdict {
+function notAllowed(why: string): CallbackPermission {
   return { isAllowed: false, why };
 }
 

@@ -12,7 +12,7 @@ import { describeError } from '../../common/runtime/errors.ts';
 import { decodeCallback, type ResultCallback } from '../../common/queue/callback.ts';
 import type { Running } from '../../common/runtime/lifecycle.ts';
 import type { Log } from '../../common/runtime/log.ts';
-import { viewOf } from '../jobs/query.ts';
+import { jobView } from '../jobs/query.ts';
 import { postResult, type PostDeps, type PostOutcome } from './post.ts';
 import { CALLBACK_TTL_MS } from '../../common/queue/settings.ts';
 
@@ -27,7 +27,7 @@ export interface DelivererOptions extends PostDeps {
 
 /** Posts at once; a receiver may have a quarter of them, so that one that hangs is in nobody's way. */
 const MAX_POSTS_AT_ONCE = 16;
-const HANDS_PER_RECEIVER = 4;
+const POSTS_AT_ONCE_PER_RECEIVER = 4;
 /** What found its receiver busy is looked at again after this. */
 const BUSY_MS = 1_000;
 const FIRST_DELAY_MS = 2_000;
@@ -101,7 +101,7 @@ export class CallbackDeliverer implements Running {
     if (!callback) return delivery.finish();
     const receiver = URL.parse(callback.url)?.host ?? '';
     const busy = this.#perReceiver.get(receiver) ?? 0;
-    if (busy >= HANDS_PER_RECEIVER) return delivery.retryLater(BUSY_MS);
+    if (busy >= POSTS_AT_ONCE_PER_RECEIVER) return delivery.retryLater(BUSY_MS);
     this.#perReceiver.set(receiver, busy + 1);
     try {
       this.#settle(delivery, callback, await postResult(postOf(callback), this.#options));
@@ -146,5 +146,5 @@ export function nextDelayMs(ageMs: number): number | undefined {
 }
 
 function postOf({ url, elementId, state }: ResultCallback) {
-  return { url, elementId, body: Buffer.from(JSON.stringify(viewOf(elementId, state))) };
+  return { url, elementId, body: Buffer.from(JSON.stringify(jobView(elementId, state))) };
 }

@@ -10,7 +10,7 @@ import type { RateSpec } from '../../common/function/callers.ts';
 import { describeError, UsageError } from '../../common/runtime/errors.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import type { Clock } from '../clock.ts';
-import { take } from './caller-rates.ts';
+import { takeToken } from './caller-rates.ts';
 
 export interface ApiKey {
   readonly name: string;
@@ -37,7 +37,7 @@ export class ApiKeys {
   /** @returns 0, or milliseconds until the key may be used again */
   takeToken({ name, rate }: ApiKey, now: number): number {
     if (!rate) return 0;
-    const { waitMs, fullAtMs } = take(this.#fullAtMs.get(name) ?? 0, rate, now);
+    const { waitMs, fullAtMs } = takeToken(this.#fullAtMs.get(name) ?? 0, rate, now);
     this.#fullAtMs.set(name, fullAtMs);
     return waitMs;
   }

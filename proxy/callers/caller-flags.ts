@@ -3,7 +3,7 @@ import type { CorsSpec } from '../../common/function/callers.ts';
 import { readAuth } from '../../common/function/annotations/callers/auth.ts';
 import {
   CREDENTIALS_WITH_ANY,
-  isToken,
+  isCorsToken,
   MAX_CORS_AGE,
   readHeaders,
   readMethods,
@@ -150,7 +150,7 @@ export function readCorsFlags(config: CorsConfig): CorsSpec | undefined {
   const [fault] = list.faults;
   if (fault) throw new UsageError(`--cors-allow-origin: ${fault.value}: ${fault.problem}`);
   for (const flag of ['cors-allow-methods', 'cors-allow-headers', 'cors-expose-headers'] as const) {
-    const bad = config[flag].find((text) => !isToken(text));
+    const bad = config[flag].find((text) => !isCorsToken(text));
     if (bad !== undefined)
       throw new UsageError(`--${flag}: ${JSON.stringify(bad)} is not allowed; use names`);
   }

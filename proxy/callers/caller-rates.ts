@@ -9,7 +9,11 @@
 import type { RateSpec } from '../../common/function/callers.ts';
 
 /** What a bucket says to a call: 0 lets it in, else milliseconds until a token is there. */
-export function take(fullAtMs: number, rate: RateSpec, now: number): { waitMs: number; fullAtMs: number } {
+export function takeToken(
+  fullAtMs: number,
+  rate: RateSpec,
+  now: number,
+): { waitMs: number; fullAtMs: number } {
   const tokenMs = 1_000 / rate.ratePerSecond;
   const from = Math.max(fullAtMs, now);
   const waitMs = from + tokenMs - (now + rate.burst * tokenMs);
@@ -76,7 +80,7 @@ export class FunctionRates {
     // Its function is gone. A call whose token was being verified meanwhile still comes here.
     if (this.#isClosed) return 0;
     const known = this.#callers.get(caller);
-    const { waitMs, fullAtMs } = take(known ?? 0, rate, now);
+    const { waitMs, fullAtMs } = takeToken(known ?? 0, rate, now);
     if (known === undefined) this.#admit(now);
     else this.#callers.delete(caller);
     this.#callers.set(caller, fullAtMs);
@@ -85,7 +89,7 @@ export class FunctionRates {
 
   /** Of all callers together. */
   takeOfAll(rate: RateSpec, now: number): number {
-    const { waitMs, fullAtMs } = take(this.#fullAtMs, rate, now);
+    const { waitMs, fullAtMs } = takeToken(this.#fullAtMs, rate, now);
     this.#fullAtMs = fullAtMs;
     return waitMs;
   }

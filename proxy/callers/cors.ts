@@ -14,7 +14,7 @@ import { ReasonError } from '../../common/runtime/errors.ts';
 import { cutUnreadBody } from '../../common/runtime/reason-answer.ts';
 
 /** What a browser asks with; Node's requests and HTTP/2 streams both have it. */
-export type Fields = Readonly<Record<string, string | string[] | undefined>>;
+export type RequestFields = Readonly<Record<string, string | string[] | undefined>>;
 
 /** Written by slimfaas itself, and of use to a script. */
 const OURS = ['Location', 'Retry-After', 'WWW-Authenticate', HEADER.elementId, HEADER.reason];
@@ -32,7 +32,7 @@ const DECIDED_NAMES = new HeaderNames(DECIDED);
 const PREFLIGHT_VARY = 'Origin, Access-Control-Request-Method, Access-Control-Request-Headers';
 const TOKENS = /^[\w!#$%&'*+.^`|~-]+(?:[ \t]*,[ \t]*[\w!#$%&'*+.^`|~-]+)*$/;
 
-export function isPreflight(method: string | undefined, fields: Fields): boolean {
+export function isPreflight(method: string | undefined, fields: RequestFields): boolean {
   return (
     method === 'OPTIONS' &&
     fields['origin'] !== undefined &&
@@ -64,7 +64,7 @@ export class CorsPolicy {
   }
 
   /** Of an answer to this request, whoever wrote it. */
-  fields(request: Fields): RawHeaders {
+  fields(request: RequestFields): RawHeaders {
     const origin = this.#allowed(request['origin']);
     const vary = this.#isAny ? [] : ['Vary', 'Origin'];
     return origin === undefined
@@ -73,7 +73,7 @@ export class CorsPolicy {
   }
 
   /** Of the answer to a preflight, which has no body. @throws ReasonError `forbidden` for another site */
-  preflight(request: Fields): RawHeaders {
+  preflight(request: RequestFields): RawHeaders {
     const origin = this.#allowed(request['origin']);
     const { methods, headers, maxAgeSeconds } = this.#spec;
     if (origin === undefined)

@@ -17,8 +17,8 @@ import { ApiKeys } from './api-keys.ts';
 import { callerAddress, readRanges } from './caller-address.ts';
 import { readAuthFlag, readCorsFlags, readRateFlag, type CorsConfig } from './caller-flags.ts';
 import { CorsPolicy } from './cors.ts';
-import { identify, type Caller, type Credentials } from './identify.ts';
-import { Tokens } from './tokens.ts';
+import { identify, type IdentifiedCaller, type CallerCredentials } from './identify.ts';
+import { CallerTokens } from './tokens.ts';
 import { CallerRates, type FunctionRates } from './caller-rates.ts';
 
 /** A request, as far as it matters here. */
@@ -61,7 +61,7 @@ export class Gates {
   readonly rates: CallerRates;
   readonly clock: Clock;
   readonly balancers: Ranges | undefined;
-  readonly credentials: Credentials;
+  readonly credentials: CallerCredentials;
   /** CORS of functions that say nothing of it, and of the proxy's own routes; undefined: none. */
   readonly cors: CorsPolicy | undefined;
   readonly #auth: AuthSpec | undefined;
@@ -117,9 +117,9 @@ export class Gates {
 /** For API keys: how often their folder is read. */
 const KEYS_MS = 30_000;
 
-function tokensOf(config: GatesConfig, deps: GatesDeps): Tokens | undefined {
+function tokensOf(config: GatesConfig, deps: GatesDeps): CallerTokens | undefined {
   if (config['jwt-issuers'].length === 0) return undefined;
-  return new Tokens(config['jwt-issuers'], config['jwks-hosts'], {
+  return new CallerTokens(config['jwt-issuers'], config['jwks-hosts'], {
     resolve: deps.resolve ?? systemNames.resolve,
     now: deps.wallClock ?? Date.now,
     maxBytes: config['token-bytes'],
@@ -196,7 +196,7 @@ export class CallerGate {
     throw error;
   }
 
-  #admit(caller: Caller | undefined, visit: Visit): Pass {
+  #admit(caller: IdentifiedCaller | undefined, visit: Visit): Pass {
     const { gates, rates, limits } = this.#parts;
     const now = gates.clock.now();
     if (limits.perCaller) {

@@ -6,9 +6,9 @@ import type { RawHeaders } from '../../common/relay/types.ts';
 import { ReasonError } from '../../common/runtime/errors.ts';
 import { percentEncoded } from '../edge/percent-encoded.ts';
 import type { ApiKeys } from './api-keys.ts';
-import { unauthorized, type Tokens } from './tokens.ts';
+import { unauthorized, type CallerTokens } from './tokens.ts';
 
-export interface Caller {
+export interface IdentifiedCaller {
   /** For rates; no two callers share one. */
   readonly id: string;
   /** Without the credentials that were shown here. */
@@ -16,8 +16,8 @@ export interface Caller {
   readonly added: RawHeaders;
 }
 
-export interface Credentials {
-  readonly tokens: Tokens | undefined;
+export interface CallerCredentials {
+  readonly tokens: CallerTokens | undefined;
   readonly keys: ApiKeys | undefined;
   readonly now: () => number;
 }
@@ -32,8 +32,8 @@ const MOST_CLAIM = 4_096;
 export function identify(
   spec: Exclude<AuthSpec, 'none'>,
   headers: RawHeaders,
-  credentials: Credentials,
-): Caller | Promise<Caller> {
+  credentials: CallerCredentials,
+): IdentifiedCaller | Promise<IdentifiedCaller> {
   if (spec === 'closed')
     throw unauthorized('slimfaas.dev/auth of this function cannot be read', 'Bearer realm="slimfaas"');
   const key = headerValue(headers, 'x-api-key');
@@ -51,8 +51,8 @@ function byKey(
   text: string,
   names: readonly string[],
   headers: RawHeaders,
-  { keys, now }: Credentials,
-): Caller {
+  { keys, now }: CallerCredentials,
+): IdentifiedCaller {
   const key = keys?.find(text);
   if (!key || !keys) throw unauthorized('the API key is not known', 'ApiKey realm="slimfaas"');
   if (!names.includes('*') && !names.includes(key.name))
@@ -69,7 +69,7 @@ function byKey(
   };
 }
 
-function byToken(payload: JWTPayload, spec: JwtSpec, headers: RawHeaders): Caller {
+function byToken(payload: JWTPayload, spec: JwtSpec, headers: RawHeaders): IdentifiedCaller {
   const { iss = '', sub = '', aud = [] } = payload;
   if (iss !== spec.issuer) throw unauthorized('the token is of another issuer than this function takes');
   if (spec.audience !== '' && ![aud].flat().includes(spec.audience))

@@ -39,7 +39,7 @@ export interface TokensDeps extends Omit<JwksDeps, 'allow'> {
   readonly maxBytes: number;
 }
 
-export class Tokens {
+export class CallerTokens {
   readonly #issuers = new Map<string, Jwks<Keys>>();
   readonly #known = new Map<string, Known>();
   readonly #deps: TokensDeps;

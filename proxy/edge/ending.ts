@@ -11,7 +11,7 @@ import { ReasonError } from '../../common/runtime/errors.ts';
 import { sleep } from '../../common/runtime/lifecycle.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import type { ActiveCalls } from './active-calls.ts';
-import type { Listener } from './listener.ts';
+import type { EdgeListener } from './listener.ts';
 import type { OpenUpgrades } from './open-upgrades.ts';
 
 export interface EndingOptions {
@@ -25,8 +25,8 @@ export interface EndingOptions {
 }
 
 /** What is to be ended. */
-export interface Ended {
-  readonly listener: Listener;
+export interface EndedRequests {
+  readonly listener: EdgeListener;
   readonly active: ActiveCalls;
   readonly upgrades: OpenUpgrades;
   readonly closeStreams: () => void;
@@ -56,7 +56,7 @@ export class Ending {
     return this.#hasBegun && !this.#options.isAlone();
   }
 
-  async run(ended: Ended): Promise<void> {
+  async run(ended: EndedRequests): Promise<void> {
     const { listener, active, upgrades, closeStreams, closeAfterAnswers, refuseWaiting } = ended;
     const { lameDuckMs, drainMs, log } = this.#options;
     this.#hasBegun = true;

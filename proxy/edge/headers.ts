@@ -10,7 +10,7 @@ import { parseLength } from '../../common/relay/wire/grammar.ts';
 import { foldField, isOwnField } from '../../common/relay/wire/own-fields.ts';
 import type { RawHeaders } from '../../common/relay/types.ts';
 import type { Ids } from './ids.ts';
-import type { Place } from '../pods/pod-group.ts';
+import type { PodPlace } from '../pods/pod-group.ts';
 import { plainAddress } from './trust.ts';
 
 export interface CallOrigin {
@@ -96,7 +96,7 @@ const X_FIELDS: ReadonlyMap<string, number> = new Map([
  * To a sidecar: refuse instead of queueing, because the proxy has a queue of its own. It also names the pod that is
  * meant, and the id under which the pod holds a place.
  */
-export function forSidecar(headers: readonly string[], { endpoint, grant }: Place): string[] {
+export function forSidecar(headers: readonly string[], { endpoint, grant }: PodPlace): string[] {
   if (grant === undefined) return [...headers, ...endpoint.callHeaders];
   return [...headers, ...endpoint.callHeaders, HEADER.place, grant];
 }

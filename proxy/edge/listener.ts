@@ -4,7 +4,7 @@ import type { AddressInfo, Server } from 'node:net';
 import { listenOn } from '../../common/runtime/listen-on.ts';
 import { sleep } from '../../common/runtime/lifecycle.ts';
 
-export interface Listener {
+export interface EdgeListener {
   readonly port: number;
   /** No new connections from now on; idle ones are closed. */
   refuse(): void;
@@ -18,7 +18,7 @@ export interface Listener {
 }
 
 /** The connections that a listener's server has accepted, whatever keeps them now. */
-export interface Connections {
+export interface ConnectionCounts {
   closeIdleConnections(): void;
   closeAllConnections(): void;
 }
@@ -27,12 +27,12 @@ export interface Connections {
 const IDLE_CHECK_INTERVAL_MS = 20;
 
 /** @throws what listening throws (EADDRINUSE …) */
-export async function listen(
+export async function listenAtEdge(
   server: Server,
   port: number,
   host: string,
-  connections: Connections,
-): Promise<Listener> {
+  connections: ConnectionCounts,
+): Promise<EdgeListener> {
   server.listen(listenOn(host, port));
   await once(server, 'listening');
   const empty = new AbortController();
@@ -59,7 +59,7 @@ export async function listen(
 }
 
 /** Several ports that end as one. */
-export function joinListeners(first: Listener, ...others: readonly Listener[]): Listener {
+export function joinListeners(first: EdgeListener, ...others: readonly EdgeListener[]): EdgeListener {
   const all = [first, ...others];
   return {
     port: first.port,

@@ -9,7 +9,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ReasonError } from '../../common/runtime/errors.ts';
 import { serveHead, withoutHeaders, type RequestHead } from '../../common/relay/index.ts';
 import { NodeRequest } from '../edge/active-calls.ts';
-import { publishEvent, type EventTarget, type PublishOptions } from './publish.ts';
+import { publishEvent, type PublishTarget, type PublishOptions } from './publish.ts';
 import {
   checkEventName,
   mayReach,
@@ -24,7 +24,7 @@ import { thoseThatRunJobs } from '../jobs/accepting/runs-jobs.ts';
 import { parseFunctionTarget } from '../functions/function-path.ts';
 import { CREDENTIAL_HEADERS } from '../callers/identify.ts';
 import { forwardHeaders, originOf } from '../edge/headers.ts';
-import { refuse, wakeIfAsleep, type AcceptRouteDeps } from '../jobs/accepting/accept-route.ts';
+import { answerFailure, wakeIfAsleep, type AcceptRouteDeps } from '../jobs/accepting/accept-route.ts';
 
 export interface EventRouteDeps extends Omit<AcceptRouteDeps, 'jobs'> {
   readonly publish: PublishOptions;
@@ -37,7 +37,7 @@ export function createEventRoute(deps: EventRouteDeps): (req: IncomingMessage, r
   return (req, res) => {
     publish(req, res, deps).catch((error: unknown) => {
       deps.eventRefused(error instanceof ReasonError ? error.code : 'error');
-      refuse(res, error, deps.log);
+      answerFailure(res, error, deps.log);
     });
   };
 }
@@ -77,7 +77,7 @@ function subscribersOf(
   throw new ReasonError('unknown-event', message);
 }
 
-interface Exchange {
+interface PublishContext {
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
   readonly entries: readonly FunctionEntry[];
@@ -85,14 +85,18 @@ interface Exchange {
 }
 
 /** Counted among the calls that the proxy finishes before it ends, and cut when its client is too slow. */
-async function send(event: string, head: RequestHead, { req, res, entries, deps }: Exchange): Promise<void> {
+async function send(
+  event: string,
+  head: RequestHead,
+  { req, res, entries, deps }: PublishContext,
+): Promise<void> {
   const call = new NodeRequest(req, res);
   deps.active.add(call);
   const isExpecting = req.headers.expect?.toLowerCase() === '100-continue';
   const begin = (): void => {
     if (isExpecting) res.writeContinue();
   };
-  const targets = (): EventTarget[] => entries.map((entry) => ({ id: entry.id, way: wayTo(entry, event) }));
+  const targets = (): PublishTarget[] => entries.map((entry) => ({ id: entry.id, way: wayTo(entry, event) }));
   try {
     const sent = await publishEvent(event, head, { upload: { req, begin }, targets }, deps.publish);
     for (const [i, { way }] of sent.entries()) {

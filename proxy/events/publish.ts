@@ -25,7 +25,7 @@ import {
   type Upload,
 } from '../jobs/accepting/take-body.ts';
 
-export interface EventTarget {
+export interface PublishTarget {
   readonly id: FunctionId;
   readonly way: 'pods' | 'queue';
 }
@@ -41,9 +41,9 @@ export interface PublishOptions extends PublisherOptions {
 export async function publishEvent(
   event: string,
   head: RequestHead,
-  { upload, targets }: { readonly upload: Upload; readonly targets: () => readonly EventTarget[] },
+  { upload, targets }: { readonly upload: Upload; readonly targets: () => readonly PublishTarget[] },
   options: PublishOptions,
-): Promise<readonly EventTarget[]> {
+): Promise<readonly PublishTarget[]> {
   announcedLength(upload, { ...options, tooLarge });
   const memory = options.uploads.open(`the event ${event}`);
   try {
@@ -62,11 +62,11 @@ async function publishWith(
     memory,
   }: {
     readonly upload: Upload;
-    readonly targets: () => readonly EventTarget[];
+    readonly targets: () => readonly PublishTarget[];
     readonly memory: UploadMemory;
   },
   options: PublishOptions,
-): Promise<readonly EventTarget[]> {
+): Promise<readonly PublishTarget[]> {
   const secret = newSecret();
   const body = await takeBody(secret, upload, { ...options, memory, tooLarge });
   memory.add(body.inline.length); // the message is a copy
@@ -86,7 +86,7 @@ async function publishWith(
   const results = await Promise.allSettled(chosen.map((target) => storeFor(target, store, options)));
   if (body.stored) {
     const uses = results.map((result, i) =>
-      usesBody(result, chosen[i] as EventTarget, { secret, key, options }),
+      usesBody(result, chosen[i] as PublishTarget, { secret, key, options }),
     );
     if (!(await Promise.all(uses)).includes(true)) await discardBody(options, body.stored);
   }
@@ -108,7 +108,7 @@ interface Stored {
  */
 async function usesBody(
   result: PromiseSettledResult<Accepted>,
-  { id, way }: EventTarget,
+  { id, way }: PublishTarget,
   { secret, key, options }: Stored,
 ): Promise<boolean> {
   if (result.status === 'rejected') return result.reason instanceof UnsettledError;
@@ -124,7 +124,7 @@ async function usesBody(
 }
 
 function storeFor(
-  { id, way }: EventTarget,
+  { id, way }: PublishTarget,
   { event, key, payload }: { readonly event: string; readonly key: string; readonly payload: Uint8Array },
   options: PublishOptions,
 ): Promise<Accepted> {

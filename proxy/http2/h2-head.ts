@@ -9,7 +9,7 @@ import { fieldKind } from '../../common/relay/wire/fields.ts';
 import { isFieldValue, isTargetText, isToken, parseLength } from '../../common/relay/wire/grammar.ts';
 import type { RawHeaders, RequestHead } from '../../common/relay/types.ts';
 
-interface Facts {
+interface HeadFields {
   method: string;
   path: string;
   authority: string | undefined;
@@ -25,8 +25,8 @@ interface Facts {
  * @throws ReasonError bad-request
  */
 export function streamHead(raw: RawHeaders, hasBody: boolean, maxBytes = Infinity): RequestHead {
-  if (sizeOf(raw) > maxBytes) throw refuse('send smaller headers');
-  const facts: Facts = {
+  if (sizeOf(raw) > maxBytes) throw badRequest('send smaller headers');
+  const facts: HeadFields = {
     method: '',
     path: '',
     authority: undefined,
@@ -35,7 +35,8 @@ export function streamHead(raw: RawHeaders, hasBody: boolean, maxBytes = Infinit
     hasLength: false,
   };
   const headers: string[] = ['host', ''];
-  for (let i = 0; i + 1 < raw.length; i += 2) take(raw[i] as string, raw[i + 1] as string, headers, facts);
+  for (let i = 0; i + 1 < raw.length; i += 2)
+    takeField(raw[i] as string, raw[i + 1] as string, headers, facts);
   headers[1] = hostOf(facts);
   // A body of unknown length is what HTTP/1.1 calls chunked; everything behind us frames by this header.
   if (hasBody && !facts.hasLength) headers.push('transfer-encoding', 'chunked');
@@ -49,16 +50,16 @@ function sizeOf(raw: RawHeaders): number {
   return size;
 }
 
-function take(name: string, value: string, headers: string[], facts: Facts): void {
+function takeField(name: string, value: string, headers: string[], facts: HeadFields): void {
   if (name.charCodeAt(0) === 0x3a) return takePseudo(name, value, facts);
-  if (!isToken(name) || !isFieldValue(value)) throw refuse('a header holds what no header may');
+  if (!isToken(name) || !isFieldValue(value)) throw badRequest('a header holds what no header may');
   switch (fieldKind(name)) {
     case 'host':
-      if (facts.host !== undefined) throw refuse('a request needs exactly one host');
+      if (facts.host !== undefined) throw badRequest('a request needs exactly one host');
       facts.host = value;
       return;
     case 'content-length':
-      if (facts.hasLength || parseLength(value) < 0) throw refuse('bad content-length');
+      if (facts.hasLength || parseLength(value) < 0) throw badRequest('bad content-length');
       facts.hasLength = true;
       break;
     case 'te':
@@ -74,14 +75,14 @@ function take(name: string, value: string, headers: string[], facts: Facts): voi
   headers.push(name, value);
 }
 
-function takePseudo(name: string, value: string, facts: Facts): void {
+function takePseudo(name: string, value: string, facts: HeadFields): void {
   if (name === ':method') facts.method = value;
   else if (name === ':path') facts.path = value;
   else if (name === ':authority') facts.authority = value;
 }
 
 /** RFC 9113 §8.2.3: a client may split its cookies for better compression; HTTP/1.1 knows one Cookie line. */
-function joinCookie(value: string, headers: string[], facts: Facts): void {
+function joinCookie(value: string, headers: string[], facts: HeadFields): void {
   if (facts.cookieAt >= 0) {
     headers[facts.cookieAt] = `${headers[facts.cookieAt]}; ${value}`;
     return;
@@ -90,26 +91,26 @@ function joinCookie(value: string, headers: string[], facts: Facts): void {
 }
 
 /** §8.3.1: `:authority` is the host; a Host header that says otherwise is an error or an attack. */
-function hostOf({ authority, host }: Facts): string {
+function hostOf({ authority, host }: HeadFields): string {
   const found = authority ?? host;
-  if (found === undefined || found === '') throw refuse('a request needs an :authority or a host');
+  if (found === undefined || found === '') throw badRequest('a request needs an :authority or a host');
   if (host !== undefined && host.toLowerCase() !== found.toLowerCase())
-    throw refuse(':authority and host differ');
-  if (!isTargetText(found)) throw refuse('bad :authority');
+    throw badRequest(':authority and host differ');
+  if (!isTargetText(found)) throw badRequest('bad :authority');
   return found;
 }
 
 function checkedMethod(method: string): string {
-  if (!isToken(method) || method === 'CONNECT') throw refuse('this method is not served');
+  if (!isToken(method) || method === 'CONNECT') throw badRequest('this method is not served');
   return method;
 }
 
 function checkedPath(path: string): string {
   if (path.charCodeAt(0) !== 0x2f || !isTargetText(path))
-    throw refuse('the :path must begin with "/" and hold no white space');
+    throw badRequest('the :path must begin with "/" and hold no white space');
   return path;
 }
 
-function refuse(message: string): ReasonError {
+function badRequest(message: string): ReasonError {
   return new ReasonError('bad-request', message);
 }

@@ -1,7 +1,7 @@
 /** Dead letters over HTTP, on the metrics port alone: they show other people's requests, and replaying runs them. */
 import type Router from 'koa-router';
 import { ReasonError } from '../../common/runtime/errors.ts';
-import type { Asking, Gate, Question } from '../../common/access/gate.ts';
+import type { Asking, Gate, AccessQuestion } from '../../common/access/gate.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import type { FunctionId } from '../../common/bus/subjects.ts';
 
@@ -13,10 +13,13 @@ export interface DeadRoutesDeps {
 }
 
 export function addDeadRoutes(router: Router, { dead, idOf, gate }: DeadRoutesDeps): void {
-  const check = (ctx: { req: Asking }, verb: Question['verb'], fn?: FunctionId): Promise<void> =>
+  const check = (ctx: { req: Asking }, verb: AccessQuestion['verb'], fn?: FunctionId): Promise<void> =>
     gate.check(ctx.req, { verb, subresource: 'deadletters', ...fn });
   /** The letter's number, once its function is known to be one that the caller may do this to. */
-  const allowed = async (ctx: { req: Asking; params: Params }, verb: Question['verb']): Promise<number> => {
+  const allowed = async (
+    ctx: { req: Asking; params: Params },
+    verb: AccessQuestion['verb'],
+  ): Promise<number> => {
     const seq = sequenceOf(ctx.params['seq']);
     if (!gate.isClosed) return seq;
     const fn = await dead.functionOf(seq);

@@ -75,13 +75,13 @@ export class JobQuery {
     const found = await this.#find(id, element);
     if (!found) return undefined;
     const { state } = found;
-    if (state && isFinal(state)) return viewOf(element, state);
+    if (state && isFinal(state)) return jobView(element, state);
     const where = await this.ask(id, { kind: 'where', elementId: element });
     if (!state) return bareView(element, where === 'running' ? 'running' : 'queued', found.acceptedAtMs);
-    if (where === 'running') return { ...viewOf(element, state), state: 'running' };
+    if (where === 'running') return { ...jobView(element, state), state: 'running' };
     // Begun and given back; or the pod that has it keeps silent, and then `run` says so.
     const isWaiting = state.state === 'running' && state.run === undefined;
-    return { ...viewOf(element, state), ...(isWaiting ? { state: 'queued' } : {}) };
+    return { ...jobView(element, state), ...(isWaiting ? { state: 'queued' } : {}) };
   }
 
   /** As `view`, but waits up to `waitMs` for the end of the job. */
@@ -194,7 +194,7 @@ function bareView(id: string, state: 'queued' | 'running', acceptedAtMs: number)
   return { id, state, acceptedAt: iso(acceptedAtMs), tries: [] };
 }
 
-export function viewOf(id: string, state: JobState): JobView {
+export function jobView(id: string, state: JobState): JobView {
   return {
     id,
     state: state.state,

@@ -20,7 +20,7 @@ export class Account {
   #finished = 0;
   #failed = 0;
   /** Something happened since the last report. */
-  #hasNews = false;
+  #hasChanged = false;
 
   constructor(id: FunctionId, metrics: ProxyMetrics, clock: Clock) {
     this.#id = id;
@@ -44,7 +44,7 @@ export class Account {
    * @param now of the proxy's clock, here and below: read once by the call for all who want it
    */
   started(now: number, waitedMs: number, wasCold: boolean): void {
-    this.#hasNews = true;
+    this.#hasChanged = true;
     this.#started++;
     this.#running.set(++this.#runningNow, now);
     this.series.placed(waitedMs / 1000, wasCold);
@@ -52,13 +52,13 @@ export class Account {
 
   /** A call that had a place has none any more. */
   left(now: number): void {
-    this.#hasNews = true;
+    this.#hasChanged = true;
     this.#running.set(--this.#runningNow, now);
   }
 
   /** A call is over, whether it ever had a place or not. */
   ended(end: CallEnd, tookMs: number): void {
-    this.#hasNews = true;
+    this.#hasChanged = true;
     if (end.kind === 'status') this.#finished++;
     if (end.kind === 'status' && end.status >= 500) this.#failed++;
     this.series.ended(end, tookMs / 1000);
@@ -67,7 +67,7 @@ export class Account {
   /** The window since the last one; undefined when there is nothing to say. */
   report(pod: string, waiting: number): ActivityMessage | undefined {
     const { average, windowMs } = this.#running.read();
-    if (!this.#hasNews && this.#runningNow === 0 && waiting === 0) return undefined;
+    if (!this.#hasChanged && this.#runningNow === 0 && waiting === 0) return undefined;
     const message: ActivityMessage = {
       source: 'proxy',
       pod,
@@ -80,7 +80,7 @@ export class Account {
       windowMs,
     };
     this.#started = this.#finished = this.#failed = 0;
-    this.#hasNews = false;
+    this.#hasChanged = false;
     return message;
   }
 

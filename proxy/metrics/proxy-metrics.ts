@@ -12,7 +12,7 @@ import {
   Histogram,
   latencyHistogram,
   readCounter,
-  type Labels,
+  type MetricLabels,
   type Registry,
 } from '../../common/runtime/metrics.ts';
 import { REFUSALS } from '../../common/function/names.ts';
@@ -114,13 +114,13 @@ export function createProxyMetrics(registry: Registry): ProxyMetrics {
 
 /** What every call counts, as plain numbers: see {@link readCounter}. */
 class CallCounts {
-  readonly labels: Labels;
+  readonly labels: MetricLabels;
   readonly wait = new LatencyCounts();
   readonly duration = new LatencyCounts();
   /** By the first digit of the status; 0: the caller left. */
   readonly ended = [0, 0, 0, 0, 0, 0];
 
-  constructor(labels: Labels) {
+  constructor(labels: MetricLabels) {
     this.labels = labels;
   }
 }
@@ -150,12 +150,12 @@ function registerCallCounts(registry: Registry): Set<CallCounts> {
 }
 
 /** A function that only gets jobs costs no series of calls. */
-function unlessEmpty(labels: Labels, latency: LatencyCounts): [Labels, LatencyCounts][] {
+function unlessEmpty(labels: MetricLabels, latency: LatencyCounts): [MetricLabels, LatencyCounts][] {
   return latency.isEmpty ? [] : [[labels, latency]];
 }
 
-function endedByCode({ labels, ended }: CallCounts): [Labels, number][] {
-  return ended.flatMap((count, digit): [Labels, number][] =>
+function endedByCode({ labels, ended }: CallCounts): [MetricLabels, number][] {
+  return ended.flatMap((count, digit): [MetricLabels, number][] =>
     count === 0 ? [] : [[{ ...labels, code: digit === 0 ? 'cancelled' : `${digit}xx` }, count]],
   );
 }

@@ -28,14 +28,14 @@ export function createReport(nats: Pick<NatsLink, 'publish'>, podName: string): 
   };
 }
 
-export interface ReportOptions {
+export interface ProxyReportOptions {
   readonly functions: () => Iterable<Reported>;
   readonly report: Report;
   readonly clock: Clock;
 }
 
 /** Returns its release, which sends a last report. */
-export function reportActivity({ functions, report, clock }: ReportOptions): () => void {
+export function reportActivity({ functions, report, clock }: ProxyReportOptions): () => void {
   const reportAll = (): void => {
     for (const entry of functions()) report(entry);
   };

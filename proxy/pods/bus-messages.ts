@@ -10,7 +10,7 @@ import {
 import type { FunctionId } from '../../common/bus/subjects.ts';
 import type { Endpoints } from './endpoints.ts';
 
-export interface NewsOptions extends HearingOptions {
+export interface PodMessagesOptions extends HearingOptions {
   readonly endpoints: Pick<Endpoints, 'heardReady' | 'heardShare' | 'heardActivity'>;
   /**
    * Whether reports of a function's sidecars can change anything here. Each pod of the cluster that has work
@@ -22,7 +22,7 @@ export interface NewsOptions extends HearingOptions {
 }
 
 /** Returns its release. */
-export function listenToNews(options: NewsOptions): () => void {
+export function listenToPods(options: PodMessagesOptions): () => void {
   const { endpoints, wantsActivity, heardProxy } = options;
   const hearing = createHearing(options);
   const releases = [

@@ -4,8 +4,8 @@
  * by every answer, share and report.
  */
 import type { ReadyMessage } from '../../common/bus/messages.ts';
-import { compareSpoken, type Spoken } from '../../common/bus/said-order.ts';
-import type { Target } from '../../common/relay/index.ts';
+import { compareAnnounced, type AnnouncementOrder } from '../../common/bus/announcement-order.ts';
+import type { RelayTarget } from '../../common/relay/index.ts';
 import { HEADER } from '../../common/function/names.ts';
 import { podIdentity } from '../../common/places/protocol.ts';
 import type { PodView } from './pod-view.ts';
@@ -22,12 +22,12 @@ type Health =
 
 export class Endpoint {
   #view: PodView;
-  #target: Target | undefined;
+  #target: RelayTarget | undefined;
   #wasKubeReady = false;
-  #saidReady = false;
-  #saidDraining = false;
-  /** The latest state that its sidecar reported; see common/bus/said-order.ts. */
-  #word: Spoken | undefined;
+  #announcedReady = false;
+  #announcedDraining = false;
+  /** The latest state that its sidecar reported; see common/bus/announcement-order.ts. */
+  #lastAnnounced: AnnouncementOrder | undefined;
   #isGone = false;
   #hasMoved = false;
   /** Proven by its sidecar, while Kubernetes has reported none. */
@@ -64,7 +64,7 @@ export class Endpoint {
   }
 
   /** The same object each time: the relay knows its pool by it. */
-  get target(): Target {
+  get target(): RelayTarget {
     const { host } = this;
     const { port = 0 } = this.#view;
     if (this.#target?.host !== host || this.#target.port !== port) this.#target = { host, port };
@@ -85,11 +85,11 @@ export class Endpoint {
 
   get state(): EndpointState {
     if (this.#isGone || this.#hasMoved || this.#view.isEnded) return { kind: 'gone' };
-    if (this.#view.isTerminating || this.#saidDraining) return { kind: 'draining' };
+    if (this.#view.isTerminating || this.#announcedDraining) return { kind: 'draining' };
     if (this.host === '' || this.#view.port === undefined) return { kind: 'starting' };
     if (this.#view.isKubeReady) return { kind: 'ready', by: 'kubernetes' };
     // The sidecar's word bridges the time until Kubernetes has looked once; from then on Kubernetes decides.
-    if (this.#saidReady && !this.#wasKubeReady) return { kind: 'ready', by: 'sidecar' };
+    if (this.#announcedReady && !this.#wasKubeReady) return { kind: 'ready', by: 'sidecar' };
     return { kind: 'starting' };
   }
 
@@ -211,13 +211,13 @@ export class Endpoint {
   }
 
   /** What its sidecar says of itself, unless it has said something else since. */
-  heard(message: Pick<ReadyMessage, 'state'> & Spoken): void {
-    const order = compareSpoken(message, this.#word);
+  heard(message: Pick<ReadyMessage, 'state'> & AnnouncementOrder): void {
+    const order = compareAnnounced(message, this.#lastAnnounced);
     if (order < 0) return;
-    this.#word = message;
-    if (message.state === 'draining') return this.saidDraining();
-    if (order > 0) this.#saidDraining = false; // it runs again, or has taken its drain back
-    this.#saidReady = true;
+    this.#lastAnnounced = message;
+    if (message.state === 'draining') return this.markDraining();
+    if (order > 0) this.#announcedDraining = false; // it runs again, or has taken its drain back
+    this.#announcedReady = true;
     this.#health = { kind: 'ok' };
   }
 
@@ -227,10 +227,10 @@ export class Endpoint {
    * @returns whether the state may have changed
    */
   heardStart(start: number | undefined): boolean {
-    if (start === undefined || start <= (this.#word?.start ?? 0)) return false;
-    const wasDraining = this.#saidDraining;
-    this.#word = { start, seq: -1 };
-    this.#saidDraining = false;
+    if (start === undefined || start <= (this.#lastAnnounced?.start ?? 0)) return false;
+    const wasDraining = this.#announcedDraining;
+    this.#lastAnnounced = { start, seq: -1 };
+    this.#announcedDraining = false;
     return wasDraining;
   }
 
@@ -240,8 +240,8 @@ export class Endpoint {
   }
 
   /** Of the run of its sidecar that we know of; an answer tells no number. */
-  saidDraining(): void {
-    this.#saidDraining = true;
+  markDraining(): void {
+    this.#announcedDraining = true;
   }
 
   /** The watch brought a newer version of the same pod (same uid). */
@@ -250,7 +250,7 @@ export class Endpoint {
     const isNewAddress = view.ip !== known && (view.ip !== '' || this.#view.ip !== '');
     const isNewlyReady = view.isKubeReady && !this.#view.isKubeReady;
     if (view.ip !== '') this.#ownAddress = '';
-    if (isNewAddress && known !== '') this.#saidReady = false;
+    if (isNewAddress && known !== '') this.#announcedReady = false;
     if (isNewAddress) this.#hasMoved = false;
     // Without a readiness probe Kubernetes calls a pod ready whose port refuses; its sidecar knows better.
     if (isNewAddress || (isNewlyReady && !this.isAppDown)) this.#health = { kind: 'ok' };

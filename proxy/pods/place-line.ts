@@ -15,7 +15,7 @@ import { createLineReader, PLACES_PATH, PLACES_PROTOCOL } from '../../common/pla
  */
 export type LineEnd = 'unreached' | 'unsupported' | 'elsewhere' | 'lost';
 
-export interface LineEvents {
+export interface LineHandlers {
   opened(): void;
   /** A place is held for us, for HOLD_MS. */
   place(id: string): void;
@@ -46,7 +46,7 @@ const ANSWER_MS = 2_000;
 /** What a pod that does not read may leave unsent: each place that it grants needs an answer from us. */
 const MOST_UNSENT_BYTES = 65_536;
 
-export function openPlaceLine(target: LineTarget, events: LineEvents): PlaceLine {
+export function openPlaceLine(target: LineTarget, events: LineHandlers): PlaceLine {
   const { host, identity } = target;
   let socket: Duplex | undefined;
   let isOver = false;
@@ -98,7 +98,7 @@ export function openPlaceLine(target: LineTarget, events: LineEvents): PlaceLine
   };
 }
 
-function follow(socket: Duplex, head: Buffer, events: LineEvents, lost: () => void): void {
+function follow(socket: Duplex, head: Buffer, events: LineHandlers, lost: () => void): void {
   const reader = createLineReader((word, rest) => {
     if (word === 'place') events.place(rest);
     else if (word === 'state') events.state(Buffer.from(rest));

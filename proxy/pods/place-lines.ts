@@ -12,7 +12,7 @@ import type { Endpoint } from './endpoint.ts';
 import {
   openPlaceLine,
   type LineEnd,
-  type LineEvents,
+  type LineHandlers,
   type LineTarget,
   type PlaceLine,
 } from './place-line.ts';
@@ -34,7 +34,7 @@ const QUICK_DIALS = 80;
 /** An older sidecar will not learn it; its pod may be replaced under the same object only by a restart. */
 const UNSUPPORTED_MS = 30_000;
 
-export type OpenLine = (target: LineTarget, events: LineEvents) => PlaceLine;
+export type OpenLine = (target: LineTarget, events: LineHandlers) => PlaceLine;
 
 /** Lines of all functions of this proxy. */
 export interface LineBudget {

@@ -7,7 +7,7 @@ import { choose } from './balance.ts';
 import type { Endpoint } from './endpoint.ts';
 
 /** A place in a pod, taken; given back once, however often it is released. */
-export class Place {
+export class PodPlace {
   readonly endpoint: Endpoint;
   /** The id under which the pod holds it for us; undefined for one that we believe to be free. */
   readonly grant: string | undefined;
@@ -106,12 +106,12 @@ export class PodGroup {
   }
 
   /** The place that was offered, or one in a ready pod that has one free, as far as we know. */
-  take(): Place | undefined {
+  take(): PodPlace | undefined {
     const offered = this.#offered;
     this.#offered = undefined;
-    if (offered) return new Place(offered.endpoint, this, offered.grant);
+    if (offered) return new PodPlace(offered.endpoint, this, offered.grant);
     const endpoint = choose(this.#ready, this.#random);
-    return endpoint && new Place(endpoint, this);
+    return endpoint && new PodPlace(endpoint, this);
   }
 
   /** Lets one call through to a pod that we believe to be full or broken. False when there is none. */

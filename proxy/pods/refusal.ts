@@ -22,7 +22,7 @@ export function noteRefusal(
     case 'crashed':
       return endpoint.appFailed(trouble);
     case 'draining':
-      endpoint.saidDraining();
+      endpoint.markDraining();
       return pods.refresh();
     case 'elsewhere':
       endpoint.movedAway();

@@ -35,7 +35,7 @@ export function functionStatus({ view, pods, everywhere }: FunctionEntry): Funct
     Visibility: view.spec.defaultVisibility,
     Waiting: everywhere.waiting,
     Running: everywhere.running,
-    Pods: firstOf(pods.all, MAX_PODS).map(podStatus),
+    Pods: firstOf(pods.all, MAX_PODS).map(statusOfPod),
     ...(pods.size > MAX_PODS && { PodsLeftOut: pods.size - MAX_PODS }),
     Faults: pods.ready.length > 0 ? view.faults : [...view.faults, ...causesOf(view, pods.all)],
   };
@@ -70,7 +70,7 @@ function stateOf(pod: Endpoint): string {
   return pod.isAppDown && pod.isReady ? 'starting' : pod.state.kind;
 }
 
-function podStatus(pod: Endpoint): FunctionStatus['Pods'][number] {
+function statusOfPod(pod: Endpoint): FunctionStatus['Pods'][number] {
   // Ready by its sidecar's word, a pod is well: Kubernetes' own probe is only seconds behind.
   const Trouble = pod.suspicion ?? (pod.state.kind === 'ready' ? undefined : pod.view.trouble);
   const status = { Name: pod.view.name, State: stateOf(pod) };

@@ -19,7 +19,9 @@ export interface StatusRoutesDeps {
 }
 
 export function addStatusRoutes(router: Router, deps: StatusRoutesDeps): void {
-  router.get('/status-functions', (ctx) => answer(ctx, deps.board.read(viewOf(ctx.req, deps)).json, deps));
+  router.get('/status-functions', (ctx) =>
+    answer(ctx, deps.board.read(statusView(ctx.req, deps)).json, deps),
+  );
   router.get('/status-function/:name', (ctx) => {
     // A list here too, of one: the same reader serves both routes.
     const status = functionStatus(deps.lookup.forFunction(ctx.req, ctx.params['name'] ?? ''));
@@ -32,7 +34,7 @@ export function addStatusRoutes(router: Router, deps: StatusRoutesDeps): void {
   });
 }
 
-export function viewOf(
+export function statusView(
   req: IncomingMessage,
   { lookup, showPrivate }: Pick<StatusRoutesDeps, 'lookup' | 'showPrivate'>,
 ): StatusView {
@@ -65,5 +67,5 @@ function openStream(req: IncomingMessage, res: ServerResponse, deps: StatusRoute
     'Cache-Control': 'no-store',
     'X-Accel-Buffering': 'no', // nginx in front would collect events
   });
-  deps.stream.add(res, () => viewOf(req, deps));
+  deps.stream.add(res, () => statusView(req, deps));
 }

@@ -17,19 +17,19 @@
 import { createBackoff, type Backoff } from '../../common/runtime/backoff.ts';
 import { ReasonError } from '../../common/runtime/errors.ts';
 import type { Clock } from '../clock.ts';
-import type { Place, PodGroup } from '../pods/pod-group.ts';
+import type { PodPlace, PodGroup } from '../pods/pod-group.ts';
 import type { WaitingBudget } from './waiting-budget.ts';
 import { Ticket, WaitingCalls } from './waiting-calls.ts';
 
 /** Who wants a place. */
-export interface Caller {
+export interface WaitingCall {
   /** What the call keeps in memory while it waits. */
   readonly heldBytes: number;
-  placed(place: Place): void;
+  placed(place: PodPlace): void;
   refused(error: ReasonError): void;
 }
 
-export type CallTicket = Ticket<Caller>;
+export type CallTicket = Ticket<WaitingCall>;
 
 export interface ThrottlerLimits {
   readonly maxWaiting: number;
@@ -62,7 +62,7 @@ const PROBE_MAX_MS = 1_000;
 
 export class Throttler {
   readonly #options: ThrottlerOptions;
-  readonly #waiting = new WaitingCalls<Caller>();
+  readonly #waiting = new WaitingCalls<WaitingCall>();
   readonly #backoff: Backoff;
   #arrivals = 0;
   /** No pod is there; undefined before anybody asked. */
@@ -85,7 +85,7 @@ export class Throttler {
   }
 
   /** Notes a call's arrival. It waits for nothing until it joins. */
-  ticket(caller: Caller): CallTicket {
+  ticket(caller: WaitingCall): CallTicket {
     return new Ticket(caller, this.#arrivals++, this.#options.clock.now());
   }
 

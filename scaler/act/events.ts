@@ -11,11 +11,11 @@ import type { Workload } from '../world/kube-objects.ts';
 const WINDOW_MS = 600_000;
 const PER_WORKLOAD = 20;
 
-export interface EventSink {
+export interface KubeEventSink {
   emit(workload: Workload, event: KubeEvent): void;
 }
 
-export interface EventSinkOptions {
+export interface KubeEventSinkOptions {
   readonly now: () => number;
   readonly log: Log;
   /** A workload has had its twenty. */
@@ -24,8 +24,8 @@ export interface EventSinkOptions {
 
 export function createEventSink(
   writer: Pick<KubeWriter, 'emit'>,
-  { now, log, onDropped }: EventSinkOptions,
-): EventSink {
+  { now, log, onDropped }: KubeEventSinkOptions,
+): KubeEventSink {
   const sent = new Map<string, Map<string, number>>();
   let sweptAtMs = now();
 

@@ -11,10 +11,10 @@ import { loadRule } from './load.ts';
 import { minimumRule } from './minimum.ts';
 import { nudgeRule } from './nudge.ts';
 import { autoscalerRule, pausedRule } from './others.ts';
-import type { Decision, Facts, Rule } from './types.ts';
+import type { Decision, Facts, DecisionRule } from './types.ts';
 import { wakeRule } from './wake.ts';
 
-const RULES: readonly Rule[] = [
+const RULES: readonly DecisionRule[] = [
   pausedRule,
   nudgeRule,
   wakeRule,

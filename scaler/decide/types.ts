@@ -103,7 +103,7 @@ export type Decision = { readonly wanted: number; readonly reason: string } & (
 );
 
 /** A rule decides, or leaves it to the next one. */
-export type Rule = (facts: Facts) => Decision | undefined;
+export type DecisionRule = (facts: Facts) => Decision | undefined;
 
 export function hold(facts: Facts, because: HoldReason, reason: string): Decision {
   return { kind: 'hold', because, wanted: facts.replicas, reason };

@@ -69,9 +69,9 @@ export class FactFinder {
 
   /** @throws RangeError for a function that was not observed: it is, before it is asked about */
   factsOf(workload: Workload, fn: FunctionInfo): Facts {
-    const seen = this.#observed.of(workload.key);
-    if (!seen) throw new RangeError(`${workload.key} was not observed`);
-    const { activity } = seen;
+    const observed = this.#observed.of(workload.key);
+    if (!observed) throw new RangeError(`${workload.key} was not observed`);
+    const { activity } = observed;
     const advice = this.#sources.adviceOf(workload.key);
     const nowMs = this.#nowMs;
     const schedule = scheduleOf(fn.spec, nowMs);
@@ -81,7 +81,7 @@ export class FactFinder {
       nowMs,
       replicas: workload.replicas,
       readyPods: readyPods(workload, this.#observed),
-      isColdStart: seen.coldStartSinceMs !== undefined,
+      isColdStart: observed.coldStartSinceMs !== undefined,
       createdPods: workload.createdReplicas,
       isObserved: workload.isObserved,
       dueNudge: this.#dueNudge(workload),
@@ -95,18 +95,18 @@ export class FactFinder {
       direct: activity.directNow(),
       idleSinceMs: Math.max(
         this.#lastUse(workload.key),
-        seen.firstSeenMs,
+        observed.firstObservedMs,
         this.#observed.natsSinceMs ?? nowMs,
-        seen.lastSetByOthersMs,
+        observed.lastSetByOthersMs,
         schedule?.lastWakeUpMs ?? 0,
-        this.#coldStartClock(seen, troubles.some(isFailing)),
+        this.#coldStartClock(observed, troubles.some(isFailing)),
         advice.triggeredAtMs,
       ),
       idleTimeoutSeconds: schedule?.idleTimeoutSeconds ?? fn.spec.idleTimeoutSeconds,
       awakeDependents: this.#awakeDependents(workload),
       unreadyDependencies: workload.replicas > 0 ? [] : this.#unreadyDependencies(workload),
-      blind: this.#blindness(workload, seen),
-      setByOthers: this.#standing(seen, fn)?.replicas,
+      blind: this.#blindness(workload, observed),
+      setByOthers: this.#standing(observed, fn)?.replicas,
       load: advice.load?.atReplicas === workload.replicas ? advice.load : undefined,
       triggers: workload.replicas > 0 ? advice.triggers : {},
     };
@@ -136,12 +136,12 @@ export class FactFinder {
   }
 
   #ownDemand(key: string): Demand | undefined {
-    const seen = this.#observed.of(key);
+    const observed = this.#observed.of(key);
     const fn = this.#observed.world.workload(key)?.fn;
-    if (!seen || !fn || fn.spec.paused) return undefined;
-    const { activity } = seen;
+    if (!observed || !fn || fn.spec.paused) return undefined;
+    const { activity } = observed;
     // Who set the count knew of those who waited before. A proxy whose callers still wait says so within a second.
-    const sinceMs = seen.setByOthers?.atMs;
+    const sinceMs = observed.setByOthers?.atMs;
     const waiting = activity.waitingInProxies(this.#nowMs, sinceMs) + activity.waitingInPods();
     if (waiting > 0) return { by: 'callers', isCall: true, waiting };
     const jobs = this.#jobsOf(key, fn);
@@ -149,7 +149,7 @@ export class FactFinder {
     const schedule = scheduleOf(fn.spec, this.#nowMs);
     const timeoutMs = (schedule?.idleTimeoutSeconds ?? fn.spec.idleTimeoutSeconds) * 1_000;
     const isRecent = (atMs: number | undefined, withinMs: number) =>
-      atMs !== undefined && atMs > (seen.setByOthers?.atMs ?? 0) && this.#nowMs - atMs < withinMs;
+      atMs !== undefined && atMs > (observed.setByOthers?.atMs ?? 0) && this.#nowMs - atMs < withinMs;
     if (isRecent(activity.wakeAtMs, Math.max(timeoutMs, WAKE_MEMORY_MS))) return { by: 'wake', isCall: true };
     // Whatever the timeout, 0 included, a WakeUp is one call at that time.
     if (isRecent(schedule?.lastWakeUpMs, Math.max(timeoutMs, WAKE_MEMORY_MS)))
@@ -227,15 +227,15 @@ export class FactFinder {
     return unready;
   }
 
-  #blindness(workload: Workload, seen: ObservedFunction): string | undefined {
+  #blindness(workload: Workload, observed: ObservedFunction): string | undefined {
     const { natsSinceMs, isSynced, world } = this.#observed;
     if (natsSinceMs === undefined) return 'NATS is not connected: activity is unknown';
     if (!isSynced) return 'the Kubernetes watch is not in sync';
     for (const pod of world.podsOf(workload).values()) {
       if (!pod.hasSidecar || !pod.isReady || pod.isEnding) continue;
-      const seenMs = seen.pods.get(pod.name)?.firstSeenMs ?? this.#nowMs;
-      const reportMs = seen.activity.pods.get(pod.name)?.atMs ?? 0;
-      const silentMs = this.#nowMs - Math.max(seenMs, reportMs, natsSinceMs);
+      const observedMs = observed.pods.get(pod.name)?.firstObservedMs ?? this.#nowMs;
+      const reportMs = observed.activity.pods.get(pod.name)?.atMs ?? 0;
+      const silentMs = this.#nowMs - Math.max(observedMs, reportMs, natsSinceMs);
       // A pod that never reported is unknown from its first second: it may be busy (behaviour 20).
       if (silentMs > SILENT_POD_MS || reportMs === 0)
         return `${pod.name} has not reported for ${Math.floor(silentMs / 1_000)} s`;
@@ -243,15 +243,15 @@ export class FactFinder {
     return undefined;
   }
 
-  #coldStartClock(seen: ObservedFunction, isTroubled: boolean): number {
-    const { coldStartSinceMs, readySinceMs } = seen;
+  #coldStartClock(observed: ObservedFunction, isTroubled: boolean): number {
+    const { coldStartSinceMs, readySinceMs } = observed;
     if (coldStartSinceMs === undefined || isTroubled) return readySinceMs;
     return this.#nowMs - coldStartSinceMs < COLD_START_MAX_MS ? this.#nowMs : coldStartSinceMs;
   }
 
   /** What somebody else set stands for one idle timeout. */
-  #standing(seen: ObservedFunction, fn: FunctionInfo): ObservedFunction['setByOthers'] {
-    const set = seen.setByOthers;
+  #standing(observed: ObservedFunction, fn: FunctionInfo): ObservedFunction['setByOthers'] {
+    const set = observed.setByOthers;
     if (!set) return undefined;
     return this.#nowMs - set.atMs < fn.spec.idleTimeoutSeconds * 1_000 ? set : undefined;
   }

@@ -47,7 +47,9 @@ export class FaultTeller {
   }
 
   #of(workload: Workload, fn: FunctionInfo): readonly Fault[] {
-    const written = fn.faults.map((f) => invalid(`${f.annotation}: ${f.problem}; in force: ${f.inForce}`));
+    const written = fn.faults.map((f) =>
+      invalidValue(`${f.annotation}: ${f.problem}; in force: ${f.inForce}`),
+    );
     return [...written, ...this.#more(workload, fn)];
   }
 
@@ -79,6 +81,6 @@ export class FaultTeller {
 }
 
 /** As it is written, it cannot be used. */
-export function invalid(message: string): Fault {
+export function invalidValue(message: string): Fault {
   return { reason: 'InvalidAnnotation', message };
 }

@@ -27,7 +27,7 @@ export interface Advice {
 
 /** What a function's triggers advise, asked once per tick. */
 export interface LoadAdvisor {
-  advise(workload: Workload, fn: FunctionInfo, seen: SeenLoad): Advice;
+  advise(workload: Workload, fn: FunctionInfo, observed: ObservedLoad): Advice;
   /** What the former leader's triggers answered, nobody here knows. */
   onLeading(nowMs: number): void;
   onScaled(key: string, change: ScaleChange, nowMs: number): void;
@@ -43,7 +43,7 @@ export interface ScaleChange {
   readonly isWake: boolean;
 }
 
-export interface SeenLoad {
+export interface ObservedLoad {
   readonly activity: ActivityView;
   readonly readyPods: number;
   /** It was up when this process first saw it: it may be in the middle of work that only a trigger shows. */
@@ -96,17 +96,17 @@ class Advisor implements LoadAdvisor {
     this.#tuning = options.tuning ?? DEFAULT_TUNING;
   }
 
-  advise(workload: Workload, fn: FunctionInfo, seen: SeenLoad): Advice {
-    const { nowMs, activity } = seen;
-    const memory = this.#memory(workload.key, fn.spec, seen);
+  advise(workload: Workload, fn: FunctionInfo, observed: ObservedLoad): Advice {
+    const { nowMs, activity } = observed;
+    const memory = this.#memory(workload.key, fn.spec, observed);
     if (memory.scale.triggers.length === 0) return { load: undefined, triggers: {} };
     const load = measure(activity, this.#options.jobsOf(workload.key), nowMs);
     // A part may raise the count; averaged with the whole it would lower it.
-    if (memory.isPartial && !seen.isPartial) for (const window of memory.windows.values()) window.clear();
-    memory.isPartial = seen.isPartial;
+    if (memory.isPartial && !observed.isPartial) for (const window of memory.windows.values()) window.clear();
+    memory.isPartial = observed.isPartial;
     for (const [name, window] of memory.windows) window.record(valueOfMetric(name, load), nowMs);
     this.#ask(fn, memory, { current: workload.replicas, nowMs });
-    return { load: this.#loadOf(workload.replicas, memory, seen), triggers: useOf(memory, nowMs) };
+    return { load: this.#loadOf(workload.replicas, memory, observed), triggers: useOf(memory, nowMs) };
   }
 
   #ask(
@@ -126,7 +126,7 @@ class Advisor implements LoadAdvisor {
     }
   }
 
-  #loadOf(current: number, memory: Memory, { nowMs, readyPods }: SeenLoad): LoadAdvice | undefined {
+  #loadOf(current: number, memory: Memory, { nowMs, readyPods }: ObservedLoad): LoadAdvice | undefined {
     const { scale, answers, windows, spec } = memory;
     const { panicWindowMs, tolerance } = this.#tuning;
     const stable = recommend(readingsOf(scale.triggers, answers, nowMs), current, tolerance);
@@ -191,7 +191,7 @@ class Advisor implements LoadAdvisor {
     return faults;
   }
 
-  #answers(spec: FunctionSpec, { nowMs, hasPast }: Pick<SeenLoad, 'nowMs' | 'hasPast'>): TriggerAnswers {
+  #answers(spec: FunctionSpec, { nowMs, hasPast }: Pick<ObservedLoad, 'nowMs' | 'hasPast'>): TriggerAnswers {
     const startMs = (spec.scale?.scrapeIntervalMs ?? 0) * START_INTERVALS;
     const { keepAnswerMs } = this.#tuning;
     const awaitAnswerMs = hasPast ? keepAnswerMs : Math.min(startMs, keepAnswerMs);
@@ -202,7 +202,7 @@ class Advisor implements LoadAdvisor {
     });
   }
 
-  #memory(key: string, spec: FunctionSpec, seen: SeenLoad): Memory {
+  #memory(key: string, spec: FunctionSpec, observed: ObservedLoad): Memory {
     const known = this.#memories.get(key);
     if (known?.spec === spec) return known;
     const { targetUtilization, stableWindowMs } = this.#tuning;
@@ -212,7 +212,7 @@ class Advisor implements LoadAdvisor {
       names.map((name) => [name, known?.windows.get(name) ?? createLoadWindow(stableWindowMs)]),
     );
     // New annotations decide at once on what was measured before; how fast it moved still counts.
-    const answers = this.#answers(spec, seen);
+    const answers = this.#answers(spec, observed);
     const history = known?.history ?? NO_HISTORY;
     const isPartial = known?.isPartial ?? false;
     const memory = { spec, scale, windows, answers, isPartial, panic: CALM, history };

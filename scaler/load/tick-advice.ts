@@ -12,7 +12,7 @@ import type { Workload } from '../world/kube-objects.ts';
 import type { LoadAdvisor } from './load-advisor.ts';
 
 /** As it is kept: one object per function, for all its ticks. */
-type Said = { -readonly [field in keyof StandingAdvice]: StandingAdvice[field] };
+type WritableAdvice = { -readonly [field in keyof StandingAdvice]: StandingAdvice[field] };
 
 const NONE: StandingAdvice = { load: undefined, triggers: {}, triggeredAtMs: 0 };
 
@@ -20,7 +20,7 @@ export class TickAdvice {
   readonly #advisor: Pick<LoadAdvisor, 'advise'>;
   readonly #observed: Observed;
   /** Of functions that have been up with triggers. */
-  readonly #said = new Map<string, Said>();
+  readonly #advice = new Map<string, WritableAdvice>();
 
   constructor(advisor: Pick<LoadAdvisor, 'advise'>, observed: Observed) {
     this.#advisor = advisor;
@@ -28,34 +28,34 @@ export class TickAdvice {
   }
 
   // A property: it is taken out and called by itself.
-  readonly of = (key: string): StandingAdvice => this.#said.get(key) ?? NONE;
+  readonly of = (key: string): StandingAdvice => this.#advice.get(key) ?? NONE;
 
-  ask(workload: Workload, fn: FunctionInfo, seen: ObservedFunction | undefined, nowMs: number): void {
-    const known = this.#said.get(workload.key);
+  ask(workload: Workload, fn: FunctionInfo, observed: ObservedFunction | undefined, nowMs: number): void {
+    const known = this.#advice.get(workload.key);
     // If asking fails, nothing is said.
     if (known) {
       known.load = NONE.load;
       known.triggers = NONE.triggers;
     }
-    if (workload.replicas === 0 || !mayGrow(fn.spec) || !seen) return;
-    const { activity, hasPast } = seen;
-    const isPartial = lacksReports(workload, seen, this.#observed.world);
+    if (workload.replicas === 0 || !mayGrow(fn.spec) || !observed) return;
+    const { activity, hasPast } = observed;
+    const isPartial = lacksReports(workload, observed, this.#observed.world);
     const load = { activity, hasPast, isPartial, readyPods: readyPods(workload, this.#observed), nowMs };
     const advice = this.#advisor.advise(workload, fn, load);
-    const said = known ?? this.#begin(workload.key);
-    said.load = advice.load && { ...advice.load, atReplicas: workload.replicas };
-    said.triggers = advice.triggers;
-    if (advice.triggers.active !== undefined) said.triggeredAtMs = nowMs;
+    const standing = known ?? this.#begin(workload.key);
+    standing.load = advice.load && { ...advice.load, atReplicas: workload.replicas };
+    standing.triggers = advice.triggers;
+    if (advice.triggers.active !== undefined) standing.triggeredAtMs = nowMs;
   }
 
-  #begin(key: string): Said {
-    const said = { ...NONE };
-    this.#said.set(key, said);
-    return said;
+  #begin(key: string): WritableAdvice {
+    const standing = { ...NONE };
+    this.#advice.set(key, standing);
+    return standing;
   }
 
   /** It is no function any more. */
   forget(key: string): void {
-    this.#said.delete(key);
+    this.#advice.delete(key);
   }
 }

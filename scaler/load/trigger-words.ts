@@ -1,6 +1,6 @@
 /** What a function's triggers have answered, as readings for a recommendation, as a reason to stay up, and in words. Pure. */
 import type { ScaleTrigger } from '../../common/function/spec.ts';
-import type { Standing, TriggerAnswers } from '../sizing/trigger-answers.ts';
+import type { AnswerStanding, TriggerAnswers } from '../sizing/trigger-answers.ts';
 import type { EffectiveScale, Recommendation, TriggerReading } from '../sizing/triggers.ts';
 import type { TriggerUse } from '../decide/types.ts';
 
@@ -46,7 +46,7 @@ export function useOf({ scale, answers }: Answered, nowMs: number): TriggerUse {
 }
 
 /** Where part of the data was not seen, "no work" is not known. */
-function isUnsure(standing: Standing): boolean {
+function isUnsure(standing: AnswerStanding): boolean {
   return standing.kind === 'answered' && !standing.answer.isWhole;
 }
 

@@ -32,10 +32,10 @@ interface Decided {
   /** Of the last one the words change as long as it stands. */
   readonly log: (LoggedDecision & { decision: Decision })[];
   /** What is decided stands until then, if nothing is heard of it and nothing concerns all; see `steady.ts`. */
-  steady: Standing | undefined;
+  steady: StandingDecision | undefined;
 }
 
-export interface Standing {
+export interface StandingDecision {
   readonly fromMs: number;
   readonly untilMs: number;
   readonly epoch: number;
@@ -82,7 +82,7 @@ export class Decisions implements DecisionsView {
   }
 
   /** @returns whether it is another decision than the last one; one that stands is not logged each second */
-  note(key: string, decision: Decision, facts: Facts, steady: Standing): boolean {
+  note(key: string, decision: Decision, facts: Facts, steady: StandingDecision): boolean {
     const decided = this.#of(key);
     decided.steady = steady;
     const { log } = decided;

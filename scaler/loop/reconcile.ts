@@ -286,8 +286,8 @@ export class Reconciler {
 
   #share(key: string, nowMs: number): void {
     const workload = this.#observer.world.workload(key);
-    const seen = this.#observer.of(key);
-    const message = workload && seen ? this.#sharer.share(workload, seen, nowMs) : undefined;
+    const observed = this.#observer.of(key);
+    const message = workload && observed ? this.#sharer.share(workload, observed, nowMs) : undefined;
     if (workload && message) this.#options.effects.publishShares(workload.id, message);
   }
 

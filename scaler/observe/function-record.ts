@@ -4,33 +4,33 @@
  * sees.
  */
 import type { ReadyMessage } from '../../common/bus/messages.ts';
-import { compareSpoken, type Spoken } from '../../common/bus/said-order.ts';
+import { compareAnnounced, type AnnouncementOrder } from '../../common/bus/announcement-order.ts';
 import type { Trouble } from '../../common/kube/model/trouble.ts';
 import type { Pod } from '../world/kube-objects.ts';
 import { FunctionActivity, type ActivityView } from './activity.ts';
 
-export interface SeenPod {
-  readonly firstSeenMs: number;
+export interface ObservedPod {
+  readonly firstObservedMs: number;
   /** It was ready when it was first seen: it has a past that we do not know. */
   readonly isOld: boolean;
   /** Its sidecar said so, before Kubernetes does. */
-  readonly saidReady: boolean;
+  readonly announcedReady: boolean;
   /** When it was first seen ending, by watch or by its own `draining`. */
   readonly endingSinceMs: number | undefined;
 }
 
-interface PodRecord extends SeenPod {
+interface PodRecord extends ObservedPod {
   readonly uid: string | undefined;
-  saidReady: boolean;
+  announcedReady: boolean;
   endingSinceMs: number | undefined;
-  /** The latest state that its sidecar reported; see common/bus/said-order.ts. */
-  word: Spoken | undefined;
+  /** The latest state that its sidecar reported; see common/bus/announcement-order.ts. */
+  lastAnnounced: AnnouncementOrder | undefined;
 }
 
 export interface ObservedFunction {
   readonly activity: ActivityView;
-  readonly pods: ReadonlyMap<string, SeenPod>;
-  readonly firstSeenMs: number;
+  readonly pods: ReadonlyMap<string, ObservedPod>;
+  readonly firstObservedMs: number;
   /** What somebody else set, and when we saw it. */
   readonly setByOthers: { readonly replicas: number; readonly atMs: number } | undefined;
   /** It counted as use, also where a rule of ours has overruled it since. 0: never. */
@@ -45,7 +45,7 @@ export interface ObservedFunction {
 
 export class FunctionRecord implements ObservedFunction {
   readonly activity = new FunctionActivity();
-  readonly firstSeenMs: number;
+  readonly firstObservedMs: number;
   setByOthers: ObservedFunction['setByOthers'];
   lastSetByOthersMs = 0;
   coldStartSinceMs: number | undefined;
@@ -56,26 +56,26 @@ export class FunctionRecord implements ObservedFunction {
   readonly #pods = new Map<string, PodRecord>();
 
   constructor(nowMs: number) {
-    this.firstSeenMs = nowMs;
+    this.firstObservedMs = nowMs;
   }
 
-  get pods(): ReadonlyMap<string, SeenPod> {
+  get pods(): ReadonlyMap<string, ObservedPod> {
     return this.#pods;
   }
 
-  seePod(pod: Pod, nowMs: number): void {
+  observePod(pod: Pod, nowMs: number): void {
     // A StatefulSet makes a pod of the same name again. While the watch was away, nobody said that the first one went.
     if (this.#pods.has(pod.name) && this.#pods.get(pod.name)?.uid !== pod.uid) this.forgetPod(pod.name);
-    const seen = this.#pods.get(pod.name) ?? {
+    const record = this.#pods.get(pod.name) ?? {
       uid: pod.uid,
-      firstSeenMs: nowMs,
+      firstObservedMs: nowMs,
       isOld: pod.isReady,
-      saidReady: false,
+      announcedReady: false,
       endingSinceMs: undefined,
-      word: undefined,
+      lastAnnounced: undefined,
     };
-    if (pod.isEnding) seen.endingSinceMs ??= nowMs;
-    this.#pods.set(pod.name, seen);
+    if (pod.isEnding) record.endingSinceMs ??= nowMs;
+    this.#pods.set(pod.name, record);
   }
 
   /**
@@ -84,24 +84,24 @@ export class FunctionRecord implements ObservedFunction {
    * @returns whether it is another state than before
    */
   hearReady(message: ReadyMessage, isEnding: boolean, nowMs: number): boolean {
-    const seen = this.#pods.get(message.pod);
-    const order = seen && compareSpoken(message, seen.word);
-    if (!seen || order === undefined || order < 0) return false;
-    seen.word = message;
+    const record = this.#pods.get(message.pod);
+    const order = record && compareAnnounced(message, record.lastAnnounced);
+    if (!record || order === undefined || order < 0) return false;
+    record.lastAnnounced = message;
     const isReady = message.state === 'ready';
-    const isChanged = seen.saidReady !== isReady;
-    seen.saidReady = isReady;
-    if (!isReady) seen.endingSinceMs ??= nowMs;
-    else if (order > 0 && !isEnding) seen.endingSinceMs = undefined; // it runs again, or has taken its drain back
+    const isChanged = record.announcedReady !== isReady;
+    record.announcedReady = isReady;
+    if (!isReady) record.endingSinceMs ??= nowMs;
+    else if (order > 0 && !isEnding) record.endingSinceMs = undefined; // it runs again, or has taken its drain back
     return isChanged;
   }
 
   /** From a report: a run of the sidecar that began later than the one that said `draining`; that one is over. */
   hearStart(pod: string, start: number | undefined, isEnding: boolean): void {
-    const seen = this.#pods.get(pod);
-    if (!seen || start === undefined || start <= (seen.word?.start ?? 0)) return;
-    seen.word = { start, seq: -1 };
-    if (!isEnding) seen.endingSinceMs = undefined;
+    const record = this.#pods.get(pod);
+    if (!record || start === undefined || start <= (record.lastAnnounced?.start ?? 0)) return;
+    record.lastAnnounced = { start, seq: -1 };
+    if (!isEnding) record.endingSinceMs = undefined;
   }
 
   /** What has come true since the last look. */

@@ -164,7 +164,7 @@ export class Observer implements Observed {
     const workload = this.#world.workloadOfOwner(pod.ownerKey);
     if (!workload?.fn) return undefined;
     const record = this.#record(workload.key);
-    record.seePod(pod, this.#now());
+    record.observePod(pod, this.#now());
     record.activity.onPodKnown(pod.name);
     return workload;
   }
@@ -240,7 +240,7 @@ export class Observer implements Observed {
     this.#records.set(key, record);
     // Pods may be listed before the workload that they belong to.
     const workload = this.#world.workload(key);
-    if (workload) for (const pod of this.#world.podsOf(workload).values()) record.seePod(pod, nowMs);
+    if (workload) for (const pod of this.#world.podsOf(workload).values()) record.observePod(pod, nowMs);
     return record;
   }
 }

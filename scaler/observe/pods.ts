@@ -17,7 +17,7 @@ export function readyPods(workload: Workload, { world, of }: PodSight): number {
   const observed = of(workload.key);
   let ready = 0;
   for (const pod of pods.values()) {
-    const isReady = pod.isReady || observed?.pods.get(pod.name)?.saidReady === true;
+    const isReady = pod.isReady || observed?.pods.get(pod.name)?.announcedReady === true;
     if (isReady && !pod.isEnding && !observed?.activity.pods.get(pod.name)?.trouble) ready++;
   }
   return ready;

@@ -10,13 +10,13 @@ import { PromqlError } from './error.ts';
 import { evaluate, type EvaluateOptions } from './evaluate/evaluate.ts';
 import type { Matcher } from './matcher.ts';
 import { parsePromql } from './parse/parse.ts';
-import { scopeTo, type Scope } from './scope.ts';
+import { scopeTo, type QueryScope } from './scope.ts';
 import { typeOf } from './parse/check.ts';
 import type { SeriesSource, Value } from './values.ts';
 
 export { PromqlError } from './error.ts';
 export { labelsOf } from './labels.ts';
-export type { Scope } from './scope.ts';
+export type { QueryScope as Scope } from './scope.ts';
 export { createSeriesStore, type SeriesStats, type SeriesStore } from './store/series.ts';
 export type { Value } from './values.ts';
 
@@ -38,7 +38,7 @@ export function patternSize(selectors: readonly (readonly Matcher[])[]): number 
  * @param scope the function whose query it is; without one, selectors mean what they say
  * @throws PromqlError, with the position where it has one
  */
-export function compileQuery(text: string, scope?: Scope): Query {
+export function compileQuery(text: string, scope?: QueryScope): Query {
   const parsed = parsePromql(text);
   const expr = scope ? scopeTo(parsed, scope) : parsed;
   const selectors = selectorsOf(expr).map((selector) => selector.matchers);

@@ -6,14 +6,14 @@
 import { mapSelectors, type Expr } from './parse/ast.ts';
 import { createMatcher } from './matcher.ts';
 
-export interface Scope {
+export interface QueryScope {
   readonly namespace: string;
   readonly function: string;
 }
 
 const SCOPE_LABELS = ['namespace', 'function'] as const;
 
-export function scopeTo(expr: Expr, scope: Scope): Expr {
+export function scopeTo(expr: Expr, scope: QueryScope): Expr {
   return mapSelectors(expr, (selector) => {
     const unnamed = SCOPE_LABELS.filter((label) => !selector.matchers.some((m) => m.label === label));
     const own = unnamed.map((label) => createMatcher(label, '=', scope[label]));

@@ -27,7 +27,7 @@ const AD_HOC_BOUNDS = { maxSeries: 2_000, maxSamples: 200_000, maxSeriesOfKeeper
 /** One person's question, not each second's. */
 const BUDGET_MS = 1_000;
 
-export interface Question {
+export interface AdHocQuestion {
   readonly text: string;
   /** As a trigger of this function sees it; undefined: over everybody's series. */
   readonly scope?: Scope | undefined;
@@ -61,7 +61,7 @@ export class AdHocQueries {
    * @throws PromqlError with code and, where there is one, position
    */
   async ask(
-    { text, scope, atMs }: Question,
+    { text, scope, atMs }: AdHocQuestion,
     onAtWork: (isAtWork: boolean) => void = () => {},
   ): Promise<Value> {
     const { remote, scrape, store, now, clock = () => performance.now() } = this.#options;

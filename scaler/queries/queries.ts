@@ -10,7 +10,7 @@ import type { FunctionInfo } from '../../common/function/spec.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import { GAUGES, type FunctionSample } from '../status/metrics.ts';
 import { PromqlError } from '../promql/error.ts';
-import type { Scope } from '../promql/scope.ts';
+import type { QueryScope } from '../promql/scope.ts';
 import type { SeriesStoreOptions } from '../promql/limits.ts';
 import type { QueryHostOptions } from './query-host.ts';
 import { QueryHost } from './query-host.ts';
@@ -120,7 +120,7 @@ export class Queries {
   }
 
   /** @param scope as a trigger of this function sees it; undefined: over everybody's series */
-  ask(text: string, scope: Scope | undefined, atMs: number | undefined): Promise<JsonAnswer> {
+  ask(text: string, scope: QueryScope | undefined, atMs: number | undefined): Promise<JsonAnswer> {
     if (this.#asked.size >= MAX_ASKED || !this.#host.ensure())
       return Promise.resolve(refusal('too many questions, or the evaluation is starting again; ask again'));
     this.#lastAskedId += 1;

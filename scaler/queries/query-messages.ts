@@ -4,19 +4,19 @@
  */
 import type { SeriesStoreOptions } from '../promql/limits.ts';
 import type { SeriesStats } from '../promql/store/series.ts';
-import type { Scope } from '../promql/scope.ts';
+import type { QueryScope } from '../promql/scope.ts';
 
 /** The queries of one function. */
-export interface Rule {
+export interface QueryRule {
   readonly key: string;
   /** A number from 1 on that nothing else has: says who is at work when the work never ends. */
   readonly id: number;
-  readonly scope: Scope;
+  readonly scope: QueryScope;
   readonly queries: readonly string[];
   readonly intervalMs: number;
 }
 
-export interface QueryAnswer {
+export interface RuleAnswer {
   /** undefined: no valid data. */
   readonly value: number | undefined;
   /** False: part of what the query looks back on is missing, so the value may be too low. */
@@ -33,7 +33,7 @@ export interface RuleAnswers {
   /** Of the rule as it was when it was evaluated. */
   readonly id: number;
   /** In the order of the rule's queries. */
-  readonly answers: readonly QueryAnswer[];
+  readonly answers: readonly RuleAnswer[];
 }
 
 /** Milliseconds of evaluation: a function's at a time, and all functions' a round. */
@@ -68,7 +68,7 @@ export interface OwnSamples {
 }
 
 export type ToQueryThread =
-  | { readonly kind: 'rules'; readonly set: readonly Rule[]; readonly gone: readonly string[] }
+  | { readonly kind: 'rules'; readonly set: readonly QueryRule[]; readonly gone: readonly string[] }
   /** @property targets JSON of ScrapeTarget[] */
   | {
       readonly kind: 'scrape';
@@ -85,7 +85,7 @@ export type ToQueryThread =
       readonly kind: 'ask';
       readonly id: number;
       readonly text: string;
-      readonly scope: Scope | undefined;
+      readonly scope: QueryScope | undefined;
       readonly atMs: number | undefined;
     };
 

@@ -5,18 +5,18 @@
 import { describeError } from '../../common/runtime/errors.ts';
 import { numberOfValue } from '../promql/query.ts';
 import type { RemotePrometheus } from '../promql/remote.ts';
-import type { QueryAnswer, Rule, RuleAnswers } from './query-messages.ts';
+import type { RuleAnswer, QueryRule, RuleAnswers } from './query-messages.ts';
 
 export interface RemoteRulesOptions {
   readonly remote: RemotePrometheus;
   readonly now: () => number;
 }
 
-interface Question {
+interface RemoteQuestion {
   askedAtMs: number;
   isAsking: boolean;
   /** Of the last good answer, with the fault of the last bad one. */
-  answer: QueryAnswer;
+  answer: RuleAnswer;
 }
 
 /** Questions under way; the others wait for the next tick. */
@@ -24,8 +24,8 @@ const AT_ONCE = 20;
 
 export class RemoteRules {
   readonly #options: RemoteRulesOptions;
-  readonly #rules = new Map<string, Rule>();
-  readonly #questions = new Map<string, Question>();
+  readonly #rules = new Map<string, QueryRule>();
+  readonly #questions = new Map<string, RemoteQuestion>();
   readonly #answered = new Set<string>();
   #asking = 0;
 
@@ -33,7 +33,7 @@ export class RemoteRules {
     this.#options = options;
   }
 
-  change(set: readonly Rule[], gone: readonly string[]): void {
+  change(set: readonly QueryRule[], gone: readonly string[]): void {
     for (const key of gone) this.#rules.delete(key);
     for (const rule of set) this.#rules.set(rule.key, rule);
     const texts = new Set([...this.#rules.values()].flatMap(({ queries }) => queries));
@@ -64,7 +64,7 @@ export class RemoteRules {
     void this.#send(text, question);
   }
 
-  async #send(text: string, question: Question): Promise<void> {
+  async #send(text: string, question: RemoteQuestion): Promise<void> {
     const { remote, now } = this.#options;
     question.isAsking = true;
     question.askedAtMs = now();
@@ -83,7 +83,7 @@ export class RemoteRules {
   }
 }
 
-function unasked(): Question {
+function unasked(): RemoteQuestion {
   const answer = { value: undefined, isWhole: false, fault: undefined, atMs: -Infinity };
   return { askedAtMs: -Infinity, isAsking: false, answer };
 }

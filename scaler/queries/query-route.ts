@@ -3,17 +3,21 @@
  * or an ISO date; without it, now. `function` is `<namespace>/<name>`: the query as that function's trigger means it. Only the leader scrapes, so a follower passes the question on; without a leader it
  * answers from what it can scrape itself.
  */
-import type { IncomingMessage } from 'node:http';
 import type Koa from 'koa';
 import type Router from 'koa-router';
-import type { Scope } from '../promql/scope.ts';
+import type { QueryScope } from '../promql/scope.ts';
 import type { JsonAnswer } from './queries.ts';
 import type { Gate } from '../../common/access/gate.ts';
 import { tokenHeaders } from '../../common/access/token.ts';
 import { FORWARDED } from '../status/server.ts';
+import { readText } from '../../common/runtime/read-text.ts';
 
 export interface QueryRouteDeps {
-  readonly ask: (query: string, scope: Scope | undefined, atMs: number | undefined) => Promise<JsonAnswer>;
+  readonly ask: (
+    query: string,
+    scope: QueryScope | undefined,
+    atMs: number | undefined,
+  ) => Promise<JsonAnswer>;
   readonly gate: Gate;
   /** Undefined: nobody leads, or it is we. */
   readonly leaderUrl: () => string | undefined;
@@ -21,7 +25,7 @@ export interface QueryRouteDeps {
 
 const PATH = '/debug/promql/eval';
 /** A query has at most 10,000 characters. */
-const MAX_BODY = 64 * 1024;
+const MAX_BODY_BYTES = 64 * 1024;
 const LEADER_TIMEOUT_MS = 10_000;
 
 /** What is wrong with the request itself. */
@@ -30,7 +34,7 @@ class BadRequest extends Error {}
 export function addQueryRoute(router: Router, deps: QueryRouteDeps): void {
   router.post(PATH, async (ctx) => {
     try {
-      const text = await readBody(ctx.req);
+      const text = await readText(ctx.req, MAX_BODY_BYTES, tooLarge);
       const { query, scope, atMs } = readQuestion(text);
       // A scope narrows what is meant, not what may be seen: a query that names other functions sees those.
       await deps.gate.check(ctx.req, { verb: 'create', subresource: 'queries' });
@@ -48,16 +52,16 @@ export function addQueryRoute(router: Router, deps: QueryRouteDeps): void {
   });
 }
 
-interface Question {
+interface AskedQuery {
   readonly query: string;
-  readonly scope: Scope | undefined;
+  readonly scope: QueryScope | undefined;
   readonly atMs: number | undefined;
 }
 
 const BODY =
   'the body is {"query": "<PromQL>", "time": <seconds or ISO date>, "function": "<namespace>/<name>"}, the last two optional';
 
-function readQuestion(text: string): Question {
+function readQuestion(text: string): AskedQuery {
   const { query, time, function: fn } = parseObject(text);
   if (typeof query !== 'string' || query === '') throw new BadRequest(BODY);
   return { query, scope: readScope(fn), atMs: readTime(time) };
@@ -70,7 +74,7 @@ function readTime(time: unknown): number | undefined {
   throw new BadRequest(`time is ${JSON.stringify(time)}; use seconds since 1970 or an ISO date`);
 }
 
-function readScope(fn: unknown): Scope | undefined {
+function readScope(fn: unknown): QueryScope | undefined {
   if (fn === undefined || fn === null) return undefined;
   const parts = typeof fn === 'string' ? /^([^/]+)\/([^/]+)$/.exec(fn) : undefined;
   if (parts) return { namespace: parts[1] as string, function: parts[2] as string };
@@ -83,17 +87,6 @@ function parseObject(text: string): { query?: unknown; time?: unknown; function?
   } catch {
     throw new BadRequest('the body is not JSON');
   }
-}
-
-async function readBody(request: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > MAX_BODY) throw new BadRequest(`the body is above ${MAX_BODY} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString();
 }
 
 /** @returns false when the leader gave no answer */
@@ -113,4 +106,8 @@ async function passOn(ctx: Koa.Context, leader: string, body: string): Promise<b
   } catch {
     return false;
   }
+}
+
+function tooLarge(): BadRequest {
+  return new BadRequest(`the body is above ${MAX_BODY_BYTES} bytes`);
 }

@@ -17,9 +17,9 @@ import {
 } from '../promql/query.ts';
 import {
   QUERY_BUDGETS,
-  type QueryAnswer,
+  type RuleAnswer,
   type QueryBudgets,
-  type Rule,
+  type QueryRule,
   type RuleAnswers,
 } from './query-messages.ts';
 
@@ -45,7 +45,7 @@ export interface ScrapeRound {
 }
 
 interface Entry {
-  readonly rule: Rule;
+  readonly rule: QueryRule;
   readonly queries: readonly CompiledQuery[];
   evaluatedAtMs: number;
   /** What the last evaluation took. */
@@ -95,7 +95,7 @@ export class QueryRules {
   }
 
   /** @param gone keys of rules that are no more */
-  change(set: readonly Rule[], gone: readonly string[]): void {
+  change(set: readonly QueryRule[], gone: readonly string[]): void {
     for (const key of gone) this.#entries.delete(key);
     for (const rule of set) this.#entries.set(rule.key, this.#compile(rule));
     this.#isStale = set.length + gone.length > 0 || this.#isStale;
@@ -109,7 +109,7 @@ export class QueryRules {
     );
   }
 
-  #compile(rule: Rule): Entry {
+  #compile(rule: QueryRule): Entry {
     const known = this.#entries.get(rule.key);
     let size = 0;
     const queries = rule.queries.map((text): CompiledQuery => {
@@ -174,7 +174,7 @@ export class QueryRules {
     compiledQuery: CompiledQuery,
     key: string,
     at: { readonly nowMs: number; readonly budgetMs: number; readonly isOverTime: () => boolean },
-  ): QueryAnswer {
+  ): RuleAnswer {
     const { query, fault } = compiledQuery;
     if (!query) return { ...faulty(fault ?? 'not compiled', at.nowMs), isMiswritten: true };
     const overBudget = `the function's queries took more than ${at.budgetMs} ms, and are tried again later`;
@@ -241,6 +241,6 @@ function nextPause(pauseMs: number): number {
   return Math.min(LONGEST_PAUSE_MS, Math.max(FIRST_PAUSE_MS, pauseMs * 2));
 }
 
-function faulty(fault: string, atMs: number): QueryAnswer {
+function faulty(fault: string, atMs: number): RuleAnswer {
   return { value: undefined, isWhole: false, fault, atMs };
 }

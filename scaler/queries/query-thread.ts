@@ -19,7 +19,7 @@ import {
   type Wants,
 } from './query-messages.ts';
 import { viewOfError } from './query-error.ts';
-import { viewOf } from './query-view.ts';
+import { valueView } from './query-view.ts';
 import { Scraper, type ScrapedInto } from '../scrape/scraper.ts';
 import { wantsSidecars, type ScrapeTarget } from '../scrape/scrape-targets.ts';
 
@@ -161,7 +161,7 @@ export class QueryThread {
         kind: 'answer',
         id,
         status: 200,
-        json: JSON.stringify({ query: text, ...viewOf(value) }),
+        json: JSON.stringify({ query: text, ...valueView(value) }),
       });
     } catch (error) {
       const known = error instanceof PromqlError ? error : new PromqlError('execution', describeError(error));

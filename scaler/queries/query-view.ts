@@ -11,7 +11,7 @@ const MAX_LABEL_TEXT = 4 * 1024 * 1024;
  * `number`: what a trigger with this query gets; null is no data. Values are text, for JSON has no NaN.
  * @throws PromqlError for an answer that is too long
  */
-export function viewOf(value: Value): object {
+export function valueView(value: Value): object {
   const number = numberOfValue(value) ?? null;
   switch (value.type) {
     case 'scalar':

@@ -6,7 +6,7 @@ import type { FunctionInfo } from '../../common/function/spec.ts';
 import { functionKey } from '../../common/bus/subjects.ts';
 import type { TriggerResult } from '../sizing/trigger-answers.ts';
 import type { QueryValues } from '../load/load-advisor.ts';
-import type { QueryAnswer, Rule, RuleAnswers } from './query-messages.ts';
+import type { RuleAnswer, QueryRule, RuleAnswers } from './query-messages.ts';
 
 export interface TriggerQueriesOptions {
   readonly now: () => number;
@@ -14,8 +14,8 @@ export interface TriggerQueriesOptions {
 
 interface Entry {
   readonly fn: FunctionInfo;
-  readonly rule: Rule;
-  answers: ReadonlyMap<string, QueryAnswer>;
+  readonly rule: QueryRule;
+  answers: ReadonlyMap<string, RuleAnswer>;
   /** Left out until then, for it was at work when the thread was lost. */
   blockedUntilMs: number;
 }
@@ -28,7 +28,7 @@ const BLOCKED =
   'the function’s queries took the evaluation down (it hung, or ran out of memory), and are left out';
 
 export interface RuleChange {
-  readonly set: readonly Rule[];
+  readonly set: readonly QueryRule[];
   readonly gone: readonly string[];
 }
 
@@ -47,7 +47,7 @@ export class TriggerQueries implements QueryValues {
 
   /** All functions whose triggers have queries. @returns what is new since the last call */
   setFunctions(functions: readonly FunctionInfo[]): RuleChange {
-    const set: Rule[] = [];
+    const set: QueryRule[] = [];
     const gone = new Set(this.#entries.keys());
     for (const fn of functions) {
       const key = functionKey(fn.id);
@@ -62,7 +62,7 @@ export class TriggerQueries implements QueryValues {
     return { set, gone: [...gone] };
   }
 
-  #ruleOf({ id, spec }: FunctionInfo, key: string): Rule {
+  #ruleOf({ id, spec }: FunctionInfo, key: string): QueryRule {
     const { triggers = [], scrapeIntervalMs = 0 } = spec.scale ?? {};
     const queries = [...new Set(triggers.map(({ query }) => query).filter((query) => query !== ''))];
     this.#lastId += 1;
@@ -77,13 +77,13 @@ export class TriggerQueries implements QueryValues {
   }
 
   /** What a new thread must know. */
-  rulesInUse(): readonly Rule[] {
+  rulesInUse(): readonly QueryRule[] {
     const nowMs = this.#options.now();
     return [...this.#entries.values()].filter((entry) => !isBlocked(entry, nowMs)).map(({ rule }) => rule);
   }
 
   /** Rules that were left out long enough. */
-  unblocked(): readonly Rule[] {
+  unblocked(): readonly QueryRule[] {
     const nowMs = this.#options.now();
     const free = [...this.#entries.values()].filter(
       (entry) => entry.blockedUntilMs !== -Infinity && !isBlocked(entry, nowMs),
@@ -96,7 +96,7 @@ export class TriggerQueries implements QueryValues {
     for (const { key, id, answers } of all) {
       const entry = this.#entries.get(key);
       if (entry?.rule.id !== id) continue;
-      entry.answers = new Map(entry.rule.queries.map((text, i) => [text, answers[i] as QueryAnswer]));
+      entry.answers = new Map(entry.rule.queries.map((text, i) => [text, answers[i] as RuleAnswer]));
     }
   }
 

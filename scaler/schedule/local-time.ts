@@ -27,7 +27,7 @@ export function localDate(timeZone: string, instantMs: number): LocalDate {
 export function localToInstant(timeZone: string, date: LocalDate, minute: number): number {
   const midnightMs = Date.UTC(date.year, date.month - 1, date.day);
   const localMs = midnightMs + minute * MINUTE_MS;
-  const { before, after } = offsetsAround(timeZone, midnightMs);
+  const { before, after } = offsetsOf(timeZone, midnightMs);
   const early = localMs - before;
   if (before === after || offsetMs(timeZone, early) === before) return early;
   const late = localMs - after;
@@ -40,19 +40,19 @@ interface Offsets {
 }
 
 /** By zone and day. 10,000 schedules mostly share a zone and the same few days; the rest is arithmetic. */
-const aroundDay = new Map<string, Offsets>();
+const offsetsByDay = new Map<string, Offsets>();
 const MAX_DAYS_KEPT = 5_000;
 
 /** Offsets that surely hold before and after a local day: those of a day earlier and of two days later. */
-function offsetsAround(timeZone: string, midnightMs: number): Offsets {
+function offsetsOf(timeZone: string, midnightMs: number): Offsets {
   const key = `${timeZone} ${midnightMs}`;
-  let offsets = aroundDay.get(key);
+  let offsets = offsetsByDay.get(key);
   if (!offsets) {
     // Offsets lie within −12 h and +14 h, so the day itself lies well between these two moments.
     const before = offsetMs(timeZone, midnightMs - DAY_MS);
     offsets = { before, after: offsetMs(timeZone, midnightMs + 2 * DAY_MS) };
-    if (aroundDay.size >= MAX_DAYS_KEPT) aroundDay.clear();
-    aroundDay.set(key, offsets);
+    if (offsetsByDay.size >= MAX_DAYS_KEPT) offsetsByDay.clear();
+    offsetsByDay.set(key, offsets);
   }
   return offsets;
 }

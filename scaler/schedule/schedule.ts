@@ -27,14 +27,14 @@ export interface ScheduleState {
 }
 
 /** With weekdays a week back and a week on, and a day for zones; else yesterday, tomorrow and the same. */
-const DAYS_AROUND_WEEK = 8;
-const DAYS_AROUND = 2;
+const DAYS_EACH_WAY_FOR_WEEKDAYS = 8;
+const DAYS_EACH_WAY = 2;
 
 export function scheduleAt(spec: ScheduleSpec, nowMs: number): ScheduleState {
   const today = localDate(spec.timeZone, nowMs);
   const state = { lastWakeUpMs: -Infinity, timeoutMs: -Infinity, seconds: undefined as number | undefined };
   let nextChangeMs = Infinity;
-  for (const { atMs, seconds } of entriesAround(spec, today)) {
+  for (const { atMs, seconds } of entriesNear(spec, today)) {
     if (atMs > nowMs) nextChangeMs = Math.min(nextChangeMs, atMs);
     else if (seconds === undefined) state.lastWakeUpMs = Math.max(state.lastWakeUpMs, atMs);
     // ">=": of two entries that a gap has pushed to one instant the later one holds.
@@ -54,8 +54,8 @@ interface Entry {
   readonly seconds: number | undefined;
 }
 
-function* entriesAround(spec: ScheduleSpec, today: LocalDate): Generator<Entry> {
-  const days = Object.keys(spec.weekdays).length > 0 ? DAYS_AROUND_WEEK : DAYS_AROUND;
+function* entriesNear(spec: ScheduleSpec, today: LocalDate): Generator<Entry> {
+  const days = Object.keys(spec.weekdays).length > 0 ? DAYS_EACH_WAY_FOR_WEEKDAYS : DAYS_EACH_WAY;
   for (let offset = -days; offset <= days; offset++) {
     const date = addDays(today, offset);
     const day = dayOf(spec, date);

@@ -21,7 +21,7 @@ export interface ScraperOptions {
 }
 
 /** Why a function's pods could not be scraped as they should, and when. */
-export interface ScrapeFault {
+export interface ScrapeProblem {
   readonly text: string;
   readonly atMs: number;
 }
@@ -47,7 +47,7 @@ interface Slow {
 export class Scraper {
   readonly #options: ScraperOptions;
   readonly #slow = new Map<string, Slow>();
-  readonly #faults = new Map<string, ScrapeFault>();
+  readonly #faults = new Map<string, ScrapeProblem>();
   readonly #refused = new Map<ScrapeRefusal, number>();
   #known = new Set<string>();
   #sweptAtMs = -Infinity;
@@ -63,7 +63,7 @@ export class Scraper {
   }
 
   /** Of a function, as long as its pods were scraped in vain in the last round that asked them. */
-  faultOf(owner: string): ScrapeFault | undefined {
+  faultOf(owner: string): ScrapeProblem | undefined {
     return this.#faults.get(owner);
   }
 

@@ -107,14 +107,14 @@ export class Sharer {
 
 /** Undefined for a pod that cannot admit anything: no sidecar, or no address yet. */
 function sharePod(pod: Pod, observed: ObservedFunction): SharePod | undefined {
-  const seen = observed.pods.get(pod.name);
-  if (!pod.hasSidecar || pod.ip === undefined || !seen) return undefined;
+  const podRecord = observed.pods.get(pod.name);
+  if (!pod.hasSidecar || pod.ip === undefined || !podRecord) return undefined;
   const report = observed.activity.pods.get(pod.name);
-  const isReady = pod.isReady || seen.saidReady;
-  const ending = endingOf(pod, seen.endingSinceMs, report?.atMs);
+  const isReady = pod.isReady || podRecord.announcedReady;
+  const ending = endingOf(pod, podRecord.endingSinceMs, report?.atMs);
   return {
     name: pod.name,
-    isOld: seen.isOld,
+    isOld: podRecord.isOld,
     state: ending ?? (isReady ? 'ready' : 'starting'),
     report: report?.limit === undefined ? undefined : { ...report, limit: report.limit },
   };

@@ -37,14 +37,14 @@ export function createLoadWindow(spanMs: number): LoadWindow {
     average(windowMs, nowMs) {
       const last = Math.floor(nowMs / 1_000);
       const first = last - Math.ceil(windowMs / 1_000) + 1;
-      let [total, seen] = [0, 0];
+      let [total, samples] = [0, 0];
       for (let slot = 0; slot < size; slot++) {
         const second = seconds[slot] as number;
         if (second < 0 || second < first || second > last) continue;
         total += (sums[slot] as number) / (counts[slot] as number);
-        seen += 1;
+        samples += 1;
       }
-      return seen === 0 ? undefined : total / seen;
+      return samples === 0 ? undefined : total / samples;
     },
   };
 }

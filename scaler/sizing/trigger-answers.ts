@@ -16,7 +16,7 @@ export type TriggerResult =
   | { readonly kind: 'fault'; readonly reason: string }
   | { readonly kind: 'no-data' };
 
-export interface Answer {
+export interface TriggerAnswer {
   readonly value: number;
   readonly isWhole: boolean;
   readonly replicas: number;
@@ -24,16 +24,16 @@ export interface Answer {
 }
 
 /** How much a trigger has to say at this moment. */
-export type Standing =
-  | { readonly kind: 'answered'; readonly answer: Answer }
+export type AnswerStanding =
+  | { readonly kind: 'answered'; readonly answer: TriggerAnswer }
   /** Its last answer counts still. */
-  | { readonly kind: 'kept'; readonly answer: Answer }
+  | { readonly kind: 'kept'; readonly answer: TriggerAnswer }
   /** It has not answered yet, and is waited for. */
   | { readonly kind: 'awaited' }
   | { readonly kind: 'gone' };
 
 interface Line {
-  answer: Answer | undefined;
+  answer: TriggerAnswer | undefined;
   /** Since when it has had nothing to say; undefined: it answered the last time. */
   silentSinceMs: number | undefined;
   fault: string | undefined;
@@ -69,7 +69,7 @@ export class TriggerAnswers {
     line.fault = isStart ? undefined : result.kind === 'fault' ? result.reason : 'no data';
   }
 
-  standing(trigger: ScaleTrigger, nowMs: number): Standing {
+  standing(trigger: ScaleTrigger, nowMs: number): AnswerStanding {
     const { keepAnswerMs } = this.#times;
     const { answer, silentSinceMs } = this.#line(trigger);
     if (answer && silentSinceMs === undefined) return { kind: 'answered', answer };

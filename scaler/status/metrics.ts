@@ -34,7 +34,7 @@ export interface JobCounts {
   readonly retryPending: number;
 }
 
-export interface MetricsSource {
+export interface ScalerMetricsSource {
   readonly isLeader: () => boolean;
   readonly samples: () => Iterable<FunctionSample>;
   /** What is kept for queries. */
@@ -104,7 +104,7 @@ export const GAUGES: readonly GaugeSpec[] = [
 ];
 
 /** What is read at a scrape. */
-export function registerScalerGauges(registry: Registry, given: MetricsSource): void {
+export function registerScalerGauges(registry: Registry, given: ScalerMetricsSource): void {
   const source = { ...given, samples: onceAScrape(given.samples) };
   queryMetrics(registry, given.queries);
   for (const { name, help, value } of GAUGES) {
@@ -197,7 +197,7 @@ function passHistograms(registry: Registry): (timing: PassTiming) => void {
   };
 }
 
-function lastDecisionGauge(registry: Registry, source: MetricsSource): void {
+function lastDecisionGauge(registry: Registry, source: ScalerMetricsSource): void {
   new Gauge({
     name: 'slimfaas_autoscaler_last_decision',
     help: 'The latest decision; 1 for its direction and reason',

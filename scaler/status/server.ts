@@ -17,7 +17,7 @@ import { withoutNames } from '../../common/runtime/metrics.ts';
 import { ReasonError } from '../../common/runtime/errors.ts';
 import { reasonAnswer } from '../../common/runtime/reason-answer.ts';
 
-export interface FunctionView {
+export interface ScaledFunctionView {
   readonly name: string;
   readonly namespace: string;
   readonly [field: string]: unknown;
@@ -34,8 +34,8 @@ export interface ServerDeps {
   /** Of the leader as the Lease names it; undefined: nobody leads, or it is we. */
   readonly leaderUrl: () => string | undefined;
   readonly wake: (id: FunctionId, waiting: number, from: string) => boolean;
-  readonly list: () => FunctionView[];
-  readonly show: (id: FunctionId) => FunctionView | undefined;
+  readonly list: () => ScaledFunctionView[];
+  readonly show: (id: FunctionId) => ScaledFunctionView | undefined;
   /** More routes of this part: PromQL debugging. */
   readonly extend?: (router: Router) => void;
 }

@@ -8,19 +8,19 @@ import type { Workload } from '../world/kube-objects.ts';
 import type { JobDepth } from '../../common/queue/upkeep.ts';
 import type { FunctionSample, JobCounts } from './metrics.ts';
 import type { Reconciler } from '../loop/reconcile.ts';
-import type { FunctionView } from './server.ts';
+import type { ScaledFunctionView } from './server.ts';
 import type { LoggedDecision } from '../loop/decisions.ts';
 
 type Facts = ReturnType<Reconciler['factsOf']>;
 
-export function listFunctions(reconciler: Reconciler): FunctionView[] {
-  const views: FunctionView[] = [];
+export function listFunctions(reconciler: Reconciler): ScaledFunctionView[] {
+  const views: ScaledFunctionView[] = [];
   for (const workload of reconciler.observed.world.workloads())
     if (workload.fn) views.push(summary(reconciler, workload));
   return views.toSorted((a, b) => (`${a.namespace}/${a.name}` < `${b.namespace}/${b.name}` ? -1 : 1));
 }
 
-export function showFunction(reconciler: Reconciler, id: FunctionId): FunctionView | undefined {
+export function showFunction(reconciler: Reconciler, id: FunctionId): ScaledFunctionView | undefined {
   const workload = reconciler.observed.world.workload(functionKey(id));
   if (!workload?.fn) return undefined;
   const facts = reconciler.factsOf(workload, workload.fn);
@@ -87,7 +87,7 @@ function jobCounts(depth: JobDepth | undefined, running: number): JobCounts {
   return { ready: depth.ready, inFlight, retryPending: depth.delivered - inFlight };
 }
 
-function summary(reconciler: Reconciler, workload: Workload): FunctionView {
+function summary(reconciler: Reconciler, workload: Workload): ScaledFunctionView {
   const last = reconciler.decisions.last(workload.key);
   return {
     name: workload.id.name,

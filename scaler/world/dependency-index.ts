@@ -5,7 +5,7 @@
 import type { FunctionInfo } from '../../common/function/spec.ts';
 import { functionKey } from '../../common/bus/subjects.ts';
 import { buildGraph, MAX_DEPENDENCIES, type DependencyGraph } from '../decide/dependencies.ts';
-import { invalid, type Fault } from '../faults/faults.ts';
+import { invalidValue, type Fault } from '../faults/faults.ts';
 import type { Workload } from './kube-objects.ts';
 import type { WorldView } from './world.ts';
 
@@ -62,7 +62,7 @@ export class DependencyIndex {
       faults.push(
         `SlimFaas/DependsOn: at most ${MAX_DEPENDENCIES} dependencies, those of dependencies counted; ${dropped} names are ignored`,
       );
-    return faults.map(invalid);
+    return faults.map(invalidValue);
   }
 }
 

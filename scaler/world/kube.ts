@@ -83,7 +83,7 @@ function raising({ uid, replicas }: Workload, to: number): object[] {
 }
 
 /** What a JSON patch tests does not hold. */
-function isRefused(error: unknown): boolean {
+function isPatchRefused(error: unknown): boolean {
   return (error as { code?: unknown }).code === 422;
 }
 
@@ -157,7 +157,7 @@ function scaleRequests({ apps }: KubeClients, inTime: ConfigurationOptions) {
     try {
       return await patch(w, raising(w, to), asJsonPatch);
     } catch (error) {
-      if (isRefused(error) || isConflict(error)) return undefined;
+      if (isPatchRefused(error) || isConflict(error)) return undefined;
       throw error;
     }
   };

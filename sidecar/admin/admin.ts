@@ -9,9 +9,9 @@ import type { Registry } from '../../common/runtime/metrics.ts';
 import type { Drain } from '../life/drain.ts';
 import type { Pause } from '../life/pause.ts';
 import type { PlacesServerOptions } from '../limits/places-server.ts';
-import { registerSidecarMetrics, type MetricsSource } from './metrics.ts';
+import { registerSidecarMetrics, type SidecarMetricsSource } from './metrics.ts';
 
-export interface AdminContext extends MetricsSource {
+export interface AdminContext extends SidecarMetricsSource {
   readonly registry: Registry | (() => Promise<Registry>);
   readonly drain: Drain;
   /** Empty: anyone may drain. */

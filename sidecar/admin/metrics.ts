@@ -7,26 +7,26 @@ import {
   Gauge,
   latencyHistogram,
   readCounter,
-  type Labels,
+  type MetricLabels,
   type Registry,
 } from '../../common/runtime/metrics.ts';
 import type { FunctionId } from '../../common/bus/subjects.ts';
 import type { JobStats } from '../jobs/ending/job-stats.ts';
-import type { PlaceLines } from '../limits/place-lines.ts';
+import type { PlaceGivers } from '../limits/place-lines.ts';
 import type { Stats } from './stats.ts';
 
-export interface MetricsSource {
+export interface SidecarMetricsSource {
   readonly id: FunctionId;
   readonly breaker: Breaker;
   readonly stats: Stats;
-  readonly placeLines: Pick<PlaceLines, 'size' | 'granted' | 'expired' | 'waiting'>;
+  readonly placeLines: Pick<PlaceGivers, 'size' | 'granted' | 'expired' | 'waiting'>;
   readonly jobs: { readonly stats: JobStats; readonly events: JobStats; running(): number };
 }
 
 /** Registers everything once; the values are read at each scrape. */
-export function registerSidecarMetrics(registry: Registry, source: MetricsSource): void {
+export function registerSidecarMetrics(registry: Registry, source: SidecarMetricsSource): void {
   const { breaker, stats } = source;
-  const base: Labels = { namespace: source.id.namespace, function: source.id.name };
+  const base: MetricLabels = { namespace: source.id.namespace, function: source.id.name };
   counter(registry, 'requests_total', 'Calls that ended, by class of their answer', 'code_class', () =>
     labelled(stats.requests, base, 'code_class'),
   );
@@ -60,7 +60,11 @@ export function registerSidecarMetrics(registry: Registry, source: MetricsSource
   registerJobMetrics(registry, source.jobs, base);
 }
 
-function registerLineMetrics(registry: Registry, lines: MetricsSource['placeLines'], base: Labels): void {
+function registerLineMetrics(
+  registry: Registry,
+  lines: SidecarMetricsSource['placeLines'],
+  base: MetricLabels,
+): void {
   gauge(registry, 'place_lines', 'Proxies that wait for places here', base, () => lines.size);
   const granted = 'Places granted to proxies whose callers waited';
   counter(registry, 'places_granted_total', granted, undefined, () => [[base, lines.granted]]);
@@ -70,8 +74,8 @@ function registerLineMetrics(registry: Registry, lines: MetricsSource['placeLine
 
 function registerJobMetrics(
   registry: Registry,
-  { stats, events, running }: MetricsSource['jobs'],
-  base: Labels,
+  { stats, events, running }: SidecarMetricsSource['jobs'],
+  base: MetricLabels,
 ): void {
   gauge(registry, 'jobs_running', 'Jobs and events that hold a place', base, running);
   counter(registry, 'job_tries_total', 'Requests of jobs that the app was given', undefined, () => [
@@ -92,7 +96,7 @@ function registerJobMetrics(
   counter(registry, 'events_total', ends, 'outcome', () => labelled(events.ends, base, 'outcome'));
 }
 
-type Samples = readonly (readonly [Labels, number])[];
+type Samples = readonly (readonly [MetricLabels, number])[];
 
 function counter(
   registry: Registry,
@@ -109,7 +113,13 @@ function counter(
   });
 }
 
-function gauge(registry: Registry, name: string, help: string, labels: Labels, read: () => number): void {
+function gauge(
+  registry: Registry,
+  name: string,
+  help: string,
+  labels: MetricLabels,
+  read: () => number,
+): void {
   new Gauge({
     name: `slimfaas_sidecar_${name}`,
     help,
@@ -121,6 +131,6 @@ function gauge(registry: Registry, name: string, help: string, labels: Labels, r
   });
 }
 
-function labelled(counts: Readonly<Record<string, number>>, base: Labels, label: string): Samples {
+function labelled(counts: Readonly<Record<string, number>>, base: MetricLabels, label: string): Samples {
   return Object.entries(counts).map(([key, value]) => [{ ...base, [label]: key }, value] as const);
 }

@@ -14,9 +14,9 @@ const IDLE_TICKS = 10;
 /** As many as one message may tell; after a time without NATS there may be more. */
 const OPENED_MAX = 100_000;
 
-export interface ReportOptions {
+export interface SidecarReportOptions {
   readonly pod: string;
-  /** Of this run of the sidecar; see common/bus/said-order.ts. */
+  /** Of this run of the sidecar; see common/bus/announcement-order.ts. */
   readonly start: number;
   readonly subject: string;
   readonly nats: NatsLink;
@@ -27,7 +27,7 @@ export interface ReportOptions {
 }
 
 export class Reporter {
-  readonly #options: ReportOptions;
+  readonly #options: SidecarReportOptions;
   readonly #timer: NodeJS.Timeout;
   readonly #unwatch: () => void;
   #idleTicks = 0;
@@ -35,11 +35,11 @@ export class Reporter {
   #isAboveLimit = false;
   #trouble: string | undefined;
   /** It has changed since the last report. */
-  #isTroubleNews = false;
+  #hasTroubleChanged = false;
   /** Direct connections, as told last. */
   #directTold = { open: 0, openedTotal: 0 };
 
-  constructor(options: ReportOptions) {
+  constructor(options: SidecarReportOptions) {
     this.#options = options;
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
     this.#unwatch = options.nats.onStatus((isConnected) => {
@@ -67,7 +67,7 @@ export class Reporter {
   tellTrouble(why: string | undefined): void {
     const isTurn = (why === undefined) !== (this.#trouble === undefined);
     this.#trouble = why;
-    this.#isTroubleNews = true;
+    this.#hasTroubleChanged = true;
     if (isTurn) this.send();
   }
 
@@ -87,9 +87,9 @@ export class Reporter {
     const message = this.#read();
     const { running, runningNow, waiting, started, finished, direct = 0, directOpened = 0 } = message;
     const isBusy = running + runningNow + waiting + started + finished + direct + directOpened > 0;
-    const isNews = this.#isTroubleNews || direct !== this.#directTold.open;
+    const hasChanged = this.#hasTroubleChanged || direct !== this.#directTold.open;
     this.#idleTicks = isBusy ? 0 : this.#idleTicks + 1;
-    if (isBusy || isNews || this.#idleTicks % IDLE_TICKS === 0) this.#publish(message);
+    if (isBusy || hasChanged || this.#idleTicks % IDLE_TICKS === 0) this.#publish(message);
   }
 
   #read(): ActivityMessage {
@@ -119,7 +119,7 @@ export class Reporter {
   }
 
   #publish(message: ActivityMessage): void {
-    this.#isTroubleNews = false;
+    this.#hasTroubleChanged = false;
     this.#directTold = { ...this.#options.stats.direct };
     this.#options.nats.publish(this.#options.subject, encodeMessage(message));
   }

@@ -10,7 +10,7 @@
 import { sleep } from '../../common/runtime/lifecycle.ts';
 import { checkProbe, checkTcp, type OnFailure } from './probe-checks.ts';
 import type { CheckSpec, ProbeTiming } from './probe-spec.ts';
-import type { ContainerChecks, Readiness } from './readiness.ts';
+import type { ContainerChecks, AppReadiness } from './readiness.ts';
 
 /** 10 ms, growing by a quarter to 50 ms, for an app that starts fast; then ten checks a second, for one that does not. */
 const FIRST_PAUSE_MS = 10;
@@ -50,7 +50,7 @@ export type AppReady = 'passed' | 'kubernetes' | 'stopped';
 
 /** @param onFailure takes what each check that failed has found */
 export async function startAppProbe(
-  readiness: Readiness,
+  readiness: AppReadiness,
   host: string,
   signal: AbortSignal,
   onFailure?: OnFailure,
@@ -84,7 +84,7 @@ async function areReady(containers: readonly ContainerChecks[], host: string): P
 }
 
 /** One check of all; false where there is nothing of ours to check, so that nobody waits for it to fail. */
-export async function checkApp(readiness: Readiness, host: string): Promise<boolean> {
+export async function checkApp(readiness: AppReadiness, host: string): Promise<boolean> {
   if (readiness.kind === 'kubernetes' || readiness.containers.length === 0) return false;
   return areReady(readiness.containers, host);
 }

@@ -4,6 +4,7 @@
  */
 import { UsageError } from '../../common/runtime/errors.ts';
 import { envName } from '../../common/runtime/flags.ts';
+import { isObject } from '../../common/runtime/is-object.ts';
 
 export type ProbeSpec =
   /** Nothing to wait for: the workload speaks no HTTP and declares no probe. */
@@ -99,10 +100,6 @@ function portOf(action: Json, appPort: number): number {
 
 function numberOr(value: unknown, fallback: number): number {
   return typeof value === 'number' && value > 0 ? value : fallback;
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function parseJson(text: string): Json {

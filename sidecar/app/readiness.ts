@@ -5,13 +5,14 @@
 import { UsageError } from '../../common/runtime/errors.ts';
 import { envName } from '../../common/runtime/flags.ts';
 import { parseProbe, readProbe, type CheckSpec } from './probe-spec.ts';
+import { isObject } from '../../common/runtime/is-object.ts';
 
 export interface ContainerChecks {
   readonly startup?: CheckSpec;
   readonly readiness?: CheckSpec;
 }
 
-export type Readiness =
+export type AppReadiness =
   | { readonly kind: 'checks'; readonly containers: readonly ContainerChecks[] }
   /** Not for us to say; nothing is announced. */
   | { readonly kind: 'kubernetes' };
@@ -24,7 +25,7 @@ const KUBERNETES = 'kubernetes';
  * @param probes the flag of that name; empty: a webhook of 0.1.0, which knew one readinessProbe only
  * @throws UsageError for what is no list of probes
  */
-export function parseReadiness(probes: string, readinessProbe: string, appPort: number): Readiness {
+export function parseReadiness(probes: string, readinessProbe: string, appPort: number): AppReadiness {
   if (probes === '') return ofOneProbe(readinessProbe, appPort);
   if (probes === KUBERNETES) return { kind: 'kubernetes' };
   const containers = parseList(probes).map((entry) => ({
@@ -34,7 +35,7 @@ export function parseReadiness(probes: string, readinessProbe: string, appPort: 
   return { kind: 'checks', containers };
 }
 
-function ofOneProbe(readinessProbe: string, appPort: number): Readiness {
+function ofOneProbe(readinessProbe: string, appPort: number): AppReadiness {
   const readiness = parseProbe(readinessProbe, appPort);
   if (readiness.kind === 'kubernetes') return { kind: 'kubernetes' };
   return { kind: 'checks', containers: readiness.kind === 'none' ? [] : [{ readiness }] };
@@ -65,8 +66,4 @@ function parseList(text: string): readonly Readonly<Record<string, unknown>>[] {
 function bad(text: string): UsageError {
   const allowed = `${KUBERNETES}, or a list of {"startup", "readiness"}, each an httpGet, tcpSocket or grpc probe`;
   return new UsageError(`${envName(FLAG)}: ${text} is not allowed; use ${allowed}`);
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

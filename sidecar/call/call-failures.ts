@@ -2,9 +2,9 @@
 import { describeError, ReasonError } from '../../common/runtime/errors.ts';
 
 /** A loopback connect that takes longer than this hangs in a full backlog: as good as refused. */
-export const CONNECT_MS = 5_000;
+export const APP_CONNECT_MS = 5_000;
 
-export const NO_CONNECTION = new Error(`no connection within ${CONNECT_MS / 1_000} s`);
+export const NO_CONNECTION = new Error(`no connection within ${APP_CONNECT_MS / 1_000} s`);
 
 export function badAnswer(error: Error): ReasonError {
   const message = `the function's answer is not valid HTTP/1.1: ${error.message}. Mend it in the function`;

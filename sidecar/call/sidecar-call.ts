@@ -24,7 +24,7 @@ import {
   type ResponseSink,
 } from '../../common/relay/index.ts';
 import { isRefused } from '../app/app-down.ts';
-import { badAnswer, CONNECT_MS, NO_CONNECTION, timedOut, upstreamFailed } from './call-failures.ts';
+import { badAnswer, APP_CONNECT_MS, NO_CONNECTION, timedOut, upstreamFailed } from './call-failures.ts';
 import type { SidecarContext } from '../context.ts';
 import { fromTheApp } from './own-headers.ts';
 import {
@@ -79,7 +79,7 @@ export class SidecarCall {
     const body = nodeBody(req);
     // Only what may be sent twice is kept: a call that cannot be retried pays nothing for it.
     const mayRetry = this.#mayRepeat && context.policy.delaysMs.length > 0;
-    const kept = mayRetry ? REPLAY_BYTES : context.hop.unseenBytes;
+    const kept = mayRetry ? REPLAY_BYTES : context.hop.unprocessedBytes;
     this.#body = kept > 0 && body.length !== 0 ? replayableBody(body, kept) : body;
     this.#sink = nodeSink(res, { mapHead: (answer) => this.#ownHead(answer) });
   }
@@ -107,7 +107,12 @@ export class SidecarCall {
         head: this.#head,
         body: this.#body,
         sink: this.#sink,
-        timeouts: { connectMs: CONNECT_MS, headMs: policy.httpTimeoutMs, idleMs: hop.idleMs, silenceMs: 0 },
+        timeouts: {
+          connectMs: APP_CONNECT_MS,
+          headMs: policy.httpTimeoutMs,
+          idleMs: hop.idleMs,
+          silenceMs: 0,
+        },
         decide: (answer) => this.#decide(answer),
         mayRepeat: this.#mayRepeat,
       },

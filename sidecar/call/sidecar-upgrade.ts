@@ -25,7 +25,7 @@ import { codeClassOf, type CodeClass } from '../admin/stats.ts';
 
 const CONNECT_MS = 5_000;
 
-export interface UpgradeRequest {
+export interface SidecarUpgradeRequest {
   readonly req: IncomingMessage;
   readonly head: RequestHead;
   readonly socket: Duplex;
@@ -34,13 +34,13 @@ export interface UpgradeRequest {
 
 export class SidecarUpgrade {
   readonly #context: SidecarContext;
-  readonly #request: UpgradeRequest;
+  readonly #request: SidecarUpgradeRequest;
   readonly #tunnels: OpenTunnels;
   readonly #begunAt = performance.now();
   #place: Place | undefined;
   #hasStarted = false;
 
-  constructor(context: SidecarContext, tunnels: OpenTunnels, request: UpgradeRequest) {
+  constructor(context: SidecarContext, tunnels: OpenTunnels, request: SidecarUpgradeRequest) {
     this.#context = context;
     this.#tunnels = tunnels;
     this.#request = request;

@@ -21,10 +21,10 @@ export const OUTSIDE_MAX = 10_000;
 
 /** One that came from outside and is open. */
 interface Outside {
-  readonly firstSeenMs: number;
+  readonly firstListedMs: number;
   /** When a byte was last seen on its way, or it was first seen. */
   movedAtMs: number;
-  lastSeenMs: number;
+  lastListedMs: number;
 }
 
 export interface ConnectionsOptions {
@@ -46,7 +46,7 @@ export interface Look {
   readonly isAnyNew: boolean;
 }
 
-export class Connections {
+export class DirectConnections {
   readonly #options: ConnectionsOptions;
   readonly #outside = new Map<string, Outside>();
   #explained = new Set<string>();
@@ -76,7 +76,7 @@ export class Connections {
     }
     this.#explained = explained;
     let open = 0;
-    for (const [key, { firstSeenMs, movedAtMs, lastSeenMs }] of this.#outside) {
+    for (const [key, { firstListedMs: firstSeenMs, movedAtMs, lastListedMs: lastSeenMs }] of this.#outside) {
       const isThere = lastSeenMs === nowMs || (!isWhole && nowMs - movedAtMs < idleMs);
       if (!isThere) this.#outside.delete(key);
       else if (nowMs - firstSeenMs > probeMs && nowMs - movedAtMs < idleMs) open += 1;
@@ -103,10 +103,10 @@ export class Connections {
     const known = this.#outside.get(key);
     if (!known) {
       if (this.#outside.size >= OUTSIDE_MAX) return false;
-      this.#outside.set(key, { firstSeenMs: nowMs, movedAtMs: nowMs, lastSeenMs: nowMs });
+      this.#outside.set(key, { firstListedMs: nowMs, movedAtMs: nowMs, lastListedMs: nowMs });
       return true;
     }
-    known.lastSeenMs = nowMs;
+    known.lastListedMs = nowMs;
     if (isMoving) known.movedAtMs = nowMs;
     return false;
   }

@@ -10,9 +10,9 @@
  */
 import type { Log } from '../../common/runtime/log.ts';
 import { describeError } from '../../common/runtime/errors.ts';
-import { Connections } from './connections.ts';
+import { DirectConnections } from './connections.ts';
 import { parseIgnored } from './ignored.ts';
-import { ProbeBudget, type ProbeTiming } from './probe-budget.ts';
+import { ProbeBudget, type ProbePeriod } from './probe-budget.ts';
 import { acceptedSoFar, readTable, type Row } from './proc-net.ts';
 
 const TICK_MS = 1_000;
@@ -24,7 +24,7 @@ const FIRST_LOOK_MS = 3_000;
 const AFTER_PROBE_MS = 1_000;
 
 export interface DirectOptions {
-  readonly probes: readonly ProbeTiming[];
+  readonly probes: readonly ProbePeriod[];
   readonly ignored: readonly string[];
   readonly counts: DirectCounts;
   readonly idleMs: number;
@@ -54,7 +54,7 @@ export class DirectTraffic {
   readonly #options: DirectOptions;
   readonly #dir: string;
   readonly #budget: ProbeBudget;
-  readonly #connections: Connections;
+  readonly #connections: DirectConnections;
   readonly #probeMs: number;
   #timer: NodeJS.Timeout | undefined;
   #before: { readonly kernel: number; readonly own: number } | undefined;
@@ -74,7 +74,7 @@ export class DirectTraffic {
       Math.max(1, ...options.probes.map(({ timeoutSeconds }) => timeoutSeconds)) * 1_000 + AFTER_PROBE_MS;
     this.#nextLookMs = nowMs + FIRST_LOOK_MS;
     this.#budget = new ProbeBudget(options.probes, nowMs);
-    this.#connections = new Connections({
+    this.#connections = new DirectConnections({
       ownPorts: new Set(options.ownPorts),
       ignored: parseIgnored(options.ignored),
       probeMs: this.#probeMs,

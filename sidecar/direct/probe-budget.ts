@@ -4,15 +4,15 @@
  * is kept up to one connection per probe, and one more for a connection that is counted a moment before ours.
  */
 
-export interface ProbeTiming {
+export interface ProbePeriod {
   readonly periodSeconds: number;
   readonly timeoutSeconds: number;
 }
 
-const DEFAULT: ProbeTiming = { periodSeconds: 10, timeoutSeconds: 1 };
+const DEFAULT: ProbePeriod = { periodSeconds: 10, timeoutSeconds: 1 };
 
 /** `1:3`: every second, with a timeout of 3 s. What cannot be read is a probe with Kubernetes' own defaults. */
-export function parseProbes(items: readonly string[]): ProbeTiming[] {
+export function parseProbes(items: readonly string[]): ProbePeriod[] {
   return items.map((item) => {
     const [periodSeconds, timeoutSeconds] = item.split(':').map(Number);
     return {
@@ -32,7 +32,7 @@ export class ProbeBudget {
   #credit: number;
   #atMs: number;
 
-  constructor(probes: readonly ProbeTiming[], nowMs: number) {
+  constructor(probes: readonly ProbePeriod[], nowMs: number) {
     this.#perMs = probes.reduce((sum, { periodSeconds }) => sum + 1 / (periodSeconds * 1_000), 0);
     this.#kept = probes.length + 1;
     this.#credit = this.#kept;

@@ -3,7 +3,7 @@
  * It asks again when a place comes free, when the limit changes, and when a request ends without a job. A job that
  * comes when its place has just gone to a call stands in line with the callers for a while, then goes back uncharged.
  */
-import type { Delivery, Queue, QueueLink, Source, Taker } from '../../common/queue/queue.ts';
+import type { Delivery, Queue, QueueLink, QueueSource, Taker } from '../../common/queue/queue.ts';
 import type { Place } from '../limits/breaker.ts';
 import { describeError } from '../../common/runtime/errors.ts';
 import type { Running } from '../../common/runtime/lifecycle.ts';
@@ -22,7 +22,7 @@ export interface JobPlaces {
 }
 
 export interface ConsumerDeps {
-  readonly source: Source;
+  readonly source: QueueSource;
   readonly queue: QueueLink;
   readonly places: JobPlaces;
   /** Is told whether more of them wait. */
@@ -217,8 +217,8 @@ export class JobConsumer implements Running {
     const session = this.#session;
     if (!session || session.taker.credits > 0 || this.#isStopping) return this.#fill();
     try {
-      const seen = await session.queue.look(this.#deps.source);
-      if (seen) this.#deps.fairness.areJobsWaiting = seen.waiting > 0;
+      const info = await session.queue.look(this.#deps.source);
+      if (info) this.#deps.fairness.areJobsWaiting = info.waiting > 0;
     } catch {
       // no consumer yet, or no server: nothing waits as far as we know
     }

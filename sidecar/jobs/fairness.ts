@@ -11,7 +11,7 @@
 
 export type WorkKind = 'call' | 'job';
 
-export interface Running {
+export interface RunningCount {
   readonly calls: number;
   readonly jobs: number;
   readonly limit: number;
@@ -53,7 +53,7 @@ export class Fairness {
     this.#lastServed = kind;
   }
 
-  mayCallEnter(running: Running): boolean {
+  mayCallEnter(running: RunningCount): boolean {
     if (running.calls + running.jobs >= running.limit) return false;
     if (!this.#areJobsWaiting && !this.areEventsWaiting) return true;
     if (running.limit === 1) return this.#lastServed === 'job';
@@ -61,7 +61,7 @@ export class Fairness {
   }
 
   /** How many more jobs may begin now. */
-  jobRoom(running: Running): number {
+  jobRoom(running: RunningCount): number {
     const free = Math.max(0, running.limit - running.calls - running.jobs);
     if (!this.doCallsWait) return free;
     if (running.limit === 1) return this.#lastServed === 'call' ? free : 0;

@@ -17,7 +17,7 @@ import {
   type CaptureSink,
   type CapturedAnswer,
   type Relay,
-  type Target,
+  type RelayTarget,
 } from '../../common/relay/index.ts';
 import type { RetryPolicy } from '../../common/call/policy.ts';
 import type { Callbacks } from './callbacks.ts';
@@ -30,7 +30,7 @@ import { verdict, type TryOutcome, type Verdict } from './verdict.ts';
 
 export interface RunnerDeps {
   readonly pod: string;
-  readonly app: Target;
+  readonly app: RelayTarget;
   readonly relay: Relay;
   readonly policy: RetryPolicy;
   /** Of jobs that are events. */

@@ -11,7 +11,7 @@
  * A suspect may also be running in another pod at this moment. The pods report once up to which sequence they hold
  * jobs. Jobs behind that were never delivered, so that a long queue need not be asked about one by one.
  */
-import type { Delivery, Queue, Source } from '../../common/queue/queue.ts';
+import type { Delivery, Queue, QueueSource } from '../../common/queue/queue.ts';
 import { sleep } from '../../common/runtime/lifecycle.ts';
 
 const AGAIN_MS = 2_000;
@@ -23,7 +23,7 @@ export type HeldUpTo = () => Promise<number>;
 
 export interface SuspectsDeps {
   readonly queue: Pick<Queue, 'look' | 'lastSequence'>;
-  readonly source: Source;
+  readonly source: QueueSource;
   readonly isReconnect: boolean;
   /** Undefined: no other pod reads from this consumer. */
   readonly heldUpTo: HeldUpTo | undefined;
@@ -116,8 +116,8 @@ export class Suspects {
   async #ask(): Promise<void> {
     const { queue, source, signal } = this.#deps;
     while (!signal.aborted && (this.#upTo === Infinity || this.#madeMs === Infinity)) {
-      const seen = await queue.look(source).catch(() => undefined);
-      if (seen) this.#madeMs = seen.madeMs;
+      const info = await queue.look(source).catch(() => undefined);
+      if (info) this.#madeMs = info.madeMs;
       if (this.#upTo === Infinity) {
         this.#upTo = await queue.lastSequence(source).catch(() => Infinity);
       }

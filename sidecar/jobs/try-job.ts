@@ -11,7 +11,7 @@ import {
   type BodySource,
   type CaptureSink,
   type Relay,
-  type Target,
+  type RelayTarget,
 } from '../../common/relay/index.ts';
 import type { RetryPolicy } from '../../common/call/policy.ts';
 import { triedBy, type Tried } from './outcome.ts';
@@ -28,7 +28,7 @@ export interface GivenJob {
 }
 
 export interface TryDeps {
-  readonly app: Target;
+  readonly app: RelayTarget;
   readonly relay: Relay;
   readonly bodies: Pick<BodyStore, 'readBody'>;
   readonly now: () => number;

@@ -32,7 +32,7 @@ const SETTLE_MS = 300;
 /** What the webhook takes off the pod's grace period for the time of a drain, and a moment for the kubelet. */
 const AFTER_DRAIN_MS = 3_000;
 
-export interface DrainOptions {
+export interface PodDrainOptions {
   readonly admission: Admission;
   readonly inFlight: InFlight;
   readonly stats: Stats;
@@ -59,7 +59,7 @@ export interface DrainFollower {
 }
 
 export class Drain {
-  readonly #options: DrainOptions;
+  readonly #options: PodDrainOptions;
   readonly #followers: DrainFollower[] = [];
   #running: Promise<void> | undefined;
   #ending: Promise<void> | undefined;
@@ -67,7 +67,7 @@ export class Drain {
   #isAppEnding = false;
   readonly #sigterm = new AbortController();
 
-  constructor(options: DrainOptions) {
+  constructor(options: PodDrainOptions) {
     this.#options = options;
   }
 

@@ -5,11 +5,11 @@
 import type { Log } from '../../common/runtime/log.ts';
 import { startAppProbe, type AppReady } from '../app/app-probe.ts';
 import type { AppTrouble } from '../app/app-trouble.ts';
-import type { Readiness } from '../app/readiness.ts';
+import type { AppReadiness } from '../app/readiness.ts';
 import type { Admission } from '../limits/admission.ts';
 
 export interface OpeningOptions {
-  readonly readiness: Readiness;
+  readonly readiness: AppReadiness;
   /** Of the app. */
   readonly host: string;
   readonly admission: Pick<Admission, 'open'>;

@@ -13,9 +13,9 @@
 import { Breaker, BreakerError, type Place } from './breaker.ts';
 import { ReasonError } from '../../common/runtime/errors.ts';
 import type { RefusalReason } from '../../common/function/names.ts';
-import { Fairness, type Running } from '../jobs/fairness.ts';
+import { Fairness, type RunningCount } from '../jobs/fairness.ts';
 
-export type Phase = 'starting' | 'open' | 'draining' | 'closed';
+export type AdmissionPhase = 'starting' | 'open' | 'draining' | 'closed';
 
 export interface AdmissionOptions {
   readonly limit: number;
@@ -36,7 +36,7 @@ export class Admission {
   #yieldTo: ((waiting: number) => boolean) | undefined;
   #jobs = 0;
   #limit: number;
-  #phase: Phase = 'starting';
+  #phase: AdmissionPhase = 'starting';
   #isAppReady = false;
 
   constructor({
@@ -53,7 +53,7 @@ export class Admission {
     this.#limit = limit;
   }
 
-  get phase(): Phase {
+  get phase(): AdmissionPhase {
     return this.#phase;
   }
 
@@ -151,7 +151,7 @@ export class Admission {
     this.#yieldTo = yieldTo;
   }
 
-  get #running(): Running {
+  get #running(): RunningCount {
     const { running, limit } = this.breaker;
     return { calls: running - this.#jobs, jobs: this.#jobs, limit };
   }

@@ -4,22 +4,22 @@
  * time. For the minutes of an upgrade.
  */
 import type { Place } from './breaker.ts';
-import type { PlaceLines, Waiting } from './place-lines.ts';
+import type { PlaceGivers, Waiting } from './place-lines.ts';
 
 /** At once; the next is refused as before. */
 const MOST_CALLS = 8;
 /** Then it is refused: its proxy may have another pod. */
 const LONGEST_MS = 1_000;
 
-interface Call {
+interface OlderCall {
   readonly give: (place: Place) => void;
 }
 
 export class OlderProxies implements Waiting {
-  readonly #lines: PlaceLines;
-  readonly #calls = new Set<Call>();
+  readonly #lines: PlaceGivers;
+  readonly #calls = new Set<OlderCall>();
 
-  constructor(lines: PlaceLines) {
+  constructor(lines: PlaceGivers) {
     this.#lines = lines;
   }
 
@@ -40,7 +40,7 @@ export class OlderProxies implements Waiting {
         settle(undefined);
         this.#tell();
       };
-      const call: Call = { give: settle };
+      const call: OlderCall = { give: settle };
       const timer = setTimeout(leave, LONGEST_MS);
       left.addEventListener('abort', leave, { once: true });
       this.#calls.add(call);

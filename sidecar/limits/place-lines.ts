@@ -25,7 +25,7 @@ export interface LineOwner {
   send(message: string): void;
 }
 
-export interface PlaceLinesOptions {
+export interface PlaceGiversOptions {
   readonly admission: Pick<Admission, 'tryEnter' | 'onRoom' | 'shareLine' | 'phase' | 'breaker'>;
   readonly log: Log;
   readonly now?: () => number;
@@ -37,8 +37,8 @@ const DIRECT: Waiting = { give: (place) => place.release() };
 /** Where places are free and jobs are let in first (jobs/fairness.ts), the next look; nothing else would tell. */
 const FREE_PLACE_RECHECK_MS = 20;
 
-export class PlaceLines {
-  readonly #admission: PlaceLinesOptions['admission'];
+export class PlaceGivers {
+  readonly #admission: PlaceGiversOptions['admission'];
   readonly #log: Log;
   readonly #now: () => number;
   readonly #turns = new Turns<Waiting>(STALE_MS);
@@ -53,7 +53,7 @@ export class PlaceLines {
   granted = 0;
   expired = 0;
 
-  constructor({ admission, log, now = () => performance.now() }: PlaceLinesOptions) {
+  constructor({ admission, log, now = () => performance.now() }: PlaceGiversOptions) {
     this.#admission = admission;
     this.#log = log;
     this.#now = now;

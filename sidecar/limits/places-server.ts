@@ -6,7 +6,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { HEADER } from '../../common/function/names.ts';
 import { createLineReader, parseCount, PLACES_PATH, PLACES_PROTOCOL } from '../../common/places/protocol.ts';
-import type { PlaceLines, ProxyLine } from './place-lines.ts';
+import type { PlaceGivers, ProxyLine } from './place-lines.ts';
 
 /** Proxies at once; further ones are told 503 and probe as older ones do. */
 const MOST_LINES = 64;
@@ -16,7 +16,7 @@ const SILENCE_MS = 15_000;
 const MOST_UNSENT_BYTES = 65_536;
 
 export interface PlacesServerOptions {
-  readonly lines: PlaceLines;
+  readonly lines: PlaceGivers;
   /** `namespace/pod` of this pod. */
   readonly identity: string;
   /** A share that a proxy passes on. */

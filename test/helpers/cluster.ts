@@ -7,7 +7,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { silentLog } from '../../common/runtime/log.ts';
-import { startCluster, type Cluster, type ClusterOptions } from '../../packages/local-cluster/cluster.ts';
+import {
+  startCluster,
+  type LocalCluster,
+  type ClusterOptions,
+} from '../../packages/local-cluster/cluster.ts';
 import type { LogEntry } from '../../packages/local-cluster/kubelet/pods/kubelet-options.ts';
 import { readableLine } from '../../packages/local-cluster/log-lines.ts';
 import { helmTemplate } from '../../manifests/helm.ts';
@@ -15,13 +19,13 @@ import { waitFor } from './wait.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
-export interface TestCluster extends Cluster, AsyncDisposable {
+export interface TestCluster extends LocalCluster, AsyncDisposable {
   /** What the containers wrote, for a test that failed and for one that reads it. */
   readonly logLines: readonly string[];
 }
 
 /** Shows operator routes an account that may use them. */
-export function operatorHeaders({ server }: Pick<Cluster, 'server'>): Record<string, string> {
+export function operatorHeaders({ server }: Pick<LocalCluster, 'server'>): Record<string, string> {
   const token = server.serviceAccountToken('slimfaas', 'slimfaas-operator', { audiences: ['slimfaas'] });
   return { authorization: `Bearer ${token}` };
 }
@@ -75,7 +79,7 @@ export async function startTestSystem({
   }
 }
 
-async function install(cluster: Cluster, values: object | undefined): Promise<void> {
+async function install(cluster: LocalCluster, values: object | undefined): Promise<void> {
   if (!values) return cluster.applyPath(`${root}manifests/install.yaml`);
   const { stdout, stderr, code } = await helmTemplate({ createNamespace: true, ...values }, '--skip-tests');
   if (code !== 0) throw new Error(stderr);
@@ -88,7 +92,7 @@ async function install(cluster: Cluster, values: object | undefined): Promise<vo
   }
 }
 
-async function isUp({ api }: Cluster, proxyUrl: string): Promise<boolean> {
+async function isUp({ api }: LocalCluster, proxyUrl: string): Promise<boolean> {
   const deployments = api.list('deployments', { namespace: 'slimfaas' });
   const isEachAvailable = deployments.every(
     (deployment) => (deployment['status']?.availableReplicas ?? 0) >= deployment['spec'].replicas,

@@ -15,7 +15,7 @@ export interface Granted {
   readonly function: string;
 }
 
-export interface IdentityOptions {
+export interface InjectedIdentity {
   readonly auth: 'permissive' | 'required';
   readonly issuer: string;
   readonly issuerAddress: string | undefined;
@@ -37,7 +37,7 @@ export function giveIdentity(
   pod: V1Pod,
   sidecar: V1Container,
   id: FunctionId,
-  options: IdentityOptions,
+  options: InjectedIdentity,
 ): void {
   const serviceAccount = pod.spec?.serviceAccountName || 'default';
   setVariables(sidecar, {

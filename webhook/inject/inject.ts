@@ -26,7 +26,7 @@ import {
 import type { SidecarPlace } from './sidecar-place.ts';
 import { addNoTokenVolume, noTokenMounts } from './no-token.ts';
 import { readinessOf } from './readiness.ts';
-import { giveIdentity, type IdentityOptions } from './identity.ts';
+import { giveIdentity, type InjectedIdentity } from './identity.ts';
 import { probeTimings, scrapePortBeside, scrapeTimings } from './direct-probes.ts';
 import { appPort, appProtocolOf, protocolFault } from './user-containers.ts';
 
@@ -36,7 +36,7 @@ export interface InjectOptions extends SidecarDefaults {
   /** A new one for each pod that is injected; see {@link randomToken}. */
   readonly createDrainToken: (pod: FunctionId) => string;
   /** undefined: nobody asks pods who they are. */
-  readonly identity?: IdentityOptions | undefined;
+  readonly identity?: InjectedIdentity | undefined;
 }
 
 export interface Injection {

@@ -18,13 +18,13 @@ const OUR_PORTS = new Set([SIDECAR_DATA_PORT, SIDECAR_ADMIN_PORT]);
 export type SkipReason =
   'not-annotated' | 'inject-false' | 'mirror-pod' | 'already-injected' | SidecarObstacle;
 
-export type Verdict =
+export type MatchResult =
   | { readonly kind: 'inject' }
   /** `warning` only where the user asked for something that they do not get. */
   | { readonly kind: 'skip'; readonly reason: SkipReason; readonly warning?: string }
   | { readonly kind: 'refuse'; readonly message: string };
 
-type Predicate = (pod: V1Pod, parsed: ParsedAnnotations) => Verdict | undefined;
+type Predicate = (pod: V1Pod, parsed: ParsedAnnotations) => MatchResult | undefined;
 
 const PREDICATES: readonly Predicate[] = [
   isNotAnnotated,
@@ -36,7 +36,7 @@ const PREDICATES: readonly Predicate[] = [
   exceedsItsPod,
 ];
 
-export function matchPod(pod: V1Pod, parsed: ParsedAnnotations): Verdict {
+export function matchPod(pod: V1Pod, parsed: ParsedAnnotations): MatchResult {
   for (const predicate of PREDICATES) {
     const verdict = predicate(pod, parsed);
     if (verdict) return verdict;
@@ -44,11 +44,11 @@ export function matchPod(pod: V1Pod, parsed: ParsedAnnotations): Verdict {
   return { kind: 'inject' };
 }
 
-function isNotAnnotated(_pod: V1Pod, parsed: ParsedAnnotations): Verdict | undefined {
+function isNotAnnotated(_pod: V1Pod, parsed: ParsedAnnotations): MatchResult | undefined {
   return parsed.isFunction ? undefined : { kind: 'skip', reason: 'not-annotated' };
 }
 
-function isOptedOut(_pod: V1Pod, parsed: ParsedAnnotations): Verdict | undefined {
+function isOptedOut(_pod: V1Pod, parsed: ParsedAnnotations): MatchResult | undefined {
   return parsed.spec.inject ? undefined : { kind: 'skip', reason: 'inject-false' };
 }
 
@@ -56,17 +56,17 @@ function isOptedOut(_pod: V1Pod, parsed: ParsedAnnotations): Verdict | undefined
  * By the container, not by the status annotation. An annotation copied from a live pod into a manifest must not cost
  * that workload its sidecar, and two containers of one name would make the pod invalid.
  */
-function isAlreadyInjected(pod: V1Pod): Verdict | undefined {
+function isAlreadyInjected(pod: V1Pod): MatchResult | undefined {
   return findSidecar(pod.spec) ? { kind: 'skip', reason: 'already-injected' } : undefined;
 }
 
-function isMirrorPod(pod: V1Pod): Verdict | undefined {
+function isMirrorPod(pod: V1Pod): MatchResult | undefined {
   return pod.metadata?.annotations?.[MIRROR_POD_ANNOTATION] === undefined
     ? undefined
     : { kind: 'skip', reason: 'mirror-pod', warning: 'a static pod cannot carry the sidecar: not injected' };
 }
 
-function hasObstacle(pod: V1Pod): Verdict | undefined {
+function hasObstacle(pod: V1Pod): MatchResult | undefined {
   const reason = obstacleToSidecar(pod.spec);
   return reason && { kind: 'skip', reason, warning: OBSTACLE_WARNINGS[reason] };
 }
@@ -77,24 +77,24 @@ const OBSTACLE_WARNINGS: Readonly<Record<SidecarObstacle, string>> = {
   windows: 'the sidecar runs on Linux only: not injected, so jobs and events are refused',
 };
 
-function hasPortConflict(pod: V1Pod, parsed: ParsedAnnotations): Verdict | undefined {
+function hasPortConflict(pod: V1Pod, parsed: ParsedAnnotations): MatchResult | undefined {
   const advice = 'free it, or set slimfaas.dev/inject: "false"';
   for (const container of allContainers(pod.spec))
     for (const { containerPort, protocol } of container.ports ?? [])
       if (OUR_PORTS.has(containerPort) && (protocol ?? 'TCP') === 'TCP')
-        return refuse(`container ${quoted(container.name)} declares port ${containerPort}`, advice);
+        return deniedBecause(`container ${quoted(container.name)} declares port ${containerPort}`, advice);
   const { port } = parsed.spec;
   if (port !== undefined && OUR_PORTS.has(port))
-    return refuse(`annotation slimfaas.dev/port names port ${port}`, advice);
+    return deniedBecause(`annotation slimfaas.dev/port names port ${port}`, advice);
   return undefined;
 }
 
-function exceedsItsPod(pod: V1Pod, parsed: ParsedAnnotations): Verdict | undefined {
+function exceedsItsPod(pod: V1Pod, parsed: ParsedAnnotations): MatchResult | undefined {
   const message = overdraft(pod, parsed.spec.sidecarResources);
   return message === undefined ? undefined : { kind: 'refuse', message };
 }
 
-function refuse(what: string, advice: string): Verdict {
+function deniedBecause(what: string, advice: string): MatchResult {
   return { kind: 'refuse', message: `${what}, which ${SIDECAR_CONTAINER} needs; ${advice}` };
 }
 

@@ -2,6 +2,7 @@
  * That what a review carries has the shape of a pod, as far as it is read here. API servers send nothing else, but anyone
  * in the cluster can reach the port: nonsense gets an answer that says where it is. Pure.
  */
+import { isObject } from '../../common/runtime/is-object.ts';
 
 export type Shape =
   | 'text'
@@ -114,10 +115,6 @@ function isOf(value: unknown, shape: Exclude<Shape, object>): boolean {
   if (shape === 'text' || shape === 'given text') return typeof value === 'string';
   if (shape === 'number or text') return typeof value === 'number' || typeof value === 'string';
   return typeof value === shape;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function wrong(path: string, what: string): string {

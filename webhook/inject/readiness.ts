@@ -15,18 +15,18 @@ export interface ContainerProbes {
   readonly readiness?: V1Probe;
 }
 
-export type Readiness =
+export type InjectedReadiness =
   | { readonly kind: 'sidecar'; readonly containers: readonly ContainerProbes[] }
   /** `why` finishes the sentence "Kubernetes alone decides, because …". */
   | { readonly kind: 'kubernetes'; readonly why: string; readonly isFault: boolean };
 
 /** @param port 0: it speaks no HTTP */
-export function readinessOf(pod: V1Pod, port: number, place: SidecarPlace): Readiness {
+export function readinessOf(pod: V1Pod, port: number, place: SidecarPlace): InjectedReadiness {
   const gates = pod.spec?.readinessGates ?? [];
   if (gates.length > 0) return kubernetes(`readiness gate ${gates[0]?.conditionType} must open`);
   const containers: ContainerProbes[] = [];
   for (const container of waitedFor(pod)) {
-    const hidden = whatCannotBeSeen(container, place === 'native' || isAfterSidecar(pod, container));
+    const hidden = hiddenReadiness(container, place === 'native' || isAfterSidecar(pod, container));
     if (hidden) return kubernetes(`container ${container.name} ${hidden}`);
     const probes = resolved(container);
     if (typeof probes === 'string') return { ...kubernetes(probes), isFault: true };
@@ -37,7 +37,7 @@ export function readinessOf(pod: V1Pod, port: number, place: SidecarPlace): Read
   return { kind: 'sidecar', containers };
 }
 
-function kubernetes(why: string): Extract<Readiness, { kind: 'kubernetes' }> {
+function kubernetes(why: string): Extract<InjectedReadiness, { kind: 'kubernetes' }> {
   return { kind: 'kubernetes', why, isFault: false };
 }
 
@@ -57,7 +57,7 @@ function isAfterSidecar({ spec }: V1Pod, container: V1Container): boolean {
 }
 
 /** @param isLater started after the sidecar, which does not know when */
-function whatCannotBeSeen(container: V1Container, isLater: boolean): string | undefined {
+function hiddenReadiness(container: V1Container, isLater: boolean): string | undefined {
   const { startupProbe, readinessProbe, lifecycle } = container;
   // An ordinary sidecar is started after the hooks of those before it.
   if (lifecycle?.postStart && isLater) return 'has a postStart hook';

@@ -9,7 +9,7 @@ import type { FunctionId } from '../../common/bus/subjects.ts';
 import { envName } from '../../common/runtime/flags.ts';
 import type { SidecarFlagName } from '../../common/function/sidecar-flags.ts';
 import { literal } from './literal.ts';
-import type { Readiness } from './readiness.ts';
+import type { InjectedReadiness } from './readiness.ts';
 import type { Envelope } from './envelope.ts';
 import { sidecarMemory } from './sidecar-resources.ts';
 import type { SidecarPlace } from './sidecar-place.ts';
@@ -23,7 +23,7 @@ export interface SidecarFacts {
   /** 0: speaks no HTTP. */
   readonly port: number;
   readonly protocol: AppProtocol;
-  readonly readiness: Readiness;
+  readonly readiness: InjectedReadiness;
   readonly envelope: Envelope;
   readonly volumeMounts: V1Container['volumeMounts'];
   /** The limit over all pods; 0 where nobody hands out shares of it. */
@@ -186,7 +186,7 @@ function directVariables({ spec, probes, scrapePort }: SidecarFacts): Environmen
 }
 
 /** `readiness-probe` is what sidecars of 0.1.0 read (slimfaas.dev/sidecar-image): one container's, or that it is Kubernetes'. */
-export function probeVariables(readiness: Readiness): Environment {
+export function probeVariables(readiness: InjectedReadiness): Environment {
   if (readiness.kind === 'kubernetes') return { probes: 'kubernetes', 'readiness-probe': '{"exec":{}}' };
   const [first] = readiness.containers.flatMap(({ readiness: probe }) => probe ?? []);
   return { probes: JSON.stringify(readiness.containers), 'readiness-probe': first && JSON.stringify(first) };

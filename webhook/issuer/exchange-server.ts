@@ -16,6 +16,7 @@ import type { Log } from '../../common/runtime/log.ts';
 import type { KeyPair } from '../../common/tls/key-pair.ts';
 import { GrantError, RequestError } from './exchange.ts';
 import { TokenError } from './verify-token.ts';
+import { readText } from '../../common/runtime/read-text.ts';
 
 export interface ExchangeServerOptions {
   readonly exchange: (body: string) => Promise<ExchangeAnswer>;
@@ -74,7 +75,7 @@ interface Answer {
 
 async function answer(request: IncomingMessage, options: ExchangeServerOptions): Promise<Answer> {
   try {
-    const body = await options.exchange(await readBody(request));
+    const body = await options.exchange(await readText(request, MAX_BODY_BYTES, tooLarge));
     options.onOutcome('ok');
     return { status: 200, body };
   } catch (error) {
@@ -96,13 +97,6 @@ function faultOf(error: unknown): { status: number; code: string } {
   return { status: 503, code: 'no-keys' };
 }
 
-async function readBody(request: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > MAX_BODY_BYTES) throw new RequestError(`the body has more than ${MAX_BODY_BYTES} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
+function tooLarge(): RequestError {
+  return new RequestError(`the body has more than ${MAX_BODY_BYTES} bytes`);
 }

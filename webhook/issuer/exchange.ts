@@ -5,7 +5,7 @@
  * Comes in: a token of a service account.
  * Goes out: a user JWT of NATS with this pod's permissions.
  */
-import type { ExchangeAnswer, ExchangeRequest } from '../../common/identity/messages.ts';
+import type { ExchangeAnswer, TokenExchangeRequest } from '../../common/identity/messages.ts';
 import { userJwt, type NatsPermissions } from '../../common/identity/nats-jwt.ts';
 import { isPublicKey } from '../../common/identity/nkey.ts';
 import { isGrant, type IdentityKeys } from './identity-keys.ts';
@@ -38,7 +38,7 @@ export class RequestError extends Error {
 }
 
 /** @throws RequestError */
-export function readRequest(text: string): ExchangeRequest {
+export function readRequest(text: string): TokenExchangeRequest {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -58,7 +58,7 @@ export function readRequest(text: string): ExchangeRequest {
 
 /** @throws GrantError */
 export function answerExchange(
-  request: ExchangeRequest,
+  request: TokenExchangeRequest,
   pod: TokenIdentity,
   { keys, ca, namespace, lifeMs, nowMs }: ExchangeFacts,
 ): ExchangeAnswer {
@@ -81,7 +81,7 @@ interface Role {
 }
 
 function roleOf(
-  request: ExchangeRequest,
+  request: TokenExchangeRequest,
   { namespace, serviceAccount, isPart }: TokenIdentity,
   own: Pick<ExchangeFacts, 'keys' | 'namespace'>,
 ): Role {

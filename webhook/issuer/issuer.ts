@@ -8,7 +8,7 @@ import { describeError } from '../../common/runtime/errors.ts';
 import { sleep, type Running } from '../../common/runtime/lifecycle.ts';
 import { answerExchange, readRequest } from './exchange.ts';
 import { createExchangeServer, type ExchangeServer } from './exchange-server.ts';
-import { checkIdentity, type Identity, type IdentityDeps } from './keep-identity.ts';
+import { checkIdentity, type IssuerIdentity, type IdentityDeps } from './keep-identity.ts';
 import { verifyToken, type TokenKeys } from './verify-token.ts';
 
 export interface IssuerOptions extends IdentityDeps {
@@ -27,20 +27,20 @@ export interface Issuer extends Running {
   /** undefined until it listens. */
   readonly port: number | undefined;
   /** What is in force; undefined until it was read or made. */
-  readonly identity: Identity | undefined;
+  readonly identity: IssuerIdentity | undefined;
 }
 
 /** Starts, and tries forever. */
 export function startIssuer(options: IssuerOptions): Issuer {
   const stopping = new AbortController();
-  let identity: Identity | undefined;
+  let identity: IssuerIdentity | undefined;
   let server: ExchangeServer | undefined;
-  const take = async (next: Identity): Promise<void> => {
+  const take = async (next: IssuerIdentity): Promise<void> => {
     const isSame = identity?.pair.certificate === next.pair.certificate;
     identity = next;
     if (server) return isSame ? undefined : server.setCertificate(next.pair);
     const created = createExchangeServer(next.pair, {
-      exchange: (body) => exchange(body, options, () => identity as Identity),
+      exchange: (body) => exchange(body, options, () => identity as IssuerIdentity),
       onOutcome: options.onOutcome,
       log: options.log,
     });
@@ -66,7 +66,7 @@ export function startIssuer(options: IssuerOptions): Issuer {
 
 async function keepForever(
   options: IssuerOptions,
-  take: (identity: Identity) => Promise<void>,
+  take: (identity: IssuerIdentity) => Promise<void>,
   signal: AbortSignal,
 ): Promise<void> {
   const { checkMs, log } = options;
@@ -88,7 +88,7 @@ async function keepForever(
 async function exchange(
   body: string,
   { namespace, lifeMs, now, tokenKeys, log }: IssuerOptions,
-  identity: () => Identity,
+  identity: () => IssuerIdentity,
 ): Promise<ExchangeAnswer> {
   const request = readRequest(body);
   const pod = await verifyToken(request.token, tokenKeys, now());

@@ -38,7 +38,7 @@ export interface IdentityStores {
   };
 }
 
-export interface Identity {
+export interface IssuerIdentity {
   readonly keys: IdentityKeys;
   /** What NATS and the issuer show. */
   readonly pair: KeyPair;
@@ -63,7 +63,7 @@ export function identityStores(kube: KubeClients, namespace: string): IdentitySt
 }
 
 /** Brings everything up to date, and returns what is in force. */
-export async function checkIdentity({ stores, policy, now, log }: IdentityDeps): Promise<Identity> {
+export async function checkIdentity({ stores, policy, now, log }: IdentityDeps): Promise<IssuerIdentity> {
   const keys = await retryStale(() => keepKeys(stores.keys, log), log);
   let ca = '';
   const cluster = certificatesIn(stores, (text) => (ca = text));
@@ -104,7 +104,7 @@ function certificatesIn(
   };
 }
 
-async function keepNats(store: SecretStore, { keys, pair, ca }: Identity, log: Log): Promise<void> {
+async function keepNats(store: SecretStore, { keys, pair, ca }: IssuerIdentity, log: Log): Promise<void> {
   const { version, data } = await store.readSecret();
   const wanted = {
     'nats.conf': natsConfigOf(keys),

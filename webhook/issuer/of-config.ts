@@ -2,13 +2,13 @@
 import type { KubeClients } from '../../common/kube/client.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import { addressOr, type WebhookFlagValues } from '../flags.ts';
-import type { IdentityOptions } from '../inject/identity.ts';
+import type { InjectedIdentity } from '../inject/identity.ts';
 import type { WebhookMetrics } from '../metrics.ts';
 import { readPublishedKeys } from '../kube.ts';
 import { clusterKeys } from './cluster-keys.ts';
 import { grantFor } from './identity-keys.ts';
 import { startIssuer, type Issuer } from './issuer.ts';
-import { identityStores, type Identity } from './keep-identity.ts';
+import { identityStores, type IssuerIdentity } from './keep-identity.ts';
 
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
@@ -63,8 +63,8 @@ export function issuerOf(
 /** Read at each review: keys and CA may be others by then. */
 export function identityOptions(
   config: WebhookFlagValues,
-  identity: Identity | undefined,
-): IdentityOptions | undefined {
+  identity: IssuerIdentity | undefined,
+): InjectedIdentity | undefined {
   const { auth } = config;
   if (!identity || (auth !== 'permissive' && auth !== 'required')) return undefined;
   return {

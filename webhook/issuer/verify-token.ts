@@ -28,13 +28,13 @@ export interface TokenKeys {
   refresh(): Promise<PublishedKeys | undefined>;
 }
 
-export type TokenFault =
+export type TokenProblem =
   'bad-token' | 'expired' | 'wrong-issuer' | 'wrong-audience' | 'unknown-key' | 'no-pod';
 
 export class TokenError extends Error {
-  readonly code: TokenFault;
+  readonly code: TokenProblem;
 
-  constructor(code: TokenFault, message: string, options: { cause?: unknown } = {}) {
+  constructor(code: TokenProblem, message: string, options: { cause?: unknown } = {}) {
     super(message, options);
     this.name = 'TokenError';
     this.code = code;

@@ -2,7 +2,7 @@
 import { isIP } from 'node:net';
 import { MAX_ITEMS } from './bounds.ts';
 import { ANNOTATION } from './names.ts';
-import type { Source } from './source.ts';
+import type { AnnotationSource } from './source.ts';
 import { commaItems, int, word } from './values.ts';
 import type { DirectSpec } from '../spec.ts';
 
@@ -11,7 +11,7 @@ const IDLE_TIMEOUTS = 12;
 const IDLE_SECONDS_MIN = 600;
 
 /** @param idleTimeoutSeconds of the function: by it the default of direct-idle is set */
-export function readDirect(source: Source, idleTimeoutSeconds: number): DirectSpec {
+export function readDirect(source: AnnotationSource, idleTimeoutSeconds: number): DirectSpec {
   const idleSeconds = Math.max(IDLE_SECONDS_MIN, IDLE_TIMEOUTS * idleTimeoutSeconds);
   return {
     isCounted: source.read(ANNOTATION.directTraffic, word('count', 'ignore'), 'ignore') === 'count',
@@ -20,7 +20,7 @@ export function readDirect(source: Source, idleTimeoutSeconds: number): DirectSp
   };
 }
 
-function readIgnored(source: Source): readonly string[] {
+function readIgnored(source: AnnotationSource): readonly string[] {
   const found = source.find(ANNOTATION.directIgnore);
   if (!found) return [];
   const items = commaItems(found.text);

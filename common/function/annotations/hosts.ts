@@ -3,12 +3,12 @@ import { isHostPattern } from '../hosts.ts';
 import type { HostRule } from '../spec.ts';
 import { MAX_HOSTS } from './bounds.ts';
 import { ANNOTATION } from './names.ts';
-import type { Source } from './source.ts';
+import type { AnnotationSource } from './source.ts';
 import { commaItems } from './values.ts';
 
 const ALLOWED = 'allowed: shop.example.com, *.example.com, or one with a path such as shop.example.com/api';
 
-export function readHosts(source: Source): readonly HostRule[] {
+export function readHosts(source: AnnotationSource): readonly HostRule[] {
   const found = source.find(ANNOTATION.hosts);
   if (!found) return [];
   const rules = new Map<string, HostRule>();

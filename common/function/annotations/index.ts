@@ -21,7 +21,7 @@ import { readRateLimit } from './callers/rate-limit.ts';
 import { readResources } from './resources.ts';
 import { readScale } from './scale.ts';
 import { readSchedule } from './schedule.ts';
-import { Source } from './source.ts';
+import { AnnotationSource } from './source.ts';
 import { appProtocol, bool, image, int, word } from './values.ts';
 import type { CorsSpec } from '../callers.ts';
 import type { AnnotationFault, FunctionSpec, ScaleSpec } from '../spec.ts';
@@ -39,7 +39,7 @@ const KNOWN: readonly string[] = Object.values(ANNOTATION);
 const DEFAULT_PARALLEL_PER_POD = 10;
 
 export function parseAnnotations(annotations: Readonly<Record<string, string>>): ParsedAnnotations {
-  const source = new Source(annotations);
+  const source = new AnnotationSource(annotations);
   const isFunction = source.read(ANNOTATION.function, bool, false);
   const spec = readSpec(source);
   reportUnknown(annotations, source.list);
@@ -50,7 +50,7 @@ export function parseAnnotations(annotations: Readonly<Record<string, string>>):
   });
 }
 
-function readSpec(source: Source): FunctionSpec {
+function readSpec(source: AnnotationSource): FunctionSpec {
   const replicasMin = source.read(ANNOTATION.replicasMin, int(0), 0);
   const idleTimeoutSeconds = source.read(ANNOTATION.idleTimeout, int(0), 300);
   const defaultVisibility = source.read(ANNOTATION.defaultVisibility, word('Public', 'Private'), 'Public');
@@ -77,7 +77,7 @@ function readSpec(source: Source): FunctionSpec {
   };
 }
 
-function readPolicies(source: Source): Pick<FunctionSpec, 'sync' | 'async' | 'publish'> {
+function readPolicies(source: AnnotationSource): Pick<FunctionSpec, 'sync' | 'async' | 'publish'> {
   return readJson(source, ANNOTATION.configuration, readConfiguration) ?? DEFAULT_POLICIES;
 }
 
@@ -99,7 +99,7 @@ type Overrides = Pick<
   | 'cors'
 >;
 
-function readOverrides(source: Source): Overrides {
+function readOverrides(source: AnnotationSource): Overrides {
   return {
     inject: source.read(ANNOTATION.inject, bool, true),
     port: source.read(ANNOTATION.port, int(1, 65_535), undefined),
@@ -119,7 +119,7 @@ function readOverrides(source: Source): Overrides {
 }
 
 /** What is too long or blank is a fault like any other: an empty value of a template must not open a function. */
-function closedIfUnread(source: Source): 'closed' | undefined {
+function closedIfUnread(source: AnnotationSource): 'closed' | undefined {
   if (source.isRefused(ANNOTATION.auth)) return 'closed';
   if (!source.isBlank(ANNOTATION.auth)) return undefined;
   source.list.of(ANNOTATION.auth)(
@@ -130,17 +130,17 @@ function closedIfUnread(source: Source): 'closed' | undefined {
   return 'closed';
 }
 
-function noSiteIfUnread(source: Source): CorsSpec | undefined {
+function noSiteIfUnread(source: AnnotationSource): CorsSpec | undefined {
   return source.isRefused(ANNOTATION.cors) ? CLOSED_CORS : undefined;
 }
 
-function readJson<T>(source: Source, name: string, read: (text: string, report: ReportFault) => T) {
+function readJson<T>(source: AnnotationSource, name: string, read: (text: string, report: ReportFault) => T) {
   const found = source.find(name);
   return found && read(found.text, found.report);
 }
 
 /** ReplicaMax below ReplicasMin cannot both hold; the promise of a minimum is the older one. */
-function readScaleWithin(source: Source, replicasMin: number): ScaleSpec | undefined {
+function readScaleWithin(source: AnnotationSource, replicasMin: number): ScaleSpec | undefined {
   const scale = readJson(source, ANNOTATION.scale, readScale);
   if (scale?.replicaMax === undefined || scale.replicaMax >= replicasMin) return scale;
   source.list.of(ANNOTATION.scale)(

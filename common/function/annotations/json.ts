@@ -6,6 +6,7 @@
  */
 import { isTooDeep, MAX_ITEMS, MAX_JSON_DEPTH, MAX_UNKNOWN } from './bounds.ts';
 import { closestName, type ReportFault } from './faults.ts';
+import { isObject } from '../../runtime/is-object.ts';
 
 export interface JsonPart {
   /** `Triggers[0].Threshold`; empty at the top. */
@@ -154,10 +155,6 @@ export function textOr(part: JsonPart | undefined, fallback: string): string {
 export function reject(part: JsonPart, allowed: string, inForce: string): void {
   const where = part.path === '' ? '' : `${part.path} `;
   part.report(show(part.value), `${where}is not allowed; allowed: ${allowed}`, inForce);
-}
-
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function join(path: string, key: string): string {

@@ -2,12 +2,12 @@
 import { MAX_ITEMS, MAX_PATH_RULES } from './bounds.ts';
 import type { ReportFault } from './faults.ts';
 import { ANNOTATION } from './names.ts';
-import type { Source } from './source.ts';
+import type { AnnotationSource } from './source.ts';
 import { commaItems, isEventName, isWorkloadName, listItems, visibleItem } from './values.ts';
 import { canonicalPrefix } from '../canonical-path.ts';
 import type { EventSubscription, PathRule, Visibility } from '../spec.ts';
 
-export function readDependsOn(source: Source): readonly string[] {
+export function readDependsOn(source: AnnotationSource): readonly string[] {
   const found = source.find(ANNOTATION.dependsOn);
   if (!found) return [];
   const names = listItems(found.text);
@@ -22,7 +22,7 @@ export function readDependsOn(source: Source): readonly string[] {
 }
 
 /** An event without a prefix has the function's own visibility, as in SlimFaas. */
-export function readEvents(source: Source, fallback: Visibility): readonly EventSubscription[] {
+export function readEvents(source: AnnotationSource, fallback: Visibility): readonly EventSubscription[] {
   const items = readVisible(source, [ANNOTATION.subscribeEvents], fallback);
   const problem = 'not allowed; allowed: event names without "/" and white space';
   for (const { text } of items.filter(({ text }) => !isEventName(text))) {
@@ -47,7 +47,7 @@ const ALL_PRIVATE: readonly PathRule[] = [{ visibility: 'Private', prefix: '/' }
  * A path without a prefix is Public: with DefaultVisibility Private that is how a path is opened. Paths of requests
  * are compared without their query: a Private rule with one closes the path, a Public one opens nothing.
  */
-export function readPaths(source: Source): readonly PathRule[] {
+export function readPaths(source: AnnotationSource): readonly PathRule[] {
   const names = [ANNOTATION.pathVisibility, ANNOTATION.pathVisibilityAlias];
   const written = readVisible(source, names, 'Public');
   if (source.isRefused(...names)) return ALL_PRIVATE;
@@ -73,7 +73,7 @@ export function readPaths(source: Source): readonly PathRule[] {
   });
 }
 
-function readVisible(source: Source, names: readonly string[], fallback: Visibility) {
+function readVisible(source: AnnotationSource, names: readonly string[], fallback: Visibility) {
   const found = source.find(...names);
   if (!found) return [];
   const read = commaItems(found.text).map((item) => visibleItem(item, fallback));

@@ -1,7 +1,8 @@
 /** `slimfaas.dev/sidecar-resources`: `{requests, limits}` as in a container, quantities as Kubernetes has them. */
-import { fields, isObject, parseJsonPart, reject, type JsonPart } from './json.ts';
+import { fields, parseJsonPart, reject, type JsonPart } from './json.ts';
 import type { ReportFault } from './faults.ts';
 import type { SidecarResources } from '../spec.ts';
+import { isObject } from '../../runtime/is-object.ts';
 
 const QUANTITY = /^\+?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+|n|u|m|k|M|G|T|P|E|[KMGTPE]i)?$/;
 

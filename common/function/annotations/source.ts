@@ -7,7 +7,7 @@ import { createFaultList, type FaultList, type ReportFault } from './faults.ts';
 import type { Reader } from './values.ts';
 
 /** The annotations with a place for their faults; a blank value counts as absent. */
-export class Source {
+export class AnnotationSource {
   readonly list: FaultList = createFaultList();
   /** Told of already. */
   readonly #refused = new Set<string>();

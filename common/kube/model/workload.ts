@@ -35,7 +35,7 @@ export interface WorkloadModel {
   readonly written: string;
 }
 
-type Workload = V1Deployment | V1StatefulSet;
+type WorkloadObject = V1Deployment | V1StatefulSet;
 
 /**
  * @param previous the same workload as last read. Its annotations are read again only if what they are read with has
@@ -43,7 +43,7 @@ type Workload = V1Deployment | V1StatefulSet;
  */
 export function readWorkload(
   kind: WorkloadKind,
-  object: Workload,
+  object: WorkloadObject,
   previous?: Pick<WorkloadModel, 'written' | 'fn'>,
 ): WorkloadModel {
   const { metadata: meta = {}, spec, status } = object;
@@ -77,7 +77,7 @@ export function lacksPods({ createdReplicas, replicas }: WorkloadModel): boolean
 }
 
 /** Everything that {@link functionOfWorkload} looks at, but for the name. */
-function writtenIn({ metadata, spec }: Workload): string {
+function writtenIn({ metadata, spec }: WorkloadObject): string {
   const { template } = spec ?? {};
   const pod = template?.spec;
   return JSON.stringify([
@@ -90,7 +90,7 @@ function writtenIn({ metadata, spec }: Workload): string {
 }
 
 /** A paused Deployment's rollout is in somebody's hands. */
-function isObserved({ metadata, spec, status }: Workload): boolean {
+function isObserved({ metadata, spec, status }: WorkloadObject): boolean {
   const isPaused = spec !== undefined && 'paused' in spec && spec.paused === true;
   return !isPaused && (status?.observedGeneration ?? 0) >= (metadata?.generation ?? 0);
 }

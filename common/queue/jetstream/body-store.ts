@@ -39,7 +39,7 @@ export async function storeBody(
 }
 
 /** The chunks of a stored body in order. @throws BodyStoreError `incomplete` when it is not (or no longer) whole */
-export async function* readBody(jsm: JetStreamManager, body: StoredBody): AsyncGenerator<Buffer> {
+export async function* readStoredBody(jsm: JetStreamManager, body: StoredBody): AsyncGenerator<Buffer> {
   let sequence = 1;
   let size = 0;
   while (size < body.size) {

@@ -11,13 +11,13 @@ import type {
   JobRef,
   PodReader,
   Queue,
-  Source,
+  QueueSource,
   StoreOutcome,
   TakeOptions,
   Taker,
 } from '../queue.ts';
 import { AckedPublisher } from './acked-publisher.ts';
-import { readBody, removeBody, storeBody } from './body-store.ts';
+import { readStoredBody, removeBody, storeBody } from './body-store.ts';
 import { deadLetterOf } from './dead-letter.ts';
 import { finishOn, retryLaterOn } from './delivery.ts';
 import { handOver } from './events/hand-over.ts';
@@ -124,7 +124,7 @@ export class JetStreamQueue implements Queue {
     });
   }
 
-  take(source: Source, options: TakeOptions): Taker {
+  take(source: QueueSource, options: TakeOptions): Taker {
     return new PullConsumer({ connection: this.#connection, ...placeOf(source), ...options });
   }
 
@@ -136,7 +136,7 @@ export class JetStreamQueue implements Queue {
     retryLaterOn(this.#connection, delivery, delayMs);
   }
 
-  look(source: Source): Promise<{ waiting: number; madeMs: number } | undefined> {
+  look(source: QueueSource): Promise<{ waiting: number; madeMs: number } | undefined> {
     const { stream, consumer } = placeOf(source);
     return this.#ask(async (jsm) => {
       const info = await jsm.consumers.info(stream, consumer).catch(absentIf(CONSUMER_NOT_FOUND));
@@ -144,7 +144,7 @@ export class JetStreamQueue implements Queue {
     });
   }
 
-  lastSequence(source: Source): Promise<number> {
+  lastSequence(source: QueueSource): Promise<number> {
     return this.#ask(async (jsm) => (await jsm.streams.info(placeOf(source).stream)).state.last_seq);
   }
 
@@ -178,7 +178,7 @@ export class JetStreamQueue implements Queue {
   }
 
   async *readBody(body: StoredBody): AsyncGenerator<Buffer> {
-    yield* readBody(await this.#jsm(), body);
+    yield* readStoredBody(await this.#jsm(), body);
   }
 
   removeBody(name: string): Promise<void> {
@@ -210,7 +210,7 @@ export class JetStreamQueue implements Queue {
 
 const queues = new WeakMap<NatsConnection, JetStreamQueue>();
 
-function placeOf(source: Source): { readonly stream: string; readonly consumer: string } {
+function placeOf(source: QueueSource): { readonly stream: string; readonly consumer: string } {
   switch (source.kind) {
     case 'jobs':
       return { stream: JOBS_STREAM, consumer: consumerName(source.id) };

@@ -9,7 +9,7 @@ import { overdue, type Progress } from './deadlines.ts';
 import { RelayError } from '../errors.ts';
 import type { SendListener } from './request-body.ts';
 import type { Listed } from './running-list.ts';
-import type { Exchange, ExchangeRequest, FailurePhase, Outcome, ResponseHead } from '../types.ts';
+import type { Exchange, RelayRequest, FailurePhase, Outcome, ResponseHead } from '../types.ts';
 
 const CONTINUE: ResponseHead = { status: 100, statusText: 'Continue', headers: [] };
 
@@ -43,7 +43,7 @@ interface Failure {
 }
 
 export abstract class ExchangeLife implements Exchange, SendListener, Listed {
-  protected readonly request: ExchangeRequest;
+  protected readonly request: RelayRequest;
   protected readonly host: Host;
   protected phase: Progress['phase'] | 'over' = 'connect';
   protected sender: Sender | undefined;
@@ -62,7 +62,7 @@ export abstract class ExchangeLife implements Exchange, SendListener, Listed {
   /** Where the list of running exchanges has it. */
   place = -1;
 
-  constructor(request: ExchangeRequest, host: Host, onDone: OnDone) {
+  constructor(request: RelayRequest, host: Host, onDone: OnDone) {
     this.request = request;
     this.host = host;
     this.#onDone = onDone;

@@ -8,7 +8,7 @@ import { RequestSender } from './request-body.ts';
 import { isIdempotent } from '../../call/methods.ts';
 import { writeHead } from '../wire/request-writer.ts';
 import type { ParsedHead } from '../wire/response-head.ts';
-import type { ExchangeRequest, RawHeaders } from '../types.ts';
+import type { RelayRequest, RawHeaders } from '../types.ts';
 
 export class RunningExchange extends ExchangeLife implements Tenant {
   readonly #pool: Pool;
@@ -19,7 +19,7 @@ export class RunningExchange extends ExchangeLife implements Tenant {
   /** The read buffer that the sink still writes from, when the exchange is over. */
   #lent: Buffer | undefined;
 
-  constructor(request: ExchangeRequest, pool: Pool, host: Host, onDone: OnDone) {
+  constructor(request: RelayRequest, pool: Pool, host: Host, onDone: OnDone) {
     super(request, host, onDone);
     this.#pool = pool;
   }

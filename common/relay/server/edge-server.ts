@@ -11,7 +11,7 @@ import { watchIdleConnections } from './idle-connections.ts';
 import { describeMalformed, type ParseError } from './malformed.ts';
 import { announcesBody } from './node-body.ts';
 import { isTunnelRequest } from '../../tunnel/is-tunnel-request.ts';
-import { isRefused, refuseRest } from './serve-head.ts';
+import { wasRefused, refuseRest } from './serve-head.ts';
 
 /** What a client may cost; every one has a default. */
 export interface EdgeLimits {
@@ -67,7 +67,7 @@ export function createEdgeServer(
   const all = { ...EDGE_DEFAULTS, ...limits };
   const hasTooMany = (req: IncomingMessage): boolean => req.rawHeaders.length > 2 * all.maxHeaders;
   const handle: EdgeHandler = (req, res) => {
-    if (isRefused(req)) return;
+    if (wasRefused(req)) return;
     if (hasTooMany(req)) {
       onLimit('headers');
       return refuseHeaders(req, res);
@@ -76,7 +76,7 @@ export function createEdgeServer(
     (res as ServerResponse & KeepAlive)._keepAliveTimeout = all.keepAliveMs;
     if (announcesBody(req)) res.once('finish', () => readOff(req, all.unreadBodyMs));
     handler(req, res);
-    if (isRefused(req)) onLimit('malformed');
+    if (wasRefused(req)) onLimit('malformed');
   };
   const server = http.createServer(
     {
@@ -98,7 +98,7 @@ export function createEdgeServer(
   );
   // Everything that offers an upgrade would come to 'upgrade', also what is content with a plain answer.
   const isUpgrade = (req: IncomingMessage): boolean =>
-    server.listenerCount('upgrade') > 0 && !isRefused(req) && !hasTooMany(req) && isTunnelRequest(req);
+    server.listenerCount('upgrade') > 0 && !wasRefused(req) && !hasTooMany(req) && isTunnelRequest(req);
   Object.assign(server, { shouldUpgradeCallback: isUpgrade });
   server.maxHeadersCount = 0; // Node would drop the rest without a word
   server.maxRequestsPerSocket = all.maxRequestsPerConnection;

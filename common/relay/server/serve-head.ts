@@ -18,7 +18,7 @@ import { isTargetText, parseLength } from '../wire/grammar.ts';
 import type { RequestHead } from '../types.ts';
 
 /** What one pass over the header lines found. */
-interface Facts {
+interface HeaderCounts {
   hosts: number;
   lengths: number;
   codings: number;
@@ -36,7 +36,7 @@ export function refuseRest(req: IncomingMessage): void {
   refused.add(req.socket);
 }
 
-export function isRefused(req: IncomingMessage): boolean {
+export function wasRefused(req: IncomingMessage): boolean {
   return refused.has(req.socket);
 }
 
@@ -56,13 +56,14 @@ export function serveHead(req: IncomingMessage): RequestHead {
 function checkedHead(req: IncomingMessage): RequestHead {
   const path = req.url as string;
   if (path.charCodeAt(0) !== 0x2f || !isTargetText(path))
-    throw refuse('the request target must be a path that begins with "/"');
-  const facts: Facts = { hosts: 0, lengths: 0, codings: 0, listed: undefined };
+    throw badRequest('the request target must be a path that begins with "/"');
+  const facts: HeaderCounts = { hosts: 0, lengths: 0, codings: 0, listed: undefined };
   const headers = keptHeaders(req.rawHeaders, facts);
-  if (facts.lengths + facts.codings > 1) throw refuse('more than one Content-Length or Transfer-Encoding');
-  if (facts.codings > 0 && req.httpVersion === '1.0') throw refuse('HTTP/1.0 has no Transfer-Encoding');
+  if (facts.lengths + facts.codings > 1)
+    throw badRequest('more than one Content-Length or Transfer-Encoding');
+  if (facts.codings > 0 && req.httpVersion === '1.0') throw badRequest('HTTP/1.0 has no Transfer-Encoding');
   if (facts.hosts > 1 || (facts.hosts === 0 && req.httpVersionMinor > 0))
-    throw refuse('a request needs exactly one Host header');
+    throw badRequest('a request needs exactly one Host header');
   return {
     method: req.method as string,
     path,
@@ -70,7 +71,7 @@ function checkedHead(req: IncomingMessage): RequestHead {
   };
 }
 
-function keptHeaders(raw: readonly string[], facts: Facts): readonly string[] {
+function keptHeaders(raw: readonly string[], facts: HeaderCounts): readonly string[] {
   const kept: string[] = [];
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = raw[i] as string;
@@ -82,7 +83,7 @@ function keptHeaders(raw: readonly string[], facts: Facts): readonly string[] {
   return kept;
 }
 
-function isKept(name: string, value: string, facts: Facts): boolean {
+function isKept(name: string, value: string, facts: HeaderCounts): boolean {
   switch (fieldKind(name)) {
     case 'other':
     case 'expect':
@@ -91,11 +92,12 @@ function isKept(name: string, value: string, facts: Facts): boolean {
       facts.hosts++;
       return true;
     case 'content-length':
-      if (parseLength(value) < 0) throw refuse('bad Content-Length');
+      if (parseLength(value) < 0) throw badRequest('bad Content-Length');
       facts.lengths++;
       return true;
     case 'transfer-encoding':
-      if (value.toLowerCase() !== 'chunked') throw refuse('the only Transfer-Encoding known is "chunked"');
+      if (value.toLowerCase() !== 'chunked')
+        throw badRequest('the only Transfer-Encoding known is "chunked"');
       facts.codings++;
       return true;
     case 'te':
@@ -113,6 +115,6 @@ function teOnward(name: string, value: string): string {
   return fieldKind(name) === 'te' ? 'trailers' : value;
 }
 
-function refuse(message: string): ReasonError {
+function badRequest(message: string): ReasonError {
   return new ReasonError('bad-request', message);
 }

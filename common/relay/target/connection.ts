@@ -9,7 +9,7 @@ import { RelayError } from '../errors.ts';
 import { returnReadBuffer, takeReadBuffer } from './read-buffers.ts';
 import { ResponseParser, type ResponseHandler } from '../wire/response-parser.ts';
 import type { Transport } from './transport.ts';
-import type { Target } from '../types.ts';
+import type { RelayTarget } from '../types.ts';
 import { keepUnread, type UnreadAnswer } from './unread-answer.ts';
 
 /** What runs on a connection. */
@@ -61,7 +61,7 @@ export class Connection {
   keepAliveMs = Infinity;
   wasEstablished = false;
 
-  constructor(target: Target, tenant: Tenant, keeper: Keeper, limits: ConnectionLimits) {
+  constructor(target: RelayTarget, tenant: Tenant, keeper: Keeper, limits: ConnectionLimits) {
     this.#tenant = tenant;
     this.#keeper = keeper;
     this.#parser = new ResponseParser(limits.maxHeadBytes);

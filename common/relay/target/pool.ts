@@ -4,7 +4,7 @@
  */
 import { Connection, type ConnectionLimits, type Keeper, type Tenant } from './connection.ts';
 import type { TargetPool } from './target-relay.ts';
-import type { Target } from '../types.ts';
+import type { RelayTarget } from '../types.ts';
 
 export interface PoolLimits extends ConnectionLimits {
   readonly maxConnections: number;
@@ -29,7 +29,7 @@ const CLOSING_MARGIN_MS = 100;
 const SEEN_FOR_MS = 600_000;
 
 export class Pool implements Keeper, TargetPool {
-  readonly target: Target;
+  readonly target: RelayTarget;
   readonly #limits: PoolLimits;
   readonly #idle: Connection[] = [];
   /** In order of arrival: a Set keeps it, and lets the one who gives up leave at no cost. */
@@ -44,7 +44,7 @@ export class Pool implements Keeper, TargetPool {
   #now = 0;
   opened = 0;
 
-  constructor(target: Target, limits: PoolLimits) {
+  constructor(target: RelayTarget, limits: PoolLimits) {
     this.target = target;
     this.#limits = limits;
   }

@@ -6,7 +6,7 @@ import { CoarseClock, type Use } from '../exchange/clock.ts';
 import { RelayError } from '../errors.ts';
 import type { ExchangeLife, Host, OnDone } from '../exchange/exchange-life.ts';
 import { RunningList } from '../exchange/running-list.ts';
-import type { Exchange, ExchangeRequest, Relay, RelayStats, Target } from '../types.ts';
+import type { Exchange, RelayRequest, Relay, RelayStats, RelayTarget } from '../types.ts';
 
 /** The connections to one target. */
 export interface TargetPool {
@@ -24,9 +24,9 @@ export interface TargetPool {
 }
 
 export interface Protocol<P extends TargetPool> {
-  open(target: Target): P;
+  open(target: RelayTarget): P;
   /** Made, not started. */
-  exchange(request: ExchangeRequest, pool: P, host: Host, onDone: OnDone): ExchangeLife;
+  exchange(request: RelayRequest, pool: P, host: Host, onDone: OnDone): ExchangeLife;
 }
 
 export class TargetRelay<P extends TargetPool> implements Relay, Host {
@@ -39,7 +39,7 @@ export class TargetRelay<P extends TargetPool> implements Relay, Host {
   /** Of pools that are gone. */
   #openedBefore = 0;
   /** The pool asked for last: a sidecar has one target, and a proxy often asks for the same again. */
-  #lastTarget: Target | undefined;
+  #lastTarget: RelayTarget | undefined;
   #lastPool: P | undefined;
 
   constructor(protocol: Protocol<P>) {
@@ -47,7 +47,7 @@ export class TargetRelay<P extends TargetPool> implements Relay, Host {
     this.clock = new CoarseClock((now) => this.#sweep(now));
   }
 
-  exchange(request: ExchangeRequest, onDone?: OnDone): Exchange {
+  exchange(request: RelayRequest, onDone?: OnDone): Exchange {
     this.clock.touch();
     const exchange = this.#protocol.exchange(request, this.#poolOf(request.target), this, onDone);
     if (this.#isClosed) {
@@ -59,7 +59,7 @@ export class TargetRelay<P extends TargetPool> implements Relay, Host {
     return exchange;
   }
 
-  forget(target: Target): void {
+  forget(target: RelayTarget): void {
     const key = keyOf(target);
     const pool = this.#pools.get(key);
     if (!pool) return;
@@ -94,7 +94,7 @@ export class TargetRelay<P extends TargetPool> implements Relay, Host {
     this.#retries++;
   }
 
-  #poolOf(target: Target): P {
+  #poolOf(target: RelayTarget): P {
     if (target === this.#lastTarget && this.#lastPool) return this.#lastPool;
     const key = keyOf(target);
     let pool = this.#pools.get(key);
@@ -127,6 +127,6 @@ export class TargetRelay<P extends TargetPool> implements Relay, Host {
   }
 }
 
-function keyOf(target: Target): string {
+function keyOf(target: RelayTarget): string {
   return `${target.host}:${target.port}`;
 }

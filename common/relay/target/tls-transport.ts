@@ -9,7 +9,7 @@
 import { connect, type ConnectionOptions } from 'node:tls';
 import { RelayError } from '../errors.ts';
 import type { Dial, Transport } from './transport.ts';
-import type { Target } from '../types.ts';
+import type { RelayTarget } from '../types.ts';
 
 /** Made for one upstream: a handshake goes on where the last one ended, which spares the app its signature. */
 export function createTlsTransport(): Transport {
@@ -58,7 +58,10 @@ export const TLS_DIAL: Dial = {
   open: (target) => connect(tlsOptions(target)),
 };
 
-function tlsOptions({ host, port }: Target): ConnectionOptions & { noDelay: true; autoSelectFamily: false } {
+function tlsOptions({
+  host,
+  port,
+}: RelayTarget): ConnectionOptions & { noDelay: true; autoSelectFamily: false } {
   return {
     host,
     port,

@@ -4,7 +4,7 @@
  */
 import { connect, type Socket } from 'node:net';
 import { RelayError } from '../errors.ts';
-import type { Target } from '../types.ts';
+import type { RelayTarget } from '../types.ts';
 
 /** The reader of what comes. Both readers return false to be given nothing until the socket is resumed. */
 export interface SocketReader {
@@ -21,7 +21,7 @@ export interface Dial {
   /** The event after which the upstream hears what is written. */
   readonly openEvent: 'connect' | 'secureConnect';
   /** Begins to connect. */
-  open(target: Target): Socket;
+  open(target: RelayTarget): Socket;
   /** Why it never opened, for the operator. @param error of the socket */
   failureOf(error: Error): RelayError;
 }
@@ -32,7 +32,7 @@ export interface Transport extends Pick<Dial, 'openEvent' | 'failureOf'> {
    * before it queues, and a refused write was not taken in part.
    */
   readonly showsRefusedWrites: boolean;
-  open(target: Target, reader: SocketReader): Socket;
+  open(target: RelayTarget, reader: SocketReader): Socket;
   /** Ends an open socket so that the other side notices at once. */
   cut(socket: Socket): void;
 }

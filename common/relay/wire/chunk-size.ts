@@ -11,10 +11,10 @@ const MAX_DIGITS = 13;
 const MAX_EXTENSION_BYTES = 16_384;
 const SEMICOLON = 0x3b;
 
-type Place = 'digits' | 'extension' | 'line-feed';
+type Position = 'digits' | 'extension' | 'line-feed';
 
 export class ChunkSize {
-  #place: Place = 'digits';
+  #place: Position = 'digits';
   #digits = 0;
   #extensionBytes = 0;
   /** The chunk's size, once {@link feed} has returned a position. */

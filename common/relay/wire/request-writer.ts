@@ -3,7 +3,7 @@
  * to 16 KiB of it onto the C stack and tries the write at once, without a buffer object.
  */
 import { fieldKind } from './fields.ts';
-import type { BodySource, RawHeaders, RequestHead, Target } from '../types.ts';
+import type { BodySource, RawHeaders, RequestHead, RelayTarget } from '../types.ts';
 
 export interface WrittenHead {
   readonly text: string;
@@ -18,7 +18,7 @@ export interface WrittenHead {
  * Headers pass as they are, and where they frame the body, they decide how it is framed. What the message
  * needs and they lack is added at the end: Host, Content-Length or Transfer-Encoding.
  */
-export function writeHead(head: RequestHead, body: BodySource, target: Target): WrittenHead {
+export function writeHead(head: RequestHead, body: BodySource, target: RelayTarget): WrittenHead {
   const { headers } = head;
   let text = `${head.method} ${head.path} HTTP/1.1\r\n`;
   let hasHost = false;
@@ -46,7 +46,7 @@ export function writeHead(head: RequestHead, body: BodySource, target: Target): 
   return { text, isChunked, length: isChunked ? -1 : length, expectsContinue };
 }
 
-function hostOf(target: Target): string {
+function hostOf(target: RelayTarget): string {
   return target.host.includes(':') ? `[${target.host}]:${target.port}` : `${target.host}:${target.port}`;
 }
 

@@ -22,7 +22,7 @@ export interface ParsedHead {
 }
 
 /** What the field lines said about the message; collected while they are read. */
-interface Facts {
+interface FramingFields {
   length: number;
   isChunked: boolean;
   closes: boolean;
@@ -41,7 +41,7 @@ export function parseResponseHead(text: string, isHead: boolean): ParsedHead {
   const status = statusCode(text);
   const lineEnd = text.indexOf('\r\n');
   const statusText = reasonPhrase(text, lineEnd);
-  const facts: Facts = {
+  const facts: FramingFields = {
     length: -1,
     isChunked: false,
     closes: false,
@@ -72,7 +72,7 @@ export function parseResponseHead(text: string, isHead: boolean): ParsedHead {
   };
 }
 
-function framingOf(facts: Facts): BodyFraming {
+function framingOf(facts: FramingFields): BodyFraming {
   if (facts.isChunked) return 'chunked';
   return facts.length >= 0 ? 'length' : 'until-close';
 }
@@ -133,7 +133,7 @@ function isBlank(code: number): boolean {
   return code === SP || code === HTAB;
 }
 
-function takeField(facts: Facts, status: number, name: string, value: string): boolean {
+function takeField(facts: FramingFields, status: number, name: string, value: string): boolean {
   switch (fieldKind(name)) {
     case 'content-length':
       if (facts.length >= 0) throw badResponse('more than one Content-Length header (RFC 9112 §6.3)');
@@ -161,7 +161,7 @@ function takeField(facts: Facts, status: number, name: string, value: string): b
   }
 }
 
-function wrongCoding({ isChunked }: Facts, value: string): string {
+function wrongCoding({ isChunked }: FramingFields, value: string): string {
   if (isChunked) return 'more than one Transfer-Encoding header (RFC 9112 §6.1); send "chunked" once';
   return `Transfer-Encoding ${JSON.stringify(value.slice(0, 50))}; the only one known is "chunked"`;
 }

@@ -20,7 +20,7 @@ export interface ResponseHandler {
 }
 
 /** `idle`: no answer is due. `stopped`: the handler wants nothing more of this connection. */
-type Place =
+type Position =
   | 'idle'
   | 'head'
   | 'length'
@@ -40,7 +40,7 @@ export class ResponseParser {
   readonly #text: HeadBuffer;
   readonly #chunkSize = new ChunkSize();
   #handler: ResponseHandler | undefined;
-  #place: Place = 'idle';
+  #place: Position = 'idle';
   #isHead = false;
   #informational = 0;
   /** Bytes left of the body or chunk. */

@@ -7,11 +7,11 @@
  */
 import type { Log } from '../../../common/runtime/log.ts';
 import type { ClusterApi } from '../api/objects/types.ts';
-import type { EventRecorder } from './events.ts';
+import type { KubeEventRecorder } from './events.ts';
 
 export interface ControllerContext {
   readonly api: ClusterApi;
-  readonly events: EventRecorder;
+  readonly events: KubeEventRecorder;
   readonly log: Log;
   /** Milliseconds since 1970. */
   readonly now: () => number;

@@ -11,7 +11,7 @@ import {
   isOwnedBy,
   isPodReady,
   isTerminal,
-  keyOf,
+  objectKey,
   splitKey,
 } from './workloads/objects.ts';
 import { createWorkqueue, type Workqueue } from './workqueue.ts';
@@ -25,11 +25,11 @@ interface SlicePort {
 export function startEndpoints({ api, log }: ControllerContext): Workqueue {
   const queue = createWorkqueue('endpoints', (key) => reconcile(api, key), log);
   const unwatchServices = api.watch('services', (type, service) => {
-    if (type !== 'DELETED') queue.add(keyOf(service));
+    if (type !== 'DELETED') queue.add(objectKey(service));
   });
   const unwatchPods = api.watch('pods', (_type, pod, previous) => {
     for (const service of api.list('services', { namespace: pod.metadata.namespace ?? '' })) {
-      if (selects(service, pod) || (previous && selects(service, previous))) queue.add(keyOf(service));
+      if (selects(service, pod) || (previous && selects(service, previous))) queue.add(objectKey(service));
     }
   });
   return {

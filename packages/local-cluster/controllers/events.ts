@@ -3,9 +3,9 @@
  * raises the count of the first one instead of adding another. Sending never fails its caller.
  */
 import type { ClusterApi, KubeObject } from '../api/objects/types.ts';
-import { timestamp } from './workloads/objects.ts';
+import { timeText } from './workloads/objects.ts';
 
-export interface EventRecorder {
+export interface KubeEventRecorder {
   normal(about: KubeObject, reason: string, message: string): void;
   warning(about: KubeObject, reason: string, message: string): void;
 }
@@ -17,7 +17,7 @@ export function createEventRecorder(
   api: ClusterApi,
   component: string,
   now: () => number = Date.now,
-): EventRecorder {
+): KubeEventRecorder {
   const known = new Map<string, { name: Promise<string>; namespace: string }>();
 
   const record = (about: KubeObject, type: string, reason: string, message: string) => {
@@ -30,7 +30,7 @@ export function createEventRecorder(
     }
     if (known.size >= REMEMBERED) known.clear();
     const name = `${about.metadata.name}.${eventSuffix(now())}`;
-    const body = eventBody(about, { type, reason, message, component }, timestamp(now()));
+    const body = eventBody(about, { type, reason, message, component }, timeText(now()));
     const created = api.create('events', {
       ...body,
       metadata: { name, namespace } as KubeObject['metadata'],
@@ -43,7 +43,7 @@ export function createEventRecorder(
   const countAgain = async ({ name, namespace }: { name: Promise<string>; namespace: string }) => {
     await api.modify('events', namespace, await name, (event) => {
       event.count = ((event.count as number | undefined) ?? 1) + 1;
-      event.lastTimestamp = timestamp(now());
+      event.lastTimestamp = timeText(now());
     });
   };
   return {
@@ -52,19 +52,19 @@ export function createEventRecorder(
   };
 }
 
-interface Said {
+interface EventText {
   readonly type: string;
   readonly reason: string;
   readonly message: string;
   readonly component: string;
 }
 
-function eventBody(about: KubeObject, { component, ...said }: Said, at: string) {
+function eventBody(about: KubeObject, { component, ...text }: EventText, at: string) {
   const { name, namespace, uid, resourceVersion } = about.metadata;
   return {
     apiVersion: 'v1',
     kind: 'Event',
-    ...said,
+    ...text,
     involvedObject: {
       apiVersion: about.apiVersion,
       kind: about.kind,

@@ -5,7 +5,7 @@
  */
 import { release, totalmem } from 'node:os';
 import type { ClusterApi, KubeObject } from '../api/objects/types.ts';
-import { timestamp } from './workloads/objects.ts';
+import { timeText } from './workloads/objects.ts';
 
 export function nodeNames(count: number): string[] {
   return Array.from({ length: count }, (_, i) => (i === 0 ? 'local' : `local-${i + 1}`));
@@ -37,7 +37,7 @@ export async function createNode(
 }
 
 function nodeStatus(name: string, address: string, now: number) {
-  const at = timestamp(now);
+  const at = timeText(now);
   const capacity = { cpu: '64', memory: `${Math.floor(totalmem() / 1024)}Ki`, pods: '10000' };
   const condition = (type: string, status: string, reason: string, message: string) => ({
     type,

@@ -12,9 +12,9 @@ import {
   conditionOf,
   controllerOf,
   isTerminal,
-  keyOf,
+  objectKey,
   splitKey,
-  timestamp,
+  timeText,
   type Condition,
 } from './workloads/objects.ts';
 import { createWorkqueue } from './workqueue.ts';
@@ -35,10 +35,10 @@ export function startScheduler(context: ControllerContext, options: SchedulerOpt
   const assumed: Assumed = new Map();
   const queue = createWorkqueue('scheduler', (key) => schedule(context, options, { key, assumed }), log);
   const retry = () => {
-    for (const pod of api.list('pods')) if (isUnbound(pod)) queue.add(keyOf(pod));
+    for (const pod of api.list('pods')) if (isUnbound(pod)) queue.add(objectKey(pod));
   };
   const unwatchPods = api.watch('pods', (type, pod) => {
-    if (type !== 'DELETED' && isUnbound(pod)) queue.add(keyOf(pod));
+    if (type !== 'DELETED' && isUnbound(pod)) queue.add(objectKey(pod));
     else if (type === 'DELETED' || isTerminal(pod)) retry(); // its host ports are free again
   });
   const unwatchNodes = api.watch('nodes', retry);
@@ -68,7 +68,7 @@ async function schedule(
   const pod = context.api.get('pods', namespace, name);
   if (!pod || !isUnbound(pod)) return;
   const found = findNode(context.api, options, { pod, assumed });
-  if ('reason' in found) return refuse(context, pod, found);
+  if ('reason' in found) return markUnschedulable(context, pod, found);
   assumed.set(pod.metadata.uid, { node: found.node, owner: controllerOf(pod)?.uid });
   try {
     await context.api.modify('pods', namespace, name, (draft) => {
@@ -142,7 +142,7 @@ function hostPortsOf(pod: KubeObject): number[] {
   return containers.flatMap(({ ports = [] }) => ports.flatMap(({ hostPort }) => hostPort || []));
 }
 
-async function refuse(
+async function markUnschedulable(
   { api, events, now }: ControllerContext,
   pod: KubeObject,
   { reason, nodeCount }: { reason: string; nodeCount: number },
@@ -162,7 +162,7 @@ async function refuse(
         (condition) => condition.type !== 'PodScheduled',
       );
       const lastTransitionTime =
-        before?.status === 'False' ? (before.lastTransitionTime ?? timestamp(now())) : timestamp(now());
+        before?.status === 'False' ? (before.lastTransitionTime ?? timeText(now())) : timeText(now());
       const condition: Condition = {
         type: 'PodScheduled',
         status: 'False',

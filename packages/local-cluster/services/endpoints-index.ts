@@ -1,6 +1,6 @@
 /** The ready addresses of every service, from the EndpointSlices, as kube-proxy keeps them. */
 import type { ClusterApi, KubeObject } from '../api/objects/types.ts';
-import { keyOf } from '../controllers/workloads/objects.ts';
+import { objectKey } from '../controllers/workloads/objects.ts';
 
 export interface Address {
   readonly host: string;
@@ -21,8 +21,8 @@ export class EndpointsIndex {
       const serviceKey = `${slice.metadata.namespace}/${service}`;
       const slices = this.#slices.get(serviceKey) ?? new Map<string, Map<string, Address[]>>();
       this.#slices.set(serviceKey, slices);
-      if (type === 'DELETED') slices.delete(keyOf(slice));
-      else slices.set(keyOf(slice), readyAddresses(slice));
+      if (type === 'DELETED') slices.delete(objectKey(slice));
+      else slices.set(objectKey(slice), readyAddresses(slice));
       if (slices.size === 0) this.#slices.delete(serviceKey);
       onChange(serviceKey);
     });

@@ -5,7 +5,7 @@
 import type { Log } from '../../../common/runtime/log.ts';
 import type { Running } from '../../../common/runtime/lifecycle.ts';
 import type { ClusterApi, KubeObject } from '../api/objects/types.ts';
-import { isTerminal, keyOf, splitKey } from '../controllers/workloads/objects.ts';
+import { isTerminal, objectKey, splitKey } from '../controllers/workloads/objects.ts';
 import { createWorkqueue } from '../controllers/workqueue.ts';
 import type { Listeners, WantedListener } from './listeners.ts';
 
@@ -21,7 +21,7 @@ export function startHostPorts(api: ClusterApi, listeners: Listeners, log: Log):
   );
   const known = new Set<string>();
   const unwatch = api.watch('pods', (type, pod) => {
-    const key = keyOf(pod);
+    const key = objectKey(pod);
     // Nearly no pod has any: all others cost nothing.
     if (!known.has(key) && hostPortsOf(pod).length === 0) return;
     if (type === 'DELETED') known.delete(key);

@@ -11,7 +11,7 @@ import type { Running } from '../../../common/runtime/lifecycle.ts';
 import type { Log } from '../../../common/runtime/log.ts';
 import type { ServiceResolver } from '../api/verbs/runtime-hooks.ts';
 import type { ClusterApi, KubeObject } from '../api/objects/types.ts';
-import { keyOf, splitKey } from '../controllers/workloads/objects.ts';
+import { objectKey, splitKey } from '../controllers/workloads/objects.ts';
 import { createWorkqueue } from '../controllers/workqueue.ts';
 import { EndpointsIndex, type Address } from './endpoints-index.ts';
 import { startHostPorts } from './host-ports.ts';
@@ -45,7 +45,7 @@ export function startServices(options: ServicesOptions): Services {
   const listeners = new Listeners(options);
   const queue = createWorkqueue('services', (key) => reconcile(key, options, listeners, index), log);
   const index = new EndpointsIndex(api, (key) => queue.add(key));
-  const unwatch = api.watch('services', (_, service) => queue.add(keyOf(service)));
+  const unwatch = api.watch('services', (_, service) => queue.add(objectKey(service)));
   const hostPorts = startHostPorts(api, listeners, log);
   const published: Forwarder[] = [];
   const choose = (namespace: string, name: string, port: number): Address | undefined => {
@@ -115,7 +115,7 @@ function freeNodePort(api: ClusterApi): number {
 }
 
 function listenersOf(service: KubeObject, index: EndpointsIndex): WantedListener[] {
-  const key = keyOf(service);
+  const key = objectKey(service);
   return portsOf(service).flatMap(({ name = '', port, nodePort }) => {
     if (index.ready(key, name).length === 0) return [];
     const choose = () => pick(index.ready(key, name));

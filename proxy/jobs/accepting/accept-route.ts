@@ -35,7 +35,7 @@ export const ACCEPT_PREFIX = '/async-function/';
 
 export function createAcceptRoute(deps: AcceptRouteDeps): RawHandler {
   return (req, res) => {
-    accept(req, res, deps).catch((error: unknown) => refuse(res, error, deps.log));
+    accept(req, res, deps).catch((error: unknown) => answerFailure(res, error, deps.log));
   };
 }
 
@@ -64,7 +64,7 @@ async function accept(req: IncomingMessage, res: ServerResponse, deps: AcceptRou
   answer(res, deps.jobs.acceptStatus, target, id);
 }
 
-interface Exchange {
+interface AcceptContext {
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
   readonly deps: AcceptRouteDeps;
@@ -74,7 +74,7 @@ interface Exchange {
 async function takeJob(
   entry: FunctionEntry,
   head: RequestHead,
-  { req, res, deps: { active, jobs } }: Exchange,
+  { req, res, deps: { active, jobs } }: AcceptContext,
 ): Promise<string> {
   const call = new NodeRequest(req, res);
   active.add(call);
@@ -104,7 +104,7 @@ function answer(res: ServerResponse, status: number, { name }: FunctionTarget, i
 }
 
 /** Answers with the reason. */
-export function refuse(res: ServerResponse, error: unknown, log: Log): void {
+export function answerFailure(res: ServerResponse, error: unknown, log: Log): void {
   if (!(error instanceof ReasonError))
     log.error({ error: describeError(error) }, 'a request was not accepted');
   const reason = asReason(error);

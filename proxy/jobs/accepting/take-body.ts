@@ -54,7 +54,7 @@ export async function takeBody(
   if (length === 0) return { inline: EMPTY, stored: undefined };
   if (length !== undefined && length <= INLINE_BODY_MAX)
     return { inline: await readWhole(req, options.memory), stored: undefined };
-  const chunks = readBody(req);
+  const chunks = chunksOf(req);
   const first = await readUpTo(chunks, INLINE_BODY_MAX, options.memory);
   if (first.isWhole && first.bytes.length > options.maxBodyBytes)
     throw options.tooLarge(options.maxBodyBytes);
@@ -96,7 +96,7 @@ function readWhole(req: IncomingMessage, memory: UploadMemory): Promise<Buffer> 
   });
 }
 
-async function* readBody(req: IncomingMessage): AsyncGenerator<Buffer> {
+async function* chunksOf(req: IncomingMessage): AsyncGenerator<Buffer> {
   try {
     for await (const chunk of req) yield chunk as Buffer;
   } catch (cause) {

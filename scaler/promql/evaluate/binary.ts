@@ -97,10 +97,10 @@ export function matchVectors(expr: Binary, left: readonly Sample[], right: reado
   const isSwapped = matching.cardinality === 'one-to-many';
   const [many, one] = isSwapped ? [right, left] : [left, right];
   const ones = indexOnes(expr, one, signature);
-  const seen = new Set<string>();
+  const identities = new Set<string>();
   const note = (identity: string, labels: Labels): void => {
-    if (seen.has(identity)) throw duplicate(expr, labels);
-    seen.add(identity);
+    if (identities.has(identity)) throw duplicate(expr, labels);
+    identities.add(identity);
   };
   const result: Sample[] = [];
   for (const sample of many) {

@@ -7,7 +7,7 @@ import {
   LOOKBACK_MS,
   type Aggregate,
   type Binary,
-  type Call,
+  type FunctionCall,
   type Expr,
   type Selector,
   type Subquery,
@@ -88,7 +88,7 @@ class Evaluation {
     }
   }
 
-  #scalarCall(call: Call): number {
+  #scalarCall(call: FunctionCall): number {
     if (call.name === 'time') return this.#nowMs / 1_000;
     if (call.name === 'pi') return Math.PI;
     const [only, ...more] = this.vector(call.args[0] as Expr);
@@ -173,7 +173,7 @@ class Evaluation {
     return isSetOp(expr.op) ? setOperation(expr, a, b) : matchVectors(expr, a, b);
   }
 
-  #call(call: Call): readonly Sample[] {
+  #call(call: FunctionCall): readonly Sample[] {
     const { name, args } = call;
     const rangeFunction = RANGE_FUNCTIONS.get(name);
     if (rangeFunction) return this.#rangeCall(call, rangeFunction);
@@ -213,7 +213,7 @@ class Evaluation {
     }
   }
 
-  #rangeCall(call: Call, fn: RangeFunction): readonly Sample[] {
+  #rangeCall(call: FunctionCall, fn: RangeFunction): readonly Sample[] {
     // `quantile_over_time(q, m)` has its scalar first, `predict_linear(m, t)` last.
     const matrix = this.matrix(call.args.find(isMatrix) as Expr);
     const params = call.args.filter((arg) => !isMatrix(arg)).map((arg) => this.scalar(arg));
@@ -228,7 +228,7 @@ class Evaluation {
   }
 
   /** `hour()` without an argument is the hour of `time()`. */
-  #mapCall({ name, args }: Call): readonly Sample[] {
+  #mapCall({ name, args }: FunctionCall): readonly Sample[] {
     const [vector, ...params] = args;
     const samples = vector ? this.vector(vector) : [{ labels: NO_LABELS, value: this.#nowMs / 1_000 }];
     return mapSamples(
@@ -246,7 +246,7 @@ class Evaluation {
     return this.#instant(expr).map((s) => ({ labels: dropName(s.labels), value: s.timeMs / 1_000 }));
   }
 
-  #labelChange(call: Call): LabelChange {
+  #labelChange(call: FunctionCall): LabelChange {
     return { position: call.position, visit: () => this.#spend(1, call) };
   }
 

@@ -40,7 +40,7 @@ export interface Subquery extends TimeShift {
   readonly stepMs: number | undefined;
 }
 
-export interface Call {
+export interface FunctionCall {
   readonly kind: 'call';
   readonly position: number;
   readonly name: string;
@@ -83,7 +83,7 @@ export type Expr =
   | Selector
   | RangeSelector
   | Subquery
-  | Call
+  | FunctionCall
   | Aggregate
   | Binary;
 

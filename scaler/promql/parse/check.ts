@@ -4,7 +4,7 @@ import {
   type Aggregate,
   type Binary,
   type BinaryOp,
-  type Call,
+  type FunctionCall,
   type Expr,
   type ValueType,
 } from './ast.ts';
@@ -62,7 +62,7 @@ export function checkTypes(expr: Expr): void {
   }
 }
 
-function checkCall(call: Call): void {
+function checkCall(call: FunctionCall): void {
   const signature = signatureOf(call.name);
   if (!signature) throw fault('unsupported', `function ${call.name} is not supported`, call);
   const { args, optional, isVariadic } = signature;

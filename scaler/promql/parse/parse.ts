@@ -4,7 +4,7 @@
  */
 import { parser } from '@prometheus-io/lezer-promql';
 import type { SyntaxNode } from '@lezer/common';
-import type { BinaryOp, Call, Expr, Matching, Selector, TimeShift } from './ast.ts';
+import type { BinaryOp, FunctionCall, Expr, Matching, Selector, TimeShift } from './ast.ts';
 import { checkTypes } from './check.ts';
 import { PromqlError } from '../error.ts';
 import { METRIC_NAME } from '../labels.ts';
@@ -205,7 +205,7 @@ class Reader implements ChainReader {
       : undefined;
   }
 
-  #call(node: SyntaxNode): Call {
+  #call(node: SyntaxNode): FunctionCall {
     const [name, body] = children(node) as [SyntaxNode, SyntaxNode];
     // Before its arguments, which may be what only this function takes.
     if (!signatureOf(this.text(name)))

@@ -53,7 +53,7 @@ export function put(sets: Map<string, Set<Series>>, key: string, series: Series)
   else sets.set(key, new Set([series]));
 }
 
-export function take(sets: Map<string, Set<Series>>, key: string, series: Series): void {
+export function addSeries(sets: Map<string, Set<Series>>, key: string, series: Series): void {
   const alike = sets.get(key);
   alike?.delete(series);
   if (alike?.size === 0) sets.delete(key);

@@ -9,7 +9,7 @@ import { labelsKey, METRIC_NAME, type Labels } from '../labels.ts';
 import { SERIES_LIMITS, type SeriesStoreOptions } from '../limits.ts';
 import { matchesAll, type Matcher } from '../matcher.ts';
 import { makeRoom } from './sample-room.ts';
-import { countUpTo, cut, dropUpTo, put, STALE, take, type Series } from './samples.ts';
+import { countUpTo, cut, dropUpTo, put, STALE, addSeries, type Series } from './samples.ts';
 import { fixedName, type FixedLabel } from './selector-index.ts';
 import type { RangeSeries, SeriesSource, TimedSample } from '../values.ts';
 
@@ -251,8 +251,8 @@ class Store implements SeriesStore {
     this.#samples -= series.times.length;
     this.#byKey.delete(series.key);
     this.#keepers.release(series);
-    take(this.#byName, series.labels.get(METRIC_NAME) ?? '', series);
-    for (const key of this.#labelKeys(series)) take(this.#byLabel, key, series);
+    addSeries(this.#byName, series.labels.get(METRIC_NAME) ?? '', series);
+    for (const key of this.#labelKeys(series)) addSeries(this.#byLabel, key, series);
   }
 
   *#select(matchers: readonly Matcher[], visit?: () => void): Iterable<Series> {

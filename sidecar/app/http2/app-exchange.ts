@@ -3,7 +3,7 @@ import type { ClientHttp2Stream } from 'node:http2';
 import { RelayError } from '../../../common/relay/errors.ts';
 import { ExchangeLife, type Host, type OnDone } from '../../../common/relay/exchange/exchange-life.ts';
 import { safeTrailers } from '../../../common/relay/wire/fields.ts';
-import type { ExchangeRequest, RawHeaders, ResponseHead } from '../../../common/relay/types.ts';
+import type { RelayRequest, RawHeaders, ResponseHead } from '../../../common/relay/types.ts';
 import { AppSender, streamOptions } from './app-sender.ts';
 import type { AppSession } from './app-session.ts';
 import type { AppSessions, SessionTenant } from './app-sessions.ts';
@@ -23,7 +23,7 @@ export class AppExchange extends ExchangeLife implements SessionTenant {
   /** Of the answer, where it said how long it is; else undefined. */
   #bytesLeft: number | undefined;
 
-  constructor(request: ExchangeRequest, sessions: AppSessions, host: Host, onDone: OnDone) {
+  constructor(request: RelayRequest, sessions: AppSessions, host: Host, onDone: OnDone) {
     super(request, host, onDone);
     this.#sessions = sessions;
   }
@@ -134,13 +134,13 @@ export class AppExchange extends ExchangeLife implements SessionTenant {
 
   #onLost(session: AppSession, stream: ClientHttp2Stream, cause: Error | undefined): void {
     if (this.phase === 'over') return;
-    const wasSeen = !session.hasNotSeen(stream);
-    const mayRepeat = !wasSeen && this.phase === 'head';
+    const wasProcessed = !session.hasNotProcessed(stream);
+    const mayRepeat = !wasProcessed && this.phase === 'head';
     const failed = this.failurePhase;
     this.sender?.stop();
     if (mayRepeat && this.#retry()) return;
     const error = new RelayError('connection-lost', 'the app broke off the stream', { cause });
-    this.fail({ phase: failed, error, sentBytes: wasSeen ? 1 : 0 });
+    this.fail({ phase: failed, error, sentBytes: wasProcessed ? 1 : 0 });
   }
 
   /** The app has not seen it (its connection was on the way out): once more, on another connection. */

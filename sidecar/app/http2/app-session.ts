@@ -6,7 +6,7 @@
 import { withBrackets } from '../../../common/runtime/brackets.ts';
 import type { ClientHttp2Session, ClientHttp2Stream, ClientSessionRequestOptions } from 'node:http2';
 import { RelayError } from '../../../common/relay/errors.ts';
-import type { Target } from '../../../common/relay/types.ts';
+import type { RelayTarget } from '../../../common/relay/types.ts';
 import { H2_CODE, http2 } from '../../../common/http2/node-http2.ts';
 
 export interface SessionKeeper {
@@ -33,7 +33,7 @@ export class AppSession {
   active = 0;
   idleSince = 0;
 
-  constructor(target: Target, keeper: SessionKeeper) {
+  constructor(target: RelayTarget, keeper: SessionKeeper) {
     this.#keeper = keeper;
     const options = {
       settings: { enablePush: false, initialWindowSize: STREAM_WINDOW, maxHeaderListSize: MAX_HEADER_BYTES },
@@ -72,7 +72,7 @@ export class AppSession {
   }
 
   /** True when the upstream cannot have acted on this stream: refused, beyond its GOAWAY, or never sent. */
-  hasNotSeen(stream: ClientHttp2Stream): boolean {
+  hasNotProcessed(stream: ClientHttp2Stream): boolean {
     const { id } = stream;
     return id === undefined || stream.rstCode === H2_CODE.refusedStream || id > this.#lastStreamId;
   }

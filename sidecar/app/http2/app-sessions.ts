@@ -4,7 +4,7 @@
  */
 import { AppSession, type SessionKeeper } from './app-session.ts';
 import type { TargetPool } from '../../../common/relay/target/target-relay.ts';
-import type { Target } from '../../../common/relay/types.ts';
+import type { RelayTarget } from '../../../common/relay/types.ts';
 
 /** As the HTTP/1.1 relay keeps its idle connections. */
 const IDLE_MS = 30_000;
@@ -15,13 +15,13 @@ export interface SessionTenant {
 }
 
 export class AppSessions implements SessionKeeper, TargetPool {
-  readonly target: Target;
+  readonly target: RelayTarget;
   readonly #usable = new Set<AppSession>();
   readonly #waiters = new Set<SessionTenant>();
   #connecting: AppSession | undefined;
   opened = 0;
 
-  constructor(target: Target) {
+  constructor(target: RelayTarget) {
     this.target = target;
   }
 

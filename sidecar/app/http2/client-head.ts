@@ -1,11 +1,11 @@
 /** Between the relay's heads, which are HTTP/1.1's, and an HTTP/2 stream that we open ourselves. Pure. */
 import { http } from '../../../common/runtime/node-http.ts';
 import { fieldKind, headerValue } from '../../../common/relay/wire/fields.ts';
-import type { RawHeaders, RequestHead, ResponseHead, Target } from '../../../common/relay/types.ts';
+import type { RawHeaders, RequestHead, ResponseHead, RelayTarget } from '../../../common/relay/types.ts';
 import { isGrpc, pushFields } from '../../../common/http2/fields.ts';
 
 /** For `session.request`. */
-export function requestFields(head: RequestHead, target: Target): string[] {
+export function requestFields(head: RequestHead, target: RelayTarget): string[] {
   const authority = headerValue(head.headers, 'host') ?? `${target.host}:${target.port}`;
   const pseudo = [':method', head.method, ':scheme', 'http', ':authority', authority, ':path', head.path];
   return pushFields(pseudo, head.headers);

@@ -17,7 +17,7 @@ import type { RecordPart } from './job-stats.ts';
 
 type StateOf<S extends JobState['state']> = JobState & { readonly state: S };
 
-export type Ended =
+export type EndedJob =
   | { readonly kind: 'done'; readonly head: JobHead; readonly state: StateOf<'done'> }
   | { readonly kind: 'dead'; readonly head: JobHead; readonly state: StateOf<'dead'> }
   | { readonly kind: 'retry'; readonly head: JobHead; readonly state: StateOf<'retrying'> }
@@ -25,7 +25,7 @@ export type Ended =
   | { readonly kind: 'unread'; readonly head?: undefined; readonly why: string };
 
 /** In the order in which they must be stored: who finds a record must find the letter too. */
-export function messagesOf(id: FunctionId, delivery: Delivery, ended: Ended): [RecordPart, EndEntry][] {
+export function messagesOf(id: FunctionId, delivery: Delivery, ended: EndedJob): [RecordPart, EndEntry][] {
   const { seq } = delivery;
   if (ended.kind === 'unread')
     return [['dead-letter', letterOf(id, delivery, { sequence: seq, tries: [], why: ended.why })]];
@@ -57,7 +57,7 @@ export function storeEnd(queue: Queue, entry: EndEntry, timeoutMs: number): Prom
 export function withoutResult(
   id: FunctionId,
   delivery: Delivery,
-  ended: Ended,
+  ended: EndedJob,
   left: Map<RecordPart, EndEntry>,
 ): void {
   if (ended.kind !== 'done' || !ended.state.result || !left.has('record')) return;

@@ -9,7 +9,7 @@
  * It gives up what is kept when the pod ends meanwhile: then the job runs again, or its record is missing.
  */
 import type { Delivery, EndEntry, Queue, QueueLink } from '../../../common/queue/queue.ts';
-import { messagesOf, storeEnd, withoutResult, type Ended } from './job-messages.ts';
+import { messagesOf, storeEnd, withoutResult, type EndedJob } from './job-messages.ts';
 import { elementId, ownBody, type JobHead } from '../../../common/queue/job.ts';
 import type { JobState } from '../../../common/queue/state.ts';
 import type { Running } from '../../../common/runtime/lifecycle.ts';
@@ -30,7 +30,7 @@ export interface OutcomesDeps {
 }
 
 interface Kept {
-  readonly ended: Ended;
+  readonly ended: EndedJob;
   /** The last one: a job that comes again is answered there. */
   delivery: Delivery;
   /** What JetStream has not confirmed yet, in the order in which it must be stored. */
@@ -70,7 +70,7 @@ export class Outcomes implements Running {
   }
 
   /** Tells JetStream, now if it can be; resolves when the pod's place is free in either case. Never rejects. */
-  async settle(delivery: Delivery, ended: Ended): Promise<void> {
+  async settle(delivery: Delivery, ended: EndedJob): Promise<void> {
     const key = keyOf(delivery, ended.head);
     this.#forget(key);
     const left = new Map(messagesOf(this.#deps.id, delivery, ended));
@@ -240,7 +240,7 @@ function keyOf({ seq }: Delivery, head: JobHead | undefined): string {
 }
 
 /** Best effort: what stays is removed by its age. A dead letter's body is kept for its replay. */
-async function removeOwnBody(queue: Queue, { kind, head }: Ended): Promise<void> {
+async function removeOwnBody(queue: Queue, { kind, head }: EndedJob): Promise<void> {
   const body = kind === 'done' && head ? ownBody(head) : undefined;
   if (body) await queue.removeBody(body.name).catch(() => undefined);
 }

@@ -5,12 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { AccessConfig } from '../../../common/access/access-flags.ts';
-import { createGate, type Question, type Reviewer } from '../../../common/access/gate.ts';
+import { createGate, type AccessQuestion, type Reviewer } from '../../../common/access/gate.ts';
 import { gateOf } from '../../../common/access/open-gate.ts';
 import { REVIEW_LIMITS } from '../../../common/access/review-cache.ts';
 import type { ReasonCode } from '../../../common/runtime/errors.ts';
 
-const GET: Question = { verb: 'get', namespace: 'shop', name: 'fib' };
+const GET: AccessQuestion = { verb: 'get', namespace: 'shop', name: 'fib' };
 
 /** Tokens are user names; a user may do what `rights` says. */
 class FakeReviewer implements Reviewer {
@@ -26,7 +26,7 @@ class FakeReviewer implements Reviewer {
     return token.startsWith('bad') ? undefined : { username: token, groups: [] };
   }
 
-  async may({ username }: { username: string }, { verb, subresource, namespace }: Question) {
+  async may({ username }: { username: string }, { verb, subresource, namespace }: AccessQuestion) {
     const right = `${username} ${verb} ${subresource ?? 'functions'} ${namespace ?? '*'}`;
     this.asked.push(right);
     return this.rights.has(right);
@@ -37,7 +37,7 @@ function world(namespaces: readonly string[] = []) {
   const reviewer = new FakeReviewer();
   const clock = { ms: 0 };
   const gate = createGate({ reviewer, namespaces, now: () => clock.ms });
-  const ask = (token: string | undefined, question: Question = GET, from = '10.0.0.1') =>
+  const ask = (token: string | undefined, question: AccessQuestion = GET, from = '10.0.0.1') =>
     gate.check(
       {
         headers: token === undefined ? {} : { authorization: `Bearer ${token}` },

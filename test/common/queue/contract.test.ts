@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 import type { FunctionId } from '../../../common/bus/subjects.ts';
 import { BodyStoreError } from '../../../common/queue/body.ts';
 import { encodeJob } from '../../../common/queue/job.ts';
-import type { Delivery, Queue, Source, Taker } from '../../../common/queue/queue.ts';
+import type { Delivery, Queue, QueueSource, Taker } from '../../../common/queue/queue.ts';
 import { QUEUES, type TestQueue } from './contract-queues.ts';
 
 const FN = { namespace: 'shop', name: 'cart.v2' };
@@ -31,7 +31,7 @@ interface Taking {
 }
 
 /** Asks again as long as somebody waits. */
-function taking(queue: Queue, source: Source): Taking {
+function taking(queue: Queue, source: QueueSource): Taking {
   const came: Delivery[] = [];
   const waiting: ((delivery: Delivery) => void)[] = [];
   const fill = (): void => {

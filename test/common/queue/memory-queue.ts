@@ -18,7 +18,7 @@ import type {
   Queue,
   QueueLink,
   RecordEntry,
-  Source,
+  QueueSource,
   StoreOutcome,
   TakeOptions,
   Taker,
@@ -148,7 +148,7 @@ export class MemoryQueue implements Queue, QueueLink {
     return first ? first.seq - 1 : this.#jobs.last;
   }
 
-  take(source: Source, options: TakeOptions): Taker {
+  take(source: QueueSource, options: TakeOptions): Taker {
     const feed = this.#feeds.get(feedOf(source));
     if (feed) return feed.take(options);
     return { credits: 0, ask: () => setImmediate(() => options.onCredits(true)), stop: () => undefined };
@@ -163,12 +163,12 @@ export class MemoryQueue implements Queue, QueueLink {
     this.#feeds.get(receipt)?.retryLater(seq, delayMs);
   }
 
-  async look(source: Source): Promise<{ waiting: number; madeMs: number } | undefined> {
+  async look(source: QueueSource): Promise<{ waiting: number; madeMs: number } | undefined> {
     const feed = this.#feeds.get(feedOf(source));
     return feed && { waiting: feed.waiting, madeMs: feed.madeMs };
   }
 
-  async lastSequence({ kind }: Source): Promise<number> {
+  async lastSequence({ kind }: QueueSource): Promise<number> {
     const shelves = { jobs: this.#jobs, events: this.#events, callbacks: this.#callbacks };
     return shelves[kind].last;
   }
@@ -246,7 +246,7 @@ export class MemoryQueue implements Queue, QueueLink {
   }
 }
 
-function feedOf(source: Source): string {
+function feedOf(source: QueueSource): string {
   if (source.kind === 'callbacks') return CALLBACKS;
   return `${source.kind} ${functionKey(source.id)} ${source.kind === 'events' ? source.pod : ''}`;
 }

@@ -60,7 +60,7 @@ describe('websocket frames: the tracker', () => {
           seen += chunk.length;
           assert.equal(tracker.isAtBoundary, seen === 0 || ends.has(seen), `after ${seen} of ${total} bytes`);
         }
-        assert.equal(tracker.hasSeenClose, false);
+        assert.equal(tracker.hasClosed, false);
       }),
       { numRuns: 200 },
     );
@@ -69,9 +69,9 @@ describe('websocket frames: the tracker', () => {
   it('sees a close frame go by', () => {
     const tracker = new FrameTracker();
     tracker.advance(encode({ opcode: 1, payload: Buffer.from('x') }));
-    assert.equal(tracker.hasSeenClose, false);
+    assert.equal(tracker.hasClosed, false);
     tracker.advance(closeFrame(1000, ''));
-    assert.equal(tracker.hasSeenClose, true);
+    assert.equal(tracker.hasClosed, true);
   });
 
   it('stops at the end of the frame under way when asked', () => {

@@ -1,5 +1,6 @@
 /**
- * What no other file names, found by names in the text: exported values and members of classes. Simple on purpose:
+ * What no other file names, found by names in the text: exported values and members of classes. Also what two files
+ * export under one name. Simple on purpose:
  * a name that is used anywhere counts as used, so nothing is reported that is in use.
  */
 
@@ -69,4 +70,20 @@ export function unusedMembers(
       .filter((name) => name.startsWith('#') || !isNamedElsewhere(names, name, path))
       .map((name) => `${path}: ${name}`);
   });
+}
+
+/** Exported names that more than one file gives to something of its own, each with its files. */
+export function sharedNames(
+  texts: ReadonlyMap<string, string>,
+  isChecked: (path: string) => boolean,
+): string[] {
+  const files = new Map<string, string[]>();
+  for (const [path, text] of texts) {
+    if (!isChecked(path)) continue;
+    for (const [, , name = ''] of withoutComments(text).matchAll(EXPORT))
+      files.set(name, [...(files.get(name) ?? []), path]);
+  }
+  return [...files]
+    .filter(([, paths]) => new Set(paths).size > 1)
+    .map(([name, paths]) => `${name}: ${paths.join(', ')}`);
 }

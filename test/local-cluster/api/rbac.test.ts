@@ -2,7 +2,12 @@
 import assert from 'node:assert/strict';
 import { createPublicKey, verify, type JsonWebKey } from 'node:crypto';
 import { describe, test } from 'node:test';
-import { ADMIN, ISSUER, Tokens, userNamed } from '../../../packages/local-cluster/api/http/auth.ts';
+import {
+  ADMIN,
+  ISSUER,
+  ServiceAccountTokens,
+  userNamed,
+} from '../../../packages/local-cluster/api/http/auth.ts';
 import { describeDenial, isAllowed } from '../../../packages/local-cluster/api/admission/rbac.ts';
 import type { AccessRequest } from '../../../packages/local-cluster/api/admission/rbac.ts';
 import { Store } from '../../../packages/local-cluster/api/objects/store.ts';
@@ -131,7 +136,7 @@ describe('bindings', () => {
 });
 
 describe('tokens', () => {
-  const tokens = new Tokens();
+  const tokens = new ServiceAccountTokens();
 
   test('a token is its user, with the groups of a service account', () => {
     assert.deepEqual(tokens.verify(tokens.issue('system:serviceaccount:a:b')), {
@@ -168,7 +173,7 @@ describe('tokens', () => {
     'a.b.c',
     `${token}x`,
     token.slice(0, -1),
-    new Tokens().issue('admin'),
+    new ServiceAccountTokens().issue('admin'),
     token.replace(/\.[^.]*\./, `.${Buffer.from('{"sub":"admin"}').toString('base64url')}.`),
   ];
   for (const [index, text] of forged.entries()) {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Store } from '../../../packages/local-cluster/api/objects/store.ts';
-import type { StoreEvent } from '../../../packages/local-cluster/api/objects/store.ts';
+import type { StoreChange } from '../../../packages/local-cluster/api/objects/store.ts';
 import type { KubeObject } from '../../../packages/local-cluster/api/objects/types.ts';
 
 function pod(name: string, rest: object = {}): KubeObject {
@@ -51,7 +51,7 @@ test('lists are in order of namespace and name, of one namespace or all', () => 
 
 test('listeners hear each change in order, with what was there before, until they are released', () => {
   const store = new Store();
-  const heard: StoreEvent[] = [];
+  const heard: StoreChange[] = [];
   const release = store.subscribe('pods', (event) => heard.push(event));
   store.put('pods', pod('a'));
   store.put('pods', pod('a', { x: 1 }));

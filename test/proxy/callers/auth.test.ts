@@ -11,7 +11,7 @@ import { test } from 'node:test';
 import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT } from 'jose';
 import { JOBS_STREAM } from '../../../common/queue/jetstream/streams.ts';
 import { functionSubject } from '../../../common/bus/subjects.ts';
-import { Tokens } from '../../../proxy/callers/tokens.ts';
+import { CallerTokens } from '../../../proxy/callers/tokens.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { callUrl, rawCall } from '../support/calls.ts';
 import { startJobProxy } from '../support/job-proxy.ts';
@@ -271,7 +271,7 @@ test('a token is remembered for ten minutes: then its issuer’s keys of the mom
     onError: () => undefined,
     maxBytes: 65_536,
   };
-  const tokens = new Tokens([issuer.url], [], deps);
+  const tokens = new CallerTokens([issuer.url], [], deps);
   const token = await issuer.token({ sub: 'a' }, '1h');
   assert.equal((await tokens.verify(token)).sub, 'a');
   await issuer.rotate();

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CallbackAllow } from '../../../proxy/callbacks/allow.ts';
 import { Jwks } from '../../../proxy/callers/jwks.ts';
-import { Tokens } from '../../../proxy/callers/tokens.ts';
+import { CallerTokens } from '../../../proxy/callers/tokens.ts';
 
 const never = async (): Promise<string[]> => ['10.0.0.7'];
 
@@ -25,7 +25,7 @@ test('keys come from hosts that the operator named, on public addresses or by a 
 test('--jwt-issuers names what it does not take', () => {
   const deps = { resolve: never, now: () => 0, onError: () => undefined, maxBytes: 65_536 };
   assert.throws(
-    () => new Tokens(['issuer.example'], [], deps),
+    () => new CallerTokens(['issuer.example'], [], deps),
     /--jwt-issuers: "issuer\.example" is not allowed/,
   );
 });

@@ -29,7 +29,7 @@ test('once Kubernetes has called it ready, Kubernetes alone decides', () => {
 
 test('draining is believed for good; terminating and ended pods take nothing', () => {
   const pod = new Endpoint(podView());
-  pod.saidDraining();
+  pod.markDraining();
   pod.heard({ state: 'ready' });
   pod.update(podView());
   assert.equal(pod.state.kind, 'draining');
@@ -55,7 +55,7 @@ test('draining holds for the run of the sidecar that said it, whatever order mes
 test('a refusal that said draining is taken back by a later word too', () => {
   const pod = new Endpoint(podView());
   pod.heard({ state: 'ready', start: 1_000, seq: 0 });
-  pod.saidDraining();
+  pod.markDraining();
   pod.heard({ state: 'ready', start: 1_000, seq: 0 });
   assert.equal(kindOf(pod), 'draining');
   pod.heard({ state: 'ready', start: 2_000, seq: 0 });

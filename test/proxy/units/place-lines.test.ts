@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { encodeMessage, type ReadyMessage } from '../../../common/bus/messages.ts';
 import { Endpoint } from '../../../proxy/pods/endpoint.ts';
 import { PodGroup } from '../../../proxy/pods/pod-group.ts';
-import type { LineEvents, LineTarget } from '../../../proxy/pods/place-line.ts';
+import type { LineHandlers, LineTarget } from '../../../proxy/pods/place-line.ts';
 import { PlaceLines } from '../../../proxy/pods/place-lines.ts';
 import type { PodView } from '../../../proxy/pods/pod-view.ts';
 import { FakeClock } from '../support/fake-clock.ts';
@@ -11,7 +11,7 @@ import { podView, specOf } from '../support/pods.ts';
 
 interface Dialled {
   readonly target: LineTarget;
-  readonly events: LineEvents;
+  readonly events: LineHandlers;
   /** Messages since the last look. */
   said(): string[];
   isClosed: boolean;

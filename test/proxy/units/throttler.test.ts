@@ -3,18 +3,18 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { ReasonError } from '../../../common/runtime/errors.ts';
 import { Endpoint } from '../../../proxy/pods/endpoint.ts';
-import { PodGroup, type Place } from '../../../proxy/pods/pod-group.ts';
-import { Throttler, type Caller, type CallTicket } from '../../../proxy/waiting/throttler.ts';
+import { PodGroup, type PodPlace } from '../../../proxy/pods/pod-group.ts';
+import { Throttler, type WaitingCall, type CallTicket } from '../../../proxy/waiting/throttler.ts';
 import { WaitingBudget } from '../../../proxy/waiting/waiting-budget.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { podView, specOf } from '../support/pods.ts';
 
 const LIMITS = { maxWaiting: 100, coldStartMs: 60_000, placeMs: 120_000 };
 
-class TestCaller implements Caller {
+class TestCaller implements WaitingCall {
   readonly heldBytes = 10;
   readonly name: string;
-  place: Place | undefined;
+  place: PodPlace | undefined;
   error: ReasonError | undefined;
   ticket: CallTicket | undefined;
 
@@ -22,7 +22,7 @@ class TestCaller implements Caller {
     this.name = name;
   }
 
-  placed(place: Place): void {
+  placed(place: PodPlace): void {
     this.place = place;
   }
 
@@ -112,7 +112,7 @@ test('a call that comes back stands before all who came after it, in its old ord
   const [first, second] = [t.arrive('first'), t.arrive('second')];
   const third = t.arrive('third');
   for (const caller of [second, first]) {
-    const place = caller.place as Place;
+    const place = caller.place as PodPlace;
     place.release(true);
     place.endpoint.refusedFull();
     caller.place = undefined;

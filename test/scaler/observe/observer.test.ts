@@ -37,12 +37,15 @@ test('a pod that was made again by the same name begins without what the former 
   const record = new FunctionRecord(0);
   const [first, second] = [pod('1'), pod('2')];
   assert.ok(first && second);
-  record.seePod(first, 0);
+  record.observePod(first, 0);
   record.hearReady({ pod: 'web-0', ip: '10.0.0.1', state: 'ready', start: 5, seq: 0 } as never, false, 10);
-  record.seePod(first, 20);
-  assert.equal(record.pods.get('web-0')?.saidReady, true);
-  record.seePod(second, 30);
-  assert.deepEqual([record.pods.get('web-0')?.saidReady, record.pods.get('web-0')?.firstSeenMs], [false, 30]);
+  record.observePod(first, 20);
+  assert.equal(record.pods.get('web-0')?.announcedReady, true);
+  record.observePod(second, 30);
+  assert.deepEqual(
+    [record.pods.get('web-0')?.announcedReady, record.pods.get('web-0')?.firstObservedMs],
+    [false, 30],
+  );
 });
 
 test('a decision that stands is looked at again when the next one fails', () => {

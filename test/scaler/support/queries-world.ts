@@ -3,13 +3,13 @@ import { labels } from '../promql/world.ts';
 import type { FunctionInfo } from '../../../common/function/spec.ts';
 import { createSeriesStore, type SeriesStore } from '../../../scaler/promql/query.ts';
 import type { SeriesStoreOptions } from '../../../scaler/promql/limits.ts';
-import type { QueryAnswer, Rule } from '../../../scaler/queries/query-messages.ts';
+import type { RuleAnswer, QueryRule } from '../../../scaler/queries/query-messages.ts';
 import { QueryRules, type QueryRulesOptions } from '../../../scaler/queries/query-rules.ts';
 
 export const START_MS = 1_000_000_000;
 
 /** The rule of function `fn` in namespace `shop`. */
-export function ruleOf(fn: string, ...queries: string[]): Rule {
+export function ruleOf(fn: string, ...queries: string[]): QueryRule {
   const scope = { namespace: 'shop', function: fn };
   const id = [...fn].reduce((sum, c) => sum * 31 + c.charCodeAt(0), 7) % 1_000_003;
   return { key: `shop/${fn}`, id, scope, queries, intervalMs: 1_000 };
@@ -50,7 +50,7 @@ export class RulesWorld {
   }
 
   /** The answers of a function's rule, evaluated now. */
-  answers(fn = 'fn'): readonly QueryAnswer[] {
+  answers(fn = 'fn'): readonly RuleAnswer[] {
     return this.rules.evaluate(this.nowMs).find(({ key }) => key === `shop/${fn}`)?.answers ?? [];
   }
 

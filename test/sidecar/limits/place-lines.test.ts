@@ -5,7 +5,7 @@ import { silentLog } from '../../../common/runtime/log.ts';
 import { Admission } from '../../../sidecar/limits/admission.ts';
 import { Fairness } from '../../../sidecar/jobs/fairness.ts';
 import { OlderProxies } from '../../../sidecar/limits/older-proxies.ts';
-import { PlaceLines, type ProxyLine } from '../../../sidecar/limits/place-lines.ts';
+import { PlaceGivers, type ProxyLine } from '../../../sidecar/limits/place-lines.ts';
 import { waitFor } from '../../helpers/wait.ts';
 
 interface TestLine {
@@ -18,7 +18,7 @@ function setUp(limit: number) {
   let nowMs = 0;
   const fairness = new Fairness(0.5, () => nowMs);
   const admission = new Admission({ limit, queueLimit: 10, queueTimeoutMs: 1_000, fairness });
-  const lines = new PlaceLines({ admission, log: silentLog, now: () => nowMs });
+  const lines = new PlaceGivers({ admission, log: silentLog, now: () => nowMs });
   const open = (): TestLine => {
     const messages: string[] = [];
     const line = lines.open({ send: (message) => void messages.push(message) });

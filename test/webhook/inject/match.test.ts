@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { parseAnnotations } from '../../../common/function/annotations/index.ts';
 import type { V1Pod } from '../../../common/kube/client.ts';
-import { matchPod, type Verdict } from '../../../webhook/inject/match.ts';
+import { matchPod, type MatchResult } from '../../../webhook/inject/match.ts';
 import { fixture } from '../reviews.ts';
 
 const ON = { 'SlimFaas/Function': 'true' };
 
-function verdict(pod: V1Pod): Verdict {
+function verdict(pod: V1Pod): MatchResult {
   return matchPod(pod, parseAnnotations(pod.metadata?.annotations ?? {}));
 }
 

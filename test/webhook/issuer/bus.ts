@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
-import { openIdentity, type Identity } from '../../../common/identity/identity.ts';
+import { openIdentity, type NatsIdentity } from '../../../common/identity/identity.ts';
 import { silentLog, type Log } from '../../../common/runtime/log.ts';
 import { grantFor } from '../../../webhook/issuer/identity-keys.ts';
 import { startIssuer, type Issuer } from '../../../webhook/issuer/issuer.ts';
@@ -28,7 +28,7 @@ export interface TestBus {
   tokenFile(namespace: string, serviceAccount: string, audience?: string): Promise<string>;
   /** What the webhook writes into the environment of a function's sidecar. */
   grant(namespace: string, name: string, serviceAccount?: string): string;
-  identity(tokenFile: string, of?: { function: string; grant: string }, log?: Log): Identity;
+  identity(tokenFile: string, of?: { function: string; grant: string }, log?: Log): NatsIdentity;
   /** A server that asks for identities; restarted, it takes up what the keeper has written since. */
   startNats(): Promise<TestNats>;
 }

@@ -6,7 +6,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { connect } from 'nats';
 import { natsLogin } from '../../../common/bus/login.ts';
 import { openNatsLink, type NatsLink } from '../../../common/bus/nats.ts';
-import type { Identity } from '../../../common/identity/identity.ts';
+import type { NatsIdentity } from '../../../common/identity/identity.ts';
 import { PART_AUDIENCE, TOKEN_AUDIENCE } from '../../../common/identity/messages.ts';
 import { createNkey } from '../../../common/identity/nkey.ts';
 import { silentLog } from '../../../common/runtime/log.ts';
@@ -30,7 +30,7 @@ function post(bus: TestBus, body: string, ca = bus.ca): Promise<{ status: number
   });
 }
 
-function claimsOf(identity: Identity): { exp: number; sub: string; nats: { issuer_account: string } } {
+function claimsOf(identity: NatsIdentity): { exp: number; sub: string; nats: { issuer_account: string } } {
   const [, claims] = (identity.current?.jwt ?? '').split('.');
   return JSON.parse(Buffer.from(claims ?? '', 'base64url').toString()) as ReturnType<typeof claimsOf>;
 }
@@ -38,7 +38,7 @@ function claimsOf(identity: Identity): { exp: number; sub: string; nats: { issue
 function openLink(
   t: TestContext,
   nats: TestNats,
-  identity: Identity,
+  identity: NatsIdentity,
   auth: 'permissive' | 'required' = 'required',
 ): NatsLink {
   const servers = `nats://localhost:${nats.port}`;

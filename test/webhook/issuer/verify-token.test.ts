@@ -4,7 +4,7 @@ import { exportJWK, generateKeyPair, SignJWT, type CryptoKey } from 'jose';
 import {
   verifyToken,
   type PublishedKeys,
-  type TokenFault,
+  type TokenProblem,
   type TokenKeys,
 } from '../../../webhook/issuer/verify-token.ts';
 
@@ -50,7 +50,7 @@ function fixed(keys: PublishedKeys): TokenKeys {
   return { current: async () => keys, refresh: async () => undefined };
 }
 
-const refused = (code: TokenFault) => ({ name: 'TokenError', code });
+const refused = (code: TokenProblem) => ({ name: 'TokenError', code });
 
 describe('a token of a service account', () => {
   let key: Key;
@@ -76,7 +76,7 @@ describe('a token of a service account', () => {
     assert.equal((await verify(await tokenOf(ec), fixed(published(ec)))).pod, 'shop-7d9f-x2x4z');
   });
 
-  const bad: readonly [string, object, TokenFault][] = [
+  const bad: readonly [string, object, TokenProblem][] = [
     ['for another audience', { ...SHOP, aud: [ISSUER] }, 'wrong-audience'],
     ['for no audience', { ...SHOP, aud: undefined }, 'wrong-audience'],
     ['of another cluster', { ...SHOP, iss: 'https://other' }, 'wrong-issuer'],

@@ -4,7 +4,8 @@
  */
 import type { AuthSpec, JwtSpec } from '../../callers.ts';
 import type { ReportFault } from '../faults.ts';
-import { fields, isObject, items, parseJsonPart, reject, textOr, type JsonPart } from '../json.ts';
+import { fields, items, parseJsonPart, reject, textOr, type JsonPart } from '../json.ts';
+import { isObject } from '../../../runtime/is-object.ts';
 
 const CLOSED = 'every call is refused';
 

@@ -75,7 +75,7 @@ export function readHeaders(headers: readonly string[]): readonly string[] {
   return headers.includes('*') ? [] : headers;
 }
 
-export function isToken(text: string): boolean {
+export function isCorsToken(text: string): boolean {
   return TOKEN.test(text);
 }
 
@@ -94,9 +94,9 @@ function readCredentials(part: JsonPart | undefined, origins: readonly string[])
 function tokens(part: JsonPart | undefined, what: string): readonly string[] {
   if (part === undefined) return [];
   const list = texts(part, what);
-  const good = list.filter(isToken);
+  const good = list.filter(isCorsToken);
   for (const text of list)
-    if (!isToken(text)) part.report(text, `${part.path} is not allowed; allowed: ${what}`, 'ignored');
+    if (!isCorsToken(text)) part.report(text, `${part.path} is not allowed; allowed: ${what}`, 'ignored');
   return good.length > 0 ? good : [NO_TOKEN];
 }
 

@@ -1,7 +1,7 @@
 /** Questions about identity and rights: `kubectl auth can-i`, and what a part asks about its own callers. */
-import { readBody } from '../http/body.ts';
+import { readRequestBody } from '../http/body.ts';
 import { authorize, type RequestContext } from '../http/context.ts';
-import { ISSUER, type Tokens } from '../http/auth.ts';
+import { ISSUER, type ServiceAccountTokens } from '../http/auth.ts';
 import { send } from '../http/encode.ts';
 import { badRequest } from '../objects/fault.ts';
 import type { Kind } from '../objects/kinds.ts';
@@ -29,7 +29,7 @@ interface Review {
 
 export interface ReviewParts {
   readonly store: Store;
-  readonly tokens: Tokens;
+  readonly tokens: ServiceAccountTokens;
 }
 
 /** From a review and who asks to its status. */
@@ -87,7 +87,7 @@ export async function reviewAccess(
 ): Promise<boolean> {
   const answer = ANSWERS[path];
   if (answer === undefined || context.request.method !== 'POST') return false;
-  const review = ((await readBody(context.request)) ?? {}) as Review;
+  const review = ((await readRequestBody(context.request)) ?? {}) as Review;
   send(context.response, 201, JSON.stringify({ ...review, status: answer(parts, review, context) }));
   return true;
 }

@@ -31,7 +31,7 @@ export interface AdmissionRequest {
   readonly warn: (text: string) => void;
 }
 
-interface Rule {
+interface WebhookRule {
   readonly operations?: readonly string[];
   readonly apiGroups?: readonly string[];
   readonly apiVersions?: readonly string[];
@@ -42,7 +42,7 @@ interface Rule {
 interface Webhook {
   readonly name: string;
   readonly clientConfig: WebhookClientConfig;
-  readonly rules?: readonly Rule[];
+  readonly rules?: readonly WebhookRule[];
   readonly namespaceSelector: LabelSelector;
   readonly objectSelector: LabelSelector;
   readonly matchConditions?: readonly { readonly name: string; readonly expression: string }[];
@@ -68,7 +68,7 @@ function includes(list: readonly string[] | undefined, wanted: string): boolean 
 }
 
 /** A rule for a resource does not cover its subresources; a star for both parts covers everything. */
-function ruleCovers(rule: Rule, { kind, subresource, operation }: AdmissionRequest): boolean {
+function ruleCovers(rule: WebhookRule, { kind, subresource, operation }: AdmissionRequest): boolean {
   const { resource, isNamespaced } = kind;
   const names =
     subresource === undefined
@@ -110,7 +110,7 @@ function reviewRequest(request: AdmissionRequest): Record<string, unknown> {
   };
 }
 
-export class Admission {
+export class AdmissionChain {
   readonly #store: Store;
   readonly #caller: WebhookCaller;
   readonly #log: Log;

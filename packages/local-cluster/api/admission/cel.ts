@@ -10,10 +10,10 @@ import type { Node } from './cel-parser.ts';
 
 export { CelError } from './cel-parser.ts';
 
-export type Scope = Readonly<Record<string, unknown>>;
+export type CelScope = Readonly<Record<string, unknown>>;
 
 /** Throws {@link CelError} when the expression fails on this input. */
-export type CelProgram = (scope: Scope) => boolean;
+export type CelProgram = (scope: CelScope) => boolean;
 
 const VARIABLES = ['object', 'oldObject', 'request'];
 
@@ -88,9 +88,9 @@ function check(node: Node, bound: readonly string[]): void {
   }
 }
 
-type Call = Extract<Node, { op: 'call' }>;
+type CallNode = Extract<Node, { op: 'call' }>;
 
-function checkCall(node: Call, bound: readonly string[]): void {
+function checkCall(node: CallNode, bound: readonly string[]): void {
   const signature = `${node.name}/${node.args.length}`;
   const [first, second] = node.args;
   if (node.target === undefined && signature === 'has/1') {
@@ -125,7 +125,7 @@ function isTrue(value: unknown): boolean {
 }
 
 /** The side that decides wins over the other's error, whichever comes first. */
-function logical(node: Extract<Node, { op: 'binary' }>, scope: Scope): boolean {
+function logical(node: Extract<Node, { op: 'binary' }>, scope: CelScope): boolean {
   const decisive = node.operator === '||';
   let failure: unknown;
   for (const side of [node.left, node.right]) {
@@ -165,7 +165,7 @@ function arithmetic(operator: string, left: unknown, right: unknown): unknown {
   return operator === '/' ? Math.trunc(left / right) : left % right;
 }
 
-function binary(node: Extract<Node, { op: 'binary' }>, scope: Scope): unknown {
+function binary(node: Extract<Node, { op: 'binary' }>, scope: CelScope): unknown {
   if (node.operator === '&&' || node.operator === '||') return logical(node, scope);
   const left = run(node.left, scope);
   const right = run(node.right, scope);
@@ -177,7 +177,7 @@ function binary(node: Extract<Node, { op: 'binary' }>, scope: Scope): unknown {
     : arithmetic(node.operator, left, right);
 }
 
-function call(node: Call, scope: Scope): unknown {
+function call(node: CallNode, scope: CelScope): unknown {
   if (node.target === undefined && node.name === 'has') return has(node.args[0]!, scope);
   if (node.target !== undefined && MACROS.has(node.name)) return macro(node, scope);
   const args = node.args.map((argument) => run(argument, scope));
@@ -188,14 +188,14 @@ function call(node: Call, scope: Scope): unknown {
 }
 
 /** Only the last field may be absent: `has(a.b.c)` fails where `a.b` is not there. */
-function has(node: Node, scope: Scope): boolean {
+function has(node: Node, scope: CelScope): boolean {
   if (node.op !== 'select') throw new CelError('invalid argument to has() macro');
   const target = run(node.target, scope);
   return typeof target === 'object' && target !== null && Object.hasOwn(target, node.field);
 }
 
 /** Over a list its items, over a map its keys. */
-function macro(node: Call, scope: Scope): boolean {
+function macro(node: CallNode, scope: CelScope): boolean {
   const [variable, body] = node.args as [Extract<Node, { op: 'name' }>, Node];
   const range = run(node.target!, scope);
   const items = Array.isArray(range) ? range : Object.keys((range ?? {}) as object);
@@ -203,7 +203,7 @@ function macro(node: Call, scope: Scope): boolean {
   return node.name === 'exists' ? items.some(test) : items.every(test);
 }
 
-function run(node: Node, scope: Scope): unknown {
+function run(node: Node, scope: CelScope): unknown {
   switch (node.op) {
     case 'literal':
       return node.value;

@@ -3,7 +3,7 @@
  * webhook changed must still be admitted there. The `baseline` level is not enforced.
  */
 import { forbidden } from '../objects/fault.ts';
-import { isObject } from '../http/json.ts';
+import { isObject } from '../../../../common/runtime/is-object.ts';
 import type { JsonObject } from '../http/json.ts';
 import type { Kind } from '../objects/kinds.ts';
 import type { Store } from '../objects/store.ts';

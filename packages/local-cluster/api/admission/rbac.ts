@@ -18,7 +18,7 @@ export interface AccessRequest {
   readonly name?: string | undefined;
 }
 
-interface Rule {
+interface RoleRule {
   readonly verbs?: readonly string[];
   readonly apiGroups?: readonly string[];
   readonly resources?: readonly string[];
@@ -36,14 +36,14 @@ function includes(list: readonly string[] | undefined, wanted: string): boolean 
 }
 
 /** `deployments` does not cover `deployments/scale`: the mistake that this evaluation is here to show. */
-function coversResource(rule: Rule, { resource, subresource }: AccessRequest): boolean {
+function coversResource(rule: RoleRule, { resource, subresource }: AccessRequest): boolean {
   if (subresource === undefined) return includes(rule.resources, resource);
   return (
     includes(rule.resources, `${resource}/${subresource}`) || includes(rule.resources, `*/${subresource}`)
   );
 }
 
-function allows(rule: Rule, request: AccessRequest): boolean {
+function allows(rule: RoleRule, request: AccessRequest): boolean {
   if (!includes(rule.verbs, request.verb) || !includes(rule.apiGroups, request.group)) return false;
   if (!coversResource(rule, request)) return false;
   if (!rule.resourceNames?.length) return true;
@@ -58,13 +58,13 @@ function isSubject(subject: Subject, user: User, bindingNamespace: string | unde
 }
 
 /** A binding to a role that does not exist grants nothing, and is no error: they may come in any order. */
-function rulesOf(store: Store, binding: KubeObject): readonly Rule[] {
+function rulesOf(store: Store, binding: KubeObject): readonly RoleRule[] {
   const { kind, name } = binding.roleRef as { kind: string; name: string };
   const role =
     kind === 'ClusterRole'
       ? store.get('clusterroles', undefined, name)
       : store.get('roles', binding.metadata.namespace, name);
-  return (role?.rules ?? []) as Rule[];
+  return (role?.rules ?? []) as RoleRule[];
 }
 
 export function isAllowed(store: Store, user: User, request: AccessRequest): boolean {

@@ -51,7 +51,7 @@ function encode(value: unknown): string {
   return Buffer.from(JSON.stringify(value)).toString('base64url');
 }
 
-export class Tokens {
+export class ServiceAccountTokens {
   readonly #key = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   readonly #jwk = createPublicKey(this.#key.privateKey).export({ format: 'jwk' });
   readonly #kid = createHash('sha256').update(JSON.stringify(this.#jwk)).digest('base64url');

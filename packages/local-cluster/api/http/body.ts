@@ -28,7 +28,7 @@ async function readBytes(request: IncomingMessage): Promise<Buffer> {
 }
 
 /** Undefined when there is none. Any `+json` type is JSON: patches have such types. */
-export async function readBody(request: IncomingMessage): Promise<unknown> {
+export async function readRequestBody(request: IncomingMessage): Promise<unknown> {
   const type = mediaType(request);
   const bytes = await readBytes(request);
   if (bytes.length === 0) return undefined;

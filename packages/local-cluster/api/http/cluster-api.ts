@@ -10,12 +10,12 @@ import { ApiError } from '../objects/fault.ts';
 import { kindOf } from '../objects/kinds.ts';
 import { IN_PROCESS } from '../objects/request.ts';
 import type { Registry } from '../objects/registry.ts';
-import type { Target } from '../objects/request.ts';
+import type { ApiTarget } from '../objects/request.ts';
 import { objectMatcher } from '../objects/selectors.ts';
 import type { ClusterApi, KubeObject } from '../objects/types.ts';
 
 /** Namespaced kinds need one; the others ignore it. */
-function target(resource: string, namespace: string | undefined, name: string): Target {
+function target(resource: string, namespace: string | undefined, name: string): ApiTarget {
   const kind = kindOf(resource);
   return { kind, name, namespace: kind.isNamespaced ? (namespace ?? 'default') : undefined };
 }

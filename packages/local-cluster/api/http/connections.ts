@@ -2,7 +2,7 @@
 import type { Server } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 
-export class Connections {
+export class ApiConnections {
   readonly #sockets = new Set<Socket>();
   #isAway = false;
 
@@ -32,7 +32,7 @@ export class Connections {
 }
 
 /** Resolves to the URL, with the port that was found if 0 was asked for. */
-export async function listen(
+export async function listenToApiClients(
   server: Server,
   { host, port }: { host: string; port: number },
 ): Promise<string> {

@@ -1,7 +1,7 @@
 /** One request as the handlers see it: who asks for what, and what will be said besides the answer. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { describeDenial, isAllowed } from '../admission/rbac.ts';
-import type { Caller } from '../objects/request.ts';
+import type { ApiUser } from '../objects/request.ts';
 import type { RequestTarget } from './request-target.ts';
 import { forbidden } from '../objects/fault.ts';
 import type { Store } from '../objects/store.ts';
@@ -12,7 +12,7 @@ export interface RequestContext {
   readonly response: ServerResponse;
   readonly query: URLSearchParams;
   readonly user: User;
-  readonly caller: Caller;
+  readonly caller: ApiUser;
 }
 
 /** Warnings are collected as headers until the answer begins; the same text is said once. */

@@ -1,17 +1,17 @@
 /** What each verb does to the collection or object that a request's path names. */
 import type { DeleteOptions } from '../objects/deletion.ts';
 import { deleteObject } from '../objects/deletion.ts';
-import { mediaType, readBody } from './body.ts';
+import { mediaType, readRequestBody } from './body.ts';
 import type { RequestContext } from './context.ts';
 import { jsonOf, listJson, send, tableJson, tableWanted } from './encode.ts';
 import { presenter, storable } from '../verbs/event-versions.ts';
 import { badRequest, methodNotAllowed, notFound } from '../objects/fault.ts';
-import { isObject } from './json.ts';
+import { isObject } from '../../../../common/runtime/is-object.ts';
 import type { Kind } from '../objects/kinds.ts';
 import { applyPatch, checkPatchType } from '../verbs/patches.ts';
 import { pageOf } from '../objects/paging.ts';
 import type { Registry } from '../objects/registry.ts';
-import type { Target } from '../objects/request.ts';
+import type { ApiTarget } from '../objects/request.ts';
 import type { RequestTarget } from './request-target.ts';
 import { loadDecoder } from '../objects/schema.ts';
 import type { Decode } from '../objects/schema.ts';
@@ -82,7 +82,7 @@ function decode(decoder: Decode, kind: Kind, value: unknown, { query, caller }: 
 
 async function readObject(kind: Kind, context: RequestContext): Promise<KubeObject> {
   const decoder = await loadDecoder();
-  return decode(decoder, kind, await readBody(context.request), context);
+  return decode(decoder, kind, await readRequestBody(context.request), context);
 }
 
 /** The URL decides; a body that says otherwise was meant for somewhere else. */
@@ -103,7 +103,7 @@ const create: Handler = async ({ registry }, { kind, namespace, name }, context)
 };
 
 /** The object or its status: what PUT and PATCH are about. */
-function writeTarget(target: RequestTarget): Target {
+function writeTarget(target: RequestTarget): ApiTarget {
   const subresource = target.subresource === 'status' ? 'status' : undefined;
   return { ...named(target), subresource };
 }
@@ -122,7 +122,7 @@ const patch: Handler = async ({ registry }, target, context) => {
   const at = writeTarget(target);
   const type = mediaType(context.request);
   checkPatchType(type);
-  const body = await readBody(context.request);
+  const body = await readRequestBody(context.request);
   const decoder = await loadDecoder();
   const change = (current: KubeObject) =>
     decode(decoder, kind, applyPatch(type, presenter(kind)(current), body), context);
@@ -131,7 +131,7 @@ const patch: Handler = async ({ registry }, target, context) => {
 
 /** Options come in the body, and the older clients' in the query. */
 async function deleteOptions({ request, query, caller }: RequestContext): Promise<DeleteOptions> {
-  const body = await readBody(request);
+  const body = await readRequestBody(request);
   const grace = query.get('gracePeriodSeconds');
   const propagationPolicy = query.get('propagationPolicy');
   const options = isObject(body) ? (body as DeleteOptions & { dryRun?: string[] }) : undefined;

@@ -111,7 +111,7 @@ const MESSAGES: Readonly<Record<string, Readonly<Record<number, Field>>>> = {
 /** Every answer and request begins with it. */
 const MAGIC = Buffer.from('k8s\0');
 
-function refuse(why: string): never {
+function throwUnsupported(why: string): never {
   throw unsupportedMediaType(`${PROTOBUF_TYPE}: ${why}`, ['application/json', 'application/yaml']);
 }
 
@@ -125,7 +125,7 @@ function varint(reader: Reader): bigint {
   let value = 0n;
   for (let shift = 0n; ; shift += 7n) {
     const byte = reader.buffer[reader.at++];
-    if (byte === undefined || shift > 63n) return refuse('truncated message');
+    if (byte === undefined || shift > 63n) return throwUnsupported('truncated message');
     value |= BigInt(byte & 0x7f) << shift;
     if (byte < 0x80) return BigInt.asIntN(64, value);
   }
@@ -134,9 +134,9 @@ function varint(reader: Reader): bigint {
 /** Wire types: 0 a varint, 2 a length and that many bytes; Kubernetes' objects need no other here. */
 function payload(reader: Reader, wireType: number): bigint | Buffer {
   if (wireType === 0) return varint(reader);
-  if (wireType !== 2) return refuse(`wire type ${wireType}`);
+  if (wireType !== 2) return throwUnsupported(`wire type ${wireType}`);
   const end = Number(varint(reader)) + reader.at;
-  if (end > reader.buffer.length) return refuse('truncated message');
+  if (end > reader.buffer.length) return throwUnsupported('truncated message');
   const bytes = reader.buffer.subarray(reader.at, end);
   reader.at = end;
   return bytes;
@@ -162,7 +162,7 @@ function mapEntry(type: string, bytes: Buffer): JsonObject {
 }
 
 function message(type: string, buffer: Buffer): JsonObject {
-  const fields = MESSAGES[type] ?? refuse(`kind ${type} is read as JSON only`);
+  const fields = MESSAGES[type] ?? throwUnsupported(`kind ${type} is read as JSON only`);
   const reader = { buffer, at: 0 };
   const object: JsonObject = {};
   while (reader.at < buffer.length) {
@@ -170,7 +170,7 @@ function message(type: string, buffer: Buffer): JsonObject {
     const value = payload(reader, tag & 7);
     const field = fields[tag >> 3];
     if (field !== undefined) assign(object, field, value);
-    else if (!isEmpty(value)) refuse(`field ${tag >> 3} of ${type} is read as JSON only`);
+    else if (!isEmpty(value)) throwUnsupported(`field ${tag >> 3} of ${type} is read as JSON only`);
   }
   return object;
 }
@@ -200,7 +200,8 @@ function isEmpty(value: bigint | Buffer): boolean {
 }
 
 export function parseProtobuf(body: Buffer): JsonObject {
-  if (!body.subarray(0, MAGIC.length).equals(MAGIC)) refuse('the body does not begin with the magic number');
+  if (!body.subarray(0, MAGIC.length).equals(MAGIC))
+    throwUnsupported('the body does not begin with the magic number');
   const envelope = message('Unknown', body.subarray(MAGIC.length));
   const { apiVersion, kind } = envelope.typeMeta as { apiVersion?: string; kind?: string };
   return { apiVersion, kind, ...message(String(kind), envelope.raw as Buffer) };

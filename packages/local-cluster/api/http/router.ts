@@ -3,11 +3,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { describeError } from '../../../../common/runtime/errors.ts';
 import type { Log } from '../../../../common/runtime/log.ts';
 import { reviewAccess } from '../admission/access-review.ts';
-import { ISSUER, type Tokens, type User } from './auth.ts';
+import { ISSUER, type ServiceAccountTokens, type User } from './auth.ts';
 import { authorize, createContext, verbOf } from './context.ts';
 import { discover } from './discovery.ts';
 import { send } from './encode.ts';
-import { ApiError, methodNotAllowed, statusBody, unauthorized, unknownPath } from '../objects/fault.ts';
+import { ApiError, methodNotAllowed, statusBody, unauthorizedError, unknownPath } from '../objects/fault.ts';
 import { HANDLERS } from './handlers.ts';
 import type { Parts } from './handlers.ts';
 import { parseTarget } from './request-target.ts';
@@ -15,7 +15,7 @@ import { handleSubresource } from '../verbs/subresources.ts';
 import type { SubresourceParts } from '../verbs/subresources.ts';
 
 export interface RouterParts extends Parts, SubresourceParts {
-  readonly tokens: Tokens;
+  readonly tokens: ServiceAccountTokens;
   readonly log: Log;
 }
 
@@ -29,7 +29,7 @@ export function createRouter(parts: RouterParts): Router {
     try {
       await route(parts, request, response);
     } catch (error) {
-      refuse(parts.log, error, { request, response });
+      answerError(parts.log, error, { request, response });
     }
   };
 }
@@ -67,19 +67,19 @@ async function route(parts: RouterParts, request: IncomingMessage, response: Ser
 
 const ANONYMOUS: User = { username: 'system:anonymous', groups: ['system:unauthenticated'] };
 
-function authenticate(tokens: Tokens, { headers }: IncomingMessage): User {
+function authenticate(tokens: ServiceAccountTokens, { headers }: IncomingMessage): User {
   const token = /^Bearer (.+)$/i.exec(headers.authorization ?? '')?.[1];
   const user = token === undefined ? undefined : tokens.verify(token);
-  if (user === undefined) throw unauthorized();
+  if (user === undefined) throw unauthorizedError();
   return user;
 }
 
-interface Exchange {
+interface RoutedRequest {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
 }
 
-function refuse(log: Log, error: unknown, { request, response }: Exchange): void {
+function answerError(log: Log, error: unknown, { request, response }: RoutedRequest): void {
   // A client that left in the middle of its body is nobody's fault.
   if (!(error instanceof ApiError) && !response.destroyed) {
     log.error({ method: request.method, url: request.url, error: describeError(error) }, 'request failed');

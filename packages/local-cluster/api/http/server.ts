@@ -11,11 +11,11 @@ import { createServer } from 'node:https';
 import { sleep } from '../../../../common/runtime/lifecycle.ts';
 import type { Running } from '../../../../common/runtime/lifecycle.ts';
 import type { Log } from '../../../../common/runtime/log.ts';
-import { Admission } from '../admission/admission.ts';
-import { ADMIN, serviceAccountName, Tokens, type IssueOptions } from './auth.ts';
+import { AdmissionChain } from '../admission/admission.ts';
+import { ADMIN, serviceAccountName, ServiceAccountTokens, type IssueOptions } from './auth.ts';
 import { createServerIdentity } from './certificates.ts';
 import { createClusterApi } from './cluster-api.ts';
-import { Connections, listen } from './connections.ts';
+import { ApiConnections, listenToApiClients } from './connections.ts';
 import { kubeconfig } from './kubeconfig.ts';
 import { Registry } from '../objects/registry.ts';
 import { createRouter } from './router.ts';
@@ -36,7 +36,7 @@ export interface ApiServerOptions {
 }
 
 /** Faults on request. They concern clients over HTTPS; the in-process {@link ClusterApi} always works. */
-export interface ApiFaults {
+export interface ApiFailures {
   /** True: every open connection is reset and every new one too, until false. */
   setAway(isAway: boolean): void;
   /** Ends the sockets of all open watches, as a restarting API server or a load balancer does. */
@@ -60,7 +60,7 @@ export interface ApiServer extends Running {
   kubeconfig(user?: string): string;
   /** A bearer token, valid for as long as the server runs; the service account need not exist yet. */
   serviceAccountToken(namespace: string, name: string, options?: IssueOptions): string;
-  readonly faults: ApiFaults;
+  readonly faults: ApiFailures;
   attachRuntime(hooks: RuntimeHooks): void;
 }
 
@@ -72,8 +72,8 @@ function createCore(log: Log) {
   let hooks: RuntimeHooks = {};
   const store = new Store();
   const caller = new WebhookCaller(() => hooks.resolveService);
-  const registry = new Registry(store, new Admission({ store, caller, log }));
-  const tokens = new Tokens();
+  const registry = new Registry(store, new AdmissionChain({ store, caller, log }));
+  const tokens = new ServiceAccountTokens();
   const watches = new Watches(store);
   const issueToken = (namespace: string, name: string, options?: IssueOptions) =>
     tokens.issue(serviceAccountName(namespace, name), options);
@@ -94,8 +94,8 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     if (delayMs > 0) await sleep(delayMs);
     await core.router(request, response);
   });
-  const connections = new Connections(server);
-  const url = await listen(server, options);
+  const connections = new ApiConnections(server);
+  const url = await listenToApiClients(server, options);
   // The first write should not pay for it; a failure is that write's to report.
   void loadDecoder().catch(() => undefined);
 

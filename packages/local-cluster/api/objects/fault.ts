@@ -4,7 +4,7 @@
  * API server builds a Status.
  */
 import type { Kind } from './kinds.ts';
-import type { ApiFault } from './types.ts';
+import type { StatusError } from './types.ts';
 
 /** One field that is wrong; `message` says what is allowed. */
 export interface FieldCause {
@@ -21,7 +21,7 @@ export interface StatusDetails {
   readonly retryAfterSeconds?: number;
 }
 
-export class ApiError extends Error implements ApiFault {
+export class ApiError extends Error implements StatusError {
   readonly code: number;
   readonly reason: string;
   readonly details: StatusDetails | undefined;
@@ -79,7 +79,7 @@ export function badRequest(why: string): ApiError {
   return new ApiError(400, 'BadRequest', why);
 }
 
-export function unauthorized(): ApiError {
+export function unauthorizedError(): ApiError {
   return new ApiError(401, 'Unauthorized', 'Unauthorized');
 }
 

@@ -4,7 +4,7 @@
  */
 import { badRequest, expired } from './fault.ts';
 import type { ListMetadata } from '../http/encode.ts';
-import { keyOf } from './store.ts';
+import { storeKey } from './store.ts';
 import type { Store } from './store.ts';
 import type { KubeObject } from './types.ts';
 
@@ -33,7 +33,7 @@ function readToken(store: Store, text: string): Token {
 }
 
 function key({ metadata }: KubeObject): string {
-  return keyOf(metadata.namespace, metadata.name);
+  return storeKey(metadata.namespace, metadata.name);
 }
 
 /** `objects` in the store's order. */

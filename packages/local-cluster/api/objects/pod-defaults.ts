@@ -1,5 +1,6 @@
 /** Defaults inside a pod's spec; see defaults.ts. Mutates the draft it is given. */
-import { fill, isObject } from '../http/json.ts';
+import { fill } from '../http/json.ts';
+import { isObject } from '../../../../common/runtime/is-object.ts';
 import type { JsonObject } from '../http/json.ts';
 
 function objects(value: unknown): JsonObject[] {

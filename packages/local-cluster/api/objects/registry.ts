@@ -7,7 +7,7 @@
  */
 import { randomUUID, randomInt } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
-import type { Admission, AdmissionRequest } from '../admission/admission.ts';
+import type { AdmissionChain, AdmissionRequest } from '../admission/admission.ts';
 import { applyDefaults, initialStatus } from './defaults.ts';
 import { alreadyExists, badRequest, conflict, forbidden, notFound } from './fault.ts';
 import { apiVersionOf, kindOf } from './kinds.ts';
@@ -17,7 +17,7 @@ import { checkQuota } from '../admission/quota.ts';
 import type { Store } from './store.ts';
 import type { KubeObject, ObjectMeta } from './types.ts';
 import { validate } from '../validation/validation.ts';
-import type { Caller, Target, Change } from './request.ts';
+import type { ApiUser, ApiTarget, Change } from './request.ts';
 import { timestamp } from './defaults.ts';
 
 const MAX_EVENTS = 5_000;
@@ -31,9 +31,9 @@ function randomSuffix(): string {
 
 export class Registry {
   readonly store: Store;
-  readonly #admission: Admission;
+  readonly #admission: AdmissionChain;
 
-  constructor(store: Store, admission: Admission) {
+  constructor(store: Store, admission: AdmissionChain) {
     this.store = store;
     this.#admission = admission;
   }
@@ -42,7 +42,7 @@ export class Registry {
    * The order is Kubernetes': defaults and mutating webhooks see a generated name's prefix only, validation and the
    * validating webhooks see the whole object. Quota is asked last, because it counts a pod that comes to be.
    */
-  async create(kind: Kind, input: unknown, caller: Caller): Promise<KubeObject> {
+  async create(kind: Kind, input: unknown, caller: ApiUser): Promise<KubeObject> {
     const draft = newObject(kind, input as KubeObject);
     this.#checkNamespace(kind, draft);
     const object = await this.#admit(kind, { operation: 'CREATE', object: draft, caller });
@@ -73,7 +73,7 @@ export class Registry {
    * Tries again when somebody else writes in the middle; a proposal that carries the old resourceVersion by
    * itself is then a conflict.
    */
-  async update(target: Target, change: Change, caller: Caller): Promise<KubeObject> {
+  async update(target: ApiTarget, change: Change, caller: ApiUser): Promise<KubeObject> {
     const { kind, namespace, name } = target;
     for (;;) {
       const current = this.store.get(kind.resource, namespace, name);
@@ -88,7 +88,7 @@ export class Registry {
   }
 
   /** The proposal, merged with what it may not touch, admitted and validated. */
-  async #next(target: Target, step: { current: KubeObject; proposed: KubeObject; caller: Caller }) {
+  async #next(target: ApiTarget, step: { current: KubeObject; proposed: KubeObject; caller: ApiUser }) {
     const { kind, subresource } = target;
     const { current, proposed, caller } = step;
     const merged =
@@ -155,7 +155,7 @@ interface AdmissionStep {
   readonly object: KubeObject;
   readonly oldObject?: KubeObject;
   readonly subresource?: 'status' | undefined;
-  readonly caller: Caller;
+  readonly caller: ApiUser;
 }
 
 function admissionRequest(kind: Kind, { caller, ...step }: AdmissionStep): AdmissionRequest {

@@ -5,15 +5,15 @@ import type { Kind } from './kinds.ts';
 import type { KubeObject } from './types.ts';
 
 /** On whose behalf something happens, and how. */
-export interface Caller {
+export interface ApiUser {
   readonly user: User;
   readonly isDryRun: boolean;
   readonly warn: (text: string) => void;
 }
 
-export const IN_PROCESS: Caller = { user: CONTROL_PLANE, isDryRun: false, warn: () => {} };
+export const IN_PROCESS: ApiUser = { user: CONTROL_PLANE, isDryRun: false, warn: () => {} };
 
-export interface Target {
+export interface ApiTarget {
   readonly kind: Kind;
   readonly namespace: string | undefined;
   readonly name: string;

@@ -4,7 +4,7 @@
  * client library's models, loaded on first use (0.3 s and 30 MB); the client itself is not loaded.
  */
 import { badRequest } from './fault.ts';
-import { isObject } from '../http/json.ts';
+import { isObject } from '../../../../common/runtime/is-object.ts';
 import type { JsonObject } from '../http/json.ts';
 import { apiVersionOf } from './kinds.ts';
 import type { Kind } from './kinds.ts';

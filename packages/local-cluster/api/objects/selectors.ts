@@ -5,12 +5,12 @@
 import { badRequest } from './fault.ts';
 import type { KubeObject } from './types.ts';
 
-export type Labels = Readonly<Record<string, string>>;
-export type LabelMatcher = (labels: Labels) => boolean;
+export type ObjectLabels = Readonly<Record<string, string>>;
+export type LabelMatcher = (labels: ObjectLabels) => boolean;
 export type ObjectMatcher = (object: KubeObject) => boolean;
 
 export interface LabelSelector {
-  readonly matchLabels?: Labels;
+  readonly matchLabels?: ObjectLabels;
   readonly matchExpressions?: readonly {
     readonly key: string;
     readonly operator: string;

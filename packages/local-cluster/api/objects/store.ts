@@ -8,7 +8,7 @@
 import { expired } from './fault.ts';
 import type { KubeObject, WatchEventType } from './types.ts';
 
-export interface StoreEvent {
+export interface StoreChange {
   readonly version: number;
   readonly type: WatchEventType;
   /** For DELETED: the last state, with the version of the deletion. */
@@ -16,11 +16,11 @@ export interface StoreEvent {
   readonly previous: KubeObject | undefined;
 }
 
-export type StoreListener = (event: StoreEvent) => void;
+export type StoreListener = (event: StoreChange) => void;
 
 interface Shelf {
   readonly objects: Map<string, KubeObject>;
-  readonly events: StoreEvent[];
+  readonly events: StoreChange[];
   readonly listeners: Set<StoreListener>;
   /** Changes up to this version are no longer in `events`. */
   forgottenUpTo: number;
@@ -32,7 +32,7 @@ interface Shelf {
  */
 const HISTORY = 2_000;
 
-export function keyOf(namespace: string | undefined, name: string): string {
+export function storeKey(namespace: string | undefined, name: string): string {
   return `${namespace ?? ''}/${name}`;
 }
 
@@ -45,7 +45,7 @@ function deepFreeze<T>(value: T): T {
 
 export class Store {
   readonly #shelves = new Map<string, Shelf>();
-  readonly #due: { event: StoreEvent; listeners: readonly StoreListener[] }[] = [];
+  readonly #due: { event: StoreChange; listeners: readonly StoreListener[] }[] = [];
   #isPublishing = false;
   /** Starts above 1, since `0` and `1` mean something else to some clients. */
   #version = 100;
@@ -57,7 +57,7 @@ export class Store {
   }
 
   get(resource: string, namespace: string | undefined, name: string): KubeObject | undefined {
-    return this.#shelf(resource).objects.get(keyOf(namespace, name));
+    return this.#shelf(resource).objects.get(storeKey(namespace, name));
   }
 
   count(resource: string): number {
@@ -66,7 +66,7 @@ export class Store {
 
   /** In order of namespace and name, as etcd's keys are; `namespace` undefined: all of them. */
   list(resource: string, namespace?: string): KubeObject[] {
-    const prefix = namespace === undefined ? '' : keyOf(namespace, '');
+    const prefix = namespace === undefined ? '' : storeKey(namespace, '');
     const found: [string, KubeObject][] = [];
     for (const entry of this.#shelf(resource).objects) if (entry[0].startsWith(prefix)) found.push(entry);
     return found.toSorted((a, b) => (a[0] < b[0] ? -1 : 1)).map(([, object]) => object);
@@ -75,7 +75,7 @@ export class Store {
   /** Stores a new object or the next state of one; gives it its version. */
   put(resource: string, object: KubeObject): KubeObject {
     const shelf = this.#shelf(resource);
-    const key = keyOf(object.metadata.namespace, object.metadata.name);
+    const key = storeKey(object.metadata.namespace, object.metadata.name);
     const previous = shelf.objects.get(key);
     const stored = this.#stamp(object);
     shelf.objects.set(key, stored);
@@ -85,9 +85,9 @@ export class Store {
 
   remove(resource: string, namespace: string | undefined, name: string): KubeObject | undefined {
     const shelf = this.#shelf(resource);
-    const previous = shelf.objects.get(keyOf(namespace, name));
+    const previous = shelf.objects.get(storeKey(namespace, name));
     if (previous === undefined) return undefined;
-    shelf.objects.delete(keyOf(namespace, name));
+    shelf.objects.delete(storeKey(namespace, name));
     const last = this.#stamp(previous);
     this.#publish(shelf, 'DELETED', last, previous);
     return last;
@@ -101,7 +101,7 @@ export class Store {
   }
 
   /** What happened after `version`; throws 410 when that is no longer known. */
-  eventsAfter(resource: string, version: number): readonly StoreEvent[] {
+  eventsAfter(resource: string, version: number): readonly StoreChange[] {
     const shelf = this.#shelf(resource);
     if (version < shelf.forgottenUpTo) {
       throw expired(`too old resource version: ${version} (${shelf.forgottenUpTo})`);

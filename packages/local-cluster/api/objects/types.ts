@@ -48,7 +48,7 @@ export interface ListFilter {
 }
 
 /** Thrown by every call of {@link ClusterApi}; `reason` as Kubernetes' Status has it (Conflict, NotFound …). */
-export interface ApiFault extends Error {
+export interface StatusError extends Error {
   readonly code: number;
   readonly reason: string;
 }

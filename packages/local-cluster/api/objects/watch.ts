@@ -8,7 +8,7 @@ import { ApiError, badRequest, expired, statusBody } from './fault.ts';
 import { apiVersionOf } from './kinds.ts';
 import type { Kind } from './kinds.ts';
 import type { ObjectMatcher } from './selectors.ts';
-import type { Store, StoreEvent } from './store.ts';
+import type { Store, StoreChange } from './store.ts';
 import type { TableOptions } from '../tables/tables.ts';
 import type { KubeObject, WatchEventType } from './types.ts';
 
@@ -116,7 +116,7 @@ class WatchStream {
   }
 
   /** An object that begins or ceases to match is ADDED or DELETED to this watch. */
-  #tell({ type, object, previous, version }: StoreEvent): void {
+  #tell({ type, object, previous, version }: StoreChange): void {
     const { namespace, matcher } = this.#request;
     if (namespace !== undefined && object.metadata.namespace !== namespace) return;
     const isMatch = type !== 'DELETED' && (matcher?.(object) ?? true);

@@ -77,7 +77,7 @@ function containerReason(pod: KubeObject): string | undefined {
 }
 
 /** Being deleted outweighs everything; then initialisation, then containers, then the phase. */
-export function podStatus(pod: KubeObject): string {
+function statusColumn(pod: KubeObject): string {
   if (pod.metadata.deletionTimestamp !== undefined) {
     return pod.status?.reason === 'NodeLost' ? 'Unknown' : 'Terminating';
   }
@@ -97,7 +97,7 @@ function restarts(pod: KubeObject, nowMs: number): string {
 
 export const podColumns: readonly Column[] = [
   { name: 'Ready', cell: ready },
-  { name: 'Status', cell: podStatus },
+  { name: 'Status', cell: statusColumn },
   { name: 'Restarts', cell: restarts },
   { name: 'Age', cell: ({ metadata }, now) => age(metadata.creationTimestamp, now) },
   { name: 'IP', priority: 1, cell: ({ status }) => status?.podIP ?? '<none>' },

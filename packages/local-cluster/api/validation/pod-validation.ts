@@ -3,7 +3,7 @@
  * people and webhooks make, not all that Kubernetes checks; field names and types are schema.ts's business.
  */
 import { Causes, checkName, DNS_LABEL } from '../objects/causes.ts';
-import { isObject } from '../http/json.ts';
+import { isObject } from '../../../../common/runtime/is-object.ts';
 import type { JsonObject } from '../http/json.ts';
 
 type Item = [path: string, value: JsonObject];
@@ -16,11 +16,11 @@ function items(path: string, list: unknown): Item[] {
 
 /** Items without the key are reported elsewhere, as lacking it. */
 function checkUnique(causes: Causes, list: readonly Item[], key: string): void {
-  const seen = new Set<unknown>();
+  const values = new Set<unknown>();
   for (const [path, value] of list) {
     if (value[key] === undefined) continue;
-    if (seen.has(value[key])) causes.duplicate(`${path}.${key}`, value[key]);
-    seen.add(value[key]);
+    if (values.has(value[key])) causes.duplicate(`${path}.${key}`, value[key]);
+    values.add(value[key]);
   }
 }
 

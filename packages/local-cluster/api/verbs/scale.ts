@@ -3,7 +3,7 @@ import { invalid, notFound } from '../objects/fault.ts';
 import type { Kind } from '../objects/kinds.ts';
 import { printLabelSelector } from '../objects/selectors.ts';
 import type { Registry } from '../objects/registry.ts';
-import type { Caller } from '../objects/request.ts';
+import type { ApiUser } from '../objects/request.ts';
 import type { KubeObject } from '../objects/types.ts';
 
 export interface ScaleTarget {
@@ -28,7 +28,7 @@ function scaleOf(workload: KubeObject): KubeObject {
   };
 }
 
-export function readScale(registry: Registry, { kind, namespace, name }: ScaleTarget): KubeObject {
+export function scaleObject(registry: Registry, { kind, namespace, name }: ScaleTarget): KubeObject {
   const workload = registry.store.get(kind.resource, namespace, name);
   if (workload === undefined) throw notFound(kind, name);
   return scaleOf(workload);
@@ -39,7 +39,7 @@ export async function writeScale(
   registry: Registry,
   target: ScaleTarget,
   change: (scale: KubeObject) => KubeObject,
-  caller: Caller,
+  caller: ApiUser,
 ): Promise<KubeObject> {
   const workload = await registry.update(
     target,

@@ -7,7 +7,7 @@
  * `$setElementOrder/<list>`.
  */
 import { badRequest } from '../objects/fault.ts';
-import { isObject } from '../http/json.ts';
+import { isObject } from '../../../../common/runtime/is-object.ts';
 import type { JsonObject } from '../http/json.ts';
 
 const MERGE_KEYS: Readonly<Record<string, string>> = {

@@ -1,18 +1,18 @@
 /** Scale, eviction, logs, tokens, bindings and a pod's own HTTP: what hangs below an object and is not its status. */
 import type { IssueOptions } from '../http/auth.ts';
-import { readBody, mediaType } from '../http/body.ts';
+import { readRequestBody, mediaType } from '../http/body.ts';
 import type { RequestContext } from '../http/context.ts';
 import type { DeleteOptions } from '../objects/deletion.ts';
 import { send } from '../http/encode.ts';
 import { evictPod } from './eviction.ts';
 import { ApiError, badRequest, methodNotAllowed, notFound, unknownPath } from '../objects/fault.ts';
 import { named } from '../http/request-target.ts';
-import { isObject } from '../http/json.ts';
+import { isObject } from '../../../../common/runtime/is-object.ts';
 import { applyPatch } from './patches.ts';
 import { proxyToPod } from './pod-proxy.ts';
 import type { Registry } from '../objects/registry.ts';
 import type { RequestTarget } from '../http/request-target.ts';
-import { readScale, writeScale } from './scale.ts';
+import { scaleObject, writeScale } from './scale.ts';
 import type { RuntimeHooks } from './runtime-hooks.ts';
 import type { KubeObject } from '../objects/types.ts';
 
@@ -32,8 +32,8 @@ async function scale({ registry }: SubresourceParts, target: RequestTarget, cont
   if (!target.kind.hasScale) throw unknownPath();
   const { request, response, caller } = context;
   const at = named(target);
-  if (request.method === 'GET') return send(response, 200, JSON.stringify(readScale(registry, at)));
-  const body = await readBody(request);
+  if (request.method === 'GET') return send(response, 200, JSON.stringify(scaleObject(registry, at)));
+  const body = await readRequestBody(request);
   if (!isObject(body) && !Array.isArray(body)) throw badRequest('the request must have a body');
   const type = mediaType(request);
   const change = (current: KubeObject) =>
@@ -47,7 +47,7 @@ async function evict(
   target: RequestTarget,
   { request, response, caller }: RequestContext,
 ) {
-  const body = (await readBody(request)) as { deleteOptions?: DeleteOptions } | undefined;
+  const body = (await readRequestBody(request)) as { deleteOptions?: DeleteOptions } | undefined;
   const { kind, namespace, name } = named(target);
   const options = { ...body?.deleteOptions, isDryRun: caller.isDryRun };
   evictPod(registry.store, { kind, namespace, name }, options);
@@ -106,7 +106,7 @@ async function token(
   const { kind, namespace, name } = named(target);
   if (!registry.store.get(kind.resource, namespace, name)) throw notFound(kind, name);
   const expirationTimestamp = new Date(Date.now() + 365 * 24 * 3_600_000).toISOString();
-  const asked = (await readBody(request)) as { spec?: { audiences?: string[] } } | undefined;
+  const asked = (await readRequestBody(request)) as { spec?: { audiences?: string[] } } | undefined;
   const audiences = asked?.spec?.audiences?.length ? asked.spec.audiences : undefined;
   const status = { token: issueToken(namespace ?? '', name, { audiences }), expirationTimestamp };
   const answer = {

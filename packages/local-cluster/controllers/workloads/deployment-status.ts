@@ -2,7 +2,7 @@
  * A Deployment's status, as `kubectl rollout status` and `kubectl wait` read it. Pure.
  */
 import type { KubeObject } from '../../api/objects/types.ts';
-import { conditionOf, timestamp, withoutEmpty, type Condition } from './objects.ts';
+import { conditionOf, timeText, withoutEmpty, type Condition } from './objects.ts';
 import { rollingLimits } from './rolling.ts';
 
 export interface SetCounts {
@@ -99,8 +99,8 @@ function progressing(deployment: KubeObject, progress: Progress): Condition | un
   const since = Date.parse(before?.lastUpdateTime ?? '') || now;
   if (!hasMoved && now - since >= deadlineMs)
     return say('False', 'ProgressDeadlineExceeded', `ReplicaSet "${name}" has timed out progressing.`);
-  const said = say('True', 'ReplicaSetUpdated', `ReplicaSet "${name}" is progressing.`);
-  return hasMoved ? { ...said, lastUpdateTime: timestamp(now) } : said;
+  const progressing = say('True', 'ReplicaSetUpdated', `ReplicaSet "${name}" is progressing.`);
+  return hasMoved ? { ...progressing, lastUpdateTime: timeText(now) } : progressing;
 }
 
 function hasProgressed(deployment: KubeObject, counts: Progress['counts']): boolean {
@@ -130,7 +130,7 @@ function replicaFailure(
 /** Times change only with what they tell of, so that an unchanged status is an equal one. */
 function settle(deployment: KubeObject, now: number, next: Condition): Condition {
   const before = conditionOf(deployment, next.type);
-  const at = timestamp(now);
+  const at = timeText(now);
   const isSame = before?.status === next.status && before.reason === next.reason;
   return {
     ...next,

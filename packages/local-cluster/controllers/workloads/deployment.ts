@@ -7,7 +7,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { KubeObject } from '../../api/objects/types.ts';
 import type { ControllerContext } from '../context.ts';
 import { countsOf, deploymentStatus, wantedReplicas } from './deployment-status.ts';
-import { controllerOf, controllerReference, isOwnedBy, isTerminal, keyOf, splitKey } from './objects.ts';
+import { controllerOf, controllerReference, isOwnedBy, isTerminal, objectKey, splitKey } from './objects.ts';
 import { templateHash } from './pods.ts';
 import { nextNewSize, nextOldSizes, rollingLimits, type SetSize } from './rolling.ts';
 import { createWorkqueue, type Workqueue } from '../workqueue.ts';
@@ -22,7 +22,7 @@ export function startDeployments(context: ControllerContext): Workqueue {
   const queue = createWorkqueue('deployment', (key) => reconcile(context, key, queue), log);
   const unwatch = [
     api.watch('deployments', (type, deployment) => {
-      if (type !== 'DELETED') queue.add(keyOf(deployment));
+      if (type !== 'DELETED') queue.add(objectKey(deployment));
     }),
     api.watch('replicasets', (_type, set) => {
       const owner = controllerOf(set);

@@ -13,7 +13,7 @@ export interface Condition {
   lastUpdateTime?: string;
 }
 
-export function keyOf(object: KubeObject): string {
+export function objectKey(object: KubeObject): string {
   return `${object.metadata.namespace ?? ''}/${object.metadata.name}`;
 }
 
@@ -23,7 +23,7 @@ export function splitKey(key: string): { namespace: string; name: string } {
 }
 
 /** Kubernetes' times have no fraction. */
-export function timestamp(now: number): string {
+export function timeText(now: number): string {
   return new Date(now).toISOString().replace(/\.\d+Z$/, 'Z');
 }
 

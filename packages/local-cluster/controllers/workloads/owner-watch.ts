@@ -1,7 +1,7 @@
 /** A controller's two watches: its own objects, and the pods that they control. Both put the object into its queue. */
 import type { ClusterApi } from '../../api/objects/types.ts';
 import type { Workqueue } from '../workqueue.ts';
-import { controllerOf, keyOf } from './objects.ts';
+import { controllerOf, objectKey } from './objects.ts';
 
 /** @returns the queue, whose stop ends the watches first */
 export function followOwners(
@@ -10,7 +10,7 @@ export function followOwners(
   { resource, kind }: { resource: string; kind: string },
 ): Workqueue {
   const unwatchOwners = api.watch(resource, (type, owner) => {
-    if (type !== 'DELETED') queue.add(keyOf(owner));
+    if (type !== 'DELETED') queue.add(objectKey(owner));
   });
   const unwatchPods = api.watch('pods', (_type, pod) => {
     const owner = controllerOf(pod);

@@ -5,7 +5,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { describeError } from '../../../../common/runtime/errors.ts';
 import type { ClusterApi, KubeObject } from '../../api/objects/types.ts';
-import type { EventRecorder } from '../events.ts';
+import type { KubeEventRecorder } from '../events.ts';
 import {
   conditionOf,
   isActive,
@@ -13,7 +13,7 @@ import {
   isPodReady,
   msUntilAvailable,
   splitKey,
-  timestamp,
+  timeText,
   withoutEmpty,
   type Condition,
 } from './objects.ts';
@@ -46,7 +46,7 @@ function podsOf(api: ClusterApi, set: KubeObject): KubeObject[] {
   return pods.filter((pod) => isOwnedBy(pod, set));
 }
 
-async function manage(api: ClusterApi, events: EventRecorder, set: KubeObject): Promise<void> {
+async function manage(api: ClusterApi, events: KubeEventRecorder, set: KubeObject): Promise<void> {
   const active = podsOf(api, set).filter(isActive);
   const missing = ((set.spec.replicas as number | undefined) ?? 1) - active.length;
   if (missing > 0) return createPods(api, events, set, missing);
@@ -63,7 +63,7 @@ async function manage(api: ClusterApi, events: EventRecorder, set: KubeObject): 
 /** Batches of 1, 2, 4 …: if the quota or the webhook refuses the first, a thousand others are not tried. */
 async function createPods(
   api: ClusterApi,
-  events: EventRecorder,
+  events: KubeEventRecorder,
   set: KubeObject,
   count: number,
 ): Promise<void> {
@@ -118,7 +118,7 @@ function failureCondition(set: KubeObject, failure: unknown, now: number): Condi
     {
       type: 'ReplicaFailure',
       status: 'True',
-      lastTransitionTime: timestamp(now),
+      lastTransitionTime: timeText(now),
       reason: 'FailedCreate',
       message: describeError(failure),
     },

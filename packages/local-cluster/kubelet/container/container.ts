@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { sleep } from '../../../../common/runtime/lifecycle.ts';
-import { timestamp } from '../../controllers/workloads/objects.ts';
+import { timeText } from '../../controllers/workloads/objects.ts';
 import { startProbes } from './container-probes.ts';
 import type { Deadline } from './deadline.ts';
 import { ConfigError } from './env.ts';
@@ -173,7 +173,7 @@ export class Container {
   }
 
   async #runOnce(): Promise<Exit> {
-    const startedAt = timestamp(this.#pod.now());
+    const startedAt = timeText(this.#pod.now());
     const containerID = `local://${randomBytes(32).toString('hex')}`;
     this.#containerId = containerID;
     this.#starts++;
@@ -206,7 +206,7 @@ export class Container {
     this.#isReady = this.kind === 'init' && exit.code === 0;
     this.#isStarted = false;
     this.#backoff.ended();
-    this.#enter({ terminated: terminatedBy(exit, { ...more, finishedAt: timestamp(this.#pod.now()) }) });
+    this.#enter({ terminated: terminatedBy(exit, { ...more, finishedAt: timeText(this.#pod.now()) }) });
   }
 
   async #afterStart(process: ContainerProcess, signal: AbortSignal): Promise<void> {

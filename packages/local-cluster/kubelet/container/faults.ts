@@ -2,7 +2,7 @@
 import { imageName } from './images.ts';
 import type { ContainerSpec } from '../pods/pod-spec.ts';
 
-export interface KubeletFaults {
+export interface KubeletFailures {
   /** Pulls of this image (its short name) fail with this message. */
   failPull(image: string, message?: string): () => void;
   /** Containers of this name end at once with 1, each time they are started. */
@@ -11,7 +11,7 @@ export interface KubeletFaults {
   slowReadiness(delayMs: number): () => void;
 }
 
-export class KubeletFaultState implements KubeletFaults {
+export class SimulatedFailures implements KubeletFailures {
   readonly #pulls = new Map<string, string>();
   readonly #crashes = new Set<string>();
   #readinessDelayMs = 0;

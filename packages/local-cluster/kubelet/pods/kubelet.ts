@@ -10,13 +10,13 @@ import { describeError } from '../../../../common/runtime/errors.ts';
 import type { Running } from '../../../../common/runtime/lifecycle.ts';
 import type { LogReader } from '../../api/verbs/runtime-hooks.ts';
 import type { KubeObject, WatchEventType } from '../../api/objects/types.ts';
-import { KubeletFaultState, type KubeletFaults } from '../container/faults.ts';
+import { SimulatedFailures, type KubeletFailures } from '../container/faults.ts';
 import { PodWorker } from './pod-worker.ts';
 import { startWatchdog } from './watchdog.ts';
 import type { KubeletOptions } from './kubelet-options.ts';
 
 export interface Kubelet extends Running {
-  readonly faults: KubeletFaults;
+  readonly faults: KubeletFailures;
   /** SIGKILL to a container's processes (of all containers without a name); the kubelet then does as always. */
   kill(namespace: string, pod: string, container?: string): void;
   readonly readLogs: LogReader;
@@ -27,7 +27,7 @@ const STOP_GRACE_MS = 2_000;
 
 export function startKubelet(options: KubeletOptions): Kubelet {
   const workers = new Map<string, PodWorker>();
-  const faults = new KubeletFaultState();
+  const faults = new SimulatedFailures();
   const watchdog = startWatchdog(options.dir);
   let isStopping = false;
 

@@ -9,7 +9,7 @@ import { expandVariables, rewritePaths } from '../container/expansion.ts';
 import type { HandlerContext } from '../container/handlers.ts';
 import { UNKNOWN_IMAGE, type Image } from '../container/images.ts';
 import type { KubeletOptions } from './kubelet-options.ts';
-import type { KubeletFaultState } from '../container/faults.ts';
+import type { SimulatedFailures } from '../container/faults.ts';
 import { specOf, type ContainerSpec } from './pod-spec.ts';
 import type { PodRuntime } from './runtime.ts';
 import { mountsOf, writeVolumes, type VolumeContext } from '../container/volumes.ts';
@@ -20,7 +20,7 @@ export interface PodRuntimeOptions {
   readonly podIp: string;
   readonly podDir: string;
   readonly kubelet: KubeletOptions;
-  readonly faults: KubeletFaultState;
+  readonly faults: SimulatedFailures;
   readonly watchdog: Watchdog;
   readonly changed: () => void;
 }

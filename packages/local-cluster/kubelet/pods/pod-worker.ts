@@ -8,10 +8,10 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describeError } from '../../../../common/runtime/errors.ts';
 import type { KubeObject } from '../../api/objects/types.ts';
-import { timestamp } from '../../controllers/workloads/objects.ts';
+import { timeText } from '../../controllers/workloads/objects.ts';
 import { Container } from '../container/container.ts';
 import { Deadline } from '../container/deadline.ts';
-import type { KubeletFaultState } from '../container/faults.ts';
+import type { SimulatedFailures } from '../container/faults.ts';
 import type { KubeletOptions } from './kubelet-options.ts';
 import { containersOf, specOf } from './pod-spec.ts';
 import { createPodRuntime } from './pod-runtime.ts';
@@ -22,7 +22,7 @@ import type { Watchdog } from './watchdog.ts';
 
 export interface PodWorkerOptions {
   readonly kubelet: KubeletOptions;
-  readonly faults: KubeletFaultState;
+  readonly faults: SimulatedFailures;
   readonly watchdog: Watchdog;
   /** The worker has ended: nothing of the pod is left on this machine. */
   readonly onGone: () => void;
@@ -34,7 +34,7 @@ export class PodWorker {
   readonly #podIp: string;
   readonly #podDir: string;
   readonly #runtime: PodRuntime;
-  readonly #startTime = timestamp(Date.now());
+  readonly #startTime = timeText(Date.now());
   readonly containers: readonly Container[];
   #isOver = false;
   #isGone = false;

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { KubeObject } from '../../api/objects/types.ts';
-import { timestamp, type Condition } from '../../controllers/workloads/objects.ts';
+import { timeText, type Condition } from '../../controllers/workloads/objects.ts';
 import { specOf, type ContainerKind, type ContainerSpec } from './pod-spec.ts';
 
 export interface Terminated {
@@ -54,7 +54,7 @@ export interface PodFacts {
   readonly now: number;
 }
 
-export type Phase = 'Pending' | 'Running' | 'Succeeded' | 'Failed';
+export type PodPhase = 'Pending' | 'Running' | 'Succeeded' | 'Failed';
 
 export function podStatus(facts: PodFacts): Record<string, unknown> {
   const { pod, podIp, hostIp, containers } = facts;
@@ -76,7 +76,7 @@ export function podStatus(facts: PodFacts): Record<string, unknown> {
   };
 }
 
-export function podPhase({ pod, containers, isOver }: PodFacts): Phase {
+export function podPhase({ pod, containers, isOver }: PodFacts): PodPhase {
   const mains = containers.filter((record) => record.kind === 'main');
   const inits = containers.filter((record) => record.kind === 'init');
   const sidecars = containers.filter((record) => record.kind === 'sidecar');
@@ -99,7 +99,7 @@ function ended(record: ContainerRecord): Terminated | undefined {
   return 'terminated' in record.state ? record.state.terminated : record.lastState;
 }
 
-function conditions(facts: PodFacts, phase: Phase): Condition[] {
+function conditions(facts: PodFacts, phase: PodPhase): Condition[] {
   const { pod, containers, now } = facts;
   const containersReady = readiness(containers, phase);
   const wanted: Condition[] = [
@@ -117,15 +117,15 @@ function conditions(facts: PodFacts, phase: Phase): Condition[] {
     return {
       ...condition,
       lastProbeTime: null,
-      lastTransitionTime: isSame ? (old.lastTransitionTime as string) : timestamp(now),
+      lastTransitionTime: isSame ? (old.lastTransitionTime as string) : timeText(now),
     };
   });
   return [...settled, ...before.filter(({ type }) => !ours.has(type))];
 }
 
-type Verdict = Omit<Condition, 'type'>;
+type ConditionState = Omit<Condition, 'type'>;
 
-function readiness(containers: readonly ContainerRecord[], phase: Phase): Verdict {
+function readiness(containers: readonly ContainerRecord[], phase: PodPhase): ConditionState {
   if (phase === 'Succeeded') return { status: 'False', reason: 'PodCompleted' };
   if (phase === 'Failed') return { status: 'False', reason: 'PodFailed' };
   const unready = containers.filter((record) => record.kind !== 'init' && !record.isReady);
@@ -135,7 +135,7 @@ function readiness(containers: readonly ContainerRecord[], phase: Phase): Verdic
   return { status: 'False', reason: 'ContainersNotReady', message };
 }
 
-function withGates(pod: KubeObject, ready: Verdict): Verdict {
+function withGates(pod: KubeObject, ready: ConditionState): ConditionState {
   const gates = specOf(pod).readinessGates ?? [];
   if (ready.status !== 'True' || gates.length === 0) return ready;
   const before = (pod.status?.conditions ?? []) as Condition[];
@@ -145,7 +145,7 @@ function withGates(pod: KubeObject, ready: Verdict): Verdict {
   return { status: 'False', reason: 'ReadinessGatesNotReady', message };
 }
 
-function initialized(containers: readonly ContainerRecord[], phase: Phase): Condition {
+function initialized(containers: readonly ContainerRecord[], phase: PodPhase): Condition {
   const type = 'Initialized';
   if (phase === 'Succeeded') return { type, status: 'True', reason: 'PodCompleted' };
   const mains = containers.filter((record) => record.kind === 'main');

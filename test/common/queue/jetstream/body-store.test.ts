@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { BodyStoreError } from '../../../../common/queue/body.ts';
-import { readBody, removeBody, storeBody } from '../../../../common/queue/jetstream/body-store.ts';
+import { readStoredBody, removeBody, storeBody } from '../../../../common/queue/jetstream/body-store.ts';
 import { BODIES_STREAM } from '../../../../common/queue/jetstream/streams.ts';
 import { startJetStream } from '../../../helpers/jetstream.ts';
 
@@ -20,7 +20,7 @@ test('a body comes back equal, whatever the pieces it came in, and is gone once 
   await storeBody(nats, 'b', inPieces(randomBytes(200_000), 1_000), 4_000_000);
   assert.deepEqual(stored, { name: 'a', size: body.length });
   const read: Buffer[] = [];
-  for await (const chunk of readBody(nats.jsm, stored)) read.push(chunk);
+  for await (const chunk of readStoredBody(nats.jsm, stored)) read.push(chunk);
   assert.equal(hash(Buffer.concat(read)), hash(body));
 
   await removeBody(nats.jsm, 'a');
@@ -29,7 +29,7 @@ test('a body comes back equal, whatever the pieces it came in, and is gone once 
   assert.deepEqual(Object.keys(state.subjects ?? {}), ['slimfaas.body.b'], 'the other body stays');
   await assert.rejects(
     async () => {
-      for await (const _ of readBody(nats.jsm, stored)) assert.fail('nothing is left to read');
+      for await (const _ of readStoredBody(nats.jsm, stored)) assert.fail('nothing is left to read');
     },
     (error) => error instanceof BodyStoreError && error.code === 'incomplete',
   );

@@ -17,7 +17,7 @@ import {
   type EdgeLimit,
   type EdgeLimits,
   type ExchangeControl,
-  type ExchangeRequest,
+  type RelayRequest,
   type NodeSinkOptions,
   type Outcome,
   type RawHeaders,
@@ -26,7 +26,7 @@ import {
   type RequestHead,
   type ResponseHead,
   type ResponseSink,
-  type Target,
+  type RelayTarget,
   type Timeouts,
 } from '../../../../common/relay/index.ts';
 
@@ -94,7 +94,7 @@ export interface Ran {
   readonly sink: RecordingSink;
 }
 
-export type Given = Partial<ExchangeRequest> & { readonly target: Target };
+export type Given = Partial<RelayRequest> & { readonly target: RelayTarget };
 
 /** Runs an exchange to its end. */
 export async function exchange(relay: Relay, given: Given): Promise<Ran> {
@@ -125,7 +125,7 @@ export interface EdgeOptions {
 }
 
 /** The relay as a plain reverse proxy, listening. */
-export async function edge(t: TestContext, target: Target, options: EdgeOptions = {}): Promise<Edge> {
+export async function edge(t: TestContext, target: RelayTarget, options: EdgeOptions = {}): Promise<Edge> {
   const relay = testRelay(t);
   const outcomes: Outcome[] = [];
   let arrived = ignore;

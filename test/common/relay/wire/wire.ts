@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import { waitFor } from '../../../helpers/wait.ts';
-import type { Target } from '../../../../common/relay/index.ts';
+import type { RelayTarget } from '../../../../common/relay/index.ts';
 
 const DEADLINE_MS = 10_000;
 
@@ -94,7 +94,7 @@ export class Wire {
 }
 
 export interface RawUpstream {
-  readonly target: Target;
+  readonly target: RelayTarget;
   /** Connections in the order they came. */
   readonly wires: readonly Wire[];
   /** The connection number `index`, when it comes. */

@@ -9,7 +9,7 @@ import {
 } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
-import type { Target } from '../../../../common/relay/index.ts';
+import type { RelayTarget } from '../../../../common/relay/index.ts';
 
 export interface Arrival {
   readonly stream: ServerHttp2Stream;
@@ -21,7 +21,7 @@ export interface Arrival {
 }
 
 export interface H2Upstream {
-  readonly target: Target;
+  readonly target: RelayTarget;
   readonly sessions: readonly ServerHttp2Session[];
   readonly arrivals: readonly Arrival[];
   /** As a process that dies: every connection reset, nobody listens. */

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { silentLog } from '../../../common/runtime/log.ts';
 import { encodeMessage, type ActivityMessage } from '../../../common/bus/messages.ts';
 import { functionSubject, podSubject } from '../../../common/bus/subjects.ts';
-import { listenToNews } from '../../../proxy/pods/bus-messages.ts';
+import { listenToPods } from '../../../proxy/pods/bus-messages.ts';
 
 const FIB = { namespace: 'n', name: 'fi.b' };
 const COUNTS = { running: 1, runningNow: 1, waiting: 0, started: 0, finished: 0, failed: 0, windowMs: 1_000 };
@@ -14,7 +14,7 @@ function setUp(wantsActivity = true) {
   const heard: string[] = [];
   const warnings: unknown[] = [];
   const dropped: string[] = [];
-  const release = listenToNews({
+  const release = listenToPods({
     nats: {
       subscribe(subject, onMessage) {
         subscriptions.set(subject, onMessage);

@@ -5,7 +5,7 @@
  */
 
 /** In each message of a sidecar; both are absent from sidecars of 0.1.0. */
-export interface Spoken {
+export interface AnnouncementOrder {
   /** When this run of the sidecar began, in milliseconds since 1970: it only has to grow from run to run. */
   readonly start?: number;
   /** Counts what this run has announced: 0 for the first state, 1 for the next. A repetition has the same number. */
@@ -16,9 +16,9 @@ export interface Spoken {
  * @param known the last word heard of that pod; undefined: none
  * @returns above 0: `word` was said after it; 0: it is the same, or nobody can tell; below 0: before it
  */
-export function compareSpoken(word: Spoken, known: Spoken | undefined): number {
+export function compareAnnounced(message: AnnouncementOrder, known: AnnouncementOrder | undefined): number {
   // Only a change of the pod's image in place makes one pod speak with numbers and without: it is another run.
-  if (word.start === undefined) return known?.start === undefined ? 0 : 1;
+  if (message.start === undefined) return known?.start === undefined ? 0 : 1;
   if (known?.start === undefined) return 1;
-  return word.start - known.start || (word.seq ?? 0) - (known.seq ?? 0);
+  return message.start - known.start || (message.seq ?? 0) - (known.seq ?? 0);
 }

@@ -1,0 +1,23 @@
+/** The body of a small request, as text. */
+import type { IncomingMessage } from 'node:http';
+
+/**
+ * Reads no more than `maxBytes`. The connection stays open when the body is too large, so that the caller sees the
+ * answer.
+ * @throws what `tooLarge` returns
+ */
+export async function readText(
+  request: IncomingMessage,
+  maxBytes: number,
+  tooLarge: () => Error,
+): Promise<string> {
+  if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw tooLarge();
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > maxBytes) throw tooLarge();
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
