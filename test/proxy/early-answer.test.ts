@@ -5,10 +5,12 @@ import { createServer } from 'node:net';
 import { test } from 'node:test';
 import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2';
 import type { AddressInfo, Server } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
 import { ownAddress } from '../helpers/addresses.ts';
 import { callUrl } from './support/calls.ts';
 import { startSidecarBeside } from './support/real-sidecar.ts';
 import { startTestProxy } from './support/test-proxy.ts';
+import { createAuthority, issueCertificate } from '../../webhook/certificates/x509.ts';
 
 const REFUSAL = 'HTTP/1.1 413 Payload Too Large\r\nContent-Length: 9\r\nConnection: close\r\n\r\ntoo large';
 const UPLOAD = Buffer.alloc(2_000_000);
@@ -27,6 +29,20 @@ for (const caller of ['HTTP/1.1', 'HTTP/2'] as const) {
     });
   });
 }
+
+test('the same from an app that speaks HTTPS', async () => {
+  const validity = { nowMs: Date.now(), validMs: 3_600_000 };
+  const authority = await createAuthority(validity);
+  const { certificate: cert, key } = await issueCertificate(authority, ['x.example'], validity);
+  const app = createTlsServer({ cert, key }, (socket) => {
+    socket.on('error', () => undefined);
+    socket.once('data', () => socket.write(REFUSAL, () => socket.destroy()));
+  });
+  await withApp(app, ['--app-tls=true'], async (url) => {
+    for (let i = 0; i < 10; i++)
+      assert.equal((await callUrl(`${url}/function/fib/up`, { body: UPLOAD })).status, 413);
+  });
+});
 
 test('the same from an app that speaks HTTP/2', async () => {
   const app = createHttp2Server();

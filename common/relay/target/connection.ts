@@ -8,9 +8,10 @@ import type { Socket } from 'node:net';
 import { RelayError } from '../errors.ts';
 import { returnReadBuffer, takeReadBuffer } from './read-buffers.ts';
 import { ResponseParser, type ResponseHandler } from '../wire/response-parser.ts';
+import type { SocketReader } from './socket-reader.ts';
 import type { Transport } from './transport.ts';
 import type { RelayTarget } from '../types.ts';
-import { keepUnread, type UnreadAnswer } from './unread-answer.ts';
+import type { UnreadAnswer } from './unread-answer.ts';
 
 /** What runs on a connection. */
 export interface Tenant extends ResponseHandler {
@@ -66,11 +67,13 @@ export class Connection {
     this.#keeper = keeper;
     this.#parser = new ResponseParser(limits.maxHeadBytes);
     this.#transport = limits.transport;
-    this.#socket = limits.transport.open(target, {
+    const reader: SocketReader = {
       buffer: () => this.#buffer,
       onRead: (size) => this.#onRead(size),
       onChunk: (chunk) => this.#onChunk(chunk),
-    });
+    };
+    this.#socket = limits.transport.open(target, reader);
+    limits.transport.keepUnread(this.#socket, reader, (unread) => this.#onWriteFailed(unread));
     this.#listen();
   }
 
@@ -173,7 +176,6 @@ export class Connection {
 
   #listen(): void {
     const socket = this.#socket;
-    keepUnread(socket, (unread) => this.#onWriteFailed(unread));
     socket.once(this.#transport.openEvent, () => {
       if (this.#state !== 'connecting') return;
       this.wasEstablished = true;
@@ -222,9 +224,8 @@ export class Connection {
 
   #readRest(unread: UnreadAnswer): void {
     while (this.#unread === unread) {
-      const size = unread.read(this.#buffer);
-      if (size === 0) return this.#dropUnread(); // the failed write is told then
-      if (!this.#onRead(size)) return;
+      if (!unread.next()) return this.#dropUnread(); // the failed write is told then
+      if (this.#tenant?.isHeld) return;
     }
   }
 

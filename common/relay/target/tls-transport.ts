@@ -3,13 +3,13 @@
  * between, and what an app shows there is made for its Service's name.
  *
  * Read as a stream, because Node hands out every TLS record that it has decrypted, even after it was told to stop. So
- * a buffer of ours would be overwritten while its reader still needs it. Given up: an early refusal that the kernel
- * still holds when a write fails (unread-answer.ts), because those bytes are no answer before they are decrypted.
+ * a buffer of ours would be overwritten while its reader still needs it.
  */
-import { connect, type ConnectionOptions } from 'node:tls';
+import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { RelayError } from '../errors.ts';
 import type { Dial, Transport } from './transport.ts';
 import type { RelayTarget } from '../types.ts';
+import { keepUnreadTls } from './unread-answer.ts';
 
 /** Made for one upstream: a handshake goes on where the last one ended, which spares the app its signature. */
 export function createTlsTransport(): Transport {
@@ -37,6 +37,7 @@ export function createTlsTransport(): Transport {
       return socket;
     },
     failureOf,
+    keepUnread: (socket, reader, take) => keepUnreadTls(socket as TLSSocket, reader, take),
     cut: (socket) => void socket.destroy(),
   };
 }

@@ -5,16 +5,8 @@
 import { connect, type Socket } from 'node:net';
 import { RelayError } from '../errors.ts';
 import type { RelayTarget } from '../types.ts';
-
-/** The reader of what comes. Both readers return false to be given nothing until the socket is resumed. */
-export interface SocketReader {
-  /** Where the next read goes. */
-  readonly buffer: () => Buffer;
-  /** So many bytes are in the buffer. */
-  readonly onRead: (size: number) => boolean;
-  /** Bytes in memory of their own. */
-  readonly onChunk: (chunk: Buffer) => boolean;
-}
+import type { SocketReader } from './socket-reader.ts';
+import { keepUnread, type UnreadAnswer } from './unread-answer.ts';
 
 /** How a socket of one's own is made (tunnel/connect.ts). */
 export interface Dial {
@@ -33,6 +25,8 @@ export interface Transport extends Pick<Dial, 'openEvent' | 'failureOf'> {
    */
   readonly showsRefusedWrites: boolean;
   open(target: RelayTarget, reader: SocketReader): Socket;
+  /** For a failed write: what is unread of the answer, before the socket is destroyed (unread-answer.ts). */
+  keepUnread(socket: Socket, reader: SocketReader, take: (unread: UnreadAnswer) => boolean): void;
   /** Ends an open socket so that the other side notices at once. */
   cut(socket: Socket): void;
 }
@@ -50,5 +44,6 @@ export const TCP: Transport = {
       onread: { buffer, callback: onRead },
     }),
   failureOf: (cause) => new RelayError('connect-failed', 'could not connect', { cause }),
+  keepUnread,
   cut: (socket) => void socket.resetAndDestroy(),
 };
