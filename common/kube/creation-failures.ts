@@ -3,9 +3,9 @@
  * Kubernetes keeps for an hour. What the latest one says counts while the set has fewer pods than it wants: a
  * pod that was created is the end of it.
  */
-import type { CoreV1Event, KubeConfig, KubernetesListObject } from '@kubernetes/client-node';
+import type { CoreV1Event, KubeConfig } from '@kubernetes/client-node';
 import type { Log } from '../runtime/log.ts';
-import type { PageRequest } from './lists.ts';
+import type { ListedResources } from './listed.ts';
 import { watchResource, type OnFailedObject, type Watched } from './watched.ts';
 
 const SELECTOR = 'involvedObject.kind=StatefulSet,reason=FailedCreate,type=Warning';
@@ -20,12 +20,7 @@ export interface CreationFailure {
 
 export interface FailuresOptions {
   readonly config: KubeConfig;
-  /** One page of the namespace's Events, or of all. */
-  readonly list: (
-    page: PageRequest & { fieldSelector: string },
-  ) => Promise<KubernetesListObject<CoreV1Event>>;
-  /** `/api/v1/events` or `/api/v1/namespaces/x/events`. */
-  readonly path: string;
+  readonly events: ListedResources['events'];
   readonly onFailure: (failure: CreationFailure) => void;
   readonly log: Log;
   readonly onFailed?: OnFailedObject;
@@ -33,10 +28,10 @@ export interface FailuresOptions {
 
 /** Nothing waits for it: without it, or without the right to read Events, a cause is missing and all else works. */
 export function watchCreationFailures(options: FailuresOptions): Watched {
-  const { config, list, path, onFailure, log, onFailed } = options;
+  const { config, events, onFailure, log, onFailed } = options;
   return watchResource<CoreV1Event>(
     config,
-    (page) => list({ ...page, fieldSelector: SELECTOR }),
+    (page) => events.list({ ...page, fieldSelector: SELECTOR }),
     {
       onSet(event) {
         const { uid, namespace, name } = event.involvedObject;
@@ -45,6 +40,6 @@ export function watchCreationFailures(options: FailuresOptions): Watched {
       },
       onDelete: () => undefined,
     },
-    { path, fieldSelector: SELECTOR, log, ...(onFailed && { onFailed }) },
+    { path: events.path, fieldSelector: SELECTOR, log, ...(onFailed && { onFailed }) },
   );
 }

@@ -4,7 +4,7 @@
  */
 import type { V1Deployment, V1Pod, V1StatefulSet, KubeClients } from '../../common/kube/client.ts';
 import { watchCreationFailures, type CreationFailure } from '../../common/kube/creation-failures.ts';
-import type { PageRequest } from '../../common/kube/lists.ts';
+import { listedIn } from '../../common/kube/listed.ts';
 import { FailedCreations } from '../../common/kube/model/failed-creations.ts';
 import { idOf } from '../../common/kube/model/identity.ts';
 import { ownerKeyOf, readWorkload, type WorkloadModel } from '../../common/kube/model/workload.ts';
@@ -30,7 +30,7 @@ export interface KubeWatch {
   stop(): Promise<void>;
 }
 
-interface Source {
+interface WatchedList {
   readonly name: string;
   readonly watched: Watched;
   wasSynced: boolean;
@@ -48,7 +48,7 @@ export interface KubeWatchOptions {
 export function watchKube(options: KubeWatchOptions): KubeWatch {
   const scopes = options.namespaces.length === 0 ? [undefined] : options.namespaces;
   const known = new KnownWorkloads();
-  const sources = scopes.flatMap((namespace) => [
+  const lists = scopes.flatMap((namespace) => [
     watchWorkloads('Deployment', namespace, options, known),
     watchWorkloads('StatefulSet', namespace, options, known),
     watchPods(namespace, options),
@@ -56,13 +56,13 @@ export function watchKube(options: KubeWatchOptions): KubeWatch {
   const failures = scopes.map((namespace) => watchFailures(namespace, options, known));
   return {
     get missing() {
-      return sources.filter((source) => !source.watched.isSynced).map((source) => source.name);
+      return lists.filter(({ watched }) => !watched.isSynced).map(({ name }) => name);
     },
     get wasSynced() {
-      return sources.every((source) => source.wasSynced);
+      return lists.every((list) => list.wasSynced);
     },
     async stop() {
-      await Promise.all([...sources.map((source) => source.watched), ...failures].map((each) => each.stop()));
+      await Promise.all([...lists.map(({ watched }) => watched), ...failures].map((each) => each.stop()));
     },
   };
 }
@@ -72,18 +72,7 @@ function watchWorkloads(
   namespace: string | undefined,
   { kube, targets, log, onFailed }: KubeWatchOptions,
   known: KnownWorkloads,
-): Source {
-  const lists = {
-    Deployment: (page: PageRequest) =>
-      namespace === undefined
-        ? kube.apps.listDeploymentForAllNamespaces(page)
-        : kube.apps.listNamespacedDeployment({ namespace, ...page }),
-    StatefulSet: (page: PageRequest) =>
-      namespace === undefined
-        ? kube.apps.listStatefulSetForAllNamespaces(page)
-        : kube.apps.listNamespacedStatefulSet({ namespace, ...page }),
-  };
-  const resource = `${kind.toLowerCase()}s`;
+): WatchedList {
   const drop = (object: V1Deployment | V1StatefulSet): void => {
     const id = idOf(object);
     known.remove(kind, id);
@@ -97,12 +86,14 @@ function watchWorkloads(
     },
     onDelete: drop,
   };
-  return source(resource, namespace, (onSynced) =>
+  const { deployments, statefulSets } = listedIn(kube, namespace);
+  const { list, path } = kind === 'Deployment' ? deployments : statefulSets;
+  return watchedList(`${kind.toLowerCase()}s`, namespace, (onSynced) =>
     watchResource<V1Deployment | V1StatefulSet>(
       kube.config,
-      lists[kind],
+      list,
       { ...handlers, onSynced },
-      { path: `/apis/apps/v1${scopePath(namespace)}/${resource}`, log, onFailed },
+      { path, log, onFailed },
     ),
   );
 }
@@ -114,11 +105,7 @@ function watchFailures(
 ): Watched {
   return watchCreationFailures({
     config: kube.config,
-    list: (page) =>
-      namespace === undefined
-        ? kube.core.listEventForAllNamespaces(page)
-        : kube.core.listNamespacedEvent({ namespace, ...page }),
-    path: `/api/v1${scopePath(namespace)}/events`,
+    events: listedIn(kube, namespace).events,
     onFailure(failure) {
       const view = known.fail(failure);
       if (view) targets.setFunction(view);
@@ -144,7 +131,7 @@ class KnownWorkloads {
     return viewWorkload(workload, this.#failures.troubleOf(workload));
   }
 
-  /** The function as it looks now; undefined where that is no news. */
+  /** @returns the function as it looks now; undefined where nothing has changed */
   fail(failure: CreationFailure): FunctionView | undefined {
     const known = this.#known.get(ownerKeyOf('StatefulSet', functionKey(failure)));
     if (!known || !this.#failures.note(failure, known)) return undefined;
@@ -158,13 +145,10 @@ class KnownWorkloads {
   }
 }
 
-function watchPods(namespace: string | undefined, options: KubeWatchOptions): Source {
+function watchPods(namespace: string | undefined, options: KubeWatchOptions): WatchedList {
   const { kube, targets, log, onFailed } = options;
   // All of them, not only functions': a caller is inside the cluster if its address is a pod's.
-  const list = (page: PageRequest) =>
-    namespace === undefined
-      ? kube.core.listPodForAllNamespaces(page)
-      : kube.core.listNamespacedPod({ namespace, ...page });
+  const { list, path } = listedIn(kube, namespace).pods;
   const handlers = {
     onSet(pod: V1Pod) {
       const view = viewPod(pod);
@@ -175,29 +159,20 @@ function watchPods(namespace: string | undefined, options: KubeWatchOptions): So
       targets.deletePod(its, name);
     },
   };
-  return source('pods', namespace, (onSynced) =>
-    watchResource<V1Pod>(
-      kube.config,
-      list,
-      { ...handlers, onSynced },
-      { path: `/api/v1${scopePath(namespace)}/pods`, log, onFailed },
-    ),
+  return watchedList('pods', namespace, (onSynced) =>
+    watchResource<V1Pod>(kube.config, list, { ...handlers, onSynced }, { path, log, onFailed }),
   );
 }
 
-function source(
+function watchedList(
   resource: string,
   namespace: string | undefined,
   start: (onSynced: (isSynced: boolean) => void) => Watched,
-): Source {
+): WatchedList {
   const name = namespace === undefined ? resource : `${resource} in ${namespace}`;
   const made = { name, wasSynced: false };
   const watched = start((isSynced) => {
     made.wasSynced ||= isSynced;
   });
   return Object.assign(made, { watched });
-}
-
-function scopePath(namespace: string | undefined): string {
-  return namespace === undefined ? '' : `/namespaces/${namespace}`;
 }

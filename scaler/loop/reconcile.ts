@@ -12,97 +12,40 @@
  * Comes in: everything heard.
  * Goes out: effects, in slices that keep the process awake.
  */
-import type { HostPolicy } from '../../common/function/hosts.ts';
 import type { FunctionInfo, WorkloadKind } from '../../common/function/spec.ts';
 import type { CreationFailure } from '../../common/kube/creation-failures.ts';
 import type { ActivityMessage, ReadyMessage, ShareMessage, WakeMessage } from '../../common/bus/messages.ts';
-import type { Log } from '../../common/runtime/log.ts';
 import { functionKey, type FunctionId } from '../../common/bus/subjects.ts';
 import type { V1Deployment, V1Pod, V1StatefulSet } from '../../common/kube/client.ts';
-import type { OnFailedObject } from '../../common/kube/watched.ts';
-import { Actuator } from '../act/actuator.ts';
-import type { ReconcileEffects } from '../act/effects.ts';
-import { Nudges } from '../act/nudges.ts';
 import type { Facts } from '../decide/types.ts';
 import type { FactFinder } from '../facts/facts.ts';
-import { FaultTeller, type Fault } from '../faults/faults.ts';
-import { MoreFaults } from '../faults/more-faults.ts';
-import type { LoadAdvisor } from '../load/load-advisor.ts';
-import { TickAdvice } from '../load/tick-advice.ts';
+import type { Fault } from '../faults/faults.ts';
 import type { Observed, Observer } from '../observe/observer.ts';
-import { Sharer } from '../shares/share-out.ts';
 import type { Ledger } from '../shares/shares.ts';
-import { DependencyIndex } from '../world/dependency-index.ts';
 import type { Workload } from '../world/kube-objects.ts';
 import type { Autoscaler } from '../world/world.ts';
-import { Decisions, type DecisionsView } from './decisions.ts';
-import { Pipeline } from './pipeline.ts';
+import type { DecisionsView } from './decisions.ts';
+import { createLoopParts, type LoopParts, type LoopPartsOptions } from './loop-parts.ts';
 import { atOneGo, sliceOver, type Slice } from './slicer.ts';
 import { contradicts } from './steady.ts';
 
-export interface ReconcileOptions {
-  readonly observer: Observer;
-  readonly advisor: LoadAdvisor;
-  readonly effects: ReconcileEffects;
-  readonly jobsOf: (key: string) => number;
-  /** Which hosts functions may claim; default: none. */
-  readonly hosts?: HostPolicy;
+export interface ReconcileOptions extends LoopPartsOptions {
   /** How a pass over all functions is run; default: at one go. */
   readonly run?: (pass: () => Slice) => void;
-  readonly onFailed: OnFailedObject;
-  readonly now: () => number;
-  readonly log: Log;
 }
 
 export class Reconciler {
   readonly #options: ReconcileOptions;
   readonly #observer: Observer;
-  readonly #nudges = new Nudges();
-  readonly #decisions = new Decisions();
-  readonly #advice: TickAdvice;
-  readonly #moreFaults: MoreFaults;
-  readonly #faults: FaultTeller;
-  readonly #sharer: Sharer;
-  readonly #actuator: Actuator;
-  readonly #pipeline: Pipeline;
+  readonly #parts: LoopParts;
 
   constructor(options: ReconcileOptions) {
     this.#options = options;
-    const { observer, advisor, effects, jobsOf, onFailed, now, log } = options;
-    this.#observer = observer;
-    const dependencies = new DependencyIndex(observer.world);
-    this.#advice = new TickAdvice(advisor, observer);
-    this.#moreFaults = new MoreFaults({
-      observed: observer,
-      dependencyFaultsOf: (workload, fn) => dependencies.faultsOf(workload, fn),
-      triggerFaultsOf: (fn) => advisor.faultsOf(fn),
-      failureOf: (key) => this.#decisions.failureOf(key),
-      nudgedAtMs: (key) => this.#nudges.nudgedAtMs(key),
-      hosts: options.hosts,
-      now,
-    });
-    this.#faults = new FaultTeller(observer.world, effects.onFaults, (...of) => this.#moreFaults.of(...of));
-    this.#sharer = new Sharer(observer.world, effects.isLeader);
-    this.#actuator = new Actuator({
-      effects,
-      nudges: this.#nudges,
-      now,
-      log,
+    this.#observer = options.observer;
+    this.#parts = createLoopParts(options, {
       onScaled: (...scaled) => this.#onScaled(...scaled),
       // More may have come to wait meanwhile than it was sized for.
       onWoken: (key) => this.#decideNow(key),
-    });
-    this.#pipeline = new Pipeline({
-      observer,
-      dependencies,
-      advice: this.#advice,
-      nudges: this.#nudges,
-      decisions: this.#decisions,
-      actuator: this.#actuator,
-      faults: this.#faults,
-      effects,
-      jobsOf,
-      onFailed,
     });
   }
 
@@ -111,12 +54,12 @@ export class Reconciler {
   }
 
   get decisions(): DecisionsView {
-    return this.#decisions;
+    return this.#parts.decisions;
   }
 
   /** What its pods were granted. */
   sharesOf(key: string): Ledger {
-    return this.#sharer.ledgerOf(key);
+    return this.#parts.sharer.ledgerOf(key);
   }
 
   onNats(isConnected: boolean): void {
@@ -174,7 +117,7 @@ export class Reconciler {
     if (!workload) return false;
     const nowMs = this.#options.now();
     this.#observer.onWake(workload, message, nowMs);
-    if (this.#observer.hasSynced) this.#pipeline.onUse(workload.key, nowMs);
+    if (this.#observer.hasSynced) this.#parts.pipeline.onUse(workload.key, nowMs);
     return true;
   }
 
@@ -184,7 +127,7 @@ export class Reconciler {
     const { key } = workload;
     const nowMs = this.#options.now();
     const isTurn = this.#observer.onActivity(workload, message, nowMs);
-    if (isTurn || contradicts(message, this.#decisions.last(key))) this.#decisions.reopen(key);
+    if (isTurn || contradicts(message, this.#parts.decisions.last(key))) this.#parts.decisions.reopen(key);
     if (message.source === 'sidecar') this.#share(key, nowMs);
   }
 
@@ -192,7 +135,7 @@ export class Reconciler {
     const key = functionKey(id);
     const isChanged = this.#observer.onReady(id, message);
     if (isChanged === undefined) return;
-    this.#sharer.tellAgain(key); // tell it its share at once
+    this.#parts.sharer.tellAgain(key); // tell it its share at once
     if (isChanged) this.#onChange(key);
     else this.#share(key, this.#options.now());
   }
@@ -204,7 +147,7 @@ export class Reconciler {
 
   onShares(id: FunctionId, message: ShareMessage): void {
     const key = functionKey(id);
-    if (this.#functionOf(id)) this.#sharer.hear(key, message, this.#observer.of(key));
+    if (this.#functionOf(id)) this.#parts.sharer.hear(key, message, this.#observer.of(key));
   }
 
   /** Decides for all. */
@@ -215,7 +158,7 @@ export class Reconciler {
   #pass(): Slice {
     return sliceOver(this.#observer.world.workloads(), () => {
       const nowMs = this.#options.now();
-      const finder = this.#pipeline.finder(nowMs);
+      const finder = this.#parts.pipeline.finder(nowMs);
       return (workload) => {
         if (workload.fn) this.#onTick(workload, workload.fn, finder, nowMs);
       };
@@ -223,29 +166,29 @@ export class Reconciler {
   }
 
   #onTick(workload: Workload, fn: FunctionInfo, finder: FactFinder, nowMs: number): void {
-    this.#pipeline.onTick(workload, fn, finder, nowMs);
-    if (fn.spec.parallelLimit !== undefined && this.#sharer.isDue(workload.key, nowMs))
+    this.#parts.pipeline.onTick(workload, fn, finder, nowMs);
+    if (fn.spec.parallelLimit !== undefined && this.#parts.sharer.isDue(workload.key, nowMs))
       this.#share(workload.key, nowMs);
   }
 
   /** What stands for a while is told again by the new leader; nothing else changes hands. */
   onLeading(): void {
     const nowMs = this.#options.now();
-    this.#sharer.onLeading(nowMs);
+    this.#parts.sharer.onLeading(nowMs);
     this.#options.advisor.onLeading(nowMs);
-    this.#faults.tellAgain();
+    this.#parts.faults.tellAgain();
     this.tick();
   }
 
   /** What a decision would be made from now; undefined before the first look at it. Nothing is decided or done. */
   factsOf(workload: Workload, fn: FunctionInfo): Facts | undefined {
     if (this.#observer.of(workload.key) === undefined) return undefined;
-    return this.#pipeline.reader(this.#options.now()).factsOf(workload, fn);
+    return this.#parts.pipeline.reader(this.#options.now()).factsOf(workload, fn);
   }
 
   /** All that was wrong with it at the last look. */
   faultsOf(workload: Workload): readonly Fault[] {
-    return this.#faults.told(workload.key);
+    return this.#parts.faults.told(workload.key);
   }
 
   #functionOf(id: FunctionId): Workload | undefined {
@@ -256,26 +199,26 @@ export class Reconciler {
   #decideNow(key: string): void {
     if (!this.#observer.hasSynced) return;
     const nowMs = this.#options.now();
-    this.#pipeline.decideNow(key, this.#pipeline.finder(nowMs), nowMs);
+    this.#parts.pipeline.decideNow(key, this.#parts.pipeline.finder(nowMs), nowMs);
   }
 
   #onChange(key: string): void {
     if (!this.#observer.hasSynced) return;
     const nowMs = this.#options.now();
-    this.#pipeline.onChange(key, nowMs);
+    this.#parts.pipeline.onChange(key, nowMs);
     this.#share(key, nowMs);
   }
 
   /** A pod could not be created; or one was, and what kept it from being so is gone for others too. */
   #noteCreation(workload: Workload): void {
     const cured = this.#observer.noteCreation(workload);
-    if (cured) this.#nudges.onCreated(workload, cured, this.#options.now());
+    if (cured) this.#parts.nudges.onCreated(workload, cured, this.#options.now());
   }
 
   #isSetByOthers(after: Workload, before: Workload | undefined): boolean {
     if (!before || before.uid !== after.uid || before.replicas === after.replicas) return false;
     if (!this.#options.effects.isLeader() || this.#observer.world.autoscalerOf(after)) return false;
-    return !this.#actuator.isAskingFor(after.key, after.replicas);
+    return !this.#parts.actuator.isAskingFor(after.key, after.replicas);
   }
 
   #onScaled(workload: Workload, made: { replicas: number; resourceVersion: string }, isWake: boolean): void {
@@ -287,13 +230,14 @@ export class Reconciler {
   #share(key: string, nowMs: number): void {
     const workload = this.#observer.world.workload(key);
     const observed = this.#observer.of(key);
-    const message = workload && observed ? this.#sharer.share(workload, observed, nowMs) : undefined;
+    const message = workload && observed ? this.#parts.sharer.share(workload, observed, nowMs) : undefined;
     if (workload && message) this.#options.effects.publishShares(workload.id, message);
   }
 
   #forget(key: string): void {
     const { advisor } = this.#options;
-    const owners = [this.#observer, this.#decisions, this.#advice, advisor, this.#nudges, this.#actuator];
-    for (const owner of [...owners, this.#sharer, this.#moreFaults]) owner.forget(key);
+    const { decisions, advice, nudges, actuator, sharer, moreFaults } = this.#parts;
+    const owners = [this.#observer, decisions, advice, advisor, nudges, actuator, sharer, moreFaults];
+    for (const owner of owners) owner.forget(key);
   }
 }

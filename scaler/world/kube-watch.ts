@@ -2,19 +2,11 @@
  * What the scaler hears from the Kubernetes API: workloads, the pods that carry the function label, and the
  * autoscalers of others, in some namespaces or in all. The client library is imported for its types only.
  */
-import type {
-  KubernetesListObject,
-  KubernetesObject,
-  V2HorizontalPodAutoscaler,
-} from '@kubernetes/client-node';
+import type { KubernetesObject, V2HorizontalPodAutoscaler } from '@kubernetes/client-node';
 import type { WorkloadKind } from '../../common/function/spec.ts';
 import type { V1Deployment, V1Pod, V1StatefulSet } from '../../common/kube/client.ts';
-import {
-  watchCreationFailures,
-  type CreationFailure,
-  type FailuresOptions,
-} from '../../common/kube/creation-failures.ts';
-import type { PageRequest } from '../../common/kube/lists.ts';
+import { watchCreationFailures, type CreationFailure } from '../../common/kube/creation-failures.ts';
+import { listedIn, listPath, type ListedResource } from '../../common/kube/listed.ts';
 import { idOf } from '../../common/kube/model/identity.ts';
 import { ownerKeyOf } from '../../common/kube/model/workload.ts';
 import {
@@ -82,34 +74,28 @@ function watchNamespace(
 ): { required: Watched[]; others: Watched[] } {
   const { config } = clients;
   const { onFailed } = handlers;
-  const lists = listsOf(clients, namespace);
-  const pathOf = (api: string, resource: string) =>
-    namespace === undefined ? `${api}/${resource}` : `${api}/namespaces/${namespace}/${resource}`;
-  const inApps = (resource: string) => ({ path: pathOf('/apis/apps/v1', resource), log, onFailed });
-  const ofPods = { path: pathOf('/api/v1', 'pods'), labelSelector: FUNCTION_LABEL, log, onFailed };
-  const ofAutoscalers = { path: pathOf('/apis/autoscaling/v2', 'horizontalpodautoscalers'), log, onFailed };
+  const listed = listedIn(clients, namespace, FUNCTION_LABEL);
   const onPod = {
     onSet: handlers.onPod,
     onDelete: handlers.onPodGone,
     onSynced: () => handlers.onSynced(),
   };
+  const watch = <T extends KubernetesObject>(
+    { list, path }: ListedResource<T>,
+    on: WatchHandlers<T>,
+    options: { readonly labelSelector?: string } = {},
+  ): Watched => watchResource(config, list, on, { ...options, path, log, onFailed });
   return {
     required: [
-      watchResource(
-        config,
-        lists.deployments,
-        workloadHandlers('Deployment', handlers),
-        inApps('deployments'),
-      ),
-      watchResource(config, lists.sets, workloadHandlers('StatefulSet', handlers), inApps('statefulsets')),
-      watchResource<V1Pod>(config, lists.pods, onPod, ofPods),
+      watch(listed.deployments, workloadHandlers('Deployment', handlers)),
+      watch(listed.statefulSets, workloadHandlers('StatefulSet', handlers)),
+      watch(listed.pods, onPod, { labelSelector: FUNCTION_LABEL }),
     ],
     others: [
-      watchResource(config, lists.autoscalers, autoscalerHandlers(handlers), ofAutoscalers),
+      watch(autoscalersIn(clients, namespace), autoscalerHandlers(handlers)),
       watchCreationFailures({
         config,
-        list: lists.events,
-        path: pathOf('/api/v1', 'events'),
+        events: listed.events,
         onFailure: (failure) => handlers.onCreationFailure(failure),
         log,
         onFailed,
@@ -118,32 +104,16 @@ function watchNamespace(
   };
 }
 
-type List<T extends KubernetesObject> = (page: PageRequest) => Promise<KubernetesListObject<T>>;
-
-interface Lists {
-  readonly deployments: List<V1Deployment>;
-  readonly sets: List<V1StatefulSet>;
-  readonly pods: List<V1Pod>;
-  readonly autoscalers: List<V2HorizontalPodAutoscaler>;
-  readonly events: FailuresOptions['list'];
-}
-
-function listsOf({ apps, core, autoscaling }: ScalerClients, namespace: string | undefined): Lists {
-  const labelSelector = FUNCTION_LABEL;
-  if (namespace === undefined)
-    return {
-      deployments: (page) => apps.listDeploymentForAllNamespaces(page),
-      sets: (page) => apps.listStatefulSetForAllNamespaces(page),
-      pods: (page) => core.listPodForAllNamespaces({ labelSelector, ...page }),
-      autoscalers: (page) => autoscaling.listHorizontalPodAutoscalerForAllNamespaces(page),
-      events: (page) => core.listEventForAllNamespaces(page),
-    };
+function autoscalersIn(
+  { autoscaling }: ScalerClients,
+  namespace: string | undefined,
+): ListedResource<V2HorizontalPodAutoscaler> {
   return {
-    deployments: (page) => apps.listNamespacedDeployment({ namespace, ...page }),
-    sets: (page) => apps.listNamespacedStatefulSet({ namespace, ...page }),
-    pods: (page) => core.listNamespacedPod({ namespace, labelSelector, ...page }),
-    autoscalers: (page) => autoscaling.listNamespacedHorizontalPodAutoscaler({ namespace, ...page }),
-    events: (page) => core.listNamespacedEvent({ namespace, ...page }),
+    path: listPath('/apis/autoscaling/v2', namespace, 'horizontalpodautoscalers'),
+    list: (page) =>
+      namespace === undefined
+        ? autoscaling.listHorizontalPodAutoscalerForAllNamespaces(page)
+        : autoscaling.listNamespacedHorizontalPodAutoscaler({ namespace, ...page }),
   };
 }
 

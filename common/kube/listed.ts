@@ -1,0 +1,60 @@
+/** What parts list and then watch: each resource's path, with the call that lists a page of it there. */
+import type { CoreV1Event, KubernetesListObject, KubernetesObject } from '@kubernetes/client-node';
+import type { KubeClients, V1Deployment, V1Pod, V1StatefulSet } from './client.ts';
+import type { PageRequest } from './lists.ts';
+
+export interface ListedResource<T extends KubernetesObject, Page = PageRequest> {
+  /** As the API writes it: `/apis/apps/v1/deployments`, `/api/v1/namespaces/x/pods`. */
+  readonly path: string;
+  readonly list: (page: Page) => Promise<KubernetesListObject<T>>;
+}
+
+export interface ListedResources {
+  readonly deployments: ListedResource<V1Deployment>;
+  readonly statefulSets: ListedResource<V1StatefulSet>;
+  readonly pods: ListedResource<V1Pod>;
+  readonly events: ListedResource<CoreV1Event, PageRequest & { readonly fieldSelector: string }>;
+}
+
+/**
+ * @param namespace undefined: all
+ * @param podLabels selects the pods; absent: all pods
+ */
+export function listedIn(
+  { apps, core }: Pick<KubeClients, 'apps' | 'core'>,
+  namespace: string | undefined,
+  podLabels?: string,
+): ListedResources {
+  const path = (api: string, resource: string): string => listPath(api, namespace, resource);
+  const ofPods = podLabels === undefined ? {} : { labelSelector: podLabels };
+  const paths = {
+    deployments: path('/apis/apps/v1', 'deployments'),
+    statefulSets: path('/apis/apps/v1', 'statefulsets'),
+    pods: path('/api/v1', 'pods'),
+    events: path('/api/v1', 'events'),
+  };
+  if (namespace === undefined)
+    return {
+      deployments: { path: paths.deployments, list: (page) => apps.listDeploymentForAllNamespaces(page) },
+      statefulSets: { path: paths.statefulSets, list: (page) => apps.listStatefulSetForAllNamespaces(page) },
+      pods: { path: paths.pods, list: (page) => core.listPodForAllNamespaces({ ...ofPods, ...page }) },
+      events: { path: paths.events, list: (page) => core.listEventForAllNamespaces(page) },
+    };
+  return {
+    deployments: {
+      path: paths.deployments,
+      list: (page) => apps.listNamespacedDeployment({ namespace, ...page }),
+    },
+    statefulSets: {
+      path: paths.statefulSets,
+      list: (page) => apps.listNamespacedStatefulSet({ namespace, ...page }),
+    },
+    pods: { path: paths.pods, list: (page) => core.listNamespacedPod({ namespace, ...ofPods, ...page }) },
+    events: { path: paths.events, list: (page) => core.listNamespacedEvent({ namespace, ...page }) },
+  };
+}
+
+/** @param namespace undefined: all */
+export function listPath(api: string, namespace: string | undefined, resource: string): string {
+  return namespace === undefined ? `${api}/${resource}` : `${api}/namespaces/${namespace}/${resource}`;
+}
