@@ -34,17 +34,27 @@ const RESOURCES: Readonly<Record<string, string>> = {
   MutatingWebhookConfiguration: 'mutatingwebhookconfigurations',
 };
 
+/** What proxy and scaler list and watch. A part that imports it uses all of it. */
+const LISTED = 'common/kube/listed.ts';
+
 function rightsOfCode(part: string): string[] {
   const rights = new Set<string>();
-  const files = readdirSync(join(root, part), { recursive: true, encoding: 'utf8' });
-  for (const file of files.filter((name) => name.endsWith('.ts')))
-    for (const [, verb = '', name = ''] of readFileSync(join(root, part, file), 'utf8').matchAll(CALL)) {
+  for (const path of filesWithCalls(part))
+    for (const [, verb = '', name = ''] of readFileSync(join(root, path), 'utf8').matchAll(CALL)) {
       const kind = name.replace(/^Namespaced|ForAllNamespaces$/g, '');
       const resource = RESOURCES[kind];
-      assert.ok(resource, `${part}/${file}: what resource is ${name}?`);
+      assert.ok(resource, `${path}: what resource is ${name}?`);
       for (const right of VERBS[verb] ?? []) rights.add(`${right} ${resource}`);
     }
   return [...rights].toSorted();
+}
+
+function filesWithCalls(part: string): string[] {
+  const own = readdirSync(join(root, part), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => join(part, name));
+  const usesListed = own.some((path) => readFileSync(join(root, path), 'utf8').includes(`/${LISTED}'`));
+  return usesListed ? [...own, LISTED] : own;
 }
 
 /** Roles that are not named after their part. */
