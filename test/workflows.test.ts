@@ -1,9 +1,11 @@
 /** The workflow files: valid by their schema, and what they run is there. */
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { validateWorkflow } from '@action-validator/core';
 import { parse } from 'yaml';
 import manifest from '../package.json' with { type: 'json' };
@@ -53,6 +55,8 @@ for (const name of readdirSync(join(root, FOLDER)))
     });
   });
 
+const purlOf = (name: string) => `pkg:npm/${name.replace('@', '%40')}@`;
+
 describe('what is published', () => {
   const { jobs } = parse(readFileSync(join(root, FOLDER, 'publish.yml'), 'utf8')) as Workflow;
   const images = (jobs['image']?.steps ?? []).filter(({ uses }) => uses?.startsWith('docker/build-push'));
@@ -63,6 +67,36 @@ describe('what is published', () => {
       ['manifests/Dockerfile', 'manifests/demo/Dockerfile'],
     );
     for (const step of images) assert.equal(step.with?.['platforms'], 'linux/amd64,linux/arm64');
+  });
+
+  it('signed: the image by its digest, and the list of its packages', () => {
+    const step = (jobs['image']?.steps ?? []).find(({ run }) => run?.includes('cosign sign'));
+    assert.ok(step?.env?.['IMAGE']?.endsWith('@${{ steps.product.outputs.digest }}'), 'by digest');
+    assert.match(
+      step?.run ?? '',
+      /npm run sbom .*> (\S+)\n.*cosign sign .*"\$IMAGE"\n.*--predicate \1 "\$IMAGE"/s,
+    );
+  });
+
+  it('with a list of packages: what is installed for use, nothing of what only tests need', async () => {
+    const { stdout } = await promisify(execFile)('npm', ['run', 'sbom', '--silent'], {
+      cwd: root,
+      maxBuffer: 1e8,
+    });
+    const { components } = JSON.parse(stdout) as { components: readonly { purl: string }[] };
+    const listed = (name: string) => components.some(({ purl }) => purl.startsWith(purlOf(name)));
+    const { dependencies, devDependencies } = manifest;
+    const own = Object.entries(dependencies).flatMap(([name, range]) =>
+      range.startsWith('npm:') ? [] : [name],
+    );
+    assert.deepEqual(
+      own.filter((name) => !listed(name)),
+      [],
+    );
+    assert.deepEqual(
+      ['oxlint', 'prettier', 'typescript'].filter((name) => name in devDependencies && listed(name)),
+      [],
+    );
   });
 
   it('dist/, not the repository: that one is private', () => {

@@ -83,7 +83,19 @@ for (const [name, stages] of IMAGES)
       for (const workload of ofKind(readManifests('install.yaml'), 'Deployment'))
         assert.equal(templateOf(workload).spec?.securityContext?.runAsUser, Number(user));
       assert.deepEqual(last.copies(), []);
-      assert.equal(last.all('COPY').length, 2);
+      assert.ok(last.all('COPY').every((copy) => copy.startsWith('--from=')));
+    });
+
+    it('says what it is, of which version and revision', () => {
+      const labels = last.only('LABEL');
+      assert.match(labels, /org\.opencontainers\.image\.title="slimfaas/);
+      for (const [name, argument] of [
+        ['version', 'VERSION'],
+        ['revision', 'REVISION'],
+      ]) {
+        assert.ok(last.all('ARG').includes(`${argument}=`), argument);
+        assert.ok(labels.includes(`org.opencontainers.image.${name}="$${argument}"`), labels);
+      }
     });
 
     it('has no shell: what it runs is named by its whole path', () => {
@@ -117,7 +129,7 @@ describe('the product’s Dockerfile, step by step', () => {
   const [building, compiling, last] = product;
   const folder = scratchFolder();
   const [source, app] = [join(folder, 'src'), join(folder, 'app')];
-  const cache = join(app, 'compile-cache');
+  const cache = join(folder, 'compile-cache');
   const env = { PATH, HOME: folder };
 
   /** A line of a stage where /app is. */
@@ -161,7 +173,17 @@ describe('the product’s Dockerfile, step by step', () => {
   it('what it copies is enough to build, and what was built is what it takes', () => {
     assert.ok(readdirSync(app).includes('slimfaas.js'));
     assert.ok(compiling.all('COPY').includes('--from=build /src/dist /app'));
-    assert.ok(last.all('COPY').includes('--from=compiled --chown=65532:65532 /app /app'));
+    for (const path of ['/app', '/compile-cache'])
+      assert.ok(last.all('COPY').includes(`--from=compiled --chown=65532:65532 ${path} ${path}`));
+  });
+
+  it('builds the same bytes again', async () => {
+    await run('npm', ['run', 'build', '--', '--image'], { cwd: source, env });
+    const again = join(source, 'dist');
+    const names = readdirSync(again, { recursive: true, encoding: 'utf8' });
+    assert.deepEqual(readdirSync(app, { recursive: true, encoding: 'utf8' }).toSorted(), names.toSorted());
+    for (const name of names.filter((path) => /\.\w+$/.test(path)))
+      assert.ok(readFileSync(join(app, name)).equals(readFileSync(join(again, name))), name);
   });
 
   it('holds nothing that only a laptop needs', async () => {
@@ -180,8 +202,8 @@ describe('the product’s Dockerfile, step by step', () => {
   });
 
   it('fills the compile cache with all that a sidecar loads', async () => {
-    assert.equal(compiling.only('ENV'), 'NODE_COMPILE_CACHE=/app/compile-cache');
-    assert.match(last.only('ENV'), /NODE_COMPILE_CACHE=\/app\/compile-cache$/);
+    assert.equal(compiling.only('ENV'), 'NODE_COMPILE_CACHE=/compile-cache');
+    assert.match(last.only('ENV'), /NODE_COMPILE_CACHE=\/compile-cache$/);
     const line = compiling.all('RUN').find((command) => command.includes('--help')) as string;
     await shell(line);
     const cached = () => readdirSync(cache, { recursive: true, encoding: 'utf8' }).length;
