@@ -30,7 +30,11 @@ const LOCAL = ranges([
   '100::/8', // discard-only
   '2001::/23', // IETF protocols, Teredo among them
   '2001:db8::/32',
+  '3fff::/20', // documentation
+  '5f00::/16', // segment routing
   'fd00:ec2::/32', // AWS's metadata service
+  'fd20:ce::254/128', // Google's
+  'fd00:c1::a9fe:a9fe/128', // Oracle's
   'fe80::/10',
   'fec0::/10',
   'ff00::/8',
