@@ -62,6 +62,15 @@ describe('no call before Kubernetes would call the pod ready', { concurrency: 4 
     assert.deepEqual(await answer, { status: 200, isOpen: true });
   });
 
+  it('a readiness gate that nobody sets is named to the caller', async () => {
+    const readinessGates = [{ conditionType: 'example.com/never' }];
+    const annotations = { 'slimfaas.dev/cold-start-timeout': '15' };
+    await using fn = await world.deploy({ name: 'gate-never', pod: { readinessGates }, annotations });
+    const { status, body } = await world.call(fn.name);
+    assert.equal(status, 504, body);
+    assert.match(body, /readiness gate example\.com\/never, which nobody has set/);
+  });
+
   it('an exec probe', async () => {
     const command = ['node', '-e', `process.exit(require('fs').existsSync('/tmp/ready') ? 0 : 1)`];
     const container = { readinessProbe: { exec: { command }, periodSeconds: 1, timeoutSeconds: 5 } };

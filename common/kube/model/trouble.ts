@@ -63,7 +63,8 @@ export function troubleOfPod(pod: V1Pod): Trouble | undefined {
   return (
     firstOf(containers, failureOf) ??
     firstOf(containers, (container) => progressOf(container, pod)) ??
-    firstOf(status?.containerStatuses ?? [], (container) => unreadyOf(container, pod))
+    firstOf(status?.containerStatuses ?? [], (container) => unreadyOf(container, pod)) ??
+    gateOf(pod)
   );
 }
 
@@ -129,6 +130,22 @@ function progressOf({ state, image }: ContainerStatus, pod: V1Pod): Trouble | un
   if (condition?.status !== 'True')
     return { kind: 'preparing', message: 'the network and the volumes of its pod are being prepared' };
   return { kind: 'pulling', message: `its image ${image} is still being pulled` };
+}
+
+/** Its containers are ready, and somebody else has the last word: a load balancer's controller, for one. */
+function gateOf({ spec, status }: V1Pod): Trouble | undefined {
+  const conditions = new Map((status?.conditions ?? []).map((condition) => [condition.type, condition]));
+  if (conditions.get('Ready')?.status === 'True') return undefined;
+  const gate = spec?.readinessGates?.find(({ conditionType }) => !isTrue(conditions.get(conditionType)));
+  if (gate === undefined) return undefined;
+  const set = conditions.get(gate.conditionType);
+  const told = set?.message ? ` (${set.message})` : '';
+  const is = set === undefined ? 'which nobody has set' : `which is ${set.status}${told}`;
+  return { kind: 'not-ready', message: `waits for its readiness gate ${gate.conditionType}, ${is}` };
+}
+
+function isTrue(condition: { readonly status: string } | undefined): boolean {
+  return condition?.status === 'True';
 }
 
 function unreadyOf({ name, state, ready }: ContainerStatus, { spec }: V1Pod): Trouble | undefined {

@@ -74,6 +74,27 @@ test('a readiness probe is blamed only where there is one', () => {
   assert.match(trouble?.message ?? '', /its readiness probe fails/);
 });
 
+test('a readiness gate that is not open is named, and says what was set there', () => {
+  const gated = (...set: object[]) => {
+    const spec = { readinessGates: [{ conditionType: 'a.example/lb' }, { conditionType: 'b.example/dns' }] };
+    const conditions = [{ type: 'Ready', status: 'False', reason: 'ReadinessGatesNotReady' }, ...set];
+    return troubleOfPod({
+      spec,
+      status: { ...app({ running: {} }, { ready: true }), conditions },
+    } as unknown as V1Pod);
+  };
+  const open = { type: 'a.example/lb', status: 'True' };
+  assert.deepEqual(gated(), {
+    kind: 'not-ready',
+    message: 'waits for its readiness gate a.example/lb, which nobody has set',
+  });
+  assert.equal(
+    gated(open, { type: 'b.example/dns', status: 'False', message: 'no record yet' })?.message,
+    'waits for its readiness gate b.example/dns, which is False (no record yet)',
+  );
+  assert.equal(gated(open, { type: 'b.example/dns', status: 'True' }), undefined);
+});
+
 test('what is on its way is no failure: growth goes on, and its callers wait', () => {
   const kinds: TroubleKind[] = [
     'unschedulable',
