@@ -31,6 +31,7 @@ import { withCors } from '../callers/cors.ts';
 import type { Gates } from '../callers/gate.ts';
 import { letIn, whenLetIn } from '../callers/let-in.ts';
 import { originOf } from '../edge/headers.ts';
+import { prefixPaths, type PathRewrite } from '../edge/path-rewrite.ts';
 import type { Ids } from '../edge/ids.ts';
 import type { ReplayBudget } from '../edge/replay-budget.ts';
 import { heldBytes } from '../waiting/waiting-budget.ts';
@@ -74,7 +75,9 @@ function begin(
   const start = (kept: string[]): void => {
     if (res.destroyed) return; // whoever leaves while a token is verified has asked for nothing
     const head = { method, path: target.path, headers: kept };
-    startCall(entry, new Arrival(req, res, head, entry.cors?.fields(req.headers), deps), deps);
+    const cors = entry.cors?.fields(req.headers);
+    const options = sinkOptions(cors, pathRewrite(entry, prefix, kept));
+    startCall(entry, new Arrival(req, res, head, options, deps), deps);
   };
   const forwarded = letIn(entry.gate, { headers, origin: originOf(req.socket, prefix) }, deps.ids);
   whenLetIn(forwarded, start, (error) => answerFailure(res, error));
@@ -118,13 +121,13 @@ class Arrival implements CallRequest {
     req: IncomingMessage,
     res: ServerResponse,
     head: RequestHead,
-    cors: RawHeaders | undefined,
+    options: SinkOptions,
     deps: FunctionRouteDeps,
   ) {
     const { body, release } = keepForReplay(nodeBody(req), deps.replay);
     this.head = head;
     this.body = body;
-    this.sink = nodeSink(res, sinkOptions(cors));
+    this.sink = nodeSink(res, options);
     this.active = new NodeRequest(req, res);
     this.#res = res;
     this.#active = deps.active;
@@ -164,15 +167,28 @@ interface SinkOptions {
   readonly mapHead: (head: ResponseHead) => ResponseHead;
 }
 
-/** @param cors what an answer says to a browser; undefined: what the app says */
-export function sinkOptions(cors: RawHeaders | undefined): SinkOptions {
-  if (cors === undefined) return PLAIN;
+/**
+ * @param cors what an answer says to a browser; undefined: what the app says
+ * @param rewrite undefined: its paths stay as the app wrote them
+ */
+export function sinkOptions(cors: RawHeaders | undefined, rewrite: PathRewrite | undefined): SinkOptions {
+  if (cors === undefined && rewrite === undefined) return PLAIN;
   return {
     mapHead(head) {
       const plain = PLAIN.mapHead(head);
-      return { ...plain, headers: withCors(plain.headers, cors) };
+      const headers = rewrite ? prefixPaths(plain.headers, rewrite) : plain.headers;
+      return { ...plain, headers: cors ? withCors(headers, cors) : headers };
     },
   };
+}
+
+/** @param request as the app gets it */
+export function pathRewrite(
+  { view }: FunctionEntry,
+  prefix: string,
+  request: RawHeaders,
+): PathRewrite | undefined {
+  return view.spec.rewritesPaths && prefix !== '' ? { prefix, request } : undefined;
 }
 
 export function keepForReplay(

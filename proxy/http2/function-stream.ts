@@ -11,6 +11,7 @@ import { GrpcSink } from './grpc-sink.ts';
 import { resetStream } from '../../common/http2/stream-end.ts';
 import { bodyLength, NO_BODY, type RequestHead } from '../../common/relay/index.ts';
 import type { RawHeaders } from '../../common/relay/types.ts';
+import type { PathRewrite } from '../edge/path-rewrite.ts';
 import type { ActiveCall } from '../edge/active-calls.ts';
 import { ProxyCall } from '../call/proxy-call.ts';
 import type { FunctionEntry } from '../functions/function-entry.ts';
@@ -25,13 +26,14 @@ export interface FunctionStream {
   readonly isGrpc: boolean;
   /** What an answer says to a browser. */
   readonly cors: RawHeaders | undefined;
+  readonly rewrite: PathRewrite | undefined;
 }
 
 export function startStreamRequest(arrival: FunctionStream, deps: FunctionRouteDeps): void {
-  const { stream, entry, head, hasBody, isGrpc, cors } = arrival;
+  const { stream, entry, head, hasBody, isGrpc, cors, rewrite } = arrival;
   const isHead = head.method === 'HEAD';
   const upload = hasBody ? h2Body(stream, bodyLength(head.headers)) : undefined;
-  const plain = h2Sink(stream, { isHead, ...sinkOptions(cors) });
+  const plain = h2Sink(stream, { isHead, ...sinkOptions(cors, rewrite) });
   const sink = isGrpc ? new GrpcSink(stream, plain) : plain;
   const { body, release } = keepForReplay(upload ?? NO_BODY, deps.replay);
   const active = new StreamRequest(stream, sink, isGrpc ? undefined : upload);

@@ -19,7 +19,7 @@ import type { CallTarget, FunctionLookup } from '../functions/function-lookup.ts
 import { FUNCTION_PREFIX } from '../functions/routes.ts';
 import { isPreflight } from '../callers/cors.ts';
 import { letIn, whenLetIn } from '../callers/let-in.ts';
-import type { FunctionRouteDeps } from '../call/function-route.ts';
+import { pathRewrite, type FunctionRouteDeps } from '../call/function-route.ts';
 import { plainAddress } from '../edge/trust.ts';
 import { startStreamRequest } from './function-stream.ts';
 import type { StreamArrival } from './http2-edge.ts';
@@ -92,7 +92,8 @@ function begin(
   const start = (kept: string[]): void => {
     if (stream.destroyed) return;
     const named = { ...head, path, headers: kept };
-    startStreamRequest({ stream, entry, head: named, hasBody, isGrpc: forGrpc, cors }, deps);
+    const rewrite = pathRewrite(entry, prefix, kept);
+    startStreamRequest({ stream, entry, head: named, hasBody, isGrpc: forGrpc, cors, rewrite }, deps);
   };
   try {
     if (entry.cors && isPreflight(head.method, fields))

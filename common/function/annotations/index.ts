@@ -68,6 +68,7 @@ function readSpec(source: AnnotationSource): FunctionSpec {
     defaultVisibility,
     pathVisibility: readPaths(source),
     hosts: readHosts(source),
+    rewritesPaths: source.read(ANNOTATION.rewritePaths, bool, false),
     trusted: source.read(trust, word('Trusted', 'Untrusted'), 'Trusted') === 'Trusted',
     ...readPolicies(source),
     schedule: readJson(source, ANNOTATION.schedule, readSchedule),

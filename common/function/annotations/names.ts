@@ -25,6 +25,7 @@ export const ANNOTATION = {
   sidecarImage: 'slimfaas.dev/sidecar-image',
   sidecarResources: 'slimfaas.dev/sidecar-resources',
   hosts: 'slimfaas.dev/hosts',
+  rewritePaths: 'slimfaas.dev/rewrite-paths',
   paused: 'slimfaas.dev/paused',
   ordered: 'slimfaas.dev/ordered',
   retryJitter: 'slimfaas.dev/retry-jitter',
