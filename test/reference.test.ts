@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { ANNOTATION } from '../common/function/annotations/index.ts';
+import { BUILT_IN_NAMES } from '../common/function/built-in-triggers.ts';
 import { busPage } from '../docs/render-bus.ts';
 import { flagsPage } from '../docs/render-flags.ts';
 import { metricNames, metricsPage } from '../docs/render-metrics.ts';
@@ -39,6 +40,11 @@ test('docs/reference/annotations.md has every annotation, and no other', () => {
   const rows = [...page.matchAll(/^\| `((?:SlimFaas|slimfaas\.dev)\/[A-Za-z-]+)` \|/gm)];
   assert.ok(rows.length > 20);
   for (const [, name = ''] of rows) assert.ok(known.has(name), `${name} is an annotation`);
+});
+
+test('docs/reference/scaling.md has every trigger that is measured here', () => {
+  const page = read('docs/reference/scaling.md');
+  for (const name of BUILT_IN_NAMES) assert.ok(page.includes(`\`${name}\``), name);
 });
 
 test('docs/reference/routes.md has every route of every part, and no other', () => {

@@ -4,10 +4,16 @@
  * docs/reference/flags.md is written from it. Nobody types them; by hand they serve for trying and for tests.
  */
 import { sidecarIdentityFlags } from '../identity/flags.ts';
-import type { FlagTable } from '../runtime/flags.ts';
+import type { Flag } from '../runtime/flags.ts';
 import { EVERY_ADDRESS } from '../runtime/listen-on.ts';
 import { LOG_LEVEL_FLAG } from '../runtime/log.ts';
 import { SIDECAR_ADMIN_PORT, SIDECAR_DATA_PORT } from './names.ts';
+import type { FunctionSpec } from './spec.ts';
+
+type SidecarFlag = Flag & {
+  /** Of a flag that is one annotation: its text for the environment; undefined: the default. */
+  readonly annotated?: (spec: FunctionSpec) => string | undefined;
+};
 
 const IDENTITY = 'Identity';
 const LISTENING = 'Listening';
@@ -126,6 +132,7 @@ export const sidecarFlags = {
     min: 0,
     group: LIMITS,
     describe: 'direct callers that may wait here',
+    annotated: (spec) => spec.queueLimit?.toString(),
   },
   'queue-timeout-seconds': {
     type: 'number',
@@ -186,15 +193,29 @@ export const sidecarFlags = {
     group: LIMITS,
     describe:
       'percent of the places that jobs get while calls wait too; at least one place, and at most all but one',
+    annotated: (spec) => spec.jobSharePercent?.toString(),
   },
 
-  'sync-policy': { type: 'string', default: '', group: RETRIES, describe: 'CallPolicy of calls, as JSON' },
-  'async-policy': { type: 'string', default: '', group: RETRIES, describe: 'CallPolicy of jobs, as JSON' },
+  'sync-policy': {
+    type: 'string',
+    default: '',
+    group: RETRIES,
+    describe: 'CallPolicy of calls, as JSON',
+    annotated: (spec) => JSON.stringify(spec.sync),
+  },
+  'async-policy': {
+    type: 'string',
+    default: '',
+    group: RETRIES,
+    describe: 'CallPolicy of jobs, as JSON',
+    annotated: (spec) => JSON.stringify(spec.async),
+  },
   'publish-policy': {
     type: 'string',
     default: '',
     group: RETRIES,
     describe: 'CallPolicy of events, as JSON',
+    annotated: (spec) => JSON.stringify(spec.publish),
   },
 
   nats: { type: 'string', default: 'nats://127.0.0.1:4222', group: MESSAGING, describe: 'NATS servers' },
@@ -221,6 +242,7 @@ export const sidecarFlags = {
     default: [],
     group: MESSAGING,
     describe: 'events that the app receives',
+    annotated: (spec) => spec.subscribeEvents.map(({ event }) => event).join(',') || undefined,
   },
   'retry-jitter': {
     type: 'int',
@@ -229,10 +251,28 @@ export const sidecarFlags = {
     max: 100,
     group: RETRIES,
     describe: "percent by which a job's retry delay is prolonged at most, at random",
+    annotated: (spec) => spec.retryJitterPercent?.toString(),
   },
-  ordered: { type: 'boolean', default: false, group: MESSAGING, describe: 'jobs one at a time, in order' },
+  ordered: {
+    type: 'boolean',
+    default: false,
+    group: MESSAGING,
+    describe: 'jobs one at a time, in order',
+    annotated: (spec) => (spec.ordered ? 'true' : undefined),
+  },
 
   'log-level': LOG_LEVEL_FLAG,
-} as const satisfies FlagTable;
+} as const satisfies Readonly<Record<string, SidecarFlag>>;
 
 export type SidecarFlagName = keyof typeof sidecarFlags;
+
+/** The environment as the webhook writes it, before the names become `SLIMFAAS_…`; undefined: not set. */
+export type SidecarEnvironment = { readonly [F in SidecarFlagName]?: string | undefined };
+
+/** What a function's annotations alone say in its sidecar's environment. */
+export function annotatedEnvironment(spec: FunctionSpec): SidecarEnvironment {
+  const rows: readonly [string, SidecarFlag][] = Object.entries(sidecarFlags);
+  return Object.fromEntries(
+    rows.flatMap(([name, { annotated }]) => (annotated ? [[name, annotated(spec)]] : [])),
+  );
+}

@@ -7,15 +7,16 @@ import type { V1Container, V1Probe } from '../../common/kube/client.ts';
 import { SIDECAR_ADMIN_PORT, SIDECAR_CONTAINER, SIDECAR_DATA_PORT } from '../../common/function/names.ts';
 import type { FunctionId } from '../../common/bus/subjects.ts';
 import { envName } from '../../common/runtime/flags.ts';
-import type { SidecarFlagName } from '../../common/function/sidecar-flags.ts';
+import {
+  annotatedEnvironment,
+  type SidecarEnvironment,
+  type SidecarFlagName,
+} from '../../common/function/sidecar-flags.ts';
 import { literal } from './literal.ts';
 import type { InjectedReadiness } from './readiness.ts';
 import type { Envelope } from './envelope.ts';
 import { sidecarMemory } from './sidecar-resources.ts';
 import type { SidecarPlace } from './sidecar-place.ts';
-
-/** By flag; undefined: not set. */
-type Environment = { readonly [F in SidecarFlagName]?: string | undefined };
 
 export interface SidecarFacts {
   readonly id: FunctionId;
@@ -126,7 +127,7 @@ function environment(
   memoryLimit: string | undefined,
 ): NonNullable<V1Container['env']> {
   const { id, spec } = facts;
-  const values: Environment = {
+  const values: SidecarEnvironment = {
     function: id.name,
     nats: defaults.nats,
     proxy: defaults.proxy || undefined,
@@ -142,15 +143,8 @@ function environment(
     'app-tls': facts.protocol === 'https' ? 'true' : undefined,
     'parallel-per-pod': String(facts.parallelPerPod),
     'parallel-limit': String(facts.parallelLimit),
-    'queue-limit': spec.queueLimit?.toString(),
     ...probeVariables(facts.readiness),
-    'sync-policy': JSON.stringify(spec.sync),
-    'async-policy': JSON.stringify(spec.async),
-    'publish-policy': JSON.stringify(spec.publish),
-    'subscribe-events': spec.subscribeEvents.map(({ event }) => event).join(',') || undefined,
-    ordered: spec.ordered ? 'true' : undefined,
-    'retry-jitter': spec.retryJitterPercent?.toString(),
-    'job-share': spec.jobSharePercent?.toString(),
+    ...annotatedEnvironment(spec),
     ...directVariables(facts),
     'drain-seconds': String(facts.drainSeconds),
     'drain-token': facts.drainToken,
@@ -170,7 +164,7 @@ function environment(
 }
 
 /** Nothing, unless the function asks for it. With it goes what tells the kubelet's probes from callers. */
-function directVariables({ spec, probes, scrapePort }: SidecarFacts): Environment {
+function directVariables({ spec, probes, scrapePort }: SidecarFacts): SidecarEnvironment {
   const { direct, idleTimeoutSeconds } = spec;
   if (!direct.isCounted) return {};
   // What is looked at too seldom would be asleep before it is seen in use.
@@ -186,7 +180,7 @@ function directVariables({ spec, probes, scrapePort }: SidecarFacts): Environmen
 }
 
 /** `readiness-probe` is what sidecars of 0.1.0 read (slimfaas.dev/sidecar-image): one container's, or that it is Kubernetes'. */
-export function probeVariables(readiness: InjectedReadiness): Environment {
+export function probeVariables(readiness: InjectedReadiness): SidecarEnvironment {
   if (readiness.kind === 'kubernetes') return { probes: 'kubernetes', 'readiness-probe': '{"exec":{}}' };
   const [first] = readiness.containers.flatMap(({ readiness: probe }) => probe ?? []);
   return { probes: JSON.stringify(readiness.containers), 'readiness-probe': first && JSON.stringify(first) };

@@ -82,25 +82,7 @@ function readPolicies(source: AnnotationSource): Pick<FunctionSpec, 'sync' | 'as
   return readJson(source, ANNOTATION.configuration, readConfiguration) ?? DEFAULT_POLICIES;
 }
 
-type Overrides = Pick<
-  FunctionSpec,
-  | 'inject'
-  | 'port'
-  | 'appProtocol'
-  | 'queueLimit'
-  | 'coldStartTimeoutSeconds'
-  | 'sidecarImage'
-  | 'sidecarResources'
-  | 'paused'
-  | 'ordered'
-  | 'retryJitterPercent'
-  | 'jobSharePercent'
-  | 'rateLimit'
-  | 'auth'
-  | 'cors'
->;
-
-function readOverrides(source: AnnotationSource): Overrides {
+function readOverrides(source: AnnotationSource) {
   return {
     inject: source.read(ANNOTATION.inject, bool, true),
     port: source.read(ANNOTATION.port, int(1, 65_535), undefined),
