@@ -93,7 +93,7 @@ function createRunner(
     session,
     app: context.app,
     relay: context.relay,
-    records: new Records(id, session),
+    records: new Records(id, session, isOrdered),
     now: Date.now,
   });
 }

@@ -14,10 +14,13 @@ const CONFIRM_MS = 5_000;
 export class Records {
   readonly #id: FunctionId;
   readonly #session: QueueSession;
+  readonly #isOrdered: boolean;
 
-  constructor(id: FunctionId, session: QueueSession) {
+  /** @param isOrdered a job's first delivery is not believed: a server that was killed may have forgotten others */
+  constructor(id: FunctionId, session: QueueSession, isOrdered: boolean) {
     this.#id = id;
     this.#session = session;
+    this.#isOrdered = isOrdered;
   }
 
   /** It was delivered before, or may have been. */
@@ -47,7 +50,7 @@ export class Records {
    * is as none: it is no fault of the job.
    */
   async before(message: Delivery, { secret }: JobHead): Promise<JobState | undefined> {
-    if (!this.isAgain(message)) return undefined;
+    if (!this.#isOrdered && !this.isAgain(message)) return undefined;
     const stored = await this.#session.queue.result({ id: this.#id, sequence: message.seq });
     const state = stored && readable(stored);
     return state?.secret === secret ? state : undefined;

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
 import { describe, it } from 'node:test';
+import { encodeState } from '../../../common/queue/state.ts';
 import { JOBS_STREAM } from '../../../common/queue/jetstream/streams.ts';
 import { consumerConfig } from '../../../common/queue/jetstream/streams.ts';
 import { jobQuestionSubject, resultSubject } from '../../../common/bus/subjects.ts';
@@ -213,6 +214,31 @@ describe('strict order while a sidecar is frozen', () => {
     line.mend();
     releaseAll();
     for (const each of [job, next]) assert.equal((await world.ended(each, 'done', 30_000)).tries.length, 1);
+    assert.equal(app.count, 2);
+  });
+
+  it('nor when the server has forgotten who got it: that is on record', async () => {
+    await using world = await startJobWorld({ isOrdered: true });
+    const frozen = createServer().listen(0, '127.0.0.1').unref(); // takes connections and says nothing
+    await once(frozen, 'listening');
+    const { port } = frozen.address() as AddressInfo;
+    await using app = await new App().listen();
+    await world.sidecar(app.port, flags);
+    const former = await world.publish();
+    await world.ended(former);
+    const secret = 'ab'.repeat(16);
+    const run = { pod: 'fn-frozen', host: '127.0.0.1', port, startedAtMs: Date.now() };
+    const record = encodeState({ secret, acceptedAtMs: Date.now(), tries: [], state: 'running', run });
+    await world.jetstream.js.publish(resultSubject(FN, former.seq + 1), record);
+    const job = await world.publish({ secret });
+    const consumer = async () => world.jetstream.jsm.consumers.info(JOBS_STREAM, consumerName(FN));
+    await waitFor(async () => (await consumer()).delivered.consumer_seq >= 3, {
+      what: 'it was given back, and offered again',
+      timeoutMs: 30_000,
+    });
+    assert.equal(app.count, 1);
+    frozen.close(); // its process is gone
+    await world.ended(job, 'done', 30_000);
     assert.equal(app.count, 2);
   });
 
