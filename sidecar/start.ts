@@ -57,7 +57,7 @@ export async function startSidecar(config: SidecarConfig, deps: SidecarDeps): Pr
   drain.follow(build.drainsWork(jobs));
   drain.follow(build.drainsWork(events));
   opening.onOpen(({ how, hasDrained }) => {
-    // Taken back by its own word, also where it is for Kubernetes to call the pod ready.
+    // Taken back by its own report, also where it is for Kubernetes to call the pod ready.
     if (how === 'passed' || hasDrained) announcer.announce('ready');
   });
   if (config['app-port'] !== 0)
@@ -78,7 +78,7 @@ interface CallSideParts {
 
 type CallSide = ReturnType<typeof buildCallSide>;
 
-/** What a call needs, from the two ports to the app. Stopped last: NATS goes when the reporter has said its last word. */
+/** What a call needs, from the two ports to the app. Stopped last: NATS goes when the reporter has sent its last report. */
 function buildCallSide(config: SidecarConfig, deps: SidecarDeps, { core, readiness, stops }: CallSideParts) {
   stops.add('NATS', () => deps.nats.stop());
   stops.add('place lines', () => core.placeLines.stop());

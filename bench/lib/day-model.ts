@@ -17,7 +17,7 @@ export interface Second {
 }
 
 /** Answers the replicas that it wants from now on. */
-export type Rule = (seen: Second) => number | Promise<number>;
+export type Rule = (observed: Second) => number | Promise<number>;
 
 export interface DayResult {
   readonly replicas: Uint16Array;

@@ -48,12 +48,12 @@ function showPods(sim: Sim, count: number): void {
 
 export function slimFaasRule(replicasAtStart: number): Rule {
   let lastCallAt = -Infinity;
-  let seenReady = 0;
+  let observedReady = 0;
   return ({ second, started, waiting, readyPods }) => {
     // Its list of pods is up to three seconds old; a caller counts as a call when it comes.
-    if (second % 3 === 0) seenReady = readyPods;
+    if (second % 3 === 0) observedReady = readyPods;
     if (started > 0 || waiting > 0) lastCallAt = second;
-    if (second - lastCallAt > IDLE_SECONDS && seenReady === readyPods) return 0;
+    if (second - lastCallAt > IDLE_SECONDS && observedReady === readyPods) return 0;
     return second - lastCallAt <= IDLE_SECONDS ? replicasAtStart : readyPods;
   };
 }

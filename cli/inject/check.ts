@@ -112,7 +112,7 @@ function post(url: string, body: string): Promise<{ status: number; body: string
   });
 }
 
-/** A server that asks who one is lets us no further than its first word, and that says enough. */
+/** A server that asks who one is lets us no further than its greeting, and that says enough. */
 async function hasJetStream(servers: string): Promise<Problem> {
   const info = await firstWord(servers);
   if (info['auth_required'] === true) return info['jetstream'] === true ? undefined : 'no JetStream';

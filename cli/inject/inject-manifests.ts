@@ -27,7 +27,7 @@ export interface ManifestReport {
   readonly source: string;
   readonly output: string;
   readonly findings: readonly Finding[];
-  /** Annotated workloads seen. */
+  /** Annotated workloads found. */
   readonly functions: number;
   /** Those whose template has been given a sidecar. */
   readonly injected: number;

@@ -1,5 +1,5 @@
 /**
- * What every part's process has around it: signals, a last word on a crash, and an exit code. The parts get
+ * What every part's process has around it: signals, a log line on a crash, and an exit code. The parts get
  * everything else as arguments.
  */
 import { describeError, UsageError } from '../../common/runtime/errors.ts';

@@ -1,6 +1,6 @@
 /**
- * Which of two words of one pod's sidecar was said later. A sidecar that restarts alone is another run in the same
- * pod: what its former run said of itself, `draining` above all, holds no longer. Messages may also arrive in
+ * Which of two announcements of one pod's sidecar is the later one. A sidecar that restarts alone is another run in the
+ * same pod. What its former run announced, `draining` above all, holds no longer. Messages may also arrive in
  * another order than they were sent.
  */
 
@@ -13,8 +13,8 @@ export interface AnnouncementOrder {
 }
 
 /**
- * @param known the last word heard of that pod; undefined: none
- * @returns above 0: `word` was said after it; 0: it is the same, or nobody can tell; below 0: before it
+ * @param known the last announcement of that pod; undefined: none
+ * @returns above 0: `message` is later; 0: it is the same, or nobody can tell; below 0: it is earlier
  */
 export function compareAnnounced(message: AnnouncementOrder, known: AnnouncementOrder | undefined): number {
   // Only a change of the pod's image in place makes one pod speak with numbers and without: it is another run.

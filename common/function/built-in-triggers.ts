@@ -9,7 +9,7 @@ export interface BuiltInLoad {
   readonly concurrency: number | undefined;
   /** Calls started per second. */
   readonly rps: number | undefined;
-  /** Jobs ready in JetStream and in nobody's hands. */
+  /** Jobs that are ready in JetStream and that no pod has taken. */
   readonly queue: number | undefined;
   /** Jobs accepted per second. */
   readonly messageRate: number | undefined;

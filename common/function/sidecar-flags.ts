@@ -167,7 +167,7 @@ export const sidecarFlags = {
     default: 3_600,
     min: 1,
     group: DIRECT,
-    describe: 'how long an open connection counts on which no byte was seen to move',
+    describe: 'how long an open connection counts on which no byte moved',
   },
   'direct-look-seconds': {
     type: 'number',

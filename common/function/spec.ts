@@ -138,7 +138,7 @@ export interface DirectSpec {
   readonly isCounted: boolean;
   /** slimfaas.dev/direct-ignore: ports (`:9100`) and peers (`10.1.0.0/16`) whose connections are no use. */
   readonly ignored: readonly string[];
-  /** slimfaas.dev/direct-idle: how long an open one counts on which no byte is seen. */
+  /** slimfaas.dev/direct-idle: how long an open one counts on which no byte moves. */
   readonly idleSeconds: number;
 }
 

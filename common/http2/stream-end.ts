@@ -1,5 +1,5 @@
 /**
- * Where Node's streams are less exact than HTTP/2 about how a message ended. Taken at their word, a body that
+ * Where Node's streams are less exact than HTTP/2 about how a message ended. Without this, a body that
  * broke off would pass for a whole one, in either direction. A test watches both.
  */
 import type { Http2Stream } from 'node:http2';

@@ -23,7 +23,7 @@ export interface NatsCredentials {
 }
 
 export interface NatsIdentity extends Running {
-  /** What the issuer said last; undefined before the first word, and once it has expired. */
+  /** What the issuer said last; undefined before the first answer, and once it has expired. */
   readonly current: ExchangeAnswer | undefined;
   /** Resolves when there is a JWT that has not expired; at once where there is one. */
   valid(): Promise<void>;

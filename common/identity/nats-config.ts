@@ -1,5 +1,5 @@
 /**
- * What a NATS server is told so that it believes our JWTs: the operator's word, and the accounts' by memory resolver,
+ * What a NATS server is told so that it believes our JWTs: the operator's JWT, and the accounts' by memory resolver,
  * which servers of 2.9 have too. Certificates are not in here: they are named by the server's own flags. Pure.
  */
 

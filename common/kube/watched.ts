@@ -1,5 +1,5 @@
 /**
- * A resource followed: list, then watch, restarted forever with backoff. What the library's informer does not do
+ * A resource followed: list, then watch, restarted with backoff until it is stopped. What the library's informer does not do
  * is done here: it stops for good after an error, it keeps every object whole, and its `list()` copies. So callers
  * keep their own index from the events, and the informer what it needs to tell a change from a repetition.
  */

@@ -1,5 +1,5 @@
 /**
- * The queue: what proxy and sidecar need of a store of jobs and events, in the product's words. JetStream is one
+ * The queue: what proxy and sidecar need of a store of jobs and events, in the product's terms. JetStream is one
  * such store; only its adapter (common/queue/jetstream/) knows streams, consumers and their subjects. A second one, in
  * memory, is for tests (test/common/queue/memory-queue.ts); both pass test/common/queue/contract.test.ts.
  * See docs/internals/queue.md.

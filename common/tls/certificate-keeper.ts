@@ -1,5 +1,5 @@
 /**
- * Keeps the certificate in force: checks its source at start and then periodically, forever, and hands over
+ * Keeps the certificate in force: checks its source at start and then periodically until it is stopped, and hands over
  * each one that is new. A check that fails is repeated soon, with backoff, and what is served stays served.
  */
 import { createBackoff } from '../runtime/backoff.ts';

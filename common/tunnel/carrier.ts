@@ -10,7 +10,7 @@ import { FrameFilter } from './frame-filter.ts';
 /** From one side's end to the other's: time for what is still on its way. */
 const LINGER_MS = 10_000;
 
-/** A peer that vanished without a word (its node died) is found out by TCP: 30 s of silence, then 10 probes. */
+/** A peer that vanished (its node died) is found by TCP: 30 s of silence, then 10 probes. */
 const TCP_KEEP_ALIVE_MS = 30_000;
 
 export interface TunnelCarrier {

@@ -33,7 +33,7 @@ export interface TunnelRequest {
   readonly onAgreed?: (headers: IncomingHttpHeaders) => void;
   /** Asked when the upstream answers something other than 101; without it every answer is forwarded. */
   readonly decide?: (head: ResponseHead) => HeadVerdict;
-  /** The last word on an answer other than 101. */
+  /** Changes the head of an answer other than 101. */
   readonly mapHead?: (head: ResponseHead) => ResponseHead;
 }
 

@@ -59,7 +59,7 @@ export const COMMON: Readonly<Record<string, Line>> = {
   ],
   'common/places': [
     'protocol.ts',
-    'The words on a place line between proxy and sidecar',
+    'The messages on a place line between proxy and sidecar',
     'lines of text',
     'typed messages',
     'common/bus',

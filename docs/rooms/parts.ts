@@ -143,14 +143,14 @@ export const PARTS: Readonly<Record<string, Line>> = {
   ],
   'scaler/world': [
     'world.ts',
-    'The cluster as last seen, and the API behind it',
+    'The cluster as the watches last reported it, and the API behind it',
     'watch events',
     'workloads, pods, the lease, patches',
     'scaler/decide scaler/faults',
   ],
   'scaler/observe': [
     'observer.ts',
-    'What was seen and heard, with one writer',
+    'What watches and messages brought, with one writer',
     'watch events, reports, wakes, what patches did',
     'a readonly view',
     'scaler/world',

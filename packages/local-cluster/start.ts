@@ -77,7 +77,7 @@ function createPrinter(config: LocalConfig, print: (line: string) => void): (ent
   };
 }
 
-/** The proxy's own word: NATS is connected and its watches are up. */
+/** The proxy reports it: NATS is connected and its watches are up. */
 async function untilReady({ api }: LocalCluster, address: string, signal: AbortSignal): Promise<void> {
   const deadline = performance.now() + READY_TIMEOUT_MS;
   while (!signal.aborted) {

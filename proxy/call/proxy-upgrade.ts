@@ -82,7 +82,7 @@ export class ProxyUpgrade implements WaitingCall {
     }
   }
 
-  /** We end: a WebSocket is told so in its own words, and its client connects to another proxy. */
+  /** We end: a WebSocket gets a close frame, and its client connects to another proxy. */
   goAway(): void {
     if (this.#tunnel) this.#tunnel.close(GOING_AWAY, 'this proxy is ending', CLOSE_GRACE_MS);
     else this.#request.socket.destroy();

@@ -8,7 +8,7 @@ import { RunningList, type Listed } from '../../common/relay/index.ts';
 import type { Clock } from '../clock.ts';
 
 export interface ActiveCall extends Listed {
-  /** When it was first seen stuck; the list's own. */
+  /** When it was first found stuck; the list's own. */
   stuckSinceMs: number | undefined;
   /** Its connection ends with its answer: its client goes on elsewhere. */
   closeAfterAnswer(): void;

@@ -12,7 +12,7 @@ import { resetStream } from '../../common/http2/stream-end.ts';
 export interface H2SinkOptions {
   /** The request's method was HEAD: headers are all there is. */
   readonly isHead: boolean;
-  /** The last word on the final head. */
+  /** Changes the final head before it goes out. */
   readonly mapHead?: (head: ResponseHead) => ResponseHead;
 }
 

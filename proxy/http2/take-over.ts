@@ -1,6 +1,6 @@
 /**
  * HTTP/2 with prior knowledge on the port of HTTP/1.1. Node's own parser knows the preface
- * (`PRI * HTTP/2.0 … SM`) and stops at it with an error of its own; here the connection changes hands. So a
+ * (`PRI * HTTP/2.0 … SM`) and stops at it with an error of its own; here another server takes the connection over. So a
  * connection of HTTP/1.1 pays nothing, and one that has said nothing yet has the limits of HTTP/1.1's server.
  *
  * The price: the parser is taken off its connection with `unconsume` and `remove`, which Node's server uses for

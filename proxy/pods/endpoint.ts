@@ -88,7 +88,7 @@ export class Endpoint {
     if (this.#view.isTerminating || this.#announcedDraining) return { kind: 'draining' };
     if (this.host === '' || this.#view.port === undefined) return { kind: 'starting' };
     if (this.#view.isKubeReady) return { kind: 'ready', by: 'kubernetes' };
-    // The sidecar's word bridges the time until Kubernetes has looked once; from then on Kubernetes decides.
+    // The sidecar's report bridges the time until Kubernetes has looked once; from then on Kubernetes decides.
     if (this.#announcedReady && !this.#wasKubeReady) return { kind: 'ready', by: 'sidecar' };
     return { kind: 'starting' };
   }
@@ -174,7 +174,7 @@ export class Endpoint {
     this.#inFlight--;
   }
 
-  /** The pod's own word on its load, from an answer or a report: `running` includes our calls. */
+  /** The load as the pod itself reports it, in an answer or a report: `running` includes our calls. */
   learned(running: number, limit: number): void {
     this.#limit = limit;
     this.#others = Math.max(0, running - this.#inFlight);

@@ -100,7 +100,7 @@ export class Endpoints {
     this.#removeEndpoint(key);
   }
 
-  /** A sidecar's word; believed only if the watch knows that pod, with that address, as that function's. */
+  /** What a sidecar reports; believed only if the watch knows that pod, with that address, as that function's. */
   heardReady(id: FunctionId, message: ReadyMessage): void {
     const key = podKey(id.namespace, message.pod);
     const known = this.#byPod.get(key);
@@ -116,7 +116,7 @@ export class Endpoints {
   }
 
   /**
-   * A word that came without NATS, from anybody: it counts if it proves to be the pod's own.
+   * A `ready` that came without NATS, from anybody: it counts if its proof is the pod's own.
    * @returns `unknown`: the watch has not shown that pod as that function's
    */
   heardDirectly(id: FunctionId, message: ReadyMessage): 'believed' | 'unknown' | 'unproven' {

@@ -19,7 +19,7 @@ export interface LineHandlers {
   opened(): void;
   /** A place is held for us, for HOLD_MS. */
   place(id: string): void;
-  /** The sidecar's own word, an encoded ReadyMessage. */
+  /** The sidecar's own report, an encoded ReadyMessage. */
   state(message: Uint8Array): void;
   /** Why its app takes no calls yet. */
   trouble(why: string): void;

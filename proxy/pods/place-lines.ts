@@ -46,7 +46,7 @@ export interface PlaceLinesOptions {
   readonly pods: Pick<PodGroup, 'all' | 'offer' | 'refresh'>;
   readonly clock: Clock;
   readonly budget: LineBudget;
-  /** A pod's own word on its state. */
+  /** A pod's own report of its state. */
   readonly onState: (endpoint: Endpoint, message: ReadyMessage, data: Uint8Array) => void;
   /** For tests. */
   readonly open?: OpenLine;

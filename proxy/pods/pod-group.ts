@@ -80,7 +80,7 @@ export class PodGroup {
     this.#all.delete(endpoint);
   }
 
-  /** After news of places or load. */
+  /** After places or load have changed. */
   changed(): void {
     this.#listener?.();
   }

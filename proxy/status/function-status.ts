@@ -71,7 +71,7 @@ function stateOf(pod: Endpoint): string {
 }
 
 function statusOfPod(pod: Endpoint): FunctionStatus['Pods'][number] {
-  // Ready by its sidecar's word, a pod is well: Kubernetes' own probe is only seconds behind.
+  // A pod whose sidecar reports ready is well: Kubernetes' own probe is only seconds behind.
   const Trouble = pod.suspicion ?? (pod.state.kind === 'ready' ? undefined : pod.view.trouble);
   const status = { Name: pod.view.name, State: stateOf(pod) };
   return Trouble === undefined ? status : { ...status, Trouble: Trouble.slice(0, MAX_TROUBLE) };

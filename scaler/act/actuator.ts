@@ -75,7 +75,7 @@ export class Actuator {
     void this.#patch(workload, decision, moment, () => true);
   }
 
-  /** Whether a patch under way asks for this count: it is no news then. */
+  /** Whether a patch under way asks for this count: then the count is ours. */
   isAskingFor(key: string, replicas: number): boolean {
     return this.#patching.get(key)?.to === replicas;
   }

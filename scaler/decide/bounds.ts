@@ -1,5 +1,5 @@
 /**
- * How many pods a function can use at all. ReplicaMax is the user's word. NumberParallelRequest is a limit over all
+ * How many pods a function can use at all. ReplicaMax is set by the user. NumberParallelRequest is a limit over all
  * pods, so a pod beyond it would never be given a request. With a limit of 3, a fourth pod has a share of 0.
  * ReplicasMin is not bounded by it: a user that asks for idle replicas gets them.
  */

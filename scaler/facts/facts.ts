@@ -1,6 +1,6 @@
 /**
  * The second step of the scaler. It gathers, for one function at one moment, everything that the rules ask: what was
- * seen of it, and what reaches it through dependencies in either direction. It only reads. A `FactFinder` lives for
+ * observed of it, and what reaches it through dependencies in either direction. It only reads. A `FactFinder` lives for
  * one pass (a tick, or one wake), so what it works out about a dependent is worked out once.
  *
  * Room `scaler/facts`: What is known of one function at one moment.

@@ -4,7 +4,7 @@ import type { BuiltInLoad } from '../../common/function/built-in-triggers.ts';
 import { builtInValue, CONCURRENCY_AND_QUEUE } from '../sizing/triggers.ts';
 
 export interface JobLoad {
-  /** Jobs in nobody's hands; undefined: never read. */
+  /** Jobs that no pod has taken; undefined: never read. */
   readonly ready: number | undefined;
   /** All that are not finished. */
   readonly total: number;

@@ -45,7 +45,7 @@ export function useOf({ scale, answers }: Answered, nowMs: number): TriggerUse {
   return awaited === undefined ? {} : { awaited: nameOf(awaited) };
 }
 
-/** Where part of the data was not seen, "no work" is not known. */
+/** Where part of the data is missing, "no work" is not known. */
 function isUnsure(standing: AnswerStanding): boolean {
   return standing.kind === 'answered' && !standing.answer.isWhole;
 }

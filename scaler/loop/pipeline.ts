@@ -4,7 +4,7 @@
  * like all else, and counts from the next decision on.
  *
  * Between two decisions each thing is kept by one owner:
- *   - what was seen and heard: `Observer` (observe/observer.ts)
+ *   - what was observed: `Observer` (observe/observer.ts)
  *   - what triggers said at the last tick: `TickAdvice` (load/tick-advice.ts), made of the advisor's own windows
  *   - what was decided, and for how long it stands: `Decisions` (decisions.ts)
  *   - patches under way: `Actuator`; requests for another try: `Nudges` (both in act/)

@@ -171,7 +171,7 @@ export class Reconciler {
       this.#share(workload.key, nowMs);
   }
 
-  /** What stands for a while is told again by the new leader; nothing else changes hands. */
+  /** What stands for a while is told again by the new leader; nothing else passes to the new leader. */
   onLeading(): void {
     const nowMs = this.#options.now();
     this.#parts.sharer.onLeading(nowMs);

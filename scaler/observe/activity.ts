@@ -66,7 +66,7 @@ export type ActivityView = Readonly<
 > & { readonly pods: ReadonlyMap<string, PodReport> };
 
 export class FunctionActivity {
-  /** 0: never seen in use by this process. */
+  /** 0: never in use, as far as this process knows. */
   lastActiveMs = 0;
   /** When somebody last asked for it to be up, until it is. */
   wakeAtMs: number | undefined;

@@ -1,5 +1,5 @@
 /**
- * What was seen and heard of one function. The observer alone writes it; all others have the readonly view
+ * What was observed of one function. The observer alone writes it; all others have the readonly view
  * {@link ObservedFunction}. All of it can be lost: a restarted scaler starts its clocks again and decides from what it
  * sees.
  */
@@ -11,11 +11,11 @@ import { FunctionActivity, type ActivityView } from './activity.ts';
 
 export interface ObservedPod {
   readonly firstObservedMs: number;
-  /** It was ready when it was first seen: it has a past that we do not know. */
+  /** It was ready when it was first observed: it has a past that we do not know. */
   readonly isOld: boolean;
-  /** Its sidecar said so, before Kubernetes does. */
+  /** Its sidecar announced it; that comes before Kubernetes reports it. */
   readonly announcedReady: boolean;
-  /** When it was first seen ending, by watch or by its own `draining`. */
+  /** When its end was first observed, by watch or by its own `draining`. */
   readonly endingSinceMs: number | undefined;
 }
 
@@ -39,7 +39,7 @@ export interface ObservedFunction {
   readonly coldStartSinceMs: number | undefined;
   /** When the last cold start ended. */
   readonly readySinceMs: number;
-  /** It was up when it was first seen, and has been since. */
+  /** It was up when it was first observed, and has been since. */
   readonly hasPast: boolean;
 }
 

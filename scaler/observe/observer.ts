@@ -1,10 +1,10 @@
 /**
- * The first step of the scaler: everything that is seen and heard goes in here, and is written here alone. The world
+ * The first step of the scaler: everything that watches, reports and wakes bring goes in here, and is written here alone. The world
  * (workloads, pods, autoscalers), one record per function, the last use per namespace, whether NATS and the watches
  * are there. What our own patches have done is heard like all else. Later steps get the readonly view
  * {@link Observed}, so the types keep them from writing.
  *
- * Room `scaler/observe`: What was seen and heard, with one writer.
+ * Room `scaler/observe`: What watches and messages brought, with one writer.
  * Comes in: watch events, reports, wakes, what patches did.
  * Goes out: a readonly view.
  */
@@ -21,7 +21,7 @@ import { LastUse } from './activity.ts';
 import { FunctionRecord, type ObservedFunction } from './function-record.ts';
 import { readyPods } from './pods.ts';
 
-/** Everything that was seen, for whoever only reads. */
+/** Everything that was observed, for whoever only reads. */
 export interface Observed {
   readonly world: WorldView;
   /** undefined: nothing was heard of it yet. */
@@ -108,7 +108,7 @@ export class Observer implements Observed {
     const before = this.#world.observe(kind, object);
     const key = functionKey(idOf(object));
     const after = this.#world.workload(key);
-    // Another object may have the same name: what is seen of it says nothing of the function.
+    // Another object may have the same name: what is observed of it says nothing of the function.
     const isOwn = after?.kind === kind;
     if (isOwn && after.fn && before?.fn?.spec !== after.fn.spec) this.#record(key).setByOthers = undefined;
     return { before, after };

@@ -208,7 +208,7 @@ export class QueryRules {
     return scrapeFaultOf?.(key);
   }
 
-  /** Whether everything since `fromMs` was seen, give or take one scrape. */
+  /** Whether everything since `fromMs` was scraped, give or take one scrape. */
   #isWhole({ sinceMs = Infinity, isLeaders }: CompiledQuery, fromMs: number): boolean {
     const everyMs = this.#round?.everyMs ?? 0;
     const ledMs = isLeaders ? this.#leadingSinceMs : -Infinity;

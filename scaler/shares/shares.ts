@@ -195,8 +195,8 @@ function raise(input: Raising, targets: Map<string, number>, ledger: Map<string,
   for (const pod of live.toSorted((a, b) => grantOf(a).granted - grantOf(b).granted || byName(a, b))) {
     const grant = grantOf(pod);
     const step = Math.min((targets.get(pod.name) ?? 0) - grant.granted, free);
-    // An untold pod has its initial 1 in hand: as its first word, 1 tells it nothing new. Where 0 is its first
-    // word, that has to be confirmed like any other: two grants under way could be confirmed by one report.
+    // A pod that got no share yet has the initial limit of 1, so a first share of 1 changes nothing. A first share
+    // of 0 has to be confirmed like any other: two grants under way could be confirmed by one report.
     const isUntold = input.untold.has(pod.name);
     if (step <= 0 || !(grant.isConfirmed || isUntold)) continue;
     const granted = grant.granted + (isUntold ? Math.min(step, INITIAL_LIMIT) : step);

@@ -42,7 +42,7 @@ export interface BehaviorInput {
 
 export interface BehaviorResult {
   readonly replicas: number;
-  /** What kept the result from `desired`, last word first. */
+  /** What kept the result from `desired`, latest first. */
   readonly limitedBy: 'nothing' | 'bounds' | 'stabilization' | 'policy';
   /** The history with this recommendation in it; pass it to the next call. */
   readonly history: BehaviorHistory;

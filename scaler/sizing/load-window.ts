@@ -1,7 +1,7 @@
 /**
  * The average of a load over the last seconds, for the stable (60 s) and panic (6 s) windows. One number per second
  * in a ring of fixed size (1.4 KiB at 60 s, so 14 MiB for 10,000 functions). What lies between the seconds is lost.
- * Seconds without a record count as missing, not as nothing: an average is over what was really seen.
+ * Seconds without a record count as missing, not as nothing: an average is over what was measured.
  */
 export interface LoadWindow {
   /** Several records within one second average. Anything not a number ≥ 0 is left out. */

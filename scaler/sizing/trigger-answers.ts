@@ -10,7 +10,7 @@ import type { ScaleTrigger } from '../../common/function/spec.ts';
 
 /** What asking a trigger gave. */
 export type TriggerResult =
-  /** `isWhole` false: part of the data was not seen, so the value may be too low; default true. */
+  /** `isWhole` false: part of the data is missing, so the value may be too low; default true. */
   | { readonly kind: 'value'; readonly value: number; readonly isWhole?: boolean }
   /** It cannot be evaluated: as it is written, or over its budget. */
   | { readonly kind: 'fault'; readonly reason: string }

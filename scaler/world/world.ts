@@ -3,7 +3,7 @@
  * others. An index over watch events, with no I/O, so that a tick over ten thousand functions makes no request
  * and copies no list.
  *
- * Room `scaler/world`: The cluster as last seen, and the API behind it.
+ * Room `scaler/world`: The cluster as the watches last reported it, and the API behind it.
  * Comes in: watch events.
  * Goes out: workloads, pods, the lease, patches.
  */
@@ -50,7 +50,7 @@ export class World {
   readonly #byKey = new Map<string, Workload>();
   readonly #pods = new Map<string, Map<string, Pod>>();
   readonly #autoscalers = new Map<string, Autoscaler>();
-  /** Which workload each autoscaler looked after when last seen: it may be given another one. */
+  /** Which workload each autoscaler looked after when last reported: it may be given another one. */
   readonly #targets = new Map<string, string>();
   readonly #failures = new FailedCreations();
   /** Counts changes of the set of functions and of their specs: who caches the dependency graph compares it. */

@@ -1,5 +1,5 @@
 /**
- * The app has gone without a word: nobody listens on its port any more (a crash, an OOM kill). Nothing is let in until
+ * The app has ended without a signal to us: nobody listens on its port any more (a crash, an OOM kill). Nothing is let in until
  * somebody listens again and the app has passed its probe, as at the pod's start. Proxies take their calls to other
  * pods meanwhile; direct callers and jobs wait here.
  */

@@ -6,7 +6,7 @@ const HTTP1: AppHop = { idleMs: 600_000, unprocessedBytes: 0 };
 
 /**
  * Either side of a gRPC stream may be silent for hours and mean it, so no clock of ours ends one. A caller's host that
- * went without a word is found by TCP. 64 KiB are what an app takes before it has said that it reads.
+ * vanished is found by TCP. 64 KiB are what an app takes before it has said that it reads.
  */
 const HTTP2: AppHop = { idleMs: 0, unprocessedBytes: 65_536 };
 

@@ -22,7 +22,7 @@ export const OUTSIDE_MAX = 10_000;
 /** One that came from outside and is open. */
 interface Outside {
   readonly firstListedMs: number;
-  /** When a byte was last seen on its way, or it was first seen. */
+  /** When a byte last moved, or when it was first listed. */
   movedAtMs: number;
   lastListedMs: number;
 }
@@ -32,7 +32,7 @@ export interface ConnectionsOptions {
   readonly ignored: Ignored;
   /** What is open as long is no probe: longer than any of them may take. */
   readonly probeMs: number;
-  /** What is open and was not seen to move for so long does not count. */
+  /** What is open and has not moved a byte for so long does not count. */
   readonly idleMs: number;
 }
 
@@ -76,10 +76,10 @@ export class DirectConnections {
     }
     this.#explained = explained;
     let open = 0;
-    for (const [key, { firstListedMs: firstSeenMs, movedAtMs, lastListedMs: lastSeenMs }] of this.#outside) {
-      const isThere = lastSeenMs === nowMs || (!isWhole && nowMs - movedAtMs < idleMs);
+    for (const [key, { firstListedMs, movedAtMs, lastListedMs }] of this.#outside) {
+      const isThere = lastListedMs === nowMs || (!isWhole && nowMs - movedAtMs < idleMs);
       if (!isThere) this.#outside.delete(key);
-      else if (nowMs - firstSeenMs > probeMs && nowMs - movedAtMs < idleMs) open += 1;
+      else if (nowMs - firstListedMs > probeMs && nowMs - movedAtMs < idleMs) open += 1;
     }
     return { explained: newlyExplained, open, isAnyNew };
   }

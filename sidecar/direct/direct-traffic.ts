@@ -42,7 +42,7 @@ export interface DirectOptions {
   readonly dir?: string;
 }
 
-/** What was seen, for reports and metrics. */
+/** What was found, for reports and metrics. */
 export interface DirectCounts {
   /** Connections from outside that are open and in use. */
   open: number;

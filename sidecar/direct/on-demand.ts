@@ -4,7 +4,7 @@ import type { SidecarConfig } from '../config.ts';
 import type { Core } from '../core.ts';
 import type { DirectPorts } from './start.ts';
 
-/** @returns what ends it; does nothing where it is not asked for, or where nothing can be seen */
+/** @returns what ends it; does nothing where it is not asked for, or where the tables cannot be read */
 export function countDirectTraffic(
   config: SidecarConfig,
   log: Log,

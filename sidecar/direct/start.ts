@@ -13,7 +13,7 @@ export interface DirectPorts {
   readonly accepted: () => number;
 }
 
-/** @returns what ends it; does nothing where nothing can be seen */
+/** @returns what ends it; does nothing where the tables cannot be read */
 export function startDirectTraffic(
   config: SidecarConfig,
   log: Log,

@@ -14,7 +14,7 @@ export class EventLedger {
   /** As many as the pod has places. */
   readonly #running = new Set<string>();
 
-  /** @returns undefined when it runs already, else the word that its try is over */
+  /** @returns undefined when it runs already, else what to call when its try is over */
   begin(secret: string): (() => void) | undefined {
     if (this.#running.has(secret)) return undefined;
     this.#running.add(secret);

@@ -123,7 +123,7 @@ export class JobConsumer implements Running {
       const { source, heldUpTo, queue: link } = this.#deps;
       const { signal } = this.#stopsPulling;
       const suspects = new Suspects({ queue, source, isReconnect: this.#isReconnect, heldUpTo, signal });
-      // Until all are back that lost the server with us, nobody can tell whether a job is in other hands.
+      // Until all are back that lost the server with us, nobody can tell whether another pod has a job.
       if (this.#isReconnect && heldUpTo) this.#pausedUntil = performance.now() + link.othersBackInMs;
       this.#isReconnect = true;
       const runner = this.#deps.createRunner({ queue, suspects });

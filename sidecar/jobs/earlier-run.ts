@@ -1,5 +1,5 @@
 /**
- * Whether a job that came again is in other hands. JetStream gives it to another pod when a sidecar was silent for
+ * Whether another pod has a job that came again. JetStream gives it to another pod when a sidecar was silent for
  * the ack wait. That sidecar may be dead, without NATS, or only frozen, and its app goes on. Version 2.15 of
  * nats-server gives away at once what was in hand when it was restarted.
  *
@@ -32,7 +32,7 @@ export interface EarlierRunDeps {
   readonly now: () => number;
 }
 
-/** `unclear`: it may be in the hands of one that cannot answer now. */
+/** `unclear`: a pod that cannot answer now may have it. */
 export type Where = 'held' | 'unclear' | 'nowhere';
 
 /** A sidecar on the same network answers in a millisecond or two. */
@@ -64,7 +64,7 @@ export class EarlierRuns {
     return Math.max(0, ...answers.map((answer) => readable(answer, decodeHeld) ?? 0));
   }
 
-  /** @param before what is on record. What has ended is in nobody's hands. */
+  /** @param before what is on record. What has ended, no pod has any more. */
   mustAsk(before: JobState | undefined, mayBeHeld: boolean): boolean {
     if (before?.state === 'done' || before?.state === 'dead' || before?.state === 'cancelled') return false;
     return mayBeHeld || this.#isNoted(before);

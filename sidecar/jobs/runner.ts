@@ -133,7 +133,7 @@ export class JobRunner {
     await this.#try(run, job);
   }
 
-  /** What is known of it; `held`, `unclear`: it is or may be in other hands, so not now. */
+  /** What is known of it; `held`, `unclear`: another pod has it or may have it, so not now. */
   async #before(
     delivery: Delivery,
     head: JobHead,

@@ -1,5 +1,5 @@
 /**
- * Who may reach the user's container, and when: the breaker, and the phases of a pod's life around it.
+ * Who may reach the user's container, and when: the breaker, and the phases of a pod's life that open and close it.
  * - starting: the app has not passed its probe. The breaker's limit is 0, so direct callers wait in line.
  * - open: the limit is the pod's share.
  * - draining: nothing new from proxies, which have other pods. Direct callers are still served, because Kubernetes

@@ -81,7 +81,7 @@ function isGuaranteed(pod: V1Pod): boolean {
 
 /**
  * What an API server would refuse: a sidecar that asks for more than its pod has left. Without an annotation it asks
- * for nothing there, so only the user's own words can be too much.
+ * for nothing there, so only the user's own values can be too much.
  */
 export function overdraft(pod: V1Pod, given: SidecarResources | undefined): string | undefined {
   const whole = pod.spec?.resources;

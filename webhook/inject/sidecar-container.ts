@@ -27,7 +27,7 @@ export interface SidecarFacts {
   readonly readiness: InjectedReadiness;
   readonly envelope: Envelope;
   readonly volumeMounts: V1Container['volumeMounts'];
-  /** The limit over all pods; 0 where nobody hands out shares of it. */
+  /** The limit over all pods; 0 where nobody gives out shares of it. */
   readonly parallelLimit: number;
   readonly parallelPerPod: number;
   readonly drainSeconds: number;
@@ -139,7 +139,7 @@ function environment(
     'admin-port': String(SIDECAR_ADMIN_PORT),
     'app-port': String(facts.port),
     'app-protocol': facts.protocol === 'h2c' ? 'h2c' : undefined,
-    // Not a third protocol: a sidecar of 0.1.0 (slimfaas.dev/sidecar-image) ends over a word that it does not know.
+    // Not a third protocol: a sidecar of 0.1.0 (slimfaas.dev/sidecar-image) ends with an error for a value that it does not know.
     'app-tls': facts.protocol === 'https' ? 'true' : undefined,
     'parallel-per-pod': String(facts.parallelPerPod),
     'parallel-limit': String(facts.parallelLimit),
@@ -167,7 +167,7 @@ function environment(
 function directVariables({ spec, probes, scrapePort }: SidecarFacts): SidecarEnvironment {
   const { direct, idleTimeoutSeconds } = spec;
   if (!direct.isCounted) return {};
-  // What is looked at too seldom would be asleep before it is seen in use.
+  // What is looked at too seldom would be asleep before its use is noticed.
   const lookSeconds = Math.max(1, idleTimeoutSeconds / 4);
   const ignored = [...direct.ignored, ...(scrapePort === undefined ? [] : [`:${scrapePort}`])];
   return {

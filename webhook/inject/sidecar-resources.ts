@@ -1,5 +1,5 @@
 /**
- * Requests and limits of the sidecar: ours, and the user's word where they give one. An API server refuses a
+ * Requests and limits of the sidecar: ours, or the user's where they give one. An API server refuses a
  * request above its limit, so what one of the two leaves open follows the other.
  */
 import type { SidecarResources } from '../../common/function/spec.ts';

@@ -32,7 +32,7 @@ export function appPort(pod: V1Pod, annotated: number | undefined): AppPortChoic
 const H2C_PORT_NAME = /^(h2c|grpc|http2)(-|$)/;
 const HTTPS_PORT_NAME = /^https(-|$)/;
 
-/** What the port speaks: the annotation's word, else the name that a container gave the port, else its probe. */
+/** What the port speaks: the annotation's value, else the name that a container gave the port, else its probe. */
 export function appProtocolOf(pod: V1Pod, port: number, annotated: AppProtocol | undefined): AppProtocol {
   if (annotated !== undefined) return annotated;
   const name = nameOfPort(pod, port) ?? '';

@@ -109,7 +109,7 @@ export function natsConfigOf(keys: IdentityKeys): string {
 }
 
 /**
- * The webhook's word, in the environment of a sidecar, that pods of this service account are of this function. The
+ * The webhook's signed statement, in the environment of a sidecar, that pods of this service account are of this function. The
  * issuer can check it without asking anybody, so that a sidecar can restart while the API server is away.
  */
 export function grantFor(grantKey: string, { namespace, serviceAccount, function: name }: Granted): string {

@@ -12,7 +12,7 @@ export type ReportFault = (value: string, problem: string, inForce: string) => v
 export interface FaultList {
   /** At most {@link MAX_FAULTS}; the last one says how many more there are. */
   readonly faults: readonly AnnotationFault[];
-  /** There is room for no more: who would take long to word one need not. */
+  /** There is room for no more: skip the work of writing one. */
   readonly isFull: boolean;
   /** The reporter for one annotation. */
   of(annotation: string): ReportFault;

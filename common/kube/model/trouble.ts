@@ -132,7 +132,7 @@ function progressOf({ state, image }: ContainerStatus, pod: V1Pod): Trouble | un
   return { kind: 'pulling', message: `its image ${image} is still being pulled` };
 }
 
-/** Its containers are ready, and somebody else has the last word: a load balancer's controller, for one. */
+/** Its containers are ready, and a readiness gate of somebody else is open: a load balancer's controller, for one. */
 function gateOf({ spec, status }: V1Pod): Trouble | undefined {
   const conditions = new Map((status?.conditions ?? []).map((condition) => [condition.type, condition]));
   if (conditions.get('Ready')?.status === 'True') return undefined;

@@ -89,7 +89,7 @@ function writtenIn({ metadata, spec }: WorkloadObject): string {
   ]);
 }
 
-/** A paused Deployment's rollout is in somebody's hands. */
+/** A paused Deployment's rollout is up to whoever paused it. */
 function isObserved({ metadata, spec, status }: WorkloadObject): boolean {
   const isPaused = spec !== undefined && 'paused' in spec && spec.paused === true;
   return !isPaused && (status?.observedGeneration ?? 0) >= (metadata?.generation ?? 0);

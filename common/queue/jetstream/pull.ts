@@ -18,7 +18,7 @@ const EXPIRES_MS = 20_000;
  * after it exists.
  */
 const FIRST_EXPIRES_MS = 500;
-/** What the server's word that a request is over may take beyond its time. */
+/** Extra wait for the server's end-of-request message after the request expires. */
 const GRACE_MS = 500;
 
 export interface PullOptions extends TakeOptions {

@@ -88,7 +88,7 @@ export function createEdgeServer(
       connectionsCheckingInterval: Math.min(5_000, all.headersTimeoutMs),
       requireHostHeader: false, // `serveHead` answers it with a reason
       noDelay: true,
-      // A client whose host went without a word: an answer may be silent for hours, and hold its place in a pod.
+      // A client whose host has vanished: an answer may be silent for hours, and hold its place in a pod.
       keepAlive: true,
       keepAliveInitialDelay: TCP_KEEP_ALIVE_MS,
       // A request without a body gets no stream events (7–10 % of CPU per request): nobody here waits for any.
@@ -100,7 +100,7 @@ export function createEdgeServer(
   const isUpgrade = (req: IncomingMessage): boolean =>
     server.listenerCount('upgrade') > 0 && !wasRefused(req) && !hasTooMany(req) && isTunnelRequest(req);
   Object.assign(server, { shouldUpgradeCallback: isUpgrade });
-  server.maxHeadersCount = 0; // Node would drop the rest without a word
+  server.maxHeadersCount = 0; // Node would drop the rest silently
   server.maxRequestsPerSocket = all.maxRequestsPerConnection;
   if (all.maxConnections > 0) server.maxConnections = all.maxConnections;
   watchIdleConnections(server, {

@@ -15,7 +15,7 @@ import { atTurnEnd, type Late } from '../exchange/turn-end.ts';
 import type { ExchangeControl, RawHeaders, ResponseHead, ResponseSink } from '../types.ts';
 
 export interface NodeSinkOptions {
-  /** The last word on the final head before it goes out: add or remove headers, never the framing ones. */
+  /** Changes the final head before it goes out: add or remove headers, never the framing ones. */
   readonly mapHead?: (head: ResponseHead) => ResponseHead;
   /** How long a caller may take none of an answer's last bytes before its connection is cut. Default 60,000. */
   readonly lingerMs?: number;

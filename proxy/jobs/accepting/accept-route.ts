@@ -108,7 +108,7 @@ export function answerFailure(res: ServerResponse, error: unknown, log: Log): vo
   if (!(error instanceof ReasonError))
     log.error({ error: describeError(error) }, 'a request was not accepted');
   const reason = asReason(error);
-  // Over HTTP/2 the connection has other requests, and a stream needs no word for its end.
+  // Over HTTP/2 the connection has other requests, and a stream ends without a header.
   const isHttp1 = res.req.httpVersionMajor === 1;
   const mustClose = isHttp1 && (reason.code === 'bad-request' || !res.req.complete);
   sendReason(res, reason, mustClose ? ['Connection', 'close'] : []);

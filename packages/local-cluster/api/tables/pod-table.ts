@@ -64,7 +64,7 @@ function initReason(pod: KubeObject): string | undefined {
 
 /**
  * The first container that is in trouble gives the pod its reason, so the list is read backwards and the last
- * word wins. A pod that has completed containers and a running one is running.
+ * reason wins. A pod that has completed containers and a running one is running.
  */
 function containerReason(pod: KubeObject): string | undefined {
   let reason: string | undefined;
