@@ -1,6 +1,6 @@
 /**
  * The rooms of the code: what each does, where to begin to read, and which rooms of its own part it may use.
- * `npm run docs` writes the table in internals/architecture.md from it, and test/architecture.test.ts holds the imports
+ * `npm run docs` writes the pictures and the tables in internals/architecture.md from it, and test/architecture.test.ts holds the imports
  * to it. Every room may use any room of `common/` that the floors allow; see the test.
  */
 import { COMMON } from './rooms/common.ts';
@@ -54,6 +54,8 @@ export function roomsTable(): string {
       return [
         `### \`${top}/\``,
         '',
+        ...pictureOf(top, rows),
+        '',
         '| room | what it does | comes in | goes out | read first | uses of this part |',
         '|---|---|---|---|---|---|',
         ...lines,
@@ -61,6 +63,19 @@ export function roomsTable(): string {
       ].join('\n');
     })
     .join('\n');
+}
+
+/** Rooms as boxes, and an arrow to each room that one uses; in the language of Mermaid, which GitHub draws. */
+function pictureOf(top: string, rows: readonly (readonly [string, Room])[]): string[] {
+  // `call` alone is a word of the language.
+  const idOf = (room: string): string => `${room.slice(top.length + 1)}Room`;
+  return [
+    '```mermaid',
+    'flowchart LR',
+    ...rows.map(([room]) => `  ${idOf(room)}["${room.slice(top.length + 1)}"]`),
+    ...rows.flatMap(([room, { uses }]) => uses.map((used) => `  ${idOf(room)} --> ${idOf(used)}`)),
+    '```',
+  ];
 }
 
 export const ROOMS_BEGIN = '<!-- rooms: written by npm run docs from docs/rooms.ts -->';
