@@ -67,7 +67,7 @@ export function roomsTable(): string {
 
 /** Rooms as boxes, and an arrow to each room that one uses; in the language of Mermaid, which GitHub draws. */
 function pictureOf(top: string, rows: readonly (readonly [string, Room])[]): string[] {
-  // `call` alone is a word of the language.
+  // A box named `call` would be read as a keyword.
   const idOf = (room: string): string => `${room.slice(top.length + 1)}Room`;
   return [
     '```mermaid',
