@@ -40,7 +40,7 @@ Written by \`npm run docs\` from the tables that the code reads. \`slimfaas COMM
 A flag is read from the command line first, then from its environment variable, then it has its default.
 The variable of \`--metrics-port\` is \`${envName('metrics-port')}\`; all others follow the same rule.
 In the chart, \`proxy.flags\`, \`scaler.flags\` and \`webhook.flags\` set the flags of a part.
-The webhook sets the sidecar's flags: see [the sidecar's environment](../internals/architecture.md#the-sidecars-environment).
+The webhook sets the sidecar's flags: see [the sidecar's environment](../internals/architecture.md#what-is-in-the-sidecars-environment).
 \`slimfaas inject --help\` lists what \`slimfaas inject\` takes.
 `;
 

@@ -56,7 +56,7 @@ Written by \`npm run docs\` from the registries that the parts fill.
 
 Each part has \`GET /metrics\` in the text format of Prometheus. Labels are never a pod or a path.
 So the number of series grows with the number of functions alone.
-[Operations](../operations.md#what-to-alert-on) has rules for alerts.
+[Operations](../operations.md#what-should-i-alert-on) has rules for alerts.
 `;
 
 export async function metricsPage(): Promise<string> {
