@@ -46,6 +46,18 @@ for (const path of documents.filter((name) => name.endsWith('.md'))) {
   });
 }
 
+test('docs/README.md leads to every page; decisions are a folder', () => {
+  const index = readFileSync(join(root, 'docs/README.md'), 'utf8');
+  const pages = documents
+    .filter((name) => /^docs\/.*\.md$/.test(name) && !/^docs\/(?:README\.md|decisions\/)/.test(name))
+    .map((name) => name.slice('docs/'.length));
+  assert.ok(pages.length > 20);
+  assert.deepEqual(
+    pages.filter((page) => !index.includes(`](${page})`)),
+    [],
+  );
+});
+
 test('docs/reference/reasons.md has every reason with its status, and no other', () => {
   const rows = readFileSync(join(root, 'docs/reference/reasons.md'), 'utf8').matchAll(
     /^\| `([a-z-]+)` \| (\d+)/gm,
