@@ -118,7 +118,7 @@ function deny(uid: string, message: string): { response: AdmissionResponse; outc
   return { response: { uid, allowed: false, status }, outcome: 'refused' };
 }
 
-/** One line a fault: `SlimFaas/ReplicasMin "many": must be a whole number ≥ 0; 0 is in force`. */
+/** One line per fault: `SlimFaas/ReplicasMin "many": must be a whole number ≥ 0; 0 is in force`. */
 export function faultTexts(parsed: Pick<ParsedAnnotations, 'faults'>): string[] {
   return parsed.faults.map(
     ({ annotation, value, problem, inForce }) =>

@@ -122,7 +122,7 @@ function ownerText(owner: PodOwner): string {
   return owner.kind === 'Other' ? '' : `${owner.kind.toLowerCase()}/${owner.id.name}`;
 }
 
-/** Each workload once, as `kubectl rollout restart` does it. @returns what was done, a line each */
+/** Each workload once, as `kubectl rollout restart` does it. @returns what was done, one line each */
 async function restart(cluster: ReachedCluster, pods: readonly OutdatedPod[]): Promise<string[]> {
   const done = new Map<string, string>();
   for (const { namespace, pod, owner } of pods) {

@@ -42,7 +42,7 @@ async function functionsOf(proxy: Door, argv: Parsed, namespace: string): Promis
   return isOne || namespace === '' ? all : all.filter((each) => each.Namespace === namespace);
 }
 
-/** One line a function under a heading, columns padded to their widest cell. */
+/** One line per function under a heading, columns padded to their widest cell. */
 export function statusTable(functions: readonly ShownFunction[]): string {
   return table([
     ['NAMESPACE', 'NAME', 'READY', 'WANTED', 'KIND', 'VISIBILITY'],

@@ -1,5 +1,5 @@
 /**
- * Bodies that are kept while they are sent, so that a refused call can be sent again, cost up to 1 MiB a call that
+ * Bodies that are kept while they are sent, so that a refused call can be sent again, cost up to 1 MiB per call that
  * runs. All bodies together may hold so much. A call that comes when the budget is spent is streamed and not kept. It
  * loses its second chance, but the proxy stays within its memory.
  */

@@ -1,6 +1,6 @@
 /**
  * Publishing an event so that 204 is true: by then JetStream has it for every function that subscribes to it, each by
- * its own way (subscribers.ts). One message a function, because each may go another way, and because a function then
+ * its own way (subscribers.ts). One message per function, because each may go another way, and because a function then
  * reads its own events and nothing else. The price: when JetStream takes one message and refuses another, the answer
  * is an error although some functions have the event. The same Idempotency-Key makes repeating it harmless to them.
  */

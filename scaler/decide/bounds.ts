@@ -18,7 +18,7 @@ export function clampReplicas(spec: FunctionSpec, wanted: number): number {
 }
 
 /**
- * Pods that `work` requests fill, with NumberParallelRequest 40 and 10 a pod at most 4 of them. A function that
+ * Pods that `work` requests fill, with NumberParallelRequest 40 and 10 per pod at most 4 of them. A function that
  * sets neither SlimFaas/Scale nor NumberParallelRequest has not asked to grow: 0.
  */
 export function podsForWork(spec: FunctionSpec, work: number): number {

@@ -62,7 +62,7 @@ export const QUESTION_AT_WORK = -1;
 /** What the scaler says of every function: values function by function within a gauge. */
 export interface OwnSamples {
   readonly gauges: readonly string[];
-  /** `namespace/name`, one a line. */
+  /** `namespace/name`, one per line. */
   readonly functions: string;
   readonly values: Float64Array<ArrayBuffer>;
 }

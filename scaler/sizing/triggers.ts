@@ -131,7 +131,7 @@ export function effectiveScale(
     metricName: CONCURRENCY_AND_QUEUE,
     query: '',
     activationThreshold: 0,
-    // At least one whole call a pod: with one place a pod, 70 % of it would take two pods for one caller.
+    // At least one whole call per pod: with one place per pod, 70 % of it would take two pods for one caller.
     threshold: Math.max(1, spec.parallelPerPod * targetUtilization),
   };
   const pods = Math.ceil(spec.parallelLimit / spec.parallelPerPod);

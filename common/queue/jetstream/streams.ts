@@ -114,7 +114,7 @@ function eventsStream(settings: JobSettings, common: Partial<StreamConfig>): Par
 }
 
 /**
- * One durable pull consumer a function. Deliveries are unlimited because tries are ours to count: the server
+ * One durable pull consumer per function. Deliveries are unlimited because tries are ours to count: the server
  * also counts refusals and crashes. Nak-delayed jobs count as ack-pending, so that bound is the queue's own.
  */
 export function consumerConfig(
