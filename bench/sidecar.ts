@@ -20,7 +20,7 @@ import { freePort, nodeCommand, startSubject, type Subject, type SubjectCommand 
 const BUNDLE = fileURLToPath(new URL('../dist/slimfaas.js', import.meta.url));
 const BARE_SERVER = fileURLToPath(new URL('lib/bare-server.mjs', import.meta.url));
 const LOAD = fileURLToPath(new URL('lib/load.ts', import.meta.url));
-/** Nobody answers there: a sidecar without NATS, which is the same work but for one small connection. */
+/** Nobody answers there: a sidecar without NATS, which is the same work without one small connection. */
 const NO_NATS = 'nats://127.0.0.1:9';
 /** A sidecar gives memory back after two quiet rounds of 30 s (sidecar/life/idle-memory.ts). */
 const IDLE_MS = 62_000;

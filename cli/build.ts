@@ -96,7 +96,7 @@ await cp(`${root}proxy/status/status-page`, `${root}dist/status-page`, { recursi
 await writeFile(`${root}dist/package.json`, packageText());
 if (!values.image) await addWhatPeopleNeed();
 
-/** Of the bundle: it has no dependency, and Node need not guess that its files are ES modules. */
+/** The bundle's package.json: it has no dependency, and Node need not guess that its files are ES modules. */
 function packageText(): string {
   const { name, version, description, license, type, engines, keywords } = manifest;
   const bin = { slimfaas: 'slimfaas.js' };

@@ -145,7 +145,7 @@ const NATS = object({
 
 function valuesSchema(): Schema {
   return {
-    // Of the drafts the one that every Helm 3 reads; 2020-12 came with 3.18.
+    // The draft that every Helm 3 reads; 2020-12 came with 3.18.
     $schema: 'http://json-schema.org/draft-07/schema#',
     description: 'Rendered by `npm run manifests` from manifests/values-schema.ts and the parts’ flags.',
     ...object({
@@ -190,7 +190,7 @@ function valuesSchema(): Schema {
 
 /**
  * Helm takes a value of null for "not there", and a template that misses one writes nonsense (user: null was root). So what
- * has a default must stay; but for resources and selectors, of which one may be taken away.
+ * has a default must stay, except resources and selectors, of which one may be taken away.
  */
 function keepDefaults(schema: Schema, defaults: Values): Schema {
   const properties = schema['properties'] as Readonly<Record<string, Schema>> | undefined;

@@ -44,7 +44,7 @@ export interface ProxyDeps {
   readonly registry: Registry;
   readonly clock?: Clock;
   readonly random?: () => number;
-  /** Of the names in X-Callback-Url. */
+  /** Resolves the names in X-Callback-Url. */
   readonly resolve?: Resolve;
 }
 
@@ -252,7 +252,7 @@ function endedBy(
 }
 
 interface Accepting extends Status {
-  /** Of all ports but that of the metrics. */
+  /** The servers of all ports except that of the metrics. */
   readonly accepting: readonly Server[];
   readonly http2: Servers['http2'];
 }

@@ -18,7 +18,7 @@ export interface AppHop {
   /** A caller that neither sends nor reads for so long is treated as gone. 0: no limit. */
   readonly idleMs: number;
   /**
-   * Of the body of a call that must not run twice, kept for the case that the app provably has not seen it. On HTTP/2
+   * How much of the body of a call that must not run twice is kept for the case that the app provably has not seen it. On HTTP/2
    * that happens in the middle of a body. An app that closes its connection in order (a gRPC server at its
    * connection's age limit) names the last call that it took.
    */
@@ -29,7 +29,7 @@ export interface SidecarContext {
   /** `namespace/pod` of this pod, as proxies name it; undefined for a sidecar that was given no pod name. */
   readonly identity: string | undefined;
   readonly app: RelayTarget;
-  /** Of proxies and direct callers together. */
+  /** For proxies and direct callers together. */
   readonly maxConnections: number;
   readonly policy: RetryPolicy;
   readonly relay: Relay;

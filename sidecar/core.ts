@@ -27,7 +27,7 @@ export function buildCore(config: SidecarConfig, { relay, hop, policies, log }: 
   const placeLines = new PlaceGivers({ admission, log });
   return {
     id,
-    /** Of this run of the sidecar; see common/bus/announcement-order.ts. */
+    /** When this run of the sidecar began; see common/bus/announcement-order.ts. */
     startedAtMs: Date.now(),
     identity: config['pod-name'] === '' ? undefined : podIdentity(config.namespace, config['pod-name']),
     placeLines,

@@ -44,7 +44,7 @@ export interface StoredSecret {
 
 export interface StoredBundle {
   readonly version: string;
-  /** Of each webhook that calls our Service: its place in the list and its caBundle, decoded. */
+  /** For each webhook that calls our Service: its place in the list and its caBundle, decoded. */
   readonly entries: readonly { readonly index: number; readonly caBundle: string }[];
 }
 

@@ -1,6 +1,6 @@
 /**
  * The webhook as a whole: certificates, the TLS server, health and metrics. It is ready when a certificate is
- * loaded and caBundle carries its CA, for only then can the API server reach it.
+ * loaded and caBundle carries its CA, because only then can the API server reach it.
  */
 import type { FlagValues } from '../common/runtime/flags.ts';
 import type { KubeClients } from '../common/kube/client.ts';

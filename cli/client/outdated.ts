@@ -21,7 +21,7 @@ export interface OutdatedPod {
   readonly namespace: string;
   readonly pod: string;
   readonly owner: PodOwner;
-  /** Of the slimfaas that injected it. */
+  /** The version of slimfaas that injected it. */
   readonly version: string;
   readonly image: string;
 }

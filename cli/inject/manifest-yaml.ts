@@ -10,7 +10,7 @@ import { FUNCTION_LABEL, INJECT_STATUS_ANNOTATION, SIDECAR_CONTAINER } from '../
 
 export type Path = readonly (string | number)[];
 
-/** Of the node at `path`, or of the nearest one above it that is there; 1-based. */
+/** The line of the node at `path`, or of the nearest one above it that is there; 1-based. */
 export function lineOf(document: Document, lines: LineCounter, path: Path): number {
   for (let length = path.length; length >= 0; length--) {
     const node = document.getIn(path.slice(0, length), true);

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { isPublicKey } from '../../common/identity/nkey.ts';
 import { UsageError } from '../../common/runtime/errors.ts';
 
-/** Of clients that show no account. */
+/** The account of clients that show none. */
 const GLOBAL = '$G';
 
 /** @returns what was done, in words */

@@ -35,7 +35,7 @@ export interface ActivityMessage extends Pick<AnnouncementOrder, 'start'> {
   readonly windowMs: number;
   /** The limit that the sidecar enforces now; absent from proxies. */
   readonly limit?: number;
-  /** Of `runningNow`, the jobs; absent from proxies, and from sidecars of older versions. */
+  /** How many of `runningNow` are jobs; absent from proxies, and from sidecars of older versions. */
   readonly jobs?: number;
   /** Connections to the app that are open and in use, and came past proxy and sidecar; no load. From a sidecar that counts them. */
   readonly direct?: number;
@@ -152,7 +152,7 @@ export function checkSpeaker(
   if (message.source === 'proxy') throw new MessageError('source is proxy, on the subject of a pod');
 }
 
-/** Of one function; Kubernetes runs fewer in a whole cluster. */
+/** Shares of one function; Kubernetes runs fewer pods in a whole cluster. */
 const SHARES_MAX = 150_000;
 /** Names of objects have 253 characters at most. */
 const TEXT_CHARS = 253;

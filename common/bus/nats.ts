@@ -83,7 +83,7 @@ const NEW_MS = 2_000;
 const NEW_PAUSE_MS = 40;
 /** What is swallowed on the way comes again after 1 s by TCP, and sooner by us. */
 const NEW_DIAL_MS = 300;
-/** Of one request: more than a function has pods. */
+/** Answers to one request: more than a function has pods. */
 export const ANSWERS_MAX = 1_000;
 /** Values of the library's `Events`, which an import would load. */
 const DISCONNECTED = 'disconnect' as Events;

@@ -34,7 +34,7 @@ export type BusRole = 'proxy' | 'scaler';
 export interface AccountRule {
   readonly kind: 'service' | 'stream';
   readonly subject: string;
-  /** Of a service: how many answers one question has. Default: `Singleton`. */
+  /** For a service: how many answers one question has. Default: `Singleton`. */
   readonly responseType?: 'Singleton' | 'Stream';
 }
 
@@ -108,7 +108,7 @@ function says(subject: string, why: string): SidecarRule {
   return { way: 'publish', subject, why, crosses: 'service' };
 }
 
-/** Of one subject or consumer name in a rule. */
+/** Fills in one subject or consumer name of a rule. */
 type Fill = (name: 'namespace' | 'function' | 'pod' | 'jobs' | 'events') => string;
 
 function fillIn(template: string, fill: Fill): string {

@@ -11,7 +11,7 @@ import { SIDECAR_ADMIN_PORT, SIDECAR_DATA_PORT } from './names.ts';
 import type { FunctionSpec } from './spec.ts';
 
 type SidecarFlag = Flag & {
-  /** Of a flag that is one annotation: its text for the environment; undefined: the default. */
+  /** For a flag that is one annotation: its text for the environment; undefined: the default. */
   readonly annotated?: (spec: FunctionSpec) => string | undefined;
 };
 

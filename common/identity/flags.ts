@@ -34,7 +34,7 @@ export const identityFlags = {
   },
 } as const satisfies FlagTable;
 
-/** Of those that mount the CA, which a sidecar has in its environment. */
+/** For parts that mount the CA; a sidecar has it in its environment. */
 export const partIdentityFlags = {
   ...identityFlags,
   'issuer-ca-file': {

@@ -18,7 +18,7 @@ import { createNkey, type Nkey } from './nkey.ts';
 export interface NatsCredentials {
   readonly jwt: string;
   readonly nkey: string;
-  /** Of the server's nonce, base64url. */
+  /** The signature of the server's nonce, base64url. */
   readonly sig: string;
 }
 

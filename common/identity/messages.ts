@@ -3,9 +3,9 @@
  * not know.
  */
 export const EXCHANGE_PATH = '/exchange';
-/** Of the tokens that sidecars show to the issuer. */
+/** Audience of the tokens that sidecars show to the issuer. */
 export const TOKEN_AUDIENCE = 'slimfaas';
-/** Of those of proxy and scaler: they also have tokens of the audience above, which they show to each other in the open. */
+/** Audience of proxy's and scaler's. They also have tokens of the audience above, which they show to each other without TLS. */
 export const PART_AUDIENCE = 'slimfaas-bus';
 
 export interface TokenExchangeRequest {

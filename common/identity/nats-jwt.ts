@@ -1,6 +1,6 @@
 /**
  * The three kinds of JWT that NATS servers in operator mode believe: the operator's for an account, the account's for a
- * user. They are ordinary JWTs but for the algorithm's name and an id that is a hash of the content. Pure.
+ * user. They are ordinary JWTs except for the algorithm's name and an id that is a hash of the content. Pure.
  */
 import { createHash } from 'node:crypto';
 import { base32, type Nkey } from './nkey.ts';

@@ -19,7 +19,7 @@ const ANSWER_MS = 30_000;
 const SILENCE_MS = 150_000;
 /** As client-go: at random, so that not all are opened again at one time. */
 const MIN_OPEN_SECONDS = 300;
-/** A stream that ends sooner was not one: who opens it again must wait in between. */
+/** A stream that ends sooner was not one: wait before it is opened again. */
 const MIN_LIFE_MS = 1_000;
 
 type OnChange = (phase: string, object: unknown, watchObject?: unknown) => void;

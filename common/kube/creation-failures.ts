@@ -11,7 +11,7 @@ import { watchResource, type OnFailedObject, type Watched } from './watched.ts';
 const SELECTOR = 'involvedObject.kind=StatefulSet,reason=FailedCreate,type=Warning';
 
 export interface CreationFailure {
-  /** Of the StatefulSet. */
+  /** The StatefulSet's. */
   readonly uid: string;
   readonly namespace: string;
   readonly name: string;

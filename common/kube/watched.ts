@@ -26,7 +26,7 @@ export interface WatchHandlers<T> {
   onSynced?(isSynced: boolean): void;
 }
 
-/** Takes an object that a handler threw at. It may be any tenant's; who watches serves all of them. */
+/** Takes an object that a handler threw at. It may be any tenant's, and the watch serves all of them. */
 export type OnFailedObject = (path: string, object: KubernetesObject, error: unknown) => void;
 
 export interface WatchOptions {

@@ -3,7 +3,7 @@ import { MessageError } from '../runtime/errors.ts';
 import { tryOf, type Try } from './state.ts';
 
 export interface DeadHistory {
-  /** Of the job: with the secret it makes the element id. */
+  /** The job's: with the secret it makes the element id. */
   readonly sequence: number;
   readonly tries: readonly Try[];
   readonly why: string;

@@ -186,13 +186,13 @@ export interface Taker {
 
 export interface Deliveries {
   take(source: QueueSource, options: TakeOptions): Taker;
-  /** Of a delivery that came by an earlier connection. True once the queue has it, or does not know it any more; never rejects. */
+  /** For a delivery that came by an earlier connection. True once the queue has it, or does not know it any more; never rejects. */
   finish(delivery: Delivery, timeoutMs: number): Promise<boolean>;
-  /** Of a delivery that came by an earlier connection. */
+  /** For a delivery that came by an earlier connection. */
   retryLater(delivery: Delivery, delayMs: number): void;
   /** What waits, and since when the source is there; undefined: it is not. @throws QueueError */
   look(source: QueueSource): Promise<{ readonly waiting: number; readonly madeMs: number } | undefined>;
-  /** Of all that is stored where the source is read from. @throws QueueError */
+  /** The last sequence of all that is stored where the source is read from. @throws QueueError */
   lastSequence(source: QueueSource): Promise<number>;
 }
 

@@ -42,7 +42,7 @@ export interface Upkeep {
   isComplete(settings: JobSettings): Promise<boolean>;
   /** Lets the jobs of a function be taken. */
   open(fn: JobFunction, settings: JobSettings): Promise<void>;
-  /** Of a function that is gone. @returns false while there are jobs: ask again later */
+  /** For a function that is gone. @returns false while there are jobs: ask again later */
   close(id: FunctionId): Promise<boolean>;
   /** The functions whose jobs can be taken. */
   opened(): Promise<readonly FunctionId[]>;

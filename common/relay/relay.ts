@@ -1,4 +1,4 @@
-/** The relay over HTTP/1.1: what both hops use, but for functions that ask for HTTP/2. */
+/** The relay over HTTP/1.1: what both hops use, except for functions that ask for HTTP/2. */
 import { RunningExchange } from './exchange/exchange.ts';
 import { Pool, type PoolLimits } from './target/pool.ts';
 import { TargetRelay } from './target/target-relay.ts';

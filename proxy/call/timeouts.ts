@@ -5,7 +5,7 @@
 import type { CallPolicy } from '../../common/call/policy.ts';
 import type { Timeouts } from '../../common/relay/types.ts';
 
-/** A SYN that is lost comes again after 1 s; who does not answer that one is taken for gone. */
+/** A SYN that is lost comes again after 1 s; a pod that does not answer that one counts as gone. */
 export const POD_CONNECT_MS = 1_500;
 /** For the sidecar's own clock to run out first. */
 const MARGIN_MS = 10_000;

@@ -49,7 +49,7 @@ const PRIVATE = ranges([
   'fc00::/7',
 ]);
 
-/** @param address as `net` or a resolver gives it; anything else is `local`, for it must not be connected to */
+/** @param address as `net` or a resolver gives it; anything else is `local`, because it must not be connected to */
 export function addressKind(address: string): AddressKind {
   const plain = unwrap(address);
   if (plain === undefined || contains(LOCAL, plain)) return 'local';
@@ -62,7 +62,7 @@ export interface Ranges {
   readonly ipv6: BlockList;
 }
 
-/** Of `address` and `address/bits`. @throws when one is neither */
+/** @param entries `address` or `address/bits` each. @throws when one is neither */
 export function ranges(entries: readonly string[]): Ranges {
   const lists = { ipv4: new BlockList(), ipv6: new BlockList() };
   for (const entry of entries) {

@@ -43,7 +43,7 @@ export function callerAddress(peer: string, headers: RawHeaders, balancers: Rang
   return network(peer);
 }
 
-/** Of `1.2.3.4`, `1.2.3.4:5678`, `::1`, `[::1]` and `[::1]:5678`; undefined for what is no address. */
+/** Reads `1.2.3.4`, `1.2.3.4:5678`, `::1`, `[::1]` and `[::1]:5678`; undefined for what is no address. */
 function addressOf(hop: string): string | undefined {
   const bare = /^\[([^\]]*)\](?::\d+)?$/.exec(hop)?.[1] ?? /^([\d.]+):\d+$/.exec(hop)?.[1] ?? hop;
   const address = plainAddress(bare);

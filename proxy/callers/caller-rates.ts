@@ -87,7 +87,7 @@ export class FunctionRates {
     return waitMs;
   }
 
-  /** Of all callers together. */
+  /** Takes from the rate of all callers together. */
   takeOfAll(rate: RateSpec, now: number): number {
     const { waitMs, fullAtMs } = takeToken(this.#fullAtMs, rate, now);
     this.#fullAtMs = fullAtMs;

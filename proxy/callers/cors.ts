@@ -1,6 +1,6 @@
 /**
  * CORS: which sites' scripts may call, as browsers ask for it. A preflight is answered here: it wakes nothing and shows no
- * credentials. Where there is a policy it is the whole truth, and what the app says of CORS is left out. Pure but for
+ * credentials. Where there is a policy it is the whole truth, and what the app says of CORS is left out. Pure except for
  * `show`.
  *
  * CORS keeps no caller away: it tells a browser which pages may read an answer. Callers are kept away by auth.
@@ -63,7 +63,7 @@ export class CorsPolicy {
     this.#exposed = [...OURS, ...spec.exposed].join(', ');
   }
 
-  /** Of an answer to this request, whoever wrote it. */
+  /** The fields that an answer to this request gets, whoever wrote it. */
   fields(request: RequestFields): RawHeaders {
     const origin = this.#allowed(request['origin']);
     const vary = this.#isAny ? [] : ['Vary', 'Origin'];
@@ -72,7 +72,7 @@ export class CorsPolicy {
       : [...this.#grant(origin), 'Access-Control-Expose-Headers', this.#exposed, ...vary];
   }
 
-  /** Of the answer to a preflight, which has no body. @throws ReasonError `forbidden` for another site */
+  /** The fields of the answer to a preflight, which has no body. @throws ReasonError `forbidden` for another site */
   preflight(request: RequestFields): RawHeaders {
     const origin = this.#allowed(request['origin']);
     const { methods, headers, maxAgeSeconds } = this.#spec;

@@ -25,7 +25,7 @@ import { CallerRates, type FunctionRates } from './caller-rates.ts';
 export interface Visit {
   /** End-to-end headers as the caller wrote them. */
   readonly headers: RawHeaders;
-  /** Of the peer. */
+  /** The peer's. */
   readonly address: string;
 }
 

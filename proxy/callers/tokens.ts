@@ -44,7 +44,7 @@ export class CallerTokens {
   readonly #known = new Map<string, Known>();
   readonly #deps: TokensDeps;
   #verifying = 0;
-  /** Of tokens that are remembered. */
+  /** Memory of the tokens that are remembered. */
   bytes = 0;
 
   /**

@@ -1,7 +1,7 @@
 /**
  * The calls that the proxy holds, waiting or running: what has to end before it may go, and what a slow client is
  * found in. A client that neither sends the body it announced nor reads the answer it asked for keeps a place in a
- * pod for nothing. All calls are looked at every few seconds from here, which costs a call nothing.
+ * pod for nothing. All calls are looked at every few seconds from here, so a call itself pays nothing for it.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { RunningList, type Listed } from '../../common/relay/index.ts';

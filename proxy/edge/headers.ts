@@ -26,7 +26,7 @@ export function isEncrypted(socket: object): boolean {
   return (socket as { encrypted?: unknown }).encrypted === true;
 }
 
-/** Of the peer of a request's connection. */
+/** What the peer of a request's connection tells of the caller. */
 export function originOf(socket: Socket, prefix: string): CallOrigin {
   return { address: plainAddress(socket.remoteAddress ?? ''), isTls: isEncrypted(socket), prefix };
 }

@@ -130,7 +130,7 @@ function storeFor(
 ): Promise<Accepted> {
   const toPods = way === 'pods' ? { event } : {};
   const messageId = hash(`event\n${event}\n${functionKey(id)}\n${key}`);
-  // Shared: what may have been stored is not undone, for pods may be running it.
+  // Shared: what may have been stored is not undone, because pods may be running it.
   return publishJob({ id, ...toPods, messageId, payload, noun: 'event', isShared: true }, options);
 }
 

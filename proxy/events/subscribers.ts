@@ -1,6 +1,6 @@
 /**
  * Who gets an event: the functions of its namespace that subscribe to it, as far as its publisher may reach them, and
- * by which way each of them. Pure but for what it is given.
+ * by which way each of them. Pure.
  */
 import { isEventName } from '../../common/function/annotations/values.ts';
 import { ReasonError } from '../../common/runtime/errors.ts';
@@ -30,7 +30,7 @@ export type Hears = (spec: FunctionSpec, event: string) => boolean;
 
 /**
  * `event` in the own namespace, even if it has dots; else `event.namespace`, split at the last dot, as functions are
- * named. Who may not reach a subscription is answered as if it were none, here too.
+ * named. A caller that may not reach a subscription is answered as if there were none, here too.
  */
 export function resolveEvent(name: string, ownNamespace: string, all: Subscribers, hears: Hears): EventName {
   const own = { namespace: ownNamespace, event: name };

@@ -74,7 +74,7 @@ export class FunctionTable<E extends TableEntry> {
     return this.get({ namespace: name.slice(dot + 1), name: name.slice(0, dot) });
   }
 
-  /** Of the namespace in which a bare name is looked for. */
+  /** Whether it is in the namespace in which a bare name is looked for. */
   isOwn(id: FunctionId): boolean {
     return id.namespace === this.#namespace;
   }

@@ -8,7 +8,7 @@ interface Prefix {
   readonly text: string;
   /** The longest other prefix that this one begins with. */
   readonly parent: Prefix | undefined;
-  /** Of the rules whose prefixes this one begins with, its own included: the first. */
+  /** The number of the first rule whose prefix this one begins with, its own included. */
   readonly first: number;
 }
 
@@ -27,7 +27,7 @@ export class PathRules {
     this.#prefixes = linked([...firstOf].toSorted(([a], [b]) => (a < b ? -1 : 1)));
   }
 
-  /** Of the first rule whose prefix the path begins with; undefined: no rule is for it. */
+  /** @returns what the first rule says whose prefix the path begins with; undefined: no rule is for it */
   match(path: string): Visibility | undefined {
     let prefix = this.#lastUpTo(path);
     while (prefix && !path.startsWith(prefix.text)) prefix = prefix.parent;

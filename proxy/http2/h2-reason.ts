@@ -14,7 +14,7 @@ import { resetStream } from '../../common/http2/stream-end.ts';
 import { cutUnread } from './h2-sink.ts';
 import { pushFields } from '../../common/http2/fields.ts';
 
-/** Of https://grpc.io/docs/guides/status-codes. */
+/** Codes of https://grpc.io/docs/guides/status-codes. */
 const GRPC = {
   deadlineExceeded: 4,
   permissionDenied: 7,

@@ -125,7 +125,7 @@ function handleCompat(
   void handle(req as unknown as IncomingMessage, withDrain(res, stream) as unknown as ServerResponse);
 }
 
-/** Node's compatibility layer has no `writableNeedDrain`, by which a stream of events skips who does not read. */
+/** Node's compatibility layer has no `writableNeedDrain`, by which a stream of events skips clients that do not read. */
 function withDrain<R extends object>(res: R, stream: ServerHttp2Stream): R {
   return Object.defineProperty(res, 'writableNeedDrain', { get: () => stream.writableNeedDrain });
 }

@@ -1,5 +1,5 @@
 /**
- * The TLS port: decrypts, and hands each connection to the server of what ALPN settled on; who offers nothing
+ * The TLS port: decrypts, and hands each connection to the server of what ALPN settled on; a client that offers nothing
  * speaks HTTP/1.1. Requests, limits and endings are those servers'. A new certificate counts for new connections,
  * the open ones go on.
  */

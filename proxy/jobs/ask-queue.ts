@@ -1,4 +1,4 @@
-/** Questions to the queue on behalf of a caller: who cannot be answered for want of it is told so, with 503 and not 500. */
+/** Questions to the queue on behalf of a caller: when the queue is away the answer is 503 and not 500. */
 import { ReasonError } from '../../common/runtime/errors.ts';
 import { QueueError, type Queue, type QueueLink } from '../../common/queue/queue.ts';
 

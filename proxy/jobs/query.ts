@@ -40,7 +40,7 @@ export interface JobView {
 
 /** A sidecar on the same network answers in a millisecond or two; silence means nobody holds the job. */
 const ASK_MS = 300;
-/** Of one proxy; further callers are answered at once, with what is known. */
+/** Callers that wait in one proxy; further callers are answered at once, with what is known. */
 const WAITERS_MAX = 1_000;
 
 export interface JobQueryDeps {

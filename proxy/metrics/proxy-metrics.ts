@@ -40,7 +40,7 @@ export interface FunctionSeries {
   remove(): void;
 }
 
-/** Of a function that is no more. */
+/** For a function that is gone. */
 export const NO_SERIES: FunctionSeries = Object.freeze({
   placed: () => undefined,
   ended: () => undefined,
@@ -213,7 +213,7 @@ function makeSeries(all: AllMetrics, { namespace, name }: FunctionId): FunctionS
 /** Reasons for which a job is not accepted. */
 const JOB_REFUSALS = ['bad-request', 'body-too-large', 'queue-full', 'queue-unavailable', 'error'];
 
-/** Of a function that is no more; else each one ever made would be kept. */
+/** For a function that is gone; otherwise each one ever made would be kept. */
 function removeSeries(
   all: AllMetrics,
   labels: { namespace: string; function: string },

@@ -239,7 +239,7 @@ export class Endpoint {
     this.#ownAddress = ip;
   }
 
-  /** Of the run of its sidecar that we know of; an answer tells no number. */
+  /** Counts for the run of the sidecar that we know of, because an answer tells no number. */
   markDraining(): void {
     this.#announcedDraining = true;
   }

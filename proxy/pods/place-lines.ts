@@ -67,7 +67,7 @@ export class PlaceLines {
   readonly #options: PlaceLinesOptions;
   readonly #lines = new Map<Endpoint, Line>();
   #waiting = 0;
-  /** Of the last message to all. */
+  /** The count in the last message to all. */
   #told = 0;
   #waitedMs = -Infinity;
   #timer: { readonly atMs: number; readonly cancel: () => void } | undefined;

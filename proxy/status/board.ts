@@ -52,7 +52,7 @@ export class StatusBoard {
     this.#options = options;
   }
 
-  /** Of all buffers from which an answer is being written; each counts once. */
+  /** Bytes of all buffers from which an answer is being written; each counts once. */
   get heldBytes(): number {
     return this.#heldBytes;
   }

@@ -28,7 +28,7 @@ interface Reader {
   readonly view: () => StatusView;
   last: Rendering | undefined;
   sentAtMs: number;
-  /** Of the bytes that were written last. */
+  /** Releases the bytes that were written last. */
   release: () => void;
 }
 

@@ -19,7 +19,7 @@ const RETRY_MAX_MS = 4_000;
 const FORGET_MS = 600_000;
 const MAX_CAUSES = 1_000;
 
-/** Of the whole cluster: two writes of ours each, and one pod that the API server refuses or makes. */
+/** For the whole cluster: each is two writes of ours, and one pod that the API server refuses or makes. */
 const BUCKET_SIZE = 5;
 const PER_SECOND = 2;
 

@@ -86,7 +86,7 @@ class Builder {
     this.#path.push({ key, next: 0 });
   }
 
-  /** All that it points to is finished, but for what closes a cycle. */
+  /** All that it points to is finished, except what closes a cycle. */
   #leave(key: string, targets: readonly string[]): void {
     const reach = new Set<string>();
     for (const target of new Set(targets)) {

@@ -6,7 +6,7 @@
  *   sleeps to zero; between, it does nothing. The wake switches the autoscaler on, which ignores a workload at 0.
  * - A human's `kubectl scale`, or any other writer. What they set counts as use, so the idle timeout starts again. It
  *   stands for one idle timeout, during which ReplicasMin is not enforced against it. A call, a job or load may raise
- *   it meanwhile, since that is what the annotations ask for; who wants it to stay pauses it.
+ *   it meanwhile, since that is what the annotations ask for; to keep it, pause the workload.
  */
 import type { Decision, Facts } from './types.ts';
 import { hold } from './types.ts';

@@ -51,7 +51,7 @@ export interface Facts {
   readonly direct: number;
   /** The latest of everything that counts as use, and of every moment from which the clock starts again. */
   readonly idleSinceMs: number;
-  /** Of the annotation or of the schedule in force. */
+  /** From the annotation or from the schedule in force. */
   readonly idleTimeoutSeconds: number;
   /** Functions that depend on this one and are up. */
   readonly awakeDependents: readonly string[];

@@ -29,7 +29,7 @@ const IN_USE_MS = 5_000;
 
 /** What the triggers of a function said at the last tick. */
 export interface StandingAdvice {
-  /** Of the count at which they were asked: it says nothing about another one. */
+  /** What triggers wanted at `atReplicas`: it says nothing about another count. */
   readonly load: (LoadAdvice & { readonly atReplicas: number }) | undefined;
   readonly triggers: TriggerUse;
   /** When one last said that there is work; 0: never. */

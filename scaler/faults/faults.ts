@@ -11,7 +11,7 @@ import type { Workload } from '../world/kube-objects.ts';
 import type { WorldView } from '../world/world.ts';
 
 export interface Fault {
-  /** Of the Kubernetes Event that tells it. */
+  /** The reason of the Kubernetes Event that tells it. */
   readonly reason: 'InvalidAnnotation' | 'TriggerWithoutData' | 'NotDecided' | 'ColdStartFailing';
   readonly message: string;
   /** What makes it another fault, where the message alone does not: the kubelet writes a time into it. */

@@ -91,7 +91,7 @@ export class JobKeeper {
     return this.#round;
   }
 
-  /** A new leader makes sure of everything once; a reconnected one too, for the server may be a new one. */
+  /** A new leader makes sure of everything once; so does a reconnected one, because the server may be a new one. */
   startAnew(): void {
     this.#consumers.clear();
     this.#streamsAtMs = -Infinity;
@@ -126,7 +126,7 @@ export class JobKeeper {
     await this.#reconcileConsumers(queue);
   }
 
-  /** Of all but the jobs, which each tick reads. What is to be stored where it is missing is refused meanwhile. */
+  /** Looks at all streams except the jobs', which each tick reads. While one is missing, what belongs there is refused. */
   async #isStreamMissing(queue: Upkeep): Promise<boolean> {
     const { settings, now } = this.#options;
     if (now() - this.#namesAtMs < NAMES_MS) return false;

@@ -60,7 +60,7 @@ export function createEventKeeper(
   });
 }
 
-/** Of pods that nobody scales, the scaler knows none. */
+/** What the watch says of a pod. The scaler knows no pods that nobody scales. */
 function podStateOf({ isSynced, world }: Observed, id: FunctionId, pod: string): PodState {
   const workload = isSynced ? world.workload(functionKey(id)) : undefined;
   if (!workload?.fn) return 'unknown';

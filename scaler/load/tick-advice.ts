@@ -19,7 +19,7 @@ const NONE: StandingAdvice = { load: undefined, triggers: {}, triggeredAtMs: 0 }
 export class TickAdvice {
   readonly #advisor: Pick<LoadAdvisor, 'advise'>;
   readonly #observed: Observed;
-  /** Of functions that have been up with triggers. */
+  /** By function, for those that have been up with triggers. */
   readonly #advice = new Map<string, WritableAdvice>();
 
   constructor(advisor: Pick<LoadAdvisor, 'advise'>, observed: Observed) {

@@ -15,7 +15,7 @@ export interface LoggedDecision {
   readonly atMs: number;
   readonly from: number;
   readonly decision: Decision;
-  /** Of the moment at which it was first made; what stands for hours keeps those that led to it. */
+  /** As they were when it was first made: a decision that stands for hours keeps the numbers that led to it. */
   readonly numbers: DecisionNumbers;
 }
 
@@ -29,7 +29,7 @@ export interface DecisionsView {
 }
 
 interface Decided {
-  /** Of the last one the words change as long as it stands. */
+  /** The text of the last one changes as long as it stands. */
   readonly log: (LoggedDecision & { decision: Decision })[];
   /** What is decided stands until then, if nothing is heard of it and nothing concerns all; see `steady.ts`. */
   steady: StandingDecision | undefined;

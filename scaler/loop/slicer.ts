@@ -9,7 +9,7 @@ export type Slice = (mayGoOn: () => boolean) => boolean;
 
 /**
  * All items, once each, also those that come meanwhile: a Map's iterator goes on over a Map that changes. Each
- * slice begins again, with its own moment and its own facts, for the world may have changed since the last one.
+ * slice begins again, with its own moment and its own facts, because the world may have changed since the last one.
  */
 export function sliceOver<T>(items: Iterator<T>, begin: () => (item: T) => void): Slice {
   return (mayGoOn) => {

@@ -1,7 +1,7 @@
 /**
  * What sidecars and proxies report, kept per function: when it was last used, what waits, what runs in which
  * pod. Times are the scaler's own, at receipt: clocks of other machines are never compared. Bounded: one report
- * a living pod, one number per proxy that has something to say; who fell silent is forgotten.
+ * a living pod, one number per proxy that has something to report; a proxy that fell silent is forgotten.
  *
  * Only sidecars' reports are load. A proxy's calls in flight are the same calls that a sidecar counts.
  */
@@ -72,7 +72,7 @@ export class FunctionActivity {
   wakeAtMs: number | undefined;
   readonly pods = new Map<string, PodReport>();
   readonly #proxies = new Map<string, ProxyReport>();
-  /** Of pods that no watch has shown: they may come in a moment, or be gone for good. Bounded, never load. */
+  /** Reports of pods that no watch has shown: these may come in a moment, or be gone for good. Bounded, never load. */
   readonly #early = new Map<string, PodReport>();
 
   onWake(message: WakeMessage, nowMs: number): void {

@@ -205,7 +205,7 @@ export class Observer implements Observed {
 
   /** Our patch was carried out, which we know before the watch tells it. */
   onScaled(workload: Workload, made: { readonly replicas: number; readonly resourceVersion: string }): void {
-    // Of a workload that was deleted meanwhile there is nothing to note.
+    // A workload that was deleted meanwhile needs no note.
     if (this.#world.workload(workload.key)?.uid === workload.uid)
       this.#record(workload.key).noteScaled(workload.replicas, this.#now());
     this.#world.noteScaled(workload, made.replicas, made.resourceVersion);

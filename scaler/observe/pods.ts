@@ -34,7 +34,7 @@ export function appTroubleSinceMs(workload: Workload, { world, of }: PodSight): 
   return sinceMs;
 }
 
-/** Of a pod that is new it is known that nothing ran in it before; one that was ready when first observed may be busy. */
+/** In a new pod nothing ran before; one that was ready when first observed may be busy. */
 export function lacksReports(workload: Workload, observed: ObservedFunction, world: WorldView): boolean {
   for (const pod of world.podsOf(workload).values()) {
     const isOld = pod.hasSidecar && !pod.isEnding && observed.pods.get(pod.name)?.isOld === true;

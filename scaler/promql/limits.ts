@@ -1,4 +1,4 @@
-/** How much is kept for queries; apart from what keeps it, for flags need the numbers and no library. */
+/** How much is kept for queries. It is apart from what keeps it, because flags need the numbers and no library. */
 
 export interface SeriesStoreOptions {
   readonly retentionMs?: number;

@@ -23,7 +23,7 @@ export interface PatternMatch {
 /** Matching takes at most about program size × length of the text: 1,000 × 1,024 is 10 ms. */
 export const PATTERN_LIMITS = { length: 1_000, program: 1_000 } as const;
 
-/** Of the automaton that is built while matching; beyond it, it is begun again. */
+/** Memory of the automaton that is built while matching; beyond it, the automaton is built again. */
 const AUTOMATON_BYTES = 64 * 1024;
 
 /** @throws PromqlError for a pattern that RE2 does not take, or that is too large */

@@ -27,7 +27,7 @@ export interface Query {
   readonly selectors: readonly (readonly Matcher[])[];
 }
 
-/** Of all selectors of one query; an instruction takes about 100 bytes. */
+/** Instructions of all selectors of one query, about 100 bytes each. */
 const MAX_PATTERN_SIZE = 5_000;
 
 export function patternSize(selectors: readonly (readonly Matcher[])[]): number {
@@ -80,7 +80,7 @@ export function queryNumber(
   return numberOfValue(runQuery(query, source, nowMs, options));
 }
 
-/** Of several series the largest counts, as in SlimFaas; one that is not a number has no say. */
+/** The largest of several series, as in SlimFaas; NaN does not count. */
 export function numberOfValue(value: Value): number | undefined {
   if (value.type === 'scalar') return finite(value.value);
   if (value.type !== 'vector') return undefined;

@@ -22,7 +22,7 @@ import type { ScrapedInto } from '../scrape/scraper.ts';
 const KEPT_MS = 300_000;
 /** Questions whose series are kept at once; the oldest goes. */
 const MAX_QUESTIONS = 20;
-/** Of 20 questions; triggers have ten times that. */
+/** Room for 20 questions; triggers have ten times that. */
 const AD_HOC_BOUNDS = { maxSeries: 2_000, maxSamples: 200_000, maxSeriesOfKeeper: 2_000 };
 /** One person's question, not each second's. */
 const BUDGET_MS = 1_000;
@@ -79,7 +79,7 @@ export class AdHocQueries {
     }
   }
 
-  /** Of the questions of the last minutes; the rest is forgotten. */
+  /** Texts of the questions of the last minutes; the rest is forgotten. */
   texts(): string[] {
     const { now } = this.#options;
     const old = [...this.#questions].filter(([, { atMs }]) => now() - atMs >= KEPT_MS);

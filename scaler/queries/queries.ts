@@ -186,7 +186,7 @@ export class Queries {
 
   /** The scaler's own gauges, so that a query can use them without anybody scraping the scaler. */
   #own(): OwnSamples {
-    // Of 9 gauges over 10,000 functions a query wants one, or none.
+    // There are 9 gauges over 10,000 functions, and a query wants one of them, or none.
     const gauges = GAUGES.filter(
       ({ name, isLeaders }) => this.#wants.gauges.includes(name) && (!isLeaders || this.#options.isLeader()),
     );

@@ -30,7 +30,7 @@ export interface RuleAnswer {
 
 export interface RuleAnswers {
   readonly key: string;
-  /** Of the rule as it was when it was evaluated. */
+  /** The rule's id at the time at which it was evaluated. */
   readonly id: number;
   /** In the order of the rule's queries. */
   readonly answers: readonly RuleAnswer[];

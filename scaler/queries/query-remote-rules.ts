@@ -15,7 +15,7 @@ export interface RemoteRulesOptions {
 interface RemoteQuestion {
   askedAtMs: number;
   isAsking: boolean;
-  /** Of the last good answer, with the fault of the last bad one. */
+  /** The last good answer, with the fault of the last bad one. */
   answer: RuleAnswer;
 }
 

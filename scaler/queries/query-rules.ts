@@ -65,7 +65,7 @@ interface CompiledQuery {
   sinceMs: number | undefined;
 }
 
-/** Of all queries of one function; an instruction takes about 100 bytes. */
+/** Instructions of all queries of one function, about 100 bytes each. */
 const MAX_PATTERN_SIZE = 20_000;
 const FIRST_PAUSE_MS = 10_000;
 const LONGEST_PAUSE_MS = 300_000;
@@ -142,7 +142,7 @@ export class QueryRules {
       for (const query of queries) if (query.isScrapedFor) query.sinceMs ??= round.begunMs;
   }
 
-  /** Of the rules that are due, as many as the round's budget allows: those that cost least come first. */
+  /** Evaluates as many of the due rules as the round's budget allows: those that cost least come first. */
   evaluate(nowMs: number): RuleAnswers[] {
     const { clock, budgets = QUERY_BUDGETS } = this.#options;
     const due = [...this.#entries.values()].filter((entry) => isDue(entry, nowMs));

@@ -16,7 +16,7 @@ interface Entry {
   readonly fn: FunctionInfo;
   readonly rule: QueryRule;
   answers: ReadonlyMap<string, RuleAnswer>;
-  /** Left out until then, for it was at work when the thread was lost. */
+  /** Left out until then, because it was at work when the thread was lost. */
   blockedUntilMs: number;
 }
 

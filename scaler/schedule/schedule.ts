@@ -50,7 +50,7 @@ export function scheduleAt(spec: ScheduleSpec, nowMs: number): ScheduleState {
 
 interface Entry {
   readonly atMs: number;
-  /** Of an idle timeout; undefined for a WakeUp. */
+  /** The idle timeout from then on; undefined for a WakeUp. */
   readonly seconds: number | undefined;
 }
 

@@ -9,7 +9,7 @@ import type { Intake } from '../promql/store/series.ts';
 import { TextReader } from '../promql/store/text-format.ts';
 import type { ScrapeTarget } from './scrape-targets.ts';
 
-/** Of one answer. Samples are those that some query wants. */
+/** Bounds of one answer. Samples are those that some query wants. */
 export const SCRAPE_LIMITS = { bytes: 8 * 1024 * 1024, samples: 10_000, timeoutMs: 2_000 } as const;
 
 export type ScrapeRefusal =

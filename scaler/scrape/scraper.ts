@@ -62,7 +62,7 @@ export class Scraper {
     return this.#refused;
   }
 
-  /** Of a function, as long as its pods were scraped in vain in the last round that asked them. */
+  /** A function's, as long as its pods were scraped in vain in the last round that asked them. */
   faultOf(owner: string): ScrapeProblem | undefined {
     return this.#faults.get(owner);
   }
@@ -166,7 +166,7 @@ class Round {
     }
   }
 
-  /** Of the functions that may have one more, the one that waits longest. */
+  /** The target of the function that waits longest, among those that may have one more. */
   #next(): ScrapeTarget | undefined {
     for (const [owner, targets] of this.#waiting) {
       const running = this.#running.get(owner) ?? 0;

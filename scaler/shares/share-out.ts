@@ -10,7 +10,7 @@ import type { WorldView } from '../world/world.ts';
 
 /** Shares are told again: core NATS may lose a message. */
 const REPEAT_MS = 5_000;
-/** A pod whose report shows another limit has missed its share: told again at once, but for reports under way. */
+/** A pod whose report shows another limit has missed its share: told again at once, except for reports under way. */
 const MISSED_MS = 250;
 /** A report that left up to a second before the drain may show less than was admitted until then. */
 const REPORT_LAG_MS = 1_000;

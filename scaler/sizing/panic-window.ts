@@ -40,7 +40,7 @@ export function panicStep(
   tuning: PanicTuning = DEFAULT_TUNING,
 ): PanicResult {
   const next = nextState(state, input, nowMs, tuning);
-  // Outside panic the short window has no say, but for a start at which the long one has no data yet.
+  // Outside panic the short window does not count, except at a start, when the long one has no data yet.
   if (!next.isPanicking) return { replicas: input.stableReplicas ?? input.panicReplicas, state: next };
   return { replicas: next.peakReplicas, state: next };
 }

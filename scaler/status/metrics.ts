@@ -47,7 +47,7 @@ export interface ScalerMetrics {
   decided(workload: Workload, kind: string): void;
   wokenAfter(seconds: number): void;
   passed(timing: PassTiming): void;
-  /** A Kubernetes Event was not written, for its workload has had too many. */
+  /** A Kubernetes Event was not written, because its workload has had too many. */
   eventDropped(): void;
 }
 

@@ -31,7 +31,7 @@ export interface ServerDeps {
   readonly hasOpenMetrics: boolean;
   readonly isReady: () => boolean;
   readonly isLeader: () => boolean;
-  /** Of the leader as the Lease names it; undefined: nobody leads, or it is we. */
+  /** The leader's address, as the Lease has it; undefined: nobody leads, or this replica does. */
   readonly leaderUrl: () => string | undefined;
   readonly wake: (id: FunctionId, waiting: number, from: string) => boolean;
   readonly list: () => ScaledFunctionView[];

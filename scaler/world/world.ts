@@ -21,7 +21,7 @@ import type { Pod, Workload } from './kube-objects.ts';
 export interface Autoscaler {
   /** Its own `namespace/name`. */
   readonly key: string;
-  /** Of the workload that it looks after. */
+  /** The workload that it looks after. */
   readonly ownerKey: string;
   readonly minReplicas: number;
 }
@@ -53,7 +53,7 @@ export class World {
   /** Which workload each autoscaler looked after when last reported: it may be given another one. */
   readonly #targets = new Map<string, string>();
   readonly #failures = new FailedCreations();
-  /** Counts changes of the set of functions and of their specs: who caches the dependency graph compares it. */
+  /** Counts changes of the set of functions and of their specs: a cache of the dependency graph compares it. */
   specVersion = 0;
   /** The same of the autoscalers of others. */
   autoscalerVersion = 0;

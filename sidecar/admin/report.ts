@@ -16,7 +16,7 @@ const OPENED_MAX = 100_000;
 
 export interface SidecarReportOptions {
   readonly pod: string;
-  /** Of this run of the sidecar; see common/bus/announcement-order.ts. */
+  /** When this run of the sidecar began; see common/bus/announcement-order.ts. */
   readonly start: number;
   readonly subject: string;
   readonly nats: NatsLink;

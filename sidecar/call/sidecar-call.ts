@@ -169,7 +169,7 @@ export class SidecarCall {
     return mayRepeat(policy, this.#head.method, this.#hasIdempotencyKey());
   }
 
-  /** As if it had never been let in, but for the retries before: then the app may have seen it. */
+  /** As if it had never been let in, except after a retry: then the app may have seen it. */
   #giveBack(): void {
     this.#release();
     const { drain } = this.#context;

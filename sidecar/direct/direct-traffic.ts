@@ -16,7 +16,7 @@ import { ProbeBudget, type ProbePeriod } from './probe-budget.ts';
 import { acceptedSoFar, readTable, type Row } from './proc-net.ts';
 
 const TICK_MS = 1_000;
-/** Of the time, for the tables: a look that takes 8 ms of CPU is the only one within 10 s. */
+/** Part of the time that reading the tables may take: a look that takes 8 ms of CPU is the only one within 10 s. */
 const CPU_SHARE = 0.000_8;
 /** A cold start has better use for the CPU. */
 const FIRST_LOOK_MS = 3_000;

@@ -6,7 +6,7 @@ export interface Ignored {
   hasPeer(address: string): boolean;
 }
 
-/** Of `:9100`, `10.1.2.3`, `10.1.0.0/16`, `fd00::/8`; the webhook has checked them, and what is none is passed over. */
+/** Reads `:9100`, `10.1.2.3`, `10.1.0.0/16`, `fd00::/8`; the webhook has checked them, and what is none of these is passed over. */
 export function parseIgnored(items: readonly string[]): Ignored {
   const ports = new Set<number>();
   const peers = new BlockList();

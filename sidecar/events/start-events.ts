@@ -25,7 +25,7 @@ export interface EventsOptions {
   readonly policy: RetryPolicy;
   /** 0 to 1, see verdict.ts. */
   readonly jitter: number;
-  /** Of the pod: what was published before concerns others. */
+  /** When the pod started: what was published before concerns others. */
   readonly startedAtMs: number;
   readonly nats: NatsLink;
   readonly shares: Pick<Shares, 'isKnown'>;

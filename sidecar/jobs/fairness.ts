@@ -6,7 +6,7 @@
  * - with a single place they take turns.
  * A call "wants in" for one second after it was refused; jobs do while the queue is known to hold some that
  * nobody fetches. Direct callers, who stand in the breaker's line, take turns there with one job at a time. Pure
- * but for the clock that is passed in.
+ * except for the clock that is passed in.
  */
 
 export type WorkKind = 'call' | 'job';

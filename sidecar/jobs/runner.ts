@@ -33,7 +33,7 @@ export interface RunnerDeps {
   readonly app: RelayTarget;
   readonly relay: Relay;
   readonly policy: RetryPolicy;
-  /** Of jobs that are events. */
+  /** The policy of jobs that are events. */
   readonly eventPolicy: RetryPolicy;
   readonly jitter: number;
   readonly records: Records;
@@ -241,7 +241,7 @@ export class JobRunner {
     return isOrdered ? { run: { ...self, startedAtMs } } : {};
   }
 
-  /** Of what has begun: it goes on whether or not that can be written down. */
+  /** Writes down what has begun. The job goes on, also where that fails. */
   async #note({ delivery }: Run, state: JobState): Promise<void> {
     await this.#deps.records.note(delivery, state).catch((error: unknown) => {
       this.#deps.log.info(

@@ -1,6 +1,6 @@
 /**
  * Jobs that may be done, or tried, although JetStream hands them out as new. Their records are looked at before they
- * are run, a request of 0.3 ms each. A job's first delivery is believed, but for two cases:
+ * are run, a request of 0.3 ms each. A job's first delivery is believed, except in two cases:
  *
  * - A server that was killed forgets the last moments of what its consumers had acknowledged. So after a reconnect
  *   all jobs that were stored by then are suspect. In 10,000 jobs while everything is killed once it made the repeats
@@ -15,7 +15,7 @@ import type { Delivery, Queue, QueueSource } from '../../common/queue/queue.ts';
 import { sleep } from '../../common/runtime/lifecycle.ts';
 
 const AGAIN_MS = 2_000;
-/** Of so many jobs it is known how often this pod gave them back; of more, the others are asked. */
+/** Jobs for which it is remembered how often this pod gave them back; about more, the other pods are asked. */
 const GIVEN_BACK_MAX = 1_000;
 
 /** Up to which sequence any pod holds jobs; Infinity while nobody can tell. Never rejects. */
@@ -53,7 +53,7 @@ export class Suspects {
     this.#learn();
   }
 
-  /** Of each delivery, as they come. */
+  /** Called for each delivery, as they come. */
   saw({ order }: Pick<Delivery, 'order'>): void {
     // One consumer counts upwards: it is another one.
     if (order < this.#lastOrder) this.sourceIsGone();

@@ -112,7 +112,7 @@ export class Drain {
     const isOver = new AbortController();
     const deadline = sleep(this.leftMs ?? 0, isOver.signal);
     if (mustWait) await Promise.race([appGone?.(isOver.signal), deadline]);
-    admission.close(); // who comes now, or waits for another try, is told so
+    admission.close(); // a call that comes now, or waits for another try, is told so
     await Promise.race([inFlight.idle(), deadline]);
     isOver.abort();
     this.#endFollowers();

@@ -10,7 +10,7 @@ import type { Admission } from '../limits/admission.ts';
 
 export interface OpeningOptions {
   readonly readiness: AppReadiness;
-  /** Of the app. */
+  /** Where the app listens. */
   readonly host: string;
   readonly admission: Pick<Admission, 'open'>;
   readonly trouble: Pick<AppTrouble, 'failed' | 'passed'>;

@@ -25,7 +25,7 @@ export interface AdmissionOptions {
   readonly fairness?: Fairness;
 }
 
-/** Of the places, when calls and jobs both wait; see jobs/fairness.ts. */
+/** Part of the places for jobs, when calls and jobs both wait; see jobs/fairness.ts. */
 const DEFAULT_JOB_SHARE = 0.5;
 
 export class Admission {

@@ -4,7 +4,7 @@
  *
  * Invariants, each restated where it could be broken:
  *  1. a place is handed out only while running < limit;
- *  2. while anyone waits no place is free (running ≥ limit), so a newcomer cannot pass the line, but for one whom
+ *  2. while anyone waits no place is free (running ≥ limit), so a newcomer cannot pass the line, except one whom
  *     `yieldTo` lets in;
  *  3. a place comes back exactly once, however often its release is called;
  *  4. `running` may exceed `limit` only after the limit was lowered, and then only falls.
@@ -40,7 +40,7 @@ export interface AcquireOptions {
   readonly timeoutMs?: number | undefined;
   /** Aborted when the caller leaves. */
   readonly signal?: AbortSignal | undefined;
-  /** Of an earlier Place: its holder was let in once, so the bound of the line does not apply to it. */
+  /** From an earlier Place. Its holder was let in once, so the bound of the line does not apply to it. */
   readonly arrival?: number | undefined;
   /** The bound of the line does not hold for this one: it was asked for. */
   readonly isUnbounded?: boolean | undefined;

@@ -14,7 +14,7 @@ export interface Envelope {
     readonly requests?: Readonly<Record<string, string>>;
     readonly limits?: Readonly<Record<string, string>>;
   };
-  /** Of the sidecar's own limit, or of the pod's; what its heap is sized by. */
+  /** The sidecar's own limit, or the pod's; its heap is sized by it. */
   readonly memoryLimit: string | undefined;
   readonly warning?: string;
 }

@@ -36,7 +36,7 @@ export interface SidecarFacts {
   readonly hasHooks: boolean;
   /** What the preStop hooks show to the sidecar, so that nobody else can drain the pod. */
   readonly drainToken: string;
-  /** Of the kubelet's probes that connect to the pod: `1:3`, period and timeout in seconds. */
+  /** The kubelet's probes that connect to the pod: `1:3`, period and timeout in seconds. */
   readonly probes: readonly string[];
   /** Where the pod's metrics are, if that is not the app's port; see direct-probes.ts. */
   readonly scrapePort: number | undefined;

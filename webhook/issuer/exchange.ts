@@ -15,7 +15,7 @@ export interface ExchangeFacts {
   readonly keys: IdentityKeys;
   /** CA certificates, PEM. */
   readonly ca: string;
-  /** Of slimfaas itself: there the service accounts of its parts are. */
+  /** Where slimfaas itself is, with the service accounts of its parts. */
   readonly namespace: string;
   readonly lifeMs: number;
   readonly nowMs: number;

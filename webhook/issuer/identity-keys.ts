@@ -1,6 +1,6 @@
 /**
  * The keys that everything about identity hangs on, and how they look in their Secret. The operator signs accounts, the
- * signing key signs users; the account's own key signs nothing after it has been made. Pure but for the randomness.
+ * signing key signs users; the account's own key signs nothing after it has been made. Pure except for the randomness.
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { natsConfig } from '../../common/identity/nats-config.ts';

@@ -14,9 +14,9 @@ import { verifyToken, type TokenKeys } from './verify-token.ts';
 export interface IssuerOptions extends IdentityDeps {
   readonly host: string;
   readonly port: number;
-  /** Of slimfaas itself. */
+  /** Where slimfaas itself is. */
   readonly namespace: string;
-  /** Of each JWT. */
+  /** How long each JWT is good. */
   readonly lifeMs: number;
   readonly checkMs: number;
   readonly tokenKeys: TokenKeys;

@@ -63,7 +63,7 @@ const MAX_COMPARED = 100;
 
 /**
  * The known name that `written` was most likely meant to be. Case errors are the commonest, so they count
- * nothing; beyond that at most a third of the letters may be wrong, lest the advice be a guess.
+ * nothing; beyond that at most a third of the letters may be wrong; otherwise the advice would be a guess.
  */
 export function closestName(
   written: string,

@@ -23,7 +23,7 @@ type PodParts = Pick<V1Pod, 'spec'> & {
 };
 
 /**
- * In the order of the manifest, but for two cases: the default container comes first, and a mesh's proxy last. Other
+ * In the order of the manifest, except in two cases: the default container comes first, and a mesh's proxy last. Other
  * webhooks run before ours (their configurations' names decide). So `containers[0]` may well be theirs, with a port
  * and a probe that are not the function's.
  */
@@ -36,7 +36,7 @@ function rankedContainers({ spec, metadata }: PodParts): V1Container[] {
 }
 
 /**
- * Of the first container that declares TCP ports: the one named `http`, the only one whose name says HTTP, the one
+ * The port of the first container that declares TCP ports: the one named `http`, the only one whose name says HTTP, the one
  * that a probe asks, else the first. Undefined where none declares one.
  */
 export function findAppPort(pod: PodParts): AppPort | undefined {

@@ -80,7 +80,7 @@ function addressesOf(status: V1Pod['status']): readonly string[] {
   return [...new Set(all.filter((ip): ip is string => ip !== undefined && ip !== ''))];
 }
 
-/** Of the slimfaas that injected the sidecar, from the pod's status annotation; undefined where that does not say. */
+/** The version of slimfaas that injected the sidecar, from the pod's status annotation; undefined where that does not say. */
 export function injectedVersion({ annotations }: Pick<PodModel, 'annotations'>): string | undefined {
   try {
     const status = JSON.parse(annotations[INJECT_STATUS_ANNOTATION] ?? '') as { version?: unknown } | null;

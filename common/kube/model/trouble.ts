@@ -1,7 +1,7 @@
 /**
  * Why a pod does not come up or cannot be created, read from what Kubernetes reports on the pod or its workload. The
  * proxy tells the caller that waits; the scaler stops growth and writes Events. Pure; types only. Gives up what only an
- * Event says, but for the creation of a StatefulSet's pods (creation-failures.ts).
+ * Event says, except for the creation of a StatefulSet's pods (creation-failures.ts).
  */
 import type { V1Deployment, V1Pod, V1StatefulSet } from '../client.ts';
 

@@ -76,7 +76,7 @@ export function lacksPods({ createdReplicas, replicas }: WorkloadModel): boolean
   return createdReplicas < replicas;
 }
 
-/** Everything that {@link functionOfWorkload} looks at, but for the name. */
+/** Everything that {@link functionOfWorkload} looks at, except the name. */
 function writtenIn({ metadata, spec }: WorkloadObject): string {
   const { template } = spec ?? {};
   const pod = template?.spec;

@@ -48,7 +48,7 @@ export function newInbox(connection: NatsConnection): string {
 /** Error codes of JetStream's API (server/errors.json of nats-server). */
 export const STREAM_NOT_FOUND = 10_059;
 export const CONSUMER_NOT_FOUND = 10_014;
-/** Of a message by its sequence: JSNoMessageFound, and what a deletion answers (JSStreamMsgDeleteFailed). */
+/** Codes for a message by its sequence: JSNoMessageFound, and what a deletion answers (JSStreamMsgDeleteFailed). */
 export const MESSAGE_NOT_FOUND = [10_037, 10_043, 10_057] as const;
 
 /** For `catch`: undefined where JetStream says with one of these codes that there is none; every other error goes on. */

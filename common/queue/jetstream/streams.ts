@@ -26,7 +26,7 @@ export const CALLBACKS_STREAM = 'SLIMFAAS_CALLBACKS';
 export const EVENTS_STREAM = 'SLIMFAAS_EVENTS';
 /** Shared by all proxies. */
 export const CALLBACKS_CONSUMER = 'proxies';
-/** Of all functions, each up to 120 KB; a job whose result finds no place waits with its end. */
+/** Results of all functions, each up to 120 KB; a job whose result finds no place waits with its end. */
 const CALLBACKS_MAX = 10_000;
 const CALLBACKS_MAX_EACH = 1_000;
 

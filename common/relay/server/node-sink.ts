@@ -1,5 +1,5 @@
 /**
- * Answers through Node's server, byte for byte as they came but for the hop's own headers.
+ * Answers through Node's server, byte for byte as they came, except for the hop's own headers.
  *
  * `ServerResponse` keeps its part in the life of the connection (pipelining, keep-alive, `finish`, `close`), but the
  * head is ours. It is written once as text and given ready-made, instead of being validated, matched and joined
@@ -178,7 +178,7 @@ class NodeSink implements ResponseSink, Late {
   #keepsAlive(hasLength: boolean): boolean {
     const res = this.#res;
     if (!res.shouldKeepAlive || res.maxRequestsOnConnectionReached) return false;
-    // Who was not told to send the body may send the next request instead: where the body ends is anyone's guess.
+    // A client that was not told to send the body may send the next request instead: nobody knows where the body ends.
     if (res._expect_continue && !res._sent100) return false;
     return hasLength || this.#isChunked;
   }

@@ -36,7 +36,7 @@ export class TargetRelay<P extends TargetPool> implements Relay, Host {
   readonly clock: CoarseClock;
   #isClosed = false;
   #retries = 0;
-  /** Of pools that are gone. */
+  /** Connections that were opened by pools that are gone. */
   #openedBefore = 0;
   /** The pool asked for last: a sidecar has one target, and a proxy often asks for the same again. */
   #lastTarget: RelayTarget | undefined;

@@ -36,7 +36,7 @@ export interface UnreadAnswer {
   drop(): void;
 }
 
-/** Of a plain socket one piece is one read; of TLS it is as much as one record. */
+/** From a plain socket one piece is one read; with TLS it is as much as one record. */
 const PIECE_BYTES = 16_384;
 
 /**

@@ -18,7 +18,7 @@ export type FieldKind =
   | 'hop';
 
 export function fieldKind(name: string): FieldKind {
-  // Of the first letter only: it tells most names of the same length apart, and lower-casing makes a string each time.
+  // Only the first letter is lower-cased: it tells most names of the same length apart, and lower-casing makes a string each time.
   const first = name.charCodeAt(0) | 0x20;
   switch (name.length) {
     case 2:

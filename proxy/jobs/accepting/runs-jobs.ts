@@ -14,7 +14,7 @@ export function checkRunsJobs(entry: Entry): void {
   if (why !== undefined) throw refusal(entry, why);
 }
 
-/** Of those that subscribe to an event. @throws ReasonError `no-sidecar` when none of them can hear it */
+/** The functions among the subscribers of an event that run jobs. @throws ReasonError `no-sidecar` when none of them can hear it */
 export function thoseThatRunJobs<E extends Entry>(entries: readonly E[]): readonly E[] {
   const able = entries.filter((entry) => whyNoJobs(entry) === undefined);
   const [first] = entries;

@@ -25,7 +25,7 @@ export interface Upload {
   readonly begin: () => void;
 }
 
-/** Of framing that is made again when the request is brought to its function: the body is whole, nobody waits for a 100. */
+/** Headers of framing, which is made again when the request reaches its function: by then the body is whole and nobody waits for a 100. */
 export const FRAMING = ['content-length', 'transfer-encoding', 'expect', 'trailer'];
 
 /** What the request says of its length; 0 when it says nothing. @throws what `tooLarge` says */
@@ -70,7 +70,7 @@ export async function takeBody(
 }
 
 const EMPTY = Buffer.alloc(0);
-/** Of a body on its way to the store, beside its beginning: what is unconfirmed, and the next chunk. */
+/** Memory of a body on its way to the store, beside its beginning: what is unconfirmed, and the next chunk. */
 const STORING_BYTES = UNCONFIRMED_BYTES_MAX;
 
 /** A small body of known length: its events cost a fraction of an iterator. */

@@ -10,7 +10,7 @@ const TIMES_FREE = 3;
 /** An upload that holds less than this is not refused for its share: one whole body that travels in its message. */
 const ALWAYS_BYTES = 512 * 1024;
 
-/** Of one upload. */
+/** The memory that one upload holds. */
 export interface UploadMemory {
   /** @throws ReasonError `queue-full`; nothing was added then */
   add(bytes: number): void;

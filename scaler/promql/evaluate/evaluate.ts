@@ -201,7 +201,7 @@ class Evaluation {
       case 'histogram_sum':
       case 'histogram_stddev':
       case 'histogram_stdvar':
-        // Of native histograms only: as in Prometheus, a series of plain numbers has no answer.
+        // For native histograms only: as in Prometheus, a series of plain numbers has no answer.
         this.vector(first);
         return [];
       case 'label_replace':
@@ -238,7 +238,7 @@ class Evaluation {
     );
   }
 
-  /** Of a selector when each sample was taken; of anything computed now. */
+  /** For a selector the time at which each sample was taken; for anything computed the present. */
   #timestamps(expr: Expr): readonly Sample[] {
     if (expr.kind !== 'selector') {
       return this.vector(expr).map((s) => ({ labels: dropName(s.labels), value: this.#nowMs / 1_000 }));

@@ -44,7 +44,7 @@ export function mean(values: readonly number[]): number {
   return running.value;
 }
 
-/** Of the population, as Prometheus has it; of equal values exactly 0 (Welford's method). */
+/** The population's variance, as in Prometheus; exactly 0 for equal values (Welford's method). */
 export function variance(values: readonly number[]): number {
   const [average, squares] = [new CompensatedSum(), new CompensatedSum()];
   for (const [i, value] of values.entries()) {

@@ -22,7 +22,7 @@ export function isComparison(op: BinaryOp): boolean {
   return COMPARISONS.has(op);
 }
 
-/** Of a checked expression; every aggregation gives a vector. */
+/** The type of a checked expression; every aggregation gives a vector. */
 export function typeOf(expr: Expr): ValueType {
   switch (expr.kind) {
     case 'number':

@@ -13,7 +13,7 @@ export interface RoomWanted {
   readonly retentionMs: number;
   /** How many samples are to go. */
   readonly samples: number;
-  /** Of each keeper whose past became shorter: its samples before `sinceMs` are gone. */
+  /** Called for each keeper whose past became shorter: its samples before `sinceMs` are gone. */
   readonly onShortened: (keeper: string, sinceMs: number) => void;
 }
 

@@ -20,7 +20,7 @@ export class AppExchange extends ExchangeLife implements SessionTenant {
   #trailers: RawHeaders = [];
   /** The answer's END_STREAM has come. */
   #isWhole = false;
-  /** Of the answer, where it said how long it is; else undefined. */
+  /** What is left of the answer, where it said how long it is; else undefined. */
   #bytesLeft: number | undefined;
 
   constructor(request: RelayRequest, sessions: AppSessions, host: Host, onDone: OnDone) {

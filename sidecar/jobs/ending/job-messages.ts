@@ -24,7 +24,7 @@ export type EndedJob =
   /** A payload that nobody can read: kept as it is, for a person to look at. Its id is not known, so it has no state. */
   | { readonly kind: 'unread'; readonly head?: undefined; readonly why: string };
 
-/** In the order in which they must be stored: who finds a record must find the letter too. */
+/** In the order in which they must be stored: where there is a record, the letter must be there too. */
 export function messagesOf(id: FunctionId, delivery: Delivery, ended: EndedJob): [RecordPart, EndEntry][] {
   const { seq } = delivery;
   if (ended.kind === 'unread')

@@ -46,7 +46,7 @@ const CONFIRM_MS = 5_000;
 const AGAIN_MS = 1_000;
 /** For so long a record waits for room. */
 const NO_ROOM_MS = 60_000;
-/** Of jobs that ended while NATS was away no more come in; of those without room some do. */
+/** Ends that are kept. While NATS is away no more jobs come in; while there is no room some do. */
 const KEPT_MAX = 1_000;
 const KEPT_BYTES_MAX = 16 * 1024 * 1024;
 const UNTOLD_DELAY_MS = 1_000;
@@ -154,7 +154,7 @@ export class Outcomes implements Running {
     return told;
   }
 
-  /** Confirmed, for the job must not come again while its record is only here. */
+  /** Confirmed, because the job must not come again while its record is only here. */
   async #letGo(kept: Kept, queue: Queue): Promise<boolean> {
     const { ended, delivery } = kept;
     if (ended.kind === 'retry') {

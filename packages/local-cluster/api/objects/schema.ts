@@ -131,7 +131,7 @@ function decodeScalar(decoding: Decoding, path: string, value: unknown, attribut
   }
 }
 
-/** Of a model's fields; a field of another name is noted and falls away. */
+/** Decodes a model's fields; a field of another name is noted and falls away. */
 function decodeObject(decoding: Decoding, path: string, value: unknown, model: string): unknown {
   if (!isObject(value)) return mismatch(decoding, path, value, model.replace(/^V\d+/, ''));
   const attributes = attributesOf(decoding, model)!;

@@ -51,7 +51,7 @@ export class Container {
     return this.#plan.spec.name;
   }
 
-  /** Of its current run, or of its last; undefined before the first. */
+  /** The log of its current run, or of its last; undefined before the first. */
   get log(): LogBuffer | undefined {
     return this.#log;
   }
