@@ -15,7 +15,7 @@ type Schema = Readonly<Record<string, unknown>>;
 
 /** What the chart says itself, by argument or variable: a second word on them would be silently ignored. */
 export const OWN_FLAGS = {
-  proxy: words(`host port metrics-port tls-port tls-cert tls-key api-keys
+  proxy: words(`host port metrics-port tls-port tls-cert tls-key api-keys waiting-page-file
     namespaces namespace pod-name pod-ip nats nats-address scaler-url scaler-address function-hosts
     auth issuer issuer-address issuer-ca-file token-file
     operator-auth operator-token-file open-metrics peer-token-file`),
@@ -121,6 +121,7 @@ const PROXY_ONLY = {
   }),
   tls: object({ secretName: NAME_OR_EMPTY }),
   apiKeys: object({ secretName: NAME_OR_EMPTY }),
+  waitingPage: object({ configMap: NAME_OR_EMPTY }),
   ingress: object({
     hosts: {
       type: 'array',

@@ -143,6 +143,22 @@ export const proxyFlags = {
     group: 'Waiting',
     describe: 'seconds to wait while there is no pod; slimfaas.dev/cold-start-timeout overrides it',
   },
+  'waiting-page-seconds': {
+    type: 'int',
+    default: 0,
+    min: 0,
+    max: 3_600,
+    group: 'Waiting',
+    describe:
+      'seconds after which a browser that opens a page of a function at zero is shown that it starts; 0: never; slimfaas.dev/waiting-page overrides it',
+  },
+  'waiting-page-file': {
+    type: 'string',
+    default: '',
+    group: 'Waiting',
+    describe:
+      'file with an HTML page of your own for that, with {{function}} and {{progress}}; empty: the built-in one',
+  },
   'max-connections': {
     type: 'int',
     default: 16_000,

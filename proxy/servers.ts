@@ -34,6 +34,8 @@ import { createUpgradeRoute } from './call/upgrade-route.ts';
 import { addWakeRoutes } from './waiting/wake-routes.ts';
 import type { StatusBoard } from './status/board.ts';
 import type { StatusStream } from './status/stream.ts';
+import { WaitingPages } from './waiting/waiting-page.ts';
+import { waitingPageTemplate } from './waiting/waiting-page-template.ts';
 import type { Wake } from './waiting/wake.ts';
 
 export interface ServersDeps {
@@ -66,7 +68,7 @@ export function createServers(config: ProxyConfig, state: ProxyState, deps: Serv
   const ids = createIds();
   const common = { ...state, ...deps, ids };
   const replay = new ReplayBudget(config['replay-bytes']);
-  const functionDeps = { ...common, replay };
+  const functionDeps = { ...common, replay, pages: createWaitingPages(config, deps.clock) };
   const functionRoute = createFunctionRoute(functionDeps);
   const acceptRoute = createAcceptRoute(common);
   const eventRoute = createEventRoute({ ...common, publish: publishOptions(config, deps.jobs) });
@@ -119,6 +121,14 @@ export function createServers(config: ProxyConfig, state: ProxyState, deps: Serv
   takeOverHttp2(main, (socket) => http2.take(socket));
   const idOf = (name: string): FunctionId => state.table.find(name)?.id ?? guessId(name, config.namespace);
   return { main, metrics: createMetricsServer(config, deps, idOf), http2 };
+}
+
+function createWaitingPages(config: ProxyConfig, clock: Clock): WaitingPages {
+  return new WaitingPages({
+    clock,
+    defaultSeconds: config['waiting-page-seconds'],
+    template: waitingPageTemplate(config['waiting-page-file']),
+  });
 }
 
 function statusLimits(config: ProxyConfig): { showPrivate: boolean; readMs: number } {

@@ -99,6 +99,8 @@ export interface FunctionSpec {
   readonly trusted: boolean;
   /** slimfaas.dev/hosts; without a rule it is called by its name alone. */
   readonly hosts: readonly HostRule[];
+  /** slimfaas.dev/waiting-page: when a browser is shown that the function starts; 0: never; undefined: the proxy's flag. */
+  readonly waitingPageSeconds: number | undefined;
   /** slimfaas.dev/rewrite-paths: answers to /function/NAME get that prefix put in front of the app's own paths. */
   readonly rewritesPaths: boolean;
   readonly sync: CallPolicy;

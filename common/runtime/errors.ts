@@ -23,6 +23,7 @@ export type ReasonCode =
   | 'queue-full'
   | 'queue-timeout'
   | 'too-busy'
+  | 'starting'
   | 'upstream-failed'
   | 'queue-unavailable'
   | 'cold-start-timeout'
@@ -48,6 +49,7 @@ export const REASON_STATUS: Readonly<Record<ReasonCode, number>> = {
   'queue-full': 429,
   'queue-timeout': 503,
   'too-busy': 503,
+  starting: 503,
   'upstream-failed': 502,
   'queue-unavailable': 503,
   'shutting-down': 503,
@@ -62,11 +64,18 @@ export class ReasonError extends Error {
   readonly retryAfterSeconds: number | undefined;
   /** name, value …, of its answer. */
   readonly headers: readonly string[];
+  /** For a person in a browser, in place of the JSON body. */
+  readonly html: string | undefined;
 
   constructor(
     code: ReasonCode,
     message: string,
-    options: { cause?: unknown; retryAfterSeconds?: number; headers?: readonly string[] } = {},
+    options: {
+      cause?: unknown;
+      retryAfterSeconds?: number;
+      headers?: readonly string[];
+      html?: string;
+    } = {},
   ) {
     super(message, { cause: options.cause });
     this.name = 'ReasonError';
@@ -74,6 +83,7 @@ export class ReasonError extends Error {
     this.status = REASON_STATUS[code];
     this.retryAfterSeconds = options.retryAfterSeconds;
     this.headers = options.headers ?? [];
+    this.html = options.html;
   }
 }
 

@@ -29,6 +29,7 @@ import type { PodPlace } from '../pods/pod-group.ts';
 import { noteRefusal } from '../pods/refusal.ts';
 import { outcomeAction } from './retry.ts';
 import type { CallTicket, WaitingCall } from '../waiting/throttler.ts';
+import type { WaitingPages } from '../waiting/waiting-page.ts';
 import { callTimeouts, POD_CONNECT_MS } from './timeouts.ts';
 
 export interface CallRequest {
@@ -48,6 +49,7 @@ export interface CallRequest {
 export interface CallDeps {
   readonly relay: Relay;
   readonly clock: Clock;
+  readonly pages: Pick<WaitingPages, 'watch'>;
 }
 
 /** With what belongs to a phase. */
@@ -67,6 +69,7 @@ export class ProxyCall implements WaitingCall {
   #refusal: string | undefined;
   /** What the sidecar said beside it. */
   #trouble: string | undefined;
+  #stopPage: (() => void) | undefined;
   /** Tries that may have reached a function and got no answer. */
   #deaths = 0;
 
@@ -90,7 +93,9 @@ export class ProxyCall implements WaitingCall {
       this.refused(error);
     }
     this.#isArriving = false;
-    if (this.#state.kind === 'waiting') this.#request.onWait();
+    if (this.#state.kind !== 'waiting') return;
+    this.#stopPage = this.#deps.pages.watch(this.#entry, this.#request.head, (page) => this.#giveUp(page));
+    this.#request.onWait();
   }
 
   /** The caller has gone. */
@@ -123,6 +128,13 @@ export class ProxyCall implements WaitingCall {
       },
       (outcome) => this.#done(place, outcome),
     );
+  }
+
+  /** It is answered while it waits. */
+  #giveUp(error: ReasonError): void {
+    if (this.#state.kind !== 'waiting') return;
+    this.#entry.throttler.leave(this.#ticket);
+    this.refused(error);
   }
 
   refused(error: ReasonError): void {
@@ -188,6 +200,7 @@ export class ProxyCall implements WaitingCall {
   #end(end: CallEnd, now = this.#deps.clock.now()): void {
     if (this.#state.kind === 'ended') return;
     this.#state = { kind: 'ended' };
+    this.#stopPage?.();
     this.#entry.account.ended(end, now - this.#ticket.arrivedMs);
     this.#request.onEnd(end);
   }

@@ -59,6 +59,11 @@ export const VALUE_SETS: Readonly<Record<string, object>> = {
     operatorAuth: 'off',
     proxy: { apiKeys: { secretName: 'callers' } },
   },
+  'a page while functions start, and nothing else to mount': {
+    auth: 'off',
+    operatorAuth: 'off',
+    proxy: { waitingPage: { configMap: 'starting' } },
+  },
   'digests, and addresses of IPv6': {
     image: { repository: 'example/slimfaas', tag: '0.1.0-hardened', digest: `sha256:${'0a'.repeat(32)}` },
     nats: { digest: `sha256:${'1b'.repeat(32)}`, listen: '::' },

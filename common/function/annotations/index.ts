@@ -68,6 +68,7 @@ function readSpec(source: AnnotationSource): FunctionSpec {
     defaultVisibility,
     pathVisibility: readPaths(source),
     hosts: readHosts(source),
+    waitingPageSeconds: source.read(ANNOTATION.waitingPage, int(0, 3_600), undefined),
     rewritesPaths: source.read(ANNOTATION.rewritePaths, bool, false),
     trusted: source.read(trust, word('Trusted', 'Untrusted'), 'Trusted') === 'Trusted',
     ...readPolicies(source),

@@ -26,6 +26,7 @@ export const ANNOTATION = {
   sidecarResources: 'slimfaas.dev/sidecar-resources',
   hosts: 'slimfaas.dev/hosts',
   rewritePaths: 'slimfaas.dev/rewrite-paths',
+  waitingPage: 'slimfaas.dev/waiting-page',
   paused: 'slimfaas.dev/paused',
   ordered: 'slimfaas.dev/ordered',
   retryJitter: 'slimfaas.dev/retry-jitter',

@@ -32,6 +32,7 @@ test('no annotations: every default of docs/reference/annotations.md, no functio
     parallelPerPod: 10,
     parallelPerPodSetByUser: false,
     hosts: [],
+    waitingPageSeconds: undefined,
     rewritesPaths: false,
     dependsOn: [],
     subscribeEvents: [],
