@@ -12,7 +12,7 @@ import lintRules from '../.oxlintrc.json' with { type: 'json' };
 import { circles } from './helpers/code/circles.ts';
 import { functionLengths } from './helpers/code/function-lengths.ts';
 import { readImports, type ImportGraph } from './helpers/code/imports.ts';
-import { sharedNames, unusedExports, unusedMembers } from './helpers/code/unused.ts';
+import { constantsWithManyValues, sharedNames, unusedExports, unusedMembers } from './helpers/code/unused.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const PARTS = ['common', 'proxy', 'sidecar', 'scaler', 'webhook', 'cli', 'packages/local-cluster'];
@@ -213,6 +213,10 @@ describe('rooms: nothing is there for nobody', () => {
     assert.deepEqual(sharedNames(texts, isProduct), []);
   });
 
+  it('a named number has one value in the whole house', () => {
+    assert.deepEqual(constantsWithManyValues(texts, isProduct), []);
+  });
+
   it('all of them are found', () => {
     const small = new Map([
       [
@@ -236,6 +240,14 @@ describe('rooms: nothing is there for nobody', () => {
     assert.deepEqual(
       sharedNames(twice, () => true),
       ['Place: a.ts, b.ts'],
+    );
+    const two = new Map([
+      ['a.ts', 'const LOOK_MS = 5_000;\nconst SAME = 2 * 1024;\n'],
+      ['b.ts', 'export const LOOK_MS = 250;\nconst SAME = 2 * 1024;\n'],
+    ]);
+    assert.deepEqual(
+      constantsWithManyValues(two, () => true),
+      ['LOOK_MS: 5_000, 250'],
     );
   });
 });

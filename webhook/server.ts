@@ -38,12 +38,12 @@ export interface ReviewServer {
 }
 
 /** etcd takes 1.5 MiB, so a pod never comes near this; a review carries it once. */
-const MAX_BODY_BYTES = 4 * 1024 * 1024;
+const MAX_REVIEW_BYTES = 4 * 1024 * 1024;
 /**
  * Longer than the API server keeps an idle connection (90 s in Go's default transport), so that it is the one to
  * close. A server that closes first may do so at the moment when the next review is sent.
  */
-const KEEP_ALIVE_MS = 180_000;
+const REVIEW_KEEP_ALIVE_MS = 180_000;
 
 export function createReviewServer(options: ReviewServerOptions): ReviewServer {
   let isStopping = false;
@@ -59,7 +59,7 @@ export function createReviewServer(options: ReviewServerOptions): ReviewServer {
   app.use(router.routes()).use(router.allowedMethods());
   app.on('error', (error) => options.log.warn({ error: describeError(error) }, 'answering failed'));
   const server = createServer({ requestTimeout: 10_000 }, app.callback());
-  server.keepAliveTimeout = KEEP_ALIVE_MS;
+  server.keepAliveTimeout = REVIEW_KEEP_ALIVE_MS;
   return {
     get port() {
       return (server.address() as AddressInfo | null)?.port;
@@ -101,7 +101,7 @@ async function answer(
 ): Promise<Answer> {
   const startedAt = performance.now();
   try {
-    const text = await readText(request, MAX_BODY_BYTES, tooLarge);
+    const text = await readText(request, MAX_REVIEW_BYTES, tooLarge);
     const { review, outcome, subject } = reviewPod(text, inject);
     metrics.review(outcome, (performance.now() - startedAt) / 1_000);
     const { warnings, status } = review.response;
@@ -118,5 +118,5 @@ async function answer(
 }
 
 function tooLarge(): ReviewError {
-  return new ReviewError(`the body has more than ${MAX_BODY_BYTES} bytes`, { status: 413 });
+  return new ReviewError(`the body has more than ${MAX_REVIEW_BYTES} bytes`, { status: 413 });
 }

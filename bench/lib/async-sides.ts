@@ -6,7 +6,7 @@ import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { storeBody } from '../../common/queue/jetstream/body-store.ts';
-import { INLINE_BODY_MAX } from '../../common/queue/job.ts';
+import { INLINE_BODY_MAX_BYTES } from '../../common/queue/job.ts';
 import type { NatsConnection } from '../../common/bus/nats.ts';
 import { AckPolicy, natsHeaders, RetentionPolicy, StorageType } from '../../common/bus/nats-library.ts';
 import { openLeanClient } from './lean-client.ts';
@@ -121,7 +121,7 @@ export async function bareSide(connection: NatsConnection): Promise<Side> {
   const publish = async (mark: string, body: Buffer): Promise<void> => {
     const headers = natsHeaders();
     headers.set('Mark', mark);
-    const isLarge = body.length > INLINE_BODY_MAX;
+    const isLarge = body.length > INLINE_BODY_MAX_BYTES;
     if (isLarge) await storeBody({ js, jsm }, `bench-${mark}`, chunksOf(body), Infinity);
     await js.publish(SUBJECT, isLarge ? Buffer.alloc(0) : body, { headers });
   };

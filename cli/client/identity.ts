@@ -12,7 +12,7 @@ import type { ClusterFlags } from '../people-flags.ts';
 import type { Door } from './door.ts';
 
 /** The shortest that Kubernetes gives. */
-const TOKEN_SECONDS = 600;
+const COMMAND_TOKEN_SECONDS = 600;
 
 /** Undefined: there is none to show. */
 export type TokenSource = () => Promise<string | undefined>;
@@ -58,7 +58,7 @@ async function tokenIn(path: string): Promise<string> {
 async function requestToken(flags: ClusterFlags): Promise<string> {
   const { kubeFault, loadCluster } = await import('./cluster.ts');
   const { namespace, name } = accountOf(flags);
-  const spec = { audiences: [ACCESS_AUDIENCE], expirationSeconds: TOKEN_SECONDS };
+  const spec = { audiences: [ACCESS_AUDIENCE], expirationSeconds: COMMAND_TOKEN_SECONDS };
   try {
     const { core } = loadCluster(flags);
     const { status } = await core.createNamespacedServiceAccountToken({ namespace, name, body: { spec } });

@@ -67,7 +67,7 @@ async function webhookIsNew({ core }: ReachedCluster, namespace: string, image: 
   while (performance.now() < deadline) {
     const { items } = await core.listNamespacedPod({ namespace, labelSelector });
     if (items.every((pod) => pod.spec?.containers.some(({ env }) => sidecarImage(env) === image))) return;
-    await sleep(POLL_MS);
+    await sleep(ROLLOUT_POLL_MS);
   }
   throw new Error(
     `after ${ROLLOUT_MS / 1_000} s pods of an older webhook are still there: nothing was restarted`,
@@ -75,7 +75,7 @@ async function webhookIsNew({ core }: ReachedCluster, namespace: string, image: 
 }
 
 const ROLLOUT_MS = 60_000;
-const POLL_MS = 500;
+const ROLLOUT_POLL_MS = 500;
 
 function sidecarImage(env: readonly { name: string; value?: string }[] = []): string | undefined {
   return env.find(({ name }) => name === 'SLIMFAAS_SIDECAR_IMAGE')?.value;

@@ -24,8 +24,8 @@ export interface ScalerView {
 }
 
 /** A scaler that does not answer within that is not there, as far as somebody at a terminal is concerned. */
-const TIMEOUT_MS = 15_000;
+const SCALER_TIMEOUT_MS = 15_000;
 
 export async function askScaler(scaler: Door, path: string, init: RequestInit = {}): Promise<Response> {
-  return scaler.fetch(path, { signal: AbortSignal.timeout(TIMEOUT_MS), ...init });
+  return scaler.fetch(path, { signal: AbortSignal.timeout(SCALER_TIMEOUT_MS), ...init });
 }

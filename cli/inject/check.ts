@@ -24,8 +24,8 @@ interface Check {
   readonly run: (address: string) => Promise<Problem>;
 }
 
-const TIMEOUT_MS = 5_000;
-const PAUSE_MS = 500;
+const CHECK_TIMEOUT_MS = 5_000;
+const CHECK_PAUSE_MS = 500;
 
 /** Prints a table; the exit code is 1 if a part does not work within `--wait` seconds. */
 export async function runCheck(argv: Parsed): Promise<void> {
@@ -47,7 +47,7 @@ async function rowOf(check: Check, deadline: number): Promise<{ row: string[]; i
   const address = withBrackets(check.address);
   let problem = await problemOf(check, address);
   while (problem !== undefined && performance.now() < deadline) {
-    await sleep(PAUSE_MS);
+    await sleep(CHECK_PAUSE_MS);
     problem = await problemOf(check, address);
   }
   return { row: [check.part, address, problem ?? 'works'], isGood: problem === undefined };
@@ -65,7 +65,7 @@ async function problemOf({ run }: Check, address: string): Promise<Problem> {
 /** `/ready` of proxy and scaler: 200, or what is missing. */
 async function readiness(base: string): Promise<Problem> {
   const response = await fetch(`${base.replace(/\/$/, '')}/ready`, {
-    signal: AbortSignal.timeout(TIMEOUT_MS),
+    signal: AbortSignal.timeout(CHECK_TIMEOUT_MS),
   });
   const body = await response.text();
   return response.ok ? undefined : `${response.status}: ${body}`;
@@ -102,11 +102,17 @@ async function injects(base: string): Promise<Problem> {
 function post(url: string, body: string): Promise<{ status: number; body: string }> {
   return new Promise((resolve, reject) => {
     const headers = { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) };
-    const options = { method: 'POST', headers, timeout: TIMEOUT_MS, rejectUnauthorized: false, agent: false };
+    const options = {
+      method: 'POST',
+      headers,
+      timeout: CHECK_TIMEOUT_MS,
+      rejectUnauthorized: false,
+      agent: false,
+    };
     const req = request(url, options, (res) => {
       text(res).then((answer) => resolve({ status: res.statusCode ?? 0, body: answer }), reject);
     });
-    req.on('timeout', () => req.destroy(new Error(`no answer in ${TIMEOUT_MS} ms`)));
+    req.on('timeout', () => req.destroy(new Error(`no answer in ${CHECK_TIMEOUT_MS} ms`)));
     req.on('error', reject);
     req.end(body);
   });
@@ -118,7 +124,7 @@ async function hasJetStream(servers: string): Promise<Problem> {
   if (info['auth_required'] === true) return info['jetstream'] === true ? undefined : 'no JetStream';
   const link = openNatsLink({ servers, name: 'check', log: silentLog });
   try {
-    const deadline = performance.now() + TIMEOUT_MS;
+    const deadline = performance.now() + CHECK_TIMEOUT_MS;
     while (!link.isConnected && performance.now() < deadline) await sleep(20);
     if (!link.connection) return 'no server answers';
     await link.connection.jetstreamManager();
@@ -133,7 +139,7 @@ async function firstWord(servers: string): Promise<Record<string, unknown>> {
   const [first = ''] = servers.split(',');
   const { hostname, port } = new URL(first.includes('://') ? first : `nats://${first}`);
   const socket = connect({ host: hostname.replaceAll(/[[\]]/g, ''), port: Number(port || 4222) });
-  socket.setTimeout(TIMEOUT_MS, () => socket.destroy());
+  socket.setTimeout(CHECK_TIMEOUT_MS, () => socket.destroy());
   try {
     for await (const chunk of socket as AsyncIterable<Buffer>) {
       const [, json = '{}'] = /^INFO (\{.*\})/.exec(chunk.toString()) ?? [];

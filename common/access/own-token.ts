@@ -9,7 +9,7 @@ export type OwnToken = () => Readonly<Record<string, string>>;
 
 const NONE: Readonly<Record<string, string>> = {};
 /** A token lives an hour, and the kubelet writes the next one when 80 % of that are over. */
-const KEPT_MS = 60_000;
+const TOKEN_KEPT_MS = 60_000;
 
 /** @param file empty: there is none. It is small and in memory, so it is read at once. */
 export function ownTokenFrom(file: string, log: Log, now = () => performance.now()): OwnToken {
@@ -17,7 +17,7 @@ export function ownTokenFrom(file: string, log: Log, now = () => performance.now
   let untilMs = file === '' ? Infinity : -Infinity;
   return () => {
     if (now() < untilMs) return headers;
-    untilMs = now() + KEPT_MS;
+    untilMs = now() + TOKEN_KEPT_MS;
     try {
       headers = { [TOKEN_HEADER]: `Bearer ${readFileSync(file, 'utf8').trim()}` };
     } catch (error) {

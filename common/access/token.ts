@@ -9,14 +9,14 @@ export const TOKEN_HEADER = 'slimfaas-authorization';
 export type TokenHeaders = Readonly<Record<string, string | string[] | undefined>>;
 
 /** Tokens of Kubernetes have about 1,200 characters. */
-const MAX_LENGTH = 8 * 1024;
+const MAX_TOKEN_CHARS = 8 * 1024;
 
 /** @throws ReasonError `unauthenticated` */
 export function tokenIn(headers: TokenHeaders): string {
   const value = headers[TOKEN_HEADER] ?? headers['authorization'];
   if (value === undefined) throw new ReasonError('unauthenticated', `this route needs a token; ${HOW}`);
   const token = typeof value === 'string' ? /^Bearer +([\w.~+/=-]+)$/i.exec(value)?.[1] : undefined;
-  if (token !== undefined && token.length <= MAX_LENGTH) return token;
+  if (token !== undefined && token.length <= MAX_TOKEN_CHARS) return token;
   throw new ReasonError('unauthenticated', `the header is not "Bearer <token>"; ${HOW}`);
 }
 

@@ -5,15 +5,15 @@ import { loginOptions, type NatsLogin } from './login.ts';
 
 export const DIAL_MS = 1_500;
 /** Between two tries to reach one server. */
-const AGAIN_MS = 250;
-const AGAIN_JITTER_MS = 250;
+const RECONNECT_WAIT_MS = 250;
+const RECONNECT_JITTER_MS = 250;
 
 /**
  * The longest time that a link whose connection broke needs once a server answers again. Each of its servers may be
  * dialled in vain before, and then it pauses.
  */
 export function reconnectsWithinMs(servers: number): number {
-  return servers * DIAL_MS + AGAIN_MS + AGAIN_JITTER_MS;
+  return servers * DIAL_MS + RECONNECT_WAIT_MS + RECONNECT_JITTER_MS;
 }
 
 interface DialTarget {
@@ -44,8 +44,8 @@ export function connectionOptions(
     resolve: false,
     name: place.name,
     maxReconnectAttempts: -1,
-    reconnectTimeWait: AGAIN_MS,
-    reconnectJitter: AGAIN_JITTER_MS,
+    reconnectTimeWait: RECONNECT_WAIT_MS,
+    reconnectJitter: RECONNECT_JITTER_MS,
     pingInterval: 5_000,
     maxPingOut: 2,
     timeout: timeoutMs,

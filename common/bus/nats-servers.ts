@@ -9,7 +9,7 @@ import { sleep } from '../runtime/lifecycle.ts';
 
 const PORT = 4222;
 /** A server on the cluster's network answers in 1 ms; an address that is no more gives no answer at all. */
-const HEAD_START_MS = 250;
+const DIAL_HEAD_START_MS = 250;
 
 /** Each list in the order in which it is tried. */
 export interface NatsServers {
@@ -44,7 +44,7 @@ interface Closable {
 export async function connectFirst<C extends Closable>(
   { named, atHand }: NatsServers,
   connect: (servers: readonly string[]) => Promise<C>,
-  headStartMs = HEAD_START_MS,
+  headStartMs = DIAL_HEAD_START_MS,
 ): Promise<C> {
   if (!atHand) return connect(named);
   const isDone = new AbortController();

@@ -14,8 +14,8 @@ export interface IssuerPlace {
   readonly address: string;
 }
 
-const TIMEOUT_MS = 3_000;
-const MAX_ANSWER_BYTES = 64 * 1024;
+const EXCHANGE_TIMEOUT_MS = 3_000;
+const MAX_EXCHANGE_ANSWER_BYTES = 64 * 1024;
 
 export interface ExchangeInput extends Omit<TokenExchangeRequest, 'token'> {
   readonly tokenFile: string;
@@ -52,7 +52,7 @@ function post({ hostname, port }: URL, host: string, ca: string, body: string): 
     headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },
     ca,
     agent: false,
-    signal: AbortSignal.timeout(TIMEOUT_MS),
+    signal: AbortSignal.timeout(EXCHANGE_TIMEOUT_MS),
   });
   outgoing.on('error', reject);
   outgoing.on('response', (response) => {
@@ -60,7 +60,8 @@ function post({ hostname, port }: URL, host: string, ca: string, body: string): 
     let length = 0;
     response.on('data', (chunk: Buffer) => {
       length += chunk.length;
-      if (length > MAX_ANSWER_BYTES) outgoing.destroy(new Error('the answer of the issuer is too long'));
+      if (length > MAX_EXCHANGE_ANSWER_BYTES)
+        outgoing.destroy(new Error('the answer of the issuer is too long'));
       chunks.push(chunk);
     });
     response.on('error', reject);

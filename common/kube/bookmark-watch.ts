@@ -12,11 +12,11 @@ import { Watch } from '@kubernetes/client-node';
 import type { IncomingMessage } from 'node:http';
 
 /** An API server that is away may leave a connect without any answer. */
-const CONNECT_MS = 3_000;
+const WATCH_CONNECT_MS = 3_000;
 /** One that has just started may be slow: to give up and ask again would only add to its work. */
-const ANSWER_MS = 30_000;
+const WATCH_ANSWER_MS = 30_000;
 /** Two bookmarks missed. */
-const SILENCE_MS = 150_000;
+const WATCH_SILENCE_MS = 150_000;
 /** As client-go: at random, so that not all are opened again at one time. */
 const MIN_OPEN_SECONDS = 300;
 /** A stream that ends sooner was not one: wait before it is opened again. */
@@ -33,7 +33,11 @@ export interface WatchTimes {
   readonly silenceMs: number;
 }
 
-const TIMES: WatchTimes = { connectMs: CONNECT_MS, answerMs: ANSWER_MS, silenceMs: SILENCE_MS };
+const TIMES: WatchTimes = {
+  connectMs: WATCH_CONNECT_MS,
+  answerMs: WATCH_ANSWER_MS,
+  silenceMs: WATCH_SILENCE_MS,
+};
 
 /** `name` is what ListWatch goes by: it opens the watch again at once, from where it was. */
 class WatchTimeout extends Error {

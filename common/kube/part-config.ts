@@ -18,7 +18,7 @@ const POOL_LIFE_MS = 600_000;
  * For a request that has no timeout of its own. A page of a list is at most some megabytes, and an API server that
  * has just started may need seconds for it. A watch has its own clocks (bookmark-watch.ts).
  */
-const REQUEST_MS = 30_000;
+const KUBE_REQUEST_MS = 30_000;
 
 type Dispatcher = ReturnType<RequestContext['getDispatcher']>;
 
@@ -28,7 +28,7 @@ export class PartConfig extends KubeConfig {
   #pool: { readonly dispatcher: Dispatcher; readonly madeAtMs: number } | undefined;
 
   /** @param userAgent as `slimfaas-scaler/1.2.3` */
-  constructor(userAgent: string, requestMs = REQUEST_MS) {
+  constructor(userAgent: string, requestMs = KUBE_REQUEST_MS) {
     super();
     this.userAgent = userAgent;
     this.#requestMs = requestMs;

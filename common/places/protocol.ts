@@ -20,7 +20,7 @@ export const PLACES_PATH = '/places';
 /** How long a granted place waits for its call. A hop takes 1 ms, a busy event loop 50 ms. */
 export const HOLD_MS = 500;
 /** A proxy repeats its count that often while calls wait. */
-export const REPEAT_MS = 1_000;
+export const WAITING_REPEAT_MS = 1_000;
 /** A count that was not repeated for that long is no longer true. */
 export const STALE_MS = 3_000;
 

@@ -15,7 +15,7 @@ import { checkHead, type JobHead } from './check-head.ts';
 export type { JobHead };
 
 /** Bodies up to here travel inside the message; JetStream's own limit is 1 MiB per message. */
-export const INLINE_BODY_MAX = 512 * 1024;
+export const INLINE_BODY_MAX_BYTES = 512 * 1024;
 
 export interface Job {
   readonly head: JobHead;

@@ -8,10 +8,10 @@ import type { Duplex } from 'node:stream';
 import { FrameFilter } from './frame-filter.ts';
 
 /** From one side's end to the other's: time for what is still on its way. */
-const LINGER_MS = 10_000;
+const TUNNEL_LINGER_MS = 10_000;
 
 /** A peer that vanished (its node died) is found by TCP: 30 s of silence, then 10 probes. */
-const TCP_KEEP_ALIVE_MS = 30_000;
+const TUNNEL_TCP_KEEP_ALIVE_MS = 30_000;
 
 export interface TunnelCarrier {
   /** Resolves when both sockets are closed. */
@@ -31,7 +31,7 @@ export function joinTunnel(client: Duplex, upstream: Socket, isWebSocket: boolea
   const destroyIn = (ms: number) => timers.push(setTimeout(destroyBoth, ms));
   for (const socket of [client, upstream]) {
     socket.on('error', destroyBoth);
-    socket.once('end', () => destroyIn(LINGER_MS));
+    socket.once('end', () => destroyIn(TUNNEL_LINGER_MS));
   }
   // After a clean end the pipes flush and end the other side by themselves; after any other nothing is whole.
   client.once('close', () => client.readableEnded || upstream.destroy());
@@ -56,7 +56,7 @@ function insertFilter(client: Duplex, upstream: Socket): FrameFilter {
 }
 
 function keepAlive(socket: Duplex): void {
-  (socket as Partial<Socket>).setKeepAlive?.(true, TCP_KEEP_ALIVE_MS);
+  (socket as Partial<Socket>).setKeepAlive?.(true, TUNNEL_TCP_KEEP_ALIVE_MS);
 }
 
 function closed(socket: Duplex): Promise<void> {

@@ -4,14 +4,14 @@
  * port on 127.a.0.1 is the claim: whoever listens there has `a`.
  */
 export const API_PORT = 6443;
-const FIRST = 16;
-const LAST = 250;
+const FIRST_SUBNET = 16;
+const LAST_SUBNET = 250;
 
 /** Candidates in an order of chance, so that two starts at once rarely collide. */
 export function networkCandidates(random: () => number = Math.random): number[] {
-  const count = LAST - FIRST + 1;
+  const count = LAST_SUBNET - FIRST_SUBNET + 1;
   const start = Math.floor(random() * count);
-  return Array.from({ length: count }, (_, i) => FIRST + ((start + i) % count));
+  return Array.from({ length: count }, (_, i) => FIRST_SUBNET + ((start + i) % count));
 }
 
 export interface ClusterAddresses {

@@ -14,7 +14,7 @@ export interface NodeDrainOptions {
 }
 
 /** kubectl asks again after 5 s; nobody gains from waiting that long here. */
-const RETRY_MS = 50;
+const EVICTION_RETRY_MS = 50;
 
 /**
  * Resolves with the uncordon when the pods are gone.
@@ -35,7 +35,7 @@ export async function drain(api: ClusterApi, options: NodeDrainOptions = {}): Pr
     const refusals = await Promise.all(left.filter(isStaying).map((pod) => evict(api, pod)));
     const why = refusals.find((refusal) => refusal !== undefined)?.message ?? 'pods are still ending';
     if (performance.now() > deadline) throw new Error(`node ${node} is not empty: ${why}`);
-    await sleep(RETRY_MS);
+    await sleep(EVICTION_RETRY_MS);
   }
 }
 

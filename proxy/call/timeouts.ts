@@ -8,12 +8,12 @@ import type { Timeouts } from '../../common/relay/types.ts';
 /** A SYN that is lost comes again after 1 s; a pod that does not answer that one counts as gone. */
 export const POD_CONNECT_MS = 1_500;
 /** For the sidecar's own clock to run out first. */
-const MARGIN_MS = 10_000;
+const TIMEOUT_MARGIN_MS = 10_000;
 
 export function callTimeouts(sync: CallPolicy, hasSidecar: boolean): Timeouts {
   return {
     connectMs: POD_CONNECT_MS,
-    headMs: hasSidecar ? allTriesMs(sync) + MARGIN_MS : sync.httpTimeoutSeconds * 1000,
+    headMs: hasSidecar ? allTriesMs(sync) + TIMEOUT_MARGIN_MS : sync.httpTimeoutSeconds * 1000,
     // Server-sent events may be silent for hours; a client that does not read is cut by slow-clients.ts.
     idleMs: 0,
   };

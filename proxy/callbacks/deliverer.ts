@@ -33,7 +33,7 @@ const BUSY_MS = 1_000;
 const FIRST_DELAY_MS = 2_000;
 const DELAY_MAX_MS = 3_600_000;
 /** The consumer is not there yet, or NATS is not. */
-const PAUSE_MS = 1_000;
+const PULL_PAUSE_MS = 1_000;
 
 const CALLBACKS = { kind: 'callbacks' } as const;
 
@@ -75,7 +75,7 @@ export class CallbackDeliverer implements Running {
     this.#taker = live.take(CALLBACKS, {
       onDelivery: (delivery) => this.#receive(delivery),
       onCredits: (isRefused) => {
-        if (isRefused) this.#pause = setTimeout(() => this.#fill(), PAUSE_MS).unref();
+        if (isRefused) this.#pause = setTimeout(() => this.#fill(), PULL_PAUSE_MS).unref();
         else this.#fill();
       },
     });

@@ -9,8 +9,8 @@ import { lookup } from 'node:dns/promises';
 /** All addresses of a name. Rejects when there is none. */
 export type Resolve = (host: string) => Promise<readonly string[]>;
 
-const AT_ONCE = 2;
-const IN_LINE = 64;
+const MAX_LOOKUPS = 2;
+const MAX_WAITING_LOOKUPS = 64;
 
 /** Names that are resolved, and those in line for it. */
 export interface NameLine {
@@ -22,7 +22,10 @@ export const systemNames: NameLine = fewAtOnce(async (host) =>
   (await lookup(host, { all: true })).map(({ address }) => address),
 );
 
-export function fewAtOnce(resolve: Resolve, { atOnce = AT_ONCE, inLine = IN_LINE } = {}): NameLine {
+export function fewAtOnce(
+  resolve: Resolve,
+  { atOnce = MAX_LOOKUPS, inLine = MAX_WAITING_LOOKUPS } = {},
+): NameLine {
   const line: (() => void)[] = [];
   let running = 0;
   const inTurn: Resolve = async (host) => {

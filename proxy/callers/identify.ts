@@ -26,7 +26,7 @@ export interface CallerCredentials {
 export const CREDENTIAL_HEADERS = new HeaderNames(['x-api-key', 'authorization']);
 const KEY_HEADER = new HeaderNames(['x-api-key']);
 const TOKEN_HEADER = new HeaderNames(['authorization']);
-const MOST_CLAIM = 4_096;
+const MAX_CLAIM_CHARS = 4_096;
 
 /** @throws ReasonError unauthorized, forbidden, rate-limited, auth-unavailable; some come by the promise */
 export function identify(
@@ -94,8 +94,8 @@ function hasClaim(value: unknown, wanted: string, claim: string): boolean {
 function claimHeader(claim: string, value: unknown): string[] {
   if (value === undefined || value === null) return [];
   const text = percentEncoded(typeof value === 'string' ? value : JSON.stringify(value));
-  if (text.length > MOST_CLAIM)
-    throw new ReasonError('forbidden', `the token's claim ${claim} has over ${MOST_CLAIM} characters`);
+  if (text.length > MAX_CLAIM_CHARS)
+    throw new ReasonError('forbidden', `the token's claim ${claim} has over ${MAX_CLAIM_CHARS} characters`);
   return [`SlimFaas-Claim-${claim.replaceAll('_', '-')}`, text];
 }
 

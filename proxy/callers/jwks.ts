@@ -12,13 +12,13 @@ import type { CallbackAllow } from '../callbacks/allow.ts';
 import { checkedAddress, only } from '../callbacks/post.ts';
 import type { Resolve } from '../callbacks/resolve.ts';
 
-const FRESH_MS = 600_000;
+const JWKS_FRESH_MS = 600_000;
 const USABLE_MS = 86_400_000;
 const COOLDOWN_MS = 30_000;
 /** While there are no keys, no caller with a token is let in. */
 const FIRST_COOLDOWN_MS = 1_000;
-const FETCH_MS = 5_000;
-const MOST_BYTES = 262_144;
+const JWKS_FETCH_MS = 5_000;
+const MAX_JWKS_BYTES = 262_144;
 
 export interface JwksDeps {
   readonly allow: CallbackAllow;
@@ -49,7 +49,7 @@ export class Jwks<Keys> {
   /** @throws ReasonError `auth-unavailable` while there are none that may be used */
   async keys(): Promise<Keys> {
     const age = this.#deps.now() - this.#readAt;
-    if (age > FRESH_MS) {
+    if (age > JWKS_FRESH_MS) {
       const refreshed = this.refresh();
       if (age > USABLE_MS) await refreshed;
     }
@@ -95,7 +95,7 @@ export class Jwks<Keys> {
   async #fetch(text: string): Promise<string> {
     const url = this.#deps.allow.url(text);
     if (typeof url === 'string') throw new Error(`${text}: ${url}`);
-    const signal = AbortSignal.timeout(FETCH_MS);
+    const signal = AbortSignal.timeout(JWKS_FETCH_MS);
     const place = await checkedAddress(url, this.#deps, signal);
     if ('why' in place) throw new Error(place.why);
     return get(url, {
@@ -114,7 +114,8 @@ function get(url: URL, options: RequestOptions): Promise<string> {
       let text = '';
       res.setEncoding('utf8').on('data', (chunk: string) => {
         text += chunk;
-        if (text.length > MOST_BYTES) res.destroy(new Error(`${url.href} has over ${MOST_BYTES} bytes`));
+        if (text.length > MAX_JWKS_BYTES)
+          res.destroy(new Error(`${url.href} has over ${MAX_JWKS_BYTES} bytes`));
       });
       res.once('error', reject);
       res.once('end', () => {

@@ -27,7 +27,7 @@ const TOLERANCE_SECONDS = 5;
 /** Then a token is verified again, so that one whose key its issuer has taken back does not stay good. */
 const REMEMBERED_MS = 600_000;
 /** Signatures that are checked at once. */
-const AT_ONCE = 256;
+const MAX_VERIFICATIONS = 256;
 
 interface Known {
   readonly payload: JWTPayload;
@@ -78,7 +78,7 @@ export class CallerTokens {
   }
 
   async #verify(token: string, key: string): Promise<JWTPayload> {
-    if (this.#verifying >= AT_ONCE)
+    if (this.#verifying >= MAX_VERIFICATIONS)
       throw new ReasonError('too-busy', 'too many tokens are being verified', { retryAfterSeconds: 1 });
     this.#verifying++;
     try {

@@ -3,7 +3,7 @@
  * runs. All bodies together may hold so much. A call that comes when the budget is spent is streamed and not kept. It
  * loses its second chance, but the proxy stays within its memory.
  */
-const MAX_BYTES_A_CALL = 1_048_576;
+const MAX_BYTES_PER_CALL = 1_048_576;
 
 export interface Reservation {
   readonly bytes: number;
@@ -29,7 +29,7 @@ export class ReplayBudget {
    * @returns how much may be kept; undefined when nothing may
    */
   reserve(length: number | undefined): Reservation | undefined {
-    const bytes = Math.min(length ?? MAX_BYTES_A_CALL, MAX_BYTES_A_CALL);
+    const bytes = Math.min(length ?? MAX_BYTES_PER_CALL, MAX_BYTES_PER_CALL);
     if (this.#reserved + bytes > this.#maxBytes) return undefined;
     this.#reserved += bytes;
     let held = bytes;

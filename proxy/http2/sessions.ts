@@ -19,8 +19,8 @@ export interface SessionLimits {
 }
 
 /** Resident memory of an idle connection, measured with some thousands of them. */
-const PLAIN_BYTES = 32 * 1024;
-const TLS_BYTES = 80 * 1024;
+const H2_PLAIN_BYTES = 32 * 1024;
+const H2_TLS_BYTES = 80 * 1024;
 
 /** One connection; the same for all of its streams. */
 export interface Peer {
@@ -123,7 +123,7 @@ export class Sessions {
         entry.session.destroy();
         onEvicted();
       }
-    this.#countAt = this.#entries.size + Math.max(1, Math.floor((maxIdleBytes - bytes) / TLS_BYTES));
+    this.#countAt = this.#entries.size + Math.max(1, Math.floor((maxIdleBytes - bytes) / H2_TLS_BYTES));
   }
 
   #remove(entry: Entry): void {
@@ -153,5 +153,5 @@ export class Sessions {
 }
 
 function costOf({ isTls }: Peer): number {
-  return isTls ? TLS_BYTES : PLAIN_BYTES;
+  return isTls ? H2_TLS_BYTES : H2_PLAIN_BYTES;
 }

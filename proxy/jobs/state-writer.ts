@@ -15,8 +15,8 @@ interface Unwritten {
   readonly sinceMs: number;
 }
 
-const CONFIRM_MS = 2_000;
-const AGAIN_MS = 1_000;
+const STATE_CONFIRM_MS = 2_000;
+const STATE_RETRY_MS = 1_000;
 const GIVE_UP_MS = 60_000;
 /** About a KiB each, with the tries of its job; beyond it the oldest is given up. */
 const UNWRITTEN_MAX = 1_000;
@@ -33,7 +33,7 @@ export class StateWriter implements Running {
     this.#queue = queue;
     this.#log = log;
     this.#now = now;
-    this.#timer = setInterval(() => void this.#writeAll(), AGAIN_MS);
+    this.#timer = setInterval(() => void this.#writeAll(), STATE_RETRY_MS);
     this.#timer.unref();
   }
 
@@ -80,7 +80,7 @@ export class StateWriter implements Running {
     const { live } = this.#queue;
     if (!live) return false;
     const entry = { kind: 'record', ...job, payload: encodeState(state) } as const;
-    return (await live.record(entry, CONFIRM_MS)).kind === 'accepted';
+    return (await live.record(entry, STATE_CONFIRM_MS)).kind === 'accepted';
   }
 
   #giveUp(element: string): void {

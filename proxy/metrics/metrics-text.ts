@@ -13,7 +13,7 @@ export interface MetricsTextOptions {
 
 /** What takes less is made again each time: nobody notices, and a figure is never old. */
 const LONG_MS = 20;
-const USED_FOR = 10;
+const TIMES_RENDER_TIME = 10;
 
 interface Made {
   readonly bytes: Promise<Buffer>;
@@ -43,7 +43,7 @@ export class MetricsText {
     const ended = (): void => {
       const now = clock.now();
       const tookMs = now - begunMs;
-      made.untilMs = tookMs < LONG_MS ? -Infinity : now + USED_FOR * tookMs;
+      made.untilMs = tookMs < LONG_MS ? -Infinity : now + TIMES_RENDER_TIME * tookMs;
     };
     made.bytes.then(ended, () => (made.untilMs = -Infinity));
     return made.bytes;

@@ -7,7 +7,7 @@ import type { ReadyMessage } from '../../common/bus/messages.ts';
 import type { FunctionId } from '../../common/bus/subjects.ts';
 import type { Clock } from '../clock.ts';
 
-const KEPT_MS = 10_000;
+const EARLY_READY_KEPT_MS = 10_000;
 const MOST_KEPT = 1_000;
 
 export interface EarlyReady {
@@ -38,7 +38,7 @@ export class EarlyReadies {
     this.take(pod);
     const [oldest] = this.#kept.keys();
     if (oldest !== undefined && this.#kept.size >= this.#most) this.take(oldest);
-    const cancel = this.#clock.after(KEPT_MS, () => this.#kept.delete(pod));
+    const cancel = this.#clock.after(EARLY_READY_KEPT_MS, () => this.#kept.delete(pod));
     this.#kept.set(pod, { ...early, cancel });
   }
 

@@ -40,9 +40,9 @@ export interface PlaceLine {
 }
 
 /** A new pod's network may swallow what comes first, and TCP asks again only after 1 s: we ask sooner. */
-const CONNECT_MS = 150;
+const LINE_CONNECT_MS = 150;
 /** A process that is just starting accepts before it answers. */
-const ANSWER_MS = 2_000;
+const LINE_ANSWER_MS = 2_000;
 /** What a pod that does not read may leave unsent: each place that it grants needs an answer from us. */
 const MOST_UNSENT_BYTES = 65_536;
 
@@ -65,11 +65,11 @@ export function openPlaceLine(target: LineTarget, events: LineHandlers): PlaceLi
     agent: false,
     headers: { Connection: 'Upgrade', Upgrade: PLACES_PROTOCOL, [HEADER.for]: identity },
   });
-  let timer = setTimeout(() => end('unreached'), CONNECT_MS);
+  let timer = setTimeout(() => end('unreached'), LINE_CONNECT_MS);
   req.on('socket', (raw) =>
     raw.once('connect', () => {
       clearTimeout(timer);
-      timer = setTimeout(() => end('unreached'), ANSWER_MS);
+      timer = setTimeout(() => end('unreached'), LINE_ANSWER_MS);
     }),
   );
   req.on('error', () => end(socket ? 'lost' : 'unreached'));

@@ -6,7 +6,7 @@
  * is asked by the throttler's timer as before.
  */
 import { decodeReady, encodeMessage, type ReadyMessage } from '../../common/bus/messages.ts';
-import { podIdentity, REPEAT_MS } from '../../common/places/protocol.ts';
+import { podIdentity, WAITING_REPEAT_MS } from '../../common/places/protocol.ts';
 import type { Clock } from '../clock.ts';
 import type { Endpoint } from './endpoint.ts';
 import {
@@ -23,7 +23,7 @@ const MOST_LINES = 64;
 /** A burst of arrivals is one message. */
 const GATHER_MS = 10;
 /** Nobody has waited for that long: lines close. */
-const IDLE_MS = 5_000;
+const LINE_IDLE_MS = 5_000;
 /** A pod that starts is asked that often: the time a caller loses at most. */
 const REDIAL_MIN_MS = 25;
 const REDIAL_MAX_MS = 1_000;
@@ -103,9 +103,9 @@ export class PlaceLines {
     this.#timer = undefined;
     for (const line of this.#lines.values()) if (!isCandidate(line.endpoint)) this.#close(line);
     if (this.#waiting > 0) this.#openMissing();
-    else if (this.#options.clock.now() - this.#waitedMs >= IDLE_MS) return this.stop();
+    else if (this.#options.clock.now() - this.#waitedMs >= LINE_IDLE_MS) return this.stop();
     this.#tellAll();
-    if (this.#lines.size > 0) this.#lookIn(REPEAT_MS);
+    if (this.#lines.size > 0) this.#lookIn(WAITING_REPEAT_MS);
   }
 
   #openMissing(): void {

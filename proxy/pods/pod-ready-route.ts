@@ -11,7 +11,7 @@ import type { FunctionId } from '../../common/bus/subjects.ts';
 import type { Endpoints } from './endpoints.ts';
 
 /** Names of at most 253 characters, an address, a proof, and room for newer fields. */
-const MOST_BYTES = 4_096;
+const MAX_READY_BYTES = 4_096;
 const STATUS = { believed: 204, unknown: 404, unproven: 403 } as const;
 
 export interface PodReadyDeps {
@@ -45,8 +45,8 @@ async function read(req: IncomingMessage): Promise<Buffer> {
   for await (const chunk of req) {
     chunks.push(chunk as Buffer);
     size += (chunk as Buffer).length;
-    if (size > MOST_BYTES)
-      throw new ReasonError('body-too-large', `a ready message has at most ${MOST_BYTES} bytes`);
+    if (size > MAX_READY_BYTES)
+      throw new ReasonError('body-too-large', `a ready message has at most ${MAX_READY_BYTES} bytes`);
   }
   return Buffer.concat(chunks);
 }

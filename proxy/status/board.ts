@@ -36,7 +36,7 @@ export interface StatusBoardOptions {
 }
 
 /** Rendering may take a tenth of the time. */
-const USED_FOR = 10;
+const TIMES_RENDER_TIME = 10;
 
 const EVENT_HEAD = 'data: ';
 const EVENT_TAIL = '\n\n';
@@ -62,7 +62,7 @@ export class StatusBoard {
     const { clock, maxBytes } = this.#options;
     const last = this.#last.get(view);
     if (!last) return this.#render(view);
-    const isFresh = clock.now() - last.madeAtMs < USED_FOR * last.tookMs;
+    const isFresh = clock.now() - last.madeAtMs < TIMES_RENDER_TIME * last.tookMs;
     return isFresh || this.#heldBytes > maxBytes ? last : this.#render(view, last);
   }
 

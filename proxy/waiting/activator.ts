@@ -5,7 +5,7 @@
  */
 import type { Clock } from '../clock.ts';
 
-const REPEAT_MS = 1_000;
+const WAKE_REPEAT_MS = 1_000;
 
 export class Activator {
   readonly #clock: Clock;
@@ -44,6 +44,6 @@ export class Activator {
     this.#cancel?.();
     this.#told = this.#waiting;
     this.#wake(this.#waiting);
-    this.#cancel = this.#clock.after(REPEAT_MS, () => this.#tell());
+    this.#cancel = this.#clock.after(WAKE_REPEAT_MS, () => this.#tell());
   }
 }

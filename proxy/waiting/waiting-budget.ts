@@ -57,7 +57,7 @@ export class WaitingBudget {
 /** Times what is left free that one function may hold. */
 const TIMES_FREE = 3;
 /** A function may always hold that much: with little room in all the rule would leave it nothing. */
-const ALWAYS_BYTES = 256 * 1024;
+const WAITING_ALWAYS_BYTES = 256 * 1024;
 
 /** The budget as one function's line sees it. */
 class BudgetShare {
@@ -75,7 +75,7 @@ class BudgetShare {
     if (full !== undefined) return full;
     const held = this.#bytes + bytes;
     const free = this.#maxBytes - this.#budget.bytes - bytes;
-    if (held <= Math.max(ALWAYS_BYTES, TIMES_FREE * free)) return undefined;
+    if (held <= Math.max(WAITING_ALWAYS_BYTES, TIMES_FREE * free)) return undefined;
     return `calls waiting for this function hold ${this.#bytes} bytes, its share of the proxy's ${this.#maxBytes}`;
   }
 
@@ -97,9 +97,9 @@ class BudgetShare {
 const CALL_BYTES = 18 * 1024;
 
 /** Node's server reads at most one buffer of 64 KiB beyond the 16 KiB after which it pauses a socket. */
-const MOST_READ_AHEAD = 80 * 1024;
+const MAX_READ_AHEAD_BYTES = 80 * 1024;
 
 /** @param bodyLength undefined: unknown (chunked) */
 export function heldBytes(headBytes: number, bodyLength: number | undefined): number {
-  return CALL_BYTES + headBytes + Math.min(bodyLength ?? MOST_READ_AHEAD, MOST_READ_AHEAD);
+  return CALL_BYTES + headBytes + Math.min(bodyLength ?? MAX_READ_AHEAD_BYTES, MAX_READ_AHEAD_BYTES);
 }

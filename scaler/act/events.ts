@@ -9,7 +9,7 @@ import type { KubeEvent, KubeWriter } from '../world/kube.ts';
 import type { Workload } from '../world/kube-objects.ts';
 
 const WINDOW_MS = 600_000;
-const PER_WORKLOAD = 20;
+const EVENTS_PER_WINDOW = 20;
 
 export interface KubeEventSink {
   emit(workload: Workload, event: KubeEvent): void;
@@ -46,7 +46,7 @@ export function createEventSink(
       const text = `${event.reason} ${event.message}`;
       const last = messages.get(text);
       if (last !== undefined && nowMs - last < WINDOW_MS) return;
-      if (last === undefined && messages.size >= PER_WORKLOAD) return onDropped();
+      if (last === undefined && messages.size >= EVENTS_PER_WINDOW) return onDropped();
       messages.set(text, nowMs);
       writer.emit(workload, event).catch((error: unknown) => {
         log.debug({ function: workload.key, error: describeError(error) }, 'event not written');

@@ -20,8 +20,8 @@ const FORGET_MS = 600_000;
 const MAX_CAUSES = 1_000;
 
 /** For the whole cluster: each is two writes of ours, and one pod that the API server refuses or makes. */
-const BUCKET_SIZE = 5;
-const PER_SECOND = 2;
+const MAX_NUDGES_AT_ONCE = 5;
+const NUDGES_PER_SECOND = 2;
 
 interface Cause {
   nextAtMs: number;
@@ -37,7 +37,7 @@ export class Nudges implements NudgeTimes {
   readonly #causes = new Map<string, Cause>();
   /** By function. */
   readonly #nudgedAtMs = new Map<string, number>();
-  #tokens = BUCKET_SIZE;
+  #tokens = MAX_NUDGES_AT_ONCE;
   #filledAtMs = 0;
 
   /** The pods of this function meet this trouble: to be called before {@link isDue}. */
@@ -110,7 +110,7 @@ export class Nudges implements NudgeTimes {
 
   #fill(nowMs: number): void {
     const passed = Math.max(0, nowMs - this.#filledAtMs);
-    this.#tokens = Math.min(BUCKET_SIZE, this.#tokens + (passed / 1_000) * PER_SECOND);
+    this.#tokens = Math.min(MAX_NUDGES_AT_ONCE, this.#tokens + (passed / 1_000) * NUDGES_PER_SECOND);
     this.#filledAtMs = nowMs;
   }
 }

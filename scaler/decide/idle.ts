@@ -12,11 +12,11 @@ import { hold } from './types.ts';
  * It holds whatever the timeout, 0 included. Use is reported once per second. So between a proxy's "nobody waits" and
  * a sidecar's "one runs" a call may run for up to 2 s unreported.
  */
-const QUIET_MS = 2_000;
+const MIN_IDLE_MS = 2_000;
 
 /** How long nothing may have happened before it sleeps. */
 export function quietMs(idleTimeoutSeconds: number): number {
-  return Math.max(idleTimeoutSeconds * 1_000, QUIET_MS);
+  return Math.max(idleTimeoutSeconds * 1_000, MIN_IDLE_MS);
 }
 
 /** Nothing has happened for the whole timeout, in traffic nor by what the triggers measure. */
@@ -60,11 +60,11 @@ function floorOf(facts: Facts): number {
 }
 
 /** Thousands may depend on one. */
-const NAMED = 5;
+const MAX_NAMED_DEPENDENTS = 5;
 
 function someOf(names: readonly string[]): string {
-  const more = names.length - NAMED;
-  return names.slice(0, NAMED).join(', ') + (more > 0 ? ` and ${more} more` : '');
+  const more = names.length - MAX_NAMED_DEPENDENTS;
+  return names.slice(0, MAX_NAMED_DEPENDENTS).join(', ') + (more > 0 ? ` and ${more} more` : '');
 }
 
 function seconds(ms: number): number {

@@ -22,16 +22,16 @@ export interface EventKeeperOptions {
 /** A consumer without a pod is left alone until the next look: a watch may be a moment behind. */
 const EVERY_MS = 5_000;
 /** JetStream lists 256 consumers an answer, 1 KB each: 5,000 pods are looked at every 25 s. */
-const EVERY_MS_EACH = 5;
+const MS_PER_POD = 5;
 /**
  * A pod that ends hands over by itself; one that ends for so long is on a node that is gone, and stays so until
  * somebody removes it. Where a grace period is longer than that, what its pods still run is run twice.
  */
 const ENDING_MS = 300_000;
 /** A round moves so many events of one pod at most; the rest comes with the next. */
-const BATCH = 200;
+const EVENTS_PER_ROUND = 200;
 /** Pods of a lost node pool, side by side: one whose function's queue is full holds up no other. */
-const AT_ONCE = 16;
+const MAX_MOVES_AT_ONCE = 16;
 
 interface Orphan {
   readonly id: FunctionId;
@@ -80,7 +80,7 @@ export class EventKeeper {
         for (const [consumer, { id }] of left)
           await this.#moveToQueue(queue, { id, consumer }).catch((error) => failures.push(error));
       };
-      await Promise.all(Array.from({ length: AT_ONCE }, work));
+      await Promise.all(Array.from({ length: MAX_MOVES_AT_ONCE }, work));
       if (failures.length > 0) throw failures[0];
       this.#hasFailed = false;
     } catch (error) {
@@ -103,7 +103,7 @@ export class EventKeeper {
       const sinceMs = this.#orphans.get(name)?.sinceMs ?? this.#options.now();
       orphans.set(name, { id, state, sinceMs });
     });
-    this.#everyMs = Math.max(EVERY_MS, count * EVERY_MS_EACH);
+    this.#everyMs = Math.max(EVERY_MS, count * MS_PER_POD);
     return orphans;
   }
 
@@ -111,7 +111,7 @@ export class EventKeeper {
     queue: Upkeep,
     { id, consumer }: { readonly id: FunctionId; readonly consumer: string },
   ): Promise<void> {
-    const count = await queue.moveEvents({ id, name: consumer }, BATCH);
+    const count = await queue.moveEvents({ id, name: consumer }, EVENTS_PER_ROUND);
     const { log } = this.#options;
     if (count > 0) log.info({ function: functionKey(id), consumer, count }, 'events of an ended pod moved');
   }

@@ -33,12 +33,12 @@ export interface JobKeeperOptions {
 }
 
 /** After a failure; streams and consumers are looked at again that often too, in case somebody removed one. */
-const RETRY_MS = 5_000;
+const STREAM_RETRY_MS = 5_000;
 const STREAM_CHECK_INTERVAL_MS = 60_000;
 /** Whether all streams are there still, one request. */
 const NAMES_MS = 5_000;
 /** Depths are read each tick; two failed rounds and they are too old to scale by. */
-const FRESH_MS = 10_000;
+const STREAM_FRESH_MS = 10_000;
 
 export class JobKeeper {
   readonly #options: JobKeeperOptions;
@@ -72,7 +72,7 @@ export class JobKeeper {
 
   /** Whether depths were read lately: if not, what they say is no measure of anything, "no jobs" least of all. */
   get isFresh(): boolean {
-    return this.#options.now() - this.#readAtMs <= FRESH_MS;
+    return this.#options.now() - this.#readAtMs <= STREAM_FRESH_MS;
   }
 
   /** Jobs a second, retries included; undefined without two readings, the last one lately. */
@@ -109,7 +109,7 @@ export class JobKeeper {
       this.#hasFailed = false;
     } catch (error) {
       this.#streamsAtMs = -Infinity;
-      this.#notBeforeMs = now() + (isStreamGone(error) && !this.#hasFailed ? 0 : RETRY_MS);
+      this.#notBeforeMs = now() + (isStreamGone(error) && !this.#hasFailed ? 0 : STREAM_RETRY_MS);
       if (!this.#hasFailed)
         log.warn({ error: describeError(error) }, 'JetStream does not answer; scaling goes on without it');
       this.#hasFailed = true;

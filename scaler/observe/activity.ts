@@ -17,7 +17,7 @@ const LOAD_FRESH_MS = 1_500;
 const PROXIES_MAX = 200;
 
 /** A pod reports before its watch event by milliseconds: more than a few at once are not ours. */
-const EARLY_MAX = 100;
+const MAX_EARLY_REPORTS = 100;
 
 export interface PodReport {
   readonly atMs: number;
@@ -126,7 +126,7 @@ export class FunctionActivity {
     this.#early.delete(pod);
     this.#early.set(pod, report);
     const [oldest] = this.#early.keys();
-    if (this.#early.size > EARLY_MAX && oldest !== undefined) this.#early.delete(oldest);
+    if (this.#early.size > MAX_EARLY_REPORTS && oldest !== undefined) this.#early.delete(oldest);
   }
 
   get earlyReports(): number {

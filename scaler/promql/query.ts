@@ -28,7 +28,7 @@ export interface Query {
 }
 
 /** Instructions of all selectors of one query, about 100 bytes each. */
-const MAX_PATTERN_SIZE = 5_000;
+const QUERY_PATTERN_INSTRUCTIONS = 5_000;
 
 export function patternSize(selectors: readonly (readonly Matcher[])[]): number {
   return selectors.flat().reduce((sum, { size }) => sum + size, 0);
@@ -43,8 +43,8 @@ export function compileQuery(text: string, scope?: QueryScope): Query {
   const expr = scope ? scopeTo(parsed, scope) : parsed;
   const selectors = selectorsOf(expr).map((selector) => selector.matchers);
   const size = patternSize(selectors);
-  if (size > MAX_PATTERN_SIZE) {
-    const why = `the regular expressions compile to ${size} instructions, at most ${MAX_PATTERN_SIZE} are allowed`;
+  if (size > QUERY_PATTERN_INSTRUCTIONS) {
+    const why = `the regular expressions compile to ${size} instructions, at most ${QUERY_PATTERN_INSTRUCTIONS} are allowed`;
     throw new PromqlError('unsupported', why);
   }
   return Object.freeze({ text, expr, selectors });

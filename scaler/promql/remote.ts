@@ -20,7 +20,7 @@ export interface RemoteOptions {
 
 const DEFAULT_TIMEOUT_MS = 5_000;
 /** A trigger needs one number; an answer of many megabytes is a mistake in the query. */
-const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
+const MAX_REMOTE_ANSWER_BYTES = 4 * 1024 * 1024;
 
 export function createRemotePrometheus(options: RemoteOptions): RemotePrometheus {
   const url = new URL('api/v1/query', options.url.endsWith('/') ? options.url : `${options.url}/`);
@@ -49,7 +49,8 @@ async function readBounded(response: Response): Promise<string> {
   let [text, size] = ['', 0];
   for await (const chunk of response.body ?? []) {
     size += chunk.byteLength;
-    if (size > MAX_ANSWER_BYTES) throw new PromqlError('remote', `an answer above ${MAX_ANSWER_BYTES} bytes`);
+    if (size > MAX_REMOTE_ANSWER_BYTES)
+      throw new PromqlError('remote', `an answer above ${MAX_REMOTE_ANSWER_BYTES} bytes`);
     text += decoder.decode(chunk, { stream: true });
   }
   return text + decoder.decode();

@@ -19,7 +19,7 @@ import type { SeriesSource } from '../promql/values.ts';
 import type { ScrapedInto } from '../scrape/scraper.ts';
 
 /** How long a question's series are kept up to date. */
-const KEPT_MS = 300_000;
+const AD_HOC_KEPT_MS = 300_000;
 /** Questions whose series are kept at once; the oldest goes. */
 const MAX_QUESTIONS = 20;
 /** Room for 20 questions; triggers have ten times that. */
@@ -82,7 +82,7 @@ export class AdHocQueries {
   /** Texts of the questions of the last minutes; the rest is forgotten. */
   texts(): string[] {
     const { now } = this.#options;
-    const old = [...this.#questions].filter(([, { atMs }]) => now() - atMs >= KEPT_MS);
+    const old = [...this.#questions].filter(([, { atMs }]) => now() - atMs >= AD_HOC_KEPT_MS);
     for (const [key] of old) this.#questions.delete(key);
     if (old.length > 0) this.#setWanted();
     return [...this.#questions.values()].map(({ query }) => query.text);

@@ -33,12 +33,12 @@ export type RestartReason = 'silent' | 'died';
 
 /** An evaluation round and a question take 1.5 s together; a thread that is silent for so long never comes back. */
 const SILENT_MS = 15_000;
-const FIRST_PAUSE_MS = 1_000;
-const LONGEST_PAUSE_MS = 30_000;
+const RESTART_FIRST_PAUSE_MS = 1_000;
+const RESTART_LONGEST_PAUSE_MS = 30_000;
 /** Calm for so long, and the next death is a first one. */
 const CALM_MS = 300_000;
 /** What an evaluation, a scrape and the code need; and for each sample and each series that may be kept. */
-const BASE_MB = 128;
+const BASE_MIB = 128;
 const SAMPLE_BYTES = 32;
 const SERIES_BYTES = 4_096;
 
@@ -57,7 +57,7 @@ export class QueryHost {
   /** Since when an answer to a tick is outstanding. */
   #askedAtMs: number | undefined;
   #startedAtMs = -Infinity;
-  #pauseMs = FIRST_PAUSE_MS;
+  #pauseMs = RESTART_FIRST_PAUSE_MS;
   #startAfterMs = -Infinity;
   #isStopped = false;
 
@@ -134,9 +134,9 @@ export class QueryHost {
     this.#worker = undefined;
     const culprit = Atomics.load(this.#atWork, 0);
     this.#restarts[reason] += 1;
-    if (nowMs - this.#startedAtMs > CALM_MS) this.#pauseMs = FIRST_PAUSE_MS;
+    if (nowMs - this.#startedAtMs > CALM_MS) this.#pauseMs = RESTART_FIRST_PAUSE_MS;
     this.#startAfterMs = nowMs + this.#pauseMs;
-    this.#pauseMs = Math.min(LONGEST_PAUSE_MS, this.#pauseMs * 2);
+    this.#pauseMs = Math.min(RESTART_LONGEST_PAUSE_MS, this.#pauseMs * 2);
     const atWork = culprit === QUESTION_AT_WORK ? 'a question' : culprit;
     this.#options.log.error({ why, reason, atWork }, 'the thread of the queries is lost; another is started');
     this.#options.onLost(culprit);
@@ -149,5 +149,5 @@ function memoryFor({
   maxSamples = SERIES_LIMITS.maxSamples,
   maxSeries = SERIES_LIMITS.maxSeries,
 }: SeriesStoreOptions): number {
-  return BASE_MB + Math.ceil((maxSamples * SAMPLE_BYTES + maxSeries * SERIES_BYTES) / 2 ** 20);
+  return BASE_MIB + Math.ceil((maxSamples * SAMPLE_BYTES + maxSeries * SERIES_BYTES) / 2 ** 20);
 }

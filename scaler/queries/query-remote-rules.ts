@@ -20,7 +20,7 @@ interface RemoteQuestion {
 }
 
 /** Questions under way; the others wait for the next tick. */
-const AT_ONCE = 20;
+const MAX_REMOTE_QUERIES = 20;
 
 export class RemoteRules {
   readonly #options: RemoteRulesOptions;
@@ -59,7 +59,7 @@ export class RemoteRules {
 
   #ask(text: string, intervalMs: number, nowMs: number): void {
     const question = this.#questions.get(text);
-    if (!question || question.isAsking || this.#asking >= AT_ONCE) return;
+    if (!question || question.isAsking || this.#asking >= MAX_REMOTE_QUERIES) return;
     if (nowMs >= question.askedAtMs && nowMs - question.askedAtMs < intervalMs) return;
     void this.#send(text, question);
   }

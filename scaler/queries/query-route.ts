@@ -25,7 +25,7 @@ export interface QueryRouteDeps {
 
 const PATH = '/debug/promql/eval';
 /** A query has at most 10,000 characters. */
-const MAX_BODY_BYTES = 64 * 1024;
+const MAX_QUESTION_BYTES = 64 * 1024;
 const LEADER_TIMEOUT_MS = 10_000;
 
 /** What is wrong with the request itself. */
@@ -34,7 +34,7 @@ class BadRequest extends Error {}
 export function addQueryRoute(router: Router, deps: QueryRouteDeps): void {
   router.post(PATH, async (ctx) => {
     try {
-      const text = await readText(ctx.req, MAX_BODY_BYTES, tooLarge);
+      const text = await readText(ctx.req, MAX_QUESTION_BYTES, tooLarge);
       const { query, scope, atMs } = readQuestion(text);
       // A scope narrows what is meant, not what may be seen: a query that names other functions sees those.
       await deps.gate.check(ctx.req, { verb: 'create', subresource: 'queries' });
@@ -109,5 +109,5 @@ async function passOn(ctx: Koa.Context, leader: string, body: string): Promise<b
 }
 
 function tooLarge(): BadRequest {
-  return new BadRequest(`the body is above ${MAX_BODY_BYTES} bytes`);
+  return new BadRequest(`the body is above ${MAX_QUESTION_BYTES} bytes`);
 }

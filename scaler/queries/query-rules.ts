@@ -66,9 +66,9 @@ interface CompiledQuery {
 }
 
 /** Instructions of all queries of one function, about 100 bytes each. */
-const MAX_PATTERN_SIZE = 20_000;
-const FIRST_PAUSE_MS = 10_000;
-const LONGEST_PAUSE_MS = 300_000;
+const FUNCTION_PATTERN_INSTRUCTIONS = 20_000;
+const RULE_FIRST_PAUSE_MS = 10_000;
+const RULE_LONGEST_PAUSE_MS = 300_000;
 /** Rounds may be late; beyond so many intervals (and half a minute) the series have a hole. */
 const GAP_INTERVALS = 3;
 const LEAST_GAP_MS = 30_000;
@@ -120,8 +120,8 @@ export class QueryRules {
         sinceMs: undefined,
       };
       size += patternSize(query.query?.selectors ?? []);
-      const fault = `the function's regular expressions compile to more than ${MAX_PATTERN_SIZE} instructions`;
-      return size <= MAX_PATTERN_SIZE ? query : { ...query, query: undefined, fault };
+      const fault = `the function's regular expressions compile to more than ${FUNCTION_PATTERN_INSTRUCTIONS} instructions`;
+      return size <= FUNCTION_PATTERN_INSTRUCTIONS ? query : { ...query, query: undefined, fault };
     });
     return { rule, queries, evaluatedAtMs: -Infinity, costMs: 0, pauseMs: 0 };
   }
@@ -238,7 +238,7 @@ function isDue({ rule, evaluatedAtMs, pauseMs }: Entry, nowMs: number): boolean 
 }
 
 function nextPause(pauseMs: number): number {
-  return Math.min(LONGEST_PAUSE_MS, Math.max(FIRST_PAUSE_MS, pauseMs * 2));
+  return Math.min(RULE_LONGEST_PAUSE_MS, Math.max(RULE_FIRST_PAUSE_MS, pauseMs * 2));
 }
 
 function faulty(fault: string, atMs: number): RuleAnswer {

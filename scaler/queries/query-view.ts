@@ -5,7 +5,7 @@ import { numberOfValue, PromqlError, type Value } from '../promql/query.ts';
 /** An answer is for people; a range over thousands of series is a mistake in the query. */
 const MAX_POINTS = 20_000;
 /** All labels of an answer together, in characters. */
-const MAX_LABEL_TEXT = 4 * 1024 * 1024;
+const MAX_LABEL_CHARS = 4 * 1024 * 1024;
 
 /**
  * `number`: what a trigger with this query gets; null is no data. Values are text, for JSON has no NaN.
@@ -47,10 +47,10 @@ function bound(points: number, series: readonly { readonly labels: Labels }[]): 
     throw new PromqlError('too-expensive', `${points} points in the answer; at most ${MAX_POINTS} are shown`);
   let length = 0;
   for (const { labels } of series) for (const [name, text] of labels) length += name.length + text.length;
-  if (length > MAX_LABEL_TEXT)
+  if (length > MAX_LABEL_CHARS)
     throw new PromqlError(
       'too-expensive',
-      `labels of ${length} characters; at most ${MAX_LABEL_TEXT} are shown`,
+      `labels of ${length} characters; at most ${MAX_LABEL_CHARS} are shown`,
     );
 }
 

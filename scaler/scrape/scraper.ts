@@ -35,7 +35,7 @@ export const ROUND_LIMITS = {
 
 /** A pod that lets us wait is asked again after two rounds, then four, up to so many. */
 const MAX_SKIPPED = 32;
-const SWEEP_MS = 60_000;
+const TARGET_SWEEP_MS = 60_000;
 /** Beyond a bound for as long as it lasts; a pod that does not answer is what pods do. */
 const FAULTS: ReadonlySet<ScrapeRefusal> = new Set(['bytes', 'samples', 'redirect', 'budget']);
 
@@ -80,7 +80,7 @@ export class Scraper {
     const due = targets.filter(({ url }) => this.#isDue(url));
     await new Round(due, (target, onBytes) => this.#one(target, onBytes)).run();
     this.#forgetGone(targets);
-    if (now() - this.#sweptAtMs < SWEEP_MS) return;
+    if (now() - this.#sweptAtMs < TARGET_SWEEP_MS) return;
     this.#sweptAtMs = now();
     store.sweep(now());
   }

@@ -9,7 +9,7 @@ import type { ObservedFunction } from '../observe/function-record.ts';
 import type { WorldView } from '../world/world.ts';
 
 /** Shares are told again: core NATS may lose a message. */
-const REPEAT_MS = 5_000;
+const SHARE_REPEAT_MS = 5_000;
 /** A pod whose report shows another limit has missed its share: told again at once, except for reports under way. */
 const MISSED_MS = 250;
 /** A report that left up to a second before the drain may show less than was admitted until then. */
@@ -72,7 +72,7 @@ export class Sharer {
   isDue(key: string, nowMs: number): boolean {
     const sentMs = this.#told.get(key)?.sentMs ?? 0;
     if (sentMs < this.#leadingSinceMs + HANDOVER_MS) return true;
-    return nowMs - sentMs >= REPEAT_MS || nowMs < sentMs;
+    return nowMs - sentMs >= SHARE_REPEAT_MS || nowMs < sentMs;
   }
 
   /** Undefined when there is nothing to split, or nothing new to say yet. */
@@ -89,7 +89,7 @@ export class Sharer {
     const { ledger, isChanged } = splitShares({ limit, perPod, pods }, told.ledger);
     told.ledger = ledger;
     const hasMissed = pods.some(({ name, report }) => report && report.limit !== ledger.get(name)?.granted);
-    const repeatMs = hasMissed ? MISSED_MS : REPEAT_MS;
+    const repeatMs = hasMissed ? MISSED_MS : SHARE_REPEAT_MS;
     if (!isChanged && nowMs - told.sentMs < repeatMs) return undefined;
     told.sentMs = nowMs;
     return { limit, shares: sharesOf(pods, ledger) };

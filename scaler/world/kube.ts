@@ -60,7 +60,7 @@ export interface KubeWriter {
 
 const MAX_TRIES = 5;
 /** A connection into nothing would hold a function's patch for minutes: the library's own limit is 300 s. */
-const TIMEOUT_MS = 5_000;
+const PATCH_TIMEOUT_MS = 5_000;
 
 /** Conflicts and `managedFields` name the writer. */
 const FIELD_MANAGER = 'slimfaas-scaler';
@@ -106,7 +106,7 @@ export interface WriterOptions {
 
 export function createKubeWriter(
   clients: KubeClients,
-  { pod, timeoutMs = TIMEOUT_MS }: WriterOptions,
+  { pod, timeoutMs = PATCH_TIMEOUT_MS }: WriterOptions,
 ): KubeWriter {
   const inTime = within(timeoutMs);
   const { read, patch, raise } = scaleRequests(clients, inTime);
@@ -186,7 +186,7 @@ function eventBody(workload: Workload, { type, reason, message }: KubeEvent, pod
 export function createLeaseStore(
   { coordination }: KubeClients,
   { namespace, name }: { namespace: string; name: string },
-  timeoutMs = TIMEOUT_MS,
+  timeoutMs = PATCH_TIMEOUT_MS,
 ): LeaseStore {
   const inTime = within(timeoutMs);
   const bodyOf = (record: LeaseRecord) => leaseOf(record, { namespace, name });

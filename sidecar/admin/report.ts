@@ -9,7 +9,7 @@ import { encodeMessage, type ActivityMessage } from '../../common/bus/messages.t
 import type { NatsLink } from '../../common/bus/nats.ts';
 import type { Stats } from './stats.ts';
 
-const TICK_MS = 1_000;
+const REPORT_TICK_MS = 1_000;
 const IDLE_TICKS = 10;
 /** As many as one message may tell; after a time without NATS there may be more. */
 const OPENED_MAX = 100_000;
@@ -41,7 +41,7 @@ export class Reporter {
 
   constructor(options: SidecarReportOptions) {
     this.#options = options;
-    this.#timer = setInterval(() => this.#tick(), TICK_MS);
+    this.#timer = setInterval(() => this.#tick(), REPORT_TICK_MS);
     this.#unwatch = options.nats.onStatus((isConnected) => {
       if (isConnected) this.send();
     });

@@ -16,8 +16,8 @@ export interface AppDownOptions {
   readonly log: Log;
 }
 
-const FIRST_PAUSE_MS = 20;
-const LONGEST_PAUSE_MS = 100;
+const DIAL_FIRST_PAUSE_MS = 20;
+const DIAL_LONGEST_PAUSE_MS = 100;
 
 export class AppDown {
   readonly #options: AppDownOptions;
@@ -51,10 +51,10 @@ export class AppDown {
   async #watch(): Promise<void> {
     const { isListening, reopen, admission } = this.#options;
     const { signal } = this.#stopping;
-    let pause = FIRST_PAUSE_MS;
+    let pause = DIAL_FIRST_PAUSE_MS;
     while (!signal.aborted && !(await isListening())) {
       await sleep(pause, signal);
-      pause = Math.min(LONGEST_PAUSE_MS, pause * 1.25);
+      pause = Math.min(DIAL_LONGEST_PAUSE_MS, pause * 1.25);
     }
     // A drain that began meanwhile goes on to its end; there is nothing to open.
     if (!signal.aborted && admission.phase === 'starting') await reopen();

@@ -13,8 +13,8 @@ import type { CheckSpec, ProbeTiming } from './probe-spec.ts';
 import type { ContainerChecks, AppReadiness } from './readiness.ts';
 
 /** 10 ms, growing by a quarter to 50 ms, for an app that starts fast; then ten checks a second, for one that does not. */
-const FIRST_PAUSE_MS = 10;
-const LONGEST_PAUSE_MS = 50;
+const PROBE_FIRST_PAUSE_MS = 10;
+const PROBE_LONGEST_PAUSE_MS = 50;
 const PAUSE_GROWTH = 1.25;
 const FAST_FOR_MS = 1_000;
 const LATER_PAUSE_MS = 100;
@@ -27,7 +27,7 @@ export interface AppProbe extends Omit<ProbeTiming, 'timeoutMs'> {
 /** Resolves true when the app has passed `successThreshold` checks in a row, false when stopped before. */
 export async function waitForApp(probe: AppProbe, signal: AbortSignal): Promise<boolean> {
   if (probe.delayMs > 0) await sleep(probe.delayMs, signal);
-  let pause = FIRST_PAUSE_MS;
+  let pause = PROBE_FIRST_PAUSE_MS;
   let paused = 0;
   let passed = 0;
   while (!signal.aborted) {
@@ -37,7 +37,7 @@ export async function waitForApp(probe: AppProbe, signal: AbortSignal): Promise<
     const waitMs = passed > 0 ? probe.periodMs : pause;
     await sleep(waitMs, signal);
     paused += waitMs;
-    pause = paused < FAST_FOR_MS ? Math.min(LONGEST_PAUSE_MS, pause * PAUSE_GROWTH) : LATER_PAUSE_MS;
+    pause = paused < FAST_FOR_MS ? Math.min(PROBE_LONGEST_PAUSE_MS, pause * PAUSE_GROWTH) : LATER_PAUSE_MS;
   }
   return false;
 }

@@ -27,7 +27,7 @@ import { refuse, refuseUpgrade } from './refuse.ts';
 import { forTheApp, readProxysWords, type ProxysWords } from './own-headers.ts';
 
 /** Longer than the 30 s that a proxy keeps an idle connection: so the proxy closes first, and no call is sent into a closing one. */
-const KEEP_ALIVE_MS = 75_000;
+const DATA_KEEP_ALIVE_MS = 75_000;
 
 /** Its clients are proxies, which keep few connections idle; a tenant's pods might open any number. */
 const MAX_IDLE_BYTES = 16 * 1024 * 1024;
@@ -39,7 +39,7 @@ export function createDataServer(context: SidecarContext, tunnels: OpenTunnels):
   const server = createEdgeServer(
     (req, res) => serve(context, req, res),
     {
-      keepAliveMs: KEEP_ALIVE_MS,
+      keepAliveMs: DATA_KEEP_ALIVE_MS,
       maxConnections: context.maxConnections,
       maxIdleBytes: MAX_IDLE_BYTES,
     },

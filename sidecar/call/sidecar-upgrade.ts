@@ -23,7 +23,7 @@ import { refuseUpgrade } from './refuse.ts';
 import { delayAfterUnreached } from './retry.ts';
 import { codeClassOf, type CodeClass } from '../admin/stats.ts';
 
-const CONNECT_MS = 5_000;
+const UPGRADE_CONNECT_MS = 5_000;
 
 export interface SidecarUpgradeRequest {
   readonly req: IncomingMessage;
@@ -86,7 +86,7 @@ export class SidecarUpgrade {
     const failingSince = performance.now();
     for (let failures = 1; ; failures++) {
       try {
-        return await connectTo(app, CONNECT_MS, left, hop.dial);
+        return await connectTo(app, UPGRADE_CONNECT_MS, left, hop.dial);
       } catch (error) {
         left.throwIfAborted();
         const failure = hop.dial?.failureOf(error as Error);

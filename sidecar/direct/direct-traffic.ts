@@ -15,7 +15,7 @@ import { parseIgnored } from './ignored.ts';
 import { ProbeBudget, type ProbePeriod } from './probe-budget.ts';
 import { acceptedSoFar, readTable, type Row } from './proc-net.ts';
 
-const TICK_MS = 1_000;
+const COUNT_TICK_MS = 1_000;
 /** Part of the time that reading the tables may take: a look that takes 8 ms of CPU is the only one within 10 s. */
 const CPU_SHARE = 0.000_8;
 /** A cold start has better use for the CPU. */
@@ -86,7 +86,7 @@ export class DirectTraffic {
   start(): string | undefined {
     const why = whyNot(this.#options.podIp, this.#dir);
     if (why !== undefined) return why;
-    this.#timer = setInterval(() => void this.tick(performance.now()), TICK_MS).unref();
+    this.#timer = setInterval(() => void this.tick(performance.now()), COUNT_TICK_MS).unref();
     return undefined;
   }
 
@@ -140,13 +140,13 @@ export class DirectTraffic {
   /** What is new is looked at once more as soon as it cannot be a probe any more; later looks wait for both. */
   #planNext(nowMs: number, costMs: number, isAnyNew: boolean): void {
     const { longestPauseMs } = this.#options;
-    const pauseMs = Math.min(longestPauseMs, Math.max(TICK_MS, costMs / CPU_SHARE));
+    const pauseMs = Math.min(longestPauseMs, Math.max(COUNT_TICK_MS, costMs / CPU_SHARE));
     const untilMs = Math.max(this.#paidUntilMs, nowMs) + pauseMs;
     this.#paidUntilMs = Math.min(untilMs, nowMs + longestPauseMs);
     const isSecondSoon = isAnyNew && !this.#isSecond;
     const wantedMs = isSecondSoon ? nowMs + this.#probeMs + 1 : Infinity;
     // The timer may fire a little early.
-    this.#nextLookMs = Math.min(wantedMs, this.#paidUntilMs) - TICK_MS / 10;
+    this.#nextLookMs = Math.min(wantedMs, this.#paidUntilMs) - COUNT_TICK_MS / 10;
     this.#isSecond = isSecondSoon;
   }
 

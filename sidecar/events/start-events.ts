@@ -42,9 +42,9 @@ export interface RunningEvents extends Running {
 /** Between two looks whether the consumer is there: JetStream may have lost it with its memory. */
 const CONSUMER_CHECK_INTERVAL_MS = 30_000;
 /** There is no stream before the scaler has made it, and no server while it is away. */
-const AGAIN_MS = 1_000;
+const EVENTS_RETRY_MS = 1_000;
 /** Clocks of two nodes differ; an event of these seconds may come to a pod that did not need it. */
-const CLOCK_MARGIN_MS = 5_000;
+const EVENTS_CLOCK_MARGIN_MS = 5_000;
 /** What the pod's grace period has left at the end of its drain; the scaler does what is not done by then. */
 const HAND_OVER_MS = 1_500;
 
@@ -97,10 +97,10 @@ function consume(options: Options, ledger: EventLedger): JobConsumer {
 /** @param onThere whenever the pod's consumer was found or made */
 async function keepConsumer(options: Options, signal: AbortSignal, onThere: () => void): Promise<void> {
   const { id, pod, startedAtMs, queue, log } = options;
-  const reader = { id, pod, sinceMs: startedAtMs - CLOCK_MARGIN_MS };
+  const reader = { id, pod, sinceMs: startedAtMs - EVENTS_CLOCK_MARGIN_MS };
   let hasFailed = false;
   while (!signal.aborted) {
-    let waitMs = AGAIN_MS;
+    let waitMs = EVENTS_RETRY_MS;
     try {
       const { live } = queue;
       await live?.openReader(reader);
@@ -139,7 +139,7 @@ async function handOverAll(
   const { id, pod, log } = options;
   try {
     const isDone = (payload: Uint8Array): boolean => isFinished(ledger, payload);
-    const sinceMs = options.startedAtMs - CLOCK_MARGIN_MS;
+    const sinceMs = options.startedAtMs - EVENTS_CLOCK_MARGIN_MS;
     const count = await queue.handOver({ id, pod, isDone, sinceMs, signal });
     if (count > 0) log.info({ count }, 'events handed over to the queue');
   } catch (error) {

@@ -51,11 +51,11 @@ interface Session extends QueueSession {
 }
 
 /** A consumer that is absent (the scaler has not made it yet) or refuses is asked again after this. */
-const PAUSE_MS = 500;
+const CONSUME_PAUSE_MS = 500;
 /** How often a pod whose places are all taken looks whether jobs wait. */
 const BACKLOG_CHECK_INTERVAL_MS = 1_000;
 /** After so long without a job what was said to wait has gone to other pods. */
-const QUIET_MS = 50;
+const PULL_QUIET_MS = 50;
 /** A pod that met no NATS for so long began while it was away. */
 const LATE_MS = 3_000;
 /** A third of the ack wait: a job in our line is not given to another pod meanwhile. */
@@ -138,7 +138,7 @@ export class JobConsumer implements Running {
     return queue.take(this.#deps.source, {
       onDelivery: (delivery) => this.#receive(delivery),
       onCredits: (isRefused) => {
-        if (isRefused) this.#pausedUntil = performance.now() + PAUSE_MS;
+        if (isRefused) this.#pausedUntil = performance.now() + CONSUME_PAUSE_MS;
         if (isRefused) suspects.sourceIsGone();
         this.#deps.fairness.areJobsWaiting = false; // a request that ended empty: there was nothing
         this.#fill();
@@ -166,10 +166,10 @@ export class JobConsumer implements Running {
     if (!this.#deps.fairness.areJobsWaiting || taker.credits === 0) return;
     this.#quiet ??= setTimeout(() => {
       this.#quiet = undefined;
-      const isQuiet = performance.now() - this.#receivedAt >= QUIET_MS && taker.credits > 0;
+      const isQuiet = performance.now() - this.#receivedAt >= PULL_QUIET_MS && taker.credits > 0;
       if (isQuiet) this.#deps.fairness.areJobsWaiting = false;
       else this.#noticeQuiet(taker);
-    }, QUIET_MS).unref();
+    }, PULL_QUIET_MS).unref();
   }
 
   #receive(delivery: Delivery): void {

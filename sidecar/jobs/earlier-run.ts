@@ -40,7 +40,7 @@ const ASK_MS = 300;
 const PROBE_MS = 500;
 const UNCLEAR_MS = 1_000;
 /** Clocks of two nodes differ. */
-const CLOCK_MARGIN_MS = 2_000;
+const RUN_CLOCK_MARGIN_MS = 2_000;
 
 export class EarlierRuns {
   readonly #deps: EarlierRunDeps;
@@ -85,11 +85,11 @@ export class EarlierRuns {
   #isNoted(before: JobState | undefined): boolean {
     const { isOrdered, httpTimeoutMs, self, now } = this.#deps;
     if (!isOrdered) return false;
-    if (before?.state === 'waiting-for-callback') return now() < before.deadlineMs + CLOCK_MARGIN_MS;
+    if (before?.state === 'waiting-for-callback') return now() < before.deadlineMs + RUN_CLOCK_MARGIN_MS;
     if (before?.state !== 'running' || !before.run) return false;
     // Our own pod, and we do not hold it: an earlier process of this sidecar is gone, and its connections with it.
     if (before.run.pod === self.pod) return false;
-    return now() <= before.run.startedAtMs + httpTimeoutMs + CLOCK_MARGIN_MS;
+    return now() <= before.run.startedAtMs + httpTimeoutMs + RUN_CLOCK_MARGIN_MS;
   }
 
   async #ask(elementId: string): Promise<Where> {

@@ -14,7 +14,7 @@
 import type { Delivery, Queue, QueueSource } from '../../common/queue/queue.ts';
 import { sleep } from '../../common/runtime/lifecycle.ts';
 
-const AGAIN_MS = 2_000;
+const LOOK_RETRY_MS = 2_000;
 /** Jobs for which it is remembered how often this pod gave them back; about more, the other pods are asked. */
 const GIVEN_BACK_MAX = 1_000;
 
@@ -121,7 +121,7 @@ export class Suspects {
       if (this.#upTo === Infinity) {
         this.#upTo = await queue.lastSequence(source).catch(() => Infinity);
       }
-      if (this.#upTo === Infinity || this.#madeMs === Infinity) await sleep(AGAIN_MS, signal);
+      if (this.#upTo === Infinity || this.#madeMs === Infinity) await sleep(LOOK_RETRY_MS, signal);
     }
   }
 }

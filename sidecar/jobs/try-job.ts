@@ -34,7 +34,7 @@ export interface TryDeps {
   readonly now: () => number;
 }
 
-const CONNECT_MS = 5_000;
+const JOB_CONNECT_MS = 5_000;
 const BODY_IDLE_MS = 60_000;
 
 export function tryJob(
@@ -51,7 +51,7 @@ export function tryJob(
         body: bodyOf(job, bodies),
         sink,
         timeouts: {
-          connectMs: CONNECT_MS,
+          connectMs: JOB_CONNECT_MS,
           headMs: policy.httpTimeoutMs,
           idleMs: BODY_IDLE_MS,
           totalMs: policy.httpTimeoutMs,

@@ -13,10 +13,10 @@ import {
   POD_READY_SUBJECT,
 } from '../../common/bus/pod-ready.ts';
 
-const ANSWER_MS = 1_000;
-const PAUSE_MS = 250;
+const READY_ANSWER_MS = 1_000;
+const ASK_PAUSE_MS = 250;
 /** A change of the scaler's leader or a restart of NATS is over by then. */
-const SILENCE_MS = 30_000;
+const UNANSWERED_MS = 30_000;
 
 export interface KubeReadyOptions {
   readonly nats: Pick<NatsLink, 'request' | 'isConnected'>;
@@ -30,21 +30,21 @@ export interface KubeReadyOptions {
 
 /** @returns false when stopped before */
 export async function waitForKubeReady(options: KubeReadyOptions): Promise<boolean> {
-  const { nats, signal, silenceMs = SILENCE_MS } = options;
+  const { nats, signal, silenceMs = UNANSWERED_MS } = options;
   let silentSince = performance.now();
   while (!signal.aborted) {
     const answer = await askOnce(options);
     if (answer && decodePodReadyAnswer(answer)) return true;
     if (answer || !nats.isConnected) silentSince = performance.now();
     else if (performance.now() - silentSince >= silenceMs) return true;
-    await sleep(PAUSE_MS, signal);
+    await sleep(ASK_PAUSE_MS, signal);
   }
   return false;
 }
 
 async function askOnce({ nats, self, asksOlder }: KubeReadyOptions): Promise<Uint8Array | undefined> {
   const own = podSubject('ask', self.id, self.pod);
-  const answer = await nats.request(own, encodeAsk({ ask: 'pod-ready' }), ANSWER_MS);
+  const answer = await nats.request(own, encodeAsk({ ask: 'pod-ready' }), READY_ANSWER_MS);
   if (answer || !asksOlder) return answer;
-  return nats.request(POD_READY_SUBJECT, encodePodReadyQuestion(self), ANSWER_MS);
+  return nats.request(POD_READY_SUBJECT, encodePodReadyQuestion(self), READY_ANSWER_MS);
 }

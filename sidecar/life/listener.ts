@@ -6,7 +6,7 @@ import { listenOn } from '../../common/runtime/listen-on.ts';
 
 /** For answers that are written and on their way to the kernel: the last /drain's own, for one. */
 const FLUSH_MS = 100;
-const SWEEP_MS = 10;
+const CLOSE_SWEEP_MS = 10;
 
 export interface Listener {
   readonly port: number;
@@ -27,7 +27,7 @@ export function listen(server: Server, host: string, port: number): Promise<List
   });
   const close = async (): Promise<void> => {
     const closed = new Promise<void>((resolve) => void server.close(() => resolve()));
-    const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);
+    const sweep = setInterval(() => server.closeIdleConnections(), CLOSE_SWEEP_MS);
     await Promise.race([closed, sleep(FLUSH_MS)]);
     clearInterval(sweep);
     // Reset, not closed: an answer without a length would pass for a whole one.

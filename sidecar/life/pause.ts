@@ -23,7 +23,7 @@ export interface PauseOptions {
 
 /** At the end of a pod the sidecar's own preStop comes in the same moment; by then it is known which one it is. */
 const TELL_APART_MS = 300;
-const POLL_MS = 20;
+const CLOSE_POLL_MS = 20;
 
 export class Pause {
   readonly #options: PauseOptions;
@@ -47,7 +47,7 @@ export class Pause {
     const deadline = performance.now() + graceMs;
     await sleep(TELL_APART_MS);
     while (admission.breaker.running > 0 && performance.now() < deadline && !drain.isDraining)
-      await sleep(POLL_MS);
+      await sleep(CLOSE_POLL_MS);
     if (drain.isDraining) {
       if (wasOpen) admission.open(); // the pod ends: the app serves direct callers until it does
       return drain.appEndsToo();
@@ -57,7 +57,7 @@ export class Pause {
 
   async #comeBack(deadline: number): Promise<void> {
     const { check, reopen, drain, log } = this.#options;
-    while ((await check()) && performance.now() < deadline && !drain.isDraining) await sleep(POLL_MS);
+    while ((await check()) && performance.now() < deadline && !drain.isDraining) await sleep(CLOSE_POLL_MS);
     if (drain.isDraining) return;
     await reopen();
     log.info('the app is back; calls go on');

@@ -10,9 +10,9 @@ import type { FunctionId } from '../../common/bus/subjects.ts';
 
 /** 404: the proxy's watch has not shown it this pod yet. */
 const PAUSES_MS = [0, 50, 150, 300];
-const TIMEOUT_MS = 500;
+const POST_TIMEOUT_MS = 500;
 /** A proxy answers within some milliseconds; an address that is no more gives no answer at all. */
-const HEAD_START_MS = 100;
+const ADDRESS_HEAD_START_MS = 100;
 
 /** Where the proxies are, by the name of their Service and by an address that the webhook had at hand. */
 export interface ProxyPlace {
@@ -52,7 +52,7 @@ function atAddress(named: URL, address: string): URL | undefined {
 async function ask(named: URL, atHand: URL | undefined, message: Uint8Array): Promise<number | undefined> {
   if (!atHand) return post(named, message);
   const byAddress = post(atHand, message);
-  if ((await Promise.race([byAddress, sleep(HEAD_START_MS)])) === 204) return 204;
+  if ((await Promise.race([byAddress, sleep(ADDRESS_HEAD_START_MS)])) === 204) return 204;
   const byName = post(named, message);
   const taken = byAddress.then((status) => (status === 204 ? 204 : byName));
   return Promise.race([taken, byName.then((status) => (status === 204 ? 204 : taken))]);
@@ -60,7 +60,7 @@ async function ask(named: URL, atHand: URL | undefined, message: Uint8Array): Pr
 
 function post(url: URL, body: Uint8Array): Promise<number | undefined> {
   return new Promise((resolve) => {
-    const options = { method: 'POST', agent: false, signal: AbortSignal.timeout(TIMEOUT_MS) };
+    const options = { method: 'POST', agent: false, signal: AbortSignal.timeout(POST_TIMEOUT_MS) };
     const req = http.request(url, { ...options, headers: { 'Content-Length': body.length } });
     req.on('error', () => resolve(undefined));
     req.on('response', (res: IncomingMessage) => {

@@ -11,7 +11,7 @@ import type { PlaceGivers, ProxyLine } from './place-lines.ts';
 /** Proxies at once; further ones are told 503 and probe as older ones do. */
 const MOST_LINES = 64;
 /** A proxy speaks each second while calls wait and closes its line soon after; this one is dead. */
-const SILENCE_MS = 15_000;
+const LINE_SILENCE_MS = 15_000;
 /** What a proxy that does not read may leave unsent. */
 const MOST_UNSENT_BYTES = 65_536;
 
@@ -52,7 +52,7 @@ function follow(line: ProxyLine, socket: Duplex, { onShare }: PlacesServerOption
   let silence: NodeJS.Timeout | undefined;
   const heard = (): void => {
     clearTimeout(silence);
-    silence = setTimeout(() => socket.destroy(), SILENCE_MS).unref();
+    silence = setTimeout(() => socket.destroy(), LINE_SILENCE_MS).unref();
   };
   const reader = createLineReader(
     (word, rest) => {

@@ -27,7 +27,7 @@ export interface InjectedIdentity {
 const VOLUME = 'slimfaas-identity';
 const MOUNT = { name: VOLUME, mountPath: '/var/run/secrets/slimfaas.dev/identity', readOnly: true };
 /** The kubelet puts a new one there when a fifth of it is left. */
-const TOKEN_SECONDS = 3_600;
+const SIDECAR_TOKEN_SECONDS = 3_600;
 
 /**
  * Changes the pod in place; what is as it should be stays.
@@ -70,7 +70,11 @@ function setVariables(
 
 function addVolume(spec: V1PodSpec): void {
   if (spec.volumes?.some(({ name }) => name === VOLUME)) return;
-  const serviceAccountToken = { audience: TOKEN_AUDIENCE, expirationSeconds: TOKEN_SECONDS, path: 'token' };
+  const serviceAccountToken = {
+    audience: TOKEN_AUDIENCE,
+    expirationSeconds: SIDECAR_TOKEN_SECONDS,
+    path: 'token',
+  };
   const projected = { defaultMode: 420, sources: [{ serviceAccountToken }] };
   spec.volumes = [...(spec.volumes ?? []), { name: VOLUME, projected }];
 }

@@ -32,10 +32,10 @@ export interface ExchangeServer {
 }
 
 /** A token is about 1 KiB; one with many claims has a few. */
-const MAX_BODY_BYTES = 16 * 1024;
-const REQUEST_MS = 5_000;
+const MAX_EXCHANGE_BYTES = 16 * 1024;
+const EXCHANGE_REQUEST_MS = 5_000;
 /** A pod comes once in hours. */
-const KEEP_ALIVE_MS = 1_000;
+const EXCHANGE_KEEP_ALIVE_MS = 1_000;
 const MAX_CONNECTIONS = 1_000;
 
 export function createExchangeServer(pair: KeyPair, options: ExchangeServerOptions): ExchangeServer {
@@ -48,9 +48,13 @@ export function createExchangeServer(pair: KeyPair, options: ExchangeServerOptio
   const app = new Koa().use(router.routes()).use(router.allowedMethods());
   app.on('error', (error) => options.log.warn({ error: describeError(error) }, 'answering failed'));
   const tls = (of: KeyPair) => ({ key: of.key, cert: of.certificate, minVersion: 'TLSv1.2' as const });
-  const limits = { requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS, handshakeTimeout: REQUEST_MS };
+  const limits = {
+    requestTimeout: EXCHANGE_REQUEST_MS,
+    headersTimeout: EXCHANGE_REQUEST_MS,
+    handshakeTimeout: EXCHANGE_REQUEST_MS,
+  };
   const server = createServer({ ...tls(pair), ...limits }, app.callback());
-  server.keepAliveTimeout = KEEP_ALIVE_MS;
+  server.keepAliveTimeout = EXCHANGE_KEEP_ALIVE_MS;
   server.maxConnections = MAX_CONNECTIONS;
   return {
     async listen(host, port) {
@@ -75,7 +79,7 @@ interface Answer {
 
 async function answer(request: IncomingMessage, options: ExchangeServerOptions): Promise<Answer> {
   try {
-    const body = await options.exchange(await readText(request, MAX_BODY_BYTES, tooLarge));
+    const body = await options.exchange(await readText(request, MAX_EXCHANGE_BYTES, tooLarge));
     options.onOutcome('ok');
     return { status: 200, body };
   } catch (error) {
@@ -98,5 +102,5 @@ function faultOf(error: unknown): { status: number; code: string } {
 }
 
 function tooLarge(): RequestError {
-  return new RequestError(`the body has more than ${MAX_BODY_BYTES} bytes`);
+  return new RequestError(`the body has more than ${MAX_EXCHANGE_BYTES} bytes`);
 }

@@ -31,7 +31,7 @@ const WAITING_MAX = 20_000;
 const SENT_BYTES_MAX = 64 * 1_048_576;
 
 /** Time limits are kept this exactly; they are seconds. */
-const SWEEP_MS = 50;
+const TIMEOUT_SWEEP_MS = 50;
 
 export class AckedPublisher {
   readonly #connection: NatsConnection;
@@ -91,7 +91,7 @@ export class AckedPublisher {
       sent += 1;
     }
     this.#queue = this.#queue.slice(sent);
-    this.#sweeper ??= setInterval(() => this.#sweep(), SWEEP_MS).unref();
+    this.#sweeper ??= setInterval(() => this.#sweep(), TIMEOUT_SWEEP_MS).unref();
   }
 
   #send(pending: Pending): void {

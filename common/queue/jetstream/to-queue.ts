@@ -8,7 +8,7 @@ import type { AckedPublisher } from './acked-publisher.ts';
 import { decodeJob } from '../job.ts';
 import { functionKey, functionSubject, type FunctionId } from '../../bus/subjects.ts';
 
-const CONFIRM_MS = 5_000;
+const HAND_OVER_CONFIRM_MS = 5_000;
 
 /** @throws the reason for which the queue did not take it; it is where it was then */
 export async function eventToQueue(
@@ -19,7 +19,7 @@ export async function eventToQueue(
   const messageId = `event-${functionKey(id)}-${secretOf(data) ?? seq}`;
   const outcome = await publisher.publish(
     { subject: functionSubject('job', id), payload: data, messageId },
-    CONFIRM_MS,
+    HAND_OVER_CONFIRM_MS,
   );
   if (outcome.kind !== 'accepted') throw outcome.error;
 }

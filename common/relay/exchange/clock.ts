@@ -6,10 +6,10 @@
  * It stops when nothing is open, so an idle process is not woken, and it never keeps a process alive.
  */
 
-const TICK_MS = 25;
+const CLOCK_TICK_MS = 25;
 const SLOW_TICK_MS = 1_000;
 /** How long it keeps ticking fast after the last use: a trickle of requests must not restart it each time. */
-const LINGER_MS = 1_000;
+const CLOCK_LINGER_MS = 1_000;
 /**
  * The most that one tick counts. This process may have been stalled by a long collection or a suspended laptop. Then
  * the answers that came meanwhile are still unread in the kernel, and the stall is not the upstream's fault.
@@ -44,7 +44,7 @@ export class CoarseClock {
    * The value to keep for {@link isOver}: `now` lags by up to a tick, and a deadline may be late but not early.
    */
   get start(): number {
-    return this.now + TICK_MS;
+    return this.now + CLOCK_TICK_MS;
   }
 
   stop(): void {
@@ -61,7 +61,7 @@ export class CoarseClock {
     if (this.#lastRead <= time) this.now += time - this.#lastRead;
     this.#lastRead = time;
     this.#lastBusy = this.now;
-    this.#arm(TICK_MS);
+    this.#arm(CLOCK_TICK_MS);
   }
 
   #arm(delayMs: number): void {
@@ -76,7 +76,7 @@ export class CoarseClock {
     this.now += this.#isFast ? Math.min(elapsed, MAX_STEP_MS) : elapsed;
     const use = this.#sweep(this.now);
     if (use === 'busy') this.#lastBusy = this.now;
-    if (this.now - this.#lastBusy < LINGER_MS) return this.#rearm();
+    if (this.now - this.#lastBusy < CLOCK_LINGER_MS) return this.#rearm();
     this.#isFast = false;
     if (use === 'open') this.#arm(SLOW_TICK_MS);
     else this.#timer = undefined;
@@ -86,7 +86,7 @@ export class CoarseClock {
     if (this.#isFast && this.#timer) this.#timer.refresh();
     else {
       this.#isFast = true;
-      this.#arm(TICK_MS);
+      this.#arm(CLOCK_TICK_MS);
     }
   }
 }

@@ -15,7 +15,7 @@ interface ServedSocket extends Socket {
   readonly _httpMessage?: object | null;
 }
 
-const LOOKS = 8;
+const LOOKS_PER_TIMEOUT = 8;
 
 /** Connections that HTTP/1.1's server has given away, their parser still with them. */
 const givenAway = new WeakSet<Socket>();
@@ -29,11 +29,11 @@ export function giveAway(socket: Socket): void {
  * Clients are told `idleMs` and may use a connection until then. It ends a second later, as Node's own timer would
  * end it. So a request sent at the last moment does not meet a closing connection.
  */
-const MARGIN_MS = 1_000;
+const IDLE_MARGIN_MS = 1_000;
 
 /** Resident memory of a connection that has been answered and waits, measured with some thousands of them. */
-const PLAIN_BYTES = 16 * 1024;
-const TLS_BYTES = 64 * 1024;
+const IDLE_PLAIN_BYTES = 16 * 1024;
+const IDLE_TLS_BYTES = 64 * 1024;
 
 export interface IdleLimits {
   /** From the last byte on, what the clients are told. */
@@ -47,7 +47,7 @@ export interface IdleLimits {
 export function watchIdleConnections(server: Server, { idleMs, maxBytes, onEvicted }: IdleLimits): void {
   const watched = new RunningList<WatchedConnection>();
   /** So many connections until idle ones are counted again: counting costs a look at each. */
-  let countAt = maxBytes / TLS_BYTES;
+  let countAt = maxBytes / IDLE_TLS_BYTES;
   const makeRoom = (): void => {
     const idle: WatchedConnection[] = [];
     watched.forEach((connection) => connection.isOurs && connection.isIdle && idle.push(connection));
@@ -59,7 +59,7 @@ export function watchIdleConnections(server: Server, { idleMs, maxBytes, onEvict
         connection.close();
         onEvicted();
       }
-    countAt = watched.size + Math.max(1, Math.floor((maxBytes - bytes) / TLS_BYTES));
+    countAt = watched.size + Math.max(1, Math.floor((maxBytes - bytes) / IDLE_TLS_BYTES));
   };
   let timer: NodeJS.Timeout | undefined;
   const look = (): void => {
@@ -68,7 +68,7 @@ export function watchIdleConnections(server: Server, { idleMs, maxBytes, onEvict
       if (connection.isOurs) connection.look(now, idleMs);
       else watched.remove(connection);
     });
-    if (maxBytes > 0 && watched.size * PLAIN_BYTES > maxBytes) makeRoom();
+    if (maxBytes > 0 && watched.size * IDLE_PLAIN_BYTES > maxBytes) makeRoom();
     if (watched.size > 0) timer?.refresh();
     else timer = undefined;
   };
@@ -77,7 +77,7 @@ export function watchIdleConnections(server: Server, { idleMs, maxBytes, onEvict
     watched.add(connection);
     if (maxBytes > 0 && watched.size >= countAt) makeRoom();
     socket.once('close', () => watched.remove(connection));
-    timer ??= setTimeout(look, Math.max(1, idleMs / LOOKS)).unref();
+    timer ??= setTimeout(look, Math.max(1, idleMs / LOOKS_PER_TIMEOUT)).unref();
   });
 }
 
@@ -102,7 +102,7 @@ class WatchedConnection implements Listed {
   }
 
   get cost(): number {
-    return 'encrypted' in this.#socket ? TLS_BYTES : PLAIN_BYTES;
+    return 'encrypted' in this.#socket ? IDLE_TLS_BYTES : IDLE_PLAIN_BYTES;
   }
 
   close(): void {
@@ -116,6 +116,6 @@ class WatchedConnection implements Listed {
     if (_httpMessage || bytesWritten === 0 || bytes !== this.#bytes) {
       this.#bytes = bytes;
       this.sinceMs = now;
-    } else if (now - this.sinceMs >= idleMs + MARGIN_MS) this.#socket.destroy();
+    } else if (now - this.sinceMs >= idleMs + IDLE_MARGIN_MS) this.#socket.destroy();
   }
 }

@@ -40,7 +40,7 @@ type Response = ServerResponse & OwnResponse;
 /** Up to here an answer's last bytes go out as one string with what frames them: one write, no iovec. */
 const COALESCE_BYTES = 8_192;
 
-const LINGER_MS = 60_000;
+const SINK_LINGER_MS = 60_000;
 
 /**
  * Answers through Node's server. A caller that leaves cancels the exchange by itself. With Koa set
@@ -123,7 +123,7 @@ class NodeSink implements ResponseSink, Late {
     this.#finish(isSmall ? this.#last : last);
     // From here on the exchange is over and its clocks with it; what is left is one read buffer at most.
     const isDone = this.#isDone();
-    if (!isDone) this.#res.socket?.setTimeout(this.#options.lingerMs ?? LINGER_MS);
+    if (!isDone) this.#res.socket?.setTimeout(this.#options.lingerMs ?? SINK_LINGER_MS);
     return isDone;
   }
 

@@ -11,7 +11,7 @@ export interface KubeEventRecorder {
 }
 
 /** Counted events that are remembered; an older one simply starts again. */
-const REMEMBERED = 2_000;
+const MAX_REMEMBERED_EVENTS = 2_000;
 
 export function createEventRecorder(
   api: ClusterApi,
@@ -28,7 +28,7 @@ export function createEventRecorder(
       void countAgain(earlier).catch(() => undefined);
       return;
     }
-    if (known.size >= REMEMBERED) known.clear();
+    if (known.size >= MAX_REMEMBERED_EVENTS) known.clear();
     const name = `${about.metadata.name}.${eventSuffix(now())}`;
     const body = eventBody(about, { type, reason, message, component }, timeText(now()));
     const created = api.create('events', {

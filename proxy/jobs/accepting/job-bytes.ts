@@ -39,7 +39,7 @@ const RETRY_AFTER_SECONDS = 2;
 /** Beyond so many jobs it is likely that ends were missed; 50 bytes each. */
 const LEDGER_MAX = 20_000;
 /** Ends that came before their job was entered: told in the same turn at the latest. */
-const EARLY_MAX = 1_000;
+const MAX_EARLY_JOBS = 1_000;
 
 export class JobBytes {
   readonly #options: JobBytesOptions;
@@ -133,7 +133,7 @@ export class JobBytes {
 
   #remember(end: string): void {
     this.#early.add(end);
-    if (this.#early.size <= EARLY_MAX) return;
+    if (this.#early.size <= MAX_EARLY_JOBS) return;
     const oldest = this.#early.values().next().value;
     if (oldest !== undefined) this.#early.delete(oldest);
   }

@@ -14,7 +14,7 @@ interface Unsettled {
   readonly messageId: string;
 }
 
-const CONFIRM_MS = 2_000;
+const SETTLE_CONFIRM_MS = 2_000;
 const INTERVAL_MS = 1_000;
 /** About 200 bytes each; beyond it the oldest is given up with an error in the log. */
 const PENDING_MAX = 50_000;
@@ -69,7 +69,7 @@ export class Settler implements Running {
   async #settle(job: Unsettled): Promise<void> {
     const { live } = this.#queue;
     if (!live) throw new Error('not connected to NATS');
-    const { wasStored } = await live.revoke(job.id, job.messageId, CONFIRM_MS);
+    const { wasStored } = await live.revoke(job.id, job.messageId, SETTLE_CONFIRM_MS);
     this.#pending.delete(job.messageId);
     this.#log.info({ function: functionKey(job.id), wasStored }, 'publish without ack is settled');
   }

@@ -6,7 +6,7 @@ import { BodyStoreError, UNCONFIRMED_BYTES_MAX, type StoredBody } from '../../..
 import type { Queue, QueueLink } from '../../../common/queue/queue.ts';
 import type { IncomingMessage } from 'node:http';
 import { ReasonError } from '../../../common/runtime/errors.ts';
-import { INLINE_BODY_MAX } from '../../../common/queue/job.ts';
+import { INLINE_BODY_MAX_BYTES } from '../../../common/queue/job.ts';
 import { bodyLength } from '../../../common/relay/index.ts';
 import type { UploadMemory } from './upload-budget.ts';
 
@@ -52,10 +52,10 @@ export async function takeBody(
   begin();
   const length = bodyLength(req.rawHeaders);
   if (length === 0) return { inline: EMPTY, stored: undefined };
-  if (length !== undefined && length <= INLINE_BODY_MAX)
+  if (length !== undefined && length <= INLINE_BODY_MAX_BYTES)
     return { inline: await readWhole(req, options.memory), stored: undefined };
   const chunks = chunksOf(req);
-  const first = await readUpTo(chunks, INLINE_BODY_MAX, options.memory);
+  const first = await readUpTo(chunks, INLINE_BODY_MAX_BYTES, options.memory);
   if (first.isWhole && first.bytes.length > options.maxBodyBytes)
     throw options.tooLarge(options.maxBodyBytes);
   if (first.isWhole) return { inline: first.bytes, stored: undefined };

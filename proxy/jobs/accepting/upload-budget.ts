@@ -8,7 +8,7 @@ import { ReasonError } from '../../../common/runtime/errors.ts';
 const RETRY_AFTER_SECONDS = 2;
 const TIMES_FREE = 3;
 /** An upload that holds less than this is not refused for its share: one whole body that travels in its message. */
-const ALWAYS_BYTES = 512 * 1024;
+const UPLOAD_ALWAYS_BYTES = 512 * 1024;
 
 /** The memory that one upload holds. */
 export interface UploadMemory {
@@ -50,7 +50,7 @@ export class UploadBudget {
   #check(key: string, bytes: number): void {
     const free = this.#maxBytes - this.#bytes - bytes;
     const held = (this.#held.get(key) ?? 0) + bytes;
-    if (free >= 0 && held <= Math.max(ALWAYS_BYTES, TIMES_FREE * free)) return;
+    if (free >= 0 && held <= Math.max(UPLOAD_ALWAYS_BYTES, TIMES_FREE * free)) return;
     const whose =
       free < 0 ? `bodies that come in hold ${this.#bytes}` : `those for ${key} hold ${held - bytes}`;
     const message = `${whose} of the proxy's ${this.#maxBytes} bytes for uploads (--upload-bytes); try again`;

@@ -14,13 +14,13 @@ import { signatureOf } from './signatures.ts';
 import { isChain, readChain, type ChainReader, type Operand } from './operators.ts';
 
 /** Longer or deeper is no query that a person wrote; the bounds keep recursion far from the stack's end. */
-const MAX_LENGTH = 10_000;
+const MAX_QUERY_CHARS = 10_000;
 const MAX_DEPTH = 100;
 
 /** @throws PromqlError for anything that is not a query this evaluator can run */
 export function parsePromql(text: string): Expr {
-  if (text.length > MAX_LENGTH) {
-    throw new PromqlError('unsupported', `a query may have at most ${MAX_LENGTH} characters`);
+  if (text.length > MAX_QUERY_CHARS) {
+    throw new PromqlError('unsupported', `a query may have at most ${MAX_QUERY_CHARS} characters`);
   }
   const tree = parser.parse(withoutBarePoints(text));
   let depth = 0;

@@ -21,7 +21,7 @@ const MAX_STREAMS = 100;
 const MAX_HEADER_BYTES = 65_536;
 const MAX_HEADER_PAIRS = 2_048;
 /** What a stream may send ahead of its reader: with 64 KiB, the default, a large answer stops and goes. */
-const STREAM_WINDOW = 262_144;
+const STREAM_WINDOW_BYTES = 262_144;
 
 export class AppSession {
   readonly #session: ClientHttp2Session;
@@ -36,7 +36,11 @@ export class AppSession {
   constructor(target: RelayTarget, keeper: SessionKeeper) {
     this.#keeper = keeper;
     const options = {
-      settings: { enablePush: false, initialWindowSize: STREAM_WINDOW, maxHeaderListSize: MAX_HEADER_BYTES },
+      settings: {
+        enablePush: false,
+        initialWindowSize: STREAM_WINDOW_BYTES,
+        maxHeaderListSize: MAX_HEADER_BYTES,
+      },
       maxHeaderListPairs: MAX_HEADER_PAIRS,
       maxSendHeaderBlockLength: 2 * MAX_HEADER_BYTES,
       strictSingleValueFields: false, // an option that the types do not know yet

@@ -7,7 +7,7 @@ import type { TargetPool } from '../../../common/relay/target/target-relay.ts';
 import type { RelayTarget } from '../../../common/relay/types.ts';
 
 /** As the HTTP/1.1 relay keeps its idle connections. */
-const IDLE_MS = 30_000;
+const SESSION_IDLE_MS = 30_000;
 
 export interface SessionTenant {
   onSession(session: AppSession): void;
@@ -69,7 +69,7 @@ export class AppSessions implements SessionKeeper, TargetPool {
 
   sweep(now: number): void {
     for (const session of this.#usable)
-      if (session.active === 0 && now - session.idleSince >= IDLE_MS) session.close();
+      if (session.active === 0 && now - session.idleSince >= SESSION_IDLE_MS) session.close();
   }
 
   retire(): void {

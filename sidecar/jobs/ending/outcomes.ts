@@ -42,8 +42,8 @@ interface Kept {
 }
 
 /** Less than the ack wait, so that a job that cannot be recorded is held before it is taken away. */
-const CONFIRM_MS = 5_000;
-const AGAIN_MS = 1_000;
+const END_CONFIRM_MS = 5_000;
+const END_RETRY_MS = 1_000;
 /** For so long a record waits for room. */
 const NO_ROOM_MS = 60_000;
 /** Ends that are kept. While NATS is away no more jobs come in; while there is no room some do. */
@@ -142,7 +142,7 @@ export class Outcomes implements Running {
     const { now } = this.#deps;
     let told: Told = 'all';
     for (const [part, entry] of kept.left) {
-      const outcome = await storeEnd(queue, entry, CONFIRM_MS);
+      const outcome = await storeEnd(queue, entry, END_CONFIRM_MS);
       if (outcome.kind === 'accepted') kept.left.delete(part);
       else if (outcome.kind !== 'refused') return 'unconfirmed';
       else if (part === 'callback' && outcome.isFull && told === 'all') told = 'callbacks-full';
@@ -161,7 +161,7 @@ export class Outcomes implements Running {
       queue.retryLater(delivery, Math.max(0, ended.state.nextTryAtMs - this.#deps.now()));
       return true;
     }
-    if (!(await queue.finish(delivery, CONFIRM_MS))) return false;
+    if (!(await queue.finish(delivery, END_CONFIRM_MS))) return false;
     await removeOwnBody(queue, ended);
     return true;
   }
@@ -203,7 +203,7 @@ export class Outcomes implements Running {
     this.#kept.set(key, kept);
     log.warn({ job: delivery.seq, end: ended.kind }, 'the end of a job is not recorded yet; trying again');
     this.#makeRoom();
-    this.#timer ??= setInterval(() => void this.tellAll(), AGAIN_MS).unref();
+    this.#timer ??= setInterval(() => void this.tellAll(), END_RETRY_MS).unref();
   }
 
   /** The oldest go first. */

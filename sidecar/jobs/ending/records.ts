@@ -9,7 +9,7 @@ import { callbackOf, recordOf } from './job-messages.ts';
 import type { QueueSession } from '../consumer.ts';
 
 /** Less than the ack wait, so that a job is given back before it is taken away. */
-const CONFIRM_MS = 5_000;
+const RECORD_CONFIRM_MS = 5_000;
 
 export class Records {
   readonly #id: FunctionId;
@@ -61,7 +61,7 @@ export class Records {
    * @throws when nobody confirms: nothing that must be noted first can begin then
    */
   async note(message: Delivery, state: JobState): Promise<void> {
-    const outcome = await this.#session.queue.record(recordOf(this.#id, message, state), CONFIRM_MS);
+    const outcome = await this.#session.queue.record(recordOf(this.#id, message, state), RECORD_CONFIRM_MS);
     if (outcome.kind === 'unknown' || outcome.kind === 'not-sent') throw outcome.error;
   }
 
@@ -72,7 +72,7 @@ export class Records {
   async sendResult(message: Delivery, head: JobHead, state: EndedState): Promise<void> {
     const callback = callbackOf(this.#id, message, head, state);
     if (!callback) return;
-    const outcome = await this.#session.queue.offerResult(callback, CONFIRM_MS);
+    const outcome = await this.#session.queue.offerResult(callback, RECORD_CONFIRM_MS);
     if (outcome.kind !== 'accepted') throw outcome.error;
   }
 }

@@ -87,3 +87,21 @@ export function sharedNames(
     .filter(([, paths]) => new Set(paths).size > 1)
     .map(([name, paths]) => `${name}: ${paths.join(', ')}`);
 }
+
+/** Numbers with a name, `const NAME_MS = 5_000;`, that have another value in another file, each with its values. */
+export function constantsWithManyValues(
+  texts: ReadonlyMap<string, string>,
+  isChecked: (path: string) => boolean,
+): string[] {
+  const values = new Map<string, Set<string>>();
+  for (const [path, text] of texts) {
+    if (!isChecked(path)) continue;
+    for (const [, name = '', value = ''] of text.matchAll(
+      /^(?:export )?const ([A-Z][A-Z0-9_]*) = ([\d_.][\d_.* ]*);/gm,
+    ))
+      values.set(name, (values.get(name) ?? new Set()).add(value));
+  }
+  return [...values]
+    .filter(([, all]) => all.size > 1)
+    .map(([name, all]) => `${name}: ${[...all].join(', ')}`);
+}

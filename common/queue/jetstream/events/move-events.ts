@@ -11,7 +11,7 @@ import { EVENTS_STREAM } from '../streams.ts';
 import { eventToQueue } from '../to-queue.ts';
 
 /** What is there comes at once; what waits for a next try costs this each round. */
-const FETCH_MS = 1_000;
+const EVENTS_FETCH_MS = 1_000;
 
 export async function moveEvents(
   connection: NatsConnection,
@@ -25,7 +25,7 @@ export async function moveEvents(
   const left = info.num_pending + info.num_ack_pending;
   if (left > 0) {
     const source = await connection.jetstream().consumers.get(EVENTS_STREAM, name);
-    const messages = await source.fetch({ max_messages: Math.min(most, left), expires: FETCH_MS });
+    const messages = await source.fetch({ max_messages: Math.min(most, left), expires: EVENTS_FETCH_MS });
     for await (const message of messages) {
       await eventToQueue(AckedPublisher.of(connection), id, message);
       message.ack();

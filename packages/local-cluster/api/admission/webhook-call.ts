@@ -25,7 +25,7 @@ export interface WebhookCall {
 }
 
 /** An answer is a review with at most a patch in it; 3 MiB is what API servers accept too. */
-const MAX_ANSWER_BYTES = 3 * 1024 * 1024;
+const MAX_WEBHOOK_ANSWER_BYTES = 3 * 1024 * 1024;
 
 export class WebhookCaller {
   readonly #agent = new Agent({ keepAlive: true });
@@ -101,7 +101,7 @@ function sendOnce(options: RequestOptions, body: string): Promise<string> {
       let size = 0;
       response.on('data', (chunk: Buffer) => {
         size += chunk.length;
-        if (size > MAX_ANSWER_BYTES) response.destroy(new Error('the answer is larger than 3 MiB'));
+        if (size > MAX_WEBHOOK_ANSWER_BYTES) response.destroy(new Error('the answer is larger than 3 MiB'));
         chunks.push(chunk);
       });
       response.on('error', reject);

@@ -65,7 +65,7 @@ export interface ApiServer extends Running {
 }
 
 /** Idle connections are kept longer than any client keeps them, so that no request meets a closing one. */
-const KEEP_ALIVE_MS = 600_000;
+const API_KEEP_ALIVE_MS = 600_000;
 
 /** Everything but the network: what would work the same behind another door. */
 function createCore(log: Log) {
@@ -90,10 +90,13 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   await seed(registry);
   const { caPem, certPem: cert, keyPem: key } = identity;
   let delayMs = 0;
-  const server = createServer({ cert, key, keepAliveTimeout: KEEP_ALIVE_MS }, async (request, response) => {
-    if (delayMs > 0) await sleep(delayMs);
-    await core.router(request, response);
-  });
+  const server = createServer(
+    { cert, key, keepAliveTimeout: API_KEEP_ALIVE_MS },
+    async (request, response) => {
+      if (delayMs > 0) await sleep(delayMs);
+      await core.router(request, response);
+    },
+  );
   const connections = new ApiConnections(server);
   const url = await listenToApiClients(server, options);
   // The first write should not pay for it; a failure is that write's to report.

@@ -30,7 +30,7 @@ interface Shelf {
  * Changes kept per resource. A watch that was cut resumes within milliseconds here, so 2,000 changes (some 20 s of
  * 100 changes per second) are plenty. Each costs a reference, because the objects are shared.
  */
-const HISTORY = 2_000;
+const MAX_KEPT_CHANGES = 2_000;
 
 export function storeKey(namespace: string | undefined, name: string): string {
   return `${namespace ?? ''}/${name}`;
@@ -142,8 +142,8 @@ export class Store {
   #publish(shelf: Shelf, type: WatchEventType, object: KubeObject, previous: KubeObject | undefined): void {
     const event = { version: this.#version, type, object, previous };
     shelf.events.push(event);
-    if (shelf.events.length > HISTORY) {
-      const dropped = shelf.events.splice(0, HISTORY / 4);
+    if (shelf.events.length > MAX_KEPT_CHANGES) {
+      const dropped = shelf.events.splice(0, MAX_KEPT_CHANGES / 4);
       shelf.forgottenUpTo = dropped.at(-1)!.version;
     }
     this.#due.push({ event, listeners: [...shelf.listeners] });

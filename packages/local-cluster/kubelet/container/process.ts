@@ -88,7 +88,7 @@ export function signalGroup(pid: number, signal: NodeJS.Signals): void {
 }
 
 /** A line that never ends is passed on in pieces, so that no container can fill our memory. */
-const MAX_LINE = 64 * 1024;
+const MAX_LINE_BYTES = 64 * 1024;
 
 function readLines(stream: NodeJS.ReadableStream, onLine: (line: string) => void): void {
   let rest = '';
@@ -97,7 +97,7 @@ function readLines(stream: NodeJS.ReadableStream, onLine: (line: string) => void
     const lines = (rest + chunk).split('\n');
     rest = lines.pop() ?? '';
     for (const line of lines) onLine(line);
-    if (rest.length < MAX_LINE) return;
+    if (rest.length < MAX_LINE_BYTES) return;
     onLine(rest);
     rest = '';
   });
