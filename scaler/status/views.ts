@@ -11,7 +11,7 @@ import type { Reconciler } from '../loop/reconcile.ts';
 import type { ScaledFunctionView } from './server.ts';
 import type { LoggedDecision } from '../loop/decisions.ts';
 
-type Facts = ReturnType<Reconciler['factsOf']>;
+type FunctionFacts = ReturnType<Reconciler['factsOf']>;
 
 export function listFunctions(reconciler: Reconciler): ScaledFunctionView[] {
   const views: ScaledFunctionView[] = [];
@@ -35,7 +35,7 @@ export function showFunction(reconciler: Reconciler, id: FunctionId): ScaledFunc
   };
 }
 
-function factsView({ spec: _spec, nowMs, ...numbers }: NonNullable<Facts>): object {
+function factsView({ spec: _spec, nowMs, ...numbers }: NonNullable<FunctionFacts>): object {
   return { ...numbers, idleForSeconds: Math.floor((nowMs - numbers.idleSinceMs) / 1_000) };
 }
 
