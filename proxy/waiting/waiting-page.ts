@@ -18,7 +18,7 @@ interface WaitedFor {
 
 export interface WaitingPagesOptions {
   readonly clock: Clock;
-  /** Of functions without the annotation; 0: no page. */
+  /** For functions without the annotation; 0: no page. */
   readonly defaultSeconds: number;
   /** HTML with `{{function}}` and `{{progress}}`. */
   readonly template: string;
