@@ -73,6 +73,21 @@ export interface ScaleSpec {
   readonly scaleDown: ScaleDirection;
 }
 
+/** A function that takes a part of another one's calls. */
+export interface CanarySpec {
+  /** A function of the same namespace. */
+  readonly of: string;
+  /** Its part of the calls by the other one's name or host. */
+  readonly weightPercent: number;
+}
+
+/** What of a call keeps it with one part of a split function. */
+export interface StickyKey {
+  readonly from: 'header' | 'cookie';
+  /** A header's in lower case. */
+  readonly name: string;
+}
+
 /** A bad annotation value: what was written, where, what is allowed, what is in force instead. */
 export interface AnnotationFault {
   readonly annotation: string;
@@ -99,6 +114,10 @@ export interface FunctionSpec {
   readonly trusted: boolean;
   /** slimfaas.dev/hosts; without a rule it is called by its name alone. */
   readonly hosts: readonly HostRule[];
+  /** slimfaas.dev/canary-of and slimfaas.dev/weight. */
+  readonly canary: CanarySpec | undefined;
+  /** slimfaas.dev/sticky; undefined: each call is split by itself. */
+  readonly sticky: StickyKey | undefined;
   /** slimfaas.dev/waiting-page: when a browser is shown that the function starts; 0: never; undefined: the proxy's flag. */
   readonly waitingPageSeconds: number | undefined;
   /** slimfaas.dev/rewrite-paths: answers to /function/NAME get that prefix put in front of the app's own paths. */

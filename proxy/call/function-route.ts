@@ -77,7 +77,7 @@ function begin(
     const head = { method, path: target.path, headers: kept };
     const cors = entry.cors?.fields(req.headers);
     const options = sinkOptions(cors, pathRewrite(entry, prefix, kept));
-    startCall(entry, new Arrival(req, res, head, options, deps), deps);
+    startCall(deps.lookup.partFor(entry, kept), new Arrival(req, res, head, options, deps), deps);
   };
   const forwarded = letIn(entry.gate, { headers, origin: originOf(req.socket, prefix) }, deps.ids);
   whenLetIn(forwarded, start, (error) => answerFailure(res, error));

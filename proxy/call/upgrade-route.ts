@@ -39,7 +39,7 @@ function begin(req: IncomingMessage, socket: Duplex, early: EarlyBytes, deps: Up
   const start = (kept: string[]): void => {
     if (early.left.aborted) return void socket.destroy();
     const head = { method, path: target.path, headers: kept };
-    startUpgrade(target.entry, head, { req, socket, early, deps });
+    startUpgrade(deps.lookup.partFor(target.entry, kept), head, { req, socket, early, deps });
   };
   const forwarded = letIn(target.entry.gate, { headers, origin }, deps.ids);
   whenLetIn(forwarded, start, (error) => sendReasonOnSocket(socket, asReason(error)));

@@ -2,6 +2,7 @@
  * From a caller and a name to a function, for every kind of route alike: what a caller may not see answers
  * exactly as what does not exist.
  */
+import type { RawHeaders } from '../../common/relay/types.ts';
 import { ReasonError } from '../../common/runtime/errors.ts';
 import type { FunctionEntry } from './function-entry.ts';
 import type { FunctionTable } from './function-table.ts';
@@ -48,6 +49,11 @@ export class FunctionLookup {
   /** The function that claims the Host: every path of it, below the claimed prefix, is the function's. */
   hosted(host: string | undefined, path: string): FunctionEntry | undefined {
     return this.#table.findByHost(host, path);
+  }
+
+  /** Who runs a call: the function that was named, or one of its canaries. @param headers as the function gets them */
+  partFor(entry: FunctionEntry, headers: RawHeaders): FunctionEntry {
+    return this.#table.partFor(entry, headers);
   }
 
   /** @throws ReasonError `unknown-function` */

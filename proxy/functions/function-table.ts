@@ -9,6 +9,8 @@
 import { functionKey, type FunctionId } from '../../common/bus/subjects.ts';
 import { HostPolicy, HostTable } from '../../common/function/hosts.ts';
 import type { HostRule } from '../../common/function/spec.ts';
+import type { RawHeaders } from '../../common/relay/types.ts';
+import { CanaryTable } from './canary-table.ts';
 import type { FunctionView } from './function-view.ts';
 
 type Kind = FunctionView['kind'];
@@ -37,20 +39,33 @@ export class FunctionTable<E extends TableEntry> {
   readonly #entries = new Map<string, E>();
   readonly #hosts: HostTable<Hosted<E>>;
   readonly #hosted = new Map<string, Hosted<E>>();
+  readonly #canaries: CanaryTable<E>;
 
   /**
    * @param namespace in which a bare name is looked up
    * @param hosts which hosts functions may claim; default: none
+   * @param random from 0 to below 1: splits calls among a function and its canaries
    */
-  constructor(namespace: string, create: (view: FunctionView) => E, hosts = new HostPolicy([])) {
+  constructor(
+    namespace: string,
+    create: (view: FunctionView) => E,
+    hosts = new HostPolicy([]),
+    random: () => number = Math.random,
+  ) {
     this.#namespace = namespace;
     this.#create = create;
     this.#hosts = new HostTable(hosts);
+    this.#canaries = new CanaryTable(random);
   }
 
   /** The function that claims the Host of a request. */
   findByHost(header: string | undefined, path: string): E | undefined {
     return this.#hosts.find(header, path)?.entry;
+  }
+
+  /** Who runs a call of this function: itself, or one of its canaries. @param headers as the function gets them */
+  partFor(entry: E, headers: RawHeaders): E {
+    return this.#canaries.choose(entry, headers);
   }
 
   get all(): Iterable<E> {
@@ -100,11 +115,14 @@ export class FunctionTable<E extends TableEntry> {
     const entry = this.#entries.get(key);
     if (entry && entry.view.kind === view?.kind) {
       entry.update(view);
+      this.#canaries.set(entry);
       return this.#setHosts(key, entry);
     }
     // Another kind has other pods: nothing of the old entry holds for it.
     entry?.close();
+    if (entry) this.#canaries.remove(entry);
     const made = view && this.#create(view);
+    if (made) this.#canaries.set(made);
     if (made) this.#entries.set(key, made);
     else this.#entries.delete(key);
     this.#setHosts(key, made);

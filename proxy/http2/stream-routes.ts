@@ -93,7 +93,8 @@ function begin(
     if (stream.destroyed) return;
     const named = { ...head, path, headers: kept };
     const rewrite = pathRewrite(entry, prefix, kept);
-    startStreamRequest({ stream, entry, head: named, hasBody, isGrpc: forGrpc, cors, rewrite }, deps);
+    const part = deps.lookup.partFor(entry, kept);
+    startStreamRequest({ stream, entry: part, head: named, hasBody, isGrpc: forGrpc, cors, rewrite }, deps);
   };
   try {
     if (entry.cors && isPreflight(head.method, fields))

@@ -7,6 +7,7 @@ import type { FunctionInfo } from '../../common/function/spec.ts';
 import type { Observed } from '../observe/observer.ts';
 import { appTroubleSinceMs, readyPods, troublesOf } from '../observe/pods.ts';
 import type { Workload } from '../world/kube-objects.ts';
+import { canaryFaults } from './canary-faults.ts';
 import { COLD_START_TIMEOUT_MS, coldStartFault } from './cold-start-faults.ts';
 import type { Fault } from './faults.ts';
 import { hostFaults } from './host-faults.ts';
@@ -29,17 +30,20 @@ export interface FaultSources {
 export class MoreFaults {
   readonly #sources: FaultSources;
   readonly #hostFaultsOf: ReturnType<typeof hostFaults>;
+  readonly #canaryFaultsOf: ReturnType<typeof canaryFaults>;
   readonly #coldStarts = new Map<string, Fault>();
 
   constructor(sources: FaultSources) {
     this.#sources = sources;
     this.#hostFaultsOf = hostFaults(sources.observed.world, sources.hosts);
+    this.#canaryFaultsOf = canaryFaults(sources.observed.world);
   }
 
   of(workload: Workload, fn: FunctionInfo): readonly Fault[] {
     const { dependencyFaultsOf, triggerFaultsOf, now } = this.#sources;
     return [
       ...this.#hostFaultsOf(fn),
+      ...this.#canaryFaultsOf(fn),
       ...dependencyFaultsOf(workload, fn),
       ...triggerFaultsOf(fn),
       ...this.#failure(workload),

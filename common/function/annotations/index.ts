@@ -12,6 +12,7 @@ import { readAuth } from './callers/auth.ts';
 import { CLOSED_CORS, readCors } from './callers/cors.ts';
 import { readConfiguration } from './configuration.ts';
 import { closestName, type FaultList, type ReportFault } from './faults.ts';
+import { readCanary, readSticky } from './canary.ts';
 import { readHosts } from './hosts.ts';
 import { readDirect } from './direct.ts';
 import { readDependsOn, readEvents, readPaths } from './lists.ts';
@@ -68,6 +69,8 @@ function readSpec(source: AnnotationSource): FunctionSpec {
     defaultVisibility,
     pathVisibility: readPaths(source),
     hosts: readHosts(source),
+    canary: readCanary(source),
+    sticky: readSticky(source),
     waitingPageSeconds: source.read(ANNOTATION.waitingPage, int(0, 3_600), undefined),
     rewritesPaths: source.read(ANNOTATION.rewritePaths, bool, false),
     trusted: source.read(trust, word('Trusted', 'Untrusted'), 'Trusted') === 'Trusted',

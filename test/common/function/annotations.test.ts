@@ -32,6 +32,8 @@ test('no annotations: every default of docs/reference/annotations.md, no functio
     parallelPerPod: 10,
     parallelPerPodSetByUser: false,
     hosts: [],
+    canary: undefined,
+    sticky: undefined,
     waitingPageSeconds: undefined,
     rewritesPaths: false,
     dependsOn: [],
