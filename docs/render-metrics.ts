@@ -6,6 +6,8 @@ import { createRegistry, type Registry } from '../common/runtime/metrics.ts';
 import { callbackPosts, registerJobGauges } from '../proxy/jobs/job-metrics.ts';
 import { registerGauges } from '../proxy/metrics/proxy-gauges.ts';
 import { createProxyMetrics } from '../proxy/metrics/proxy-metrics.ts';
+import { registerServiceMetrics } from '../proxy/services/service-metrics.ts';
+import { registerSliceMetrics } from '../scaler/services/slice-metrics.ts';
 import { createScalerMetrics, registerScalerGauges } from '../scaler/status/metrics.ts';
 import { registerSidecarMetrics } from '../sidecar/admin/metrics.ts';
 import { createWebhookMetrics } from '../webhook/metrics.ts';
@@ -28,6 +30,7 @@ const PARTS: readonly Part[] = [
       registerGauges(registry, nothing);
       registerJobGauges(registry, nothing);
       callbackPosts(registry);
+      registerServiceMetrics(registry, nothing);
       createObjectFailures(registry, silentLog);
       createDroppedMessages(registry);
     },
@@ -38,6 +41,7 @@ const PARTS: readonly Part[] = [
     register(registry) {
       createScalerMetrics(registry);
       registerScalerGauges(registry, nothing);
+      registerSliceMetrics(registry, nothing);
       createObjectFailures(registry, silentLog);
       createDroppedMessages(registry);
     },

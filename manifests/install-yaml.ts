@@ -10,6 +10,7 @@ const SECTIONS: readonly (readonly [template: string, heading: string])[] = [
   ['namespace.yaml', ''],
   ['rbac.yaml', 'who may do what'],
   ['operator-rbac.yaml', ''],
+  ['services-policy.yaml', ''],
   ['services.yaml', 'addresses, before any pod'],
   ['nats.yaml', 'NATS with JetStream'],
   ['network-policies.yaml', ''],

@@ -21,7 +21,7 @@ export const OWN_FLAGS = {
     operator-auth operator-token-file open-metrics peer-token-file`),
   // Its rights are to the Lease of the default name, in its own namespace.
   scaler: words(`host port namespaces namespace pod-name pod-ip nats nats-address job-replicas
-    lease-name lease-namespace function-hosts auth issuer issuer-address issuer-ca-file token-file
+    lease-name lease-namespace function-hosts services-wake services-owner auth issuer issuer-address issuer-ca-file token-file
     operator-auth operator-token-file open-metrics peer-token-file`),
   // The names are those of the chart's objects.
   webhook:
@@ -161,6 +161,7 @@ function valuesSchema(): Schema {
       }),
       namespaces: NAMES,
       clusterParts: oneOf('with', 'without', 'only'),
+      servicesWake: BOOLEAN,
       functionHosts: { type: 'array', items: { type: 'string', minLength: 1 } },
       operatorAuth: oneOf('kubernetes', 'token', 'off'),
       operatorToken: object({ secretName: NAME_OR_EMPTY }),

@@ -217,6 +217,14 @@ export const proxyFlags = {
     group: 'Clients',
     describe: 'requests after which a connection is closed; 0: any number',
   },
+  'services-connections': {
+    type: 'int',
+    default: 4_000,
+    min: 1,
+    group: 'Clients',
+    describe:
+      'connections by Services of sleeping functions, waiting or open; further ones are closed at once',
+  },
   'http2-streams': {
     type: 'int',
     default: 250,

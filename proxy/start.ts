@@ -2,7 +2,6 @@
  * The proxy, put together: tables fed by the watch and by NATS, the routes over them, and the order in which
  * it all starts and stops. Everything from outside the process is an argument.
  */
-import type { Server } from 'node:net';
 import type { Server as TlsServer } from 'node:tls';
 import type { KubeClients } from '../common/kube/client.ts';
 import { createObjectFailures } from '../common/kube/object-failures.ts';
@@ -25,11 +24,12 @@ import { createProxyJobs } from './jobs/proxy-jobs.ts';
 import { watchKube, type KubeWatch } from './functions/kube-watch.ts';
 import { joinListeners, listenAtEdge, type ConnectionCounts, type EdgeListener } from './edge/listener.ts';
 import { listenToPods } from './pods/bus-messages.ts';
-import { registerGauges } from './metrics/proxy-gauges.ts';
 import { createProxyMetrics, type ProxyMetrics } from './metrics/proxy-metrics.ts';
 import { createProxyState, type ProxyState } from './proxy-state.ts';
 import { createReport, reportActivity } from './metrics/report.ts';
 import { createServers, type Servers, type ServersDeps } from './servers.ts';
+import { registerStateGauges } from './state-gauges.ts';
+import { openServiceListeners } from './services/open-listeners.ts';
 import { createTlsPort, firstKeyPair, followKeyPair } from './http2/tls-port.ts';
 import { byName, functionStatus } from './status/function-status.ts';
 import { StatusBoard } from './status/board.ts';
@@ -104,7 +104,10 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
   const main = await listenAtEdge(servers.main, config.port, config.host, connections);
   const tls = tlsServer && (await listenAtEdge(tlsServer, config['tls-port'], config.host, connections));
   if (tlsServer) stops.add('certificate', followCertificate(config, tlsServer, log));
-  const listener = tls ? joinListeners(main, tls) : main;
+  const { table } = state;
+  const services = openServiceListeners(config, { ...deps, clock, onFailed, metrics, watch, table });
+  stops.add('services', () => services.stop());
+  const listener = joinListeners(main, services.listener, ...(tls ? [tls] : []));
   stops.add('calls', () => ending.run(endedBy(listener, state, servers, status)));
   const ports = { port: main.port, metricsPort: admin.port, tlsPort: tls?.port ?? 0 };
   log.info(ports, 'proxy listens');
@@ -246,45 +249,10 @@ function endedBy(
     closeStreams: () => stream.close(),
     closeAfterAnswers: () => http2.sessions.closeAfterAnswers(),
     refuseWaiting(error) {
-      for (const { throttler } of table.all) throttler.refuseAll(error);
+      for (const { throttler, firstPod } of table.all) {
+        throttler.refuseAll(error);
+        firstPod.refuseAll(error);
+      }
     },
   };
-}
-
-interface Accepting extends Status {
-  /** The servers of all ports except that of the metrics. */
-  readonly accepting: readonly Server[];
-  readonly http2: Servers['http2'];
-}
-
-function registerStateGauges(registry: Registry, state: ProxyState, serving: Accepting): void {
-  const { accepting, http2, board, stream } = serving;
-  registerGauges(registry, {
-    *functions() {
-      for (const { id, throttler, account } of state.table.all)
-        yield { id, waiting: throttler.waiting, inFlight: account.inFlight };
-    },
-    connections: async () => {
-      const counts = await Promise.all(accepting.map(connectionsOf));
-      return counts.reduce((sum, count) => sum + count, 0);
-    },
-    earlyReady: () => state.endpoints.earlyCount,
-    tokenBytes: () => state.gates.credentials.tokens?.bytes ?? 0,
-    callerRates: () => state.gates.rates.size,
-    placeLines: () => state.lines.open,
-    waitingBytes: () => state.budget.bytes,
-    relayConnections: () => state.relay.stats,
-    slowClients: () => state.active.slowClients,
-    status: () => ({ readers: stream.readers, bytes: board.heldBytes }),
-    http2: () => ({
-      connections: http2.sessions.size,
-      running: http2.sessions.running,
-      streams: http2.sessions.streams,
-      errors: http2.errors,
-    }),
-  });
-}
-
-function connectionsOf(server: Server): Promise<number> {
-  return new Promise((resolve) => server.getConnections((error, count) => resolve(error ? 0 : count)));
 }

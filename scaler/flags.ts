@@ -58,6 +58,37 @@ export const scalerFlags = {
     group: 'Connections',
     describe: 'port of health, metrics, wake and decisions; 0: any free one',
   },
+  'services-wake': {
+    type: 'boolean',
+    default: true,
+    group: 'Services',
+    describe:
+      'whether functions may ask for slimfaas.dev/services: wake; needs the right to write EndpointSlices',
+  },
+  'services-ports-first': {
+    type: 'int',
+    default: 20_000,
+    min: 1_024,
+    max: 65_535,
+    group: 'Services',
+    describe:
+      'first of the ports that proxies open for Services of functions with slimfaas.dev/services: wake',
+  },
+  'services-ports-last': {
+    type: 'int',
+    default: 29_999,
+    min: 1_024,
+    max: 65_535,
+    group: 'Services',
+    describe: 'last of these ports; each TCP port of such a Service takes one',
+  },
+  'services-owner': {
+    type: 'string',
+    default: '',
+    group: 'Services',
+    describe:
+      'ClusterRole of this installation, which takes our EndpointSlices along when it goes; empty: none does',
+  },
   'job-storage': {
     type: 'string',
     default: 'file',

@@ -10,24 +10,15 @@ import type { OnFailedObject } from '../common/kube/watched.ts';
 import { StopStack, type Running } from '../common/runtime/lifecycle.ts';
 import type { Log } from '../common/runtime/log.ts';
 import { createDroppedMessages } from '../common/bus/dropped-messages.ts';
-import { createHearing, type HearingOptions } from '../common/bus/hearing.ts';
-import {
-  checkSpeaker,
-  decodeActivity,
-  decodeReady,
-  decodeShare,
-  decodeWake,
-} from '../common/bus/messages.ts';
 import type { Registry } from '../common/runtime/metrics.ts';
 import type { NatsLink } from '../common/bus/nats.ts';
-import type { FunctionId } from '../common/bus/subjects.ts';
 import type { Gate } from '../common/access/gate.ts';
 import { ownTokenFrom } from '../common/access/own-token.ts';
 import { openGate } from '../common/kube/access-reviewer.ts';
+import { listenOnBus, type OnWake } from './listen.ts';
 import { leaseTimesOf, type ScalerConfig } from './flags.ts';
 import { createEffects } from './act/effects.ts';
 import { createKubeWriter, createLeaseStore, scalerClients } from './world/kube.ts';
-import { serveAsks } from './world/asks.ts';
 import { watchCluster, type ClusterHandlers } from './world/kube-watch.ts';
 import { createElection, type Election } from './world/lease.ts';
 import { listFunctionsOf, type FunctionList } from './load/functions.ts';
@@ -40,13 +31,15 @@ import {
   type Measures,
 } from './load/load.ts';
 import { createScalerMetrics, registerScalerGauges } from './status/metrics.ts';
-import { Observer, type Observed } from './observe/observer.ts';
+import { ServiceFaults } from './faults/service-faults.ts';
+import { Observer } from './observe/observer.ts';
 import { jetStreamUpkeep } from '../common/queue/jetstream/upkeep.ts';
 import { TriggerQueries } from './queries/trigger-queries.ts';
 import { addQueryRoute } from './queries/query-route.ts';
 import { Reconciler } from './loop/reconcile.ts';
 import { startServer } from './status/server.ts';
-import { createScrapePods, watchAllPods } from './scrape/scrape-pods.ts';
+import { createScrapePods, watchAllPods, type ScrapePods } from './scrape/scrape-pods.ts';
+import { keepServices, type KeptServices } from './services/services.ts';
 import { Slicer } from './loop/slicer.ts';
 import { listFunctions, samplesOf, showFunction } from './status/views.ts';
 
@@ -74,15 +67,16 @@ export async function startScaler(config: ScalerConfig, deps: ScalerDeps): Promi
   const { measures, reconciler, observer, slicer } = parts;
   const isLeader = () => election.isLeader();
 
-  const wake: Wake = (id, waiting, from) => {
+  const wake: OnWake = (id, waiting, from) => {
     const isKnown = reconciler.onWake(id, { from, waiting });
     if (isKnown && !isLeader()) void election.tryNow();
     return isKnown;
   };
   const onDropped = createDroppedMessages(registry);
+  const { services } = parts;
   const hearsOlder = config.auth !== 'required';
-  for (const release of listen({ nats, reconciler, observer, wake, hearsOlder, onDropped, log }))
-    stops.add('subscription', release);
+  const heard = { nats, reconciler, observer, services, wake, hearsOlder, onDropped, log };
+  for (const release of listenOnBus(heard)) stops.add('subscription', release);
   const release = nats.onStatus((isConnected) => {
     if (isConnected) measures.jobs.startAnew();
   });
@@ -108,14 +102,13 @@ export async function startScaler(config: ScalerConfig, deps: ScalerDeps): Promi
   return { port: http.port, isLeader, stop: () => stops.stop() };
 }
 
-type Wake = (id: FunctionId, waiting: number, from: string) => boolean;
-
 interface Parts {
   readonly pod: string;
   readonly observer: Observer;
   readonly functions: () => FunctionList;
   readonly measures: Measures;
   readonly reconciler: Reconciler;
+  readonly services: KeptServices;
   readonly slicer: Slicer;
 }
 
@@ -138,12 +131,14 @@ function createParts(config: ScalerConfig, deps: ScalerDeps, election: Election,
   const effects = createEffects({ writer, nats, metrics, isLeader, now, log });
   const slicer = new Slicer({ onPass: metrics.passed });
   const onFailed = createObjectFailures(registry, log);
+  const serviceFaults = new ServiceFaults(config['services-wake']);
   const reconciler = new Reconciler({
     observer,
     advisor,
     effects,
     jobsOf: (key) => jobs.depthOf(key)?.total ?? 0,
     hosts: new HostPolicy(config['function-hosts']),
+    services: serviceFaults,
     run: (pass) => slicer.run(pass),
     onFailed,
     now,
@@ -151,8 +146,8 @@ function createParts(config: ScalerConfig, deps: ScalerDeps, election: Election,
   });
   jobs.onChange((key) => reconciler.onJobs(key));
 
-  const watches = watch(config, kube, { reconciler, onFailed, log });
-  const { scrapePods } = watches;
+  const watches = watch(config, deps, { observer, reconciler, serviceFaults, isLeader, onFailed, now });
+  const { scrapePods, services } = watches;
   const ownToken = ownTokenFrom(config['peer-token-file'], log);
   const samples = () => samplesOf(reconciler, (key) => jobs.depthOf(key), now());
   const queries = createQueries(loadDeps, { triggers, scrapePods, samples, ownToken });
@@ -165,29 +160,57 @@ function createParts(config: ScalerConfig, deps: ScalerDeps, election: Election,
   stops.add('queries', () => queries.stop());
   stops.add('nats', () => nats.stop());
   stops.add('watches', () => watches.stop());
-  return { pod, observer, functions, measures: { jobs, events, queries }, reconciler, slicer };
+  return { pod, observer, functions, measures: { jobs, events, queries }, reconciler, services, slicer };
 }
 
 interface Watching {
+  readonly observer: Observer;
   readonly reconciler: Reconciler;
+  readonly serviceFaults: ServiceFaults;
+  readonly isLeader: () => boolean;
   readonly onFailed: OnFailedObject;
-  readonly log: Log;
+  readonly now: () => number;
 }
 
-function watch(config: ScalerConfig, kube: KubeClients, { reconciler, onFailed, log }: Watching) {
+interface Watches extends Running {
+  readonly scrapePods: ScrapePods;
+  readonly services: KeptServices;
+}
+
+function watch(config: ScalerConfig, { kube, nats, registry, log }: ScalerDeps, watching: Watching): Watches {
+  const { observer, reconciler, serviceFaults, isLeader, onFailed, now } = watching;
   const { namespaces } = config;
   const clients = scalerClients(kube);
   const cluster = watchCluster(clients, namespaces, clusterHandlers(reconciler, onFailed), log);
   const pods = watchAllPods(clients, namespaces, { log, onFailed });
   const scrapePods = createScrapePods(pods, config.namespace);
-  return { scrapePods, stop: () => Promise.all([cluster.stop(), scrapePods.stop()]) };
+  const services = keepServices(config, {
+    clients,
+    nats,
+    registry,
+    world: observer.world,
+    isLeader,
+    isSynced: () => observer.isSynced,
+    faults: serviceFaults,
+    onFaultsChanged: (workload) => reconciler.tellFaults(workload),
+    onFailed,
+    now,
+    log,
+  });
+  return {
+    scrapePods,
+    services,
+    async stop() {
+      await Promise.all([cluster.stop(), scrapePods.stop(), services.stop()]);
+    },
+  };
 }
 
 interface Answers {
   readonly isLeader: () => boolean;
   /** Undefined on the leader itself, and while nobody leads. */
   readonly leaderUrl: () => string | undefined;
-  readonly wake: Wake;
+  readonly wake: OnWake;
   readonly gate: Gate;
 }
 
@@ -253,40 +276,6 @@ function clusterHandlers(reconciler: Reconciler, onFailed: OnFailedObject): Clus
     onAutoscalerGone: (key) => reconciler.onAutoscalerGone(key),
     onSynced: (isSynced) => reconciler.onSynced(isSynced),
   };
-}
-
-interface Listening extends HearingOptions {
-  readonly nats: NatsLink;
-  readonly reconciler: Reconciler;
-  readonly observer: Observed;
-  readonly wake: Wake;
-  readonly hearsOlder: boolean;
-}
-
-/** Hears every function's subjects. */
-function listen({ reconciler, observer, wake, ...options }: Listening): (() => void)[] {
-  const { nats } = options;
-  const hearing = createHearing(options);
-  reconciler.onNats(nats.isConnected);
-  return [
-    nats.onStatus((isConnected) => reconciler.onNats(isConnected)),
-    hearing.function('wake', (id, data) => {
-      const { waiting, from } = decodeWake(data);
-      wake(id, waiting, from);
-    }),
-    hearing.speakers('activity', (id, data, pod) => {
-      const message = decodeActivity(data);
-      checkSpeaker(message, pod);
-      reconciler.onActivity(id, message);
-    }),
-    hearing.speakers('ready', (id, data, pod) => {
-      const message = decodeReady(data);
-      checkSpeaker(message, pod);
-      reconciler.onReady(id, message);
-    }),
-    hearing.function('share', (id, data) => reconciler.onShares(id, decodeShare(data))),
-    ...serveAsks({ ...options, world: observer.world }),
-  ];
 }
 
 /** `<pod>@<ip>:<port>` → `http://<ip>:<port>`, an IPv6 address in brackets. */

@@ -87,6 +87,7 @@ export function buildDrain(config: SidecarConfig, { log }: SidecarDeps, core: Co
     inFlight: core.inFlight,
     stats: core.stats,
     drainMs: config['drain-seconds'] * 1_000,
+    settleMs: config['drain-settle-seconds'] * 1_000,
     log,
     reopen: () => opening.open({ hasDrained: true }),
     outliveApp: core.app.port === 0 ? 'no' : (config['outlive-app'] as OutliveApp),

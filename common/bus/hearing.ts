@@ -5,6 +5,7 @@
 import { describeError } from '../runtime/errors.ts';
 import type { Log } from '../runtime/log.ts';
 import type { NatsLink } from './nats.ts';
+import { SERVICE_PORTS_SUBJECT } from './service-ports.ts';
 import {
   everyFunction,
   everyPod,
@@ -23,19 +24,24 @@ export interface Hearing {
    * @param handle gets the pod of the subject, against which it checks the message (checkSpeaker)
    */
   speakers(kind: PodSubjectKind, handle: SpeakerHandler): () => void;
+  /** On which ports proxies listen for Services. */
+  servicePorts(handle: (data: Uint8Array) => void): () => void;
 }
 
 export type SpeakerHandler = (id: FunctionId, data: Uint8Array, pod: string | undefined) => void;
 
+/** What is shown of a dropped message. */
+type MessageKind = FunctionSubjectKind | 'ask' | 'service-ports';
+
 export interface HearingOptions {
   readonly nats: Pick<NatsLink, 'subscribe'>;
   /** A message was dropped. */
-  readonly onDropped: (kind: FunctionSubjectKind | 'ask') => void;
+  readonly onDropped: (kind: MessageKind) => void;
   readonly log: Log;
 }
 
 export function createHearing({ nats, onDropped, log }: HearingOptions): Hearing {
-  const guarded = (kind: FunctionSubjectKind, subject: string, handle: () => void): void => {
+  const guarded = (kind: MessageKind, subject: string, handle: () => void): void => {
     try {
       handle();
     } catch (error) {
@@ -59,5 +65,9 @@ export function createHearing({ nats, onDropped, log }: HearingOptions): Hearing
         for (const release of releases) release();
       };
     },
+    servicePorts: (handle) =>
+      nats.subscribe(SERVICE_PORTS_SUBJECT, (subject, data) =>
+        guarded('service-ports', subject, () => handle(data)),
+      ),
   };
 }

@@ -96,6 +96,14 @@ export const sidecarFlags = {
     group: APP,
     describe: 'how long a drain may take: grace period less 2',
   },
+  'drain-settle-seconds': {
+    type: 'number',
+    default: 0.3,
+    min: 0,
+    max: 60,
+    group: APP,
+    describe: 'how long even an idle pod stays; more where Services lead callers to it',
+  },
   'drain-token': {
     type: 'string',
     default: '',

@@ -150,6 +150,8 @@ export interface FunctionSpec {
   readonly auth: AuthSpec | undefined;
   /** slimfaas.dev/cors, if given; else the proxy's default. `none`: the app answers browsers itself. */
   readonly cors: CorsSpec | 'none' | undefined;
+  /** slimfaas.dev/services: while no pod is ready, its own Services lead to the proxy, and a connection wakes it. */
+  readonly services: 'wake' | 'ignore';
   readonly direct: DirectSpec;
 }
 

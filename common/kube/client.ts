@@ -10,6 +10,7 @@ import {
   AppsV1Api,
   CoordinationV1Api,
   CoreV1Api,
+  DiscoveryV1Api,
   AdmissionregistrationV1Api,
   type KubeConfig,
 } from '@kubernetes/client-node';
@@ -27,6 +28,9 @@ export type {
   V1Lease,
   V1Secret,
   V1OwnerReference,
+  V1Service,
+  V1Endpoint,
+  V1EndpointSlice,
   KubernetesObject,
 } from '@kubernetes/client-node';
 
@@ -36,6 +40,7 @@ export interface KubeClients {
   readonly core: CoreV1Api;
   readonly coordination: CoordinationV1Api;
   readonly admission: AdmissionregistrationV1Api;
+  readonly discovery: DiscoveryV1Api;
 }
 
 /**
@@ -51,5 +56,6 @@ export function loadKubeClients(userAgent: string): KubeClients {
     core: config.makeApiClient(CoreV1Api),
     coordination: config.makeApiClient(CoordinationV1Api),
     admission: config.makeApiClient(AdmissionregistrationV1Api),
+    discovery: config.makeApiClient(DiscoveryV1Api),
   };
 }

@@ -1,6 +1,6 @@
 /** What parts list and then watch: each resource's path, with the call that lists a page of it there. */
 import type { CoreV1Event, KubernetesListObject, KubernetesObject } from '@kubernetes/client-node';
-import type { KubeClients, V1Deployment, V1Pod, V1StatefulSet } from './client.ts';
+import type { KubeClients, V1Deployment, V1EndpointSlice, V1Pod, V1StatefulSet } from './client.ts';
 import type { PageRequest } from './lists.ts';
 
 export interface ListedResource<T extends KubernetesObject, Page = PageRequest> {
@@ -14,6 +14,7 @@ export interface ListedResources {
   readonly statefulSets: ListedResource<V1StatefulSet>;
   readonly pods: ListedResource<V1Pod>;
   readonly events: ListedResource<CoreV1Event, PageRequest & { readonly fieldSelector: string }>;
+  readonly endpointSlices: ListedResource<V1EndpointSlice, PageRequest & { readonly labelSelector: string }>;
 }
 
 /**
@@ -21,7 +22,7 @@ export interface ListedResources {
  * @param podLabels selects the pods; absent: all pods
  */
 export function listedIn(
-  { apps, core }: Pick<KubeClients, 'apps' | 'core'>,
+  { apps, core, discovery }: Pick<KubeClients, 'apps' | 'core' | 'discovery'>,
   namespace: string | undefined,
   podLabels?: string,
 ): ListedResources {
@@ -32,6 +33,7 @@ export function listedIn(
     statefulSets: path('/apis/apps/v1', 'statefulsets'),
     pods: path('/api/v1', 'pods'),
     events: path('/api/v1', 'events'),
+    endpointSlices: path('/apis/discovery.k8s.io/v1', 'endpointslices'),
   };
   if (namespace === undefined)
     return {
@@ -39,6 +41,10 @@ export function listedIn(
       statefulSets: { path: paths.statefulSets, list: (page) => apps.listStatefulSetForAllNamespaces(page) },
       pods: { path: paths.pods, list: (page) => core.listPodForAllNamespaces({ ...ofPods, ...page }) },
       events: { path: paths.events, list: (page) => core.listEventForAllNamespaces(page) },
+      endpointSlices: {
+        path: paths.endpointSlices,
+        list: (page) => discovery.listEndpointSliceForAllNamespaces(page),
+      },
     };
   return {
     deployments: {
@@ -51,6 +57,10 @@ export function listedIn(
     },
     pods: { path: paths.pods, list: (page) => core.listNamespacedPod({ namespace, ...ofPods, ...page }) },
     events: { path: paths.events, list: (page) => core.listNamespacedEvent({ namespace, ...page }) },
+    endpointSlices: {
+      path: paths.endpointSlices,
+      list: (page) => discovery.listNamespacedEndpointSlice({ namespace, ...page }),
+    },
   };
 }
 

@@ -79,6 +79,13 @@ export const PARTS: Readonly<Record<string, Line>> = {
     'JSON, a stream, the page',
     'proxy/functions proxy/pods',
   ],
+  'proxy/services': [
+    'service-listeners.ts',
+    'Connections by Services of sleeping functions',
+    "EndpointSlices with the proxy's ports, connections to these",
+    'the same connections, to pods; the list of open ports',
+    'proxy/edge proxy/functions proxy/metrics proxy/pods proxy/waiting',
+  ],
   'proxy/metrics': [
     'proxy-metrics.ts',
     'Counts for Prometheus and for activity reports',
@@ -220,6 +227,13 @@ export const PARTS: Readonly<Record<string, Line>> = {
     'targets',
     'samples',
     'scaler/promql scaler/world',
+  ],
+  'scaler/services': [
+    'service-keeper.ts',
+    'Leads the Services of sleeping functions to the proxies',
+    'Services, EndpointSlices, pods of proxies, and the ports on which they listen',
+    'EndpointSlices, faults',
+    'scaler/faults scaler/world',
   ],
   'scaler/promql': ['query.ts', 'PromQL: parse, store, evaluate', 'a query and samples', 'values'],
   'scaler/queries': [

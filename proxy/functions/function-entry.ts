@@ -15,6 +15,7 @@ import { PlaceLines, type LineBudget } from '../pods/place-lines.ts';
 import type { PodGroup } from '../pods/pod-group.ts';
 import type { ProxyMetrics } from '../metrics/proxy-metrics.ts';
 import type { Report } from '../metrics/report.ts';
+import { FirstPod } from '../waiting/first-pod.ts';
 import { Throttler, type ThrottlerLimits } from '../waiting/throttler.ts';
 import type { WaitingBudget } from '../waiting/waiting-budget.ts';
 import type { Wake } from '../waiting/wake.ts';
@@ -37,6 +38,8 @@ export class FunctionEntry {
   readonly id: FunctionId;
   readonly pods: PodGroup;
   readonly throttler: Throttler;
+  /** Connections that came by a Service of the function. */
+  readonly firstPod: FirstPod;
   readonly account: Account;
   readonly otherProxies = new OtherProxies();
   readonly #deps: EntryDeps;
@@ -70,36 +73,54 @@ export class FunctionEntry {
       budget: deps.lines,
       onState: (endpoint, message, data) => deps.onState(view.id, endpoint, message, data),
     });
-    this.throttler = new Throttler({
-      pods,
-      budget: deps.budget.share(),
+    let coldCalls = 0;
+    const budget = deps.budget.share();
+    const common = {
+      budget,
       clock: deps.clock,
       random: deps.random,
       limits: () => this.#limits(),
-      onWaiting: (waiting) => this.#lines.update(waiting),
-      onCold: (waiting) => this.#activator.update(waiting),
       explainCold: () => explainNoPod(this.#view, pods.all),
       hopeless: () => this.#hopeless(),
+    };
+    const wakeFor = () => this.#activator.update(coldCalls + this.firstPod.waiting);
+    this.firstPod = new FirstPod({ ...common, pods, onWaiting: wakeFor });
+    this.throttler = new Throttler({
+      ...common,
+      pods,
+      onWaiting: (waiting) => this.#lines.update(waiting),
+      onCold: (waiting) => {
+        coldCalls = waiting;
+        wakeFor();
+      },
     });
-    this.#stopListening = pods.listen(() => this.throttler.changed());
+    this.#stopListening = pods.listen(() => {
+      this.throttler.changed();
+      this.firstPod.changed();
+    });
   }
 
   get view(): FunctionView {
     return this.#view;
   }
 
+  /** Calls and connections in this proxy. */
+  get waiting(): number {
+    return this.throttler.waiting + this.firstPod.waiting;
+  }
+
   /** Calls in all proxies, as far as the others have said. */
   get everywhere(): { readonly waiting: number; readonly running: number } {
     const others = this.otherProxies.sum(this.#deps.clock.now());
     return {
-      waiting: others.waiting + this.throttler.waiting,
+      waiting: others.waiting + this.waiting,
       running: others.running + this.account.inFlight,
     };
   }
 
   /** Calls are here, or what we believe of its pods needs correcting before the next one comes. */
   get wantsActivity(): boolean {
-    if (this.throttler.waiting > 0 || this.account.inFlight > 0) return true;
+    if (this.waiting > 0 || this.account.inFlight > 0) return true;
     return this.pods.ready.some((endpoint) => endpoint.isBelievedBusy);
   }
 
@@ -115,7 +136,9 @@ export class FunctionEntry {
   close(): void {
     this.#stopListening();
     const message = `${functionKey(this.id)} was deleted while the call waited`;
-    this.throttler.refuseAll(new ReasonError('unknown-function', message));
+    const error = new ReasonError('unknown-function', message);
+    this.throttler.refuseAll(error);
+    this.firstPod.refuseAll(error);
     this.#activator.stop();
     this.#lines.stop();
     this.#gates.close();

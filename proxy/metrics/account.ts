@@ -50,6 +50,12 @@ export class Account {
     this.series.placed(waitedMs / 1000, wasCold);
   }
 
+  /** A connection that came by a Service goes to a pod: no call of ours, but the function is in use. */
+  opened(now: number): void {
+    this.#hasChanged = true;
+    this.#running.set(++this.#runningNow, now);
+  }
+
   /** A call that had a place has none any more. */
   left(now: number): void {
     this.#hasChanged = true;

@@ -16,14 +16,14 @@ const REPORT_MS = 1_000;
 interface Reported {
   readonly id: FunctionId;
   readonly account: Account;
-  readonly throttler: { readonly waiting: number };
+  readonly waiting: number;
 }
 
 export type Report = (entry: Reported) => void;
 
 export function createReport(nats: Pick<NatsLink, 'publish'>, podName: string): Report {
-  return ({ id, account, throttler }) => {
-    const message = account.report(podName, throttler.waiting);
+  return ({ id, account, waiting }) => {
+    const message = account.report(podName, waiting);
     if (message) nats.publish(functionSubject('activity', id), encodeMessage(message));
   };
 }

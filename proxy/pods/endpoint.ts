@@ -71,6 +71,11 @@ export class Endpoint {
     return this.#target;
   }
 
+  /** A port of the pod by its number, or by the name that a container gives it. */
+  portOf(target: string): number | undefined {
+    return /^\d+$/.test(target) ? Number(target) : this.#view.portNames?.get(target);
+  }
+
   get hasSidecar(): boolean {
     return this.#view.hasSidecar;
   }

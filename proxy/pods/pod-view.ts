@@ -7,7 +7,7 @@ import type { FunctionSpec } from '../../common/function/spec.ts';
 import { SIDECAR_DATA_PORT } from '../../common/function/names.ts';
 import type { V1Pod } from '../../common/kube/client.ts';
 import { findAppPort } from '../../common/kube/model/app-port.ts';
-import { sidecarVariable } from '../../common/kube/model/containers.ts';
+import { allContainers, sidecarVariable } from '../../common/kube/model/containers.ts';
 import { readPod, type PodModel } from '../../common/kube/model/pod.ts';
 import { isFailing, type Trouble } from '../../common/kube/model/trouble.ts';
 
@@ -24,6 +24,8 @@ export interface PodView extends AsReported {
   readonly hasSidecar: boolean;
   /** Where to call it: the sidecar's port, else the function's own; undefined when nobody declares one. */
   readonly port: number | undefined;
+  /** Names of TCP ports; kept where Services lead to the proxy (slimfaas.dev/services: wake). */
+  readonly portNames?: ReadonlyMap<string, number> | undefined;
   /** What proves that a message is its sidecar's (common/places/ready-proof.ts); undefined: it has none. */
   readonly token: string | undefined;
   /** Ready as Kubernetes says; its sidecar may say so earlier. */
@@ -50,6 +52,7 @@ export function viewPod(object: V1Pod): PodView | undefined {
     spec: isFunction ? spec : undefined,
     hasSidecar,
     port: hasSidecar ? SIDECAR_DATA_PORT : (spec.port ?? findAppPort(object)?.port),
+    portNames: isFunction && spec.services === 'wake' ? portNames(object.spec) : undefined,
     token: pod.sidecar && sidecarVariable(pod.sidecar, 'drain-token'),
     isKubeReady: pod.isReady,
     isTerminating: pod.isTerminating,
@@ -63,4 +66,14 @@ export function viewPod(object: V1Pod): PodView | undefined {
 /** For the caller that waits: it names the pod. A pod that is on its way says what it is at, as that may take long. */
 function troubleText(name: string, { message }: Trouble): string {
   return `pod ${name}${message.startsWith('container ') ? ',' : ''} ${message}`;
+}
+
+function portNames(spec: V1Pod['spec']): ReadonlyMap<string, number> {
+  const ports = allContainers(spec).flatMap((container) => container.ports ?? []);
+  const isTcp = ({ protocol }: { protocol?: string }) => (protocol ?? 'TCP') === 'TCP';
+  return new Map(
+    ports
+      .filter(isTcp)
+      .flatMap(({ name, containerPort }) => (name === undefined ? [] : [[name, containerPort]])),
+  );
 }

@@ -11,6 +11,7 @@ import { canaryFaults } from './canary-faults.ts';
 import { COLD_START_TIMEOUT_MS, coldStartFault } from './cold-start-faults.ts';
 import type { Fault } from './faults.ts';
 import { hostFaults } from './host-faults.ts';
+import type { ServiceFaults } from './service-faults.ts';
 
 /** So long after a nudge its workload may be at 0: it is on its way up again, and as ill as before. */
 const NUDGE_MS = 10_000;
@@ -24,6 +25,8 @@ export interface FaultSources {
   readonly nudgedAtMs: (key: string) => number | undefined;
   /** Which hosts functions may claim; default: none. */
   readonly hosts?: HostPolicy | undefined;
+  /** What is wrong with its Services; default: nobody looks at them. */
+  readonly services?: ServiceFaults | undefined;
   readonly now: () => number;
 }
 
@@ -40,7 +43,7 @@ export class MoreFaults {
   }
 
   of(workload: Workload, fn: FunctionInfo): readonly Fault[] {
-    const { dependencyFaultsOf, triggerFaultsOf, now } = this.#sources;
+    const { dependencyFaultsOf, triggerFaultsOf, services, now } = this.#sources;
     return [
       ...this.#hostFaultsOf(fn),
       ...this.#canaryFaultsOf(fn),
@@ -48,6 +51,7 @@ export class MoreFaults {
       ...triggerFaultsOf(fn),
       ...this.#failure(workload),
       ...this.#coldStart(workload, fn, now()),
+      ...(services?.of(workload.key, fn.spec) ?? []),
     ];
   }
 

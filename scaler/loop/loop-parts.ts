@@ -1,12 +1,11 @@
 /** What the tick is made of, put together once and in order. Each fact in it has one owner. */
-import type { HostPolicy } from '../../common/function/hosts.ts';
 import type { OnFailedObject } from '../../common/kube/watched.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import { Actuator, type ActuatorOptions } from '../act/actuator.ts';
 import type { ReconcileEffects } from '../act/effects.ts';
 import { Nudges } from '../act/nudges.ts';
 import { FaultTeller } from '../faults/faults.ts';
-import { MoreFaults } from '../faults/more-faults.ts';
+import { MoreFaults, type FaultSources } from '../faults/more-faults.ts';
 import type { LoadAdvisor } from '../load/load-advisor.ts';
 import { TickAdvice } from '../load/tick-advice.ts';
 import type { Observer } from '../observe/observer.ts';
@@ -15,13 +14,11 @@ import { DependencyIndex } from '../world/dependency-index.ts';
 import { Decisions } from './decisions.ts';
 import { Pipeline } from './pipeline.ts';
 
-export interface LoopPartsOptions {
+export interface LoopPartsOptions extends Pick<FaultSources, 'hosts' | 'services'> {
   readonly observer: Observer;
   readonly advisor: LoadAdvisor;
   readonly effects: ReconcileEffects;
   readonly jobsOf: (key: string) => number;
-  /** Which hosts functions may claim; default: none. */
-  readonly hosts?: HostPolicy;
   readonly onFailed: OnFailedObject;
   readonly now: () => number;
   readonly log: Log;
@@ -55,6 +52,7 @@ export function createLoopParts(
     failureOf: (key) => decisions.failureOf(key),
     nudgedAtMs: (key) => nudges.nudgedAtMs(key),
     hosts: options.hosts,
+    services: options.services,
     now,
   });
   const faults = new FaultTeller(observer.world, effects.onFaults, (...of) => moreFaults.of(...of));

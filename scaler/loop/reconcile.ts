@@ -191,6 +191,9 @@ export class Reconciler {
     return this.#parts.faults.told(workload.key);
   }
 
+  /** What is wrong with it has changed, and no decision has seen that. */
+  readonly tellFaults = (workload: Workload): void => this.#parts.faults.tellOf(workload);
+
   #functionOf(id: FunctionId): Workload | undefined {
     const workload = this.#observer.world.workload(functionKey(id));
     return workload?.fn ? workload : undefined;

@@ -13,6 +13,7 @@
  */
 import {
   AutoscalingV2Api,
+  RbacAuthorizationV1Api,
   Observable,
   setHeaderOptions,
   V1MicroTime,
@@ -26,11 +27,19 @@ import type { KubeClients } from '../../common/kube/client.ts';
 import type { Workload } from './kube-objects.ts';
 import { isConflict, type LeaseRecord, type LeaseStore } from './lease.ts';
 
-/** The shared clients, and the one that only the scaler needs. */
-export type ScalerClients = KubeClients & { readonly autoscaling: AutoscalingV2Api };
+/** The shared clients, and those that only the scaler needs. */
+export type ScalerClients = KubeClients & {
+  readonly autoscaling: AutoscalingV2Api;
+  readonly rbac: RbacAuthorizationV1Api;
+};
 
 export function scalerClients(clients: KubeClients): ScalerClients {
-  return { ...clients, autoscaling: clients.config.makeApiClient(AutoscalingV2Api) };
+  const { config } = clients;
+  return {
+    ...clients,
+    autoscaling: config.makeApiClient(AutoscalingV2Api),
+    rbac: config.makeApiClient(RbacAuthorizationV1Api),
+  };
 }
 
 export interface ScaleRequest {
@@ -60,10 +69,10 @@ export interface KubeWriter {
 
 const MAX_TRIES = 5;
 /** A connection into nothing would hold a function's patch for minutes: the library's own limit is 300 s. */
-const PATCH_TIMEOUT_MS = 5_000;
+export const REQUEST_TIMEOUT_MS = 5_000;
 
 /** Conflicts and `managedFields` name the writer. */
-const FIELD_MANAGER = 'slimfaas-scaler';
+export const FIELD_MANAGER = 'slimfaas-scaler';
 
 function outcomeOf({ spec, metadata }: V1Scale): ScaleOutcome {
   return { kind: 'done', replicas: spec?.replicas ?? 0, resourceVersion: metadata?.resourceVersion ?? '' };
@@ -88,7 +97,7 @@ function isPatchRefused(error: unknown): boolean {
 }
 
 /** Options that give a request so much time for its answer. */
-function within(timeoutMs: number): ConfigurationOptions {
+export function within(timeoutMs: number): ConfigurationOptions {
   const middleware: ObservableMiddleware = {
     pre(context) {
       context.setSignal(AbortSignal.timeout(timeoutMs));
@@ -106,7 +115,7 @@ export interface WriterOptions {
 
 export function createKubeWriter(
   clients: KubeClients,
-  { pod, timeoutMs = PATCH_TIMEOUT_MS }: WriterOptions,
+  { pod, timeoutMs = REQUEST_TIMEOUT_MS }: WriterOptions,
 ): KubeWriter {
   const inTime = within(timeoutMs);
   const { read, patch, raise } = scaleRequests(clients, inTime);
@@ -186,7 +195,7 @@ function eventBody(workload: Workload, { type, reason, message }: KubeEvent, pod
 export function createLeaseStore(
   { coordination }: KubeClients,
   { namespace, name }: { namespace: string; name: string },
-  timeoutMs = PATCH_TIMEOUT_MS,
+  timeoutMs = REQUEST_TIMEOUT_MS,
 ): LeaseStore {
   const inTime = within(timeoutMs);
   const bodyOf = (record: LeaseRecord) => leaseOf(record, { namespace, name });

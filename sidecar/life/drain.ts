@@ -23,7 +23,7 @@ import type { InFlight } from '../limits/in-flight.ts';
 import type { Stats } from '../admin/stats.ts';
 
 /**
- * How long even an idle pod stays. A proxy that had chosen it has sent its call by then: NATS delivers in 1–5 ms, a
+ * How long even an idle pod stays, by default. A proxy that had chosen it has sent its call by then: NATS delivers in 1–5 ms, a
  * connect within the cluster takes 1 ms, a busy event loop 50 ms. An idle pod may take 2 s to end, of which the
  * user's process needs its part.
  */
@@ -37,6 +37,8 @@ export interface PodDrainOptions {
   readonly inFlight: InFlight;
   readonly stats: Stats;
   readonly drainMs: number;
+  /** How long even an idle pod stays; default {@link SETTLE_MS}. Longer where a Service leads callers to the app. */
+  readonly settleMs?: number;
   readonly log: Log;
   /** Opens admission once the app is ready; for a drain that is taken back. */
   readonly reopen: () => Promise<void>;
@@ -159,7 +161,7 @@ export class Drain {
 
   /** Nothing left at the end of the settling time, and at no moment of waiting for what came during it. */
   async #allDone(signal: AbortSignal): Promise<void> {
-    await sleep(SETTLE_MS, signal);
+    await sleep(this.#options.settleMs ?? SETTLE_MS, signal);
     await this.#options.inFlight.idle();
   }
 }

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { createFaults, whyNoFaults, type AuditEntry } from './harness/faults.ts';
+import type { KubeObject } from './harness/clients.ts';
 import { openWorld } from './harness/world.ts';
 
 const world = await openWorld();
@@ -31,11 +32,19 @@ interface Rule {
   readonly verbs: readonly string[];
 }
 
+/** The scaler's right to write EndpointSlices, and to read their owner. */
+async function sliceRoles(): Promise<(KubeObject | undefined)[]> {
+  const base = '/apis/rbac.authorization.k8s.io/v1/clusterroles';
+  const names = ['services', 'services-slices'].map((name) => `${base}/slimfaas-${system}-${name}`);
+  return Promise.all(names.map((path) => world.get(path)));
+}
+
 /** `verb group/resource`, for each that a part is granted. */
 async function grantsOf(part: string): Promise<string[]> {
   const base = '/apis/rbac.authorization.k8s.io/v1';
   const objects = [
     await world.get(`${base}/clusterroles/slimfaas-${system}-${part}`),
+    ...(part === 'scaler' ? await sliceRoles() : []),
     await world.get(`${base}/namespaces/${system}/roles/slimfaas-${part}`),
   ];
   const rules = objects.flatMap((object) => (object?.['rules'] ?? []) as Rule[]);

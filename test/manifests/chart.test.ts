@@ -87,7 +87,8 @@ for (const [what, values] of Object.entries(VALUE_SETS))
       assert.deepEqual(names.toSorted(), [...new Set(names)].toSorted());
       const allowed = new Set(['slimfaas', ...((values as { namespaces?: string[] }).namespaces ?? [])]);
       for (const { kind, metadata } of all) {
-        const isOfCluster = /^(Namespace|ClusterRole|ClusterRoleBinding|MutatingWebhook.*)$/.test(kind);
+        const isOfCluster =
+          /^(Namespace|ClusterRole|ClusterRoleBinding|MutatingWebhook.*|ValidatingAdmission.*)$/.test(kind);
         assert.equal(metadata.namespace === undefined, isOfCluster, `${kind} ${metadata.name}`);
         assert.ok(isOfCluster || allowed.has(metadata.namespace ?? ''), `${kind} ${metadata.name}`);
       }
@@ -219,7 +220,7 @@ describe('two installations in one cluster', () => {
       const ofCluster = all.filter(
         (object) => object && object.metadata.namespace === undefined,
       ) as Manifest[];
-      assert.equal(ofCluster.length, 9, namespace);
+      assert.equal(ofCluster.length, 14, namespace);
       for (const { kind, metadata } of ofCluster) {
         const name = `${kind} ${metadata.name}`;
         assert.equal(seen.get(name), undefined, `${name} of ${namespace}`);

@@ -10,7 +10,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 /** Rights that no request of the API uses: other parts ask whether this one has them. */
 const ASKED_BY_PARTS = /^\w+ functions\b/;
 const CALL =
-  /\b(?:apps|core|coordination|admission|autoscaling)\.(list|read|create|replace|patch|delete)(\w+)/g;
+  /\b(?:apps|core|coordination|admission|autoscaling|discovery|rbac)\.(list|read|create|replace|patch|delete)(\w+)/g;
 const VERBS: Readonly<Record<string, readonly string[]>> = {
   // Whatever is listed is watched, by common/kube/watched.ts.
   list: ['list', 'watch'],
@@ -28,6 +28,9 @@ const RESOURCES: Readonly<Record<string, string>> = {
   Pod: 'pods',
   Event: 'events',
   Lease: 'leases',
+  Service: 'services',
+  EndpointSlice: 'endpointslices',
+  ClusterRole: 'clusterroles',
   Secret: 'secrets',
   ConfigMap: 'configmaps',
   HorizontalPodAutoscaler: 'horizontalpodautoscalers',
@@ -58,12 +61,15 @@ function filesWithCalls(part: string): string[] {
 }
 
 /** Roles that are not named after their part. */
-const MORE: Readonly<Record<string, string>> = { webhook: 'slimfaas-issuer' };
+const MORE: Readonly<Record<string, readonly string[]>> = {
+  scaler: ['slimfaas-services', 'slimfaas-services-slices'],
+  webhook: ['slimfaas-issuer'],
+};
 
 function rightsGranted(part: string, manifests: readonly Manifest[]): string[] {
   const rights = new Set<string>();
   for (const { kind, metadata, ...rest } of manifests) {
-    const isOf = metadata.name === `slimfaas-${part}` || metadata.name === MORE[part];
+    const isOf = metadata.name === `slimfaas-${part}` || MORE[part]?.includes(metadata.name);
     if (!/^(Cluster)?Role$/.test(kind) || !isOf) continue;
     for (const rule of rest['rules'] as { resources: string[]; verbs: string[] }[])
       for (const resource of rule.resources) for (const verb of rule.verbs) rights.add(`${verb} ${resource}`);

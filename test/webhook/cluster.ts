@@ -2,7 +2,13 @@
  * An API server with `install.yaml` in it, and webhooks in this process that are to it what their pods would be:
  * the same service account (so the same rights), reached through the same Service, over TLS with caBundle.
  */
-import { AdmissionregistrationV1Api, AppsV1Api, CoordinationV1Api, CoreV1Api } from '@kubernetes/client-node';
+import {
+  AdmissionregistrationV1Api,
+  AppsV1Api,
+  CoordinationV1Api,
+  CoreV1Api,
+  DiscoveryV1Api,
+} from '@kubernetes/client-node';
 import { readFlags } from '../../common/runtime/flags.ts';
 import type { KubeClients, V1Pod } from '../../common/kube/client.ts';
 import { silentLog, type Log } from '../../common/runtime/log.ts';
@@ -84,6 +90,7 @@ export function clientsFor(server: ApiServer, user: string): KubeClients {
     core: config.makeApiClient(CoreV1Api),
     coordination: config.makeApiClient(CoordinationV1Api),
     admission: config.makeApiClient(AdmissionregistrationV1Api),
+    discovery: config.makeApiClient(DiscoveryV1Api),
   };
 }
 

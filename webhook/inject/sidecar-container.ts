@@ -147,6 +147,7 @@ function environment(
     ...annotatedEnvironment(spec),
     ...directVariables(facts),
     'drain-seconds': String(facts.drainSeconds),
+    'drain-settle-seconds': settleSeconds(spec),
     'drain-token': facts.drainToken,
     'outlive-app': facts.place === 'native' ? undefined : facts.hasHooks ? 'if-told' : 'yes',
   };
@@ -177,6 +178,16 @@ function directVariables({ spec, probes, scrapePort }: SidecarFacts): SidecarEnv
     'direct-idle-seconds': String(direct.idleSeconds),
     'direct-look-seconds': lookSeconds < 60 ? String(lookSeconds) : undefined,
   };
+}
+
+/**
+ * Callers come by the function's Services until kube-proxy has taken the pod out: a second, as a rule. It may be
+ * away for a while itself. Undefined: the sidecar's default.
+ */
+const SERVICES_SETTLE_SECONDS = 10;
+
+function settleSeconds(spec: FunctionSpec): string | undefined {
+  return spec.services === 'wake' ? String(SERVICES_SETTLE_SECONDS) : undefined;
 }
 
 /** `readiness-probe` is what sidecars of 0.1.0 read (slimfaas.dev/sidecar-image): one container's, or that it is Kubernetes'. */

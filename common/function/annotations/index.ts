@@ -102,6 +102,7 @@ function readOverrides(source: AnnotationSource) {
     rateLimit: readJson(source, ANNOTATION.rateLimit, readRateLimit),
     auth: readJson(source, ANNOTATION.auth, readAuth) ?? closedIfUnread(source),
     cors: readJson(source, ANNOTATION.cors, readCors) ?? noSiteIfUnread(source),
+    services: source.read(ANNOTATION.services, word('wake', 'ignore'), 'ignore'),
   };
 }
 

@@ -40,4 +40,5 @@ export const ANNOTATION = {
   directIdle: 'slimfaas.dev/direct-idle',
   auth: 'slimfaas.dev/auth',
   cors: 'slimfaas.dev/cors',
+  services: 'slimfaas.dev/services',
 } as const;

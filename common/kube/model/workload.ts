@@ -31,6 +31,8 @@ export interface WorkloadModel {
   readonly trouble: Trouble | undefined;
   /** Undefined for a workload that has not opted in. */
   readonly fn: FunctionInfo | undefined;
+  /** Of its pods, where Services select it by them (slimfaas.dev/services: wake). */
+  readonly podLabels?: Readonly<Record<string, string>> | undefined;
   /** All of the manifest that `fn` was read from. */
   readonly written: string;
 }
@@ -50,6 +52,7 @@ export function readWorkload(
   const id = idOf(object);
   const key = functionKey(id);
   const written = writtenIn(object);
+  const fn = previous?.written === written ? previous.fn : functionOfWorkload(kind, object);
   return {
     id,
     key,
@@ -62,7 +65,8 @@ export function readWorkload(
     createdReplicas: status?.replicas ?? 0,
     isObserved: isObserved(object),
     trouble: troubleOfWorkload(object),
-    fn: previous?.written === written ? previous.fn : functionOfWorkload(kind, object),
+    fn,
+    podLabels: fn?.spec.services === 'wake' ? { ...spec?.template?.metadata?.labels } : undefined,
     written,
   };
 }

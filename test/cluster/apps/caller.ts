@@ -2,7 +2,7 @@
  * A pod that calls others from inside the cluster, so that load goes on while the API server, a port-forward or the
  * test's own connection is away.
  *
- *   POST /start {url, callers, paceMs}   begins closed-loop callers, each on connections of its own; answers with an id
+ *   POST /start {url, callers, paceMs, isFresh}   begins closed-loop callers, each on connections of its own (isFresh: for each call); answers with an id
  *   POST /stop/<id>                      ends them, and answers with what they saw
  *   POST /call {url, headers, timeoutMs} one call: {status, body, begunAt, endedAt}
  *   POST /poll {url}                     the same, every 20 ms until it is answered with 200
@@ -28,8 +28,8 @@ class Load {
     this.#callers = Array.from({ length: order.callers }, () => this.#callUntilStopped(order));
   }
 
-  async #callUntilStopped({ url, paceMs = 0 }: LoadOrder): Promise<void> {
-    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  async #callUntilStopped({ url, paceMs = 0, isFresh = false }: LoadOrder): Promise<void> {
+    const agent = new Agent({ keepAlive: !isFresh, maxSockets: 1 });
     while (!this.#isOver) {
       const begun = Date.now();
       const { status, body } = await call(url, {}, agent);

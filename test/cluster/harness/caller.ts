@@ -10,6 +10,8 @@ export interface LoadOrder {
   readonly callers: number;
   /** Between the starts of one caller's calls, at least. */
   readonly paceMs?: number;
+  /** A new connection for each call. */
+  readonly isFresh?: boolean;
 }
 
 export interface CallOrder {

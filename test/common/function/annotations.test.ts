@@ -61,6 +61,7 @@ test('no annotations: every default of docs/reference/annotations.md, no functio
     direct: { isCounted: false, ignored: [], idleSeconds: 3_600 },
     auth: undefined,
     cors: undefined,
+    services: 'ignore',
   };
   assert.deepEqual(spec, expected);
 });

@@ -1,6 +1,6 @@
 /**
  * The part of the Kubernetes API that the proxy uses, over plain HTTP for the real client library: list and
- * watch of Deployments, StatefulSets and pods. A test puts objects in; it can cut the watches and go away.
+ * watch of Deployments, StatefulSets, pods and EndpointSlices. A test puts objects in; it can cut the watches and go away.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { once } from 'node:events';
@@ -11,11 +11,12 @@ import {
   AdmissionregistrationV1Api,
   CoordinationV1Api,
   CoreV1Api,
+  DiscoveryV1Api,
   KubeConfig,
 } from '@kubernetes/client-node';
 import type { KubeClients } from '../../../common/kube/client.ts';
 
-type Kind = 'Deployment' | 'StatefulSet' | 'Pod';
+type Kind = 'Deployment' | 'StatefulSet' | 'Pod' | 'EndpointSlice';
 
 export interface FakeObject {
   kind: Kind;
@@ -29,7 +30,13 @@ interface Watcher {
   readonly res: ServerResponse;
 }
 
-const KINDS: Record<string, Kind> = { deployments: 'Deployment', statefulsets: 'StatefulSet', pods: 'Pod' };
+const KINDS: Record<string, Kind> = {
+  deployments: 'Deployment',
+  statefulsets: 'StatefulSet',
+  pods: 'Pod',
+  endpointslices: 'EndpointSlice',
+};
+const API_VERSIONS: Partial<Record<Kind, string>> = { Pod: 'v1', EndpointSlice: 'discovery.k8s.io/v1' };
 
 export class FakeKube implements AsyncDisposable {
   readonly #objects = new Map<string, FakeObject>();
@@ -66,6 +73,7 @@ export class FakeKube implements AsyncDisposable {
       core: config.makeApiClient(CoreV1Api),
       coordination: config.makeApiClient(CoordinationV1Api),
       admission: config.makeApiClient(AdmissionregistrationV1Api),
+      discovery: config.makeApiClient(DiscoveryV1Api),
     };
   }
 
@@ -74,7 +82,7 @@ export class FakeKube implements AsyncDisposable {
     const known = this.#objects.get(key);
     const version = String(++this.#version);
     const stored: FakeObject = {
-      apiVersion: object.kind === 'Pod' ? 'v1' : 'apps/v1',
+      apiVersion: API_VERSIONS[object.kind] ?? 'apps/v1',
       ...object,
       metadata: {
         uid: known?.metadata.uid ?? `uid-${version}`,
@@ -135,7 +143,10 @@ export class FakeKube implements AsyncDisposable {
     if (this.isAway) return void req.socket.destroy();
     const url = new URL(req.url ?? '', 'http://fake');
     if (req.method === 'POST') return void this.#review(req, res);
-    const match = /^\/(?:api\/v1|apis\/apps\/v1)(?:\/namespaces\/([^/]+))?\/([a-z]+)$/.exec(url.pathname);
+    const match =
+      /^\/(?:api\/v1|apis\/apps\/v1|apis\/discovery\.k8s\.io\/v1)(?:\/namespaces\/([^/]+))?\/([a-z]+)$/.exec(
+        url.pathname,
+      );
     const kind = KINDS[match?.[2] ?? ''];
     if (!kind) return void res.writeHead(404).end();
     res.writeHead(200, { 'Content-Type': 'application/json' });

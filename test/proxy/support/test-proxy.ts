@@ -92,7 +92,7 @@ export async function startTestProxy(
     const deps = { log: silentLog, kube: kube.clients, nats: link, registry, ...more };
     const proxy = await startProxy(config, deps);
     proxies.push(proxy);
-    const url = `http://127.0.0.1:${proxy.port}`;
+    const url = `http://${config.host}:${proxy.port}`;
     await waitFor(async () => (await fetch(`${url}/ready`)).ok, { what: 'the proxy is ready' });
     return { proxy, registry, config, url };
   };

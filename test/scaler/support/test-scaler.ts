@@ -3,7 +3,13 @@
  * a sidecar or a controller would. Nothing runs pods here: a test makes them ready itself.
  */
 import { KubeConfig } from '@kubernetes/client-node';
-import { AppsV1Api, AdmissionregistrationV1Api, CoordinationV1Api, CoreV1Api } from '@kubernetes/client-node';
+import {
+  AppsV1Api,
+  AdmissionregistrationV1Api,
+  CoordinationV1Api,
+  CoreV1Api,
+  DiscoveryV1Api,
+} from '@kubernetes/client-node';
 import type { KubeClients } from '../../../common/kube/client.ts';
 import { silentLog, type Log } from '../../../common/runtime/log.ts';
 import { createRegistry } from '../../../common/runtime/metrics.ts';
@@ -51,6 +57,7 @@ export function clientsOf(api: Pick<ApiServer, 'kubeconfig'>): KubeClients {
     core: config.makeApiClient(CoreV1Api),
     coordination: config.makeApiClient(CoordinationV1Api),
     admission: config.makeApiClient(AdmissionregistrationV1Api),
+    discovery: config.makeApiClient(DiscoveryV1Api),
   };
 }
 

@@ -71,6 +71,18 @@ describe('sidecar: draining', () => {
     await isFasterThan(1_000, measure, { what: 'draining, or twice the stop after it,' });
   });
 
+  it('an idle pod stays longer where a Service leads callers to it, but not beyond its time', async () => {
+    await using app = await new App().listen();
+    const drainOf = async (flags: { 'drain-settle-seconds': number; 'drain-seconds'?: number }) => {
+      await using sidecar = await sidecarFor(app.port, { flags });
+      const begun = performance.now();
+      await sidecar.admin('/drain');
+      return performance.now() - begun;
+    };
+    assert.ok((await drainOf({ 'drain-settle-seconds': 1.5 })) >= 1_450);
+    assert.ok((await drainOf({ 'drain-settle-seconds': 60, 'drain-seconds': 0.5 })) < 30_000);
+  });
+
   it('refuses proxies from the first moment and still serves direct callers, closing their connections', async () => {
     const { handler, releaseAll } = holding();
     await using app = await new App((req, res, nth) => {

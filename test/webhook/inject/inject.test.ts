@@ -287,6 +287,14 @@ describe('the environment of the sidecar', () => {
     assert.match(sidecarEnv(pod)['SLIMFAAS_PROBES'] ?? '', /\/\$\$\(HOME\)/);
   });
 
+  it('keeps a pod for some seconds when it ends where its Services wake it', () => {
+    const settle = (annotations: Record<string, string>) =>
+      sidecarEnv(inject(annotations).pod)['SLIMFAAS_DRAIN_SETTLE_SECONDS'];
+    assert.equal(settle({}), undefined);
+    assert.equal(settle({ 'slimfaas.dev/services': 'wake' }), '10');
+    assert.equal(settle({ 'slimfaas.dev/services': 'ignore' }), undefined);
+  });
+
   it('gives a drain the grace period less two seconds, and at least one', () => {
     const drain = (seconds: number) =>
       sidecarEnv(inject({}, { terminationGracePeriodSeconds: seconds }).pod)['SLIMFAAS_DRAIN_SECONDS'];

@@ -63,6 +63,13 @@ const ROWS: readonly Row[] = [
     'G',
     'ValidatingWebhookConfiguration',
   ],
+  ['admissionregistration.k8s.io/v1', 'validatingadmissionpolicies', 'SG', 'ValidatingAdmissionPolicy'],
+  [
+    'admissionregistration.k8s.io/v1',
+    'validatingadmissionpolicybindings',
+    '',
+    'ValidatingAdmissionPolicyBinding',
+  ],
 ];
 
 /** The group of `apps/v1` is `apps`; that of `v1` is the empty one. */

@@ -1,0 +1,158 @@
+/**
+ * The ports on which the proxy takes connections for Services of sleeping functions: one for each port of each
+ * Service, as the EndpointSlices of this installation say (common/kube/wake-slice.ts). By its port a connection is
+ * known to be for that Service. Its bytes could not say it: they may be TLS, and a Host may be any.
+ *
+ * A port is open for as long as its slice is there, whether the slice names proxies at that time or not. So it is
+ * open before a slice names it, and after, while kube-proxy has not heard yet.
+ *
+ * Room `proxy/services`: Connections by Services of sleeping functions.
+ * Comes in: EndpointSlices with the proxy's ports, connections to these.
+ * Goes out: the same connections, to pods; the list of open ports.
+ */
+import { createServer, type Server, type Socket } from 'node:net';
+import type { WakeSlice } from '../../common/kube/wake-slice.ts';
+import { describeError } from '../../common/runtime/errors.ts';
+import { listenOn } from '../../common/runtime/listen-on.ts';
+import { sleep } from '../../common/runtime/lifecycle.ts';
+import type { Log } from '../../common/runtime/log.ts';
+import type { FunctionId } from '../../common/bus/subjects.ts';
+import type { Clock } from '../clock.ts';
+import type { EdgeListener } from '../edge/listener.ts';
+import type { FunctionEntry } from '../functions/function-entry.ts';
+import { HeldConnection, type HeldResult } from './held-connection.ts';
+
+/** Where connections to a port are meant to go. */
+interface ServiceListener {
+  readonly slice: string;
+  id: FunctionId;
+  target: string;
+  readonly server: Server;
+  isOpen: boolean;
+}
+
+export interface ServiceListenersOptions {
+  readonly host: string;
+  readonly maxConnections: number;
+  readonly find: (id: FunctionId) => FunctionEntry | undefined;
+  /** The list of open ports is another. */
+  readonly onChange: () => void;
+  readonly onEnd: (result: HeldResult) => void;
+  /** Beyond the most connections. */
+  readonly onLimited: () => void;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+const AGAIN_MS = 1_000;
+const EMPTY_CHECK_MS = 20;
+
+export class ServiceListeners {
+  readonly #options: ServiceListenersOptions;
+  readonly #listeners = new Map<number, ServiceListener>();
+  readonly #connections = new Set<HeldConnection>();
+  #isRefusing = false;
+
+  constructor(options: ServiceListenersOptions) {
+    this.#options = options;
+  }
+
+  get openPorts(): number[] {
+    if (this.#isRefusing) return [];
+    return [...this.#listeners].filter(([, listener]) => listener.isOpen).map(([port]) => port);
+  }
+
+  get counts(): { readonly waiting: number; readonly open: number } {
+    const served = [...this.#connections].filter((each) => each.isServed).length;
+    return { waiting: this.#connections.size - served, open: served };
+  }
+
+  setSlice({ namespace, name, wakes, ports }: WakeSlice): void {
+    const key = `${namespace}/${name}`;
+    const wanted = new Set(ports.map(({ port }) => port));
+    for (const [port, listener] of this.#listeners)
+      if (listener.slice === key && !wanted.has(port)) this.#close(port, listener);
+    for (const { port, target } of ports) this.#set(port, key, { namespace, name: wakes }, target);
+  }
+
+  removeSlice(namespace: string, name: string): void {
+    const key = `${namespace}/${name}`;
+    for (const [port, listener] of this.#listeners) if (listener.slice === key) this.#close(port, listener);
+  }
+
+  /** As one listener beside those for calls, with which it ends. */
+  get listener(): EdgeListener {
+    return {
+      port: 0,
+      refuse: () => {
+        this.#isRefusing = true;
+        this.#options.onChange();
+        for (const { server } of this.#listeners.values()) server.close();
+      },
+      emptied: async (signal) => {
+        while (this.#connections.size > 0 && !signal.aborted) await sleep(EMPTY_CHECK_MS, signal);
+      },
+      close: async () => {
+        for (const [port, listener] of this.#listeners) this.#close(port, listener);
+        for (const connection of this.#connections) connection.destroy();
+      },
+    };
+  }
+
+  #set(port: number, slice: string, id: FunctionId, target: string): void {
+    const known = this.#listeners.get(port);
+    if (known && known.slice !== slice) {
+      // The scaler gives no port twice, so it is not the scaler's: the first one counts.
+      this.#options.log.error({ port, slice, first: known.slice }, 'two EndpointSlices claim one port');
+      return;
+    }
+    if (known) Object.assign(known, { id, target });
+    else if (!this.#isRefusing) this.#open(port, slice, id, target);
+  }
+
+  #open(port: number, slice: string, id: FunctionId, target: string): void {
+    const server = createServer({ allowHalfOpen: true }, (socket) => this.#accept(listener, socket));
+    const listener: ServiceListener = { slice, id, target, server, isOpen: false };
+    this.#listeners.set(port, listener);
+    const { host, log, clock, onChange } = this.#options;
+    server.on('listening', () => {
+      listener.isOpen = true;
+      onChange();
+    });
+    server.on('error', (error) => {
+      if (this.#listeners.get(port) !== listener) return;
+      log.error({ port, slice, error: describeError(error) }, 'a port for a Service cannot be opened');
+      clock.after(AGAIN_MS, () => {
+        if (this.#listeners.get(port) === listener && !this.#isRefusing) server.listen(listenOn(host, port));
+      });
+    });
+    server.listen(listenOn(host, port));
+  }
+
+  #close(port: number, listener: ServiceListener): void {
+    this.#listeners.delete(port);
+    listener.server.close();
+    this.#options.onChange();
+  }
+
+  #accept({ id, target }: ServiceListener, socket: Socket): void {
+    const { maxConnections, find, clock, onEnd, onLimited } = this.#options;
+    const entry = find(id);
+    if (!entry || this.#connections.size >= maxConnections) {
+      if (entry) onLimited();
+      return void socket.destroy();
+    }
+    const connection: HeldConnection = new HeldConnection({
+      socket,
+      entry,
+      target,
+      clock,
+      onEnd: (result) => {
+        this.#connections.delete(connection);
+        onEnd(result);
+      },
+    });
+    this.#connections.add(connection);
+    connection.start();
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * Connections that came by a Service of a sleeping function and wait for its first pod. A connection takes no place
+ * in a pod: it goes where the Service would have led it, once there is a pod to lead it to. So unlike the throttler
+ * this line moves as a whole. It shares the throttler's budget, its wake and its reasons.
+ */
+import { ReasonError } from '../../common/runtime/errors.ts';
+import type { Clock } from '../clock.ts';
+import type { Endpoint } from '../pods/endpoint.ts';
+import type { PodGroup } from '../pods/pod-group.ts';
+import type { WaitingBudget } from './waiting-budget.ts';
+
+export interface PodWaiter {
+  readonly heldBytes: number;
+  /** On the clock: a connection that comes back keeps its deadline. */
+  readonly arrivedMs: number;
+  /** There is one; called once. */
+  come(endpoint: Endpoint): void;
+  /** None came; called once, instead of `come`. */
+  refused(error: ReasonError): void;
+}
+
+export interface FirstPodOptions {
+  readonly pods: Pick<PodGroup, 'ready'>;
+  readonly budget: Pick<WaitingBudget, 'whyFull' | 'add' | 'remove'>;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly limits: () => { readonly maxWaiting: number; readonly coldStartMs: number };
+  /** Called on every change of how many wait. */
+  readonly onWaiting: (waiting: number) => void;
+  readonly explainCold: () => string;
+  readonly hopeless: () => string | undefined;
+}
+
+export class FirstPod {
+  readonly #options: FirstPodOptions;
+  readonly #waiting = new Map<PodWaiter, () => void>();
+
+  constructor(options: FirstPodOptions) {
+    this.#options = options;
+  }
+
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  get limits(): { readonly coldStartMs: number } {
+    return this.#options.limits();
+  }
+
+  /** Calls `come` at once where a pod is ready. Returns what ends the wait. */
+  join(waiter: PodWaiter): () => void {
+    const endpoint = this.#choose();
+    if (endpoint) waiter.come(endpoint);
+    else {
+      const error = this.#whyNot(waiter);
+      if (error) waiter.refused(error);
+      else this.#add(waiter);
+    }
+    return () => this.#leave(waiter);
+  }
+
+  /** Something about the pods has changed. */
+  changed(): void {
+    if (this.#waiting.size === 0 || this.#options.pods.ready.length === 0) return;
+    for (const waiter of this.#waiting.keys()) {
+      const endpoint = this.#choose();
+      if (endpoint && this.#leave(waiter)) waiter.come(endpoint);
+    }
+  }
+
+  refuseAll(error: ReasonError): void {
+    for (const waiter of this.#waiting.keys()) if (this.#leave(waiter)) waiter.refused(error);
+  }
+
+  #choose(): Endpoint | undefined {
+    const { pods, random } = this.#options;
+    // As kube-proxy does: any of them.
+    const usable = pods.ready.filter(({ suspicion }) => suspicion === undefined);
+    const from = usable.length > 0 ? usable : pods.ready;
+    return from[Math.floor(random() * from.length)];
+  }
+
+  #whyNot({ heldBytes }: PodWaiter): ReasonError | undefined {
+    const { budget, limits, hopeless } = this.#options;
+    const never = hopeless();
+    if (never !== undefined) return new ReasonError('cold-start-timeout', never);
+    const full =
+      this.waiting >= limits().maxWaiting
+        ? `${this.waiting} connections are waiting for this function, its limit`
+        : budget.whyFull(heldBytes);
+    if (full === undefined) return undefined;
+    return new ReasonError('queue-full', `${full}; try again later`, { retryAfterSeconds: 1 });
+  }
+
+  #add(waiter: PodWaiter): void {
+    const { budget, clock, limits, onWaiting } = this.#options;
+    const leftMs = waiter.arrivedMs + limits().coldStartMs - clock.now();
+    const cancel = clock.after(Math.max(1, leftMs), () => {
+      if (this.#leave(waiter)) waiter.refused(this.#lateError());
+    });
+    this.#waiting.set(waiter, cancel);
+    budget.add(waiter.heldBytes);
+    onWaiting(this.waiting);
+  }
+
+  #leave(waiter: PodWaiter): boolean {
+    const cancel = this.#waiting.get(waiter);
+    if (!cancel) return false;
+    cancel();
+    this.#waiting.delete(waiter);
+    this.#options.budget.remove(waiter.heldBytes);
+    this.#options.onWaiting(this.waiting);
+    return true;
+  }
+
+  #lateError(): ReasonError {
+    const { limits, explainCold } = this.#options;
+    const message = `no pod came up in ${limits().coldStartMs / 1000} s: ${explainCold()}`;
+    return new ReasonError('cold-start-timeout', message);
+  }
+}

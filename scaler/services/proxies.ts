@@ -1,0 +1,85 @@
+/**
+ * Which proxies take connections for Services now. Kubernetes says which pods are proxies and ready, so that no other
+ * pod can pass for one. The proxies say on NATS on which ports they listen. Silence of a proxy means that it is gone,
+ * but silence of NATS means nothing: then a proxy that a slice names stays in it while its pod is ready.
+ */
+import { isIPv6 } from 'node:net';
+import type { V1Pod } from '../../common/kube/client.ts';
+import { readPod } from '../../common/kube/model/pod.ts';
+import type { ServicePortsMessage } from '../../common/bus/service-ports.ts';
+
+export interface ProxyPod {
+  readonly name: string;
+  readonly namespace: string;
+  readonly uid: string;
+  readonly ip: string;
+  readonly node: string | undefined;
+  readonly isEnding: boolean;
+}
+
+/** A proxy says it each second. */
+const SILENT_MS = 5_000;
+
+export class Proxies {
+  /** Undefined: it is not ready. */
+  readonly #pods = new Map<string, ProxyPod | undefined>();
+  readonly #heard = new Map<string, { readonly atMs: number; readonly ports: ReadonlySet<number> }>();
+  readonly #now: () => number;
+  /** Whether a proxy that keeps silent may be there. */
+  readonly #isDeaf: () => boolean;
+
+  constructor(now: () => number, isDeaf: () => boolean) {
+    this.#now = now;
+    this.#isDeaf = isDeaf;
+  }
+
+  setPod(pod: V1Pod): void {
+    const read = readPod(pod);
+    if (!read) return;
+    const { name, namespace, uid, ip, isReady, isTerminating: isEnding } = read;
+    const node = pod.spec?.nodeName;
+    this.#pods.set(
+      name,
+      isReady && ip !== undefined ? { name, namespace, uid, ip, node, isEnding } : undefined,
+    );
+  }
+
+  deletePod(name: string): void {
+    this.#pods.delete(name);
+    this.#heard.delete(name);
+  }
+
+  /** One whose pod is not seen yet says it again within a second. */
+  heard({ pod, ports }: ServicePortsMessage): void {
+    if (this.#pods.has(pod)) this.#heard.set(pod, { atMs: this.#now(), ports: new Set(ports) });
+  }
+
+  get family(): 'IPv4' | 'IPv6' | undefined {
+    const [first] = this.#ready;
+    return first && (isIPv6(first.ip) ? 'IPv6' : 'IPv4');
+  }
+
+  /**
+   * Those that listen on all of the ports. One that ends is named only where no other is: it serves on until then.
+   * @param named addresses that the slice has now
+   */
+  listening(ports: readonly number[], named: ReadonlySet<string>): readonly ProxyPod[] {
+    const { family } = this;
+    const open = this.#ready.filter(
+      (pod) => (family === 'IPv6') === isIPv6(pod.ip) && this.#isOpen(pod, ports, named.has(pod.ip)),
+    );
+    const staying = open.filter(({ isEnding }) => !isEnding);
+    return (staying.length > 0 ? staying : open).toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  get #ready(): ProxyPod[] {
+    return [...this.#pods.values()].filter((pod) => pod !== undefined);
+  }
+
+  #isOpen({ name }: ProxyPod, ports: readonly number[], isNamed: boolean): boolean {
+    const word = this.#heard.get(name);
+    const isFresh = word !== undefined && this.#now() - word.atMs <= SILENT_MS;
+    if (!isFresh) return isNamed && this.#isDeaf();
+    return ports.every((port) => word.ports.has(port));
+  }
+}

@@ -1,0 +1,243 @@
+/**
+ * Leads the Services of sleeping functions to the proxies. For each Service of a function with
+ * `slimfaas.dev/services: wake` it keeps one EndpointSlice. While the function has no ready pod, the slice names the
+ * proxies that listen for that Service. Else it names nobody and only keeps the ports. The Service is never changed.
+ *
+ * Order, so that no connection is refused: the slice names the proxies as soon as the count is set to 0, while the
+ * pods stay some seconds (sidecar/life/drain.ts). It names nobody only {@link AWAKE_MS} after a pod has become ready,
+ * when the pod's own endpoint has arrived everywhere. In between both answer.
+ *
+ * The leader alone writes. Nothing is decided before all watches have listed once, or while one is broken.
+ *
+ * Room `scaler/services`: Leads the Services of sleeping functions to the proxies.
+ * Comes in: Services, EndpointSlices, pods of proxies, and the ports on which they listen.
+ * Goes out: EndpointSlices, faults.
+ */
+import type { V1EndpointSlice, V1OwnerReference, V1Pod, V1Service } from '../../common/kube/client.ts';
+import type { ServicePortsMessage } from '../../common/bus/service-ports.ts';
+import type { WakePort } from '../../common/kube/wake-slice.ts';
+import { wakeSliceName } from '../../common/kube/wake-slice.ts';
+import type { ServiceFaults } from '../faults/service-faults.ts';
+import type { Workload } from '../world/kube-objects.ts';
+import type { WorldView } from '../world/world.ts';
+import { matchServices, ServiceIndex, viewService, type Match } from './match.ts';
+import type { PortRange } from './ports.ts';
+import { Proxies } from './proxies.ts';
+import { sliceOf, sliceText, viewSlice, type SeenSlice } from './slices.ts';
+
+/** Endpoint controller and kube-proxy have heard of a ready pod by then, as a rule. */
+const AWAKE_MS = 3_000;
+
+/** One write at a time for each slice; see `slice-writer.ts`. */
+export interface SliceWrites {
+  isBusy(key: string): boolean;
+  create(key: string, body: V1EndpointSlice): void;
+  replace(key: string, body: V1EndpointSlice): void;
+  remove(key: string, slice: SeenSlice): void;
+}
+
+/** Undefined: it is not known yet, nothing is written. `unreadable`: neither, and functions are told. */
+export type SliceOwner = V1OwnerReference | 'none' | 'unreadable' | undefined;
+
+export interface KeeperOptions {
+  readonly world: Pick<WorldView, 'workloads' | 'podsOf' | 'workload'>;
+  readonly ports: PortRange;
+  readonly writes: SliceWrites;
+  readonly installation: string;
+  readonly owner: () => SliceOwner;
+  /** Leads, and all that decisions rest on is known. */
+  readonly mayAct: () => boolean;
+  /** NATS is away, or came back a moment ago. */
+  readonly isDeaf: () => boolean;
+  readonly faults: ServiceFaults;
+  readonly onFaultsChanged: (workload: Workload) => void;
+  readonly now: () => number;
+}
+
+export class ServiceKeeper {
+  readonly #options: KeeperOptions;
+  readonly #services = new ServiceIndex();
+  readonly #slices = new Map<string, SeenSlice>();
+  readonly #proxies: Proxies;
+  /** Since when a function has had a ready pod. */
+  readonly #awakeSince = new Map<string, number>();
+  /** In this pass. */
+  #refused = new Map<string, string[]>();
+  #matches = new Map<string, Match>();
+  /** By slice and by name of the Service's port: the proxies' port. */
+  readonly #given = new Map<string, Map<string, number>>();
+
+  constructor(options: KeeperOptions) {
+    this.#options = options;
+    this.#proxies = new Proxies(options.now, options.isDeaf);
+  }
+
+  onService(object: V1Service): void {
+    const view = viewService(object);
+    if (view) this.#services.set(view);
+    else this.#services.delete(keyOf(object));
+  }
+
+  onServiceGone(object: V1Service): void {
+    this.#services.delete(keyOf(object));
+  }
+
+  /** Also told by a write of ours, before the watch tells it. */
+  onSlice(object: V1EndpointSlice): void {
+    const seen = viewSlice(object);
+    const known = this.#slices.get(keyOf(object));
+    const isOlder = Number(seen.resourceVersion) < Number(known?.resourceVersion);
+    if (known && known.uid === seen.uid && isOlder) return;
+    this.#slices.set(keyOf(object), seen);
+    const given = this.#givenTo(keyOf(object));
+    for (const { name, port } of seen.ports)
+      if (!given.has(name) && this.#options.ports.claim(port, keyOf(object))) given.set(name, port);
+  }
+
+  onSliceGone(object: V1EndpointSlice): void {
+    this.#slices.delete(keyOf(object));
+  }
+
+  onProxy(pod: V1Pod): void {
+    this.#proxies.setPod(pod);
+  }
+
+  onProxyGone(pod: V1Pod): void {
+    this.#proxies.deletePod(pod.metadata?.name ?? '');
+  }
+
+  heard(message: ServicePortsMessage): void {
+    this.#proxies.heard(message);
+  }
+
+  /** Services that lead to proxies or would, and those of them that do now. */
+  get counts(): { readonly services: number; readonly asleep: number; readonly refused: number } {
+    let asleep = 0;
+    for (const { addresses } of this.#slices.values()) if (addresses.size > 0) asleep++;
+    return { services: this.#matches.size, asleep, refused: this.#options.faults.size };
+  }
+
+  /** Brings all slices in line with what is seen. Cheap where nothing has changed. */
+  pass(): void {
+    const { mayAct, owner, world } = this.#options;
+    if (!mayAct()) return;
+    this.#refused = new Map();
+    const { family } = this.#proxies;
+    this.#matches = matchServices(world.workloads(), this.#services, family, (...args) =>
+      this.#refuse(...args),
+    );
+    // Asked for only where it is needed: most installations keep no slice.
+    const ownedBy = this.#matches.size > 0 ? owner() : 'none';
+    if (ownedBy === 'unreadable') this.#refuseAll();
+    else if (ownedBy !== undefined)
+      for (const match of this.#matches.values())
+        this.#keep(match, family, ownedBy === 'none' ? undefined : ownedBy);
+    this.#removeSpare();
+    this.#tellFaults();
+  }
+
+  #refuseAll(): void {
+    const why = 'the scaler cannot read the ClusterRole that is to own its EndpointSlices; its log says why';
+    for (const { service, workload } of this.#matches.values())
+      this.#refuse(workload, `${service.namespace}/${service.name}`, why);
+  }
+
+  #keep(match: Match, family: 'IPv4' | 'IPv6' | undefined, owner: V1OwnerReference | undefined): void {
+    const { writes, installation } = this.#options;
+    const key = sliceKeyOf(match.service);
+    const isAsleep = this.#isAsleep(match.workload);
+    const seen = this.#slices.get(key);
+    if (writes.isBusy(key) || (!seen && !family)) return;
+    const proxyFamily = family ?? (seen?.addressType === 'IPv6' ? 'IPv6' : 'IPv4');
+    // What a slice's address type is cannot be changed.
+    if (seen && seen.addressType !== proxyFamily) return writes.remove(key, seen);
+    const ports = this.#portsOf(match, key);
+    if (!ports) return;
+    const numbers = ports.map(({ port }) => port);
+    const named = seen?.addresses ?? new Set<string>();
+    const proxies = isAsleep(named.size > 0) ? this.#proxies.listening(numbers, named) : [];
+    const body = sliceOf({ match, ports, proxies, family: proxyFamily, owner, installation });
+    if (!seen) return writes.create(key, body);
+    if (sliceText(body) === seen.text) return;
+    body.metadata = { ...body.metadata, resourceVersion: seen.resourceVersion };
+    writes.replace(key, body);
+  }
+
+  /** @returns whether the slice should name proxies, given that it does now */
+  #isAsleep(workload: Workload): (isNamed: boolean) => boolean {
+    const { world, now } = this.#options;
+    const isReady = [...world.podsOf(workload).values()].some((pod) => pod.isReady && !pod.isEnding);
+    if (workload.replicas === 0 || !isReady) {
+      this.#awakeSince.delete(workload.key);
+      return () => true;
+    }
+    const since = this.#awakeSince.get(workload.key) ?? now();
+    this.#awakeSince.set(workload.key, since);
+    return (isNamed) => isNamed && now() - since < AWAKE_MS;
+  }
+
+  /** Those that it had, and new ones for new ports of the Service; undefined when none is left. */
+  #portsOf({ service, workload }: Match, key: string): WakePort[] | undefined {
+    const given = this.#givenTo(key);
+    for (const { name } of service.ports) {
+      const port = given.get(name) ?? this.#options.ports.give(key);
+      if (port === undefined) {
+        const why = 'no port of the proxies is left for it: see --services-ports-last of the scaler';
+        this.#refuse(workload, `${service.namespace}/${service.name}`, why);
+        return undefined;
+      }
+      given.set(name, port);
+    }
+    for (const name of given.keys())
+      if (!service.ports.some((port) => port.name === name)) this.#takeBack(key, name);
+    return service.ports.map(({ name, target }) => ({ name, target, port: given.get(name) as number }));
+  }
+
+  #givenTo(key: string): Map<string, number> {
+    const given = this.#given.get(key) ?? new Map<string, number>();
+    this.#given.set(key, given);
+    return given;
+  }
+
+  /** @param only the Service's port of that name; undefined: all of them */
+  #takeBack(key: string, only?: string): void {
+    const given = this.#given.get(key);
+    for (const [name, port] of given ?? []) {
+      if (only !== undefined && name !== only) continue;
+      this.#options.ports.release(port, key);
+      given?.delete(name);
+    }
+    if (given?.size === 0) this.#given.delete(key);
+  }
+
+  #refuse(workload: Workload, service: string, why: string): void {
+    const message = `Service ${service} does not wake it: ${why}`;
+    this.#refused.set(workload.key, [...(this.#refused.get(workload.key) ?? []), message].toSorted());
+  }
+
+  #tellFaults(): void {
+    const { faults, world, onFaultsChanged } = this.#options;
+    for (const key of faults.replace(this.#refused)) {
+      const workload = world.workload(key);
+      if (workload) onFaultsChanged(workload);
+    }
+  }
+
+  #removeSpare(): void {
+    const { writes } = this.#options;
+    const kept = new Set([...this.#matches.values()].map(({ service }) => sliceKeyOf(service)));
+    for (const [key, slice] of this.#slices)
+      if (!kept.has(key) && !writes.isBusy(key)) writes.remove(key, slice);
+    for (const key of this.#given.keys()) if (!kept.has(key) && !this.#slices.has(key)) this.#takeBack(key);
+    for (const key of this.#awakeSince.keys())
+      if (this.#options.world.workload(key)?.fn?.spec.services !== 'wake') this.#awakeSince.delete(key);
+  }
+}
+
+function sliceKeyOf({ namespace, name }: { readonly namespace: string; readonly name: string }): string {
+  return `${namespace}/${wakeSliceName(name)}`;
+}
+
+function keyOf({ metadata }: { metadata?: { namespace?: string; name?: string } }): string {
+  return `${metadata?.namespace ?? ''}/${metadata?.name ?? ''}`;
+}

@@ -1,0 +1,78 @@
+/**
+ * Writes EndpointSlices: one request at a time for each, a bounded number a second for all, and a pause after a
+ * failure. What is refused here is asked for again in the next pass, with what is right by then.
+ */
+import type { V1EndpointSlice } from '../../common/kube/client.ts';
+import { describeError } from '../../common/runtime/errors.ts';
+import type { Log } from '../../common/runtime/log.ts';
+import type { SliceApi } from '../world/kube-slices.ts';
+import type { SliceWrites } from './service-keeper.ts';
+import type { SeenSlice } from './slices.ts';
+
+/** With five passes a second, 300 writes a second: a new proxy is in 10,000 slices after 34 s. */
+const WRITES_PER_PASS = 60;
+const PAUSE_MS = 1_000;
+
+export interface SliceWriterOptions {
+  readonly api: SliceApi;
+  readonly onWritten: (slice: V1EndpointSlice) => void;
+  readonly onGone: (slice: V1EndpointSlice) => void;
+  readonly onWrite: (verb: 'create' | 'replace' | 'remove', isDone: boolean) => void;
+  readonly now: () => number;
+  readonly log: Log;
+}
+
+export class SliceWriter implements SliceWrites {
+  readonly #options: SliceWriterOptions;
+  readonly #busy = new Set<string>();
+  readonly #pausedUntil = new Map<string, number>();
+  #left = WRITES_PER_PASS;
+
+  constructor(options: SliceWriterOptions) {
+    this.#options = options;
+  }
+
+  /** A new pass begins. */
+  refill(): void {
+    this.#left = WRITES_PER_PASS;
+    const now = this.#options.now();
+    for (const [key, untilMs] of this.#pausedUntil) if (untilMs <= now) this.#pausedUntil.delete(key);
+  }
+
+  isBusy(key: string): boolean {
+    return this.#left <= 0 || this.#busy.has(key) || this.#pausedUntil.has(key);
+  }
+
+  create(key: string, body: V1EndpointSlice): void {
+    this.#run(key, 'create', async () => this.#options.onWritten(await this.#options.api.create(body)));
+  }
+
+  replace(key: string, body: V1EndpointSlice): void {
+    this.#run(key, 'replace', async () => this.#options.onWritten(await this.#options.api.replace(body)));
+  }
+
+  remove(key: string, { namespace, name, uid }: SeenSlice): void {
+    const gone = { metadata: { namespace, name }, addressType: 'IPv4', endpoints: [] };
+    this.#run(key, 'remove', async () => {
+      await this.#options.api.remove({ namespace, name, uid });
+      this.#options.onGone(gone);
+    });
+  }
+
+  #run(key: string, verb: 'create' | 'replace' | 'remove', write: () => Promise<void>): void {
+    const { log, now, onWrite } = this.#options;
+    this.#left--;
+    this.#busy.add(key);
+    write()
+      .then(
+        () => onWrite(verb, true),
+        (error: unknown) => {
+          onWrite(verb, false);
+          // 404 and 409: somebody was faster; the watch tells what is there now.
+          this.#pausedUntil.set(key, now() + PAUSE_MS);
+          log.warn({ slice: key, verb, error: describeError(error) }, 'an EndpointSlice was not written');
+        },
+      )
+      .finally(() => this.#busy.delete(key));
+  }
+}

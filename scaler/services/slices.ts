@@ -1,0 +1,104 @@
+/** EndpointSlices as they should be, and as they are: pure, and comparable by one text. */
+import type { V1Endpoint, V1EndpointSlice, V1OwnerReference } from '../../common/kube/client.ts';
+import {
+  readWakeSlice,
+  wakeAnnotations,
+  wakeLabels,
+  wakeSliceName,
+  type WakePort,
+} from '../../common/kube/wake-slice.ts';
+import type { Match } from './match.ts';
+import type { ProxyPod } from './proxies.ts';
+
+/** A slice of ours, as last seen. */
+export interface SeenSlice {
+  readonly namespace: string;
+  readonly name: string;
+  readonly service: string;
+  readonly uid: string;
+  readonly resourceVersion: string;
+  readonly addressType: string;
+  readonly ports: readonly WakePort[];
+  readonly addresses: ReadonlySet<string>;
+  /** {@link sliceText} of it. */
+  readonly text: string;
+}
+
+export function viewSlice(slice: V1EndpointSlice): SeenSlice {
+  const { namespace = '', name = '', uid = '', resourceVersion = '', labels } = slice.metadata ?? {};
+  return {
+    namespace,
+    name,
+    uid,
+    resourceVersion,
+    service: labels?.['kubernetes.io/service-name'] ?? '',
+    addressType: slice.addressType,
+    ports: readWakeSlice(slice)?.ports ?? [],
+    addresses: new Set((slice.endpoints ?? []).flatMap(({ addresses }) => addresses)),
+    text: sliceText(slice),
+  };
+}
+
+export interface SlicePlan {
+  readonly match: Match;
+  readonly ports: readonly WakePort[];
+  readonly proxies: readonly ProxyPod[];
+  readonly family: 'IPv4' | 'IPv6';
+  /** Goes with the installation; undefined: nothing takes the slice along. */
+  readonly owner: V1OwnerReference | undefined;
+  readonly installation: string;
+}
+
+export function sliceOf({ match, ports, proxies, family, owner, installation }: SlicePlan): V1EndpointSlice {
+  const { service, workload } = match;
+  return {
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: {
+      name: wakeSliceName(service.name),
+      namespace: service.namespace,
+      labels: wakeLabels(service.name, installation),
+      annotations: wakeAnnotations({ wakes: workload.id.name, ports }),
+      ...(owner ? { ownerReferences: [owner] } : {}),
+    },
+    addressType: family,
+    ports: ports.map(({ name, port }) => ({ name, port, protocol: 'TCP' })),
+    endpoints: proxies.map(endpointOf),
+  };
+}
+
+/** Every condition is said: some readers take a missing one for `false`. */
+function endpointOf({ ip, node, name, namespace, uid }: ProxyPod): V1Endpoint {
+  return {
+    addresses: [ip],
+    conditions: { ready: true, serving: true, terminating: false },
+    ...(node === undefined ? {} : { nodeName: node }),
+    targetRef: { kind: 'Pod', name, namespace, uid },
+  };
+}
+
+/** All that we write, and nothing that others add. */
+export function sliceText({ metadata, addressType, ports, endpoints }: V1EndpointSlice): string {
+  const { labels = {}, annotations = {}, ownerReferences } = metadata ?? {};
+  const picked = [
+    wakeLabelsOf(labels),
+    annotations['slimfaas.dev/wakes'],
+    annotations['slimfaas.dev/target-ports'],
+    ownerReferences?.map(({ uid }) => uid) ?? [],
+    addressType,
+    (ports ?? []).map(({ name, port, protocol }) => [name ?? '', port, protocol]),
+    (endpoints ?? []).map((e) => [
+      e.addresses,
+      e.conditions?.ready,
+      e.conditions?.serving,
+      e.conditions?.terminating,
+      e.nodeName,
+      e.targetRef?.uid,
+    ]),
+  ];
+  return JSON.stringify(picked);
+}
+
+function wakeLabelsOf(labels: Readonly<Record<string, string>>): string[] {
+  return Object.keys(wakeLabels('', '')).map((name) => labels[name] ?? '');
+}

@@ -1,0 +1,217 @@
+/** Connections by a Service of a sleeping function, at a real proxy: held, piped, or refused with a reason. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, request, type IncomingMessage } from 'node:http';
+import { connect, createServer as createTcpServer, type Server } from 'node:net';
+import type { Readable } from 'node:stream';
+import { test } from 'node:test';
+import { decodeServicePorts, SERVICE_PORTS_SUBJECT } from '../../../common/bus/service-ports.ts';
+import { ownAddress } from '../../helpers/addresses.ts';
+import { waitFor } from '../../helpers/wait.ts';
+import { startTestProxy, type TestProxy } from '../support/test-proxy.ts';
+import { collectWakes, statusOf } from '../support/wakes.ts';
+
+const PORT = 20_000;
+const APP_PORT = 8_080;
+const WAKE = { 'slimfaas.dev/services': 'wake' };
+
+interface ServiceListener extends AsyncDisposable {
+  readonly t: TestProxy;
+  readonly host: string;
+  readonly url: string;
+  /** Ports that the proxy has last said to listen on. */
+  ports(): readonly number[] | undefined;
+}
+
+/** A second proxy with a loopback address of its own, where ports of Services are free. */
+async function openListener(
+  target = String(APP_PORT),
+  flags: readonly string[] = [],
+): Promise<ServiceListener> {
+  const host = ownAddress();
+  const t = await startTestProxy(flags);
+  let said: readonly number[] | undefined;
+  t.link.subscribe(SERVICE_PORTS_SUBJECT, (_, data) => {
+    const { pod, ports } = decodeServicePorts(data);
+    if (pod === 'second') said = ports;
+  });
+  t.addFunction('shop', WAKE);
+  const { url } = await t.another([`--host=${host}`, '--pod-name=second']);
+  setSlice(t, target);
+  await waitFor(() => said?.includes(PORT), { what: 'the proxy says that the port is open' });
+  return { t, host, url, ports: () => said, [Symbol.asyncDispose]: () => t[Symbol.asyncDispose]() };
+}
+
+function setSlice(t: TestProxy, target: string, name = 'shop-slimfaas', port = PORT): void {
+  t.kube.set({
+    kind: 'EndpointSlice',
+    metadata: {
+      name,
+      namespace: 'default',
+      labels: {
+        'kubernetes.io/service-name': 'shop',
+        'endpointslice.kubernetes.io/managed-by': 'slimfaas.dev',
+        'slimfaas.dev/installation': 'default',
+      },
+      annotations: {
+        'slimfaas.dev/wakes': 'shop',
+        'slimfaas.dev/target-ports': JSON.stringify({ '': target }),
+      },
+    },
+    addressType: 'IPv4',
+    ports: [{ name: '', port, protocol: 'TCP' }],
+    endpoints: [],
+  });
+}
+
+/** The app of a pod, on the address that the pod has. */
+async function listenAt(server: Server, host: string): Promise<AsyncDisposable> {
+  server.listen(APP_PORT, host);
+  await once(server, 'listening');
+  return {
+    [Symbol.asyncDispose]: async () => {
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+async function read(socket: Readable): Promise<string> {
+  let text = '';
+  for await (const chunk of socket) text += String(chunk);
+  return text;
+}
+
+test('a request waits for the first pod, wakes it, and is its own: path, Host and headers', async () => {
+  await using listener = await openListener();
+  const { t, host } = listener;
+  const wakes = collectWakes(t, 'shop');
+  const heads: string[][] = [];
+  const app = createServer((req, res) => {
+    heads.push([req.url ?? '', ...req.rawHeaders]);
+    req.pipe(res);
+  });
+  const headers = { Host: 'shop.default', 'X-Mine': 'a', 'Content-Length': 4 };
+  const req = request({ host, port: PORT, path: '/a%2Fb//c?x=1', method: 'POST', headers });
+  req.end('body');
+  const answer = once(req, 'response');
+  await waitFor(() => wakes.some(({ waiting }) => waiting === 1), { what: 'a wake for one that waits' });
+  const ip = ownAddress();
+  await using _ = await listenAt(app, ip);
+  t.setPod('shop', 'shop-abc-1', ip);
+  const [res] = (await answer) as [IncomingMessage];
+  assert.equal(res.statusCode, 200);
+  assert.equal(res.headers.connection, 'close', 'the client comes back by the Service');
+  assert.equal(await read(res), 'body');
+  assert.deepEqual(heads, [
+    ['/a%2Fb//c?x=1', 'Host', 'shop.default', 'X-Mine', 'a', 'Content-Length', '4', 'Connection', 'close'],
+  ]);
+});
+
+test('a server that speaks first is heard, and bytes are passed on as they are', async () => {
+  await using listener = await openListener('db');
+  const { t, host } = listener;
+  const app = createTcpServer((socket) => {
+    socket.write('ready ');
+    socket.pipe(socket);
+  });
+  const ip = ownAddress();
+  await using _ = await listenAt(app, ip);
+  const client = connect(PORT, host);
+  await once(client, 'connect');
+  t.kube.set({
+    kind: 'Pod',
+    metadata: {
+      name: 'shop-abc-1',
+      namespace: 'default',
+      labels: { 'pod-template-hash': 'abc' },
+      annotations: { 'SlimFaas/Function': 'true', ...WAKE },
+      ownerReferences: [
+        { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'shop-abc', uid: 'owner', controller: true },
+      ],
+    },
+    spec: { containers: [{ name: 'app', ports: [{ name: 'db', containerPort: APP_PORT }] }] },
+    status: { phase: 'Running', podIP: ip, conditions: [{ type: 'Ready', status: 'True' }] },
+  });
+  const [first] = (await once(client, 'data')) as [Buffer];
+  assert.equal(String(first), 'ready ');
+  client.end('\x16\x03\x01 not HTTP');
+  assert.equal(await read(client), '\x16\x03\x01 not HTTP');
+});
+
+test('an open connection keeps the function in use; its end gives it free', async () => {
+  await using listener = await openListener();
+  const { t, host } = listener;
+  const app = createTcpServer((socket) => void socket.pipe(socket));
+  const ip = ownAddress();
+  await using _ = await listenAt(app, ip);
+  t.setPod('shop', 'shop-abc-1', ip);
+  await waitFor(async () => (await statusOf(listener, 'shop')).NumberReady === 1, {
+    what: 'it knows the pod',
+  });
+  const client = connect(PORT, host);
+  client.write('\x00');
+  await once(client, 'data');
+  const running = async () => (await statusOf(listener, 'shop')).Running;
+  await waitFor(async () => (await running()) === 1, { what: 'it runs' });
+  client.end();
+  await waitFor(async () => (await running()) === 0, { what: 'it has ended' });
+});
+
+test('where no pod comes, HTTP is told why; others are closed', async () => {
+  await using listener = await openListener();
+  const { t, host } = listener;
+  t.addFunction('shop', { ...WAKE, 'slimfaas.dev/cold-start-timeout': '1' });
+  const silent = connect(PORT, host);
+  await once(silent, 'connect');
+  const req = request({ host, port: PORT, path: '/' }).end();
+  const [res] = (await once(req, 'response')) as [IncomingMessage];
+  assert.equal(res.statusCode, 504);
+  assert.match(await read(res), /cold-start-timeout.*no pod was created/);
+  assert.equal(await read(silent), '');
+});
+
+test('a client that gives up waits no longer, whether it has asked or not', async () => {
+  await using listener = await openListener();
+  const waiting = async () => (await statusOf(listener, 'shop')).Waiting;
+  const silent = connect(PORT, listener.host);
+  const asking = connect(PORT, listener.host);
+  asking.write('GET / HTTP/1.1\r\n');
+  await waitFor(async () => (await waiting()) === 2, { what: 'two wait' });
+  silent.end();
+  asking.end();
+  await waitFor(async () => (await waiting()) === 0, { what: 'nobody waits' });
+});
+
+test('bounds: as many connections as are allowed, and no more', async () => {
+  await using listener = await openListener(String(APP_PORT), ['--services-connections=2']);
+  const { t, host } = listener;
+  const wakes = collectWakes(t, 'shop');
+  const held = [connect(PORT, host), connect(PORT, host)];
+  await waitFor(() => wakes.some(({ waiting }) => waiting === 2), { what: 'two wait' });
+  assert.equal(await read(connect(PORT, host)), '');
+  for (const socket of held) socket.destroy();
+  const last = wakes.length;
+  await waitFor(async () => (await statusOf(listener, 'shop')).Waiting === 0, { what: 'nobody waits' });
+  const again = connect(PORT, host);
+  await waitFor(() => wakes.slice(last).some(({ waiting }) => waiting === 1), {
+    what: 'there is room again',
+  });
+  again.destroy();
+});
+
+test('a port closes with its slice, and a second slice cannot take it', async () => {
+  await using listener = await openListener();
+  const { t, host } = listener;
+  setSlice(t, '1', 'thief');
+  setSlice(t, '1', 'other', PORT + 1);
+  await waitFor(() => listener.ports()?.includes(PORT + 1), { what: 'the other port is open' });
+  t.kube.delete('EndpointSlice', 'default', 'thief');
+  t.kube.delete('EndpointSlice', 'default', 'other');
+  await waitFor(() => !listener.ports()?.includes(PORT + 1), { what: 'the other port is closed' });
+  assert.deepEqual(listener.ports(), [PORT]);
+  t.kube.delete('EndpointSlice', 'default', 'shop-slimfaas');
+  await waitFor(() => listener.ports()?.length === 0, { what: 'no port is open' });
+  const [error] = (await once(connect(PORT, host), 'error')) as [NodeJS.ErrnoException];
+  assert.equal(error.code, 'ECONNREFUSED');
+});

@@ -1,0 +1,394 @@
+/** Which EndpointSlices should exist, and what they should name, at each moment of a function's life. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { V1EndpointSlice, V1Pod, V1Service } from '../../../common/kube/client.ts';
+import { PortRange } from '../../../scaler/services/ports.ts';
+import { ServiceFaults } from '../../../scaler/faults/service-faults.ts';
+import { ServiceKeeper } from '../../../scaler/services/service-keeper.ts';
+import { readWorkload } from '../../../common/kube/model/workload.ts';
+import { podOf } from '../../../scaler/world/kube-objects.ts';
+import { World } from '../../../scaler/world/world.ts';
+
+const IP = '10.0.0.1';
+
+class Fixture {
+  readonly world = new World();
+  readonly slices = new Map<string, V1EndpointSlice>();
+  readonly told: string[] = [];
+  now = 0;
+  mayAct = true;
+  isDeaf = false;
+  isBusy = false;
+  writes = 0;
+  #version = 0;
+  readonly serviceFaults = new ServiceFaults(true);
+  readonly keeper: ServiceKeeper;
+
+  constructor(ports = new PortRange(20_000, 20_009)) {
+    const write = (key: string, body: V1EndpointSlice): void => {
+      this.writes++;
+      const metadata = { uid: key, ...body.metadata, resourceVersion: String(++this.#version) };
+      this.slices.set(key, { ...body, metadata });
+      this.keeper.onSlice({ ...body, metadata });
+    };
+    this.keeper = new ServiceKeeper({
+      world: this.world,
+      ports,
+      writes: {
+        isBusy: () => this.isBusy,
+        create: write,
+        replace: write,
+        remove: (key, { namespace, name }) => {
+          this.writes++;
+          this.slices.delete(key);
+          this.keeper.onSliceGone({ addressType: 'IPv4', endpoints: [], metadata: { namespace, name } });
+        },
+      },
+      faults: this.serviceFaults,
+      installation: 'slimfaas',
+      owner: () => ({ apiVersion: 'v1', kind: 'ClusterRole', name: 'owner', uid: 'o' }),
+      mayAct: () => this.mayAct,
+      isDeaf: () => this.isDeaf,
+      onFaultsChanged: ({ key }) => this.told.push(key),
+      now: () => this.now,
+    });
+  }
+
+  fn(
+    name: string,
+    { replicas = 0, services = 'wake', labels = { app: name } as Record<string, string> } = {},
+  ): void {
+    const annotations = { 'SlimFaas/Function': 'true', 'slimfaas.dev/services': services };
+    const object = {
+      metadata: { name, namespace: 'default', uid: name, resourceVersion: String(++this.#version) },
+      spec: { replicas, selector: {}, template: { metadata: { annotations, labels } } },
+    };
+    const before = this.world.workloadOfOwner(`Deployment/default/${name}`);
+    this.world.setWorkload(readWorkload('Deployment', object, before));
+  }
+
+  pod(fn: string, state: { ready?: boolean; ending?: boolean } = {}): void {
+    const owner = {
+      apiVersion: 'apps/v1',
+      kind: 'ReplicaSet',
+      name: `${fn}-abc`,
+      uid: 'r',
+      controller: true,
+    };
+    const pod = podOf({
+      metadata: {
+        name: `${fn}-abc-1`,
+        namespace: 'default',
+        labels: { 'pod-template-hash': 'abc' },
+        ownerReferences: [owner],
+        ...(state.ending ? { deletionTimestamp: new Date(0) } : {}),
+      },
+      status: { conditions: [{ type: 'Ready', status: state.ready === false ? 'False' : 'True' }] },
+    });
+    assert.ok(pod);
+    this.world.setPod(pod);
+  }
+
+  service(name: string, spec: V1Service['spec'] = {}): void {
+    this.keeper.onService({
+      metadata: { name, namespace: 'default' },
+      spec: { selector: { app: name }, ports: [{ port: 80 }], ...spec },
+    });
+  }
+
+  proxy(name: string, state: { ip?: string; ready?: boolean; ending?: boolean } = {}): void {
+    const pod: V1Pod = {
+      metadata: {
+        name,
+        namespace: 'slimfaas',
+        uid: name,
+        ...(state.ending ? { deletionTimestamp: new Date(0) } : {}),
+      },
+      spec: { nodeName: 'node-1', containers: [] },
+      status: {
+        podIP: state.ip ?? IP,
+        conditions: [{ type: 'Ready', status: state.ready === false ? 'False' : 'True' }],
+      },
+    };
+    this.keeper.onProxy(pod);
+  }
+
+  listens(name: string, ...ports: number[]): void {
+    this.keeper.heard({ pod: name, ports });
+  }
+
+  /** A function at zero with a Service, and a proxy that listens for it. */
+  static asleep(): Fixture {
+    const f = new Fixture();
+    f.fn('shop');
+    f.service('shop');
+    f.proxy('proxy-a');
+    f.keeper.pass();
+    f.listens('proxy-a', 20_000);
+    f.keeper.pass();
+    return f;
+  }
+
+  addresses(service = 'shop'): string[] | undefined {
+    return this.slices.get(`default/${service}-slimfaas`)?.endpoints?.flatMap(({ addresses }) => addresses);
+  }
+
+  faults(fn = 'shop'): string {
+    return this.serviceFaults.of(`default/${fn}`, { services: 'wake' })[0]?.message ?? '';
+  }
+}
+
+describe('the slice of a Service', () => {
+  test('is made with its port first, and names a proxy once that listens', () => {
+    const f = new Fixture();
+    f.fn('shop');
+    f.service('shop', { ports: [{ name: 'web', port: 80, targetPort: 'http' }] });
+    f.proxy('proxy-a');
+    f.keeper.pass();
+    assert.deepEqual(f.addresses(), []);
+    f.listens('proxy-a', 1);
+    f.keeper.pass();
+    assert.deepEqual(f.addresses(), [], 'another port is not its');
+    f.listens('proxy-a', 20_000);
+    f.keeper.pass();
+    const { metadata, ports, endpoints, addressType } = f.slices.get(
+      'default/shop-slimfaas',
+    ) as V1EndpointSlice;
+    assert.deepEqual(metadata?.labels, {
+      'kubernetes.io/service-name': 'shop',
+      'endpointslice.kubernetes.io/managed-by': 'slimfaas.dev',
+      'slimfaas.dev/installation': 'slimfaas',
+    });
+    assert.equal(metadata.annotations?.['slimfaas.dev/target-ports'], '{"web":"http"}');
+    assert.equal(metadata.ownerReferences?.[0]?.kind, 'ClusterRole');
+    assert.deepEqual(ports, [{ name: 'web', port: 20_000, protocol: 'TCP' }]);
+    assert.equal(addressType, 'IPv4');
+    assert.deepEqual(endpoints, [
+      {
+        addresses: [IP],
+        conditions: { ready: true, serving: true, terminating: false },
+        nodeName: 'node-1',
+        targetRef: { kind: 'Pod', name: 'proxy-a', namespace: 'slimfaas', uid: 'proxy-a' },
+      },
+    ]);
+  });
+
+  test('is not written again while nothing changes', () => {
+    const f = Fixture.asleep();
+    const { writes } = f;
+    f.keeper.pass();
+    f.keeper.pass();
+    assert.equal(f.writes, writes);
+  });
+
+  test('names the proxies still for some seconds after a pod is ready, then nobody; its port stays', () => {
+    const f = Fixture.asleep();
+    f.fn('shop', { replicas: 1 });
+    f.pod('shop', { ready: false });
+    f.keeper.pass();
+    assert.deepEqual(f.addresses(), [IP]);
+    f.pod('shop');
+    f.keeper.pass();
+    f.now = 2_900;
+    f.listens('proxy-a', 20_000);
+    f.keeper.pass();
+    assert.deepEqual(f.addresses(), [IP]);
+    f.now = 3_000;
+    f.keeper.pass();
+    assert.deepEqual(f.addresses(), []);
+    assert.equal(f.slices.get('default/shop-slimfaas')?.ports?.[0]?.port, 20_000);
+  });
+
+  test('names the proxies as soon as the count is 0, while the pods are there', () => {
+    const f = Fixture.asleep();
+    f.fn('shop', { replicas: 1 });
+    f.pod('shop');
+    f.keeper.pass();
+    f.now = 4_000;
+    f.listens('proxy-a', 20_000);
+    f.keeper.pass();
+    assert.deepEqual(f.addresses(), []);
+    f.fn('shop', { replicas: 0 });
+    f.keeper.pass();
+    assert.deepEqual(f.addresses(), [IP]);
+  });
+
+  test('names them when the only ready pod ends', () => {
+    const f = Fixture.asleep();
+    f.fn('shop', { replicas: 1 });
+    f.pod('shop');
+    f.keeper.pass();
+    f.now = 4_000;
+    f.listens('proxy-a', 20_000);
+    f.keeper.pass();
+    f.pod('shop', { ending: true });
+    f.keeper.pass();
+    assert.deepEqual(f.addresses(), [IP]);
+  });
+
+  test('goes with the Service, with the annotation, and comes back with a port that was not used', () => {
+    const f = Fixture.asleep();
+    f.keeper.onServiceGone({ metadata: { namespace: 'default', name: 'shop' } });
+    f.keeper.pass();
+    assert.equal(f.slices.size, 0);
+    f.service('shop');
+    f.keeper.pass();
+    assert.equal(f.slices.get('default/shop-slimfaas')?.ports?.[0]?.port, 20_001);
+    f.fn('shop', { services: 'ignore' });
+    f.keeper.pass();
+    assert.equal(f.slices.size, 0);
+  });
+
+  test('that somebody changed is put right', () => {
+    const f = Fixture.asleep();
+    const slice = f.slices.get('default/shop-slimfaas') as V1EndpointSlice;
+    const metadata = { ...slice.metadata, resourceVersion: '900' };
+    f.keeper.onSlice({ ...slice, metadata, endpoints: [{ addresses: ['10.9.9.9'] }] });
+    f.keeper.pass();
+    assert.deepEqual(f.addresses(), [IP]);
+  });
+
+  test('keeps its ports when the scaler starts again', () => {
+    const f = Fixture.asleep();
+    const slice = f.slices.get('default/shop-slimfaas') as V1EndpointSlice;
+    const g = new Fixture();
+    g.keeper.onSlice({ ...slice, ports: [{ name: '', port: 20_007, protocol: 'TCP' }] });
+    g.fn('shop');
+    g.service('shop');
+    g.proxy('proxy-a', { ip: '10.0.0.5' });
+    g.listens('proxy-a', 20_007);
+    g.keeper.pass();
+    assert.equal(g.slices.get('default/shop-slimfaas')?.ports?.[0]?.port, 20_007);
+    assert.deepEqual(g.addresses(), ['10.0.0.5']);
+  });
+
+  test('nothing is written by a follower, or while something is not known', () => {
+    const f = new Fixture();
+    f.mayAct = false;
+    f.fn('shop');
+    f.service('shop');
+    f.proxy('proxy-a');
+    f.keeper.pass();
+    assert.equal(f.writes, 0);
+  });
+});
+
+describe('proxies', () => {
+  test('one that falls silent, or whose pod is not ready, is named no more', () => {
+    const f = Fixture.asleep();
+    f.now = 5_001;
+    f.keeper.pass();
+    assert.deepEqual(f.addresses(), []);
+    f.listens('proxy-a', 20_000);
+    f.keeper.pass();
+    assert.deepEqual(f.addresses(), [IP]);
+    f.proxy('proxy-a', { ready: false });
+    f.keeper.pass();
+    assert.deepEqual(f.addresses(), []);
+  });
+
+  test('silence of NATS says nothing: who is named and ready stays, and nobody comes', () => {
+    const f = Fixture.asleep();
+    f.isDeaf = true;
+    f.now = 60_000;
+    f.proxy('proxy-b', { ip: '10.0.0.2' });
+    f.keeper.pass();
+    assert.deepEqual(f.addresses(), [IP]);
+  });
+
+  test('one that ends is named only until another one listens', () => {
+    const f = Fixture.asleep();
+    f.proxy('proxy-a', { ending: true });
+    f.keeper.pass();
+    assert.deepEqual(f.addresses(), [IP]);
+    f.proxy('proxy-b', { ip: '10.0.0.2' });
+    f.listens('proxy-b', 20_000);
+    f.keeper.pass();
+    assert.deepEqual(f.addresses(), ['10.0.0.2']);
+  });
+
+  test('a stranger that says to listen is not named', () => {
+    const f = Fixture.asleep();
+    f.listens('stranger', 20_000);
+    f.keeper.pass();
+    assert.deepEqual(f.addresses(), [IP]);
+  });
+});
+
+describe('a Service that is left alone, and why', () => {
+  for (const [what, spec, why] of [
+    ['headless', { clusterIP: 'None' }, /headless/],
+    ['for pods that are not ready', { publishNotReadyAddresses: true }, /publishNotReadyAddresses/],
+    ['local to a node', { internalTrafficPolicy: 'Local' }, /internalTrafficPolicy: Local/],
+    ['of UDP alone', { ports: [{ port: 53, protocol: 'UDP' }] }, /no TCP port/],
+    ['of another family', { ipFamilies: ['IPv6'] }, /IPv6 only/],
+  ] as const)
+    test(what, () => {
+      const f = new Fixture();
+      f.fn('shop');
+      f.service('shop', spec as V1Service['spec']);
+      f.proxy('proxy-a');
+      f.keeper.pass();
+      assert.equal(f.slices.size, 0);
+      assert.match(f.faults(), why);
+      assert.deepEqual(f.told, ['default/shop']);
+      f.service('shop');
+      f.keeper.pass();
+      assert.equal(f.faults(), '');
+      assert.deepEqual(f.told, ['default/shop', 'default/shop']);
+    });
+
+  test('of several functions', () => {
+    const f = new Fixture();
+    for (const name of ['a', 'b', 'c']) f.fn(name, { labels: { app: name, tier: 'web' } });
+    f.service('all', { selector: { tier: 'web' } });
+    f.proxy('proxy-a');
+    f.keeper.pass();
+    assert.equal(f.slices.size, 0);
+    for (const name of ['a', 'b', 'c']) assert.match(f.faults(name), /several functions \(a, b, c\)/);
+  });
+
+  test('for which no port is left', () => {
+    const f = new Fixture(new PortRange(20_000, 20_000));
+    f.proxy('proxy-a');
+    for (const name of ['shop', 'late']) {
+      f.fn(name);
+      f.service(name);
+    }
+    f.keeper.pass();
+    assert.deepEqual([...f.slices.keys()], ['default/shop-slimfaas']);
+    assert.match(f.faults('late'), /no port/);
+  });
+
+  test('without a selector, without a function, in another namespace: not ours, and no fault', () => {
+    const f = new Fixture();
+    f.fn('shop');
+    f.service('bare', { selector: {} });
+    f.service('other', { selector: { app: 'other' } });
+    f.keeper.onService({
+      metadata: { name: 'shop', namespace: 'else' },
+      spec: { selector: { app: 'shop' } },
+    });
+    f.proxy('proxy-a');
+    f.keeper.pass();
+    assert.equal(f.slices.size, 0);
+    assert.equal(f.faults(), '');
+  });
+
+  test('UDP ports beside TCP ones are left alone', () => {
+    const f = new Fixture();
+    f.fn('shop');
+    f.service('shop', {
+      ports: [
+        { name: 'dns', port: 53, protocol: 'UDP' },
+        { name: 'web', port: 80, targetPort: 8080 },
+      ],
+    });
+    f.proxy('proxy-a');
+    f.keeper.pass();
+    assert.deepEqual(f.slices.get('default/shop-slimfaas')?.ports, [
+      { name: 'web', port: 20_000, protocol: 'TCP' },
+    ]);
+    assert.equal(f.faults(), '');
+  });
+});
