@@ -23,7 +23,7 @@ export interface ServiceView {
   readonly obstacle: string | undefined;
 }
 
-/** Undefined for a Service without a selector: it is in somebody's hands. */
+/** Undefined for a Service without a selector: its endpoints are set by others. */
 export function viewService({ metadata, spec }: V1Service): ServiceView | undefined {
   const { namespace, name } = metadata ?? {};
   const selector = spec?.selector ?? {};

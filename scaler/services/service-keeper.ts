@@ -23,7 +23,7 @@ import type { WorldView } from '../world/world.ts';
 import { matchServices, ServiceIndex, viewService, type Match } from './match.ts';
 import type { PortRange } from './ports.ts';
 import { Proxies } from './proxies.ts';
-import { sliceOf, sliceText, viewSlice, type SeenSlice } from './slices.ts';
+import { sliceOf, sliceText, viewSlice, type WrittenSlice } from './slices.ts';
 
 /** Endpoint controller and kube-proxy have heard of a ready pod by then, as a rule. */
 const AWAKE_MS = 3_000;
@@ -33,7 +33,7 @@ export interface SliceWrites {
   isBusy(key: string): boolean;
   create(key: string, body: V1EndpointSlice): void;
   replace(key: string, body: V1EndpointSlice): void;
-  remove(key: string, slice: SeenSlice): void;
+  remove(key: string, slice: WrittenSlice): void;
 }
 
 /** Undefined: it is not known yet, nothing is written. `unreadable`: neither, and functions are told. */
@@ -57,7 +57,7 @@ export interface KeeperOptions {
 export class ServiceKeeper {
   readonly #options: KeeperOptions;
   readonly #services = new ServiceIndex();
-  readonly #slices = new Map<string, SeenSlice>();
+  readonly #slices = new Map<string, WrittenSlice>();
   readonly #proxies: Proxies;
   /** Since when a function has had a ready pod. */
   readonly #awakeSince = new Map<string, number>();
@@ -84,13 +84,13 @@ export class ServiceKeeper {
 
   /** Also told by a write of ours, before the watch tells it. */
   onSlice(object: V1EndpointSlice): void {
-    const seen = viewSlice(object);
+    const written = viewSlice(object);
     const known = this.#slices.get(keyOf(object));
-    const isOlder = Number(seen.resourceVersion) < Number(known?.resourceVersion);
-    if (known && known.uid === seen.uid && isOlder) return;
-    this.#slices.set(keyOf(object), seen);
+    const isOlder = Number(written.resourceVersion) < Number(known?.resourceVersion);
+    if (known && known.uid === written.uid && isOlder) return;
+    this.#slices.set(keyOf(object), written);
     const given = this.#givenTo(keyOf(object));
-    for (const { name, port } of seen.ports)
+    for (const { name, port } of written.ports)
       if (!given.has(name) && this.#options.ports.claim(port, keyOf(object))) given.set(name, port);
   }
 
@@ -117,7 +117,7 @@ export class ServiceKeeper {
     return { services: this.#matches.size, asleep, refused: this.#options.faults.size };
   }
 
-  /** Brings all slices in line with what is seen. Cheap where nothing has changed. */
+  /** Brings all slices in line with what the watches tell. Cheap where nothing has changed. */
   pass(): void {
     const { mayAct, owner, world } = this.#options;
     if (!mayAct()) return;
@@ -146,20 +146,20 @@ export class ServiceKeeper {
     const { writes, installation } = this.#options;
     const key = sliceKeyOf(match.service);
     const isAsleep = this.#isAsleep(match.workload);
-    const seen = this.#slices.get(key);
-    if (writes.isBusy(key) || (!seen && !family)) return;
-    const proxyFamily = family ?? (seen?.addressType === 'IPv6' ? 'IPv6' : 'IPv4');
+    const written = this.#slices.get(key);
+    if (writes.isBusy(key) || (!written && !family)) return;
+    const proxyFamily = family ?? (written?.addressType === 'IPv6' ? 'IPv6' : 'IPv4');
     // What a slice's address type is cannot be changed.
-    if (seen && seen.addressType !== proxyFamily) return writes.remove(key, seen);
+    if (written && written.addressType !== proxyFamily) return writes.remove(key, written);
     const ports = this.#portsOf(match, key);
     if (!ports) return;
     const numbers = ports.map(({ port }) => port);
-    const named = seen?.addresses ?? new Set<string>();
+    const named = written?.addresses ?? new Set<string>();
     const proxies = isAsleep(named.size > 0) ? this.#proxies.listening(numbers, named) : [];
     const body = sliceOf({ match, ports, proxies, family: proxyFamily, owner, installation });
-    if (!seen) return writes.create(key, body);
-    if (sliceText(body) === seen.text) return;
-    body.metadata = { ...body.metadata, resourceVersion: seen.resourceVersion };
+    if (!written) return writes.create(key, body);
+    if (sliceText(body) === written.text) return;
+    body.metadata = { ...body.metadata, resourceVersion: written.resourceVersion };
     writes.replace(key, body);
   }
 

@@ -7,7 +7,7 @@ import { describeError } from '../../common/runtime/errors.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import type { SliceApi } from '../world/kube-slices.ts';
 import type { SliceWrites } from './service-keeper.ts';
-import type { SeenSlice } from './slices.ts';
+import type { WrittenSlice } from './slices.ts';
 
 /** With five passes a second, 300 writes a second: a new proxy is in 10,000 slices after 34 s. */
 const WRITES_PER_PASS = 60;
@@ -51,7 +51,7 @@ export class SliceWriter implements SliceWrites {
     this.#run(key, 'replace', async () => this.#options.onWritten(await this.#options.api.replace(body)));
   }
 
-  remove(key: string, { namespace, name, uid }: SeenSlice): void {
+  remove(key: string, { namespace, name, uid }: WrittenSlice): void {
     const gone = { metadata: { namespace, name }, addressType: 'IPv4', endpoints: [] };
     this.#run(key, 'remove', async () => {
       await this.#options.api.remove({ namespace, name, uid });

@@ -10,8 +10,8 @@ import {
 import type { Match } from './match.ts';
 import type { ProxyPod } from './proxies.ts';
 
-/** A slice of ours, as last seen. */
-export interface SeenSlice {
+/** A slice of ours, as last written. */
+export interface WrittenSlice {
   readonly namespace: string;
   readonly name: string;
   readonly service: string;
@@ -24,7 +24,7 @@ export interface SeenSlice {
   readonly text: string;
 }
 
-export function viewSlice(slice: V1EndpointSlice): SeenSlice {
+export function viewSlice(slice: V1EndpointSlice): WrittenSlice {
   const { namespace = '', name = '', uid = '', resourceVersion = '', labels } = slice.metadata ?? {};
   return {
     namespace,
