@@ -12,7 +12,7 @@ export interface ServicePortsMessage {
   readonly ports: readonly number[];
 }
 
-/** Of a name in Kubernetes. */
+/** The longest name in Kubernetes, in characters. */
 const MOST_NAME = 253;
 /** As many ports as there are. */
 const MOST_PORTS = 65_535;

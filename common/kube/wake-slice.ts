@@ -15,7 +15,7 @@ const TARGETS_ANNOTATION = 'slimfaas.dev/target-ports';
 
 /** One port of the Service. */
 export interface WakePort {
-  /** Of the Service's port; '' for the only one. */
+  /** The name of the Service's port; '' for the only one. */
   readonly name: string;
   /** On every proxy. */
   readonly port: number;

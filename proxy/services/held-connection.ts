@@ -27,7 +27,7 @@ export type HeldResult = 'served' | 'refused' | 'left';
 /** What is read of a client while it waits; Node reads one buffer more. */
 const MOST_HELD = 16 * 1024;
 const CONNECT_MS = 2_000;
-const AGAIN_MS = 100;
+const CONNECT_AGAIN_MS = 100;
 /** A head that is not whole by then is passed on as it is. */
 const HEAD_MS = 10_000;
 /** A client that is refused at once has mostly not said anything yet. */
@@ -119,7 +119,7 @@ export class HeldConnection {
   /** Nothing was sent yet, so another pod may have it, or the same one a moment later. */
   #again(): void {
     this.#upstream = undefined;
-    if (!this.#isOver) this.#cancel = this.#options.clock.after(AGAIN_MS, () => this.#startAgain());
+    if (!this.#isOver) this.#cancel = this.#options.clock.after(CONNECT_AGAIN_MS, () => this.#startAgain());
   }
 
   #startAgain(): void {

@@ -44,7 +44,7 @@ export interface ServiceListenersOptions {
   readonly log: Log;
 }
 
-const AGAIN_MS = 1_000;
+const LISTEN_AGAIN_MS = 1_000;
 const EMPTY_CHECK_MS = 20;
 
 export class ServiceListeners {
@@ -122,7 +122,7 @@ export class ServiceListeners {
     server.on('error', (error) => {
       if (this.#listeners.get(port) !== listener) return;
       log.error({ port, slice, error: describeError(error) }, 'a port for a Service cannot be opened');
-      clock.after(AGAIN_MS, () => {
+      clock.after(LISTEN_AGAIN_MS, () => {
         if (this.#listeners.get(port) === listener && !this.#isRefusing) server.listen(listenOn(host, port));
       });
     });

@@ -18,7 +18,7 @@ export interface ProxyPod {
 }
 
 /** A proxy says it each second. */
-const SILENT_MS = 5_000;
+const PROXY_SILENT_MS = 5_000;
 
 export class Proxies {
   /** Undefined: it is not ready. */
@@ -78,7 +78,7 @@ export class Proxies {
 
   #isOpen({ name }: ProxyPod, ports: readonly number[], isNamed: boolean): boolean {
     const word = this.#heard.get(name);
-    const isFresh = word !== undefined && this.#now() - word.atMs <= SILENT_MS;
+    const isFresh = word !== undefined && this.#now() - word.atMs <= PROXY_SILENT_MS;
     if (!isFresh) return isNamed && this.#isDeaf();
     return ports.every((port) => word.ports.has(port));
   }

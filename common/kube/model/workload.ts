@@ -31,7 +31,7 @@ export interface WorkloadModel {
   readonly trouble: Trouble | undefined;
   /** Undefined for a workload that has not opted in. */
   readonly fn: FunctionInfo | undefined;
-  /** Of its pods, where Services select it by them (slimfaas.dev/services: wake). */
+  /** The labels of its pods, where Services select it by them (slimfaas.dev/services: wake). */
   readonly podLabels?: Readonly<Record<string, string>> | undefined;
   /** All of the manifest that `fn` was read from. */
   readonly written: string;
