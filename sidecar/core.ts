@@ -5,7 +5,7 @@ import { type FunctionId } from '../common/bus/subjects.ts';
 import { Admission } from './limits/admission.ts';
 import type { AppHop } from './context.ts';
 import { InFlight } from './limits/in-flight.ts';
-import { Fairness } from './jobs/fairness.ts';
+import { Fairness } from './limits/fairness.ts';
 import { OlderProxies } from './limits/older-proxies.ts';
 import { PlaceGivers } from './limits/place-lines.ts';
 import { OpenTunnels } from './call/open-tunnels.ts';

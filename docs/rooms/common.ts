@@ -41,7 +41,7 @@ export const COMMON: Readonly<Record<string, Line>> = {
     'The HTTP data path that both hops share',
     'a request head, a body source',
     'the answer into a sink, and one outcome',
-    'common/call common/runtime common/tunnel',
+    'common/call common/runtime',
   ],
   'common/tunnel': [
     'tunnel.ts',

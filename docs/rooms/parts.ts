@@ -105,7 +105,6 @@ export const PARTS: Readonly<Record<string, Line>> = {
     'How many run at once, and who is next',
     'calls and jobs, the share of the scaler',
     'places',
-    'sidecar/jobs',
   ],
   'sidecar/app': [
     'app-probe.ts',
@@ -153,7 +152,6 @@ export const PARTS: Readonly<Record<string, Line>> = {
     'The cluster as the watches last reported it, and the API behind it',
     'watch events',
     'workloads, pods, the lease, patches',
-    'scaler/decide scaler/faults',
   ],
   'scaler/observe': [
     'observer.ts',
@@ -248,7 +246,7 @@ export const PARTS: Readonly<Record<string, Line>> = {
     'What is wrong with a function, in words',
     'specs, pods, annotations',
     'faults that name what to change',
-    'scaler/observe scaler/world',
+    'scaler/decide scaler/observe scaler/world',
   ],
   'scaler/status': [
     'metrics.ts',

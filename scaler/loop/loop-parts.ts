@@ -10,7 +10,7 @@ import type { LoadAdvisor } from '../load/load-advisor.ts';
 import { TickAdvice } from '../load/tick-advice.ts';
 import type { Observer } from '../observe/observer.ts';
 import { Sharer } from '../shares/share-out.ts';
-import { DependencyIndex } from '../world/dependency-index.ts';
+import { DependencyIndex } from '../faults/dependency-index.ts';
 import { Decisions } from './decisions.ts';
 import { Pipeline } from './pipeline.ts';
 

@@ -23,7 +23,7 @@ import { FactFinder } from '../facts/facts.ts';
 import type { FaultTeller } from '../faults/faults.ts';
 import type { TickAdvice } from '../load/tick-advice.ts';
 import type { Observer } from '../observe/observer.ts';
-import type { DependencyIndex } from '../world/dependency-index.ts';
+import type { DependencyIndex } from '../faults/dependency-index.ts';
 import type { Workload } from '../world/kube-objects.ts';
 import type { Decisions } from './decisions.ts';
 import { steadyUntil } from './steady.ts';

@@ -13,7 +13,7 @@
 import { Breaker, BreakerError, type Place } from './breaker.ts';
 import { ReasonError } from '../../common/runtime/errors.ts';
 import type { RefusalReason } from '../../common/function/names.ts';
-import { Fairness, type RunningCount } from '../jobs/fairness.ts';
+import { Fairness, type RunningCount } from './fairness.ts';
 
 export type AdmissionPhase = 'starting' | 'open' | 'draining' | 'closed';
 

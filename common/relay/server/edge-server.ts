@@ -10,7 +10,7 @@ import type { Duplex } from 'node:stream';
 import { watchIdleConnections } from './idle-connections.ts';
 import { describeMalformed, type ParseError } from './malformed.ts';
 import { announcesBody } from './node-body.ts';
-import { isTunnelRequest } from '../../tunnel/is-tunnel-request.ts';
+import { isTunnelRequest } from './is-tunnel-request.ts';
 import { wasRefused, refuseRest } from './serve-head.ts';
 
 /** What a client may cost; every one has a default. */

@@ -13,7 +13,7 @@ import {
   type JobQuestion,
 } from '../../../common/queue/question.ts';
 import { Callbacks } from '../../../sidecar/jobs/callbacks.ts';
-import { Fairness } from '../../../sidecar/jobs/fairness.ts';
+import { Fairness } from '../../../sidecar/limits/fairness.ts';
 import { triedBy } from '../../../sidecar/jobs/outcome.ts';
 import { isLastTry, verdict, type TryOutcome } from '../../../sidecar/jobs/verdict.ts';
 

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import type { Place } from '../../../sidecar/limits/breaker.ts';
 import { silentLog } from '../../../common/runtime/log.ts';
 import { Admission } from '../../../sidecar/limits/admission.ts';
-import { Fairness } from '../../../sidecar/jobs/fairness.ts';
+import { Fairness } from '../../../sidecar/limits/fairness.ts';
 import { OlderProxies } from '../../../sidecar/limits/older-proxies.ts';
 import { PlaceGivers, type ProxyLine } from '../../../sidecar/limits/place-lines.ts';
 import { waitFor } from '../../helpers/wait.ts';

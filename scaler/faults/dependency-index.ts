@@ -5,9 +5,9 @@
 import type { FunctionInfo } from '../../common/function/spec.ts';
 import { functionKey } from '../../common/bus/subjects.ts';
 import { buildGraph, MAX_DEPENDENCIES, type DependencyGraph } from '../decide/dependencies.ts';
-import { invalidValue, type Fault } from '../faults/faults.ts';
-import type { Workload } from './kube-objects.ts';
-import type { WorldView } from './world.ts';
+import { invalidValue, type Fault } from './faults.ts';
+import type { Workload } from '../world/kube-objects.ts';
+import type { WorldView } from '../world/world.ts';
 
 export class DependencyIndex {
   readonly #world: WorldView;

@@ -3,7 +3,7 @@
  * they would disagree about where it ends. A body would be lost, or taken for the next request.
  */
 import type { IncomingMessage } from 'node:http';
-import { bodyLength } from '../relay/server/node-body.ts';
+import { bodyLength } from './node-body.ts';
 
 /**
  * A GET of HTTP/1.1 without a body. A request that offers HTTP/2, even as one of several, is none. Java's HttpClient

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { IncomingMessage } from 'node:http';
 import { describe, it } from 'node:test';
-import { isTunnelRequest } from '../../../common/tunnel/is-tunnel-request.ts';
+import { isTunnelRequest } from '../../../../common/relay/server/is-tunnel-request.ts';
 
 function request(
   upgrade: string | undefined,
