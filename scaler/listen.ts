@@ -13,18 +13,17 @@ import type { FunctionId } from '../common/bus/subjects.ts';
 import type { Reconciler } from './loop/reconcile.ts';
 import type { Observed } from './observe/observer.ts';
 import type { KeptServices } from './services/services.ts';
-import { serveAsks } from './world/asks.ts';
+import { serveAsks, type AskOptions } from './world/asks.ts';
 
 /** False for a function that we do not know (yet). */
 export type OnWake = (id: FunctionId, waiting: number, from: string) => boolean;
 
-interface Listening extends HearingOptions {
+interface Listening extends HearingOptions, Pick<AskOptions, 'eventReaders' | 'hearsOlder'> {
   readonly nats: NatsLink;
   readonly reconciler: Reconciler;
   readonly observer: Observed;
   readonly services: KeptServices;
   readonly wake: OnWake;
-  readonly hearsOlder: boolean;
 }
 
 /** Hears every function's subjects. Returns the releases. */

@@ -25,6 +25,7 @@ import { listFunctionsOf, type FunctionList } from './load/functions.ts';
 import {
   createAdvisor,
   createEventKeeper,
+  createEventReaders,
   createJobKeeper,
   createQueries,
   loadTick,
@@ -32,6 +33,7 @@ import {
 } from './load/load.ts';
 import { createScalerMetrics, registerScalerGauges } from './status/metrics.ts';
 import { ServiceFaults } from './faults/service-faults.ts';
+import type { EventReaders } from './jobs/event-readers.ts';
 import { Observer } from './observe/observer.ts';
 import { jetStreamUpkeep } from '../common/queue/jetstream/upkeep.ts';
 import { TriggerQueries } from './queries/trigger-queries.ts';
@@ -64,7 +66,7 @@ export async function startScaler(config: ScalerConfig, deps: ScalerDeps): Promi
   const stops = new StopStack(log);
   const election = createCandidate(config, kube, log);
   const parts = createParts(config, deps, election, stops);
-  const { measures, reconciler, observer, slicer } = parts;
+  const { measures, reconciler, observer, slicer, eventReaders } = parts;
   const isLeader = () => election.isLeader();
 
   const wake: OnWake = (id, waiting, from) => {
@@ -75,7 +77,7 @@ export async function startScaler(config: ScalerConfig, deps: ScalerDeps): Promi
   const onDropped = createDroppedMessages(registry);
   const { services } = parts;
   const hearsOlder = config.auth !== 'required';
-  const heard = { nats, reconciler, observer, services, wake, hearsOlder, onDropped, log };
+  const heard = { nats, reconciler, observer, services, wake, hearsOlder, eventReaders, onDropped, log };
   for (const release of listenOnBus(heard)) stops.add('subscription', release);
   const release = nats.onStatus((isConnected) => {
     if (isConnected) measures.jobs.startAnew();
@@ -107,6 +109,7 @@ interface Parts {
   readonly observer: Observer;
   readonly functions: () => FunctionList;
   readonly measures: Measures;
+  readonly eventReaders: EventReaders;
   readonly reconciler: Reconciler;
   readonly services: KeptServices;
   readonly slicer: Slicer;
@@ -122,7 +125,8 @@ function createParts(config: ScalerConfig, deps: ScalerDeps, election: Election,
   const loadDeps = { config, observed: observer, functions, isLeader, now, log };
   const queue = jetStreamUpkeep(nats);
   const jobs = createJobKeeper(loadDeps, queue);
-  const events = createEventKeeper(loadDeps, queue);
+  const eventReaders = createEventReaders(loadDeps, queue);
+  const events = createEventKeeper(loadDeps, queue, eventReaders);
   const triggers = new TriggerQueries({ now });
   const advisor = createAdvisor(loadDeps, jobs, triggers);
 
@@ -160,7 +164,8 @@ function createParts(config: ScalerConfig, deps: ScalerDeps, election: Election,
   stops.add('queries', () => queries.stop());
   stops.add('nats', () => nats.stop());
   stops.add('watches', () => watches.stop());
-  return { pod, observer, functions, measures: { jobs, events, queries }, reconciler, services, slicer };
+  const measures = { jobs, events, queries };
+  return { pod, observer, functions, measures, eventReaders, reconciler, services, slicer };
 }
 
 interface Watching {

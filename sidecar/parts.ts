@@ -248,6 +248,7 @@ export function buildEvents(
     policy: policies.publish,
     jitter: config['retry-jitter'] / 100,
     startedAtMs: context.startedAtMs,
+    mayMakeConsumer: config.auth === 'off',
   });
 }
 

@@ -22,8 +22,8 @@ export interface Asker {
   readonly pod: string;
 }
 
-/** To a wish. */
-export type AskAnswer = { readonly isDone: true } | { readonly isDone: false; readonly why: string };
+/** To a wish. Granted: a reader is there; a hand-over is begun. */
+export type AskAnswer = { readonly isGranted: true } | { readonly isGranted: false; readonly why: string };
 
 export function encodeAsk(ask: Ask): Uint8Array {
   return encoder.encode(JSON.stringify(ask));
@@ -55,10 +55,10 @@ export function encodeAskAnswer(answer: AskAnswer): Uint8Array {
 
 /** @throws MessageError */
 export function decodeAskAnswer(data: Uint8Array): AskAnswer {
-  const { isDone, why } = objectOf(data);
-  if (isDone === true) return { isDone };
-  if (isDone === false && typeof why === 'string') return { isDone, why };
-  throw new MessageError('the answer of the scaler says neither isDone nor why not');
+  const { isGranted, why } = objectOf(data);
+  if (isGranted === true) return { isGranted };
+  if (isGranted === false && typeof why === 'string') return { isGranted, why };
+  throw new MessageError('the answer of the scaler says neither isGranted nor why not');
 }
 
 /**

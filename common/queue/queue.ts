@@ -23,7 +23,7 @@
  *     enqueue → stored ── take by the pod ──→ running ──┬─ finish ─────────→ gone for this pod
  *                 ↑                                     ├─ retryLater(ms) ─→ stored, due later
  *                 └─────────────────────────────────────┘
- *     handOver (the pod ends), moveEvents (the pod is gone) → a job of its function, once for all pods
+ *     moveEvents (the pod ends, or is gone) → a job of its function, once for all pods
  *
  * Room `common/queue`: Jobs and events at rest, and JetStream behind them.
  * Comes in: a stored request.
@@ -189,7 +189,7 @@ export interface Deliveries {
   /** For a delivery that came by an earlier connection. True once the queue has it, or does not know it any more; never rejects. */
   finish(delivery: Delivery, timeoutMs: number): Promise<boolean>;
   /** For a delivery that came by an earlier connection. */
-  retryLater(delivery: Delivery, delayMs: number): void;
+  retryLater(delivery: Pick<Delivery, 'receipt'>, delayMs: number): void;
   /** What waits, and since when the source is there; undefined: it is not. @throws QueueError */
   look(source: QueueSource): Promise<{ readonly waiting: number; readonly madeMs: number } | undefined>;
   /** The last sequence of all that is stored where the source is read from. @throws QueueError */
@@ -238,25 +238,15 @@ export interface PodReader {
   readonly sinceMs: number;
 }
 
-export interface HandOver extends PodReader {
-  /** By the event's payload. */
-  readonly isDone: (payload: Uint8Array) => boolean;
-  /** On abort the rest stays where it is, and the reader with it. */
-  readonly signal: AbortSignal;
-}
-
 /** The events of one function, a copy for each of its pods. All throw {@link QueueError}. */
 export interface EventCopies {
   /** The payload of a stored event. */
   event(sequence: number): Promise<Uint8Array | undefined>;
-  /** Makes the pod a reader of its function's events, if it is none. */
-  openReader(reader: PodReader): Promise<void>;
   /**
-   * At the pod's end: what it has not finished becomes jobs of its function, and it is no reader any more.
-   * @returns how many were handed over
-   * @throws also the reason for which one was not taken; the reader is there still then
+   * Makes the pod a reader of its function's events, if it is none. The scalers do that. A sidecar does it where no
+   * scaler answers and nobody asks who one is.
    */
-  handOver(what: HandOver): Promise<number>;
+  openReader(reader: PodReader): Promise<void>;
 }
 
 /** `missing`: it is not there (yet). `refused`: any other answer. `unanswered`: none came. */

@@ -4,6 +4,7 @@
  */
 import type { FunctionId } from '../bus/subjects.ts';
 import type { Log } from '../runtime/log.ts';
+import type { PodReader } from './queue.ts';
 import type { JobSettings } from './settings.ts';
 
 export interface UpkeepLink {
@@ -35,6 +36,12 @@ export interface EventReader {
   readonly pod: string;
 }
 
+export interface MoveOptions {
+  readonly most: number;
+  /** The pod may not be gone yet, so more may come for it. */
+  readonly stays: boolean;
+}
+
 export interface Upkeep {
   /** Makes what is missing and changes what the settings changed; a change that is refused is logged, and the old setting stays. */
   reconcile(settings: JobSettings, log: Log): Promise<void>;
@@ -52,10 +59,12 @@ export interface Upkeep {
   accepted(id: FunctionId): Promise<number | undefined>;
   /** @returns how many readers there are in all, others' included */
   eventReaders(each: (reader: EventReader) => void): Promise<number>;
+  /** Makes the pod a reader of its function's events, if it is none. */
+  openReader(reader: PodReader, settings: JobSettings): Promise<void>;
   /**
-   * What an ended pod has not finished becomes jobs of its function, at most `most` of it at once; with nothing left
-   * the reader goes.
+   * What a pod has not finished becomes jobs of its function, at most `most` of it at once. With nothing left the reader
+   * goes, unless it `stays`.
    * @returns how many were moved
    */
-  moveEvents(reader: Pick<EventReader, 'name' | 'id'>, most: number): Promise<number>;
+  moveEvents(reader: Pick<EventReader, 'id' | 'pod'>, how: MoveOptions): Promise<number>;
 }

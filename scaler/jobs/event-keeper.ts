@@ -1,12 +1,13 @@
 /**
- * Events whose pod is gone. A sidecar hands over at its pod's end what it has not finished. A pod that was killed, or
- * whose node went away, leaves its reader behind. Here the leader finds those, moves what they hold to the queue of
- * the function, where another pod gets it, and removes them.
+ * Events whose pod is gone. Here the leader finds the readers that pods have left behind, moves what they hold to the
+ * queue of the function, where another pod gets it, and removes them. A sidecar that ends in order says so
+ * (event-readers.ts), and most of that is done by then. One that was killed says nothing.
  */
 import { functionKey, type FunctionId } from '../../common/bus/subjects.ts';
-import type { Upkeep, UpkeepLink } from '../../common/queue/upkeep.ts';
+import type { EventReader, Upkeep, UpkeepLink } from '../../common/queue/upkeep.ts';
 import { describeError } from '../../common/runtime/errors.ts';
 import type { Log } from '../../common/runtime/log.ts';
+import { EVENTS_PER_ROUND, type EventReaders } from './event-readers.ts';
 
 /** `unknown`: nobody here knows that function's pods, or not all of them now. */
 export type PodState = 'there' | 'ending' | 'gone' | 'unknown';
@@ -15,6 +16,7 @@ export interface EventKeeperOptions {
   readonly queue: UpkeepLink;
   readonly isLeader: () => boolean;
   readonly podState: (id: FunctionId, pod: string) => PodState;
+  readonly readers: Pick<EventReaders, 'hasLeft' | 'keepOnly'>;
   readonly now: () => number;
   readonly log: Log;
 }
@@ -28,13 +30,10 @@ const MS_PER_POD = 5;
  * somebody removes it. Where a grace period is longer than that, what its pods still run is run twice.
  */
 const ENDING_MS = 300_000;
-/** A round moves so many events of one pod at most; the rest comes with the next. */
-const EVENTS_PER_ROUND = 200;
 /** Pods of a lost node pool, side by side: one whose function's queue is full holds up no other. */
 const MAX_MOVES_AT_ONCE = 16;
 
-interface Orphan {
-  readonly id: FunctionId;
+interface Orphan extends Pick<EventReader, 'id' | 'pod'> {
   readonly state: 'ending' | 'gone';
   readonly sinceMs: number;
 }
@@ -77,8 +76,8 @@ export class EventKeeper {
       const failures: unknown[] = [];
       const left = sure.values();
       const work = async (): Promise<void> => {
-        for (const [consumer, { id }] of left)
-          await this.#moveToQueue(queue, { id, consumer }).catch((error) => failures.push(error));
+        for (const [, orphan] of left)
+          await this.#moveToQueue(queue, orphan).catch((error) => failures.push(error));
       };
       await Promise.all(Array.from({ length: MAX_MOVES_AT_ONCE }, work));
       if (failures.length > 0) throw failures[0];
@@ -96,23 +95,31 @@ export class EventKeeper {
   }
 
   async #findOrphans(queue: Upkeep): Promise<Map<string, Orphan>> {
+    const { readers, now } = this.#options;
     const orphans = new Map<string, Orphan>();
-    const count = await queue.eventReaders(({ name, id, pod }) => {
-      const state = this.#options.podState(id, pod);
+    const known: EventReader[] = [];
+    const count = await queue.eventReaders((reader) => {
+      known.push(reader);
+      const { name, id, pod } = reader;
+      const state = this.#stateOf(reader);
       if (state === 'there' || state === 'unknown') return;
-      const sinceMs = this.#orphans.get(name)?.sinceMs ?? this.#options.now();
-      orphans.set(name, { id, state, sinceMs });
+      orphans.set(name, { id, pod, state, sinceMs: this.#orphans.get(name)?.sinceMs ?? now() });
     });
+    readers.keepOnly(known);
     this.#everyMs = Math.max(EVERY_MS, count * MS_PER_POD);
     return orphans;
   }
 
-  async #moveToQueue(
-    queue: Upkeep,
-    { id, consumer }: { readonly id: FunctionId; readonly consumer: string },
-  ): Promise<void> {
-    const count = await queue.moveEvents({ id, name: consumer }, EVENTS_PER_ROUND);
+  /** By its own word a pod is gone as far as its events go, also one of which nobody here knows the pods. */
+  #stateOf(reader: EventReader): PodState {
+    const state = this.#options.podState(reader.id, reader.pod);
+    const mayBeOver = state === 'ending' || state === 'unknown';
+    return mayBeOver && this.#options.readers.hasLeft(reader) ? 'gone' : state;
+  }
+
+  async #moveToQueue(queue: Upkeep, { id, pod }: Orphan): Promise<void> {
+    const count = await queue.moveEvents({ id, pod }, { most: EVENTS_PER_ROUND, stays: false });
     const { log } = this.#options;
-    if (count > 0) log.info({ function: functionKey(id), consumer, count }, 'events of an ended pod moved');
+    if (count > 0) log.info({ function: functionKey(id), pod, count }, 'events of an ended pod moved');
   }
 }

@@ -13,6 +13,7 @@ import type { UpkeepLink } from '../../common/queue/upkeep.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import { jobSettingsOf, type ScalerConfig } from '../flags.ts';
 import { EventKeeper, type PodState } from '../jobs/event-keeper.ts';
+import { EventReaders } from '../jobs/event-readers.ts';
 import { JobKeeper } from '../jobs/job-keeper.ts';
 import type { Observed } from '../observe/observer.ts';
 import { Queries } from '../queries/queries.ts';
@@ -43,17 +44,37 @@ export function createJobKeeper(deps: LoadDeps, queue: UpkeepLink): JobKeeper {
     log,
     settings: jobSettingsOf(config),
     functions: () => (observed.isSynced ? functions().kept : undefined),
-    isOurs: (namespace) => config.namespaces.length === 0 || config.namespaces.includes(namespace),
+    isOurs: isOursBy(config),
+  });
+}
+
+function isOursBy({ namespaces }: ScalerConfig): (namespace: string) => boolean {
+  return (namespace) => namespaces.length === 0 || namespaces.includes(namespace);
+}
+
+export function createEventReaders(
+  { config, isLeader, now, log }: LoadDeps,
+  queue: UpkeepLink,
+): EventReaders {
+  return new EventReaders({
+    queue,
+    settings: jobSettingsOf(config),
+    isLeader,
+    isOurs: isOursBy(config),
+    now,
+    log,
   });
 }
 
 export function createEventKeeper(
   { observed, isLeader, now, log }: LoadDeps,
   queue: UpkeepLink,
+  readers: EventReaders,
 ): EventKeeper {
   return new EventKeeper({
     queue,
     isLeader,
+    readers,
     now,
     log,
     podState: (id, pod) => podStateOf(observed, id, pod),

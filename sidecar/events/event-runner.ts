@@ -68,7 +68,7 @@ export class EventRunner implements JobRun {
     }
     const decided = verdict(tried, triesBefore, policy, { jitter });
     if (decided.kind === 'retry') {
-      ledger.failed(secret);
+      ledger.failed(secret, delivery.receipt);
       stats.ended('retry');
       return delivery.retryLater(decided.delayMs);
     }

@@ -1,13 +1,14 @@
 /**
  * The pod's share in events, put together. It has its own consumer on the stream of events, which is run as jobs are.
- * What is left at the pod's end is handed over. Loaded once the app is ready: no cold start waits for it.
+ * The scalers make it, and take over what is left at the pod's end. Loaded once the app is ready: no cold start waits
+ * for it.
  */
+import { askScalers, type AskAnswer } from '../../common/bus/asks.ts';
 import type { NatsLink } from '../../common/bus/nats.ts';
 import type { FunctionId } from '../../common/bus/subjects.ts';
 import { jetStreamQueue } from '../../common/queue/jetstream/link.ts';
 import type { Queue, QueueLink } from '../../common/queue/queue.ts';
 import { describeError } from '../../common/runtime/errors.ts';
-import { decodeJob } from '../../common/queue/job.ts';
 import { sleep, type Running } from '../../common/runtime/lifecycle.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import type { RetryPolicy } from '../../common/call/policy.ts';
@@ -27,6 +28,8 @@ export interface EventsOptions {
   readonly jitter: number;
   /** When the pod started: what was published before concerns others. */
   readonly startedAtMs: number;
+  /** Nobody asks who one is on NATS. Where no scaler answers, it may be of a version that makes no consumers. */
+  readonly mayMakeConsumer: boolean;
   readonly nats: NatsLink;
   readonly shares: Pick<Shares, 'isKnown'>;
   readonly context: Pick<SidecarContext, 'app' | 'relay' | 'admission' | 'inFlight' | 'reporter'>;
@@ -45,7 +48,9 @@ const CONSUMER_CHECK_INTERVAL_MS = 30_000;
 const EVENTS_RETRY_MS = 1_000;
 /** Clocks of two nodes differ; an event of these seconds may come to a pod that did not need it. */
 const EVENTS_CLOCK_MARGIN_MS = 5_000;
-/** What the pod's grace period has left at the end of its drain; the scaler does what is not done by then. */
+/** A scaler answers within milliseconds; one that starts makes many. */
+const ASK_SCALERS_MS = 3_000;
+/** What the pod's grace period has left at the end of its drain. */
 const HAND_OVER_MS = 1_500;
 
 /** With the queue that it made of the link. */
@@ -67,7 +72,7 @@ export function startEvents(given: EventsOptions): RunningEvents {
     async stop() {
       stopping.abort();
       await consumer?.stop();
-      await handOverRest(options, ledger);
+      await handOver(options, ledger);
     },
   };
 }
@@ -96,14 +101,16 @@ function consume(options: Options, ledger: EventLedger): JobConsumer {
 
 /** @param onThere whenever the pod's consumer was found or made */
 async function keepConsumer(options: Options, signal: AbortSignal, onThere: () => void): Promise<void> {
-  const { id, pod, startedAtMs, queue, log } = options;
-  const reader = { id, pod, sinceMs: startedAtMs - EVENTS_CLOCK_MARGIN_MS };
+  const { id, pod, queue, log } = options;
+  let isAsked = false;
   let hasFailed = false;
   while (!signal.aborted) {
     let waitMs = EVENTS_RETRY_MS;
     try {
       const { live } = queue;
-      await live?.openReader(reader);
+      // Asked for once in any case: the scalers are to know that this pod does not end.
+      const isThere = isAsked && (await live?.look({ kind: 'events', id, pod }));
+      if (live && !isThere) isAsked = await askForConsumer(options, live);
       if (live && !signal.aborted) onThere();
       if (live) waitMs = CONSUMER_CHECK_INTERVAL_MS;
       hasFailed = false;
@@ -115,6 +122,30 @@ async function keepConsumer(options: Options, signal: AbortSignal, onThere: () =
   }
 }
 
+/** @returns whether a scaler has heard it. @throws why there is none */
+async function askForConsumer(options: Options, queue: Queue): Promise<boolean> {
+  const { id, pod, mayMakeConsumer } = options;
+  const answer = await ask(options, 'read-events', ASK_SCALERS_MS);
+  if (answer?.isGranted) return true;
+  if (answer) throw new Error(answer.why);
+  if (await queue.look({ kind: 'events', id, pod })) return false;
+  if (!mayMakeConsumer) throw new Error('no scaler answers');
+  await queue.openReader({ id, pod, sinceMs: sinceMsOf(options) });
+  return false;
+}
+
+function ask(
+  options: Options,
+  what: 'read-events' | 'hand-over-events',
+  timeoutMs: number,
+): Promise<AskAnswer | undefined> {
+  return askScalers(options.nats, options, { ask: what, sinceMs: sinceMsOf(options) }, timeoutMs);
+}
+
+function sinceMsOf({ startedAtMs }: Options): number {
+  return startedAtMs - EVENTS_CLOCK_MARGIN_MS;
+}
+
 /** Over early when the connection comes or goes. */
 async function pause(queue: QueueLink, ms: number, signal: AbortSignal): Promise<void> {
   const hasChanged = new AbortController();
@@ -122,35 +153,12 @@ async function pause(queue: QueueLink, ms: number, signal: AbortSignal): Promise
   await sleep(ms, AbortSignal.any([signal, hasChanged.signal])).finally(release);
 }
 
-/** Within its time; without NATS at once: the scaler finds them when it is back. */
-async function handOverRest(options: Options, ledger: EventLedger): Promise<void> {
+/** What is not finished is for the scaler. Without NATS, or where it is away, it finds that by itself. */
+async function handOver(options: Options, ledger: EventLedger): Promise<void> {
   const { live } = options.queue;
   if (!live) return;
-  const isOver = new AbortController();
-  const handing = handOverAll(live, options, { ledger, signal: isOver.signal });
-  await Promise.race([handing, sleep(HAND_OVER_MS, isOver.signal)]).finally(() => isOver.abort());
-}
-
-async function handOverAll(
-  queue: Queue,
-  options: EventsOptions,
-  { ledger, signal }: { readonly ledger: EventLedger; readonly signal: AbortSignal },
-): Promise<void> {
-  const { id, pod, log } = options;
-  try {
-    const isDone = (payload: Uint8Array): boolean => isFinished(ledger, payload);
-    const sinceMs = options.startedAtMs - EVENTS_CLOCK_MARGIN_MS;
-    const count = await queue.handOver({ id, pod, isDone, sinceMs, signal });
-    if (count > 0) log.info({ count }, 'events handed over to the queue');
-  } catch (error) {
-    log.warn({ error: describeError(error) }, 'events are left for the scaler to hand over');
-  }
-}
-
-function isFinished(ledger: EventLedger, payload: Uint8Array): boolean {
-  try {
-    return ledger.isFinished(decodeJob(payload).head.secret);
-  } catch {
-    return true; // nobody could read it elsewhere either
-  }
+  // Nobody gets it before its time otherwise, and it may be gone by then.
+  for (const delivery of ledger.waiting) live.retryLater(delivery, 0);
+  const answer = await ask(options, 'hand-over-events', HAND_OVER_MS).catch(() => undefined);
+  if (!answer?.isGranted) options.log.warn('no scaler answers; events that are left are found later');
 }

@@ -122,7 +122,9 @@ export class JobConsumer implements Running {
       this.#isReconnect ||= performance.now() - this.#begunAt > LATE_MS;
       const { source, heldUpTo, queue: link } = this.#deps;
       const { signal } = this.#stopsPulling;
-      const suspects = new Suspects({ queue, source, isReconnect: this.#isReconnect, heldUpTo, signal });
+      // A pod knows its own events (ledger.ts), so only jobs are suspect.
+      const isReconnect = this.#isReconnect && source.kind === 'jobs';
+      const suspects = new Suspects({ queue, source, isReconnect, heldUpTo, signal });
       // Until all are back that lost the server with us, nobody can tell whether another pod has a job.
       if (this.#isReconnect && heldUpTo) this.#pausedUntil = performance.now() + link.othersBackInMs;
       this.#isReconnect = true;

@@ -1,4 +1,7 @@
 /** A server's configuration with our accounts and static users: what the user JWTs say in a cluster. */
+import type { Identity } from '../../common/identity/identity.ts';
+import { createNkey, type Nkey } from '../../common/identity/nkey.ts';
+import { natsLogin, type NatsLogin } from '../../common/bus/login.ts';
 import {
   ACCOUNTS,
   type AccountRule,
@@ -11,6 +14,27 @@ export interface StaticUser {
   readonly user: string;
   /** undefined: everything. */
   readonly permissions: BusPermissions | undefined;
+  /** Who has it is the user, as with a JWT; undefined: who knows the password is. */
+  readonly key?: Nkey;
+}
+
+export const userKey = (): Nkey => createNkey('user');
+
+/** For openNatsLink: a user with a key, on a server without TLS. */
+export function keyLogin({ publicKey, sign }: Nkey): NatsLogin {
+  const identity: Identity = {
+    current: undefined,
+    valid: async () => undefined,
+    sign: (nonce) => ({
+      jwt: '',
+      nkey: publicKey,
+      sig: sign(Buffer.from(nonce)).toString('base64url'),
+    }),
+    renew: () => undefined,
+    onRenewed: () => () => undefined,
+    stop: async () => undefined,
+  };
+  return natsLogin('permissive', identity);
 }
 
 /** The part of a configuration file; each user's password is `secret`. */
@@ -48,8 +72,8 @@ function importOf({ kind, subject }: AccountRule, from: string): string {
   return `{ ${kind}: { account: ${from}, subject: ${JSON.stringify(subject)} } }`;
 }
 
-function userOf({ user, permissions }: StaticUser): string {
-  const who = `user: ${JSON.stringify(user)}, password: secret`;
+function userOf({ user, permissions, key }: StaticUser): string {
+  const who = key ? `nkey: ${key.publicKey}` : `user: ${JSON.stringify(user)}, password: secret`;
   if (!permissions) return `{ ${who} }`;
   const { publish, subscribe, responses } = permissions;
   const answers = responses

@@ -7,7 +7,6 @@ import type {
   DeadLetterEntry,
   Delivery,
   Entry,
-  HandOver,
   JobRef,
   PodReader,
   Queue,
@@ -20,7 +19,6 @@ import { AckedPublisher } from './acked-publisher.ts';
 import { readStoredBody, removeBody, storeBody } from './body-store.ts';
 import { deadLetterOf } from './dead-letter.ts';
 import { finishOn, retryLaterOn } from './delivery.ts';
-import { handOver } from './events/hand-over.ts';
 import {
   absentIf,
   answered,
@@ -132,7 +130,7 @@ export class JetStreamQueue implements Queue {
     return finishOn(this.#connection, delivery, timeoutMs);
   }
 
-  retryLater(delivery: Delivery, delayMs: number): void {
+  retryLater(delivery: Pick<Delivery, 'receipt'>, delayMs: number): void {
     retryLaterOn(this.#connection, delivery, delayMs);
   }
 
@@ -191,10 +189,6 @@ export class JetStreamQueue implements Queue {
 
   openReader(reader: PodReader): Promise<void> {
     return this.#ask((jsm) => ensurePodConsumer(jsm, reader));
-  }
-
-  handOver(what: HandOver): Promise<number> {
-    return this.#ask((jsm) => handOver({ jsm, publisher: this.#publisher }, what));
   }
 
   /** @throws QueueError */

@@ -4,10 +4,12 @@ import { NatsError } from '../../bus/nats-library.ts';
 import { parseEveryEventOf, parseFunctionSubject, type FunctionId } from '../../bus/subjects.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { JobSettings } from '../settings.ts';
-import type { EventReader, JobDepth, JobFunction, Upkeep, UpkeepLink } from '../upkeep.ts';
+import type { PodReader } from '../queue.ts';
+import type { EventReader, JobDepth, JobFunction, MoveOptions, Upkeep, UpkeepLink } from '../upkeep.ts';
 import { readJobDepths } from './depth.ts';
 import { answered, type JetStreamManager } from './library.ts';
 import { moveEvents } from './events/move-events.ts';
+import { ensurePodConsumer } from './events/pod-consumer.ts';
 import { reconcileConsumer, reconcileStreams, removeConsumer } from './reconcile.ts';
 import { EVENTS_STREAM, JOBS_STREAM, streamConfigs } from './streams.ts';
 import { consumerName, podOfEventConsumer } from './names.ts';
@@ -94,8 +96,12 @@ class JetStreamUpkeep implements Upkeep {
     });
   }
 
-  moveEvents(reader: Pick<EventReader, 'name' | 'id'>, most: number): Promise<number> {
-    return this.#ask((jsm) => moveEvents(this.#connection, jsm, reader, most));
+  openReader(reader: PodReader, { eventTtlMs }: JobSettings): Promise<void> {
+    return this.#ask((jsm) => ensurePodConsumer(jsm, reader, eventTtlMs));
+  }
+
+  moveEvents(reader: Pick<EventReader, 'id' | 'pod'>, how: MoveOptions): Promise<number> {
+    return this.#ask((jsm) => moveEvents(this.#connection, jsm, reader, how));
   }
 
   /** @throws QueueError */

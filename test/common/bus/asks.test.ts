@@ -61,9 +61,10 @@ describe('asks of sidecars', () => {
     const nats = (answer: Uint8Array | undefined) => ({ request: async () => answer });
     const ask = (answer: Uint8Array | undefined) => askScalers(nats(answer), asker, { ask: 'pod-ready' }, 1);
     assert.equal(await ask(undefined), undefined);
-    for (const answer of [{ isDone: true }, { isDone: false, why: 'full' }] as const)
+    for (const answer of [{ isGranted: true }, { isGranted: false, why: 'full' }] as const)
       assert.deepEqual(await ask(encodeAskAnswer(answer)), answer);
-    for (const bad of ['{}', '{"isDone":false}', 'yes']) await assert.rejects(ask(bytes(bad)), MessageError);
+    for (const bad of ['{}', '{"isGranted":false}', 'yes'])
+      await assert.rejects(ask(bytes(bad)), MessageError);
     assert.throws(() => decodeAskAnswer(bytes('[]')), MessageError);
   });
 });

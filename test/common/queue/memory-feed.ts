@@ -37,10 +37,6 @@ export class Feed {
     return [...this.#items.values()].filter(({ deliveries }) => deliveries === 0).length;
   }
 
-  get unfinished(): Kept[] {
-    return [...this.#items.values()].map(({ kept }) => kept);
-  }
-
   put(kept: Kept): void {
     this.#items.set(kept.seq, { kept, deliveries: 0, dueAtMs: 0 });
     this.#pump();

@@ -4,14 +4,12 @@
  */
 import { BodyStoreError, type StoredBody } from '../../../common/queue/body.ts';
 import { functionKey, type FunctionId } from '../../../common/bus/subjects.ts';
-import { decodeJob } from '../../../common/queue/job.ts';
 import type {
   CallbackEntry,
   DeadLetter,
   DeadLetterEntry,
   Delivery,
   EventEntry,
-  HandOver,
   JobEntry,
   JobRef,
   PodReader,
@@ -228,21 +226,6 @@ export class MemoryQueue implements Queue, QueueLink {
     this.#readers.set(name, reader);
     this.#feeds.set(name, feed);
     for (const kept of this.#events.of(reader.id)) if (kept.storedAtMs >= reader.sinceMs) feed.put(kept);
-  }
-
-  async handOver({ id, pod, isDone }: HandOver): Promise<number> {
-    const name = feedOf({ kind: 'events', id, pod });
-    let count = 0;
-    for (const { data } of this.#feeds.get(name)?.unfinished ?? []) {
-      if (isDone(data)) continue;
-      const messageId = `event-${functionKey(id)}-${decodeJob(data).head.secret}`;
-      const outcome = this.#enqueueJob({ id, payload: data, messageId });
-      if (outcome.kind !== 'accepted') throw outcome.error;
-      count += 1;
-    }
-    this.#readers.delete(name);
-    this.#feeds.delete(name);
-    return count;
   }
 }
 

@@ -45,7 +45,9 @@ function keeperOf(
   isLeader = true,
 ): (afterMs?: number) => Promise<void> {
   let nowMs = 0;
-  const keeper = new EventKeeper({ ...options, isLeader: () => isLeader, now: () => nowMs, log: silentLog });
+  const readers = { hasLeft: () => false, keepOnly: () => undefined };
+  const base = { isLeader: () => isLeader, now: () => nowMs, log: silentLog };
+  const keeper = new EventKeeper({ ...options, ...base, readers });
   return (afterMs = 5_000) => {
     nowMs += afterMs;
     return keeper.tick();

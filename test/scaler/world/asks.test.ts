@@ -37,7 +37,9 @@ async function scalerOn(nats: TestNats, hearsOlder: boolean): Promise<Asking> {
   const dropped: string[] = [];
   const scaler = openNatsLink({ servers: nats.url, name: 'scaler', log: silentLog });
   const link = openNatsLink({ servers: nats.url, name: 'sidecar', log: silentLog });
-  serveAsks({ nats: scaler, world, hearsOlder, onDropped: (kind) => dropped.push(kind), log: silentLog });
+  const eventReaders = { open: async () => undefined, handOver: () => undefined };
+  const onDropped = (kind: string) => void dropped.push(kind);
+  serveAsks({ nats: scaler, world, eventReaders, hearsOlder, onDropped, log: silentLog });
   await waitFor(() => scaler.isConnected && link.isConnected, { what: 'both are connected' });
   await scaler.connection?.flush();
   return {

@@ -26,8 +26,9 @@ describe('events when something ends', () => {
     releaseAll();
     await stopped;
     assert.equal(app.count, 1, 'it began no other');
-    assert.equal(await world.depth(), 4);
-    assert.equal(await world.reader('fn-1'), undefined);
+    await waitFor(async () => (await world.depth()) === 4, { what: 'the rest becomes jobs at once' });
+    await world.isCleared('fn-1');
+    assert.equal(await world.depth(), 4, 'and nothing else');
     await using next = await recorder();
     await world.sidecar(next.port, { 'pod-name': 'fn-2' });
     await waitFor(() => next.requests.length === 4, { what: 'the next pod of the function gets them' });
@@ -54,6 +55,7 @@ describe('events when something ends', () => {
     const done = () => sidecar.metric('slimfaas_sidecar_events_total', 'outcome="done"');
     await waitFor(async () => (await done()) === 1, { what: 'one is done, behind the others' });
     await sidecar.stop();
+    await world.isCleared('fn-1');
     assert.equal(await world.depth(), 3, 'all but the one that is done');
   });
 
@@ -64,7 +66,7 @@ describe('events when something ends', () => {
     await makeReader(world, 'fn-1', Date.now() + 1_000); // clocks differ by less than a second here
     const sidecar = await world.pod(app.port);
     await sidecar.stop();
-    assert.equal(await world.reader('fn-1'), undefined);
+    await world.isCleared('fn-1');
     assert.deepEqual([await world.depth(), app.count], [0, 0]);
   });
 
@@ -80,6 +82,7 @@ describe('events when something ends', () => {
     await world.send({ path: '/own' });
     await waitFor(() => held.length === 1, { what: 'its own runs' });
     await sidecar.stop();
+    await world.isCleared('fn-1');
     assert.deepEqual([await world.depth(), app.arrivals.map(({ url }) => url)], [1, ['/own']]);
   });
 
@@ -91,6 +94,7 @@ describe('events when something ends', () => {
     await world.jetstream.jsm.consumers.delete(EVENTS_STREAM, 'ns__fn-1');
     await world.send({ path: '/own' });
     await sidecar.stop();
+    await world.isCleared('fn-1');
     assert.deepEqual([await world.depth(), app.requests.length], [1, 0]);
   });
 
@@ -105,6 +109,7 @@ describe('events when something ends', () => {
     await world.send();
     await waitFor(() => app.count === 2, { what: 'both run it' });
     await Promise.all(pods.map((pod) => pod.stop()));
+    await Promise.all(['fn-1', 'fn-2'].map((pod) => world.isCleared(pod)));
     assert.equal(await world.depth(), 1);
   });
 

@@ -7,7 +7,7 @@ import { readFlags } from '../../../common/runtime/flags.ts';
 import { silentLog } from '../../../common/runtime/log.ts';
 import { createRegistry } from '../../../common/runtime/metrics.ts';
 import { SIDECAR_ADMIN_PORT, SIDECAR_DATA_PORT } from '../../../common/function/names.ts';
-import { openNatsLink } from '../../../common/bus/nats.ts';
+import { openNatsLink, type NatsLink } from '../../../common/bus/nats.ts';
 import { sidecarFlags } from '../../../common/function/sidecar-flags.ts';
 import { startSidecar } from '../../../sidecar/start.ts';
 import { ownAddress } from '../../helpers/addresses.ts';
@@ -37,6 +37,8 @@ export interface SidecarSettings {
   readonly noWait?: boolean;
   /** As a process of its own, which takes half a second to start. */
   readonly isProcess?: boolean;
+  /** Of a sidecar in this process; default: by its flags. */
+  readonly link?: NatsLink;
 }
 
 export async function sidecarFor(appPort: number, settings: SidecarSettings = {}): Promise<TestSidecar> {
@@ -53,11 +55,11 @@ export async function sidecarFor(appPort: number, settings: SidecarSettings = {}
   return settings.isProcess === true ? inProcess(flags, settings) : inHere(flags, settings);
 }
 
-async function inHere(flags: SidecarFlags, { noWait }: SidecarSettings): Promise<TestSidecar> {
+async function inHere(flags: SidecarFlags, { noWait, link }: SidecarSettings): Promise<TestSidecar> {
   const all = { host: '127.0.0.1', port: 0, 'admin-port': 0, ...flags };
   const argv = Object.entries(all).map(([name, value]) => `--${name}=${value}`);
   const config = readFlags(sidecarFlags, argv, {});
-  const nats = openNatsLink({ servers: config.nats, name: 'test', log: silentLog });
+  const nats = link ?? openNatsLink({ servers: config.nats, name: 'test', log: silentLog });
   const registry = createRegistry('sidecar', 'test');
   const running = await startSidecar(config, { log: silentLog, nats, registry });
   if (noWait !== true) await running.appReady;

@@ -1,11 +1,12 @@
 /**
- * Moves what an ended pod has not acknowledged to the queue of its function. JetStream knows best what that is, so it is
+ * Moves what an ended or ending pod has not acknowledged to the queue of its function. JetStream knows best what that is, so it is
  * asked as the pod would have; what waits for a next try comes when that is due.
  */
 import type { NatsConnection } from '../../../bus/nats.ts';
-import type { EventReader } from '../../upkeep.ts';
+import type { EventReader, MoveOptions } from '../../upkeep.ts';
 import { AckedPublisher } from '../acked-publisher.ts';
 import type { JetStreamManager } from '../library.ts';
+import { eventConsumerName } from '../names.ts';
 import { podConsumer } from './pod-consumer.ts';
 import { EVENTS_STREAM } from '../streams.ts';
 import { eventToQueue } from '../to-queue.ts';
@@ -16,9 +17,10 @@ const EVENTS_FETCH_MS = 1_000;
 export async function moveEvents(
   connection: NatsConnection,
   jsm: JetStreamManager,
-  { name, id }: Pick<EventReader, 'name' | 'id'>,
-  most: number,
+  { id, pod }: Pick<EventReader, 'id' | 'pod'>,
+  { most, stays }: MoveOptions,
 ): Promise<number> {
+  const name = eventConsumerName(id.namespace, pod);
   const info = await podConsumer(jsm, name);
   if (!info) return 0;
   let count = 0;
@@ -32,6 +34,7 @@ export async function moveEvents(
       count += 1;
     }
   }
+  if (stays) return count;
   const after = await podConsumer(jsm, name);
   if (after?.num_pending === 0 && after.num_ack_pending === 0)
     await jsm.consumers.delete(EVENTS_STREAM, name);

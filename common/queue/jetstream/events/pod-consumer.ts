@@ -1,13 +1,12 @@
 /**
- * The consumer with which one pod reads the events of its function. Its sidecar makes it, and removes it at the pod's
- * end. If the pod ended without that, the scaler removes it. It gives up nothing that waits: while the sidecar is
- * away it keeps its place.
+ * The consumer with which one pod reads the events of its function. The scalers make it when the pod's sidecar asks,
+ * and remove it when the pod is gone. It gives up nothing that waits: while the sidecar is away it keeps its place.
  */
 import { AckPolicy, DeliverPolicy, nanos, ReplayPolicy } from '../../../bus/nats-library.ts';
 import { EVENTS_STREAM } from '../streams.ts';
 import { everyEventOf } from '../../../bus/subjects.ts';
 import { absentIf, CONSUMER_NOT_FOUND, type ConsumerConfig, type JetStreamManager } from '../library.ts';
-import type { PodReader } from '../../queue.ts';
+import { QueueError, type PodReader } from '../../queue.ts';
 import { ACK_WAIT_MS } from '../../settings.ts';
 import { eventConsumerName } from '../names.ts';
 
@@ -34,12 +33,32 @@ export function podConsumerConfig(
   };
 }
 
-/** Makes it if it is not there. @throws NatsError, also while there is no stream of events yet */
-export async function ensurePodConsumer(jsm: JetStreamManager, reader: PodReader): Promise<void> {
+/**
+ * Makes it if it is not there.
+ * @param ttlMs of events; undefined: the server is asked
+ * @throws NatsError, also while there is no stream of events yet
+ * @throws QueueError `refused` where a pod of that name reads the events of another function
+ */
+export async function ensurePodConsumer(
+  jsm: JetStreamManager,
+  reader: PodReader,
+  ttlMs?: number,
+): Promise<void> {
   const name = eventConsumerName(reader.id.namespace, reader.pod);
-  if (await podConsumer(jsm, name)) return;
-  const { config } = await jsm.streams.info(EVENTS_STREAM);
-  await jsm.consumers.add(EVENTS_STREAM, podConsumerConfig(reader, config.max_age));
+  const info = await podConsumer(jsm, name);
+  const own = everyEventOf(reader.id);
+  if (info && info.config.filter_subject !== own)
+    throw new QueueError(
+      'refused',
+      `consumer ${name} reads ${info.config.filter_subject ?? 'everything'}, not ${own}`,
+    );
+  if (info) return;
+  const maxAge = ttlMs === undefined ? await maxAgeOf(jsm) : nanos(ttlMs);
+  await jsm.consumers.add(EVENTS_STREAM, podConsumerConfig(reader, maxAge));
+}
+
+async function maxAgeOf(jsm: JetStreamManager): Promise<number> {
+  return (await jsm.streams.info(EVENTS_STREAM)).config.max_age;
 }
 
 /** Undefined: it is not there. @throws NatsError */
