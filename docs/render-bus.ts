@@ -41,5 +41,11 @@ function row(way: string, subject: string, why: string): string {
 }
 
 function crossed(account: string): (rule: AccountRule) => string {
-  return ({ kind, subject }) => `| ${account} | ${kind} | \`${subject}\` |`;
+  return ({ kind, subject }) => `| ${account} | ${kind} | \`${subject}\`${shadowOf(subject)} |`;
+}
+
+/** Where the other account takes it under another name. */
+function shadowOf(subject: string): string {
+  const rule = ACCOUNTS.functions.imports.find((taken) => taken.subject === subject);
+  return rule?.localSubject === undefined ? '' : `, there \`${rule.localSubject}\`: nobody listens`;
 }

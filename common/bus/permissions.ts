@@ -36,6 +36,8 @@ export interface AccountRule {
   readonly subject: string;
   /** For a service: how many answers one question has. Default: `Singleton`. */
   readonly responseType?: 'Singleton' | 'Stream';
+  /** Only of an import: its subject in this account, where that is another one. */
+  readonly localSubject?: string;
 }
 
 export interface BusAccount {
@@ -219,10 +221,18 @@ function ruleOf({ crosses = 'service', subject, responseType }: SidecarRule): Ac
   return { kind: crosses, subject: fillIn(subject, ANY), ...(responseType ? { responseType } : {}) };
 }
 
+/**
+ * Nobody listens there. An account without JetStream gets all of its API from the server itself, which answers each
+ * request, also one that goes to `CORE`, with "JetStream not enabled for account". The server leaves that away where
+ * something is taken under the name of the whole API. Seen on nats-server 2.9.10 and 2.15.2.
+ */
+const NOWHERE: AccountRule = { kind: 'service', subject: 'slimfaas.nowhere.>' };
+const noApi: AccountRule = { ...NOWHERE, localSubject: '$JS.API.>' };
+
 /** `core`: proxies and scalers, and what is stored. `functions`: every sidecar. */
 export const ACCOUNTS: Readonly<Record<'core' | 'functions', BusAccount>> = {
-  core: { name: 'CORE', hasJetStream: true, exports: ofCore, imports: ofFunctions },
-  functions: { name: 'FUNCTIONS', hasJetStream: false, exports: ofFunctions, imports: ofCore },
+  core: { name: 'CORE', hasJetStream: true, exports: [NOWHERE, ...ofCore], imports: ofFunctions },
+  functions: { name: 'FUNCTIONS', hasJetStream: false, exports: ofFunctions, imports: [noApi, ...ofCore] },
 };
 
 export type BusClient =

@@ -11,7 +11,7 @@ const FAILED_MAX = 2_000;
 
 interface Failed {
   readonly tries: number;
-  /** Of the last delivery, which waits for the next one. */
+  /** The receipt of the last delivery, which waits for the next one. */
   readonly receipt: string;
 }
 

@@ -1,5 +1,5 @@
 /** A server's configuration with our accounts and static users: what the user JWTs say in a cluster. */
-import type { Identity } from '../../common/identity/identity.ts';
+import type { NatsIdentity } from '../../common/identity/identity.ts';
 import { createNkey, type Nkey } from '../../common/identity/nkey.ts';
 import { natsLogin, type NatsLogin } from '../../common/bus/login.ts';
 import {
@@ -22,7 +22,7 @@ export const userKey = (): Nkey => createNkey('user');
 
 /** For openNatsLink: a user with a key, on a server without TLS. */
 export function keyLogin({ publicKey, sign }: Nkey): NatsLogin {
-  const identity: Identity = {
+  const identity: NatsIdentity = {
     current: undefined,
     valid: async () => undefined,
     sign: (nonce) => ({
@@ -68,8 +68,9 @@ function exportOf({ kind, subject, responseType }: AccountRule): string {
   return `{ ${kind}: ${JSON.stringify(subject)}${type} }`;
 }
 
-function importOf({ kind, subject }: AccountRule, from: string): string {
-  return `{ ${kind}: { account: ${from}, subject: ${JSON.stringify(subject)} } }`;
+function importOf({ kind, subject, localSubject }: AccountRule, from: string): string {
+  const to = localSubject === undefined ? '' : `, to: ${JSON.stringify(localSubject)}`;
+  return `{ ${kind}: { account: ${from}, subject: ${JSON.stringify(subject)} }${to} }`;
 }
 
 function userOf({ user, permissions, key }: StaticUser): string {

@@ -166,7 +166,9 @@ describe('events with tight permissions', () => {
     await link.connection?.flush();
     const before = await violations();
     await waitForKubeReady({ ...ask, asksOlder: true });
-    await waitFor(async () => (await violations()).length > before.length, { what: 'that is no right of a pod' });
+    await waitFor(async () => (await violations()).length > before.length, {
+      what: 'that is no right of a pod',
+    });
     assert.ok((await violations()).at(-1)?.includes('slimfaas.pod-ready'));
     assert.ok(!before.some((line) => line.includes('slimfaas.')), before.join());
     await link.stop();

@@ -14,7 +14,7 @@ export interface EventScaler extends AsyncDisposable {
 }
 
 export interface EventScalerOptions {
-  /** Of a server where everybody may everything, or a link of its own, which it stops. */
+  /** The URL of a server where everybody may everything, or a link of its own, which it stops. */
   readonly nats: string | NatsLink;
   readonly isLeader?: boolean;
   readonly podState?: () => PodState;
