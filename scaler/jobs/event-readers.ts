@@ -133,7 +133,8 @@ class Wishes<T> {
   }
 
   async #inTurn(work: () => Promise<T>): Promise<T> {
-    if (this.#running >= MAX_WISHES_AT_ONCE) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    if (this.#running >= MAX_WISHES_AT_ONCE)
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
     else this.#running += 1;
     try {
       return await work();
