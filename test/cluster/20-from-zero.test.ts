@@ -38,6 +38,40 @@ describe('from zero', { concurrency: 4 }, () => {
     );
   });
 
+  it('by a browser, which is shown that it starts, and then the app', async () => {
+    await using fn = await world.deploy({
+      name: 'by-browser',
+      annotations: { 'slimfaas.dev/waiting-page': 1 },
+      env: { START_MS: 2_000 },
+    });
+    const url = `${world.proxyUrl}/function/${fn.route}/hello`;
+    const headers = { accept: 'text/html', 'sec-fetch-mode': 'navigate' };
+    const shown = await send(url, { headers });
+    assert.equal(shown.status, 503, shown.body);
+    assert.match(shown.body, /<h1>by-browser is starting<\/h1>/);
+    await until(
+      async () => (await send(url, { headers })).status === 200,
+      'the app takes the place of the page',
+    );
+  });
+
+  it('a canary takes the calls that are its own, wakes by itself, and is a fault where nobody is split', async () => {
+    const split = { 'slimfaas.dev/canary-of': 'split', 'slimfaas.dev/weight': 100 };
+    await using stable = await world.deploy({ name: 'split' });
+    await using canary = await world.deploy({ name: 'split-next', annotations: split });
+    const answer = await world.call(stable.name);
+    assert.match((JSON.parse(answer.body) as { pod: string }).pod, /^split-next/);
+    assert.deepEqual([await stable.replicas(), await canary.replicas()], [0, 1]);
+    const lost = { ...split, 'slimfaas.dev/canary-of': 'nobody' };
+    await using _alone = await world.deploy({ name: 'split-alone', annotations: lost });
+    const events = `/api/v1/namespaces/${world.namespace}/events`;
+    await until(
+      async () =>
+        (await world.list(events)).some((e) => String(e['message']).includes('no function "nobody"')),
+      'an Event says that nobody is split',
+    );
+  });
+
   it('by HTTP/2 with prior knowledge', async () => {
     await using fn = await world.deploy({ name: 'by-http2' });
     const session = connect(world.proxyUrl);
