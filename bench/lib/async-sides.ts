@@ -5,7 +5,7 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { storeBody } from '../../common/queue/jetstream/body-store.ts';
+import { storeBody } from '../../common/queue/jetstream/bodies/body-store.ts';
 import { INLINE_BODY_MAX_BYTES } from '../../common/queue/job.ts';
 import type { NatsConnection } from '../../common/bus/nats.ts';
 import { AckPolicy, natsHeaders, RetentionPolicy, StorageType } from '../../common/bus/nats-library.ts';

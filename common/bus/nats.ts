@@ -42,13 +42,17 @@ export interface NatsLink extends Running {
   request(subject: string, data: Uint8Array, timeoutMs: number): Promise<Uint8Array | undefined>;
   /** The same, with every answer that comes in time, {@link ANSWERS_MAX} at most; none when the link is down. */
   requestAll(subject: string, data: Uint8Array, timeoutMs: number): Promise<Uint8Array[]>;
-  /** Like subscribe; what `answer` returns goes to the asker, undefined keeps silent. */
-  serve(subject: string, answer: Answer): () => void;
+  /**
+   * Like subscribe; what `answer` returns goes to the asker, undefined keeps silent.
+   * @param group of those that serve under this name one is asked; absent: every one
+   */
+  serve(subject: string, answer: Answer, group?: string): () => void;
   /** Called on every change, with what it is now. Returns its own release. */
   onStatus(listener: (isConnected: boolean) => void): () => void;
 }
 
 type MaybeAnswer = Uint8Array | undefined;
+/** It must not throw or reject. */
 export type Answer = (data: Uint8Array, subject: string) => MaybeAnswer | Promise<MaybeAnswer>;
 
 export interface NatsLinkOptions {
@@ -74,6 +78,7 @@ export function openNatsLink(options: NatsLinkOptions): NatsLink {
 
 interface Subscription {
   readonly subject: string;
+  readonly group: string | undefined;
   readonly onMessage: (message: Msg) => void;
   live: { unsubscribe(): void } | undefined;
 }
@@ -133,13 +138,14 @@ class Link implements NatsLink {
     return this.#keep(subject, (message) => onMessage(message.subject, message.data));
   }
 
-  serve(subject: string, answer: Answer): () => void {
-    return this.#keep(subject, (message) => {
+  serve(subject: string, answer: Answer, group?: string): () => void {
+    const onMessage = (message: Msg): void => {
       const data = answer(message.data, message.subject);
       // The connection may close meanwhile, and then nobody can be told.
       if (data instanceof Promise) data.then((late) => late && message.respond(late)).catch(() => undefined);
       else if (data) message.respond(data);
-    });
+    };
+    return this.#keep(subject, onMessage, group);
   }
 
   async request(subject: string, data: Uint8Array, timeoutMs: number): Promise<Uint8Array | undefined> {
@@ -164,8 +170,8 @@ class Link implements NatsLink {
     return answers;
   }
 
-  #keep(subject: string, onMessage: (message: Msg) => void): () => void {
-    const subscription: Subscription = { subject, onMessage, live: undefined };
+  #keep(subject: string, onMessage: (message: Msg) => void, group?: string): () => void {
+    const subscription: Subscription = { subject, group, onMessage, live: undefined };
     this.#subscriptions.add(subscription);
     this.#attach(subscription);
     return () => {
@@ -275,7 +281,9 @@ class Link implements NatsLink {
 
   #attach(subscription: Subscription): void {
     if (!this.#connection || this.#connection.isClosed()) return;
-    subscription.live = this.#connection.subscribe(subscription.subject, {
+    const { subject, group } = subscription;
+    subscription.live = this.#connection.subscribe(subject, {
+      ...(group === undefined ? {} : { queue: group }),
       callback: (error, message) => {
         if (!error) subscription.onMessage(message);
       },

@@ -84,6 +84,7 @@ export const SIDECAR_RULES: readonly SidecarRule[] = [
     '$JS.API.DIRECT.GET.SLIMFAAS_BODIES.slimfaas.body.<namespace>._.*.*',
     'reads a large body of an event',
   ),
+  says('slimfaas.body-wish.<namespace>.<function>', 'has a large body removed'),
   {
     way: 'publish',
     subject: 'slimfaas.job-question.<namespace>.<function>',
@@ -179,6 +180,7 @@ export const ROLE_RULES: Readonly<Record<BusRole, RoleRules>> = {
       ['slimfaas.activity.>', 'freed places, other proxies'],
       ['slimfaas.share.*.*', 'shares of pods'],
       ['slimfaas.result.*.*.*', 'ends of jobs'],
+      ['slimfaas.body-wish.*.*', 'bodies that are done with'],
       ['_INBOX_proxy.>', 'answers'],
     ],
   },

@@ -92,6 +92,22 @@ export function jobQuestionSubject(id: FunctionId): string {
   return `${PREFIX}.job-question.${escapeToken(id.namespace)}.${escapeToken(id.name)}`;
 }
 
+/** Core request of a sidecar to the proxies about a large body. Carries `BodyWish` (common/queue/body-wish.ts). */
+export function bodyWishSubject(id: FunctionId): string {
+  return `${PREFIX}.body-wish.${escapeToken(id.namespace)}.${escapeToken(id.name)}`;
+}
+
+export function everyBodyWish(): string {
+  return `${PREFIX}.body-wish.*.*`;
+}
+
+/** The function whose sidecar asks; undefined for any other subject. */
+export function parseBodyWishSubject(subject: string): FunctionId | undefined {
+  const [prefix, kind, namespace, name, ...rest] = subject.split('.');
+  if (prefix !== PREFIX || kind !== 'body-wish' || !namespace || !name || rest.length > 0) return undefined;
+  return { namespace: unescapeToken(namespace), name: unescapeToken(name) };
+}
+
 /** The function that a subject of {@link functionSubject} names; undefined for any other subject. */
 export function parseFunctionSubject(
   subject: string,

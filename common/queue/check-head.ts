@@ -3,6 +3,7 @@
  * checked as in a stranger's request, because it becomes the start of a request to the function.
  */
 import { MessageError } from '../runtime/errors.ts';
+import { isBodyName } from './body.ts';
 import { isFieldValue, isTargetText, isToken } from '../relay/wire/grammar.ts';
 import type { RawHeaders } from '../relay/types.ts';
 
@@ -96,8 +97,8 @@ export function isTime(value: unknown): value is number {
   return typeof value === 'number' && value >= 0 && value <= TIME_MAX_MS;
 }
 
-/** Its name becomes a token of a NATS subject. */
+/** Its name becomes a part of a NATS subject. */
 function isStoredBody(value: unknown): boolean {
   const { name, size } = (value ?? {}) as { name?: unknown; size?: unknown };
-  return isText(name) && /^[\w-]{1,128}$/.test(name) && Number.isSafeInteger(size) && (size as number) >= 0;
+  return isText(name) && isBodyName(name) && Number.isSafeInteger(size) && (size as number) >= 0;
 }

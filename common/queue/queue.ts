@@ -31,6 +31,7 @@
  */
 import type { FunctionId } from '../bus/subjects.ts';
 import type { StoredBody } from './body.ts';
+import type { ReadChunk } from './body-wish.ts';
 import type { DeadHistory } from './dead.ts';
 
 /** The queue of one process, across its connections. */
@@ -184,16 +185,25 @@ export interface Taker {
   stop(): void;
 }
 
+export interface SourceView {
+  /** Not delivered yet. */
+  readonly waiting: number;
+  /** Since when it is there. */
+  readonly madeMs: number;
+  /** Everything up to this sequence is finished. */
+  readonly doneUpTo: number;
+}
+
 export interface Deliveries {
   take(source: QueueSource, options: TakeOptions): Taker;
   /** For a delivery that came by an earlier connection. True once the queue has it, or does not know it any more; never rejects. */
   finish(delivery: Delivery, timeoutMs: number): Promise<boolean>;
   /** For a delivery that came by an earlier connection. */
   retryLater(delivery: Pick<Delivery, 'receipt'>, delayMs: number): void;
-  /** What waits, and since when the source is there; undefined: it is not. @throws QueueError */
-  look(source: QueueSource): Promise<{ readonly waiting: number; readonly madeMs: number } | undefined>;
-  /** The last sequence of all that is stored where the source is read from. @throws QueueError */
-  lastSequence(source: QueueSource): Promise<number>;
+  /** Undefined: the source is not there. @throws QueueError */
+  look(source: QueueSource): Promise<SourceView | undefined>;
+  /** The sequence of the function’s job that was stored last and has not ended; 0: there is none. @throws QueueError */
+  lastSequence(id: FunctionId): Promise<number>;
 }
 
 /** A job that was given up. */
@@ -221,12 +231,14 @@ export interface DeadLetterStore {
 export interface BodyStore {
   /**
    * On any failure what was stored is removed again, as far as the queue answers.
-   * @param name a token that no other body ever has
+   * @param name one that no other body ever has, see `bodyName`
    * @throws BodyStoreError `too-large` once more than `maxBytes` came; what `chunks` throws; an error without confirmation
    */
   storeBody(name: string, chunks: AsyncIterable<Buffer>, maxBytes: number): Promise<StoredBody>;
   /** The chunks in order. @throws BodyStoreError `incomplete` */
   readBody(body: StoredBody): AsyncIterable<Buffer>;
+  /** The chunk of a body after that one; 0: the first. For those who may not read it themselves. */
+  bodyChunk(name: string, after: number): Promise<ReadChunk>;
   /** Harmless when it is not there. */
   removeBody(name: string): Promise<void>;
 }

@@ -54,7 +54,7 @@ async function publish(req: IncomingMessage, res: ServerResponse, deps: EventRou
   const isAsked = entries.some(({ gate }) => gate?.asksWho);
   const passed = isAsked ? withoutHeaders(headers, CREDENTIAL_HEADERS) : headers;
   const head = { method, path: forwarded, headers: forwardHeaders(passed, origin, deps.ids) };
-  await send(name.event, head, { req, res, entries, deps });
+  await send(name, head, { req, res, entries, deps });
   res.writeHead(204);
   res.end();
 }
@@ -86,7 +86,7 @@ interface PublishContext {
 
 /** Counted among the calls that the proxy finishes before it ends, and cut when its client is too slow. */
 async function send(
-  event: string,
+  name: EventName,
   head: RequestHead,
   { req, res, entries, deps }: PublishContext,
 ): Promise<void> {
@@ -96,9 +96,10 @@ async function send(
   const begin = (): void => {
     if (isExpecting) res.writeContinue();
   };
-  const targets = (): PublishTarget[] => entries.map((entry) => ({ id: entry.id, way: wayTo(entry, event) }));
+  const targets = (): PublishTarget[] =>
+    entries.map((entry) => ({ id: entry.id, way: wayTo(entry, name.event) }));
   try {
-    const sent = await publishEvent(event, head, { upload: { req, begin }, targets }, deps.publish);
+    const sent = await publishEvent(name, head, { upload: { req, begin }, targets }, deps.publish);
     for (const [i, { way }] of sent.entries()) {
       const entry = entries[i] as FunctionEntry;
       entry.account.series.eventAccepted(way);

@@ -8,6 +8,7 @@ import { ReasonError } from '../../common/runtime/errors.ts';
 import { decodeJob, encodeJob, type JobHead } from '../../common/queue/job.ts';
 import { HeaderNames, headerValue, withoutHeaders, type RequestHead } from '../../common/relay/index.ts';
 import { functionKey, type FunctionId } from '../../common/bus/subjects.ts';
+import type { EventName } from './subscribers.ts';
 import { hash, newSecret } from '../jobs/accepting/accept.ts';
 import type { UploadBudget, UploadMemory } from '../jobs/accepting/upload-budget.ts';
 import {
@@ -34,12 +35,14 @@ export interface PublishOptions extends PublisherOptions {
   readonly namespace: string;
   readonly uploads: UploadBudget;
   readonly maxBodyBytes: number;
+  /** See BodyOptions. */
+  readonly namesFunction: boolean;
   readonly clock: () => number;
 }
 
 /** @throws ReasonError, `queue-unavailable` and `queue-full` among them */
 export async function publishEvent(
-  event: string,
+  { namespace, event }: EventName,
   head: RequestHead,
   { upload, targets }: { readonly upload: Upload; readonly targets: () => readonly PublishTarget[] },
   options: PublishOptions,
@@ -47,14 +50,14 @@ export async function publishEvent(
   announcedLength(upload, { ...options, tooLarge });
   const memory = options.uploads.open(`the event ${event}`);
   try {
-    return await publishWith(event, head, { upload, targets, memory }, options);
+    return await publishWith({ namespace, event }, head, { upload, targets, memory }, options);
   } finally {
     memory.release();
   }
 }
 
 async function publishWith(
-  event: string,
+  { namespace, event }: EventName,
   head: RequestHead,
   {
     upload,
@@ -68,7 +71,7 @@ async function publishWith(
   options: PublishOptions,
 ): Promise<readonly PublishTarget[]> {
   const secret = newSecret();
-  const body = await takeBody(secret, upload, { ...options, memory, tooLarge });
+  const body = await takeBody({ namespace, secret }, upload, { ...options, memory, tooLarge });
   memory.add(body.inline.length); // the message is a copy
   const job: JobHead = {
     secret,

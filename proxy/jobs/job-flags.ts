@@ -24,6 +24,12 @@ export const jobFlags = {
     describe:
       'bytes that the body of an event may have; above it 413. Every pod that gets it reads all of it',
   },
+  'old-sidecars': {
+    type: 'boolean',
+    default: false,
+    group: 'Jobs',
+    describe: 'there may be sidecars of the version before: large bodies are stored as they read them',
+  },
   'async-status': {
     type: 'int',
     default: 201,

@@ -3,6 +3,7 @@ import type { QueueLink } from '../../common/queue/queue.ts';
 import { Counter, Gauge, type Registry } from '../../common/runtime/metrics.ts';
 import type { CallbackDeliverer } from '../callbacks/deliverer.ts';
 import { systemNames } from '../callbacks/resolve.ts';
+import type { BodyWishes } from './body-wishes.ts';
 import type { JobQuery } from './query.ts';
 import type { UploadBudget } from './accepting/upload-budget.ts';
 
@@ -11,9 +12,11 @@ interface JobsNow {
   readonly query: JobQuery;
   readonly queue: QueueLink;
   readonly deliverer: CallbackDeliverer | undefined;
+  readonly wishes: BodyWishes;
 }
 
-export function registerJobGauges(registry: Registry, { uploads, query, queue, deliverer }: JobsNow): void {
+export function registerJobGauges(registry: Registry, now: JobsNow): void {
+  const { uploads, query, queue, deliverer, wishes } = now;
   const gauges: readonly [name: string, help: string, read: () => number][] = [
     ['slimfaas_proxy_upload_bytes', 'Memory of bodies of jobs and events that come in', () => uploads.bytes],
     [
@@ -30,6 +33,11 @@ export function registerJobGauges(registry: Registry, { uploads, query, queue, d
       'slimfaas_proxy_callback_posts',
       'Results that are being posted to X-Callback-Url',
       () => deliverer?.posting ?? 0,
+    ],
+    [
+      'slimfaas_proxy_body_wishes',
+      'Requests of sidecars about large bodies that are being answered',
+      () => wishes.open,
     ],
     [
       'slimfaas_proxy_names_resolving',

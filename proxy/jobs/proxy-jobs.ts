@@ -17,6 +17,7 @@ import { CallbackGate } from '../callbacks/gate.ts';
 import { systemNames, type Resolve } from '../callbacks/resolve.ts';
 import type { ProxyConfig } from '../flags.ts';
 import type { AcceptOptions } from './accepting/accept.ts';
+import { BodyWishes } from './body-wishes.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { JobBytes } from './accepting/job-bytes.ts';
 import { doneUpTo, listenToEnds } from './job-ends.ts';
@@ -65,10 +66,13 @@ export function createProxyJobs(config: ProxyConfig, deps: ProxyJobsDeps): Proxy
     uploads,
     ackTimeoutMs: config['job-ack-timeout'] * 1000,
     maxBodyBytes: config['max-body'],
+    // Before that there may be sidecars that know names of one token only.
+    namesFunction: config.auth === 'required' && !config['old-sidecars'],
     clock: Date.now,
   };
+  const wishes = new BodyWishes({ nats, queue, log });
   const deliverer = startDeliverer(allow, { queue, log, registry, resolve });
-  registerJobGauges(registry, { uploads, query, queue, deliverer });
+  registerJobGauges(registry, { uploads, query, queue, deliverer, wishes });
   return {
     accept,
     acceptStatus: config['async-status'],
@@ -76,6 +80,7 @@ export function createProxyJobs(config: ProxyConfig, deps: ProxyJobsDeps): Proxy
     dead: new DeadLetters(accept),
     async stop() {
       endListening?.();
+      wishes.stop();
       await deliverer?.stop();
       await writer.stop();
       await settler.stop();

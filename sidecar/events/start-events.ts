@@ -57,7 +57,7 @@ const HAND_OVER_MS = 1_500;
 type Options = EventsOptions & { readonly queue: QueueLink };
 
 export function startEvents(given: EventsOptions): RunningEvents {
-  const options = { ...given, queue: jetStreamQueue(given.nats) };
+  const options = { ...given, queue: jetStreamQueue(given.nats, given.id) };
   const { fairness } = options.context.admission;
   const ledger = new EventLedger();
   const stopping = new AbortController();

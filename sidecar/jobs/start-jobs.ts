@@ -42,7 +42,7 @@ export interface RunningJobs extends Running {
 
 export function startJobs(options: JobsOptions): RunningJobs {
   const { id, nats, context, log } = options;
-  const queue = jetStreamQueue(nats);
+  const queue = jetStreamQueue(nats, id);
   const callbacks = new Callbacks(options.pod);
   const earlier = new EarlierRuns({
     ...options,

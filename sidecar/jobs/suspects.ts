@@ -119,7 +119,7 @@ export class Suspects {
       const info = await queue.look(source).catch(() => undefined);
       if (info) this.#madeMs = info.madeMs;
       if (this.#upTo === Infinity) {
-        this.#upTo = await queue.lastSequence(source).catch(() => Infinity);
+        this.#upTo = source.kind === 'jobs' ? await queue.lastSequence(source.id).catch(() => Infinity) : 0;
       }
       if (this.#upTo === Infinity || this.#madeMs === Infinity) await sleep(LOOK_RETRY_MS, signal);
     }

@@ -1,7 +1,8 @@
 /** The queue over one connection to NATS: each call as a message or a question to JetStream. */
 import type { NatsConnection } from '../../bus/nats.ts';
 import { everyFunction, functionSubject, resultSubject, type FunctionId } from '../../bus/subjects.ts';
-import type { StoredBody } from '../body.ts';
+import { isOldBodyName, type StoredBody } from '../body.ts';
+import type { ReadChunk } from '../body-wish.ts';
 import type {
   DeadLetter,
   DeadLetterEntry,
@@ -11,19 +12,23 @@ import type {
   PodReader,
   Queue,
   QueueSource,
+  SourceView,
   StoreOutcome,
   TakeOptions,
   Taker,
 } from '../queue.ts';
 import { AckedPublisher } from './acked-publisher.ts';
-import { readStoredBody, removeBody, storeBody } from './body-store.ts';
+import { askForChunk, askToRemove } from './bodies/ask-proxies.ts';
+import { readStoredBody, readChunk, removeBody, storeBody, type ReadNext } from './bodies/body-store.ts';
 import { deadLetterOf } from './dead-letter.ts';
 import { finishOn, retryLaterOn } from './delivery.ts';
 import {
   absentIf,
   answered,
   CONSUMER_NOT_FOUND,
+  getLast,
   getStored,
+  isNarrow,
   MESSAGE_NOT_FOUND,
   type JetStreamManager,
 } from './library.ts';
@@ -43,17 +48,27 @@ import { consumerName, eventConsumerName } from './names.ts';
 export class JetStreamQueue implements Queue {
   readonly #connection: NatsConnection;
   readonly #publisher: AckedPublisher;
+  readonly #owner: FunctionId | undefined;
 
-  constructor(connection: NatsConnection) {
+  constructor(connection: NatsConnection, owner?: FunctionId) {
     this.#connection = connection;
     this.#publisher = AckedPublisher.of(connection);
+    this.#owner = owner;
   }
 
-  /** The one of this connection. */
-  static of(connection: NatsConnection): JetStreamQueue {
+  /**
+   * The one of this connection.
+   * @param owner the function whose sidecar has it
+   */
+  static of(connection: NatsConnection, owner?: FunctionId): JetStreamQueue {
     let queue = queues.get(connection);
-    if (!queue) queues.set(connection, (queue = new JetStreamQueue(connection)));
+    if (!queue) queues.set(connection, (queue = new JetStreamQueue(connection, owner)));
     return queue;
+  }
+
+  /** The function for which the proxies do what this connection may not. */
+  get #asksFor(): FunctionId | undefined {
+    return this.#owner && isNarrow(this.#connection) ? this.#owner : undefined;
   }
 
   get unconfirmed(): number {
@@ -100,8 +115,8 @@ export class JetStreamQueue implements Queue {
   }
 
   result({ id, sequence }: JobRef): Promise<Uint8Array | undefined> {
-    const last = { last_by_subj: resultSubject(id, sequence) };
-    return this.#ask(async (jsm) => (await getStored(jsm, RESULTS_STREAM, last))?.data);
+    const subject = resultSubject(id, sequence);
+    return this.#ask(async (jsm) => (await getLast(jsm, RESULTS_STREAM, subject))?.data);
   }
 
   depth(id: FunctionId): Promise<{ jobs: number; bound: number }> {
@@ -134,16 +149,19 @@ export class JetStreamQueue implements Queue {
     retryLaterOn(this.#connection, delivery, delayMs);
   }
 
-  look(source: QueueSource): Promise<{ waiting: number; madeMs: number } | undefined> {
+  look(source: QueueSource): Promise<SourceView | undefined> {
     const { stream, consumer } = placeOf(source);
     return this.#ask(async (jsm) => {
       const info = await jsm.consumers.info(stream, consumer).catch(absentIf(CONSUMER_NOT_FOUND));
-      return info && { waiting: info.num_pending, madeMs: Date.parse(info.created) };
+      if (!info) return undefined;
+      const { num_pending: waiting, created, ack_floor } = info;
+      return { waiting, madeMs: Date.parse(created), doneUpTo: ack_floor.stream_seq };
     });
   }
 
-  lastSequence(source: QueueSource): Promise<number> {
-    return this.#ask(async (jsm) => (await jsm.streams.info(placeOf(source).stream)).state.last_seq);
+  lastSequence(id: FunctionId): Promise<number> {
+    const subject = functionSubject('job', id);
+    return this.#ask(async (jsm) => (await getLast(jsm, JOBS_STREAM, subject))?.seq ?? 0);
   }
 
   deadLetter(seq: number): Promise<DeadLetter | undefined> {
@@ -176,10 +194,21 @@ export class JetStreamQueue implements Queue {
   }
 
   async *readBody(body: StoredBody): AsyncGenerator<Buffer> {
-    yield* readStoredBody(await this.#jsm(), body);
+    const jsm = await this.#jsm();
+    const asksFor = isOldBodyName(body.name) ? this.#asksFor : undefined;
+    const readNext: ReadNext = asksFor
+      ? (name, after) => askForChunk(this.#connection, asksFor, { kind: 'read', name, after })
+      : (name, after) => readChunk(jsm, name, after);
+    yield* readStoredBody(body, readNext);
+  }
+
+  bodyChunk(name: string, after: number): Promise<ReadChunk> {
+    return this.#ask((jsm) => readChunk(jsm, name, after));
   }
 
   removeBody(name: string): Promise<void> {
+    const asksFor = this.#asksFor;
+    if (asksFor) return answered(askToRemove(this.#connection, asksFor, name));
     return this.#ask((jsm) => removeBody(jsm, name));
   }
 

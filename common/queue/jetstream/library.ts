@@ -1,5 +1,6 @@
 /** What the adapter uses of the NATS client for JetStream: its types, one stored message, and the meaning of its errors. */
 import { describeError } from '../../runtime/errors.ts';
+import { sleep } from '../../runtime/lifecycle.ts';
 import { createInbox, NatsError } from '../../bus/nats-library.ts';
 import type { NatsConnection } from '../../bus/nats.ts';
 import { QueueError, type QueueErrorKind } from '../queue.ts';
@@ -22,7 +23,7 @@ export type {
 export async function getStored(
   jsm: JetStreamManager,
   stream: string,
-  query: { readonly seq: number; readonly next_by_subj?: string } | { readonly last_by_subj: string },
+  query: { readonly seq: number; readonly next_by_subj?: string },
 ): Promise<StoredMsg | undefined> {
   // The library has `direct` on its object and not in its interface.
   const { direct } = jsm as JetStreamManager & {
@@ -36,6 +37,42 @@ export async function getStored(
       throw error;
     });
   }
+}
+
+/**
+ * The last message of one subject. Asked by subject alone, which a permission can name. A replica may be a moment behind:
+ * in a cluster of servers one that knows nothing is asked again, or another one.
+ * @returns undefined when there is none
+ * @throws NatsError when nobody answers
+ */
+export async function getLast(
+  jsm: JetStreamManager,
+  stream: string,
+  subject: string,
+): Promise<StoredMsg | undefined> {
+  const { direct, nc } = jsm as JetStreamManager & {
+    readonly direct: Pick<JetStreamManager['streams'], 'getMessage'>;
+    readonly nc: NatsConnection;
+  };
+  for (let left = nc.info?.cluster === undefined ? 0 : BEHIND_TRIES; ; left -= 1) {
+    try {
+      return await direct.getMessage(stream, { last_by_subj: subject });
+    } catch (error) {
+      if (!(error instanceof NatsError) || error.code !== '404') throw error;
+      if (left === 0) return undefined;
+    }
+    await sleep(BEHIND_MS);
+  }
+}
+
+const BEHIND_TRIES = 2;
+const BEHIND_MS = 50;
+
+/** Whether this connection is a sidecar's, of a server that lets it do what its identity may and no more. */
+export function isNarrow(connection: NatsConnection): boolean {
+  const { options } = connection as NatsConnection & { readonly options?: { readonly inboxPrefix?: string } };
+  const isSidecar = options?.inboxPrefix?.startsWith('_INBOX_sidecar.') ?? false;
+  return isSidecar && connection.info?.auth_required === true;
 }
 
 /** A new subject for answers that this connection may hear: with its own prefix, if it has one. */

@@ -1,14 +1,15 @@
 /** The queue over a link to NATS: where a part enters this room. */
 import type { NatsLink } from '../../bus/nats.ts';
-import { everyResult, parseResultSubject, resultSubject } from '../../bus/subjects.ts';
+import { everyResult, parseResultSubject, resultSubject, type FunctionId } from '../../bus/subjects.ts';
 import type { QueueLink } from '../queue.ts';
 import { JetStreamQueue } from './jetstream-queue.ts';
 
-export function jetStreamQueue(nats: NatsLink): QueueLink {
+/** @param owner the function whose sidecar asks: where its rights end, the proxies are asked */
+export function jetStreamQueue(nats: NatsLink, owner?: FunctionId): QueueLink {
   return {
     get live() {
       const { connection } = nats;
-      return connection && JetStreamQueue.of(connection);
+      return connection && JetStreamQueue.of(connection, owner);
     },
     get othersBackInMs() {
       return nats.othersBackInMs;

@@ -73,7 +73,8 @@ export function streamConfigs(settings: JobSettings): Partial<StreamConfig>[] {
     {
       ...common,
       name: BODIES_STREAM,
-      subjects: ['slimfaas.body.*'],
+      // Of one token, as sidecars of 0.1.0 read them; or of a function, with the number of the chunk.
+      subjects: ['slimfaas.body.*', 'slimfaas.body.*.*.*.*'],
       retention: RetentionPolicy.Limits,
       discard: DiscardPolicy.New,
       max_age: nanos(settings.bodyTtlMs),

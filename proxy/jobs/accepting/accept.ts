@@ -20,6 +20,8 @@ export interface AcceptOptions extends PublisherOptions {
   readonly bytes: JobBytes;
   readonly uploads: UploadBudget;
   readonly maxBodyBytes: number;
+  /** See BodyOptions. */
+  readonly namesFunction: boolean;
   readonly clock: () => number;
 }
 
@@ -55,7 +57,7 @@ async function acceptWithRoom(
 ): Promise<string> {
   const { callbackUrl } = head;
   const secret = newSecret();
-  const body = await takeBody(secret, upload, { ...options, tooLarge });
+  const body = await takeBody({ ...id, secret }, upload, { ...options, tooLarge });
   await options.room.resize(body.stored?.size ?? body.inline.length).catch(async (error: unknown) => {
     if (body.stored) await discardBody(options, body.stored);
     throw error;

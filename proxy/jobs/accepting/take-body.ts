@@ -2,7 +2,12 @@
  * The body of a request that is kept. Up to 512 KiB of it stay in memory and travel in a message. A larger one goes
  * to the store as it comes in, so that memory stays flat.
  */
-import { BodyStoreError, UNCONFIRMED_BYTES_MAX, type StoredBody } from '../../../common/queue/body.ts';
+import {
+  bodyName,
+  BodyStoreError,
+  UNCONFIRMED_BYTES_MAX,
+  type StoredBody,
+} from '../../../common/queue/body.ts';
 import type { Queue, QueueLink } from '../../../common/queue/queue.ts';
 import type { IncomingMessage } from 'node:http';
 import { ReasonError } from '../../../common/runtime/errors.ts';
@@ -13,6 +18,8 @@ import type { UploadMemory } from './upload-budget.ts';
 export interface BodyOptions {
   readonly queue: QueueLink;
   readonly maxBodyBytes: number;
+  /** Large bodies are named after their function. False: as sidecars of 0.1.0 read them. */
+  readonly namesFunction: boolean;
   readonly memory: UploadMemory;
   /** The answer to a body above it. */
   readonly tooLarge: (maxBytes: number) => ReasonError;
@@ -43,9 +50,17 @@ export interface TakenBody {
   readonly stored: StoredBody | undefined;
 }
 
+/** Whose body it is; without a function: an event's. */
+export interface BodyOwner {
+  readonly namespace: string;
+  readonly name?: string;
+  /** Of the job or event, unique forever. */
+  readonly secret: string;
+}
+
 /** @throws ReasonError `bad-request`, `queue-unavailable`, or what `tooLarge` says */
 export async function takeBody(
-  name: string,
+  owner: BodyOwner,
   { req, begin }: Upload,
   options: BodyOptions,
 ): Promise<TakenBody> {
@@ -61,6 +76,7 @@ export async function takeBody(
   if (first.isWhole) return { inline: first.bytes, stored: undefined };
   options.memory.add(STORING_BYTES);
   const queue = liveQueue(options);
+  const name = options.namesFunction ? bodyName(owner, owner.secret) : owner.secret;
   try {
     const stored = await queue.storeBody(name, joined(first.bytes, chunks), options.maxBodyBytes);
     return { inline: EMPTY, stored };

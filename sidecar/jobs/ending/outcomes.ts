@@ -11,7 +11,7 @@
 import type { Delivery, EndEntry, Queue, QueueLink } from '../../../common/queue/queue.ts';
 import { messagesOf, storeEnd, withoutResult, type EndedJob } from './job-messages.ts';
 import { elementId, ownBody, type JobHead } from '../../../common/queue/job.ts';
-import type { JobState } from '../../../common/queue/state.ts';
+import { decodeState, type JobState } from '../../../common/queue/state.ts';
 import type { Running } from '../../../common/runtime/lifecycle.ts';
 import type { Log } from '../../../common/runtime/log.ts';
 import type { FunctionId } from '../../../common/bus/subjects.ts';
@@ -179,7 +179,10 @@ export class Outcomes implements Running {
     const { id, queue } = this.#deps;
     if (ended.kind !== 'retry' || !hasLeft || !queue.live) return false;
     try {
-      return (await queue.live.job({ id, sequence: delivery.seq })) === undefined;
+      const seen = await queue.live.look({ kind: 'jobs', id });
+      if (seen && seen.doneUpTo >= delivery.seq) return true;
+      const record = await queue.live.result({ id, sequence: delivery.seq });
+      return record !== undefined && isLater(decodeState(record), ended.state);
     } catch {
       return false;
     }
@@ -232,6 +235,11 @@ export class Outcomes implements Running {
     clearInterval(this.#timer);
     this.#timer = undefined;
   }
+}
+
+/** Another try of the same job was recorded after ours. */
+function isLater(record: JobState, { secret, tries }: JobState): boolean {
+  return record.secret === secret && (record.tries.at(-1)?.endedAtMs ?? 0) > (tries.at(-1)?.endedAtMs ?? 0);
 }
 
 /** Sequences begin again with a stream, secrets never. */

@@ -116,11 +116,14 @@ for (const [name, start] of Object.entries(QUEUES)) {
       const { taker, next } = taking(queue, { kind: 'jobs', id: FN });
       const job = await next();
       assert.equal((await queue.depth(FN)).jobs, 1);
+      assert.equal(await queue.lastSequence(FN), sequence);
+      assert.equal(await queue.lastSequence(OTHER), 0);
       assert.ok((await queue.doneUpTo(FN)) < sequence);
       assert.equal(await queue.finish(job, MS), true, 'also without its connection');
       assert.equal((await queue.depth(FN)).jobs, 0);
       assert.equal(await queue.doneUpTo(FN), sequence);
-      assert.equal(await queue.lastSequence({ kind: 'jobs', id: FN }), sequence);
+      assert.equal((await queue.look({ kind: 'jobs', id: FN }))?.doneUpTo, sequence);
+      assert.equal(await queue.lastSequence(FN), 0);
       taker.stop();
     });
 

@@ -3,6 +3,7 @@
  * promise beyond its process, and knows no duplicate window: a message id is spent for good.
  */
 import { BodyStoreError, type StoredBody } from '../../../common/queue/body.ts';
+import type { ReadChunk } from '../../../common/queue/body-wish.ts';
 import { functionKey, type FunctionId } from '../../../common/bus/subjects.ts';
 import type {
   CallbackEntry,
@@ -17,6 +18,7 @@ import type {
   QueueLink,
   RecordEntry,
   QueueSource,
+  SourceView,
   StoreOutcome,
   TakeOptions,
   Taker,
@@ -161,14 +163,14 @@ export class MemoryQueue implements Queue, QueueLink {
     this.#feeds.get(receipt)?.retryLater(seq, delayMs);
   }
 
-  async look(source: QueueSource): Promise<{ waiting: number; madeMs: number } | undefined> {
+  async look(source: QueueSource): Promise<SourceView | undefined> {
     const feed = this.#feeds.get(feedOf(source));
-    return feed && { waiting: feed.waiting, madeMs: feed.madeMs };
+    const doneUpTo = source.kind === 'jobs' ? await this.doneUpTo(source.id) : 0;
+    return feed && { waiting: feed.waiting, madeMs: feed.madeMs, doneUpTo };
   }
 
-  async lastSequence({ kind }: QueueSource): Promise<number> {
-    const shelves = { jobs: this.#jobs, events: this.#events, callbacks: this.#callbacks };
-    return shelves[kind].last;
+  async lastSequence(id: FunctionId): Promise<number> {
+    return this.#jobs.of(id).at(-1)?.seq ?? 0;
   }
 
   async bury(entry: DeadLetterEntry): Promise<StoreOutcome> {
@@ -209,6 +211,11 @@ export class MemoryQueue implements Queue, QueueLink {
     yield* parts;
     const there = parts.reduce((sum, part) => sum + part.length, 0);
     if (there < size) throw new BodyStoreError('incomplete', `body ${name}: ${there} of ${size} bytes`);
+  }
+
+  async bodyChunk(name: string, after: number): Promise<ReadChunk> {
+    const data = this.#bodies.get(name)?.[after];
+    return data ? { number: after + 1, data } : { number: 0, data: new Uint8Array(0) };
   }
 
   async removeBody(name: string): Promise<void> {

@@ -6,6 +6,8 @@ import {
   streamConfigs,
 } from '../../../common/queue/jetstream/streams.ts';
 import { JOBS_STREAM } from '../../../common/queue/jetstream/streams.ts';
+import { openNatsLink, type NatsLinkOptions } from '../../../common/bus/nats.ts';
+import { silentLog } from '../../../common/runtime/log.ts';
 import type { JobView } from '../../../proxy/jobs/query.ts';
 import { jobSettings } from '../../helpers/jetstream.ts';
 import { waitFor } from '../../helpers/wait.ts';
@@ -21,7 +23,12 @@ export interface JobProxy extends AsyncDisposable {
   /** A function and its consumer, as the scaler makes it; annotations without `SlimFaas/`. */
   addFunction(name: string, annotations?: Record<string, string>): Promise<void>;
   /** A pod's sidecar that runs the function's jobs, in front of an app. */
-  sidecar(name: string, appPort: number, flags?: Record<string, string | number>): Promise<TestSidecar>;
+  sidecar(
+    name: string,
+    appPort: number,
+    flags?: Record<string, string | number>,
+    link?: Partial<NatsLinkOptions>,
+  ): Promise<TestSidecar>;
   post(name: string, path: string, options?: CallOptions): Promise<Answer>;
   job(name: string, id: string, options?: CallOptions): Promise<Answer>;
   /** Waits for it. */
@@ -58,10 +65,13 @@ export async function startJobProxy(
         what: `the proxy knows ${name}`,
       });
     },
-    async sidecar(name, appPort, more = {}) {
+    async sidecar(name, appPort, more = {}, as) {
       const pod = `${name}-${sidecars.length + 1}`;
       const identity = { function: name, namespace: 'default', 'pod-name': pod, nats: proxy.nats.url };
-      const sidecar = await sidecarFor(appPort, { flags: { ...identity, ...more } });
+      const sidecar = await sidecarFor(appPort, {
+        flags: { ...identity, ...more },
+        ...(as ? { link: openNatsLink({ servers: proxy.nats.url, name: pod, log: silentLog, ...as }) } : {}),
+      });
       sidecars.push(sidecar);
       return sidecar;
     },

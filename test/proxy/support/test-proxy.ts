@@ -2,7 +2,7 @@
 import { silentLog } from '../../../common/runtime/log.ts';
 import { encodeMessage } from '../../../common/bus/messages.ts';
 import { createRegistry, type Registry } from '../../../common/runtime/metrics.ts';
-import { openNatsLink, type NatsLink } from '../../../common/bus/nats.ts';
+import { openNatsLink, type NatsLink, type NatsLinkOptions } from '../../../common/bus/nats.ts';
 import { functionSubject } from '../../../common/bus/subjects.ts';
 import { readFlags } from '../../../common/runtime/flags.ts';
 import { proxyFlags, type ProxyConfig } from '../../../proxy/flags.ts';
@@ -65,10 +65,16 @@ export interface PodOptions extends FakePodOptions, PodState {
   readonly isDeaf?: boolean;
 }
 
+export interface TestProxyExtra extends Pick<ProxyDeps, 'resolve'> {
+  readonly nats?: NatsOptions;
+  /** Of the proxy's link, and of the test's own. */
+  readonly links?: { readonly proxy?: Partial<NatsLinkOptions>; readonly test?: Partial<NatsLinkOptions> };
+}
+
 /** @param more what the proxy is given beside its flags, cluster and NATS */
 export async function startTestProxy(
   flags: readonly string[] = [],
-  { nats: natsOptions, ...more }: Pick<ProxyDeps, 'resolve'> & { readonly nats?: NatsOptions } = {},
+  { nats: natsOptions, links: as = {}, ...more }: TestProxyExtra = {},
 ): Promise<TestProxy> {
   const nats = await startNats(natsOptions);
   const kube = await FakeKube.start();
@@ -87,7 +93,7 @@ export async function startTestProxy(
   const launch = async (extra: readonly string[]) => {
     const config = readFlags(proxyFlags, [...base, ...flags, ...extra], {});
     const registry = createRegistry('proxy', '0');
-    const link = openNatsLink({ servers: nats.url, name: 'proxy', log: silentLog });
+    const link = openNatsLink({ servers: nats.url, name: 'proxy', log: silentLog, ...as.proxy });
     links.push(link);
     const deps = { log: silentLog, kube: kube.clients, nats: link, registry, ...more };
     const proxy = await startProxy(config, deps);
@@ -97,7 +103,7 @@ export async function startTestProxy(
     return { proxy, registry, config, url };
   };
   const first = await launch([]);
-  const link = openNatsLink({ servers: nats.url, name: 'test', log: silentLog });
+  const link = openNatsLink({ servers: nats.url, name: 'test', log: silentLog, ...as.test });
   links.push(link);
   await waitFor(() => link.isConnected, { what: 'the test is connected to NATS' });
   let podCount = 0;

@@ -1,7 +1,7 @@
 /** Events as one pod lives them: a real JetStream, a real sidecar, a real app. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { storeBody } from '../../../common/queue/jetstream/body-store.ts';
+import { storeBody } from '../../../common/queue/jetstream/bodies/body-store.ts';
 import { BODIES_STREAM } from '../../../common/queue/jetstream/streams.ts';
 import { eventSubject } from '../../../common/bus/subjects.ts';
 import { waitFor } from '../../helpers/wait.ts';

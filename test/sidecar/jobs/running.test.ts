@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { readDeadHistory } from '../../../common/queue/jetstream/dead-letter.ts';
-import { storeBody } from '../../../common/queue/jetstream/body-store.ts';
+import { storeBody } from '../../../common/queue/jetstream/bodies/body-store.ts';
 import { encodeState } from '../../../common/queue/state.ts';
 import { decodeActivity, type ActivityMessage } from '../../../common/bus/messages.ts';
 import { BODIES_STREAM, JOBS_STREAM } from '../../../common/queue/jetstream/streams.ts';

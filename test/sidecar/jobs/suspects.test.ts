@@ -5,7 +5,7 @@ import { Suspects } from '../../../sidecar/jobs/suspects.ts';
 
 function suspects(): Suspects {
   return new Suspects({
-    queue: { look: async () => ({ waiting: 0, madeMs: 0 }), lastSequence: async () => 0 },
+    queue: { look: async () => ({ waiting: 0, madeMs: 0, doneUpTo: 0 }), lastSequence: async () => 0 },
     source: { kind: 'jobs', id: { namespace: 'ns', name: 'fn' } },
     isReconnect: false,
     heldUpTo: undefined,

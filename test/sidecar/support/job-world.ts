@@ -18,7 +18,12 @@ import { jobSettings, startJetStream, type TestJetStream } from '../../helpers/j
 import type { NatsOptions } from '../../helpers/nats.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { sidecarFor, type TestSidecar } from './sidecar.ts';
-import { type ConsumerConfig, getStored, type StoredMsg } from '../../../common/queue/jetstream/library.ts';
+import {
+  type ConsumerConfig,
+  getLast,
+  getStored,
+  type StoredMsg,
+} from '../../../common/queue/jetstream/library.ts';
 
 export const FN = { namespace: 'ns', name: 'fn' };
 
@@ -58,7 +63,7 @@ export async function startJobWorld(options: JobWorldOptions = {}): Promise<JobW
   });
   const sidecars: TestSidecar[] = [];
   const state = async ({ seq }: PublishedJob): Promise<JobState | undefined> => {
-    const stored = await getStored(jsm, RESULTS_STREAM, { last_by_subj: resultSubject(FN, seq) });
+    const stored = await getLast(jsm, RESULTS_STREAM, resultSubject(FN, seq));
     return stored && decodeState(stored.data);
   };
   return {

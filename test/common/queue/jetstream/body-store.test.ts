@@ -3,7 +3,12 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { BodyStoreError } from '../../../../common/queue/body.ts';
-import { readStoredBody, removeBody, storeBody } from '../../../../common/queue/jetstream/body-store.ts';
+import {
+  readStoredBody,
+  readChunk,
+  removeBody,
+  storeBody,
+} from '../../../../common/queue/jetstream/bodies/body-store.ts';
 import { BODIES_STREAM } from '../../../../common/queue/jetstream/streams.ts';
 import { startJetStream } from '../../../helpers/jetstream.ts';
 
@@ -13,27 +18,37 @@ async function* inPieces(body: Buffer, pieceBytes: number): AsyncGenerator<Buffe
 
 const hash = (body: Buffer) => createHash('sha256').update(body).digest('hex');
 
-test('a body comes back equal, whatever the pieces it came in, and is gone once removed', async () => {
-  await using nats = await startJetStream();
-  const body = randomBytes(3_000_001);
-  const stored = await storeBody(nats, 'a', inPieces(body, 70_000), 4_000_000);
-  await storeBody(nats, 'b', inPieces(randomBytes(200_000), 1_000), 4_000_000);
-  assert.deepEqual(stored, { name: 'a', size: body.length });
-  const read: Buffer[] = [];
-  for await (const chunk of readStoredBody(nats.jsm, stored)) read.push(chunk);
-  assert.equal(hash(Buffer.concat(read)), hash(body));
+for (const [form, own, other, subjects] of [
+  ['of one token', 'a', 'b', ['slimfaas.body.b']],
+  [
+    'with its function',
+    'ns.cart%2Ev2.a',
+    'ns.cart%2Ev2.b',
+    ['1', '2'].map((n) => `slimfaas.body.ns.cart%2Ev2.b.${n}`),
+  ],
+] as const)
+  test(`a body named ${form} comes back equal, whatever its pieces, and is gone once removed`, async () => {
+    await using nats = await startJetStream();
+    const body = randomBytes(3_000_001);
+    const stored = await storeBody(nats, own, inPieces(body, 70_000), 4_000_000);
+    await storeBody(nats, other, inPieces(randomBytes(200_000), 1_000), 4_000_000);
+    assert.deepEqual(stored, { name: own, size: body.length });
+    const read = () => readStoredBody(stored, (name, after) => readChunk(nats.jsm, name, after));
+    const parts: Buffer[] = [];
+    for await (const chunk of read()) parts.push(chunk);
+    assert.equal(hash(Buffer.concat(parts)), hash(body));
 
-  await removeBody(nats.jsm, 'a');
-  await removeBody(nats.jsm, 'a');
-  const { state } = await nats.jsm.streams.info(BODIES_STREAM, { subjects_filter: '>' });
-  assert.deepEqual(Object.keys(state.subjects ?? {}), ['slimfaas.body.b'], 'the other body stays');
-  await assert.rejects(
-    async () => {
-      for await (const _ of readStoredBody(nats.jsm, stored)) assert.fail('nothing is left to read');
-    },
-    (error) => error instanceof BodyStoreError && error.code === 'incomplete',
-  );
-});
+    await removeBody(nats.jsm, own);
+    await removeBody(nats.jsm, own);
+    const { state } = await nats.jsm.streams.info(BODIES_STREAM, { subjects_filter: '>' });
+    assert.deepEqual(Object.keys(state.subjects ?? {}).sort(), subjects, 'the other body stays');
+    await assert.rejects(
+      async () => {
+        for await (const _ of read()) assert.fail('nothing is left to read');
+      },
+      (error) => error instanceof BodyStoreError && error.code === 'incomplete',
+    );
+  });
 
 test('a body above the limit is refused and leaves nothing behind', async () => {
   await using nats = await startJetStream();

@@ -1,18 +1,27 @@
 /**
- * Bodies too large for one message: chunks of 128 KiB on stream SLIMFAAS_BODIES, one subject a body. The client
+ * Bodies too large for one message: chunks of 128 KiB on stream SLIMFAAS_BODIES. A chunk has a subject of its own, with
+ * its number, so that it is found by its subject and a permission can say whose it is. Chunks of a body whose name is of
+ * one token, for sidecars of 0.1.0, share one. The client
  * library's object store has two defects: it publishes as fast as it reads, and it delivers as fast as the server
  * sends. So a body of 1 GiB would pass through memory whole. Here at most 8 chunks are unconfirmed while writing, and
  * reading asks for each chunk.
  */
-import { BODY_CHUNK_BYTES, BodyStoreError, UNCONFIRMED_MAX, type StoredBody } from '../body.ts';
-import { BODIES_STREAM } from './streams.ts';
-import { getStored, type JetStreamClient, type JetStreamManager } from './library.ts';
+import {
+  BODY_CHUNK_BYTES,
+  BodyStoreError,
+  isOldBodyName,
+  UNCONFIRMED_MAX,
+  type StoredBody,
+} from '../../body.ts';
+import type { ReadChunk } from '../../body-wish.ts';
+import { BODIES_STREAM } from '../streams.ts';
+import { getLast, getStored, type JetStreamClient, type JetStreamManager } from '../library.ts';
 
 const PUBLISH_TIMEOUT_MS = 5_000;
 
 /**
  * Stores a body chunk by chunk; on any failure what was stored is removed again, as far as the server answers.
- * @param name a NATS token, unique forever
+ * @param name unique forever, see `bodyName`
  * @throws BodyStoreError `too-large` once more than `maxBytes` came; NatsError when the server does not confirm
  */
 export async function storeBody(
@@ -38,44 +47,65 @@ export async function storeBody(
   }
 }
 
-/** The chunks of a stored body in order. @throws BodyStoreError `incomplete` when it is not (or no longer) whole */
-export async function* readStoredBody(jsm: JetStreamManager, body: StoredBody): AsyncGenerator<Buffer> {
-  let sequence = 1;
+/** The chunk after that one, number 0 where there is none. */
+export type ReadNext = (name: string, after: number) => Promise<ReadChunk>;
+
+/**
+ * The chunks of a stored body in order.
+ * @throws BodyStoreError `incomplete` when it is not (or no longer) whole
+ */
+export async function* readStoredBody(body: StoredBody, readNext: ReadNext): AsyncGenerator<Buffer> {
+  let after = 0;
   let size = 0;
   while (size < body.size) {
-    const message = await getStored(jsm, BODIES_STREAM, {
-      seq: sequence,
-      next_by_subj: subjectOf(body.name),
-    });
-    if (!message)
+    const { number, data } = await readNext(body.name, after);
+    if (number === 0)
       throw new BodyStoreError('incomplete', `body ${body.name}: ${size} of ${body.size} bytes are there`);
-    sequence = message.seq + 1;
-    size += message.data.length;
-    yield Buffer.from(message.data);
+    after = number;
+    size += data.length;
+    yield Buffer.from(data);
   }
 }
 
+export async function readChunk(jsm: JetStreamManager, name: string, after: number): Promise<ReadChunk> {
+  if (isOldBodyName(name)) {
+    const message = await getStored(jsm, BODIES_STREAM, { seq: after + 1, next_by_subj: subjectOf(name) });
+    return message ? { number: message.seq, data: message.data } : NONE;
+  }
+  const message = await getLast(jsm, BODIES_STREAM, chunkSubject(name, after + 1));
+  return message ? { number: after + 1, data: message.data } : NONE;
+}
+
+const NONE: ReadChunk = { number: 0, data: new Uint8Array(0) };
+
 /** Removing what is not there is harmless. */
 export async function removeBody(jsm: JetStreamManager, name: string): Promise<void> {
-  await jsm.streams.purge(BODIES_STREAM, { filter: subjectOf(name) });
+  const filter = isOldBodyName(name) ? subjectOf(name) : `${subjectOf(name)}.*`;
+  await jsm.streams.purge(BODIES_STREAM, { filter });
 }
 
 function subjectOf(name: string): string {
   return `slimfaas.body.${name}`;
 }
 
+/** @param number from 1 */
+function chunkSubject(name: string, number: number): string {
+  return isOldBodyName(name) ? subjectOf(name) : `${subjectOf(name)}.${number}`;
+}
+
 class ChunkWriter {
   readonly #js: JetStreamClient;
-  readonly #subject: string;
+  readonly #name: string;
   readonly #unconfirmed = new Set<Promise<unknown>>();
   #parts: Buffer[] = [];
   #partBytes = 0;
+  #chunks = 0;
   #failure: { error: unknown } | undefined;
   size = 0;
 
   constructor(js: JetStreamClient, name: string) {
     this.#js = js;
-    this.#subject = subjectOf(name);
+    this.#name = name;
   }
 
   async write(chunk: Buffer): Promise<void> {
@@ -101,12 +131,12 @@ class ChunkWriter {
   }
 
   async #publish(): Promise<void> {
-    // One publish is in order with the next on the same connection, so chunks need no number.
+    // One publish is in order with the next on the same connection.
     const payload = Buffer.concat(this.#parts);
     this.#parts = [];
     this.#partBytes = 0;
     const confirmed: Promise<unknown> = this.#js
-      .publish(this.#subject, payload, { timeout: PUBLISH_TIMEOUT_MS })
+      .publish(chunkSubject(this.#name, ++this.#chunks), payload, { timeout: PUBLISH_TIMEOUT_MS })
       .catch((error: unknown) => {
         this.#failure ??= { error };
       })

@@ -1,0 +1,59 @@
+/**
+ * What a sidecar asks of the proxies about a large body, where its own rights do not reach. Any of them answers.
+ *
+ * - `remove`: its job is done with.
+ * - `read`: the next chunk of a body whose name is of one token, as it was stored before NATS asked for identities. Its
+ *   subject names no function. Who knows the name was told it by the job.
+ */
+import { MessageError } from '../runtime/errors.ts';
+import { isBodyName } from './body.ts';
+
+export type BodyWish =
+  | { readonly kind: 'remove'; readonly name: string }
+  /** After the chunk with this number; 0: the first one. */
+  | { readonly kind: 'read'; readonly name: string; readonly after: number };
+
+/** `number`: 0, there is none. */
+export interface ReadChunk {
+  readonly number: number;
+  readonly data: Uint8Array;
+}
+
+export function encodeWish(wish: BodyWish): Uint8Array {
+  return Buffer.from(JSON.stringify(wish));
+}
+
+/** @throws MessageError */
+export function decodeWish(data: Uint8Array): BodyWish {
+  let value: { kind?: unknown; name?: unknown; after?: unknown } | null;
+  try {
+    value = JSON.parse(new TextDecoder().decode(data)) as typeof value;
+  } catch (cause) {
+    throw new MessageError('wish about a body is not JSON', { cause });
+  }
+  const { kind, name, after } = value ?? {};
+  if (typeof name !== 'string' || !isBodyName(name))
+    throw new MessageError('wish about a body lacks the name of one');
+  if (kind === 'remove') return { kind, name };
+  if (kind === 'read' && Number.isSafeInteger(after) && (after as number) >= 0)
+    return { kind, name, after: after as number };
+  throw new MessageError('wish about a body: kind must be remove, or read with a number `after`');
+}
+
+/** The answer to `read`: 8 bytes of the number, then the chunk. */
+export function encodeChunk({ number, data }: ReadChunk): Uint8Array {
+  const answer = Buffer.allocUnsafe(8 + data.length);
+  answer.writeBigUInt64BE(BigInt(number));
+  answer.set(data, 8);
+  return answer;
+}
+
+/** @throws MessageError */
+export function decodeChunk(answer: Uint8Array): ReadChunk {
+  if (answer.length < 8) throw new MessageError(`a chunk of a body has ${answer.length} bytes; at least 8`);
+  const view = Buffer.from(answer.buffer, answer.byteOffset, answer.byteLength);
+  return { number: Number(view.readBigUInt64BE()), data: view.subarray(8) };
+}
+
+/** The answer to `remove`. */
+export const REMOVED: Uint8Array = Buffer.from('removed');

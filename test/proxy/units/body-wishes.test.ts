@@ -1,0 +1,79 @@
+/** What a proxy answers to sidecars that ask about large bodies. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { bodyWishSubject } from '../../../common/bus/subjects.ts';
+import type { Answer } from '../../../common/bus/nats.ts';
+import { decodeChunk, encodeWish, type BodyWish } from '../../../common/queue/body-wish.ts';
+import type { Queue } from '../../../common/queue/queue.ts';
+import { silentLog } from '../../../common/runtime/log.ts';
+import { BodyWishes } from '../../../proxy/jobs/body-wishes.ts';
+import { MemoryQueue } from '../../common/queue/memory-queue.ts';
+
+const FN = { namespace: 'shop', name: 'cart.v2' };
+const OTHER = { namespace: 'shop', name: 'pay' };
+const OWN_BODY = 'shop.cart%2Ev2.abc';
+const OLD_BODY = 'abcdef';
+
+async function* piece(): AsyncGenerator<Buffer> {
+  yield Buffer.from('chunk');
+}
+
+function serving(live: Queue) {
+  let answer: Answer = () => undefined;
+  const serve = (_subject: string, given: Answer): (() => void) => {
+    answer = given;
+    return () => undefined;
+  };
+  const wishes = new BodyWishes({ nats: { serve }, queue: { live }, log: silentLog });
+  const ask = async (id: typeof FN, wish: BodyWish | string) =>
+    answer(typeof wish === 'string' ? Buffer.from(wish) : encodeWish(wish), bodyWishSubject(id));
+  return { wishes, ask };
+}
+
+test('a body is removed for its own function, once its name is known to be its', async () => {
+  const queue = new MemoryQueue({ maxJobsPerFunction: 1, ackWaitMs: 1_000 });
+  const { ask } = serving(queue);
+  await queue.storeBody(OWN_BODY, piece(), 100);
+  const isThere = async () => (await queue.bodyChunk(OWN_BODY, 0)).number === 1;
+  for (const name of [OWN_BODY, 'shop.cart%2Ev2.abc.def', 'shop._.abc', '*', 'shop.*.abc', '>'])
+    assert.equal(await ask(OTHER, { kind: 'remove', name }), undefined, name);
+  assert.equal(await ask(FN, { kind: 'remove', name: 'shop.cart%2Ev2.*' }), undefined);
+  assert.equal(await isThere(), true);
+  assert.ok(await ask(FN, { kind: 'remove', name: OWN_BODY }));
+  assert.equal(await isThere(), false);
+  assert.ok(await ask(FN, { kind: 'remove', name: OWN_BODY }), 'twice is harmless');
+});
+
+test('a body of before is read by its name; one with a function is not', async () => {
+  const queue = new MemoryQueue({ maxJobsPerFunction: 1, ackWaitMs: 1_000 });
+  const { ask } = serving(queue);
+  await queue.storeBody(OLD_BODY, piece(), 100);
+  await queue.storeBody(OWN_BODY, piece(), 100);
+  const read = async (name: string, after: number) => {
+    const answer = await ask(FN, { kind: 'read', name, after });
+    return answer && decodeChunk(answer);
+  };
+  assert.deepEqual({ ...(await read(OLD_BODY, 0)) }, { number: 1, data: Buffer.from('chunk') });
+  assert.equal((await read(OLD_BODY, 1))?.number, 0);
+  assert.equal(await read(OWN_BODY, 0), undefined);
+});
+
+test('what nobody can read is not answered', async () => {
+  const { ask, wishes } = serving(new MemoryQueue({ maxJobsPerFunction: 1, ackWaitMs: 1_000 }));
+  for (const text of ['', '{}', '{"kind":"read","name":"a","after":-1}', '{"kind":"drop","name":"a"}', '[]'])
+    assert.equal(await ask(FN, text), undefined, text);
+  assert.equal(wishes.open, 0);
+});
+
+test('64 are answered at once, and no more', async () => {
+  const held = Promise.withResolvers<void>();
+  const queue = new MemoryQueue({ maxJobsPerFunction: 1, ackWaitMs: 1_000 });
+  queue.removeBody = () => held.promise;
+  const { ask, wishes } = serving(queue);
+  const asked = Array.from({ length: 70 }, () => ask(FN, { kind: 'remove', name: OWN_BODY }));
+  assert.equal(wishes.open, 64);
+  held.resolve();
+  const answers = await Promise.all(asked);
+  assert.equal(answers.filter((answer) => answer !== undefined).length, 64);
+  assert.equal(wishes.open, 0);
+});
