@@ -9,7 +9,7 @@ import { encodeWish } from '../../../common/queue/body-wish.ts';
 import { encodeJob } from '../../../common/queue/job.ts';
 import { storeBody } from '../../../common/queue/jetstream/bodies/body-store.ts';
 import { BODIES_STREAM } from '../../../common/queue/jetstream/streams.ts';
-import { narrowNats, type NarrowNats } from '../../helpers/narrow-nats.ts';
+import { narrowNats, type NarrowNats } from '../../common/bus/narrow-nats.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { policy } from '../../sidecar/support/job-world.ts';
 import { Recorder } from '../../sidecar/support/recorder.ts';

@@ -2,17 +2,17 @@
 import { readFile, rm, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { NatsLinkOptions } from '../../common/bus/nats.ts';
+import type { NatsLinkOptions } from '../../../common/bus/nats.ts';
 import {
   inboxPrefix,
   rolePermissions,
   sidecarPermissions,
   type SidecarIdentity,
-} from '../../common/bus/permissions.ts';
-import type { NatsCredentials } from '../../common/identity/identity.ts';
-import { createNkey } from '../../common/identity/nkey.ts';
-import { accountsConfig } from './nats-accounts.ts';
-import type { NatsOptions } from './nats.ts';
+} from '../../../common/bus/permissions.ts';
+import type { NatsCredentials } from '../../../common/identity/identity.ts';
+import { createNkey } from '../../../common/identity/nkey.ts';
+import { accountsConfig } from '../../helpers/nats-accounts.ts';
+import type { NatsOptions } from '../../helpers/nats.ts';
 
 export interface NarrowNats {
   readonly options: NatsOptions;
