@@ -47,6 +47,7 @@ const SETTINGS: JobSettings = {
   bodyTtlMs: 3_600_000,
   eventTtlMs: 600_000,
   eventMaxBytes: 0,
+  volumeBytes: 0,
 };
 const SIZES = [64, 4_096, 262_144, 2_097_152];
 const PACE_MS = 100;

@@ -13,6 +13,7 @@ import { loadFlags } from './load/load-flags.ts';
 import { queryFlags } from './queries/query-flags.ts';
 import { accessFlags, ownTokenFlag } from '../common/access/access-flags.ts';
 import type { JobSettings } from '../common/queue/settings.ts';
+import { bytesOfSize } from '../common/queue/volume.ts';
 
 export const scalerFlags = {
   namespaces: {
@@ -111,12 +112,19 @@ export const scalerFlags = {
     group: 'Jobs',
     describe: 'jobs of one function that may be queued, running or waiting for a retry; beyond it 429',
   },
+  'nats-volume': {
+    type: 'string',
+    default: '',
+    group: 'Jobs',
+    describe:
+      'size of the volume on which NATS keeps jobs and events, such as 10Gi: each stream gets a share of it. Empty: no stream has a bound of its own',
+  },
   'job-max-bytes': {
     type: 'int',
     default: 0,
     min: 0,
     group: 'Jobs',
-    describe: "bytes of all queued jobs; 0: the server's own limit",
+    describe: 'bytes of all queued jobs; 0: a fifth of --nats-volume',
   },
   'duplicate-window': {
     type: 'number',
@@ -155,11 +163,10 @@ export const scalerFlags = {
   },
   'event-max-bytes': {
     type: 'int',
-    // None: JetStream sets aside what a stream may have, and refuses to make one that a small volume could not hold.
     default: 0,
     min: 0,
     group: 'Events',
-    describe: "bytes of all stored events, beyond which the oldest go; 0: the server's own limit",
+    describe: 'bytes of all stored events, beyond which the oldest go; 0: a twentieth of --nats-volume',
   },
   'lease-name': {
     type: 'string',
@@ -239,11 +246,24 @@ export function leaseTimesOf(config: ScalerConfig): LeaseTimes {
   return { durationMs: duration * 1_000, renewDeadlineMs: renew * 1_000, retryMs: retry * 1_000 };
 }
 
+function volumeBytes(size: string): number {
+  if (size === '') return 0;
+  const bytes = bytesOfSize(size);
+  if (bytes === undefined || bytes < VOLUME_MIN_BYTES)
+    throw new UsageError(
+      `--nats-volume must be a size of 64Mi or more, such as 10Gi, not ${JSON.stringify(size)}`,
+    );
+  return bytes;
+}
+
+const VOLUME_MIN_BYTES = 64 * 1024 * 1024;
+
 export function jobSettingsOf(config: ScalerConfig): JobSettings {
   return {
     storage: config['job-storage'] === 'memory' ? 'memory' : 'file',
     replicas: config['job-replicas'],
     maxJobsPerFunction: config['max-jobs'],
+    volumeBytes: volumeBytes(config['nats-volume']),
     maxBytes: config['job-max-bytes'],
     duplicateWindowMs: config['duplicate-window'] * 1_000,
     resultTtlMs: config['result-ttl'] * 1_000,

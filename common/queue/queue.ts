@@ -112,6 +112,16 @@ export type StoreOutcome =
   | { readonly kind: 'not-sent'; readonly error: Error }
   | { readonly kind: 'unknown'; readonly error: Error };
 
+/** Jobs with their bodies, and bodies that are too large for that. */
+export type StoreKind = 'inline' | 'stored';
+
+export interface StoreRoom extends Readonly<
+  Record<StoreKind, { readonly bytes: number; readonly maxBytes: number } | undefined>
+> {
+  /** By `namespace/name`; a function without jobs is not listed. */
+  readonly jobs: ReadonlyMap<string, number>;
+}
+
 /** All that ask throw {@link QueueError}. */
 export interface JobStore {
   /** Stores that wait for their confirmation. */
@@ -131,6 +141,8 @@ export interface JobStore {
   cancel(sequence: number): Promise<boolean>;
   /** The encoded state (state.ts) that was recorded last. */
   result(job: JobRef): Promise<Uint8Array | undefined>;
+  /** How full what jobs are kept in is, and how many unfinished jobs each function has. */
+  room(): Promise<StoreRoom>;
   /** How many unfinished jobs a function has, and may have. */
   depth(id: FunctionId): Promise<{ readonly jobs: number; readonly bound: number }>;
   /** All jobs of the function up to this sequence are finished; 0: nobody can tell. */

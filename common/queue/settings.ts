@@ -5,7 +5,9 @@ export interface JobSettings {
   readonly replicas: number;
   /** Jobs of one function that may be queued, running or waiting for a retry. */
   readonly maxJobsPerFunction: number;
-  /** Bytes of all inline jobs; 0: no limit but the server's. */
+  /** Size of the volume that NATS keeps it all on, of which each stream has a share (volume.ts); 0: not known. */
+  readonly volumeBytes: number;
+  /** Bytes of all inline jobs; 0: their share of the volume. */
   readonly maxBytes: number;
   /** Within it a repeated Idempotency-Key, or a repeated publish, is the same job. */
   readonly duplicateWindowMs: number;
@@ -15,7 +17,7 @@ export interface JobSettings {
   readonly bodyTtlMs: number;
   /** An event that a pod has not run by then is gone. */
   readonly eventTtlMs: number;
-  /** Bytes of all stored events; beyond it the oldest go. 0: no limit but the server's. */
+  /** Bytes of all stored events; beyond it the oldest go. 0: their share of the volume. */
   readonly eventMaxBytes: number;
 }
 

@@ -4,6 +4,7 @@ import { Counter, Gauge, type Registry } from '../../common/runtime/metrics.ts';
 import type { CallbackDeliverer } from '../callbacks/deliverer.ts';
 import { systemNames } from '../callbacks/resolve.ts';
 import type { BodyWishes } from './body-wishes.ts';
+import type { StoreShare } from './accepting/store-share.ts';
 import type { JobQuery } from './query.ts';
 import type { UploadBudget } from './accepting/upload-budget.ts';
 
@@ -13,10 +14,12 @@ interface JobsNow {
   readonly queue: QueueLink;
   readonly deliverer: CallbackDeliverer | undefined;
   readonly wishes: BodyWishes;
+  readonly share: StoreShare;
 }
 
 export function registerJobGauges(registry: Registry, now: JobsNow): void {
   const { uploads, query, queue, deliverer, wishes } = now;
+  registerFree(registry, now.share);
   const gauges: readonly [name: string, help: string, read: () => number][] = [
     ['slimfaas_proxy_upload_bytes', 'Memory of bodies of jobs and events that come in', () => uploads.bytes],
     [
@@ -51,6 +54,23 @@ export function registerJobGauges(registry: Registry, now: JobsNow): void {
     };
     new Gauge({ name, help, registers: [registry], collect });
   }
+}
+
+/** Absent while NATS has not said it, and where the streams have no bound. */
+function registerFree(registry: Registry, share: StoreShare): void {
+  new Gauge({
+    name: 'slimfaas_proxy_job_store_free_bytes',
+    help: 'What is left of what NATS keeps jobs (inline) and their large bodies (stored) in',
+    labelNames: ['kind'] as const,
+    registers: [registry],
+    collect() {
+      share.refresh();
+      for (const kind of ['inline', 'stored'] as const) {
+        const free = share.free(kind);
+        if (free !== undefined) this.set({ kind }, free);
+      }
+    },
+  });
 }
 
 /** Counts the posts to `X-Callback-Url` by their outcome. */

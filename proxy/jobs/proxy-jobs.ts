@@ -25,6 +25,7 @@ import { callbackPosts, registerJobGauges } from './job-metrics.ts';
 import { JobQuery } from './query.ts';
 import { Settler } from './accepting/settler.ts';
 import { StateWriter } from './state-writer.ts';
+import { StoreShare } from './accepting/store-share.ts';
 import { UploadBudget } from './accepting/upload-budget.ts';
 
 export interface ProxyJobs extends Running {
@@ -55,6 +56,7 @@ export function createProxyJobs(config: ProxyConfig, deps: ProxyJobsDeps): Proxy
     maxBytes: config['max-job-bytes'],
     doneUpTo: (id) => doneUpTo(queue, id),
   });
+  const share = new StoreShare({ queue });
   const uploads = new UploadBudget(config['upload-bytes']);
   const query = new JobQuery({ nats, queue, writer });
   const endListening = bytes.isOn ? listenToEnds(queue, bytes) : undefined;
@@ -63,6 +65,7 @@ export function createProxyJobs(config: ProxyConfig, deps: ProxyJobsDeps): Proxy
     settler,
     callbacks: new CallbackGate({ allow, resolve }),
     bytes,
+    share,
     uploads,
     ackTimeoutMs: config['job-ack-timeout'] * 1000,
     maxBodyBytes: config['max-body'],
@@ -72,7 +75,7 @@ export function createProxyJobs(config: ProxyConfig, deps: ProxyJobsDeps): Proxy
   };
   const wishes = new BodyWishes({ nats, queue, log });
   const deliverer = startDeliverer(allow, { queue, log, registry, resolve });
-  registerJobGauges(registry, { uploads, query, queue, deliverer, wishes });
+  registerJobGauges(registry, { uploads, query, queue, deliverer, wishes, share });
   return {
     accept,
     acceptStatus: config['async-status'],

@@ -18,6 +18,7 @@ export const jobSettings: JobSettings = {
   bodyTtlMs: 600_000,
   eventTtlMs: 600_000,
   eventMaxBytes: 0,
+  volumeBytes: 0,
 };
 
 export interface TestJetStream extends AsyncDisposable {

@@ -4,9 +4,10 @@
  * consumer has delivered and not seen acknowledged; it is asked only for functions that have jobs at all.
  */
 import type { JobDepth } from '../upkeep.ts';
-import { JOBS_STREAM } from './streams.ts';
+import type { StoreRoom } from '../queue.ts';
+import { BODIES_STREAM, JOBS_STREAM } from './streams.ts';
 import { functionKey, parseFunctionSubject } from '../../bus/subjects.ts';
-import { absentIf, CONSUMER_NOT_FOUND, type JetStreamManager } from './library.ts';
+import { absentIf, CONSUMER_NOT_FOUND, type JetStreamManager, type StreamInfo } from './library.ts';
 import { consumerName } from './names.ts';
 
 /** `namespace/name` → depth; a function without jobs is not listed. @throws NatsError */
@@ -33,4 +34,22 @@ async function depthOf(jsm: JetStreamManager, subject: string, total: number): P
     delivered,
     isOpen: info !== undefined,
   };
+}
+
+/** Of the streams of jobs and of large bodies; undefined: without a bound. */
+export async function readRoom(jsm: JetStreamManager): Promise<StoreRoom> {
+  const [jobs, bodies] = await Promise.all([
+    jsm.streams.info(JOBS_STREAM, { subjects_filter: 'slimfaas.job.>' }),
+    jsm.streams.info(BODIES_STREAM),
+  ]);
+  const counted = new Map<string, number>();
+  for (const [subject, count] of Object.entries(jobs.state.subjects ?? {})) {
+    const parsed = parseFunctionSubject(subject);
+    if (parsed) counted.set(functionKey(parsed.id), count);
+  }
+  return { inline: boundOf(jobs), stored: boundOf(bodies), jobs: counted };
+}
+
+function boundOf({ config, state }: StreamInfo): { bytes: number; maxBytes: number } | undefined {
+  return config.max_bytes > 0 ? { bytes: state.bytes, maxBytes: config.max_bytes } : undefined;
 }

@@ -13,6 +13,7 @@ import type {
   Queue,
   QueueSource,
   SourceView,
+  StoreRoom,
   StoreOutcome,
   TakeOptions,
   Taker,
@@ -21,6 +22,7 @@ import { AckedPublisher } from './acked-publisher.ts';
 import { askForChunk, askToRemove } from './bodies/ask-proxies.ts';
 import { readStoredBody, readChunk, removeBody, storeBody, type ReadNext } from './bodies/body-store.ts';
 import { deadLetterOf } from './dead-letter.ts';
+import { readRoom } from './depth.ts';
 import { finishOn, retryLaterOn } from './delivery.ts';
 import {
   absentIf,
@@ -125,6 +127,10 @@ export class JetStreamQueue implements Queue {
       const { state, config } = await jsm.streams.info(JOBS_STREAM, { subjects_filter: subject });
       return { jobs: state.subjects?.[subject] ?? 0, bound: config.max_msgs_per_subject };
     });
+  }
+
+  room(): Promise<StoreRoom> {
+    return this.#ask(readRoom);
   }
 
   /** No job at all: everything is done. Else what the function's consumer has seen acknowledged without a gap. */

@@ -13,6 +13,7 @@ export type {
   JetStreamManager,
   StoredMsg,
   StreamConfig,
+  StreamInfo,
 } from 'nats';
 
 /**
@@ -84,6 +85,8 @@ export function newInbox(connection: NatsConnection): string {
 
 /** Error codes of JetStream's API (server/errors.json of nats-server). */
 export const STREAM_NOT_FOUND = 10_059;
+/** A bound in bytes is more than the server has left to set aside. */
+export const STORAGE_EXCEEDED = 10_047;
 export const CONSUMER_NOT_FOUND = 10_014;
 /** Codes for a message by its sequence: JSNoMessageFound, and what a deletion answers (JSStreamMsgDeleteFailed). */
 export const MESSAGE_NOT_FOUND = [10_037, 10_043, 10_057] as const;

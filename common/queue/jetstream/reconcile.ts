@@ -21,6 +21,7 @@ import {
   CONSUMER_NOT_FOUND,
   type ConsumerConfig,
   type JetStreamManager,
+  STORAGE_EXCEEDED,
   STREAM_NOT_FOUND,
   type StreamConfig,
 } from './library.ts';
@@ -43,26 +44,61 @@ async function reconcileStream(
 ): Promise<void> {
   const name = wanted.name as string;
   const current = await jsm.streams.info(name).catch(absentIf(STREAM_NOT_FOUND));
+  const bound = wanted.max_bytes ?? -1;
   if (!current) {
-    await jsm.streams.add(wanted);
-    log.info({ stream: name }, 'stream created');
+    const maxBytes = await withBound(bound, -1, (max_bytes) => jsm.streams.add({ ...wanted, max_bytes }));
+    log.info({ stream: name, maxBytes }, 'stream created');
     return;
   }
-  const changed = Object.entries(wanted).filter(
-    ([field, value]) => !isSame(valueOf(current.config, field), value),
-  );
+  const { config, state } = current;
+  // A bound below what a stream holds would make JetStream drop the rest at once: it is lowered with what is there.
+  const fitting = { ...wanted, max_bytes: bound <= 0 ? bound : Math.max(bound, state.bytes) };
+  const changed = Object.keys(fitting).filter((field) => !isSame(config, fitting, field));
   if (changed.length === 0) return;
-  const fields = changed.map(([field]) => field).join(', ');
+  const update = async (max_bytes: number): Promise<void> => {
+    const next = { ...fitting, max_bytes };
+    const fields = Object.keys(next).filter((field) => !isSame(config, next, field));
+    if (fields.length === 0) return;
+    await jsm.streams.update(name, next);
+    log.info({ stream: name, fields: fields.join(', ') }, 'stream updated');
+  };
   try {
-    await jsm.streams.update(name, wanted);
-    log.info({ stream: name, fields }, 'stream updated');
+    await withBound(fitting.max_bytes, Math.max(config.max_bytes, state.bytes), update, config.max_bytes);
   } catch (error) {
     if (!(error instanceof NatsError) || error.api_error === undefined) throw error;
     log.error(
-      { stream: name, fields, error: describeError(error) },
+      { stream: name, fields: changed.join(', '), error: describeError(error) },
       'JetStream refuses this change; the old setting stays',
     );
   }
+}
+
+/** What a stream may have at least, to be worth a bound. */
+const BOUND_MIN_BYTES = 16 * 1024 * 1024;
+
+/**
+ * JetStream sets a bound aside at once. Where the server has not that much, the stream gets half of it, and half again.
+ * @param least a bound below it is not tried
+ * @param otherwise the bound when all are refused
+ * @returns the bound that it was made with
+ */
+async function withBound(
+  wanted: number,
+  least: number,
+  make: (maxBytes: number) => Promise<unknown>,
+  otherwise = -1,
+): Promise<number> {
+  for (let bytes = wanted; bytes > 0; bytes = Math.floor(bytes / 2)) {
+    if (bytes < wanted && bytes < Math.max(least, BOUND_MIN_BYTES)) break;
+    try {
+      await make(bytes);
+      return bytes;
+    } catch (error) {
+      if (!(error instanceof NatsError) || error.api_error?.err_code !== STORAGE_EXCEEDED) throw error;
+    }
+  }
+  await make(otherwise);
+  return otherwise;
 }
 
 /** Creates or updates the consumer of one function. */
@@ -82,7 +118,7 @@ async function ensureConsumer(
   const name = wanted.durable_name as string;
   const current = await jsm.consumers.info(stream, name).catch(absentIf(CONSUMER_NOT_FOUND));
   if (!current) await jsm.consumers.add(stream, wanted);
-  else if (Object.entries(wanted).some(([field, value]) => !isSame(valueOf(current.config, field), value))) {
+  else if (Object.keys(wanted).some((field) => !isSame(current.config, wanted, field))) {
     await jsm.consumers.update(stream, name, wanted as ConsumerConfig);
   }
 }
@@ -99,10 +135,8 @@ export async function removeConsumer(jsm: JetStreamManager, id: FunctionId): Pro
   return true;
 }
 
-function valueOf(config: object, field: string): unknown {
-  return (config as Record<string, unknown>)[field];
-}
-
-function isSame(a: unknown, b: unknown): boolean {
-  return JSON.stringify(a) === JSON.stringify(b);
+function isSame(a: object, b: object, field: string): boolean {
+  const valueIn = (config: object): string | undefined =>
+    JSON.stringify((config as Record<string, unknown>)[field]);
+  return valueIn(a) === valueIn(b);
 }

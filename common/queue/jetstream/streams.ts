@@ -12,6 +12,7 @@ import {
   StorageType,
 } from '../../bus/nats-library.ts';
 import { ACK_WAIT_MS, CALLBACK_TTL_MS, type JobSettings } from '../settings.ts';
+import { shareOfVolume, type VolumeShare } from '../volume.ts';
 import { functionSubject, type FunctionId } from '../../bus/subjects.ts';
 import type { ConsumerConfig, StreamConfig } from './library.ts';
 import { consumerName } from './names.ts';
@@ -47,7 +48,7 @@ export function streamConfigs(settings: JobSettings): Partial<StreamConfig>[] {
       discard: DiscardPolicy.New,
       discard_new_per_subject: true,
       max_msgs_per_subject: settings.maxJobsPerFunction,
-      max_bytes: settings.maxBytes === 0 ? -1 : settings.maxBytes,
+      max_bytes: settings.maxBytes || shareOf(settings, 'jobs'),
       duplicate_window: nanos(settings.duplicateWindowMs),
     },
     {
@@ -59,6 +60,7 @@ export function streamConfigs(settings: JobSettings): Partial<StreamConfig>[] {
       // A function whose every job dies keeps the last ones.
       max_msgs_per_subject: settings.maxJobsPerFunction,
       max_age: nanos(settings.deadTtlMs),
+      max_bytes: shareOf(settings, 'dead'),
     },
     {
       ...common,
@@ -69,6 +71,7 @@ export function streamConfigs(settings: JobSettings): Partial<StreamConfig>[] {
       // The last state of a job is all of it: each document carries every try.
       max_msgs_per_subject: 1,
       max_age: nanos(settings.resultTtlMs),
+      max_bytes: shareOf(settings, 'results'),
     },
     {
       ...common,
@@ -78,13 +81,19 @@ export function streamConfigs(settings: JobSettings): Partial<StreamConfig>[] {
       retention: RetentionPolicy.Limits,
       discard: DiscardPolicy.New,
       max_age: nanos(settings.bodyTtlMs),
+      max_bytes: shareOf(settings, 'bodies'),
     },
-    callbacksStream(common),
+    callbacksStream(settings, common),
     eventsStream(settings, common),
   ];
 }
 
-function callbacksStream(common: Partial<StreamConfig>): Partial<StreamConfig> {
+/** In memory there is no volume. */
+function shareOf({ volumeBytes, storage }: JobSettings, share: VolumeShare): number {
+  return storage === 'file' ? shareOfVolume(volumeBytes, share) : -1;
+}
+
+function callbacksStream(settings: JobSettings, common: Partial<StreamConfig>): Partial<StreamConfig> {
   return {
     ...common,
     name: CALLBACKS_STREAM,
@@ -96,6 +105,7 @@ function callbacksStream(common: Partial<StreamConfig>): Partial<StreamConfig> {
     discard_new_per_subject: true,
     max_msgs_per_subject: CALLBACKS_MAX_EACH,
     max_age: nanos(CALLBACK_TTL_MS),
+    max_bytes: shareOf(settings, 'callbacks'),
   };
 }
 
@@ -108,7 +118,7 @@ function eventsStream(settings: JobSettings, common: Partial<StreamConfig>): Par
     retention: RetentionPolicy.Limits,
     // The oldest have been run by every pod that is well; refusing new ones would punish all for one that is not.
     discard: DiscardPolicy.Old,
-    max_bytes: settings.eventMaxBytes === 0 ? -1 : settings.eventMaxBytes,
+    max_bytes: settings.eventMaxBytes || shareOf(settings, 'events'),
     max_age: nanos(settings.eventTtlMs),
     duplicate_window: nanos(Math.min(settings.duplicateWindowMs, settings.eventTtlMs)),
   };

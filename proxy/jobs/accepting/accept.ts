@@ -4,20 +4,30 @@
  */
 import { createHash } from 'node:crypto';
 import { ReasonError } from '../../../common/runtime/errors.ts';
-import { decodeJob, elementId, encodeJob, type JobHead } from '../../../common/queue/job.ts';
+import { decodeJob, elementId, encodeJob, INLINE_BODY_MAX, type JobHead } from '../../../common/queue/job.ts';
 import { decodeState } from '../../../common/queue/state.ts';
 import { HeaderNames, headerValue, withoutHeaders, type RequestHead } from '../../../common/relay/index.ts';
 import { functionKey, type FunctionId } from '../../../common/bus/subjects.ts';
 import { CALLBACK_URL_HEADER, type CallbackGate } from '../../callbacks/gate.ts';
 import { createIds } from '../../edge/ids.ts';
 import type { JobBytes, Room } from './job-bytes.ts';
+import type { ShareHold, StoreShare } from './store-share.ts';
 import type { UploadBudget, UploadMemory } from './upload-budget.ts';
 import { publishJob, UnsettledError, type Accepted, type PublisherOptions } from './publisher.ts';
-import { announcedLength, liveQueue, discardBody, FRAMING, takeBody, type Upload } from './take-body.ts';
+import {
+  announcedLength,
+  liveQueue,
+  discardBody,
+  FRAMING,
+  takeBody,
+  type TakenBody,
+  type Upload,
+} from './take-body.ts';
 
 export interface AcceptOptions extends PublisherOptions {
   readonly callbacks: CallbackGate;
   readonly bytes: JobBytes;
+  readonly share: StoreShare;
   readonly uploads: UploadBudget;
   readonly maxBodyBytes: number;
   /** See BodyOptions. */
@@ -39,6 +49,8 @@ export async function acceptJob(
   const callbackUrl = headerValue(head.headers, CALLBACK_URL_HEADER);
   if (callbackUrl !== undefined) await options.callbacks.check(callbackUrl);
   const announced = announcedLength(upload, { ...options, tooLarge });
+  // Before its first byte is read: what finds no room need not be sent.
+  await options.share.check(id, announced > INLINE_BODY_MAX ? 'stored' : 'inline', announced);
   const room = await options.bytes.reserve(id, announced);
   const memory = options.uploads.open(functionKey(id));
   try {
@@ -58,7 +70,7 @@ async function acceptWithRoom(
   const { callbackUrl } = head;
   const secret = newSecret();
   const body = await takeBody({ ...id, secret }, upload, { ...options, tooLarge });
-  await options.room.resize(body.stored?.size ?? body.inline.length).catch(async (error: unknown) => {
+  const hold = await holdFor(id, body, options).catch(async (error: unknown) => {
     if (body.stored) await discardBody(options, body.stored);
     throw error;
   });
@@ -76,18 +88,31 @@ async function acceptWithRoom(
   const messageId = key === undefined ? secret : hash(`${functionKey(id)}\n${key}`);
   const publish = { id, messageId, payload: encodeJob(job, body.inline), isShared: key !== undefined };
   const accepted = await publishJob(publish, options).catch(async (error: unknown) => {
+    hold.release();
     const mayBeStored = publish.isShared && error instanceof UnsettledError;
     if (body.stored && !mayBeStored) await discardBody(options, body.stored);
     throw error;
   });
   if (!accepted.isDuplicate || key === undefined) {
     options.room.settle(accepted.sequence);
+    hold.settle(accepted.sequence);
     return elementId(secret, accepted.sequence);
   }
+  hold.release();
   const first = await firstSecret(id, accepted, options);
   // Our own first try may be the first: then the body is the job's.
   if (body.stored && first !== secret) await discardBody(options, body.stored);
   return elementId(first, accepted.sequence);
+}
+
+/** The size is known: the function's own bound, and its share of what NATS keeps. */
+async function holdFor(
+  id: FunctionId,
+  { stored, inline }: TakenBody,
+  { room, share }: Pick<AcceptOptions, 'share'> & { readonly room: Room },
+): Promise<ShareHold> {
+  await room.resize(stored?.size ?? inline.length);
+  return share.take(id, stored ? 'stored' : 'inline', stored?.size ?? inline.length);
 }
 
 /** Where the result goes is not the function's concern. */

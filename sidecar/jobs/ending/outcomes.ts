@@ -179,8 +179,8 @@ export class Outcomes implements Running {
     const { id, queue } = this.#deps;
     if (ended.kind !== 'retry' || !hasLeft || !queue.live) return false;
     try {
-      const seen = await queue.live.look({ kind: 'jobs', id });
-      if (seen && seen.doneUpTo >= delivery.seq) return true;
+      const view = await queue.live.look({ kind: 'jobs', id });
+      if (view && view.doneUpTo >= delivery.seq) return true;
       const record = await queue.live.result({ id, sequence: delivery.seq });
       return record !== undefined && isLater(decodeState(record), ended.state);
     } catch {

@@ -19,6 +19,7 @@ import type {
   RecordEntry,
   QueueSource,
   SourceView,
+  StoreRoom,
   StoreOutcome,
   TakeOptions,
   Taker,
@@ -137,6 +138,10 @@ export class MemoryQueue implements Queue, QueueLink {
     const put = this.#callbacks.put(entry);
     if (!put.isDuplicate) this.#feeds.get(CALLBACKS)?.put(this.#callbacks.get(put.sequence) as Kept);
     return put;
+  }
+
+  async room(): Promise<StoreRoom> {
+    return { inline: undefined, stored: undefined, jobs: new Map() };
   }
 
   async depth(id: FunctionId): Promise<{ jobs: number; bound: number }> {

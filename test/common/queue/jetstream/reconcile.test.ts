@@ -20,7 +20,8 @@ import {
   reconcileStreams,
   removeConsumer,
 } from '../../../../common/queue/jetstream/reconcile.ts';
-import { jobSettings, startJetStream } from '../../../helpers/jetstream.ts';
+import { bytesOfSize, VOLUME_SHARES } from '../../../../common/queue/volume.ts';
+import { jobSettings, startJetStream, type TestJetStream } from '../../../helpers/jetstream.ts';
 import { consumerName } from '../../../../common/queue/jetstream/names.ts';
 
 const cart = { namespace: 'shop', name: 'cart.v2' };
@@ -133,5 +134,51 @@ test('depths count what is ready and what was delivered, a function each', async
     (await readJobDepths(nats.jsm)).get('shop/cart.v2')?.delivered,
     1,
     'a job that waits for its retry',
+  );
+});
+
+test('each stream gets its share of the volume; a smaller server gives smaller ones, and none at last', async () => {
+  const boundsIn = async (nats: TestJetStream) => {
+    const bounds: Record<string, number> = {};
+    for await (const { config } of nats.jsm.streams.list()) bounds[config.name] = config.max_bytes;
+    return bounds;
+  };
+  const MIB = 1024 * 1024;
+  for (const [maxFileStoreBytes, expected] of [
+    [1_000 * MIB, 250 * MIB],
+    // After 200 for the jobs, 50 for dead letters and 80 for results, half of a quarter fits.
+    [500 * MIB, 125 * MIB],
+    [10 * MIB, -1],
+  ] as const) {
+    await using nats = await startJetStream(null, { maxFileStoreBytes });
+    const settings = { ...jobSettings, volumeBytes: 1_000 * MIB };
+    await reconcileStreams(nats.jsm, settings, silentLog);
+    const bounds = await boundsIn(nats);
+    assert.equal(bounds[BODIES_STREAM], expected);
+    const sum = Object.values(bounds).reduce((all, bound) => all + Math.max(0, bound), 0);
+    assert.ok(sum <= maxFileStoreBytes, String(sum));
+    await reconcileStreams(nats.jsm, settings, silentLog);
+    assert.deepEqual(await boundsIn(nats), bounds, 'and stays');
+  }
+});
+
+test('a bound that comes later drops nothing: it follows what is there, down to the share', async () => {
+  await using nats = await startJetStream();
+  for (let i = 0; i < 20; i++) await nats.js.publish(functionSubject('job', cart), Buffer.alloc(200_000));
+  const settings = { ...jobSettings, volumeBytes: 10_000_000 };
+  await reconcileStreams(nats.jsm, settings, silentLog);
+  const full = await nats.jsm.streams.info(JOBS_STREAM);
+  assert.deepEqual([full.state.messages, full.config.max_bytes], [20, full.state.bytes]);
+  await nats.jsm.streams.purge(JOBS_STREAM);
+  await reconcileStreams(nats.jsm, settings, silentLog);
+  assert.equal((await nats.jsm.streams.info(JOBS_STREAM)).config.max_bytes, 2_000_000);
+});
+
+test('the shares of the streams are less than what JetStream takes of a volume by itself', () => {
+  const sum = Object.values(VOLUME_SHARES).reduce((all, share) => all + share, 0);
+  assert.ok(sum < 0.69, String(sum));
+  assert.deepEqual(
+    ['10Gi', '1.5G', '512Mi', '7', '10gi', '-1', '', 'Gi'].map((text) => bytesOfSize(text)),
+    [10 * 2 ** 30, 1.5e9, 512 * 2 ** 20, 7, undefined, undefined, undefined, undefined],
   );
 });

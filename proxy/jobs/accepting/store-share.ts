@@ -1,0 +1,218 @@
+/**
+ * How much of what NATS keeps jobs in one function may hold: three times what is left free. One alone gets three quarters,
+ * and the others always find room. JetStream counts bytes by stream and not by function, so the proxy keeps account of the
+ * jobs that it has accepted. How full the streams are it reads every few seconds. As the room shrinks, so does what each
+ * proxy lets in: several of them, or one that was restarted and has forgotten its account, leave less free and never
+ * nothing.
+ *
+ * A job leaves the account when the queue says that the function has none left, or that all up to some number are done.
+ * A function that is at its bound is looked at job by job.
+ */
+import { functionKey, type FunctionId } from '../../../common/bus/subjects.ts';
+import type { Queue, QueueLink, StoreKind, StoreRoom } from '../../../common/queue/queue.ts';
+import { ReasonError } from '../../../common/runtime/errors.ts';
+
+/** What is held for one job, until it is stored or given up. */
+export interface ShareHold {
+  /** The job was stored under this sequence. */
+  settle(sequence: number): void;
+  /** It was not; harmless after `settle`. */
+  release(): void;
+}
+
+export interface StoreShareOptions {
+  readonly queue: Pick<QueueLink, 'live'>;
+  readonly now?: () => number;
+}
+
+const TIMES_FREE = 3;
+/** What is less than this is never refused for its share. */
+const ALWAYS_BYTES = 1024 * 1024;
+/** Between two readings, and for so long one is believed. */
+const READ_MS = 2_000;
+const RETRY_AFTER_SECONDS = 2;
+/** A look at the jobs of a function that is at its bound, twice a second. */
+const LOOK_MS = 500;
+const LOOK_JOBS = 32;
+/** Entries of all functions, 100 bytes each. Beyond it the oldest of the function at hand goes uncounted. */
+const ENTRIES_MAX = 100_000;
+
+interface Account {
+  readonly id: FunctionId;
+  readonly held: Record<StoreKind, number>;
+  /** By the job's sequence, the one looked at longest ago first. */
+  readonly jobs: Map<number, { readonly kind: StoreKind; readonly bytes: number }>;
+  lookedAt: number;
+}
+
+export class StoreShare {
+  readonly #options: StoreShareOptions;
+  readonly #now: () => number;
+  readonly #accounts = new Map<string, Account>();
+  #room: StoreRoom | undefined;
+  /** Since the last reading. */
+  readonly #taken: Record<StoreKind, number> = { inline: 0, stored: 0 };
+  #readAt = -Infinity;
+  #reading: Promise<void> | undefined;
+  #entries = 0;
+
+  constructor(options: StoreShareOptions) {
+    this.#options = options;
+    this.#now = options.now ?? (() => performance.now());
+  }
+
+  /** What is left, as far as is known; undefined: without a bound, or not known yet. */
+  free(kind: StoreKind): number | undefined {
+    const room = this.#room?.[kind];
+    return room && Math.max(0, room.maxBytes - room.bytes - this.#taken[kind]);
+  }
+
+  heldBy(id: FunctionId, kind: StoreKind): number {
+    return this.#accounts.get(functionKey(id))?.held[kind] ?? 0;
+  }
+
+  /** Of all functions. */
+  get entries(): number {
+    return this.#entries;
+  }
+
+  /** @throws ReasonError `queue-full`; nothing is held then */
+  async check(id: FunctionId, kind: StoreKind, bytes: number): Promise<void> {
+    this.refresh();
+    if (this.#isAbove(id, kind, bytes)) await this.#look(id);
+    if (this.#isAbove(id, kind, bytes)) throw this.#refusal(id, kind);
+  }
+
+  /** @throws ReasonError `queue-full`; nothing is held then */
+  async take(id: FunctionId, kind: StoreKind, bytes: number): Promise<ShareHold> {
+    await this.check(id, kind, bytes);
+    const account = this.#accountOf(id);
+    account.held[kind] += bytes;
+    this.#taken[kind] += bytes;
+    let isOpen = true;
+    return {
+      settle: (sequence) => {
+        if (!isOpen) return;
+        isOpen = false;
+        this.#enter(account, sequence, { kind, bytes });
+      },
+      release: () => {
+        if (!isOpen) return;
+        isOpen = false;
+        this.#taken[kind] = Math.max(0, this.#taken[kind] - bytes);
+        this.#give(account, kind, bytes);
+      },
+    };
+  }
+
+  #isAbove(id: FunctionId, kind: StoreKind, bytes: number): boolean {
+    const free = this.free(kind);
+    if (free === undefined) return false;
+    const held = this.heldBy(id, kind) + bytes;
+    return held > ALWAYS_BYTES && held > TIMES_FREE * Math.max(0, free - bytes);
+  }
+
+  #refusal(id: FunctionId, kind: StoreKind): ReasonError {
+    const what = kind === 'inline' ? 'jobs' : 'large bodies of jobs';
+    const message = `${id.name} holds ${this.heldBy(id, kind)} bytes of what NATS keeps ${what} in, and ${this.free(kind)} are free for all functions; try again when some of its jobs are done`;
+    return new ReasonError('queue-full', message, { retryAfterSeconds: RETRY_AFTER_SECONDS });
+  }
+
+  #enter(account: Account, sequence: number, entry: { kind: StoreKind; bytes: number }): void {
+    // Its end came first, or another stream counts from 1 again: what was there under this number is over.
+    this.#strike(account, sequence);
+    account.jobs.set(sequence, entry);
+    this.#entries += 1;
+    const [oldest] = account.jobs.keys();
+    if (this.#entries > ENTRIES_MAX && oldest !== undefined) this.#strike(account, oldest);
+  }
+
+  #strike(account: Account, sequence: number): void {
+    const entry = account.jobs.get(sequence);
+    if (!entry) return;
+    account.jobs.delete(sequence);
+    this.#entries -= 1;
+    this.#give(account, entry.kind, entry.bytes);
+  }
+
+  #give(account: Account, kind: StoreKind, bytes: number): void {
+    account.held[kind] -= bytes;
+    const isEmpty = account.jobs.size === 0 && account.held.inline === 0 && account.held.stored === 0;
+    if (isEmpty) this.#accounts.delete(functionKey(account.id));
+  }
+
+  #accountOf(id: FunctionId): Account {
+    const key = functionKey(id);
+    let account = this.#accounts.get(key);
+    if (!account) {
+      account = { id, held: { inline: 0, stored: 0 }, jobs: new Map(), lookedAt: -Infinity };
+      this.#accounts.set(key, account);
+    }
+    return account;
+  }
+
+  /** Reads again when the last reading is old; nobody waits for it. */
+  refresh(): void {
+    if (this.#now() - this.#readAt < READ_MS) return;
+    this.#reading ??= this.#read().finally(() => (this.#reading = undefined));
+  }
+
+  async #read(): Promise<void> {
+    const { live } = this.#options.queue;
+    if (!live) return;
+    const before = new Map([...this.#accounts.values()].map((account) => [account, [...lastOf(account)]]));
+    try {
+      const taken = { ...this.#taken };
+      this.#room = await live.room();
+      for (const kind of KINDS) this.#taken[kind] -= taken[kind];
+      this.#readAt = this.#now();
+      this.#dropDone(before, this.#room.jobs);
+    } catch {
+      this.#readAt = this.#now(); // what was read before counts on
+    }
+  }
+
+  /** A function without any job: what had been stored by then is done. */
+  #dropDone(before: Map<Account, number[]>, jobs: ReadonlyMap<string, number>): void {
+    for (const [account, [last = 0]] of before) {
+      if (jobs.has(functionKey(account.id))) continue;
+      for (const sequence of account.jobs.keys()) if (sequence <= last) this.#strike(account, sequence);
+    }
+  }
+
+  async #look(id: FunctionId): Promise<void> {
+    const account = this.#accountOf(id);
+    const { live } = this.#options.queue;
+    if (!live || this.#now() - account.lookedAt < LOOK_MS) return;
+    account.lookedAt = this.#now();
+    const done = await live.doneUpTo(id).catch(() => 0);
+    for (const sequence of account.jobs.keys()) if (sequence <= done) this.#strike(account, sequence);
+    await Promise.all(
+      [...account.jobs.keys()].slice(0, LOOK_JOBS).map((one) => this.#lookAt(live, account, one)),
+    );
+    this.#readAt = -Infinity;
+    this.refresh();
+    await this.#reading;
+  }
+
+  async #lookAt(queue: Queue, account: Account, sequence: number): Promise<void> {
+    const isThere = await queue.job({ id: account.id, sequence }).then(
+      (payload) => payload !== undefined,
+      () => true,
+    );
+    if (!isThere) return this.#strike(account, sequence);
+    const entry = account.jobs.get(sequence);
+    if (!entry) return;
+    account.jobs.delete(sequence);
+    account.jobs.set(sequence, entry); // behind the others
+  }
+}
+
+const KINDS: readonly StoreKind[] = ['inline', 'stored'];
+
+/** The highest sequence, or nothing. */
+function lastOf({ jobs }: Account): number[] {
+  let last = 0;
+  for (const sequence of jobs.keys()) if (sequence > last) last = sequence;
+  return last === 0 ? [] : [last];
+}

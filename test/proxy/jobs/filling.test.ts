@@ -1,0 +1,61 @@
+/** One function posts until NATS is full for it; the jobs of another go on. On a real server, with bounds as in a cluster. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { waitFor } from '../../helpers/wait.ts';
+import { Recorder } from '../../sidecar/support/recorder.ts';
+import { elementIdOf, startJobProxy, type JobProxy } from '../support/job-proxy.ts';
+
+/** Of it 8 MB are for jobs and 10 MB for large bodies. */
+const VOLUME = { volumeBytes: 40_000_000 };
+const ROOM = { nats: { maxFileStoreBytes: 60_000_000 } };
+
+/** @returns how many were taken */
+async function fill(t: JobProxy, bytes: number): Promise<number> {
+  const body = Buffer.alloc(bytes, 'x');
+  for (let taken = 0; ; taken++) {
+    const answer = await t.post('greedy', '/', { body });
+    if (answer.status === 201) continue;
+    assert.equal(answer.status, 429, answer.text);
+    assert.match(
+      answer.text,
+      /queue-full.*greedy holds \d+ bytes of what NATS keeps .* are free for all functions/,
+    );
+    assert.equal(answer.headers['retry-after'], '2');
+    return taken;
+  }
+}
+
+async function areBoundsKnown(t: JobProxy): Promise<boolean> {
+  const { text } = await t.admin('/metrics');
+  return /slimfaas_proxy_job_store_free_bytes\{kind="stored"[^}]*\} \d/.test(text);
+}
+
+for (const [what, bytes, most] of [
+  ['jobs', 400_000, 15],
+  ['large bodies', 2_000_000, 3],
+] as const)
+  test(`with as many ${what} as it may have a function is refused, and another’s jobs run`, async () => {
+    await using t = await startJobProxy([], VOLUME, ROOM);
+    await t.addFunction('greedy');
+    await t.addFunction('other');
+    await waitFor(() => areBoundsKnown(t), { what: 'the proxy knows the bounds' });
+    const taken = await fill(t, bytes);
+    assert.ok(taken >= most / 2 && taken <= most, String(taken));
+    await using app = await new Recorder((_req, res) => res.end('ok')).listen();
+    await t.sidecar('other', app.port);
+    for (let i = 0; i < 5; i++) {
+      const answer = await t.post('other', '/', { body: Buffer.alloc(bytes, 'y') });
+      assert.equal(answer.status, 201, answer.text);
+      await t.ended('other', elementIdOf(answer));
+    }
+    // Once its own are done it may post again.
+    await t.sidecar('greedy', app.port);
+    await waitFor(
+      async () => (await t.post('greedy', '/', { body: Buffer.alloc(bytes, 'x') })).status === 201,
+      {
+        what: 'the function posts again',
+      },
+    );
+    await waitFor(async () => (await t.depth()) === 0, { what: 'all have run' });
+    assert.equal(app.requests.length, taken + 6);
+  });

@@ -1,0 +1,131 @@
+/** How much of what NATS keeps jobs in one function may hold: the account by itself. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Queue, StoreRoom } from '../../../common/queue/queue.ts';
+import { functionKey } from '../../../common/bus/subjects.ts';
+import { ReasonError } from '../../../common/runtime/errors.ts';
+import { StoreShare } from '../../../proxy/jobs/accepting/store-share.ts';
+
+const FIB = { namespace: 'shop', name: 'fib' };
+const OTHER = { namespace: 'shop', name: 'other' };
+const MB = 1_000_000;
+const isFull = (error: unknown) => error instanceof ReasonError && error.code === 'queue-full';
+
+/** A store of 100 MB for either kind, and what it says. */
+function world() {
+  const state = { now: 0, bytes: 0, doneUpTo: 0, maxBytes: 100 * MB, readings: 0, looks: 0 };
+  const jobs = new Map<number, string>();
+  const room = async (): Promise<StoreRoom> => {
+    state.readings += 1;
+    const counted = new Map<string, number>();
+    for (const key of jobs.values()) counted.set(key, (counted.get(key) ?? 0) + 1);
+    const bound = state.maxBytes > 0 ? { bytes: state.bytes, maxBytes: state.maxBytes } : undefined;
+    return { inline: bound, stored: bound, jobs: counted };
+  };
+  const live = {
+    room,
+    doneUpTo: async () => state.doneUpTo,
+    job: async ({ sequence }: { sequence: number }) => (
+      (state.looks += 1),
+      jobs.has(sequence) ? new Uint8Array(1) : undefined
+    ),
+  } as unknown as Queue;
+  const share = new StoreShare({ queue: { live }, now: () => state.now });
+  let sequence = 0;
+  const put = async (id: typeof FIB, bytes: number) => {
+    const hold = await share.take(id, 'inline', bytes);
+    sequence += 1;
+    jobs.set(sequence, functionKey(id));
+    state.bytes += bytes;
+    hold.settle(sequence);
+    return sequence;
+  };
+  const read = async () => {
+    state.now += 2_000;
+    share.refresh();
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  const end = (one: number, bytes: number) => {
+    jobs.delete(one);
+    state.bytes -= bytes;
+  };
+  return { state, share, put, read, end };
+}
+
+test('one function alone gets three quarters; another finds room, and more readings change nothing', async () => {
+  const { share, put, read } = world();
+  await read();
+  for (let i = 0; i < 7; i++) await put(FIB, 10 * MB);
+  await assert.rejects(put(FIB, 10 * MB), isFull);
+  await read();
+  await assert.rejects(put(FIB, 10 * MB), (error: unknown) => {
+    return isFull(error) && /fib holds 70000000 bytes .* 30000000 are free/.test(String(error));
+  });
+  await put(OTHER, 10 * MB);
+  assert.equal(share.heldBy(OTHER, 'inline'), 10 * MB);
+  assert.equal(share.free('inline'), 20 * MB);
+});
+
+test('kinds are apart', async () => {
+  const { share, put, read } = world();
+  await read();
+  for (let i = 0; i < 7; i++) await put(FIB, 10 * MB);
+  await assert.rejects(put(FIB, 10 * MB), isFull);
+  (await share.take(FIB, 'stored', 1)).release();
+});
+
+test('at the bound what is done is struck out: up to a number, and job by job', async () => {
+  const { state, share, put, read, end } = world();
+  await read();
+  const all: number[] = [];
+  for (let i = 0; i < 7; i++) all.push(await put(FIB, 10 * MB));
+  for (const one of [all[0], all[4]] as number[]) end(one, 10 * MB);
+  state.doneUpTo = 1;
+  state.now += 1_000;
+  await put(FIB, 10 * MB);
+  await put(FIB, 10 * MB);
+  assert.equal(share.heldBy(FIB, 'inline'), 70 * MB);
+  const looks = state.looks;
+  for (let i = 0; i < 5; i++) await assert.rejects(put(FIB, 10 * MB), isFull);
+  assert.ok(state.looks - looks <= 32, 'looked at once, however often it is refused');
+});
+
+test('a function without any job holds nothing, and what is taken while that is read counts', async () => {
+  const { share, put, read, end } = world();
+  await read();
+  end(await put(FIB, 10 * MB), 10 * MB);
+  const hold = await share.take(FIB, 'inline', 5 * MB);
+  await read();
+  assert.equal(share.heldBy(FIB, 'inline'), 5 * MB);
+  hold.release();
+  hold.release();
+  assert.equal(share.heldBy(FIB, 'inline'), 0);
+  assert.equal(share.entries, 0);
+});
+
+test('without a bound, and before it is known, nothing is refused', async () => {
+  const { state, share, put, read } = world();
+  state.maxBytes = 0;
+  assert.equal(share.free('inline'), undefined);
+  await put(FIB, 1_000 * MB);
+  await read();
+  await put(FIB, 1_000 * MB);
+  assert.equal(share.free('inline'), undefined);
+});
+
+test('a small job is refused only when there is no room at all', async () => {
+  const { state, put, read } = world();
+  await read();
+  for (let i = 0; i < 7; i++) await put(FIB, 10 * MB);
+  state.bytes = 100 * MB;
+  await read();
+  await put(OTHER, 500_000);
+});
+
+test('what is remembered has a bound', async () => {
+  const { share, put, read } = world();
+  await read();
+  for (let i = 0; i < 100_010; i++) await put(FIB, 1);
+  assert.equal(share.entries, 100_000);
+  assert.equal(share.heldBy(FIB, 'inline'), 100_000);
+});
