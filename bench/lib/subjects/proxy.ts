@@ -33,7 +33,9 @@ for (const [index, ip] of ips.split(',').filter(Boolean).entries())
     status: { phase: 'Running', podIP: ip, conditions: [{ type: 'Ready', status: 'True' }] },
   });
 const nats = openNatsLink({ servers: url, name: 'proxy', log: silentLog });
-const config = readFlags(proxyFlags, ['--host=127.0.0.1', `--port=${port}`, '--metrics-port=0'], {});
+// A burst of bodies of 2 MiB has more memory than one function may have of the default.
+const flags = ['--host=127.0.0.1', `--port=${port}`, '--metrics-port=0', '--upload-bytes=268435456'];
+const config = readFlags(proxyFlags, flags, {});
 await startProxy(config, {
   log: silentLog,
   kube: kube.clients,
