@@ -18,9 +18,9 @@ export const OWN_FLAGS = {
   proxy: words(`host port metrics-port tls-port tls-cert tls-key api-keys waiting-page-file
     namespaces namespace pod-name pod-ip nats nats-address scaler-url scaler-address function-hosts
     auth issuer issuer-address issuer-ca-file token-file
-    operator-auth operator-token-file open-metrics peer-token-file`),
+    operator-auth operator-token-file open-metrics peer-token-file old-sidecars`),
   // Its rights are to the Lease of the default name, in its own namespace.
-  scaler: words(`host port namespaces namespace pod-name pod-ip nats nats-address job-replicas
+  scaler: words(`host port namespaces namespace pod-name pod-ip nats nats-address job-replicas nats-volume
     lease-name lease-namespace function-hosts services-wake services-owner auth issuer issuer-address issuer-ca-file token-file
     operator-auth operator-token-file open-metrics peer-token-file`),
   // The names are those of the chart's objects.

@@ -1,7 +1,7 @@
 /**
  * How the volume of NATS is shared out among the streams, so that none can fill it. JetStream sets aside what a stream may
- * have when the stream is made. By itself it takes three quarters of what is free when the server starts, and a file system
- * keeps some of a volume for itself: of 10 GiB about 6.9. So the shares sum to less than that.
+ * have when the stream is made. The server may have 70 % of the volume (cli/parts/nats-store.ts), and one of your own takes
+ * three quarters of what is free when it starts: of 10 GiB about 6.9. So the shares sum to less than that.
  */
 
 /** Parts of the volume. */
@@ -28,15 +28,18 @@ const UNITS: Readonly<Record<string, number>> = {
   M: 1e6,
   G: 1e9,
   T: 1e12,
+  P: 1e15,
   Ki: 2 ** 10,
   Mi: 2 ** 20,
   Gi: 2 ** 30,
   Ti: 2 ** 40,
+  Pi: 2 ** 50,
 };
 
-/** Of a quantity as Kubernetes writes sizes, such as 10Gi; undefined for what is none. */
+/** The bytes that a size such as 10Gi says, as Kubernetes writes sizes; undefined for what is none. */
 export function bytesOfSize(text: string): number | undefined {
-  const [, number, unit = ''] = /^(\d+(?:\.\d+)?)(|k|[MGT]|[KMGT]i)$/.exec(text.trim()) ?? [];
+  const [, number, unit = ''] =
+    /^(\d+(?:\.\d+)?(?:[eE]\+?\d{1,2})?)(|k|[MGTP]|[KMGTP]i)$/.exec(text.trim()) ?? [];
   const factor = UNITS[unit];
   return number === undefined || factor === undefined ? undefined : Math.floor(Number(number) * factor);
 }

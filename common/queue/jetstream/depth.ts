@@ -36,7 +36,7 @@ async function depthOf(jsm: JetStreamManager, subject: string, total: number): P
   };
 }
 
-/** Of the streams of jobs and of large bodies; undefined: without a bound. */
+/** How full the streams of jobs and of large bodies are; undefined: without a bound. */
 export async function readRoom(jsm: JetStreamManager): Promise<StoreRoom> {
   const [jobs, bodies] = await Promise.all([
     jsm.streams.info(JOBS_STREAM, { subjects_filter: 'slimfaas.job.>' }),

@@ -76,7 +76,7 @@ export function streamConfigs(settings: JobSettings): Partial<StreamConfig>[] {
     {
       ...common,
       name: BODIES_STREAM,
-      // Of one token, as sidecars of 0.1.0 read them; or of a function, with the number of the chunk.
+      // A name of one token, as sidecars of 0.1.0 read it; or a function, a secret and the number of the chunk.
       subjects: ['slimfaas.body.*', 'slimfaas.body.*.*.*.*'],
       retention: RetentionPolicy.Limits,
       discard: DiscardPolicy.New,

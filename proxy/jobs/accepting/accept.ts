@@ -4,7 +4,13 @@
  */
 import { createHash } from 'node:crypto';
 import { ReasonError } from '../../../common/runtime/errors.ts';
-import { decodeJob, elementId, encodeJob, INLINE_BODY_MAX, type JobHead } from '../../../common/queue/job.ts';
+import {
+  decodeJob,
+  elementId,
+  encodeJob,
+  INLINE_BODY_MAX_BYTES,
+  type JobHead,
+} from '../../../common/queue/job.ts';
 import { decodeState } from '../../../common/queue/state.ts';
 import { HeaderNames, headerValue, withoutHeaders, type RequestHead } from '../../../common/relay/index.ts';
 import { functionKey, type FunctionId } from '../../../common/bus/subjects.ts';
@@ -50,7 +56,7 @@ export async function acceptJob(
   if (callbackUrl !== undefined) await options.callbacks.check(callbackUrl);
   const announced = announcedLength(upload, { ...options, tooLarge });
   // Before its first byte is read: what finds no room need not be sent.
-  await options.share.check(id, announced > INLINE_BODY_MAX ? 'stored' : 'inline', announced);
+  await options.share.check(id, announced > INLINE_BODY_MAX_BYTES ? 'stored' : 'inline', announced);
   const room = await options.bytes.reserve(id, announced);
   const memory = options.uploads.open(functionKey(id));
   try {

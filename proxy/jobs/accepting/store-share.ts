@@ -71,7 +71,7 @@ export class StoreShare {
     return this.#accounts.get(functionKey(id))?.held[kind] ?? 0;
   }
 
-  /** Of all functions. */
+  /** How many jobs are accounted for. */
   get entries(): number {
     return this.#entries;
   }

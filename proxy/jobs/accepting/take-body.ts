@@ -54,7 +54,7 @@ export interface TakenBody {
 export interface BodyOwner {
   readonly namespace: string;
   readonly name?: string;
-  /** Of the job or event, unique forever. */
+  /** The secret of the job or event, unique forever. */
   readonly secret: string;
 }
 

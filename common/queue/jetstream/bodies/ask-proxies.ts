@@ -4,7 +4,7 @@ import { bodyWishSubject, type FunctionId } from '../../../bus/subjects.ts';
 import { decodeChunk, encodeWish, type BodyWish, type ReadChunk } from '../../body-wish.ts';
 
 /** A proxy asks JetStream in turn. */
-const ASK_MS = 5_000;
+const PROXY_ASK_MS = 5_000;
 
 /** @throws NatsError when no proxy answers */
 export async function askForChunk(
@@ -21,5 +21,5 @@ export async function askToRemove(connection: NatsConnection, id: FunctionId, na
 }
 
 async function ask(connection: NatsConnection, id: FunctionId, wish: BodyWish): Promise<Uint8Array> {
-  return (await connection.request(bodyWishSubject(id), encodeWish(wish), { timeout: ASK_MS })).data;
+  return (await connection.request(bodyWishSubject(id), encodeWish(wish), { timeout: PROXY_ASK_MS })).data;
 }
