@@ -41,7 +41,7 @@ for (const [form, own, other, subjects] of [
     await removeBody(nats.jsm, own);
     await removeBody(nats.jsm, own);
     const { state } = await nats.jsm.streams.info(BODIES_STREAM, { subjects_filter: '>' });
-    assert.deepEqual(Object.keys(state.subjects ?? {}).sort(), subjects, 'the other body stays');
+    assert.deepEqual(Object.keys(state.subjects ?? {}).toSorted(), subjects, 'the other body stays');
     await assert.rejects(
       async () => {
         for await (const _ of read()) assert.fail('nothing is left to read');
