@@ -28,6 +28,7 @@ import { everyEventOf } from '../../../common/bus/subjects.ts';
 import { jobSettings } from '../../helpers/jetstream.ts';
 import { startNats, type TestNats } from '../../helpers/nats.ts';
 import { accountsConfig } from '../../helpers/nats-accounts.ts';
+import { waitFor } from '../../helpers/wait.ts';
 
 const OWN: SidecarIdentity = { namespace: 'shop', function: 'cart.v2', pod: 'cart-1' };
 const SIBLING: SidecarIdentity = { ...OWN, pod: 'cart-2' };
@@ -198,6 +199,26 @@ describe('what passes between the accounts', () => {
     const read = `$JS.API.DIRECT.GET.${RESULTS_STREAM}.slimfaas.result.shop.cart%2Ev2.1`;
     assert.equal((await sidecar.request(read)).string(), 'a record');
     sub.unsubscribe();
+  });
+
+  test('an asker that is gone is given nothing', async () => {
+    const consumer = consumerName(OWN_ID);
+    const jsm = await admin.jetstreamManager();
+    const info = () => jsm.consumers.info(JOBS_STREAM, consumer);
+    const before = await info();
+    const inbox = `${inboxPrefix({ role: 'sidecar', ...OWN })}.gone`;
+    const sub = sidecar.subscribe(inbox, { callback: () => undefined });
+    sidecar.publish(`$JS.API.CONSUMER.MSG.NEXT.${JOBS_STREAM}.${consumer}`, '1', { reply: inbox });
+    await waitFor(async () => (await info()).num_waiting === before.num_waiting + 1, { what: 'it waits' });
+    sub.unsubscribe();
+    await sidecar.flush();
+    await admin.jetstream().publish('slimfaas.job.shop.cart%2Ev2', 'another job');
+    const now = await info();
+    assert.deepEqual(
+      [now.delivered.consumer_seq, now.num_pending],
+      [before.delivered.consumer_seq, before.num_pending + 1],
+    );
+    await jsm.streams.purge(JOBS_STREAM);
   });
 
   test('how much waits is told once, and by the core', async () => {
