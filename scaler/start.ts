@@ -37,7 +37,7 @@ import type { EventReaders } from './jobs/event-readers.ts';
 import { Observer } from './observe/observer.ts';
 import { jetStreamUpkeep } from '../common/queue/jetstream/upkeep.ts';
 import { TriggerQueries } from './queries/trigger-queries.ts';
-import { addQueryRoute } from './queries/query-route.ts';
+import { addQueryRoute } from './status/query-route.ts';
 import { Reconciler } from './loop/reconcile.ts';
 import { startServer } from './status/server.ts';
 import { createScrapePods, watchAllPods, type ScrapePods } from './scrape/scrape-pods.ts';

@@ -9,7 +9,7 @@ import type { InFlight } from './limits/in-flight.ts';
 import type { OlderProxies } from './limits/older-proxies.ts';
 import type { PlaceGivers } from './limits/place-lines.ts';
 import type { Reporter } from './admin/report.ts';
-import type { Stats } from './admin/stats.ts';
+import type { Stats } from './stats.ts';
 
 /** What differs between the ways to speak to the app. */
 export interface AppHop {

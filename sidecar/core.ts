@@ -12,7 +12,7 @@ import { OpenTunnels } from './call/open-tunnels.ts';
 import { firstLimit } from './limits/shares.ts';
 import type { SidecarConfig, SidecarDeps } from './config.ts';
 import type { Policies } from './call/policies.ts';
-import { Stats } from './admin/stats.ts';
+import { Stats } from './stats.ts';
 
 export type Core = ReturnType<typeof buildCore>;
 

@@ -98,7 +98,7 @@ export const PARTS: Readonly<Record<string, Line>> = {
     'One call in the pod: admit, relay, retry',
     'a request on port 15080',
     'the answer of the app, or a refusal',
-    'sidecar/admin sidecar/app sidecar/limits',
+    'sidecar/app sidecar/limits',
   ],
   'sidecar/limits': [
     'admission.ts',
@@ -118,7 +118,7 @@ export const PARTS: Readonly<Record<string, Line>> = {
     'Jobs of this function, one place each',
     'deliveries of JetStream',
     'results, retries, dead letters',
-    'sidecar/admin sidecar/call sidecar/limits',
+    'sidecar/call sidecar/limits',
   ],
   'sidecar/events': [
     'events-part.ts',
@@ -132,7 +132,7 @@ export const PARTS: Readonly<Record<string, Line>> = {
     'From ready to drained, and what is announced',
     'SIGTERM, hooks, /drain',
     'ready and draining messages',
-    'sidecar/admin sidecar/app sidecar/limits',
+    'sidecar/app sidecar/limits',
   ],
   'sidecar/direct': [
     'direct-traffic.ts',
@@ -178,7 +178,7 @@ export const PARTS: Readonly<Record<string, Line>> = {
     'Carries decisions out',
     'decisions',
     'patches, Events, nudges',
-    'scaler/decide scaler/facts scaler/faults scaler/status scaler/world',
+    'scaler/decide scaler/facts scaler/faults scaler/world',
   ],
   'scaler/loop': [
     'reconcile.ts',
@@ -192,7 +192,7 @@ export const PARTS: Readonly<Record<string, Line>> = {
     'Load of functions from jobs, queries and reports',
     'depths, answers, reports',
     'replicas that triggers ask for',
-    'scaler/decide scaler/facts scaler/faults scaler/jobs scaler/observe scaler/queries scaler/scrape scaler/sizing scaler/status scaler/world',
+    'scaler/decide scaler/facts scaler/faults scaler/jobs scaler/observe scaler/queries scaler/scrape scaler/sizing scaler/world',
   ],
   'scaler/sizing': [
     'triggers.ts',
@@ -239,7 +239,7 @@ export const PARTS: Readonly<Record<string, Line>> = {
     'Queries of triggers and people, in a thread of its own',
     'rules and questions',
     'answers',
-    'scaler/load scaler/promql scaler/scrape scaler/sizing scaler/status',
+    'scaler/promql scaler/scrape scaler/sizing scaler/world',
   ],
   'scaler/faults': [
     'faults.ts',
@@ -253,7 +253,7 @@ export const PARTS: Readonly<Record<string, Line>> = {
     'What the scaler shows: metrics and HTTP',
     'state of functions',
     'series, JSON',
-    'scaler/faults scaler/loop scaler/observe scaler/queries scaler/world',
+    'scaler/act scaler/faults scaler/loop scaler/observe scaler/promql scaler/queries scaler/world',
   ],
   'webhook/inject': [
     'inject.ts',

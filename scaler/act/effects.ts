@@ -11,7 +11,6 @@ import { createEventSink } from './events.ts';
 import type { OnFaults } from '../faults/faults.ts';
 import type { KubeWriter, ScaleOutcome, ScaleRequest } from '../world/kube.ts';
 import type { Workload } from '../world/kube-objects.ts';
-import type { ScalerMetrics } from '../status/metrics.ts';
 
 export interface ReconcileEffects {
   readonly scale: (request: ScaleRequest) => Promise<ScaleOutcome>;
@@ -25,10 +24,18 @@ export interface ReconcileEffects {
   readonly onFaults: OnFaults;
 }
 
+/** Counts what was done. */
+export interface EffectMetrics {
+  decided(workload: Workload, kind: string): void;
+  wokenAfter(seconds: number): void;
+  /** A Kubernetes Event was not written, because its workload has had too many. */
+  eventDropped(): void;
+}
+
 export interface EffectDeps {
   readonly writer: KubeWriter;
   readonly nats: Pick<NatsLink, 'publish'>;
-  readonly metrics: ScalerMetrics;
+  readonly metrics: EffectMetrics;
   readonly isLeader: () => boolean;
   readonly now: () => number;
   readonly log: Log;

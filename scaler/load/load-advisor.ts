@@ -10,7 +10,7 @@ import { applyBehavior, NO_HISTORY, recordChange, type BehaviorHistory } from '.
 import { mostReplicas } from '../decide/bounds.ts';
 import { createLoadWindow, type LoadWindow } from '../sizing/load-window.ts';
 import { CALM, panicStep, type PanicState } from '../sizing/panic-window.ts';
-import { TriggerAnswers, type TriggerResult } from '../sizing/trigger-answers.ts';
+import { TriggerAnswers, type QueryValues, type TriggerResult } from '../sizing/trigger-answers.ts';
 import { effectiveScale, recommend, replicasFor, type EffectiveScale } from '../sizing/triggers.ts';
 import { DEFAULT_TUNING, type Tuning } from '../sizing/tuning.ts';
 import type { LoadAdvice, TriggerUse } from '../decide/types.ts';
@@ -51,13 +51,6 @@ export interface ObservedLoad {
   /** Pods that were up before this process saw them have not all reported: what is measured is a part of it. */
   readonly isPartial: boolean;
   readonly nowMs: number;
-}
-
-export interface QueryValues {
-  /** The query's last answer. */
-  resultOf(fn: FunctionInfo, query: string, nowMs: number): TriggerResult;
-  /** What is wrong with its text. */
-  faultOf(fn: FunctionInfo, query: string): string | undefined;
 }
 
 export interface LoadAdvisorOptions {

@@ -21,7 +21,7 @@ import { queryBudgetsOf, seriesOptionsOf } from '../queries/query-flags.ts';
 import type { TriggerQueries } from '../queries/trigger-queries.ts';
 import type { ScrapePods } from '../scrape/scrape-pods.ts';
 import { scrapeTargets } from '../scrape/scrape-targets.ts';
-import type { FunctionSample } from '../status/metrics.ts';
+import type { FunctionSample } from '../queries/function-gauges.ts';
 import type { FunctionList } from './functions.ts';
 import { createLoadAdvisor, type LoadAdvisor } from './load-advisor.ts';
 import { tuningOf } from './load-flags.ts';

@@ -8,7 +8,7 @@
  */
 import type { FunctionInfo } from '../../common/function/spec.ts';
 import type { Log } from '../../common/runtime/log.ts';
-import { GAUGES, type FunctionSample } from '../status/metrics.ts';
+import { GAUGES, type FunctionSample } from './function-gauges.ts';
 import { PromqlError } from '../promql/error.ts';
 import type { QueryScope } from '../promql/scope.ts';
 import type { SeriesStoreOptions } from '../promql/limits.ts';

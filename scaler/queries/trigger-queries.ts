@@ -5,7 +5,7 @@
 import type { FunctionInfo } from '../../common/function/spec.ts';
 import { functionKey } from '../../common/bus/subjects.ts';
 import type { TriggerResult } from '../sizing/trigger-answers.ts';
-import type { QueryValues } from '../load/load-advisor.ts';
+import type { QueryValues } from '../sizing/trigger-answers.ts';
 import type { RuleAnswer, QueryRule, RuleAnswers } from './query-messages.ts';
 
 export interface TriggerQueriesOptions {

@@ -6,7 +6,7 @@
  * What stands is the number of replicas that it wanted, not its value. A `Value` trigger is multiplied by the count,
  * and an old value of twice its threshold would double the count again and again.
  */
-import type { ScaleTrigger } from '../../common/function/spec.ts';
+import type { FunctionInfo, ScaleTrigger } from '../../common/function/spec.ts';
 
 /** What asking a trigger gave. */
 export type TriggerResult =
@@ -15,6 +15,13 @@ export type TriggerResult =
   /** It cannot be evaluated: as it is written, or over its budget. */
   | { readonly kind: 'fault'; readonly reason: string }
   | { readonly kind: 'no-data' };
+
+export interface QueryValues {
+  /** The query's last answer. */
+  resultOf(fn: FunctionInfo, query: string, nowMs: number): TriggerResult;
+  /** What is wrong with its text. */
+  faultOf(fn: FunctionInfo, query: string): string | undefined;
+}
 
 export interface TriggerAnswer {
   readonly value: number;

@@ -9,30 +9,13 @@
  */
 import { Counter, Gauge, Histogram, type Registry } from '../../common/runtime/metrics.ts';
 import type { Workload } from '../world/kube-objects.ts';
+import { GAUGES, type FunctionSample } from '../queries/function-gauges.ts';
 import type { QueriesStats } from '../queries/queries-stats.ts';
 import { queryMetrics } from '../queries/query-metrics.ts';
+import type { EffectMetrics } from '../act/effects.ts';
 import type { PassTiming } from '../loop/slicer.ts';
 
 const LABELS = ['namespace', 'function'] as const;
-
-/** One function's line at the moment of a scrape. */
-export interface FunctionSample {
-  readonly workload: Workload;
-  readonly desired: number;
-  readonly ready: number;
-  readonly faults: number;
-  readonly direction: 'up' | 'down' | 'hold';
-  readonly reason: string;
-  readonly jobs: JobCounts;
-  readonly running: number;
-  readonly waiting: number;
-}
-
-export interface JobCounts {
-  readonly ready: number;
-  readonly inFlight: number;
-  readonly retryPending: number;
-}
 
 export interface ScalerMetricsSource {
   readonly isLeader: () => boolean;
@@ -43,65 +26,9 @@ export interface ScalerMetricsSource {
   readonly earlyReports: () => number;
 }
 
-export interface ScalerMetrics {
-  decided(workload: Workload, kind: string): void;
-  wokenAfter(seconds: number): void;
+export interface ScalerMetrics extends EffectMetrics {
   passed(timing: PassTiming): void;
-  /** A Kubernetes Event was not written, because its workload has had too many. */
-  eventDropped(): void;
 }
-
-export interface GaugeSpec {
-  readonly name: string;
-  readonly help: string;
-  readonly value: (sample: FunctionSample) => number;
-  /** Known to the leader only. */
-  readonly isLeaders?: true;
-}
-
-export const GAUGES: readonly GaugeSpec[] = [
-  {
-    name: 'slimfaas_autoscaler_current_replicas',
-    help: 'Replicas that the workload asks for now',
-    value: (s) => s.workload.replicas,
-  },
-  {
-    name: 'slimfaas_autoscaler_desired_replicas',
-    help: 'Replicas of the latest decision',
-    value: (s) => s.desired,
-    isLeaders: true,
-  },
-  { name: 'slimfaas_autoscaler_ready_replicas', help: 'Ready pods', value: (s) => s.ready },
-  {
-    name: 'slimfaas_annotation_faults',
-    help: 'Annotations that cannot be used as written; their defaults are in force',
-    value: (s) => s.faults,
-  },
-  { name: 'slimfaas_function_running_requests', help: 'Calls and jobs that run', value: (s) => s.running },
-  {
-    name: 'slimfaas_function_waiting_requests',
-    help: 'Calls that wait for a place or for a pod',
-    value: (s) => s.waiting,
-  },
-  {
-    name: 'slimfaas_function_queue_ready_items',
-    help: 'Jobs that wait for a free place',
-    value: (s) => s.jobs.ready,
-    isLeaders: true,
-  },
-  {
-    name: 'slimfaas_function_queue_in_flight_items',
-    help: 'Jobs that run; where calls run too, at most so many',
-    value: (s) => s.jobs.inFlight,
-    isLeaders: true,
-  },
-  {
-    name: 'slimfaas_function_queue_retry_pending_items',
-    help: 'Jobs that wait for their next try',
-    value: (s) => s.jobs.retryPending,
-    isLeaders: true,
-  },
-];
 
 /** What is read at a scrape. */
 export function registerScalerGauges(registry: Registry, given: ScalerMetricsSource): void {

@@ -6,7 +6,7 @@ import { readyPods, troublesOf } from '../observe/pods.ts';
 import type { Fault } from '../faults/faults.ts';
 import type { Workload } from '../world/kube-objects.ts';
 import type { JobDepth } from '../../common/queue/upkeep.ts';
-import type { FunctionSample, JobCounts } from './metrics.ts';
+import type { FunctionSample, JobCounts } from '../queries/function-gauges.ts';
 import type { Reconciler } from '../loop/reconcile.ts';
 import type { ScaledFunctionView } from './server.ts';
 import type { LoggedDecision } from '../loop/decisions.ts';

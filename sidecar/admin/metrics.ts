@@ -13,7 +13,7 @@ import {
 import type { FunctionId } from '../../common/bus/subjects.ts';
 import type { JobStats } from '../jobs/ending/job-stats.ts';
 import type { PlaceGivers } from '../limits/place-lines.ts';
-import type { Stats } from './stats.ts';
+import type { Stats } from '../stats.ts';
 
 export interface SidecarMetricsSource {
   readonly id: FunctionId;

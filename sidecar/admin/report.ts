@@ -7,7 +7,7 @@
 import type { Breaker } from '../limits/breaker.ts';
 import { encodeMessage, type ActivityMessage } from '../../common/bus/messages.ts';
 import type { NatsLink } from '../../common/bus/nats.ts';
-import type { Stats } from './stats.ts';
+import type { Stats } from '../stats.ts';
 
 const REPORT_TICK_MS = 1_000;
 const IDLE_TICKS = 10;

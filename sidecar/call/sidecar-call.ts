@@ -37,7 +37,7 @@ import {
   type TryFacts,
 } from './retry.ts';
 import { refuse } from './refuse.ts';
-import { codeClassOf, type CodeClass } from '../admin/stats.ts';
+import { codeClassOf, type CodeClass } from '../stats.ts';
 
 /** A body is kept for replay up to this size. */
 const REPLAY_BYTES = 1_048_576;

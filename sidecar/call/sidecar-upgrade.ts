@@ -21,7 +21,7 @@ import type { OpenTunnels } from './open-tunnels.ts';
 import { fromTheApp } from './own-headers.ts';
 import { refuseUpgrade } from './refuse.ts';
 import { delayAfterUnreached } from './retry.ts';
-import { codeClassOf, type CodeClass } from '../admin/stats.ts';
+import { codeClassOf, type CodeClass } from '../stats.ts';
 
 const UPGRADE_CONNECT_MS = 5_000;
 

@@ -20,7 +20,7 @@ import { sleep } from '../../common/runtime/lifecycle.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import type { Admission } from '../limits/admission.ts';
 import type { InFlight } from '../limits/in-flight.ts';
-import type { Stats } from '../admin/stats.ts';
+import type { Stats } from '../stats.ts';
 
 /**
  * How long even an idle pod stays, by default. A proxy that had chosen it has sent its call by then: NATS delivers in 1–5 ms, a

@@ -1,5 +1,5 @@
 /** What became of this pod's jobs, as plain numbers; metrics.ts shows them, and the reports count them as load. */
-import type { Stats } from '../../admin/stats.ts';
+import type { Stats } from '../../stats.ts';
 
 /** `given-back`: no try was charged. */
 export type JobEnd = 'done' | 'retry' | 'dead' | 'given-back';

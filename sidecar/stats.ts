@@ -2,9 +2,9 @@
  * What happened, as plain numbers. This is cheap enough for every call, and works before prom-client is loaded, which
  * costs 20 ms that a cold start does not have. `metrics.ts` shows them, `report.ts` sends them.
  */
-import type { ReasonCode } from '../../common/runtime/errors.ts';
-import { LatencyCounts } from '../../common/runtime/latency-counts.ts';
-import type { RefusalReason } from '../../common/function/names.ts';
+import type { ReasonCode } from '../common/runtime/errors.ts';
+import { LatencyCounts } from '../common/runtime/latency-counts.ts';
+import type { RefusalReason } from '../common/function/names.ts';
 
 /** `cancelled`: the caller left before the answer was whole. */
 export type CodeClass = '1xx' | '2xx' | '3xx' | '4xx' | '5xx' | 'cancelled';

@@ -6,10 +6,10 @@
 import type Koa from 'koa';
 import type Router from 'koa-router';
 import type { QueryScope } from '../promql/scope.ts';
-import type { JsonAnswer } from './queries.ts';
+import type { JsonAnswer } from '../queries/queries.ts';
 import type { Gate } from '../../common/access/gate.ts';
 import { tokenHeaders } from '../../common/access/token.ts';
-import { FORWARDED } from '../status/server.ts';
+import { FORWARDED } from './server.ts';
 import { readText } from '../../common/runtime/read-text.ts';
 
 export interface QueryRouteDeps {
