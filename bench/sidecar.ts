@@ -1,6 +1,9 @@
 /**
  * What a sidecar weighs, beside bare Node as the floor: from exec to the first call answered, CPU spent until
- * then, and memory idle, after many calls and with many WebSockets open. Runs the bundle (`npm run build`).
+ * then, and memory idle, after many calls and with many WebSockets open. Runs the bundle (`npm run build`), with the
+ * allocator of this machine and with that of the image.
+ *
+ * Switches: `--calls=100000` `--sockets=1000`.
  */
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
@@ -14,6 +17,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { WebSocket, WebSocketServer } from 'ws';
 import { sidecarMemory } from '../webhook/inject/sidecar-resources.ts';
+import { imageAllocator } from './lib/allocator.ts';
 import { median, type Bench, type BenchOptions, type Row } from './lib/bench.ts';
 import { freePort, nodeCommand, startSubject, type Subject, type SubjectCommand } from './lib/subject.ts';
 
@@ -37,24 +41,35 @@ async function run(options: BenchOptions): Promise<Row[]> {
   const app = await startApp();
   const cache = await mkdtemp(join(tmpdir(), 'slimfaas-compile-cache-'));
   try {
-    return [...(await startUp(options, app.port, cache)), ...(await underLoad(options, app.port))];
+    const allocator = imageAllocator(options.say);
+    const starts = await startUp(options, { appPort: app.port, cache, allocator });
+    return [...starts, ...(await underLoad(options, app.port, allocator))];
   } finally {
     await app.stop();
     await rm(cache, { recursive: true, force: true });
   }
 }
 
-type Kind = 'bare Node' | 'sidecar' | 'sidecar, compile cache';
+const KINDS = ['bare Node', 'sidecar', 'sidecar, compile cache', 'sidecar, as in the image'] as const;
+type Kind = (typeof KINDS)[number];
+
+interface Start {
+  readonly appPort: number;
+  /** The folder of the compile cache. */
+  readonly cache: string;
+  /** The image's variables. */
+  readonly allocator: Record<string, string>;
+}
 
 /** Alternating, so that what else the machine does meets all alike; the middle of the rounds counts. */
-async function startUp({ quick, say }: BenchOptions, appPort: number, cache: string): Promise<Row[]> {
+async function startUp({ quick, say }: BenchOptions, how: Start): Promise<Row[]> {
   const samples = new Map<Kind, { readyMs: number[]; cpuMs: number[]; rssMiB: number[] }>();
   const rounds = quick ? 5 : 15;
   for (let round = 0; round < rounds; round++) {
-    for (const kind of ['bare Node', 'sidecar', 'sidecar, compile cache'] as const) {
+    for (const kind of KINDS) {
       const sample = samples.get(kind) ?? { readyMs: [], cpuMs: [], rssMiB: [] };
       samples.set(kind, sample);
-      const measured = await startOnce(kind, appPort, cache);
+      const measured = await startOnce(kind, how);
       sample.readyMs.push(measured.readyMs);
       sample.cpuMs.push(measured.cpuMs);
       sample.rssMiB.push(measured.rssMiB);
@@ -69,10 +84,10 @@ async function startUp({ quick, say }: BenchOptions, appPort: number, cache: str
   ]);
 }
 
-async function startOnce(kind: Kind, appPort: number, cache: string) {
+async function startOnce(kind: Kind, how: Start) {
   const port = await freePort();
   const begun = performance.now();
-  const subject = startSubject(kind, port, await commandOf(kind, port, appPort, cache));
+  const subject = startSubject(kind, port, await commandOf(kind, port, how));
   while (!(await answers(port))) await new Promise((resolve) => setTimeout(resolve, 2));
   const readyMs = performance.now() - begun;
   const running = await subject;
@@ -83,35 +98,51 @@ async function startOnce(kind: Kind, appPort: number, cache: string) {
   return { readyMs, cpuMs, rssMiB };
 }
 
-async function commandOf(kind: Kind, port: number, appPort: number, cache: string): Promise<SubjectCommand> {
+async function commandOf(kind: Kind, port: number, how: Start): Promise<SubjectCommand> {
   if (kind === 'bare Node') return { command: process.execPath, args: ['-e', BARE, String(port)] };
-  const command = await sidecarCommand(port, appPort);
-  return kind === 'sidecar' ? command : { ...command, env: { ...command.env, NODE_COMPILE_CACHE: cache } };
+  const cached: Record<string, string> = kind === 'sidecar' ? {} : { NODE_COMPILE_CACHE: how.cache };
+  const allocator = kind === 'sidecar, as in the image' ? how.allocator : {};
+  return sidecarCommand(port, how.appPort, { ...cached, ...allocator });
 }
 
-async function sidecarCommand(port: number, appPort: number): Promise<SubjectCommand> {
+async function sidecarCommand(
+  port: number,
+  appPort: number,
+  more: Record<string, string>,
+): Promise<SubjectCommand> {
   const admin = await freePort();
   const identity = ['--function=bench', '--pod-name=bench-1', '--log-level=silent', `--nats=${NO_NATS}`];
   const ports = ['--host=127.0.0.1', `--port=${port}`, `--admin-port=${admin}`, `--app-port=${appPort}`];
   const limits = ['--parallel-per-pod=2000', '--drain-seconds=1'];
-  const env = sidecarMemory(); // as the webhook sets it
+  const env = { ...sidecarMemory(), ...more }; // as the webhook sets it
   return { ...nodeCommand(BUNDLE, ['sidecar', ...identity, ...ports, ...limits]), env };
 }
 
-/** The same calls and WebSockets to a sidecar and to a Node server without one, one after the other. */
-async function underLoad(options: BenchOptions, appPort: number): Promise<Row[]> {
-  const barePort = await freePort();
-  const bare = await startSubject('bare Node', barePort, nodeCommand(BARE_SERVER, [barePort]));
-  const rows = await memoryOf(bare, options);
+/** The same calls and WebSockets to a Node server without a sidecar and to sidecars, one after the other. */
+async function underLoad(
+  options: BenchOptions,
+  appPort: number,
+  allocator: Record<string, string>,
+): Promise<Row[]> {
   const port = await freePort();
-  const sidecar = await startSubject('sidecar', port, await sidecarCommand(port, appPort));
-  return [...rows, ...(await memoryOf(sidecar, options))];
+  const rows = await memoryOf(
+    await startSubject('bare Node', port, nodeCommand(BARE_SERVER, [port])),
+    options,
+  );
+  const kinds = { sidecar: {}, 'sidecar, as in the image': allocator };
+  for (const [name, more] of Object.entries(kinds)) {
+    const own = await freePort();
+    const sidecar = await startSubject(name, own, await sidecarCommand(own, appPort, more));
+    rows.push(...(await memoryOf(sidecar, options)));
+  }
+  return rows;
 }
 
 /** Memory after each fifth of the calls, with the WebSockets open, when they are gone, and when it has been idle. */
-async function memoryOf(subject: Subject, { quick, say }: BenchOptions): Promise<Row[]> {
-  const calls = quick ? 20_000 : 100_000;
-  const sockets = quick ? 200 : 1_000;
+async function memoryOf(subject: Subject, { quick, args, say }: BenchOptions): Promise<Row[]> {
+  const given = (name: string) => args.find((arg) => arg.startsWith(`--${name}=`))?.split('=')[1];
+  const calls = Number(given('calls') ?? (quick ? 20_000 : 100_000));
+  const sockets = Number(given('sockets') ?? (quick ? 200 : 1_000));
   const rows: Row[] = [];
   const note = (metric: string): void => {
     const value = subject.rssBytes() / 1_048_576;

@@ -2,26 +2,15 @@
  * Debian's nginx as a reverse proxy: one process, upstream keep-alive, streaming (no temporary files), so that
  * it does what the others do. Installed with apt where we may; otherwise left out.
  */
-import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { findOrInstall } from './apt.ts';
 import { startSubject, type Subject } from './subject.ts';
 
 /** @returns the path of nginx, or undefined when it is not there and cannot be installed */
 export function findNginx(say: (line: string) => void): string | undefined {
-  const found = locate();
-  if (found) return found;
-  if (process.getuid?.() === 0 && spawnSync('apt-get', ['--version']).status === 0) {
-    say('installing nginx-light with apt');
-    // RUNLEVEL=1 keeps the package from starting its service.
-    const env = { ...process.env, RUNLEVEL: '1', DEBIAN_FRONTEND: 'noninteractive' };
-    spawnSync('apt-get', ['update', '-qq'], { env });
-    spawnSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', 'nginx-light'], { env });
-  }
-  const path = locate();
-  if (!path) say('nginx is left out: it is not installed and apt could not install it');
-  return path;
+  return findOrInstall('nginx-light', locate, say);
 }
 
 function locate(): string | undefined {

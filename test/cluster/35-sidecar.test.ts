@@ -55,6 +55,14 @@ describe('the sidecar in its pod', { concurrency: 3 }, () => {
     assert.match(said.stderr, /Defaulted container "app"/);
   });
 
+  it('has the allocator of its image, and the app has not', async () => {
+    await using fn = await world.deploy({ name: 'allocator' });
+    const { pod } = await wake(fn);
+    const print = `console.log(require('node:fs').readFileSync('/proc/1/maps', 'utf8').includes('jemalloc'))`;
+    assert.equal((await run(pod, SIDECAR, print)).trim(), 'true');
+    assert.equal((await run(pod, 'app', print)).trim(), 'false');
+  });
+
   it('is a native one in a Job’s pod, which ends when its app has ended', async () => {
     const metadata = { name: 'once', namespace: world.namespace };
     const pod = appPod(settings, {

@@ -203,7 +203,7 @@ describe('the product’s Dockerfile, step by step', () => {
 
   it('fills the compile cache with all that a sidecar loads', async () => {
     assert.equal(compiling.only('ENV'), 'NODE_COMPILE_CACHE=/compile-cache');
-    assert.match(last.only('ENV'), /NODE_COMPILE_CACHE=\/compile-cache$/);
+    assert.match(last.all('ENV').join('\n'), /NODE_COMPILE_CACHE=\/compile-cache$/m);
     const line = compiling.all('RUN').find((command) => command.includes('--help')) as string;
     await shell(line);
     const cached = () => readdirSync(cache, { recursive: true, encoding: 'utf8' }).length;
@@ -211,6 +211,27 @@ describe('the product’s Dockerfile, step by step', () => {
     assert.ok(before > 20, `${before} files`);
     await shell('node /fill-compile-cache.mjs /app/slimfaas.js'); // a sidecar that answers calls
     assert.equal(cached(), before);
+  });
+});
+
+describe('the allocator', () => {
+  const last = product[2];
+  const [, library = ''] = /LD_PRELOAD=(\S+)/.exec(last.all('ENV').join(' ')) ?? [];
+
+  it('is in the product’s image, where the loader is told to look', () => {
+    const line = product[1].all('RUN').find((command) => command.includes('dpkg -L')) as string;
+    const [, folder = ''] = /\/root-folder(\S+)$/.exec(line) ?? [];
+    assert.equal(library, `${folder}libjemalloc.so.2`);
+  });
+
+  it('is no affair of a function: the demo’s image has none', () =>
+    assert.doesNotMatch(read('manifests/demo/Dockerfile'), /LD_PRELOAD|MALLOC/));
+
+  it('that cannot be loaded ends the build', async () => {
+    const line = last.all('RUN').find((command) => command.includes('sharedObjects')) as string;
+    const [, ...args] = JSON.parse(line) as string[];
+    const env = { PATH, LD_PRELOAD: '/no/libjemalloc.so.2' };
+    await assert.rejects(run(process.execPath, args, { env }), { code: 1 });
   });
 });
 
