@@ -98,9 +98,9 @@ if (!values.image) await addWhatPeopleNeed();
 
 /** The bundle's package.json: it has no dependency, and Node need not guess that its files are ES modules. */
 function packageText(): string {
-  const { name, version, description, license, type, engines, keywords } = manifest;
+  const { name, version, description, license, repository, type, engines, keywords } = manifest;
   const bin = { slimfaas: 'slimfaas.js' };
-  const own = { name, version, description, license, keywords, type, engines, bin };
+  const own = { name, version, description, license, repository, keywords, type, engines, bin };
   return `${JSON.stringify(own, null, 2)}\n`;
 }
 
