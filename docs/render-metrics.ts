@@ -8,7 +8,7 @@ import { registerGauges } from '../proxy/metrics/proxy-gauges.ts';
 import { createProxyMetrics } from '../proxy/metrics/proxy-metrics.ts';
 import { registerServiceMetrics } from '../proxy/services/service-metrics.ts';
 import { registerSliceMetrics } from '../scaler/services/slice-metrics.ts';
-import { createScalerMetrics, registerScalerGauges } from '../scaler/status/metrics.ts';
+import { countLimits, createScalerMetrics, registerScalerGauges } from '../scaler/status/metrics.ts';
 import { registerSidecarMetrics } from '../sidecar/admin/metrics.ts';
 import { createWebhookMetrics } from '../webhook/metrics.ts';
 
@@ -40,6 +40,7 @@ const PARTS: readonly Part[] = [
     where: 'Port 5001. Metrics of functions come from the leader alone, so a sum over replicas is right.',
     register(registry) {
       createScalerMetrics(registry);
+      countLimits(registry);
       registerScalerGauges(registry, nothing);
       registerSliceMetrics(registry, nothing);
       createObjectFailures(registry, silentLog);

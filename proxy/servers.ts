@@ -3,7 +3,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type Router from 'koa-router';
 import type { Log } from '../common/runtime/log.ts';
 import type { Registry } from '../common/runtime/metrics.ts';
-import { createEdgeServer, type EdgeLimit } from '../common/relay/index.ts';
+import { createEdgeServer, createOperatorServer, type EdgeLimit } from '../common/relay/index.ts';
 import { functionKey, type FunctionId } from '../common/bus/subjects.ts';
 import { createApp } from './edge/app.ts';
 import type { Gate } from '../common/access/gate.ts';
@@ -203,5 +203,5 @@ function createMetricsServer(
     },
   });
   const handle = app.callback();
-  return createEdgeServer((req, res) => void handle(req, res));
+  return createOperatorServer((req, res) => void handle(req, res), deps.limited);
 }

@@ -5,6 +5,7 @@ import Koa from 'koa';
 import Router from 'koa-router';
 import type { Running } from '../common/runtime/lifecycle.ts';
 import { listenOn } from '../common/runtime/listen-on.ts';
+import { createOperatorServer } from '../common/relay/index.ts';
 import type { Registry } from '../common/runtime/metrics.ts';
 
 export interface AdminOptions {
@@ -29,7 +30,11 @@ export async function startAdmin(options: AdminOptions): Promise<Running & { rea
     ctx.type = options.registry.contentType;
     ctx.body = await options.registry.metrics();
   });
-  const server = new Koa().use(router.routes()).listen(listenOn(options.host, options.port));
+  const handle = new Koa().use(router.routes()).callback();
+  const server = createOperatorServer(
+    (req, res) => void handle(req, res),
+    () => undefined,
+  ).listen(listenOn(options.host, options.port));
   await once(server, 'listening');
   return {
     port: (server.address() as AddressInfo).port,

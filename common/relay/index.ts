@@ -1,5 +1,5 @@
 /**
- * * The relay's public face. See `types.ts` for the contract and docs/decisions/relay.md for the reasons.
+ * The relay's public face. See `types.ts` for the contract and docs/decisions/relay.md for the reasons.
  *
  * Room `common/relay`: The HTTP data path that both hops share.
  * Comes in: a request head, a body source.
@@ -8,6 +8,7 @@
 export type * from './types.ts';
 export type { RelayOptions } from './options.ts';
 export type { Dial, Transport } from './target/transport.ts';
+export { createOperatorServer } from './server/operator-server.ts';
 export { isBadResponse, isWrongProtocol, RelayError, type RelayErrorCode } from './errors.ts';
 export { createRelay } from './relay.ts';
 export { serveHead } from './server/serve-head.ts';

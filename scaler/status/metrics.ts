@@ -94,6 +94,17 @@ export function createScalerMetrics(registry: Registry): ScalerMetrics {
   };
 }
 
+/** What is counted of the clients of its port. @returns to be called when one has met a limit */
+export function countLimits(registry: Registry): (limit: string) => void {
+  const limited = new Counter({
+    name: 'slimfaas_scaler_limited_total',
+    help: 'Clients that met a limit of the port: its connections, their headers, their time',
+    labelNames: ['limit'] as const,
+    registers: [registry],
+  });
+  return (limit) => limited.inc({ limit });
+}
+
 /** Ten gauges are collected in one go: all functions are walked once for them, not ten times. */
 function onceAScrape(samples: () => Iterable<FunctionSample>): () => readonly FunctionSample[] {
   let known: readonly FunctionSample[] | undefined;

@@ -2,17 +2,19 @@
  * The scaler's HTTP side: health, metrics, the way in for a wake when NATS is gone, and an account of every
  * decision. It never sits in the path of a request to a function.
  */
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import Koa from 'koa';
 import Router from 'koa-router';
 import { listenOn } from '../../common/runtime/listen-on.ts';
 import type { Running } from '../../common/runtime/lifecycle.ts';
+import { createOperatorServer } from '../../common/relay/index.ts';
 import type { Registry } from '../../common/runtime/metrics.ts';
 import type { FunctionId } from '../../common/bus/subjects.ts';
 import type { Gate } from '../../common/access/gate.ts';
 import { hasToken, tokenHeaders } from '../../common/access/token.ts';
+import { countLimits } from './metrics.ts';
 import { withoutNames } from '../../common/runtime/metrics.ts';
 import { ReasonError } from '../../common/runtime/errors.ts';
 import { reasonAnswer } from '../../common/runtime/reason-answer.ts';
@@ -54,7 +56,8 @@ export async function startServer(host: string, port: number, deps: ServerDeps):
   app.silent = true;
   app.use(answerReasons);
   app.use(routes(deps).routes());
-  const server = createServer(app.callback());
+  const handle = app.callback();
+  const server = createOperatorServer((req, res) => void handle(req, res), countLimits(deps.registry));
   server.listen(listenOn(host, port));
   await once(server, 'listening');
   return {

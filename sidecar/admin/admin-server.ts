@@ -9,11 +9,9 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { describeError } from '../../common/runtime/errors.ts';
 import type { Log } from '../../common/runtime/log.ts';
-import { http } from '../../common/runtime/node-http.ts';
+import { createOperatorServer } from '../../common/relay/index.ts';
 import type { AdminContext, AdminHandler } from './admin.ts';
 import { servePlaces } from '../limits/places-server.ts';
-
-const HEADERS_TIMEOUT_MS = 5_000;
 
 export function createAdminServer(context: AdminContext, log: Log): Server {
   let handler: Promise<AdminHandler> | undefined;
@@ -21,8 +19,7 @@ export function createAdminServer(context: AdminContext, log: Log): Server {
     handler ??= import('./admin.ts').then(({ createAdminHandler }) => createAdminHandler(context));
     (await handler)(req, res);
   };
-  const server = http.createServer(
-    { headersTimeout: HEADERS_TIMEOUT_MS, maxHeaderSize: 8_192, connectionsCheckingInterval: 5_000 },
+  const server = createOperatorServer(
     (req, res) => {
       // The kubelet asks this forever, in pods that nobody scrapes: not worth loading anything for.
       if (req.url === '/health') return void res.end('{"status":"ok"}');
@@ -31,6 +28,7 @@ export function createAdminServer(context: AdminContext, log: Log): Server {
         res.destroy();
       });
     },
+    () => context.stats.refuse('too-busy'),
   );
   server.on('upgrade', (req, socket) => servePlaces(context.servePlaces, req, socket));
   return server;

@@ -1,6 +1,9 @@
 /** The scaler's routes and who may use them, with tokens and rights of a real API server. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
+import { waitFor } from '../helpers/wait.ts';
 import { TestCluster } from './support/test-cluster.ts';
 
 const AUDIENCE = { audiences: ['slimfaas'] };
@@ -103,4 +106,23 @@ test('while the API server is away a token cannot be looked at, and the answer s
   cluster.api.faults.setAway(false);
   assert.equal(answer.status, 503);
   assert.equal(answer.headers.get('slimfaas-reason'), 'identity-unavailable');
+});
+
+test('strangers who open connections and say nothing are bounded, and counted', async (t) => {
+  const cluster = await TestCluster.start((release) => t.after(release));
+  const { url } = await cluster.scaler();
+  const { hostname, port } = new URL(url);
+  const open: Socket[] = [];
+  t.after(() => open.forEach((socket) => socket.destroy()));
+  let closed = 0;
+  for (let i = 0; i < 400; i++) {
+    const socket = connect(Number(port), hostname);
+    socket.on('error', () => undefined).on('close', () => closed++);
+    await once(socket, 'connect');
+    open.push(socket.resume());
+  }
+  await waitFor(() => closed >= 120, { what: 'the longest idle are closed' });
+  assert.equal((await fetch(`${url}/health`)).status, 200);
+  const metrics = await (await fetch(`${url}/metrics`)).text();
+  assert.match(metrics, /slimfaas_scaler_limited_total\{limit="idle-bytes"\} 1\d\d/);
 });

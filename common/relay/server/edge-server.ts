@@ -31,6 +31,8 @@ export interface EdgeLimits {
   readonly maxConnections: number;
   /** What idle connections may hold; beyond it the longest idle are closed. 0: no limit. */
   readonly maxIdleBytes: number;
+  /** An answer that is written and not read makes its connection idle too. */
+  readonly evictsUnread: boolean;
   /** For the rest of a body that nobody wants, once the answer is written; beyond: cut. */
   readonly unreadBodyMs: number;
 }
@@ -48,6 +50,7 @@ const EDGE_DEFAULTS: EdgeLimits = {
   maxRequestsPerConnection: 0,
   maxConnections: 0,
   maxIdleBytes: 0,
+  evictsUnread: false,
   unreadBodyMs: 5_000,
 };
 
@@ -106,6 +109,7 @@ export function createEdgeServer(
   watchIdleConnections(server, {
     idleMs: all.keepAliveMs,
     maxBytes: all.maxIdleBytes,
+    evictsUnread: all.evictsUnread,
     onEvicted: () => onLimit('idle-bytes'),
   });
   server.on('checkContinue', handle);

@@ -12,7 +12,7 @@ import { RunningList, type Listed } from '../exchange/running-list.ts';
 
 interface ServedSocket extends Socket {
   readonly parser?: object | null;
-  readonly _httpMessage?: object | null;
+  readonly _httpMessage?: { readonly writableEnded?: boolean } | null;
 }
 
 const LOOKS_PER_TIMEOUT = 8;
@@ -40,17 +40,24 @@ export interface IdleLimits {
   readonly idleMs: number;
   /** What all idle connections may hold; beyond it those that have been idle longest are closed. 0: no limit. */
   readonly maxBytes: number;
+  /** Those on which a whole answer waits for its reader are closed too, behind the idle ones. */
+  readonly evictsUnread: boolean;
   /** One was closed for that. */
   readonly onEvicted: () => void;
 }
 
-export function watchIdleConnections(server: Server, { idleMs, maxBytes, onEvicted }: IdleLimits): void {
+export function watchIdleConnections(
+  server: Server,
+  { idleMs, maxBytes, evictsUnread, onEvicted }: IdleLimits,
+): void {
   const watched = new RunningList<WatchedConnection>();
   /** So many connections until idle ones are counted again: counting costs a look at each. */
   let countAt = maxBytes / IDLE_TLS_BYTES;
   const makeRoom = (): void => {
     const idle: WatchedConnection[] = [];
-    watched.forEach((connection) => connection.isOurs && connection.isIdle && idle.push(connection));
+    const isIdle = (connection: WatchedConnection): boolean =>
+      connection.isOurs && (connection.isIdle || (evictsUnread && connection.isUnread));
+    watched.forEach((connection) => isIdle(connection) && idle.push(connection));
     let bytes = idle.reduce((sum, { cost }) => sum + cost, 0);
     if (bytes > maxBytes)
       for (const connection of idle.toSorted((a, b) => a.sinceMs - b.sinceMs)) {
@@ -99,6 +106,10 @@ class WatchedConnection implements Listed {
   /** No request is being read or answered. Half of one is the header timeout's, and idle until it is whole. */
   get isIdle(): boolean {
     return !this.#socket._httpMessage;
+  }
+
+  get isUnread(): boolean {
+    return this.#socket._httpMessage?.writableEnded === true;
   }
 
   get cost(): number {

@@ -21,6 +21,7 @@ const NO_NATS = 'nats://127.0.0.1:9';
 
 export interface TestSidecar extends AsyncDisposable {
   readonly port: number;
+  readonly adminPort: number;
   call(path?: string, options?: CallOptions): Promise<Answer>;
   /** As a proxy sends it: refuse rather than queue. */
   proxyCall(path?: string, options?: CallOptions): Promise<Answer>;
@@ -90,6 +91,7 @@ function wrap({ host, port, adminPort, stop }: Reachable): TestSidecar {
   const admin = (path: string, options: CallOptions = {}) => call(adminPort, path, { host, ...options });
   return {
     port,
+    adminPort,
     call: (path = '/', options = {}) => call(port, path, { host, ...options }),
     proxyCall: (path = '/', options = {}) =>
       call(port, path, { host, ...options, headers: { 'slimfaas-queue': 'none', ...options.headers } }),
