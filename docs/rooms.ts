@@ -29,7 +29,7 @@ export const ROOMS: ReadonlyMap<string, Room> = new Map(
 
 /** Files beside the rooms: what puts a part together, its flags, and its entry. */
 export const COMPOSITION: Readonly<Record<string, string>> = {
-  proxy: 'start.ts flags.ts proxy-state.ts state-gauges.ts servers.ts clock.ts',
+  proxy: 'start.ts flags.ts proxy-state.ts state-gauges.ts servers.ts ports.ts clock.ts',
   sidecar: 'start.ts config.ts core.ts parts.ts context.ts stats.ts',
   scaler: 'start.ts listen.ts flags.ts',
   webhook: 'start.ts flags.ts server.ts review.ts admin.ts metrics.ts kube.ts',

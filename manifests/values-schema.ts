@@ -16,6 +16,7 @@ type Schema = Readonly<Record<string, unknown>>;
 /** What the chart says itself, by argument or variable: a second word on them would be silently ignored. */
 export const OWN_FLAGS = {
   proxy: words(`host port metrics-port tls-port tls-cert tls-key api-keys waiting-page-file
+    public-port public-routes outside-cidrs tls-public
     namespaces namespace pod-name pod-ip nats nats-address scaler-url scaler-address function-hosts
     auth issuer issuer-address issuer-ca-file token-file
     operator-auth operator-token-file open-metrics peer-token-file old-sidecars`),
@@ -119,7 +120,19 @@ const PROXY_ONLY = {
     annotations: TEXTS,
     ipFamilyPolicy: oneOf('', 'SingleStack', 'PreferDualStack', 'RequireDualStack'),
   }),
-  tls: object({ secretName: NAME_OR_EMPTY }),
+  tls: object({ secretName: NAME_OR_EMPTY, public: BOOLEAN }),
+  public: object({
+    routes: {
+      type: 'array',
+      uniqueItems: true,
+      items: oneOf('function', 'async-function', 'publish-event', 'jobs', 'status', 'wake'),
+    },
+    service: object({
+      type: oneOf('', 'ClusterIP', 'NodePort', 'LoadBalancer'),
+      annotations: TEXTS,
+    }),
+    outsideCidrs: { type: 'array', items: { type: 'string', pattern: '^[0-9a-fA-F.:]+(/[0-9]{1,3})?$' } },
+  }),
   apiKeys: object({ secretName: NAME_OR_EMPTY }),
   waitingPage: object({ configMap: NAME_OR_EMPTY }),
   ingress: object({
@@ -128,6 +141,7 @@ const PROXY_ONLY = {
       uniqueItems: true,
       items: { type: 'string', pattern: '^(\\*\\.)?[a-z0-9]([-a-z0-9.]{0,250}[a-z0-9])?$' },
     },
+    paths: { type: 'array', uniqueItems: true, items: { type: 'string', pattern: '^/' } },
     className: NAME_OR_EMPTY,
     annotations: TEXTS,
     tlsSecretName: NAME_OR_EMPTY,

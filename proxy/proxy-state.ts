@@ -1,4 +1,6 @@
 /** What the proxy knows, put together: functions, pods, those who wait and those who run. No I/O but the wake. */
+import type { Ranges } from './callbacks/address.ts';
+import { readRanges } from './callers/caller-address.ts';
 import { HostPolicy } from '../common/function/hosts.ts';
 import { createRelay, type Relay } from '../common/relay/index.ts';
 import type { FunctionId } from '../common/bus/subjects.ts';
@@ -16,6 +18,7 @@ import { OpenUpgrades } from './edge/open-upgrades.ts';
 import type { LineBudget } from './pods/place-lines.ts';
 import type { PodGroup } from './pods/pod-group.ts';
 import type { ProxyMetrics } from './metrics/proxy-metrics.ts';
+import { PublishedRoutes } from './edge/outside.ts';
 import { createTrust } from './edge/trust.ts';
 import { WaitingBudget } from './waiting/waiting-budget.ts';
 import { Siblings } from './pods/siblings.ts';
@@ -36,6 +39,9 @@ export interface ProxyState {
   readonly upgrades: OpenUpgrades;
   readonly relay: Relay;
   readonly gates: Gates;
+  readonly published: PublishedRoutes;
+  /** Addresses of --outside-cidrs. */
+  readonly outside: Ranges | undefined;
   /** Where the watch puts what it sees. */
   readonly targets: WatchTargets;
 }
@@ -96,6 +102,8 @@ export function createProxyState(config: ProxyConfig, deps: ProxyStateDeps): Pro
     upgrades: new OpenUpgrades(),
     relay,
     gates,
+    published: new PublishedRoutes(config['public-routes']),
+    outside: readRanges('outside-cidrs', config['outside-cidrs']),
     targets: {
       setFunction: (view) => table.set(view),
       removeFunction(kind, id) {

@@ -87,6 +87,7 @@ export function createServers(config: ProxyConfig, state: ProxyState, deps: Serv
   const cors = createCorsRoutes(state);
   const handle = (req: IncomingMessage, res: ServerResponse): void => {
     try {
+      state.published.check(req.socket, req.url ?? '/');
       if (cors(req, res)) return;
     } catch (error) {
       return answerFailure(res, error, deps.log);

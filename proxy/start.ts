@@ -2,7 +2,6 @@
  * The proxy, put together: tables fed by the watch and by NATS, the routes over them, and the order in which
  * it all starts and stops. Everything from outside the process is an argument.
  */
-import type { Server as TlsServer } from 'node:tls';
 import type { KubeClients } from '../common/kube/client.ts';
 import { createObjectFailures } from '../common/kube/object-failures.ts';
 import { STOP_LIMIT_MS, StopStack, type Running } from '../common/runtime/lifecycle.ts';
@@ -12,7 +11,6 @@ import { createDroppedMessages } from '../common/bus/dropped-messages.ts';
 import type { HearingOptions } from '../common/bus/hearing.ts';
 import type { NatsLink } from '../common/bus/nats.ts';
 import { functionSubject, type FunctionId } from '../common/bus/subjects.ts';
-import type { KeyPair } from '../common/tls/key-pair.ts';
 import { ownTokenFrom } from '../common/access/own-token.ts';
 import { openGate } from '../common/kube/access-reviewer.ts';
 import { watchSlowClients } from './edge/active-calls.ts';
@@ -22,16 +20,17 @@ import { Ending, type EndedRequests } from './edge/ending.ts';
 import type { ProxyConfig } from './flags.ts';
 import { createProxyJobs } from './jobs/proxy-jobs.ts';
 import { watchKube, type KubeWatch } from './functions/kube-watch.ts';
-import { joinListeners, listenAtEdge, type ConnectionCounts, type EdgeListener } from './edge/listener.ts';
+import { joinListeners, listenAtEdge, type EdgeListener } from './edge/listener.ts';
 import { listenToPods } from './pods/bus-messages.ts';
 import { createProxyMetrics, type ProxyMetrics } from './metrics/proxy-metrics.ts';
+import { createPorts, tlsFiles } from './ports.ts';
 import { createProxyState, type ProxyState } from './proxy-state.ts';
 import { createReport, reportActivity } from './metrics/report.ts';
 import { createServers, type Servers, type ServersDeps } from './servers.ts';
 import { registerStateGauges } from './state-gauges.ts';
 import { openServiceListeners } from './services/open-listeners.ts';
-import { createTlsPort, firstKeyPair, followKeyPair } from './http2/tls-port.ts';
-import { byName, functionStatus } from './status/function-status.ts';
+import { firstKeyPair } from './http2/tls-port.ts';
+import { byName, forOutside, functionStatus } from './status/function-status.ts';
 import { StatusBoard } from './status/board.ts';
 import { StatusStream } from './status/stream.ts';
 import { createWake } from './waiting/wake.ts';
@@ -53,6 +52,8 @@ export interface RunningProxy extends Running {
   readonly metricsPort: number;
   /** 0 without a certificate. */
   readonly tlsPort: number;
+  /** 0 without --public-routes. */
+  readonly publicPort: number;
 }
 
 /** Resolves when it listens; `/ready` tells when it knows its functions. */
@@ -95,21 +96,25 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
     ...readinessOf(ending, nats, watch),
   };
   const servers = createServers(config, state, serving);
-  const tlsServer = pair && createTlsServer(config, pair, servers, metrics);
-  const accepting = tlsServer ? [servers.main, tlsServer] : [servers.main];
+  const callerPorts = createPorts(config, {
+    pair,
+    servers,
+    log,
+    outside: state.outside,
+    onDrop: () => metrics.limited('connections'),
+  });
+  const { accepting } = callerPorts;
   registerStateGauges(registry, state, { accepting, http2: servers.http2, ...status });
   const admin = await listenAtEdge(servers.metrics, config['metrics-port'], config.host, servers.metrics);
   stops.add('metrics port', () => admin.close());
-  const connections = clientConnections(servers);
-  const main = await listenAtEdge(servers.main, config.port, config.host, connections);
-  const tls = tlsServer && (await listenAtEdge(tlsServer, config['tls-port'], config.host, connections));
-  if (tlsServer) stops.add('certificate', followCertificate(config, tlsServer, log));
+  const { listener: ofCallers, stop, ...open } = await callerPorts.listen();
+  stops.add('certificate', stop);
   const { table } = state;
   const services = openServiceListeners(config, { ...deps, clock, onFailed, metrics, watch, table });
   stops.add('services', () => services.stop());
-  const listener = joinListeners(main, services.listener, ...(tls ? [tls] : []));
+  const listener = joinListeners(ofCallers, services.listener);
   stops.add('calls', () => ending.run(endedBy(listener, state, servers, status)));
-  const ports = { port: main.port, metricsPort: admin.port, tlsPort: tls?.port ?? 0 };
+  const ports = { ...open, metricsPort: admin.port };
   log.info(ports, 'proxy listens');
   return { ...ports, stop: () => stops.stop() };
 }
@@ -160,45 +165,6 @@ function readinessOf(
   };
 }
 
-/** Whatever port they came from: HTTP/1.1's server knows its own, the others are sessions. */
-function clientConnections({ main, http2 }: Servers): ConnectionCounts {
-  return {
-    closeIdleConnections() {
-      main.closeIdleConnections();
-      http2.sessions.closeAll();
-    },
-    closeAllConnections() {
-      main.closeAllConnections();
-      http2.sessions.destroyAll();
-    },
-  };
-}
-
-function tlsFiles(config: ProxyConfig): { certificate: string; key: string } {
-  return { certificate: config['tls-cert'], key: config['tls-key'] };
-}
-
-function createTlsServer(
-  config: ProxyConfig,
-  pair: KeyPair,
-  servers: Servers,
-  metrics: ProxyMetrics,
-): TlsServer {
-  const server = createTlsPort({
-    pair,
-    handshakeMs: config['header-timeout'] * 1000,
-    maxConnections: config['max-connections'],
-    onHttp1: (socket) => servers.main.emit('connection', socket),
-    onHttp2: (socket) => servers.http2.take(socket),
-  });
-  server.on('drop', () => metrics.limited('connections'));
-  return server;
-}
-
-function followCertificate(config: ProxyConfig, server: TlsServer, log: Log): () => Promise<void> {
-  return followKeyPair(server, tlsFiles(config), config['tls-check-seconds'] * 1000, log);
-}
-
 interface Status {
   readonly board: StatusBoard;
   readonly stream: StatusStream;
@@ -211,8 +177,12 @@ function createStatus(
 ): Status {
   const board = new StatusBoard({
     clock,
-    statuses: (view) =>
-      (view === 'all' ? lookup.everything() : lookup.public()).map(functionStatus).toSorted(byName),
+    statuses: (view) => {
+      const all = (view === 'all' ? lookup.everything() : lookup.public())
+        .map(functionStatus)
+        .toSorted(byName);
+      return view === 'outside' ? all.map(forOutside) : all;
+    },
     maxBytes: config['status-bytes'],
   });
   const stream = new StatusStream({

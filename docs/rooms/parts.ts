@@ -11,7 +11,7 @@ export const PARTS: Readonly<Record<string, Line>> = {
   ],
   'proxy/callers': [
     'gate.ts',
-    'Who calls, and whether they may: tokens, API keys, rate limits',
+    'Who calls, and whether they may: tokens, API keys, rate limits, CORS',
     "a request's head",
     'the head as the function gets it, or a reason',
     'proxy/callbacks proxy/edge',
@@ -77,7 +77,7 @@ export const PARTS: Readonly<Record<string, Line>> = {
     'Status of functions for people and machines',
     'the table of functions',
     'JSON, a stream, the page',
-    'proxy/functions proxy/pods',
+    'proxy/edge proxy/functions proxy/pods',
   ],
   'proxy/services': [
     'service-listeners.ts',

@@ -33,11 +33,13 @@ import { letIn, whenLetIn } from '../callers/let-in.ts';
 import { originOf } from '../edge/headers.ts';
 import { prefixPaths, type PathRewrite } from '../edge/path-rewrite.ts';
 import type { Ids } from '../edge/ids.ts';
+import { toldTo, type PublishedRoutes } from '../edge/outside.ts';
 import type { ReplayBudget } from '../edge/replay-budget.ts';
 import { heldBytes } from '../waiting/waiting-budget.ts';
 
 export interface FunctionRouteDeps extends CallDeps {
   readonly gates: Pick<Gates, 'cors'>;
+  readonly published: PublishedRoutes;
   readonly lookup: FunctionLookup;
   readonly ids: Ids;
   readonly replay: ReplayBudget;
@@ -58,7 +60,7 @@ export function createFunctionRoute(deps: FunctionRouteDeps): FunctionHandler {
 }
 
 function answerFailure(res: ServerResponse, error: unknown): void {
-  const reason = asReason(error);
+  const reason = toldTo(res.req.socket, asReason(error));
   sendReason(res, reason, reason.code === 'bad-request' ? ['Connection', 'close'] : []);
 }
 
@@ -69,6 +71,7 @@ function begin(
   deps: FunctionRouteDeps,
 ): void {
   const { method, headers } = serveHead(req);
+  deps.published.check(req.socket, req.url as string, 'function');
   const target = targetOf(req, res, hosted, deps);
   const { entry, prefix } = target;
   if (entry.cors?.show(req, res)) return;
@@ -139,7 +142,7 @@ class Arrival implements CallRequest {
   }
 
   fail(error: ReasonError): void {
-    sendReason(this.#res, error);
+    sendReason(this.#res, toldTo(this.#res.req.socket, error));
   }
 
   /** A call that runs is cancelled by its sink; one that waits has only this. */

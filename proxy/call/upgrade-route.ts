@@ -9,6 +9,7 @@ import type { FunctionLookup } from '../functions/function-lookup.ts';
 import { letIn, whenLetIn } from '../callers/let-in.ts';
 import { originOf } from '../edge/headers.ts';
 import type { Ids } from '../edge/ids.ts';
+import { toldTo, type PublishedRoutes } from '../edge/outside.ts';
 import type { OpenUpgrades } from '../edge/open-upgrades.ts';
 import { ProxyUpgrade, type UpgradeDeps } from './proxy-upgrade.ts';
 import { heldBytes } from '../waiting/waiting-budget.ts';
@@ -17,6 +18,7 @@ export interface UpgradeRouteDeps extends UpgradeDeps {
   readonly lookup: FunctionLookup;
   readonly ids: Ids;
   readonly open: OpenUpgrades;
+  readonly published: PublishedRoutes;
 }
 
 export type UpgradeHandler = (req: IncomingMessage, socket: Duplex, head: Buffer) => void;
@@ -27,13 +29,14 @@ export function createUpgradeRoute(deps: UpgradeRouteDeps): UpgradeHandler {
     try {
       begin(req, socket, early, deps);
     } catch (error) {
-      sendReasonOnSocket(socket, asReason(error));
+      sendReasonOnSocket(socket, toldTo(socket, asReason(error)));
     }
   };
 }
 
 function begin(req: IncomingMessage, socket: Duplex, early: EarlyBytes, deps: UpgradeRouteDeps): void {
   const { method, path, headers } = serveHead(req);
+  deps.published.check(req.socket, path, 'function');
   const target = deps.lookup.target(req, deps.lookup.hosted(req.headers.host, path), path);
   const origin = originOf(req.socket, target.prefix);
   const start = (kept: string[]): void => {
@@ -42,7 +45,7 @@ function begin(req: IncomingMessage, socket: Duplex, early: EarlyBytes, deps: Up
     startUpgrade(deps.lookup.partFor(target.entry, kept), head, { req, socket, early, deps });
   };
   const forwarded = letIn(target.entry.gate, { headers, origin }, deps.ids);
-  whenLetIn(forwarded, start, (error) => sendReasonOnSocket(socket, asReason(error)));
+  whenLetIn(forwarded, start, (error) => sendReasonOnSocket(socket, toldTo(socket, asReason(error))));
 }
 
 interface Upgrading {
@@ -65,7 +68,7 @@ function startUpgrade(
       socket,
       early,
       heldBytes: heldBytes(1024, undefined),
-      fail: (error) => sendReasonOnSocket(socket, error),
+      fail: (error) => sendReasonOnSocket(socket, toldTo(socket, error)),
       onEnd: (end) => {
         release();
         // A client that left by closing its half still has ours open.

@@ -13,6 +13,7 @@ import { describeError, ReasonError } from '../../common/runtime/errors.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import { reasonAnswer } from '../../common/runtime/reason-answer.ts';
 import { serveHead } from '../../common/relay/index.ts';
+import { toldTo, unknownRoute } from './outside.ts';
 
 export interface AppOptions {
   readonly log: Log;
@@ -40,7 +41,7 @@ const answerReasons: Koa.Middleware = async (ctx, next) => {
   } catch (error) {
     if (!(error instanceof ReasonError)) throw error;
     const isLast = error.code === 'bad-request' && ctx.req.httpVersionMajor === 1; // HTTP/2 frames by itself
-    const answer = reasonAnswer(error, isLast ? ['Connection', 'close'] : []);
+    const answer = reasonAnswer(toldTo(ctx.req.socket, error), isLast ? ['Connection', 'close'] : []);
     ctx.status = answer.status;
     ctx.body = answer.body;
     for (let i = 0; i + 1 < answer.headers.length; i += 2) {
@@ -56,9 +57,4 @@ function methodNotAllowed(ctx: Koa.Context): ReasonError {
     'method-not-allowed',
     `${ctx.method} is not for ${JSON.stringify(ctx.path)}; use ${allowed}`,
   );
-}
-
-function unknownRoute(path: string): ReasonError {
-  const message = `no route ${JSON.stringify(path)}; a function is called at /function/{name}/{path}`;
-  return new ReasonError('unknown-route', message);
 }

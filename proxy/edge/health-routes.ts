@@ -11,6 +11,7 @@ import type { RouterContext } from 'koa-router';
 import type { Gate } from '../../common/access/gate.ts';
 import { hasToken } from '../../common/access/token.ts';
 import { withoutNames, type Registry } from '../../common/runtime/metrics.ts';
+import { isOutside } from './outside.ts';
 import type { MetricsText } from '../metrics/metrics-text.ts';
 import type { StatusView } from '../status/board.ts';
 
@@ -42,7 +43,7 @@ export function addHealthRoutes(router: Router, deps: HealthRoutesDeps): void {
     router.get(route, (ctx) => {
       const notUp = list();
       ctx.status = notUp.length === 0 ? 200 : 503;
-      ctx.body = { ready: notUp.length === 0, missing: notUp };
+      ctx.body = { ready: notUp.length === 0, missing: isOutside(ctx.req.socket) ? [] : notUp };
     });
   readiness('/ready', missing);
   readiness('/ready-for-calls', obstacles);

@@ -1,7 +1,10 @@
 /**
  * Who calls from inside: the peer is a pod that we watch and trust, and so is every address that it says it
- * forwards for. Anyone can write X-Forwarded-For, so it can only take trust away.
+ * forwards for. Anyone can write X-Forwarded-For, so it can only take trust away. A connection from outside (outside.ts) is
+ * never trusted, whatever its address.
  */
+
+import { isOutside } from './outside.ts';
 
 /** The part of a request that tells its origin. Node's requests and HTTP/2 streams both have it. */
 export interface CallerFacts {
@@ -14,6 +17,7 @@ export type IsInside = (req: CallerFacts) => boolean;
 export function createTrust(pods: { isTrustedAddress(ip: string): boolean }): IsInside {
   return (req) => {
     const peer = req.socket.remoteAddress;
+    if (isOutside(req.socket)) return false;
     if (peer === undefined || !pods.isTrustedAddress(plainAddress(peer))) return false;
     const forwarded = req.headers['x-forwarded-for'];
     if (forwarded === undefined) return true;

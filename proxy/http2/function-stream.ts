@@ -4,7 +4,7 @@
  */
 import type { ServerHttp2Stream } from 'node:http2';
 import { h2Body, type H2Body } from './h2-body.ts';
-import { sendStreamReason } from './h2-reason.ts';
+import type { ReasonError } from '../../common/runtime/errors.ts';
 import { h2Sink, type H2Sink } from './h2-sink.ts';
 import { H2_CODE } from '../../common/http2/node-http2.ts';
 import { GrpcSink } from './grpc-sink.ts';
@@ -27,10 +27,11 @@ export interface FunctionStream {
   /** What an answer says to a browser. */
   readonly cors: RawHeaders | undefined;
   readonly rewrite: PathRewrite | undefined;
+  readonly fail: (error: ReasonError) => void;
 }
 
 export function startStreamRequest(arrival: FunctionStream, deps: FunctionRouteDeps): void {
-  const { stream, entry, head, hasBody, isGrpc, cors, rewrite } = arrival;
+  const { stream, entry, head, hasBody, isGrpc, cors, rewrite, fail } = arrival;
   const isHead = head.method === 'HEAD';
   const upload = hasBody ? h2Body(stream, bodyLength(head.headers)) : undefined;
   const plain = h2Sink(stream, { isHead, ...sinkOptions(cors, rewrite) });
@@ -45,7 +46,7 @@ export function startStreamRequest(arrival: FunctionStream, deps: FunctionRouteD
       body,
       sink,
       heldBytes: heldBytes(bytesOfHead(head), body.length),
-      fail: (error) => sendStreamReason(stream, error, { isHead, isGrpc, cors }),
+      fail,
       onWait: () => {
         // A call that runs is cancelled by its sink; one that waits has only this.
         if (stream.destroyed) call.cancel();

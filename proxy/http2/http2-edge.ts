@@ -13,6 +13,7 @@ import { http2 } from '../../common/http2/node-http2.ts';
 import type { RawHeaders } from '../../common/relay/index.ts';
 import type { Clock } from '../clock.ts';
 import { isEncrypted } from '../edge/headers.ts';
+import { isOutside } from '../edge/outside.ts';
 import { Sessions, type Peer, type SessionLimits } from './sessions.ts';
 
 export interface Http2EdgeOptions extends SessionLimits {
@@ -91,7 +92,11 @@ export class Http2Edge {
 
   #onSession(session: ServerHttp2Session): void {
     const { socket } = session;
-    const peer = { remoteAddress: socket.remoteAddress, isTls: isEncrypted(socket) };
+    const peer = {
+      remoteAddress: socket.remoteAddress,
+      isTls: isEncrypted(socket),
+      isOutside: isOutside(socket),
+    };
     const entry = this.sessions.add(session, peer);
     session.on('stream', (stream, fields, flags, raw) => {
       entry.onStream(stream);

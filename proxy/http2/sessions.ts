@@ -26,6 +26,8 @@ const H2_TLS_BYTES = 80 * 1024;
 export interface Peer {
   readonly remoteAddress: string | undefined;
   readonly isTls: boolean;
+  /** See edge/outside.ts. */
+  readonly isOutside: boolean;
 }
 
 interface Entry extends Peer {

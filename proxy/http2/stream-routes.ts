@@ -15,11 +15,12 @@ import { HEADER } from '../../common/function/names.ts';
 import { asReason } from '../../common/runtime/reason-answer.ts';
 import type { RequestHead } from '../../common/relay/index.ts';
 import type { RawHeaders } from '../../common/relay/types.ts';
-import type { CallTarget, FunctionLookup } from '../functions/function-lookup.ts';
+import type { CallTarget } from '../functions/function-lookup.ts';
 import { FUNCTION_PREFIX } from '../functions/routes.ts';
 import { isPreflight } from '../callers/cors.ts';
 import { letIn, whenLetIn } from '../callers/let-in.ts';
 import { pathRewrite, type FunctionRouteDeps } from '../call/function-route.ts';
+import { toldTo } from '../edge/outside.ts';
 import { plainAddress } from '../edge/trust.ts';
 import { startStreamRequest } from './function-stream.ts';
 import type { StreamArrival } from './http2-edge.ts';
@@ -46,7 +47,7 @@ export function createStreamRoutes(
     try {
       // Node's own limit counts only once the client has acknowledged our SETTINGS, which it need not do.
       const head = streamHead(raw, hasBody, maxHeaderBytes);
-      const target = targetOf(arrival, head.path, forGrpc, deps.lookup);
+      const target = targetOf(arrival, head.path, forGrpc, deps);
       if (target) begin(arrival, head, { ...target, isGrpc: forGrpc }, deps);
       else handleCompat(stream, fields, head, handle);
     } catch (error) {
@@ -66,13 +67,15 @@ function targetOf(
   { peer, fields }: StreamArrival,
   path: string,
   forGrpc: boolean,
-  lookup: FunctionLookup,
+  { lookup, published }: Pick<FunctionRouteDeps, 'lookup' | 'published'>,
 ): CallTarget | undefined {
   const caller = { socket: peer, headers: fields };
   const host = (fields[':authority'] ?? fields.host) as string | undefined;
   const hosted = lookup.hosted(host, path);
-  if (hosted || path.startsWith(FUNCTION_PREFIX)) return lookup.target(caller, hosted, path);
-  if (!forGrpc || !GRPC_PATH.test(path)) return undefined;
+  const isByPath = hosted !== undefined || path.startsWith(FUNCTION_PREFIX);
+  if (!isByPath && !(forGrpc && GRPC_PATH.test(path))) return undefined;
+  published.check(peer, path, 'function');
+  if (isByPath) return lookup.target(caller, hosted, path);
   const name = fields[FUNCTION_FIELD];
   if (typeof name === 'string' && name !== '')
     return { entry: lookup.forCall(caller, name, path), path, prefix: '' };
@@ -87,14 +90,17 @@ function begin(
   deps: FunctionRouteDeps,
 ): void {
   const cors = entry.cors?.fields(fields);
-  const refuse = (error: unknown): void =>
-    sendStreamReason(stream, asReason(error), { isHead: head.method === 'HEAD', isGrpc: forGrpc, cors });
+  const refuse = (error: unknown): void => {
+    const told = toldTo(peer, asReason(error));
+    sendStreamReason(stream, told, { isHead: head.method === 'HEAD', isGrpc: forGrpc, cors });
+  };
   const start = (kept: string[]): void => {
     if (stream.destroyed) return;
     const named = { ...head, path, headers: kept };
     const rewrite = pathRewrite(entry, prefix, kept);
     const part = deps.lookup.partFor(entry, kept);
-    startStreamRequest({ stream, entry: part, head: named, hasBody, isGrpc: forGrpc, cors, rewrite }, deps);
+    const answering = { cors, rewrite, fail: refuse };
+    startStreamRequest({ stream, entry: part, head: named, hasBody, isGrpc: forGrpc, ...answering }, deps);
   };
   try {
     if (entry.cors && isPreflight(head.method, fields))

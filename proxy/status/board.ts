@@ -12,8 +12,8 @@ import { ReasonError } from '../../common/runtime/errors.ts';
 import type { Clock } from '../clock.ts';
 import type { FunctionStatus } from './function-status.ts';
 
-/** Who is asked for: everything, or what callers from outside may see. */
-export type StatusView = 'all' | 'public';
+/** Who is asked for: everything, what callers who are not trusted may see, or what may leave the cluster. */
+export type StatusView = 'all' | 'public' | 'outside';
 
 /** One state of the functions. Its memory is shared by all answers that show it. */
 export interface Rendering {

@@ -14,7 +14,8 @@ export interface FunctionStatus {
   /** Calls in all proxies: in this one now, in others as they reported within the last seconds. */
   readonly Waiting: number;
   readonly Running: number;
-  readonly Pods: readonly { readonly Name: string; readonly State: string; readonly Trouble?: string }[];
+  /** Without names and troubles for a caller from outside the cluster. */
+  readonly Pods: readonly { readonly Name?: string; readonly State: string; readonly Trouble?: string }[];
   /** How many more there are than are listed; not there when all are. */
   readonly PodsLeftOut?: number;
   readonly Faults: readonly AnnotationFault[];
@@ -39,6 +40,11 @@ export function functionStatus({ view, pods, everywhere }: FunctionEntry): Funct
     ...(pods.size > MAX_PODS && { PodsLeftOut: pods.size - MAX_PODS }),
     Faults: pods.ready.length > 0 ? view.faults : [...view.faults, ...causesOf(view, pods.all)],
   };
+}
+
+/** What may leave the cluster: how many pods are in which state, and no name of any. */
+export function forOutside(status: FunctionStatus): FunctionStatus {
+  return { ...status, Pods: status.Pods.map(({ State }) => ({ State })), Faults: [] };
 }
 
 /** Why nobody is served, where no pod is ready: at most one cause, as they mostly fail alike. */

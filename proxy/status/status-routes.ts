@@ -3,7 +3,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type Router from 'koa-router';
 import type { RouterContext } from 'koa-router';
 import type { Clock } from '../clock.ts';
-import { functionStatus } from './function-status.ts';
+import { isOutside } from '../edge/outside.ts';
+import { forOutside, functionStatus } from './function-status.ts';
 import type { FunctionLookup } from '../functions/function-lookup.ts';
 import type { StatusBoard, StatusView } from './board.ts';
 import type { StatusStream } from './stream.ts';
@@ -25,7 +26,7 @@ export function addStatusRoutes(router: Router, deps: StatusRoutesDeps): void {
   router.get('/status-function/:name', (ctx) => {
     // A list here too, of one: the same reader serves both routes.
     const status = functionStatus(deps.lookup.forFunction(ctx.req, ctx.params['name'] ?? ''));
-    answer(ctx, deps.board.readOne(status), deps);
+    answer(ctx, deps.board.readOne(isOutside(ctx.req.socket) ? forOutside(status) : status), deps);
   });
   router.get('/status-functions-stream', (ctx) => {
     deps.stream.checkRoom();
@@ -38,6 +39,7 @@ export function statusView(
   req: IncomingMessage,
   { lookup, showPrivate }: Pick<StatusRoutesDeps, 'lookup' | 'showPrivate'>,
 ): StatusView {
+  if (isOutside(req.socket)) return 'outside';
   return showPrivate || lookup.isInside(req) ? 'all' : 'public';
 }
 

@@ -99,7 +99,7 @@ describe('the chart, with what production sets', () => {
     assert.deepEqual(metadata.annotations, { 'example.com/internal': 'true' });
     assert.deepEqual(
       spec.ports.map(({ port }: { port: number }) => port),
-      [5000, 5443],
+      [5000, 5080, 5443],
     );
     const { args = [], volumeMounts } = chart.container('proxy');
     assert.ok(args.includes('--tls-cert=/tls/tls.crt') && args.includes('--tls-key=/tls/tls.key'));
@@ -118,9 +118,31 @@ describe('the chart, with what production sets', () => {
     assert.deepEqual(spec.tls, [{ hosts, secretName: 'ingress-tls' }]);
     assert.equal(spec.ingressClassName, 'nginx');
     assert.equal(Object.keys(metadata.annotations ?? {}).length, 1);
-    const { service } = spec.rules[0].http.paths[0].backend;
-    const { ports } = chart.one('Service', service.name)['spec'];
-    assert.ok(ports.some(({ name }: { name: string }) => name === service.port.name));
+  });
+
+  it('proxy.ingress and proxy.public: the paths of callers alone, to the port where nobody is trusted', () => {
+    const { spec } = chart.one('Ingress', 'slimfaas-proxy');
+    for (const { http } of spec.rules) {
+      assert.deepEqual(
+        http.paths.map(({ path }: { path: string }) => path),
+        ['/function', '/async-function', '/publish-event'],
+      );
+      for (const { pathType, backend } of http.paths) {
+        assert.equal(pathType, 'Prefix');
+        assert.deepEqual(backend.service, { name: 'slimfaas-proxy', port: { name: 'public' } });
+      }
+    }
+    const { ports } = chart.one('Service', 'slimfaas-proxy')['spec'];
+    assert.ok(
+      ports.some(
+        ({ name, targetPort }: Record<string, string>) => name === 'public' && targetPort === 'public',
+      ),
+    );
+    const { args = [], ports: own } = chart.container('proxy');
+    assert.ok(args.includes('--public-routes=function,async-function,publish-event'));
+    assert.equal(own?.find(({ name }) => name === 'public')?.containerPort, 5080);
+    const policy = chart.one('NetworkPolicy', 'slimfaas-proxy');
+    assert.ok(policy['spec'].ingress[0].ports.some(({ port }: { port: string }) => port === 'public'));
   });
 
   it('flags: large numbers, fractions, lists and booleans as the parts read them', () => {
@@ -346,4 +368,36 @@ test('a flag that is no whole number can be given by --set, which hands on a tex
   const all = await renderChart({ scaler: { flags: { tick: '0.5' } } });
   assert.equal(new Rendered(all).variable('scaler', 'SLIMFAAS_TICK'), '0.5');
   await assert.rejects(renderChart({ scaler: { flags: { tick: 'often' } } }), /tick/);
+});
+
+test('what is published: jobs, status and wake when a value says so, hosts of functions whole, and a Service of its own', async () => {
+  const chart = new Rendered(
+    await renderChart({
+      functionHosts: ['shop.example.com', 'team-a=*.a.example.com'],
+      proxy: {
+        public: {
+          routes: ['function', 'jobs', 'status', 'wake'],
+          service: { type: 'LoadBalancer', annotations: { a: 'b' } },
+          outsideCidrs: ['10.9.0.0/16', 'fd00::/8'],
+        },
+        tls: { secretName: 'tls', public: true },
+        ingress: { hosts: ['f.example.com', 'shop.example.com', 'x.a.example.com', '*.a.example.com'] },
+      },
+    }),
+  );
+  const { spec } = chart.one('Ingress', 'slimfaas-proxy');
+  const paths = spec.rules.map((rule: { http: { paths: { path: string }[] } }) =>
+    rule.http.paths.map(({ path }) => path).join(' '),
+  );
+  const jobs = '/async-function-job /async-function-callback';
+  const status = '/status-functions /status-functions-stream /status-function /status-page';
+  assert.deepEqual(paths, [`/function ${jobs} ${status} /wake-function`, '/', '/', '/']);
+  const service = chart.one('Service', 'slimfaas-public');
+  assert.equal(service['spec'].type, 'LoadBalancer');
+  assert.deepEqual(service['spec'].ports, [{ name: 'http', port: 80, targetPort: 'public' }]);
+  const { args = [] } = chart.container('proxy');
+  assert.ok(args.includes('--outside-cidrs=10.9.0.0/16,fd00::/8') && args.includes('--tls-public'));
+  const closed = new Rendered(await renderChart({ proxy: { public: { routes: [] } } }));
+  assert.ok(!closed.container('proxy').args?.some((arg) => arg.startsWith('--public')));
+  assert.equal(closed.one('Service', 'slimfaas-proxy')['spec'].ports.length, 1);
 });

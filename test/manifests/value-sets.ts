@@ -92,6 +92,11 @@ export const REFUSALS: readonly (readonly [values: object, message: RegExp])[] =
   ],
   [{ proxy: { flags: { port: 80 } } }, /'\/proxy\/flags': additional properties 'port' not allowed/],
   [{ scaler: { flags: { 'job-storage': 'tape' } } }, /'\/scaler\/flags\/job-storage': .*'file', 'memory'/],
+  [{ proxy: { public: { routes: ['metrics'] } } }, /'\/proxy\/public\/routes\/0': .*'async-function'/],
+  [
+    { proxy: { public: { routes: [] }, ingress: { hosts: ['a.example.com'] } } },
+    /there is nothing to publish, because proxy\.public\.routes is empty/,
+  ],
   [{ clusterParts: 'without' }, /namespaces must name them/],
   [{ networkPolicies: { sidecars: true } }, /namespaces must name them/],
   [{ operatorAuth: 'token' }, /operatorAuth: token needs operatorToken\.secretName/],

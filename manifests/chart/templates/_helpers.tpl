@@ -266,3 +266,33 @@ rules:
 {{- end }}
 {{- if ne .Values.clusterParts "without" }}true{{ end -}}
 {{- end }}
+
+{{/*
+The paths of one host that the Ingress publishes, as JSON. A host that functions may claim is theirs whole: what the proxy
+answers there is still public.routes alone. A list: root, host.
+*/}}
+{{- define "slimfaas.publicPaths" -}}
+{{- $root := index . 0 }}
+{{- $host := index . 1 }}
+{{- $paths := $root.Values.proxy.ingress.paths }}
+{{- if not $paths }}
+{{- range $root.Values.proxy.public.routes }}
+{{- if eq . "jobs" }}
+{{- $paths = concat $paths (list "/async-function-job" "/async-function-callback") }}
+{{- else if eq . "status" }}
+{{- $paths = concat $paths (list "/status-functions" "/status-functions-stream" "/status-function" "/status-page") }}
+{{- else if eq . "wake" }}
+{{- $paths = append $paths "/wake-function" }}
+{{- else }}
+{{- $paths = append $paths (printf "/%s" .) }}
+{{- end }}
+{{- end }}
+{{- range $root.Values.functionHosts }}
+{{- $pattern := regexReplaceAll "^[^=]*=" . "" }}
+{{- if or (eq $pattern "*") (eq $pattern $host) (and (hasPrefix "*." $pattern) (hasSuffix (trimPrefix "*" $pattern) $host)) }}
+{{- $paths = list "/" }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- toJson $paths }}
+{{- end }}

@@ -15,6 +15,7 @@ import { parseFunctionTarget, type FunctionTarget } from '../../functions/functi
 import { letIn } from '../../callers/let-in.ts';
 import { originOf } from '../../edge/headers.ts';
 import type { Ids } from '../../edge/ids.ts';
+import { toldTo } from '../../edge/outside.ts';
 import { acceptJob } from './accept.ts';
 import { checkRunsJobs } from './runs-jobs.ts';
 import type { ProxyJobs } from '../proxy-jobs.ts';
@@ -107,7 +108,7 @@ function answer(res: ServerResponse, status: number, { name }: FunctionTarget, i
 export function answerFailure(res: ServerResponse, error: unknown, log: Log): void {
   if (!(error instanceof ReasonError))
     log.error({ error: describeError(error) }, 'a request was not accepted');
-  const reason = asReason(error);
+  const reason = toldTo(res.req.socket, asReason(error));
   // Over HTTP/2 the connection has other requests, and a stream ends without a header.
   const isHttp1 = res.req.httpVersionMajor === 1;
   const mustClose = isHttp1 && (reason.code === 'bad-request' || !res.req.complete);

@@ -1,0 +1,99 @@
+/**
+ * Callers from outside the cluster: whoever comes over the public port, or from an address that --outside-cidrs names. A
+ * load balancer may have the address of a node or of a pod, so such a connection is never trusted. It gets the routes
+ * of --public-routes alone, and is told nothing of pods, nodes and addresses.
+ */
+import { createServer, type Server, type Socket } from 'node:net';
+import { TCP_KEEP_ALIVE_MS } from '../../common/relay/index.ts';
+import { ReasonError, UsageError, type ReasonCode } from '../../common/runtime/errors.ts';
+
+interface Marked {
+  isOutside?: boolean;
+}
+
+export function markOutside(socket: object): void {
+  (socket as Marked).isOutside = true;
+}
+
+/** @param socket of a request, or the peer of an HTTP/2 stream */
+export function isOutside(socket: object): boolean {
+  return (socket as Marked).isOutside === true;
+}
+
+/** A port whose connections are served as those of another server, and are from outside. */
+export function createPublicPort(onSocket: (socket: Socket) => void, maxConnections: number): Server {
+  const server = createServer(
+    { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: TCP_KEEP_ALIVE_MS },
+    (socket) => {
+      markOutside(socket);
+      onSocket(socket);
+    },
+  );
+  server.maxConnections = maxConnections;
+  return server;
+}
+
+const KINDS = ['function', 'async-function', 'publish-event', 'jobs', 'status', 'wake'] as const;
+type Kind = (typeof KINDS)[number] | 'health';
+
+/** Without `?` and what is behind it. What is not here is for nobody outside. */
+const PATHS: readonly (readonly [RegExp, Kind])[] = [
+  [/^\/function\//, 'function'],
+  [/^\/async-function\//, 'async-function'],
+  [/^\/publish-event\//, 'publish-event'],
+  [/^\/async-function-(?:job|callback)\//, 'jobs'],
+  [/^\/(?:$|status-page\/|status-functions$|status-functions-stream$|status-function\/)/, 'status'],
+  [/^\/wake-function\//, 'wake'],
+  // What load balancers ask.
+  [/^\/(?:health|ready-for-calls)$/, 'health'],
+];
+
+export class PublishedRoutes {
+  readonly #kinds: ReadonlySet<string>;
+
+  /** @throws UsageError for a kind that there is not */
+  constructor(kinds: readonly string[]) {
+    const unknown = kinds.find((kind) => !KINDS.some((known) => known === kind));
+    if (unknown !== undefined)
+      throw new UsageError(
+        `--public-routes: ${JSON.stringify(unknown)} is not allowed; use ${KINDS.join(', ')}`,
+      );
+    this.#kinds = new Set([...kinds, 'health']);
+  }
+
+  /** @throws ReasonError `unknown-route`, as for what does not exist */
+  check(socket: object, url: string, kind = kindOf(url)): void {
+    if (isOutside(socket) && (kind === undefined || !this.#kinds.has(kind))) throw unknownRoute(url);
+  }
+}
+
+function kindOf(url: string): Kind | undefined {
+  const [path = ''] = url.split('?', 1);
+  return PATHS.find(([form]) => form.test(path))?.[1];
+}
+
+export function unknownRoute(url: string): ReasonError {
+  const [path = ''] = url.split('?', 1);
+  const message = `no route ${JSON.stringify(path)}; a function is called at /function/{name}/{path}`;
+  return new ReasonError('unknown-route', message);
+}
+
+/** Reasons whose messages are for the people of the cluster. */
+const INSIDE: Partial<Record<ReasonCode, string>> = {
+  'cold-start-timeout': 'no pod of the function was ready in time; its operators see why',
+  'queue-timeout': 'no pod of the function had a place in time',
+  'upstream-failed': 'the function gave no answer; its operators see why',
+  'queue-unavailable': 'this cannot be stored now; try again',
+  'no-sidecar': 'the function takes no jobs',
+};
+
+/** What this caller is told. @param socket of its request, or the peer of its stream */
+export function toldTo(socket: object, error: ReasonError): ReasonError {
+  const message = INSIDE[error.code];
+  if (message === undefined || !isOutside(socket)) return error;
+  const { retryAfterSeconds, headers } = error;
+  return new ReasonError(error.code, message, {
+    headers,
+    ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
+  });
+}
