@@ -3,7 +3,9 @@
  * Scaling, which is most of what happens, changes neither.
  */
 import type { FunctionInfo } from '../../common/function/spec.ts';
-import { functionKey } from '../../common/bus/subjects.ts';
+import { dependentRules } from '../../common/function/annotations/lists.ts';
+import { ANNOTATION } from '../../common/function/annotations/index.ts';
+import { functionKey, type FunctionId } from '../../common/bus/subjects.ts';
 import { buildGraph, MAX_DEPENDENCIES, type DependencyGraph } from '../decide/dependencies.ts';
 import { invalidValue, type Fault } from './faults.ts';
 import type { Workload } from '../world/kube-objects.ts';
@@ -37,8 +39,9 @@ export class DependencyIndex {
     for (const { key, fn } of this.#world.workloads()) {
       if (!fn) continue;
       const targets = fn.spec.dependsOn
-        .map((name) => resolveDependency(name, fn.id.namespace, this.#world))
-        .filter((target) => target !== undefined);
+        .map((name) => resolveDependency(name, fn.id, this.#world))
+        .filter((target) => target?.agrees === true)
+        .map((target) => target?.key as string);
       if (targets.length > 0) edges.set(key, targets);
       if (fn.spec.wakesWithAny) this.#eager.push(key);
     }
@@ -49,9 +52,15 @@ export class DependencyIndex {
   /** In words for the user: names that do not exist, and cycles, each told by the function it begins with. */
   faultsOf(workload: Workload, fn: FunctionInfo): Fault[] {
     const faults: string[] = [];
-    for (const name of fn.spec.dependsOn)
-      if (resolveDependency(name, fn.id.namespace, this.#world) === undefined)
+    for (const name of fn.spec.dependsOn) {
+      const target = resolveDependency(name, fn.id, this.#world);
+      if (target === undefined)
         faults.push(`SlimFaas/DependsOn: there is no workload ${JSON.stringify(name)}; it is not waited for`);
+      else if (!target.agrees)
+        faults.push(
+          `SlimFaas/DependsOn: ${target.key} is of another namespace and does not agree: it lacks the annotation ${ANNOTATION.dependedOnBy}: ${workload.key}; it is not waited for`,
+        );
+    }
     const cycle = this.#graph.cycles.get(workload.key);
     if (cycle) {
       const more = cycle.more === 0 ? '' : `, and ${cycle.more} more like it`;
@@ -66,12 +75,26 @@ export class DependencyIndex {
   }
 }
 
+interface Target {
+  readonly key: string;
+  /** Those of one namespace trust each other; in another one the workload itself must name its dependents. */
+  readonly agrees: boolean;
+}
+
 /** `DependsOn` names a workload of the same namespace, or `name.namespace`. */
-function resolveDependency(name: string, namespace: string, world: WorldView): string | undefined {
-  const own = functionKey({ namespace, name });
-  if (world.workload(own)) return own;
+function resolveDependency(name: string, dependent: FunctionId, world: WorldView): Target | undefined {
+  const own = functionKey({ namespace: dependent.namespace, name });
+  if (world.workload(own)) return { key: own, agrees: true };
   const dot = name.lastIndexOf('.');
   if (dot <= 0) return undefined;
-  const other = functionKey({ namespace: name.slice(dot + 1), name: name.slice(0, dot) });
-  return world.workload(other) ? other : undefined;
+  const id = { namespace: name.slice(dot + 1), name: name.slice(0, dot) };
+  const other = world.workload(functionKey(id));
+  if (!other) return undefined;
+  return { key: other.key, agrees: id.namespace === dependent.namespace || names(other, dependent) };
+}
+
+function names({ dependedOnBy }: Workload, { namespace, name }: FunctionId): boolean {
+  return dependentRules(dependedOnBy).some(
+    (rule) => [namespace, '*'].includes(rule.namespace) && [name, '*'].includes(rule.name),
+  );
 }

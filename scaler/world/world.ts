@@ -94,7 +94,8 @@ export class World {
     this.#workloads.set(ownerKey, workload);
     this.#failures.look(workload);
     this.#choose(workload.key);
-    if (known?.fn?.spec !== workload.fn?.spec || !known) this.specVersion++;
+    const isSame = known?.fn?.spec === workload.fn?.spec && known?.dependedOnBy === workload.dependedOnBy;
+    if (!known || !isSame) this.specVersion++;
   }
 
   deleteWorkload(kind: WorkloadKind, key: string): void {

@@ -15,7 +15,7 @@ import { closestName, type FaultList, type ReportFault } from './faults.ts';
 import { readCanary, readSticky } from './canary.ts';
 import { readHosts } from './hosts.ts';
 import { readDirect } from './direct.ts';
-import { readDependsOn, readEvents, readPaths } from './lists.ts';
+import { checkDependedOnBy, readDependsOn, readEvents, readPaths } from './lists.ts';
 import { INJECT_STATUS_ANNOTATION } from '../names.ts';
 import { ANNOTATION } from './names.ts';
 import { readRateLimit } from './callers/rate-limit.ts';
@@ -43,6 +43,7 @@ export function parseAnnotations(annotations: Readonly<Record<string, string>>):
   const source = new AnnotationSource(annotations);
   const isFunction = source.read(ANNOTATION.function, bool, false);
   const spec = readSpec(source);
+  checkDependedOnBy(source);
   reportUnknown(annotations, source.list);
   return Object.freeze({
     isFunction,

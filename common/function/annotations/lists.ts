@@ -21,6 +21,40 @@ export function readDependsOn(source: AnnotationSource): readonly string[] {
   return firstOf([...new Set(names.filter(isWorkloadName))], found.report);
 }
 
+/** One of another namespace that may depend on this workload. */
+export interface DependentRule {
+  /** `*`: any. */
+  readonly namespace: string;
+  /** `*`: any. */
+  readonly name: string;
+}
+
+/** `team-a, team-b/orders, team-c/*`: a namespace alone means all of it. */
+export function dependentRules(
+  text: string,
+  onBad: (item: string) => void = () => undefined,
+): DependentRule[] {
+  return commaItems(text)
+    .slice(0, MAX_ITEMS)
+    .flatMap((item) => {
+      const [namespace = '', name = '*', ...more] = item.split('/');
+      const isRule =
+        more.length === 0 && [namespace, name].every((part) => part === '*' || isWorkloadName(part));
+      if (!isRule) onBad(item);
+      return isRule ? [{ namespace, name }] : [];
+    });
+}
+
+/** What is read here is used from `WorkloadModel`, which plain workloads have too; this reports what is wrong with it. */
+export function checkDependedOnBy(source: Source): void {
+  const found = source.find(ANNOTATION.dependedOnBy);
+  if (!found) return;
+  dependentRules(found.text, (item) =>
+    found.report(item, 'not allowed; allowed: a namespace, namespace/name, namespace/* or *', 'ignored'),
+  );
+  firstOf(commaItems(found.text), found.report);
+}
+
 /** An event without a prefix has the function's own visibility, as in SlimFaas. */
 export function readEvents(source: AnnotationSource, fallback: Visibility): readonly EventSubscription[] {
   const items = readVisible(source, [ANNOTATION.subscribeEvents], fallback);

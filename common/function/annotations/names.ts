@@ -41,4 +41,5 @@ export const ANNOTATION = {
   auth: 'slimfaas.dev/auth',
   cors: 'slimfaas.dev/cors',
   services: 'slimfaas.dev/services',
+  dependedOnBy: 'slimfaas.dev/depended-on-by',
 } as const;

@@ -2,6 +2,8 @@
  * One Deployment or StatefulSet as Kubernetes reports it, read in one place for every part. Pure; types only.
  */
 import { functionKey, type FunctionId } from '../../bus/subjects.ts';
+import { ANNOTATION } from '../../function/annotations/index.ts';
+import { MAX_VALUE_LENGTH } from '../../function/annotations/bounds.ts';
 import type { FunctionInfo, WorkloadKind } from '../../function/spec.ts';
 import type { V1Deployment, V1StatefulSet } from '../client.ts';
 import { findAppPort } from './app-port.ts';
@@ -33,6 +35,8 @@ export interface WorkloadModel {
   readonly fn: FunctionInfo | undefined;
   /** The labels of its pods, where Services select it by them (slimfaas.dev/services: wake). */
   readonly podLabels?: Readonly<Record<string, string>> | undefined;
+  /** slimfaas.dev/depended-on-by, of the workload or of its pod template; empty: nobody of another namespace. */
+  readonly dependedOnBy: string;
   /** All of the manifest that `fn` was read from. */
   readonly written: string;
 }
@@ -67,6 +71,7 @@ export function readWorkload(
     trouble: troubleOfWorkload(object),
     fn,
     podLabels: fn?.spec.services === 'wake' ? { ...spec?.template?.metadata?.labels } : undefined,
+    dependedOnBy: dependedOnBy(object),
     written,
   };
 }
@@ -78,6 +83,13 @@ export function ownerKeyOf(kind: WorkloadKind, key: string): string {
 /** Fewer pods exist than it is to have. */
 export function lacksPods({ createdReplicas, replicas }: WorkloadModel): boolean {
   return createdReplicas < replicas;
+}
+
+/** A workload that is no function may have an owner that writes its template: so its own annotation counts too. */
+function dependedOnBy({ metadata, spec }: WorkloadObject): string {
+  const key = ANNOTATION.dependedOnBy;
+  const texts = [metadata?.annotations?.[key], spec?.template?.metadata?.annotations?.[key]];
+  return texts.filter((text) => text !== undefined && text.length <= MAX_VALUE_LENGTH).join(',');
 }
 
 /** Everything that {@link functionOfWorkload} looks at, except the name. */

@@ -172,6 +172,7 @@ const VALID: readonly [string, string, Partial<FunctionSpec>][] = [
       },
     },
   ],
+  [ANNOTATION.dependedOnBy, 'team-a, team-b/orders,team-c/*, *', {}],
   [ANNOTATION.cors, 'None', { cors: 'none' }],
   [ANNOTATION.cors, '*, https://a.example', { cors: { ...NO_SITE, origins: ['*'] } }],
   [
@@ -280,6 +281,7 @@ const INVALID: readonly [string, string, RegExp, string][] = [
     /RequiredClaims/,
     'every call is refused',
   ],
+  [ANNOTATION.dependedOnBy, 'team-a, Team/x', /a namespace, namespace\/name/, 'ignored'],
   [ANNOTATION.cors, 'shop.example.com', /https:\/\/shop.example.com/, 'this site may not call it'],
   [ANNOTATION.cors, 'null', /origins like/, 'this site may not call it'],
   [ANNOTATION.cors, '{"Methods":["GET"]}', /Origins: a list of/, 'no other site may call it'],
