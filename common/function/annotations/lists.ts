@@ -46,7 +46,7 @@ export function dependentRules(
 }
 
 /** What is read here is used from `WorkloadModel`, which plain workloads have too; this reports what is wrong with it. */
-export function checkDependedOnBy(source: Source): void {
+export function checkDependedOnBy(source: AnnotationSource): void {
   const found = source.find(ANNOTATION.dependedOnBy);
   if (!found) return;
   dependentRules(found.text, (item) =>
