@@ -96,13 +96,8 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
     ...readinessOf(ending, nats, watch),
   };
   const servers = createServers(config, state, serving);
-  const callerPorts = createPorts(config, {
-    pair,
-    servers,
-    log,
-    outside: state.outside,
-    onDrop: () => metrics.limited('connections'),
-  });
+  const onDrop = (): void => metrics.limited('connections');
+  const callerPorts = createPorts(config, { pair, servers, log, outside: state.outside, onDrop });
   const { accepting } = callerPorts;
   registerStateGauges(registry, state, { accepting, http2: servers.http2, ...status });
   const admin = await listenAtEdge(servers.metrics, config['metrics-port'], config.host, servers.metrics);
