@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { WorkloadKind } from '../../../common/function/spec.ts';
-import { DependencyIndex } from '../../../scaler/world/dependency-index.ts';
+import { DependencyIndex } from '../../../scaler/faults/dependency-index.ts';
 import { World } from '../../../scaler/world/world.ts';
 
 const KEY = 'slimfaas.dev/depended-on-by';
