@@ -28,7 +28,7 @@ export const OWN_FLAGS = {
   webhook:
     words(`host port admin-port namespace pod-name sidecar-image sidecar-nats sidecar-nats-address sidecar-proxy
       sidecar-proxy-address sidecar-user sidecar-pull-policy sidecar-resources cert-dir
-    service-name webhook-configuration secret-name
+    service-name webhook-configuration configuration-may-lack secret-name
       auth exchange-port issuer-service nats-service sidecar-issuer sidecar-issuer-address`),
 } as const;
 

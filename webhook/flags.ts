@@ -57,6 +57,13 @@ export const webhookFlags = {
     group: 'Kubernetes',
     describe: 'MutatingWebhookConfiguration whose caBundle is kept up to date',
   },
+  'configuration-may-lack': {
+    type: 'boolean',
+    default: false,
+    group: 'Kubernetes',
+    describe:
+      'serve while that configuration is not there or may not be read: an administrator applies it later, and it is looked for at each check',
+  },
   'sidecar-image': {
     type: 'string',
     default: 'slimfaas/slimfaas:0.1.0',

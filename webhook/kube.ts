@@ -63,6 +63,8 @@ export interface ClusterNames {
   readonly secret: string;
   readonly service: string;
   readonly configuration: string;
+  /** It may be applied later, by somebody else. */
+  readonly mayLackConfiguration: boolean;
 }
 
 export interface SecretName {
@@ -161,7 +163,8 @@ export async function readPublishedKeys({ config }: Pick<KubeClients, 'config'>)
 }
 
 async function readBundle(kube: KubeClients, names: ClusterNames): Promise<StoredBundle> {
-  const found = await kube.admission.readMutatingWebhookConfiguration({ name: names.configuration });
+  const found = await readConfiguration(kube, names);
+  if (!found) return { version: '', entries: [] };
   const entries = (found.webhooks ?? []).flatMap(({ clientConfig }, index) => {
     const { service, caBundle } = clientConfig;
     const isOurs = service?.name === names.service && service.namespace === names.namespace;
@@ -172,6 +175,17 @@ async function readBundle(kube: KubeClients, names: ClusterNames): Promise<Store
       `MutatingWebhookConfiguration ${names.configuration} has no webhook for Service ${names.namespace}/${names.service}`,
     );
   return { version: found.metadata?.resourceVersion ?? '', entries };
+}
+
+/** @returns undefined for one that is not there yet, where that is allowed */
+async function readConfiguration(kube: KubeClients, names: ClusterNames) {
+  try {
+    return await kube.admission.readMutatingWebhookConfiguration({ name: names.configuration });
+  } catch (error) {
+    const isAway = [403, 404].includes(statusOf(error) ?? 0);
+    if (isAway && names.mayLackConfiguration) return undefined;
+    throw error;
+  }
 }
 
 /** 409: created or updated by another; 422: the `test` of a JSON patch did not hold. */

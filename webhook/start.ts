@@ -112,6 +112,7 @@ function certificateSource(config: WebhookConfig, deps: WebhookDeps): Certificat
     secret: config['secret-name'],
     service: config['service-name'],
     configuration: config['webhook-configuration'],
+    mayLackConfiguration: config['configuration-may-lack'],
   };
   return ownCertificates({
     cluster: certificateCluster(deps.kube, names),

@@ -23,6 +23,17 @@ test('without: nothing of the cluster, and each binding is to a Role of its name
   }
 });
 
+test('without: the webhook serves while the configuration is not there', async () => {
+  const argsOf = async (clusterParts: string) =>
+    JSON.stringify(
+      ofKind(await render(clusterParts), 'Deployment').find(
+        ({ metadata }) => metadata.name === 'slimfaas-webhook',
+      ),
+    );
+  assert.match(await argsOf('without'), /"--configuration-may-lack"/);
+  assert.doesNotMatch(await argsOf('with'), /configuration-may-lack/);
+});
+
 test('without: the Roles of each namespace allow what the ClusterRoles do', async () => {
   const [parted, whole] = await Promise.all([render('without'), render('with')]);
   for (const part of ['proxy', 'scaler', 'operator']) {

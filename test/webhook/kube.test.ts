@@ -8,6 +8,7 @@ const NAMES = {
   secret: 'slimfaas-webhook-tls',
   service: 'slimfaas-webhook',
   configuration: 'slimfaas',
+  mayLackConfiguration: false,
 };
 const CERTIFICATE = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n';
 /** What the API wants in a Secret of this type. */
@@ -77,6 +78,13 @@ describe('Secret and caBundle over the API, with the rights of install.yaml', ()
   it('a configuration that does not call the Service is an error that names both', async () => {
     const lost = certificateCluster(cluster.kube, { ...NAMES, service: 'elsewhere' });
     await assert.rejects(lost.readBundle(), /slimfaas has no webhook for Service slimfaas\/elsewhere/);
+  });
+
+  it('a configuration that may not be read is nothing to write to, where an administrator applies it later', async () => {
+    const early = { ...NAMES, configuration: 'not-there' };
+    await assert.rejects(certificateCluster(cluster.kube, early).readBundle(), { code: 403 });
+    const patient = certificateCluster(cluster.kube, { ...early, mayLackConfiguration: true });
+    assert.deepEqual(await patient.readBundle(), { version: '', entries: [] });
   });
 
   it('another Secret is not the account’s to read', async () => {
