@@ -10,6 +10,7 @@ import { PROXY_PORT } from '../common/function/names.ts';
 import { hostFlags } from '../common/function/host-flags.ts';
 import { callerFlags } from './callers/caller-flags.ts';
 import { accessFlags, ownTokenFlag } from '../common/access/access-flags.ts';
+import { outsideFlags } from './edge/outside-flags.ts';
 import { jobFlags } from './jobs/job-flags.ts';
 
 export const proxyFlags = {
@@ -43,35 +44,7 @@ export const proxyFlags = {
     group: 'Listening',
     describe: 'port of all routes over TLS, once there is a certificate; 0 picks a free one',
   },
-  'public-port': {
-    type: 'int',
-    default: 5080,
-    min: 0,
-    max: 65535,
-    group: 'Listening',
-    describe:
-      'port for callers from outside the cluster, once --public-routes names a route; they are never trusted; 0 picks a free one',
-  },
-  'public-routes': {
-    type: 'list',
-    default: [],
-    group: 'Listening',
-    describe:
-      'what callers from outside may ask, separated by commas: function, async-function, publish-event, jobs, status, wake; empty: no public port',
-  },
-  'outside-cidrs': {
-    type: 'list',
-    default: [],
-    group: 'Listening',
-    describe:
-      'addresses and ranges, such as those of load balancers, whose connections are from outside on every port, separated by commas',
-  },
-  'tls-public': {
-    type: 'boolean',
-    default: false,
-    group: 'Listening',
-    describe: 'the TLS port is for callers from outside too',
-  },
+  ...outsideFlags,
   'tls-cert': {
     type: 'string',
     default: '',

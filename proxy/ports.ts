@@ -70,7 +70,7 @@ export function tlsFiles(config: ProxyConfig): { certificate: string; key: strin
   return { certificate: config['tls-cert'], key: config['tls-key'] };
 }
 
-/** Before a byte of it is read. Connections of the other ports come by here too, but for HTTP/2 over TLS. */
+/** Marks a connection before a byte of it is read. HTTP/2 over TLS does not come by this server: it is marked at its port. */
 function markConnections(server: Server, ranges: Ranges | undefined): void {
   if (!ranges) return;
   server.prependListener('connection', (socket: Socket) => markOf(socket, ranges));
