@@ -22,7 +22,7 @@ import { startReplicaSets } from './controllers/workloads/replicaset.ts';
 import { startScheduler } from './controllers/scheduler.ts';
 import { startStatefulSets } from './controllers/workloads/statefulset.ts';
 import { drain, type NodeDrainOptions } from './drain.ts';
-import type { KubeletFailures } from './kubelet/container/faults.ts';
+import type { KubeletFailures } from './kubelet/container/failures.ts';
 import { createImageTable, type ImageOptions } from './kubelet/container/images.ts';
 import { startKubelet, type Kubelet } from './kubelet/pods/kubelet.ts';
 import type { LogEntry } from './kubelet/pods/kubelet-options.ts';
@@ -52,7 +52,7 @@ export interface LocalCluster extends Running {
   readonly server: ApiServer;
   /** A file for `kubectl --kubeconfig`, with all rights. */
   readonly kubeconfigPath: string;
-  readonly faults: ClusterFailures;
+  readonly failures: ClusterFailures;
   /** Manifests as text. @throws UsageError */
   apply(yaml: string): Promise<void>;
   /** A file or folder. @throws UsageError */
@@ -101,7 +101,7 @@ async function start(options: ClusterOptions, stops: StopStack): Promise<LocalCl
     api,
     server,
     kubeconfigPath,
-    faults: createFaults({ server, kubelet, api, refusals, retry: () => scheduler.retry() }),
+    failures: createFailures({ server, kubelet, api, refusals, retry: () => scheduler.retry() }),
     apply: (yaml) => applyManifests(api, parseManifests(yaml, 'manifest')),
     applyPath: (path) => applyManifests(api, readManifests(path)),
     publish: services.publish,
@@ -176,13 +176,13 @@ interface FailureParts {
   readonly retry: () => void;
 }
 
-function createFaults({ server, kubelet, api, refusals, retry }: FailureParts): ClusterFailures {
-  const { faults } = kubelet;
+function createFailures({ server, kubelet, api, refusals, retry }: FailureParts): ClusterFailures {
+  const { failures } = kubelet;
   return {
-    ...server.faults,
-    failPull: (image, message) => faults.failPull(image, message),
-    crash: (container) => faults.crash(container),
-    slowReadiness: (delayMs) => faults.slowReadiness(delayMs),
+    ...server.failures,
+    failPull: (image, message) => failures.failPull(image, message),
+    crash: (container) => failures.crash(container),
+    slowReadiness: (delayMs) => failures.slowReadiness(delayMs),
     unschedulable(matches, message = '1 Insufficient cpu') {
       const refusal = (pod: KubeObject) => (matches(pod) ? message : undefined);
       refusals.add(refusal);

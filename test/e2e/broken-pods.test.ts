@@ -17,8 +17,8 @@ const CONTAINERS = ['app', 'slimfaas-sidecar'];
 
 /** SIGKILL for all of it; it does not come back before the returned release. */
 function killForGood(pod: string): () => void {
-  const releases = CONTAINERS.map((container) => world.system.faults.crash(container));
-  world.system.faults.killPod(NAMESPACE, pod);
+  const releases = CONTAINERS.map((container) => world.system.failures.crash(container));
+  world.system.failures.killPod(NAMESPACE, pod);
   return () => releases.forEach((release) => release());
 }
 
@@ -40,12 +40,12 @@ test('behaviour 14: one of two pods is killed -9 while it is called: all 200, by
   };
   await Promise.all([1, 2, 3, 4].map(() => client(() => seen.size === 2)));
   // The proxy is not told: until it tries to connect, it counts on the pod.
-  world.system.faults.setAway(true);
+  world.system.failures.setAway(true);
   const release = killForGood(victim ?? '');
   seen.clear();
   let left = 200;
   await Promise.all(Array.from({ length: 8 }, () => client(() => --left <= 0)));
-  world.system.faults.setAway(false);
+  world.system.failures.setAway(false);
   release();
   assert.deepEqual([...seen], [other], 'only it can answer, and nobody heard of the first');
   await world.waitForReady('pair', 2);
@@ -88,8 +88,8 @@ test('behaviour 15: the pod is ready and its app refuses connections: tried agai
   await world.waitForReady('deaf', 1);
   const [pod] = world.pods('deaf');
   assert.equal((await world.call('deaf', '/hello/x')).status, 200);
-  const release = world.system.faults.crash('app');
-  world.system.faults.killPod(NAMESPACE, nameOf(pod), 'app');
+  const release = world.system.failures.crash('app');
+  world.system.failures.killPod(NAMESPACE, nameOf(pod), 'app');
   const calls = [
     world.call('deaf', '/hello/x'),
     world.call('deaf', '/echo/x', { method: 'POST', body: 'once' }),
@@ -110,7 +110,7 @@ test('behaviour 15: the pod is ready and its app refuses connections: tried agai
 
 test('Kubernetes sees a pod ready only much later: it is called as soon as its sidecar says so', async () => {
   await world.deploy({ name: 'late' });
-  const release = world.system.faults.slowReadiness(60_000);
+  const release = world.system.failures.slowReadiness(60_000);
   assert.equal((await world.call('late', '/hello/x')).status, 200);
   assert.equal(isReady(world.pods('late')[0]), false);
   release();
@@ -128,7 +128,7 @@ test('behaviour 36: a sidecar is stopped and its reports with it: missing data n
   assert.equal(stopped.length, 1, 'the sidecar, and not the app');
   for (const pid of stopped) process.kill(pid, 'SIGSTOP');
   // New scalers have heard of neither pod; the other one will say that it is idle, this one says nothing.
-  for (const pod of scalers()) world.system.faults.killPod(NAMESPACE, nameOf(pod));
+  for (const pod of scalers()) world.system.failures.killPod(NAMESPACE, nameOf(pod));
   const headers = operatorHeaders(world.system);
   const reasons = async () =>
     Promise.all(

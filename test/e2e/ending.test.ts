@@ -66,7 +66,7 @@ test('behaviour 23: a rollout, a scale-down and a node drain under 200 calls a s
   ]);
   assert.equal(scaled.code, 0, scaled.stderr);
   await load.reached(load.done() + 100);
-  const uncordon = await world.system.faults.drain({
+  const uncordon = await world.system.failures.drain({
     except: (pod) => pod.metadata.labels?.['app'] !== 'rolled',
   });
   await load.reached(load.done() + 100);
@@ -89,10 +89,10 @@ test('behaviour 25: the proxy is rolled under load; every call is answered', asy
 test('warm calls flow on while scaler, webhook and NATS are down', async () => {
   await world.deploy({ name: 'warm', annotations: awake, replicas: 1 });
   await world.waitForReady('warm', 1);
-  const releases = ['scaler', 'webhook', 'nats'].map((container) => world.system.faults.crash(container));
+  const releases = ['scaler', 'webhook', 'nats'].map((container) => world.system.failures.crash(container));
   for (const pod of world.system.api.list('pods', { namespace: NAMESPACE })) {
     if (/scaler|webhook|nats/.test(pod.metadata.name))
-      world.system.faults.killPod(NAMESPACE, pod.metadata.name);
+      world.system.failures.killPod(NAMESPACE, pod.metadata.name);
   }
   for (let i = 0; i < 50; i++) assert.equal((await world.call('warm', `/hello/${i}`)).status, 200);
   for (const release of releases) release();

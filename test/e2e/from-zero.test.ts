@@ -48,7 +48,7 @@ test('one call to a function with one place a pod is one pod, also while it is a
 
 test('behaviour 10: those who wait are served in order of arrival', async () => {
   // Nothing is scheduled until all ten groups stand in line, each complete before the next one comes.
-  const release = world.system.faults.unschedulable((pod) => pod.metadata.labels?.['app'] === 'line');
+  const release = world.system.failures.unschedulable((pod) => pod.metadata.labels?.['app'] === 'line');
   await world.deploy({ name: 'line', annotations: { NumberParallelRequestPerPod: 1 } });
   const groups: Promise<Work[]>[] = [];
   for (let group = 1; group <= 10; group++) {
@@ -68,7 +68,7 @@ test('behaviour 10: those who wait are served in order of arrival', async () => 
 });
 
 test('behaviour 12: scale-up cannot work; 504 with the cause in it', async () => {
-  const release = world.system.faults.unschedulable((pod) => pod.metadata.labels?.['app'] === 'stuck');
+  const release = world.system.failures.unschedulable((pod) => pod.metadata.labels?.['app'] === 'stuck');
   // Within this time the fault has to happen and to be known, also on a busy machine.
   const annotations = { 'slimfaas.dev/cold-start-timeout': 10 };
   await world.deploy({ name: 'stuck', annotations });
@@ -89,7 +89,7 @@ test('behaviour 12: scale-up cannot work; 504 with the cause in it', async () =>
 });
 
 test('a fault that is cured ends: the waiting caller is served', async () => {
-  const release = world.system.faults.unschedulable((pod) => pod.metadata.labels?.['app'] === 'cured');
+  const release = world.system.failures.unschedulable((pod) => pod.metadata.labels?.['app'] === 'cured');
   await world.deploy({ name: 'cured' });
   const calling = world.call('cured', '/hello/x');
   await waitFor(

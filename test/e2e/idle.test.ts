@@ -87,7 +87,7 @@ test('behaviour 20: the scaler is restarted with pods busy; replicas unchanged',
   await world.waitForReady('steady', 2);
   const record = world.recordReplicas('steady');
   const busy = world.call('steady', '/slow/9000');
-  for (const pod of scalers()) world.system.faults.killPod('slimfaas', pod.metadata.name);
+  for (const pod of scalers()) world.system.failures.killPod('slimfaas', pod.metadata.name);
   assert.equal((await busy).status, 200);
   assert.deepEqual(record.seen, [2]);
   record.stop();
@@ -97,8 +97,8 @@ test('behaviour 20: the leader is killed while a caller waits at zero; still wok
   await world.deploy({ name: 'orphan' });
   const lease = world.system.api.get('leases', 'slimfaas', 'slimfaas-scaler');
   const leader = String(lease?.['spec'].holderIdentity).split('@')[0] ?? '';
-  const release = world.system.faults.crash('scaler'); // it does not come back before we say so
-  world.system.faults.killPod('slimfaas', leader);
+  const release = world.system.failures.crash('scaler'); // it does not come back before we say so
+  world.system.failures.killPod('slimfaas', leader);
   const answer = await world.call('orphan', '/hello/x');
   release();
   assert.equal(answer.status, 200);

@@ -108,7 +108,7 @@ function podsOf(prefix: string): string[] {
 function kill(prefix: string, container: string): void {
   const [pod] = podsOf(prefix);
   assert.ok(pod, `there is a pod ${prefix}`);
-  world.system.faults.killPod(NAMESPACE, pod, container);
+  world.system.failures.killPod(NAMESPACE, pod, container);
 }
 
 async function allSeen(
@@ -177,7 +177,7 @@ test('nats-server killed and away for 30 s in the middle of traffic: nothing is 
   const begun = performance.now();
   const posted = postAll('patient', 1_000, posting, 20);
   await waitFor(() => posting.accepted.size >= 300, { what: 'traffic flows', timeoutMs: 60_000 });
-  const release = world.system.faults.crash('nats');
+  const release = world.system.failures.crash('nats');
   kill('slimfaas-nats', 'nats');
   await sleep(awayMs);
   const before = posting.accepted.size;

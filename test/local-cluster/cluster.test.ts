@@ -41,7 +41,7 @@ describe('logs', { concurrency: true }, () => {
   });
 
   test('a container that has not run yet has no log', async () => {
-    const release = cluster.faults.failPull('late');
+    const release = cluster.failures.failPull('late');
     await api.create('pods', podOf('late', { containers: [{ ...idle(), image: 'late:1' }] }));
     await waitFor(() => api.get('pods', 'default', 'late')?.['status']?.podIP, { what: 'it is there' });
     const { code, stderr } = await kubectlLogs('late');
@@ -81,7 +81,9 @@ spec: { maxUnavailable: 1, selector: { matchLabels: { app: spread } } }`);
     const healthy = (pod: KubeObject) => isReady(pod) && pod.metadata.deletionTimestamp === undefined;
     fewest = Math.min(fewest, pods().filter(healthy).length);
   });
-  const uncordon = await cluster.faults.drain({ except: (pod) => pod.metadata.labels?.['app'] !== 'spread' });
+  const uncordon = await cluster.failures.drain({
+    except: (pod) => pod.metadata.labels?.['app'] !== 'spread',
+  });
   await waitFor(isUp, { what: 'four pods again' });
   stop();
   assert.deepEqual(new Set(nodesOf()), new Set(['local-2']));
@@ -102,7 +104,7 @@ spec: { maxUnavailable: 0, selector: { matchLabels: { app: held } } }`);
   const node = api.get('pods', 'default', 'held')?.['spec'].nodeName as string;
   const except = (pod: KubeObject) => pod.metadata.name !== 'held';
   await assert.rejects(
-    cluster.faults.drain({ node, except, timeoutMs: 100 }),
+    cluster.failures.drain({ node, except, timeoutMs: 100 }),
     /would violate the pod's disruption budget/,
   );
   await api.modify('nodes', undefined, node, (draft) => void (draft['spec'].unschedulable = false));

@@ -101,9 +101,9 @@ test('a wake at a follower is passed on to the leader with its token', async (t)
 test('while the API server is away a token cannot be looked at, and the answer says so', async (t) => {
   const { cluster, grant, ask } = await start((release) => t.after(release));
   const token = await grant('viewer', [['list', 'functions']]);
-  cluster.api.faults.setAway(true);
+  cluster.api.failures.setAway(true);
   const answer = await ask('GET', '/functions', token);
-  cluster.api.faults.setAway(false);
+  cluster.api.failures.setAway(false);
   assert.equal(answer.status, 503);
   assert.equal(answer.headers.get('slimfaas-reason'), 'identity-unavailable');
 });

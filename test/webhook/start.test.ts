@@ -87,14 +87,14 @@ describe('the webhook against an API server, with the rights of install.yaml', (
   it('starts while the API server is away, and is ready soon after it is back', async (t) => {
     const { log, line } = recordingLog();
     const cluster = await startWebhookCluster((release) => t.after(release), log);
-    cluster.server.faults.setAway(true);
+    cluster.server.failures.setAway(true);
     const webhook = await cluster.start();
     assert.equal((await fetch(`http://127.0.0.1:${webhook.adminPort}/health`)).status, 200);
     assert.ok(!(await isReady(webhook)));
     const { level, fields } = await line('certificate check failed');
     assert.equal(level, 'warn');
     assert.match(String(fields['error']), /ECONN|socket|fetch|network|abort/i);
-    cluster.server.faults.setAway(false);
+    cluster.server.failures.setAway(false);
     await untilReady(webhook);
   });
 
@@ -102,10 +102,10 @@ describe('the webhook against an API server, with the rights of install.yaml', (
     const cluster = await startWebhookCluster((release) => t.after(release));
     const webhook = await cluster.start();
     await untilReady(webhook);
-    cluster.server.faults.setAway(true);
+    cluster.server.failures.setAway(true);
     assert.equal((await post({ port: webhook.port ?? 0, ca: cluster.caBundle() }, '{}')).status, 400);
     assert.ok(await isReady(webhook));
-    cluster.server.faults.setAway(false);
+    cluster.server.failures.setAway(false);
   });
 
   it('takes up the certificates that an earlier one left', async (t) => {

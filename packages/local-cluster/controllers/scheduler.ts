@@ -1,6 +1,6 @@
 /**
  * The scheduler: a pod is bound in the same turn in which it appears, because what callers wait
- * for on a cold start is measured. It knows cordons, node selectors, host ports and faults made on request;
+ * for on a cold start is measured. It knows cordons, node selectors, host ports and failures made on request;
  * it takes a node's CPU and memory for endless. Of several
  * nodes a pod gets the one with the fewest of its owner's.
  */

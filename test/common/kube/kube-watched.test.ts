@@ -71,11 +71,11 @@ test('a list longer than a page is heard whole, and nothing is kept of an object
     ]);
   }
   // Deleted while the watch is blind: only the next list tells, from what the informer has kept.
-  server.faults.setAway(true);
+  server.failures.setAway(true);
   await waitFor(() => !watched.isSynced, { what: 'the watch is broken' });
   await server.api.delete('pods', 'default', 'p-7', { gracePeriodSeconds: 0 });
-  server.faults.expireWatches();
-  server.faults.setAway(false);
+  server.failures.expireWatches();
+  server.failures.setAway(false);
   await waitFor(() => gone.length > 0, { what: 'the deletion is noticed' });
   assert.deepEqual(
     gone.map(({ metadata }) => metadata?.name),

@@ -188,20 +188,20 @@ describe('faults on request', () => {
   test('away: open and new connections are reset, the rooms inside work on', async (t) => {
     const server = await start(t);
     await call(server, PODS);
-    server.faults.setAway(true);
+    server.failures.setAway(true);
     await assert.rejects(call(server, PODS), /ECONNRESET|socket hang up|disconnected/);
     await server.api.create('pods', podManifest('a'));
-    server.faults.setAway(false);
+    server.failures.setAway(false);
     assert.equal((await call(server, PODS)).body.items.length, 1);
   });
 
   test('delay: a request takes that long', async (t) => {
     const server = await start(t);
-    server.faults.setDelay(300);
+    server.failures.setDelay(300);
     const began = performance.now();
     await call(server, PODS);
     assert.ok(performance.now() - began >= 295);
-    server.faults.setDelay(0);
+    server.failures.setDelay(0);
   });
 });
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { ApiError } from '../../../packages/local-cluster/api/objects/fault.ts';
+import { ApiError } from '../../../packages/local-cluster/api/objects/api-errors.ts';
 import {
   compileLabelSelector,
   objectMatcher,

@@ -117,7 +117,7 @@ describe('watch', () => {
     const server = await start(t);
     await server.api.create('pods', podManifest('a'));
     const { resourceVersion } = (await call(server, PODS)).body.metadata;
-    server.faults.expireWatches();
+    server.failures.expireWatches();
     const watch = await openWatch(t, server, `resourceVersion=${resourceVersion}`);
     await waitFor(watch.isEnded, { what: 'the end' });
     assert.deepEqual(
@@ -186,7 +186,7 @@ describe('watch', () => {
     const watch = await openWatch(t, server, '');
     await server.api.create('pods', podManifest('a'));
     await waitFor(() => watch.events.length === 1, { what: 'an open watch' });
-    server.faults.cutWatches();
+    server.failures.cutWatches();
     await waitFor(watch.isEnded, { what: 'the cut' });
     assert.equal((await call(server, PODS)).status, 200);
   });
@@ -212,7 +212,7 @@ describe('list', () => {
     const server = await start(t);
     for (const name of ['a', 'b']) await server.api.create('pods', podManifest(name));
     const token = (await call(server, `${PODS}?limit=1`)).body.metadata.continue;
-    server.faults.expireWatches();
+    server.failures.expireWatches();
     const answer = await call(server, `${PODS}?limit=1&continue=${token}`);
     assert.deepEqual([answer.status, answer.body.reason], [410, 'Expired']);
     assert.equal((await call(server, `${PODS}?continue=rubbish`)).status, 400);
@@ -307,7 +307,7 @@ describe("the client library's informer", () => {
     const { informer, heard } = await startInformer(t, server);
     await server.api.create('pods', podManifest('a'));
     await waitFor(() => heard.includes('add a'), { what: 'an open watch' });
-    server.faults.cutWatches();
+    server.failures.cutWatches();
     await server.api.create('pods', podManifest('b'));
     await server.api.delete('pods', 'default', 'a');
     await waitFor(() => heard.includes('add b') && heard.includes('delete a'), { what: 'both changes' });
@@ -323,8 +323,8 @@ describe("the client library's informer", () => {
     await server.api.create('pods', podManifest('a'));
     await waitFor(() => heard.includes('add a'), { what: 'an open watch' });
     await server.api.create('pods', podManifest('b'));
-    server.faults.expireWatches();
-    server.faults.cutWatches();
+    server.failures.expireWatches();
+    server.failures.cutWatches();
     await server.api.delete('pods', 'default', 'a');
     await waitFor(() => heard.includes('delete a') && heard.includes('add b'), { what: 'a new list' });
     await server.api.create('pods', podManifest('c'));
@@ -336,10 +336,10 @@ describe("the client library's informer", () => {
     const { heard } = await startInformer(t, server);
     await server.api.create('pods', podManifest('a'));
     await waitFor(() => heard.includes('add a'), { what: 'an open watch' });
-    server.faults.setAway(true);
+    server.failures.setAway(true);
     await assert.rejects(call(server, PODS), /ECONNRESET|socket hang up/);
     await server.api.create('pods', podManifest('b'));
-    server.faults.setAway(false);
+    server.failures.setAway(false);
     await waitFor(() => heard.includes('add b'), { what: 'what happened meanwhile' });
   });
 

@@ -213,7 +213,7 @@ describe('deployments', { concurrency: true }, () => {
   test('a scale-down gives up first what does not run', async () => {
     await api.create('deployments', deploymentOf('shrunk', { replicas: 3 }));
     await untilRolledOut('shrunk');
-    const release = cluster.faults.unschedulable((pod) => pod.metadata.labels?.['app'] === 'shrunk');
+    const release = cluster.failures.unschedulable((pod) => pod.metadata.labels?.['app'] === 'shrunk');
     await run('scale', 'deployment/shrunk', '--replicas=5');
     await waitFor(() => podsOf('shrunk').length === 5, { what: 'two that cannot run' });
     await run('scale', 'deployment/shrunk', '--replicas=3');

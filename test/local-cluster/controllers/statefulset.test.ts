@@ -73,7 +73,7 @@ describe('statefulsets', { concurrency: true }, () => {
   });
 
   test('Parallel waits for nobody', async () => {
-    const release = cluster.faults.unschedulable((pod) => pod.metadata.labels?.['app'] === 'parallel');
+    const release = cluster.failures.unschedulable((pod) => pod.metadata.labels?.['app'] === 'parallel');
     await api.create('statefulsets', setOf('parallel', { replicas: 3, podManagementPolicy: 'Parallel' }));
     await waitFor(() => podsOf('parallel').length === 3, { what: 'all are made though none runs' });
     release();

@@ -124,7 +124,7 @@ describe('probes', { concurrency: true }, () => {
   });
 
   test('a fault on request: readiness comes late', async () => {
-    const release = cluster.faults.slowReadiness(300);
+    const release = cluster.failures.slowReadiness(300);
     const begun = performance.now();
     await api.create('pods', podOf('late', { containers: [idle()] }));
     await untilPhase(api, 'late', 'Running');

@@ -19,7 +19,7 @@ import {
 
 const cluster = await startTestCluster({ backoffBaseMs: 100 });
 after(() => cluster.stop());
-const { api, faults } = cluster;
+const { api, failures } = cluster;
 
 const sidecar = { restartPolicy: 'Always' };
 const isWaitingFor = (pod: string, reason: string) => () =>
@@ -98,7 +98,7 @@ describe('restarts', { concurrency: true }, () => {
   test('killed -9: restarted, counted, 137', async () => {
     await api.create('pods', podOf('killed', { containers: [idle()] }));
     await untilReady(api, 'killed');
-    faults.killPod('default', 'killed');
+    failures.killPod('default', 'killed');
     await waitFor(() => restartsOf('killed') === 1, { what: 'it runs again' });
     await untilReady(api, 'killed');
     const { terminated } = statusOf(api, 'killed', 'main').lastState;
@@ -113,7 +113,7 @@ describe('restarts', { concurrency: true }, () => {
     );
     await untilReady(api, 'halved');
     const { containerID } = statusOf(api, 'halved', 'main');
-    faults.killPod('default', 'halved', 'side');
+    failures.killPod('default', 'halved', 'side');
     await waitFor(() => restartsOf('halved', 'side') === 1, { what: 'it runs again' });
     await untilReady(api, 'halved');
     assert.equal(phaseOf(api, 'halved'), 'Running');
@@ -121,7 +121,7 @@ describe('restarts', { concurrency: true }, () => {
   });
 
   test('an image that cannot be pulled: ErrImagePull, ImagePullBackOff, and well again when it can', async () => {
-    const release = faults.failPull('broken', 'registry says no');
+    const release = failures.failPull('broken', 'registry says no');
     const main = { ...idle(), image: 'registry.example:5000/team/broken:2' };
     await api.create('pods', podOf('unpulled', { containers: [main] }));
     await waitFor(isWaitingFor('unpulled', 'ErrImagePull'), { what: 'ErrImagePull' });
@@ -158,7 +158,7 @@ describe('restarts', { concurrency: true }, () => {
   });
 
   test('a crash on request ends with its release', async () => {
-    const release = faults.crash('fragile');
+    const release = failures.crash('fragile');
     await api.create('pods', podOf('fragile', { containers: [idle('fragile')] }));
     await waitFor(() => restartsOf('fragile', 'fragile') >= 1, { what: 'it crashes' });
     release();
@@ -166,7 +166,10 @@ describe('restarts', { concurrency: true }, () => {
   });
 
   test("unschedulable on request, in the scheduler's words, and bound when it ends", async () => {
-    const release = faults.unschedulable((pod) => pod.metadata.name === 'homeless', '1 Insufficient memory');
+    const release = failures.unschedulable(
+      (pod) => pod.metadata.name === 'homeless',
+      '1 Insufficient memory',
+    );
     await api.create('pods', podOf('homeless', { containers: [idle()] }));
     const condition = () =>
       api

@@ -102,7 +102,7 @@ test('the API server goes away and comes back: a wake that came meanwhile is car
   await cluster.fn('fn');
   const { log, line } = recordingLog();
   const { url } = await cluster.scaler({}, { log });
-  cluster.api.faults.setAway(true);
+  cluster.api.failures.setAway(true);
   const timer = setInterval(() => cluster.wake('fn'), 200);
   t.after(() => clearInterval(timer));
   cluster.wake('fn');
@@ -114,7 +114,7 @@ test('the API server goes away and comes back: a wake that came meanwhile is car
   assert.match(String(watch.fields['error']), /ECONN|socket|fetch|network|abort/i);
   for (const message of ['lease not reached', 'scaling failed; trying again'])
     assert.match(String((await line(message)).fields['error']), /ECONN|socket|fetch|network|abort/i, message);
-  cluster.api.faults.setAway(false);
+  cluster.api.failures.setAway(false);
   await cluster.hasReplicas('fn', 1, 15_000);
 });
 

@@ -48,11 +48,11 @@ test('an autoscaler is heard of, also when it goes while nobody looks or turns t
     draft['spec'] = autoscaler('a').spec;
   });
   await waitFor(() => told.length === 3, { what: 'and again after the Deployment' });
-  server.faults.setAway(true);
+  server.failures.setAway(true);
   await waitFor(() => !isSynced, { what: 'the watches are broken' });
   await server.api.delete('horizontalpodautoscalers', 'default', 'hpa');
-  server.faults.expireWatches();
-  server.faults.setAway(false);
+  server.failures.expireWatches();
+  server.failures.setAway(false);
   await waitFor(() => told.length === 4, { what: 'the next list tells that it is gone' });
   assert.deepEqual(told, [
     'default/hpa → Deployment/default/a',

@@ -147,7 +147,7 @@ test('a workload that is gone, or an API server that is away, is an error', asyn
   const workload = seen();
   await api.api.delete('deployments', 'default', 'fn');
   await assert.rejects(writer.scale({ workload, to: 1, mayGoOn: always }), { code: 404 });
-  api.faults.setAway(true);
+  api.failures.setAway(true);
   await assert.rejects(writer.scale({ workload, to: 1, mayGoOn: always }));
 });
 
@@ -186,12 +186,12 @@ test('an API server that takes a request and never answers is given up, and the 
   const { api, seen, replicas } = await rig(t);
   const writer = createKubeWriter(clientsOf(api), { pod: 'p', timeoutMs: 200 });
   const store = createLeaseStore(clientsOf(api), { namespace: 'default', name: 'l' }, 200);
-  api.faults.setDelay(6_000);
+  api.failures.setDelay(6_000);
   const startedMs = performance.now();
   await assert.rejects(writer.scale({ workload: seen(), to: 1, mayGoOn: always }));
   await assert.rejects(store.read());
   assert.ok(performance.now() - startedMs < 6_000);
-  api.faults.setDelay(0);
+  api.failures.setDelay(0);
   assert.equal((await writer.scale({ workload: seen(), to: 2, mayGoOn: always })).kind, 'done');
   assert.equal(replicas(), 2);
 });

@@ -3,7 +3,7 @@ import { readRequestBody } from '../http/body.ts';
 import { authorize, type RequestContext } from '../http/context.ts';
 import { ISSUER, type ServiceAccountTokens } from '../http/auth.ts';
 import { send } from '../http/encode.ts';
-import { badRequest } from '../objects/fault.ts';
+import { badRequest } from '../objects/api-errors.ts';
 import type { Kind } from '../objects/kinds.ts';
 import { isAllowed } from './rbac.ts';
 import type { Store } from '../objects/store.ts';

@@ -9,7 +9,7 @@ import { describeError } from '../../../../common/runtime/errors.ts';
 import type { Log } from '../../../../common/runtime/log.ts';
 import type { User } from '../http/auth.ts';
 import { CelError, compileCel } from './cel.ts';
-import { ApiError, badRequest, internal } from '../objects/fault.ts';
+import { ApiError, badRequest, internal } from '../objects/api-errors.ts';
 import { apiVersionOf } from '../objects/kinds.ts';
 import type { Kind } from '../objects/kinds.ts';
 import { applyJsonPatch } from '../verbs/patches.ts';

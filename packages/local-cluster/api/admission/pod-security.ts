@@ -2,7 +2,7 @@
  * Pod Security admission for namespaces labelled `pod-security.kubernetes.io/enforce: restricted`: a pod that a
  * webhook changed must still be admitted there. The `baseline` level is not enforced.
  */
-import { forbidden } from '../objects/fault.ts';
+import { forbidden } from '../objects/api-errors.ts';
 import { isObject } from '../../../../common/runtime/is-object.ts';
 import type { JsonObject } from '../http/json.ts';
 import type { Kind } from '../objects/kinds.ts';

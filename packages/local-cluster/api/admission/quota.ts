@@ -1,5 +1,5 @@
 /** ResourceQuota, of which only the number of pods is enforced; it counts pods that have not ended. */
-import { forbidden } from '../objects/fault.ts';
+import { forbidden } from '../objects/api-errors.ts';
 import type { Kind } from '../objects/kinds.ts';
 import type { Store } from '../objects/store.ts';
 import type { KubeObject } from '../objects/types.ts';

@@ -1,7 +1,7 @@
 /** Reading a request's body: JSON, YAML or the little protobuf that kubectl insists on; bounded. */
 import type { IncomingMessage } from 'node:http';
 import { parse } from 'yaml';
-import { ApiError, badRequest, unsupportedMediaType } from '../objects/fault.ts';
+import { ApiError, badRequest, unsupportedMediaType } from '../objects/api-errors.ts';
 import { parseProtobuf, PROTOBUF_TYPE } from './protobuf.ts';
 
 /** What etcd lets a real API server store, and what it answers beyond that. */

@@ -6,7 +6,7 @@ import { describeError } from '../../../../common/runtime/errors.ts';
 import type { Log } from '../../../../common/runtime/log.ts';
 import { deleteObject } from '../objects/deletion.ts';
 import { evictPod } from '../verbs/eviction.ts';
-import { ApiError } from '../objects/fault.ts';
+import { ApiError } from '../objects/api-errors.ts';
 import { kindOf } from '../objects/kinds.ts';
 import { IN_PROCESS } from '../objects/request.ts';
 import type { Registry } from '../objects/registry.ts';

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { describeDenial, isAllowed } from '../admission/rbac.ts';
 import type { ApiUser } from '../objects/request.ts';
 import type { RequestTarget } from './request-target.ts';
-import { forbidden } from '../objects/fault.ts';
+import { forbidden } from '../objects/api-errors.ts';
 import type { Store } from '../objects/store.ts';
 import type { User } from './auth.ts';
 

@@ -5,7 +5,7 @@ import { mediaType, readRequestBody } from './body.ts';
 import type { RequestContext } from './context.ts';
 import { jsonOf, listJson, send, tableJson, tableWanted } from './encode.ts';
 import { presenter, storable } from '../verbs/event-versions.ts';
-import { badRequest, methodNotAllowed, notFound } from '../objects/fault.ts';
+import { badRequest, methodNotAllowed, notFound } from '../objects/api-errors.ts';
 import { isObject } from '../../../../common/runtime/is-object.ts';
 import type { Kind } from '../objects/kinds.ts';
 import { applyPatch, checkPatchType } from '../verbs/patches.ts';

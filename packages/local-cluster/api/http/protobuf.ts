@@ -4,7 +4,7 @@
  * those commands fill in are known, by the numbers of Kubernetes' published .proto files. Anything else is refused by
  * its number rather than dropped.
  */
-import { unsupportedMediaType } from '../objects/fault.ts';
+import { unsupportedMediaType } from '../objects/api-errors.ts';
 import type { JsonObject } from './json.ts';
 
 export const PROTOBUF_TYPE = 'application/vnd.kubernetes.protobuf';

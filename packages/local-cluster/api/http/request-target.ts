@@ -1,8 +1,8 @@
 /** What a request's path is about: `/apis/<group>/<version>[/namespaces/<ns>]/<resource>[/<name>[/<sub>]]`. */
-import { badRequest } from '../objects/fault.ts';
+import { badRequest } from '../objects/api-errors.ts';
 import { findKind } from '../objects/kinds.ts';
 import type { Kind } from '../objects/kinds.ts';
-import { methodNotAllowed } from '../objects/fault.ts';
+import { methodNotAllowed } from '../objects/api-errors.ts';
 
 export interface RequestTarget {
   readonly kind: Kind;

@@ -7,7 +7,13 @@ import { ISSUER, type ServiceAccountTokens, type User } from './auth.ts';
 import { authorize, createContext, verbOf } from './context.ts';
 import { discover } from './discovery.ts';
 import { send } from './encode.ts';
-import { ApiError, methodNotAllowed, statusBody, unauthorizedError, unknownPath } from '../objects/fault.ts';
+import {
+  ApiError,
+  methodNotAllowed,
+  statusBody,
+  unauthorizedError,
+  unknownPath,
+} from '../objects/api-errors.ts';
 import { HANDLERS } from './handlers.ts';
 import type { Parts } from './handlers.ts';
 import { parseTarget } from './request-target.ts';

@@ -60,7 +60,7 @@ export interface ApiServer extends Running {
   kubeconfig(user?: string): string;
   /** A bearer token, valid for as long as the server runs; the service account need not exist yet. */
   serviceAccountToken(namespace: string, name: string, options?: IssueOptions): string;
-  readonly faults: ApiFailures;
+  readonly failures: ApiFailures;
   attachRuntime(hooks: RuntimeHooks): void;
 }
 
@@ -108,7 +108,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     caPem,
     serviceAccountToken: core.issueToken,
     kubeconfig: (user = ADMIN.username) => kubeconfig({ url, caPem, user, token: tokens.issue(user) }),
-    faults: {
+    failures: {
       setAway: (isAway) => connections.setAway(isAway),
       cutWatches: () => watches.cut(),
       expireWatches: () => store.forgetHistory(),

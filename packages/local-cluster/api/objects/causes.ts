@@ -1,5 +1,5 @@
 /** Collecting what is wrong with an object, in the words of Kubernetes' field errors. */
-import type { FieldCause } from './fault.ts';
+import type { FieldCause } from './api-errors.ts';
 
 /** Strings quoted, objects as JSON, as Kubernetes prints the offending value. */
 function print(value: unknown): string {

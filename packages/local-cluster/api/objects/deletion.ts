@@ -3,7 +3,7 @@
  * garbage collector's business, except with `Orphan`, where they are released here before their owner goes;
  * `Foreground` is treated as `Background`.
  */
-import { conflict, notFound } from './fault.ts';
+import { conflict, notFound } from './api-errors.ts';
 import { KINDS } from './kinds.ts';
 import type { Kind } from './kinds.ts';
 import { timestamp } from './defaults.ts';

@@ -2,7 +2,7 @@
  * Lists in pages (`limit` and `continue`). The token holds the version of the first page and the last key seen. Later
  * pages show the present from there on, so a watch from the list's version misses nothing.
  */
-import { badRequest, expired } from './fault.ts';
+import { badRequest, expired } from './api-errors.ts';
 import type { ListMetadata } from '../http/encode.ts';
 import { storeKey } from './store.ts';
 import type { Store } from './store.ts';

@@ -9,7 +9,7 @@ import { randomUUID, randomInt } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { AdmissionChain, AdmissionRequest } from '../admission/admission.ts';
 import { applyDefaults, initialStatus } from './defaults.ts';
-import { alreadyExists, badRequest, conflict, forbidden, notFound } from './fault.ts';
+import { alreadyExists, badRequest, conflict, forbidden, notFound } from './api-errors.ts';
 import { apiVersionOf, kindOf } from './kinds.ts';
 import type { Kind } from './kinds.ts';
 import { checkPodSecurity } from '../admission/pod-security.ts';

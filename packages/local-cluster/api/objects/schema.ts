@@ -3,7 +3,7 @@
  * an error or a warning as the client asked (`fieldValidation`). The schemas are the type tables of the Kubernetes
  * client library's models, loaded on first use (0.3 s and 30 MB); the client itself is not loaded.
  */
-import { badRequest } from './fault.ts';
+import { badRequest } from './api-errors.ts';
 import { isObject } from '../../../../common/runtime/is-object.ts';
 import type { JsonObject } from '../http/json.ts';
 import { apiVersionOf } from './kinds.ts';

@@ -2,7 +2,7 @@
  * Label selectors (text of a URL, or the object in a manifest) and field selectors, compiled once into a
  * predicate. A field that a kind cannot be selected by is refused, as Kubernetes does.
  */
-import { badRequest } from './fault.ts';
+import { badRequest } from './api-errors.ts';
 import type { KubeObject } from './types.ts';
 
 export type ObjectLabels = Readonly<Record<string, string>>;

@@ -5,7 +5,7 @@
  * Invariants: stored objects are frozen; every change has its own resourceVersion, one counter for all kinds;
  * listeners hear every change, in the order of versions. Listeners must not throw.
  */
-import { expired } from './fault.ts';
+import { expired } from './api-errors.ts';
 import type { KubeObject, WatchEventType } from './types.ts';
 
 export interface StoreChange {

@@ -4,7 +4,7 @@
  */
 import type { ServerResponse } from 'node:http';
 import { jsonOf, tableJson } from '../http/encode.ts';
-import { ApiError, badRequest, expired, statusBody } from './fault.ts';
+import { ApiError, badRequest, expired, statusBody } from './api-errors.ts';
 import { apiVersionOf } from './kinds.ts';
 import type { Kind } from './kinds.ts';
 import type { ObjectMatcher } from './selectors.ts';

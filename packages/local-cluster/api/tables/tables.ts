@@ -2,7 +2,7 @@
  * The tables that `kubectl get` prints: Kubernetes' servers draw them, so this one must too. Columns as a real
  * cluster has them for what people look at here; name and age for the rest.
  */
-import { qualified } from '../objects/fault.ts';
+import { qualified } from '../objects/api-errors.ts';
 import type { Kind } from '../objects/kinds.ts';
 import { podColumns } from './pod-table.ts';
 import { age } from './table-cells.ts';

@@ -10,7 +10,7 @@ import {
   DNS_SUBDOMAIN,
   PATH_SEGMENT,
 } from '../objects/causes.ts';
-import { invalid } from '../objects/fault.ts';
+import { invalid } from '../objects/api-errors.ts';
 import type { JsonObject } from '../http/json.ts';
 import type { Kind } from '../objects/kinds.ts';
 import { checkPodSpec } from './pod-validation.ts';

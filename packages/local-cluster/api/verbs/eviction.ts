@@ -5,7 +5,7 @@
  */
 import { deleteObject } from '../objects/deletion.ts';
 import type { DeleteOptions, DeleteTarget } from '../objects/deletion.ts';
-import { ApiError, notFound, tooManyRequests } from '../objects/fault.ts';
+import { ApiError, notFound, tooManyRequests } from '../objects/api-errors.ts';
 import { compileLabelSelector } from '../objects/selectors.ts';
 import type { Store } from '../objects/store.ts';
 import type { KubeObject } from '../objects/types.ts';

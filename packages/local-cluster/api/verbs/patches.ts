@@ -5,7 +5,7 @@
  */
 import jsonPatch from 'fast-json-patch';
 import type { Operation } from 'fast-json-patch';
-import { ApiError, badRequest, unsupportedMediaType } from '../objects/fault.ts';
+import { ApiError, badRequest, unsupportedMediaType } from '../objects/api-errors.ts';
 import { isObject } from '../../../../common/runtime/is-object.ts';
 import type { JsonObject } from '../http/json.ts';
 import { strategicMerge } from './strategic-merge.ts';

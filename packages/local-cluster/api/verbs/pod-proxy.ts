@@ -5,7 +5,7 @@
 import { request as send } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import type { RequestContext } from '../http/context.ts';
-import { ApiError, badRequest, notFound } from '../objects/fault.ts';
+import { ApiError, badRequest, notFound } from '../objects/api-errors.ts';
 import { named } from '../http/request-target.ts';
 import type { Registry } from '../objects/registry.ts';
 import type { RequestTarget } from '../http/request-target.ts';

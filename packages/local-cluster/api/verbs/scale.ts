@@ -1,5 +1,5 @@
 /** The scale subresource: the part of a workload that autoscalers read and write. */
-import { invalid, notFound } from '../objects/fault.ts';
+import { invalid, notFound } from '../objects/api-errors.ts';
 import type { Kind } from '../objects/kinds.ts';
 import { printLabelSelector } from '../objects/selectors.ts';
 import type { Registry } from '../objects/registry.ts';

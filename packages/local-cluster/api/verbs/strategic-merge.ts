@@ -6,7 +6,7 @@
  * Directives: `$patch: delete | replace | merge`, `$retainKeys`, `$deleteFromPrimitiveList/<list>`,
  * `$setElementOrder/<list>`.
  */
-import { badRequest } from '../objects/fault.ts';
+import { badRequest } from '../objects/api-errors.ts';
 import { isObject } from '../../../../common/runtime/is-object.ts';
 import type { JsonObject } from '../http/json.ts';
 

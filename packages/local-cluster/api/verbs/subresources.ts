@@ -5,7 +5,7 @@ import type { RequestContext } from '../http/context.ts';
 import type { DeleteOptions } from '../objects/deletion.ts';
 import { send } from '../http/encode.ts';
 import { evictPod } from './eviction.ts';
-import { ApiError, badRequest, methodNotAllowed, notFound, unknownPath } from '../objects/fault.ts';
+import { ApiError, badRequest, methodNotAllowed, notFound, unknownPath } from '../objects/api-errors.ts';
 import { named } from '../http/request-target.ts';
 import { isObject } from '../../../../common/runtime/is-object.ts';
 import { applyPatch } from './patches.ts';

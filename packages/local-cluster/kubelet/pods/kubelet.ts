@@ -10,13 +10,13 @@ import { describeError } from '../../../../common/runtime/errors.ts';
 import type { Running } from '../../../../common/runtime/lifecycle.ts';
 import type { LogReader } from '../../api/verbs/runtime-hooks.ts';
 import type { KubeObject, WatchEventType } from '../../api/objects/types.ts';
-import { SimulatedFailures, type KubeletFailures } from '../container/faults.ts';
+import { SimulatedFailures, type KubeletFailures } from '../container/failures.ts';
 import { PodWorker } from './pod-worker.ts';
 import { startWatchdog } from './watchdog.ts';
 import type { KubeletOptions } from './kubelet-options.ts';
 
 export interface Kubelet extends Running {
-  readonly faults: KubeletFailures;
+  readonly failures: KubeletFailures;
   /** SIGKILL to a container's processes (of all containers without a name); the kubelet then does as always. */
   kill(namespace: string, pod: string, container?: string): void;
   readonly readLogs: LogReader;
@@ -27,13 +27,13 @@ const STOP_GRACE_MS = 2_000;
 
 export function startKubelet(options: KubeletOptions): Kubelet {
   const workers = new Map<string, PodWorker>();
-  const faults = new SimulatedFailures();
+  const failures = new SimulatedFailures();
   const watchdog = startWatchdog(options.dir);
   let isStopping = false;
 
   const start = (pod: KubeObject) => {
     const onGone = () => void workers.delete(pod.metadata.uid);
-    workers.set(pod.metadata.uid, new PodWorker(pod, { kubelet: options, faults, watchdog, onGone }));
+    workers.set(pod.metadata.uid, new PodWorker(pod, { kubelet: options, failures, watchdog, onGone }));
   };
   const end = (worker: PodWorker, graceMs: number) => {
     worker.end(graceMs).catch((error: unknown) => {
@@ -59,7 +59,7 @@ export function startKubelet(options: KubeletOptions): Kubelet {
     return uid === undefined ? undefined : workers.get(uid);
   };
   return {
-    faults,
+    failures,
     kill(namespace, name, container) {
       const worker = find(namespace, name);
       for (const one of worker?.containers ?? []) if (!container || one.name === container) one.kill();

@@ -9,7 +9,7 @@ import { expandVariables, rewritePaths } from '../container/expansion.ts';
 import type { HandlerContext } from '../container/handlers.ts';
 import { UNKNOWN_IMAGE, type Image } from '../container/images.ts';
 import type { KubeletOptions } from './kubelet-options.ts';
-import type { SimulatedFailures } from '../container/faults.ts';
+import type { SimulatedFailures } from '../container/failures.ts';
 import { specOf, type ContainerSpec } from './pod-spec.ts';
 import type { PodRuntime } from './runtime.ts';
 import { mountsOf, writeVolumes, type VolumeContext } from '../container/volumes.ts';
@@ -20,7 +20,7 @@ export interface PodRuntimeOptions {
   readonly podIp: string;
   readonly podDir: string;
   readonly kubelet: KubeletOptions;
-  readonly faults: SimulatedFailures;
+  readonly failures: SimulatedFailures;
   readonly watchdog: Watchdog;
   readonly changed: () => void;
 }
@@ -30,7 +30,7 @@ const CONFIG_RETRY_MS = 1_000;
 const BACKOFF_BASE_MS = 10_000;
 
 export function createPodRuntime(options: PodRuntimeOptions): PodRuntime {
-  const { pod, kubelet, faults, changed } = options;
+  const { pod, kubelet, failures, changed } = options;
   const { name, uid } = pod.metadata;
   const namespace = pod.metadata.namespace ?? 'default';
   const spec = specOf(pod);
@@ -44,7 +44,7 @@ export function createPodRuntime(options: PodRuntimeOptions): PodRuntime {
     configRetryMs: CONFIG_RETRY_MS,
     now: Date.now,
     pullError(container) {
-      const onRequest = faults.pullError(container.image);
+      const onRequest = failures.pullError(container.image);
       if (onRequest !== undefined || imageOf(container) || container.command) return onRequest;
       return `${container.image}: not found (this machine knows no such image, and the container has no command)`;
     },
@@ -55,10 +55,10 @@ export function createPodRuntime(options: PodRuntimeOptions): PodRuntime {
     },
     command(container, context) {
       const image = imageOf(container) ?? UNKNOWN_IMAGE;
-      const argv = faults.isCrashing(container) ? ['false'] : argvOf(container, image, context);
+      const argv = failures.isCrashing(container) ? ['false'] : argvOf(container, image, context);
       return { argv, env: context.env, cwd: context.cwd, watchdog: options.watchdog };
     },
-    readinessDelayMs: () => faults.readinessDelayMs,
+    readinessDelayMs: () => failures.readinessDelayMs,
     deadline: (ms) => new Deadline(ms),
     event: (type, reason, message, _container) => kubelet.event(pod, type, reason, message),
     onLine: (container, line) => kubelet.onLog({ namespace, pod: name, container, line }),

@@ -11,7 +11,7 @@ import type { KubeObject } from '../../api/objects/types.ts';
 import { timeText } from '../../controllers/workloads/objects.ts';
 import { Container } from '../container/container.ts';
 import { Deadline } from '../container/deadline.ts';
-import type { SimulatedFailures } from '../container/faults.ts';
+import type { SimulatedFailures } from '../container/failures.ts';
 import type { KubeletOptions } from './kubelet-options.ts';
 import { containersOf, specOf } from './pod-spec.ts';
 import { createPodRuntime } from './pod-runtime.ts';
@@ -22,7 +22,7 @@ import type { Watchdog } from './watchdog.ts';
 
 export interface PodWorkerOptions {
   readonly kubelet: KubeletOptions;
-  readonly faults: SimulatedFailures;
+  readonly failures: SimulatedFailures;
   readonly watchdog: Watchdog;
   /** The worker has ended: nothing of the pod is left on this machine. */
   readonly onGone: () => void;
@@ -45,7 +45,7 @@ export class PodWorker {
   constructor(pod: KubeObject, options: PodWorkerOptions) {
     this.#pod = pod;
     this.#options = options;
-    const { kubelet, faults, watchdog } = options;
+    const { kubelet, failures, watchdog } = options;
     this.#podIp = kubelet.allocateIp();
     this.#podDir = join(kubelet.dir, 'pods', pod.metadata.uid);
     this.#runtime = createPodRuntime({
@@ -53,7 +53,7 @@ export class PodWorker {
       podIp: this.#podIp,
       podDir: this.#podDir,
       kubelet,
-      faults,
+      failures,
       watchdog,
       changed: () => this.#post(),
     });

@@ -1,5 +1,5 @@
 /**
- * What the containers of one pod share: its address, folders, environment, images and faults, and the way to
+ * What the containers of one pod share: its address, folders, environment, images and failures, and the way to
  * say that something changed. Made by {@link PodWorker}; a container knows nothing else of the cluster.
  */
 import type { Deadline } from '../container/deadline.ts';
