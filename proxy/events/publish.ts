@@ -5,11 +5,12 @@
  * is an error although some functions have the event. The same Idempotency-Key makes repeating it harmless to them.
  */
 import { ReasonError } from '../../common/runtime/errors.ts';
-import { decodeJob, encodeJob, type JobHead } from '../../common/queue/job.ts';
+import { decodeJob, encodeJob, INLINE_BODY_MAX_BYTES, type JobHead } from '../../common/queue/job.ts';
 import { HeaderNames, headerValue, withoutHeaders, type RequestHead } from '../../common/relay/index.ts';
 import { functionKey, type FunctionId } from '../../common/bus/subjects.ts';
 import type { EventName } from './subscribers.ts';
 import { hash, newSecret } from '../jobs/accepting/accept.ts';
+import type { StoreShare } from '../jobs/accepting/store-share.ts';
 import type { UploadBudget, UploadMemory } from '../jobs/accepting/upload-budget.ts';
 import {
   publishJob,
@@ -34,6 +35,7 @@ export interface PublishTarget {
 export interface PublishOptions extends PublisherOptions {
   readonly namespace: string;
   readonly uploads: UploadBudget;
+  readonly share: Pick<StoreShare, 'checkEvent'>;
   readonly maxBodyBytes: number;
   /** See BodyOptions. */
   readonly namesFunction: boolean;
@@ -47,7 +49,8 @@ export async function publishEvent(
   { upload, targets }: { readonly upload: Upload; readonly targets: () => readonly PublishTarget[] },
   options: PublishOptions,
 ): Promise<readonly PublishTarget[]> {
-  announcedLength(upload, { ...options, tooLarge });
+  const announced = announcedLength(upload, { ...options, tooLarge });
+  if (announced > INLINE_BODY_MAX_BYTES) options.share.checkEvent(announced, false);
   const memory = options.uploads.open(`the event ${event}`);
   try {
     return await publishWith({ namespace, event }, head, { upload, targets, memory }, options);
@@ -72,6 +75,13 @@ async function publishWith(
 ): Promise<readonly PublishTarget[]> {
   const secret = newSecret();
   const body = await takeBody({ namespace, secret }, upload, { ...options, memory, tooLarge });
+  const { stored } = body;
+  try {
+    if (stored) options.share.checkEvent(stored.size, true);
+  } catch (error) {
+    if (stored) await discardBody(options, stored);
+    throw error;
+  }
   memory.add(body.inline.length); // the message is a copy
   const job: JobHead = {
     secret,

@@ -105,6 +105,23 @@ export class StoreShare {
     };
   }
 
+  /**
+   * Large bodies of events stay until they are too old, whoever has read them. So they may have half of the room, together
+   * with those of jobs: jobs find the other half.
+   * @param isStored false: it is only announced
+   * @throws ReasonError `queue-full`
+   */
+  checkEvent(bytes: number, isStored: boolean): void {
+    this.refresh();
+    const free = this.free('stored');
+    const half = (this.#room?.stored?.maxBytes ?? 0) / 2;
+    if (free !== undefined && free - bytes < half) {
+      const message = `large bodies of events may take what NATS keeps large bodies in to the half, and ${free} bytes of ${2 * half} are free; try again later`;
+      throw new ReasonError('queue-full', message, { retryAfterSeconds: RETRY_AFTER_SECONDS });
+    }
+    if (isStored) this.#taken.stored += bytes;
+  }
+
   #isAbove(id: FunctionId, kind: StoreKind, bytes: number): boolean {
     const free = this.free(kind);
     if (free === undefined) return false;

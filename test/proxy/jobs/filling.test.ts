@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { waitFor } from '../../helpers/wait.ts';
 import { Recorder } from '../../sidecar/support/recorder.ts';
+import { callUrl } from '../support/calls.ts';
 import { elementIdOf, startJobProxy, type JobProxy } from '../support/job-proxy.ts';
 
 /** Of it 8 MB are for jobs and 10 MB for large bodies. */
@@ -59,3 +60,19 @@ for (const [what, bytes, most] of [
     await waitFor(async () => (await t.depth()) === 0, { what: 'all have run' });
     assert.equal(app.requests.length, taken + 6);
   });
+
+test('large bodies of events take half of the room at most, and jobs have the rest', async () => {
+  await using t = await startJobProxy([], VOLUME, ROOM);
+  await t.addFunction('hears', { SubscribeEvents: 'Public:paid' });
+  await t.addFunction('other');
+  await waitFor(() => areBoundsKnown(t), { what: 'the proxy knows the bounds' });
+  const body = Buffer.alloc(1_000_000, 'x');
+  const publish = () => callUrl(`${t.proxy.url}/publish-event/paid`, { method: 'POST', body });
+  let taken = 0;
+  let answer = await publish();
+  for (; answer.status === 204; answer = await publish()) taken += 1;
+  assert.equal(answer.status, 429, answer.text);
+  assert.match(answer.text, /queue-full.*events may take .* to the half/);
+  assert.ok(taken >= 2 && taken <= 5, String(taken));
+  for (let i = 0; i < 2; i++) assert.equal((await t.post('other', '/', { body })).status, 201);
+});
