@@ -1,4 +1,7 @@
-/** Jobs: those that nobody could run are refused, and NATS is found again when its Service was made again. */
+/**
+ * Jobs: those that nobody could run are refused, and NATS is found again when its Service was made again. Events: each
+ * ready pod has its own, and what a pod leaves goes to another.
+ */
 import assert from 'node:assert/strict';
 import { after, it } from 'node:test';
 import { send, type Answer } from '../helpers/send.ts';
@@ -31,6 +34,36 @@ for (const [what, spec] of [
     assert.match(status.body, /jobs and events are refused/);
     assert.equal(await fn.replicas(), 0);
   });
+
+it('an event comes to each ready pod, and what a pod that ends has not run goes to another', async () => {
+  const annotations = { SubscribeEvents: 'Public:ping', ReplicasMin: 2, NumberParallelRequestPerPod: 1 };
+  await using fn = await world.deploy({ name: 'hears', annotations, replicas: 2 });
+  await fn.waitForReady(2);
+  const keptBy = new Map<string, readonly string[]>();
+  const count = async (id: string, without?: string): Promise<number> => {
+    const { pod, kept } = JSON.parse((await world.call(fn.name, '/kept')).body) as {
+      pod: string;
+      kept: string[];
+    };
+    if (pod !== without) keptBy.set(pod, kept);
+    return [...keptBy.values()].flat().filter((other) => other === id).length;
+  };
+  const publish = async (path: string): Promise<void> => {
+    const url = `${world.proxyUrl}/publish-event/ping.${world.namespace}/keep/${path}`;
+    const { status, body } = await send(url, { method: 'POST' });
+    assert.equal(status, 204, body);
+  };
+  await publish('all');
+  await until(async () => (await count('all')) === 2, 'both pods have it');
+  const [ends] = keptBy.keys();
+  assert.ok(ends);
+  // Each pod runs one at a time, so the last one waits in both.
+  for (const path of ['first/4000', 'second/4000', 'last']) await publish(path);
+  await world.kubectl(['delete', 'pod', '-n', world.namespace, ends, '--wait=false']);
+  keptBy.delete(ends);
+  const what = 'another pod runs what the ended one had left, beside its own';
+  await until(async () => (await count('last', ends)) >= 2, what, 90_000);
+});
 
 it('the Service of NATS is deleted and made again: jobs run without a restart of anything', async (t) => {
   await using warm = await world.deploy({ name: 'warm', annotations: { ReplicasMin: 1 }, replicas: 1 });

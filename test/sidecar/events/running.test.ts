@@ -6,9 +6,11 @@ import { BODIES_STREAM } from '../../../common/queue/jetstream/streams.ts';
 import { eventSubject } from '../../../common/bus/subjects.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { App, holding, type Handler } from '../support/app.ts';
+import { startEventScaler } from '../support/event-scaler.ts';
 import { startEventWorld } from '../support/event-world.ts';
 import { FN, policy } from '../support/job-world.ts';
 import { Recorder } from '../support/recorder.ts';
+import { sidecarFor } from '../support/sidecar.ts';
 
 const answering = (status: (nth: number) => number) =>
   new Recorder((_req, res, nth) => void res.writeHead(status(nth)).end()).listen();
@@ -198,6 +200,28 @@ describe('events in a sidecar', () => {
       app.requests.map((request) => request.header('slimfaas-try-number')),
       ['0'],
     );
+  });
+
+  it('a pod whose scaler is of 0.1.0, or away, makes its own consumer where nobody asks who one is', async () => {
+    await using world = await startEventWorld({ hasScaler: false });
+    await using app = await answering(() => 200);
+    await world.pod(app.port);
+    await world.send();
+    await world.isDone('fn-1');
+    assert.equal(app.requests.length, 1);
+  });
+
+  it('elsewhere what came while no scaler was there is run when one is', async () => {
+    await using world = await startEventWorld({ hasScaler: false });
+    await using app = await answering(() => 200);
+    const flags = { nats: world.jetstream.server.url, 'subscribe-events': 'paid', auth: 'required' };
+    await using _sidecar = await sidecarFor(app.port, { flags });
+    await world.ended(await world.publish()); // by then it would have made one
+    assert.equal(await world.reader('fn-1'), undefined);
+    await world.send({ path: '/meanwhile' });
+    await using _scaler = await startEventScaler({ nats: world.jetstream.server.url });
+    await waitFor(() => app.requests.some(({ line }) => line === 'POST /meanwhile'), { what: 'it is run' });
+    await world.isDone('fn-1');
   });
 
   it('a pod that subscribes to nothing reads nothing', async () => {
