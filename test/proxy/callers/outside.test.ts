@@ -121,6 +121,8 @@ test('names of pods and addresses stay inside: status, reasons of calls, upgrade
     hasSidecar: false,
     status: { phase: 'Pending', conditions: [] },
   });
+  const known = async () => (await callUrl(`${t.url}/status-function/cold`)).text.includes('cold-pod-1');
+  await waitFor(known, { what: 'the function and its pod are known' });
   const failure = await callUrl(`${t.url}/function/cold/`);
   assert.equal(failure.status, 504);
   assert.match(failure.text, /pod cold-pod-1 has no sidecar/, 'inside it is told');
