@@ -12,8 +12,9 @@ const world = await openWorld();
 const { system } = world.release;
 const NATS = `/api/v1/namespaces/${system}/services/slimfaas-nats`;
 
-function post(fn: Deployed, path: string): Promise<Answer> {
-  return send(`${world.proxyUrl}/async-function/${fn.route}${path}`, { method: 'POST' });
+function post(fn: Deployed, path: string, body?: Buffer): Promise<Answer> {
+  const url = `${world.proxyUrl}/async-function/${fn.route}${path}`;
+  return send(url, { method: 'POST', ...(body ? { body } : {}) });
 }
 
 async function ranOnce(fn: Deployed, id: string): Promise<void> {
@@ -63,6 +64,13 @@ it('an event comes to each ready pod, and what a pod that ends has not run goes 
   keptBy.delete(ends);
   const what = 'another pod runs what the ended one had left, beside its own';
   await until(async () => (await count('last', ends)) >= 2, what, 90_000);
+});
+
+it('a job with a body of 2 MiB runs from zero', async () => {
+  await using fn = await world.deploy({ name: 'large-body' });
+  const answer = await post(fn, '/hello', Buffer.alloc(2 * 1024 * 1024, 'x'));
+  assert.equal(answer.status, 201, answer.body);
+  await ranOnce(fn, String(answer.headers['slimfaas-element-id']));
 });
 
 it('the Service of NATS is deleted and made again: jobs run without a restart of anything', async (t) => {
