@@ -160,6 +160,7 @@ function createParts(config: ScalerConfig, deps: ScalerDeps, election: Election,
     samples,
     queries: () => queries.stats,
     earlyReports: () => observer.earlyReports(),
+    eventWishes: () => eventReaders.waiting,
   });
   stops.add('queries', () => queries.stop());
   stops.add('nats', () => nats.stop());

@@ -68,6 +68,11 @@ export class EventReaders {
     return moved && { isGranted: true };
   }
 
+  /** Wishes that are not fulfilled yet. */
+  get waiting(): number {
+    return this.#opening.size + this.#moving.size;
+  }
+
   /** Whether its sidecar has said that it ends, to this scaler. */
   hasLeft(asker: Asker): boolean {
     return this.#left.has(keyOf(asker));
@@ -121,6 +126,10 @@ class Wishes<T> {
 
   constructor(most: number) {
     this.#most = most;
+  }
+
+  get size(): number {
+    return this.#all.size;
   }
 
   /** @returns undefined: there are too many */

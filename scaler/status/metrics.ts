@@ -24,6 +24,8 @@ export interface ScalerMetricsSource {
   readonly queries: () => QueriesStats;
   /** Reports of pods that no watch has shown. */
   readonly earlyReports: () => number;
+  /** Wishes of pods about their events that are not fulfilled yet. */
+  readonly eventWishes: () => number;
 }
 
 export interface ScalerMetrics extends EffectMetrics {
@@ -62,6 +64,14 @@ export function registerScalerGauges(registry: Registry, given: ScalerMetricsSou
     registers: [registry],
     collect() {
       this.set(source.earlyReports());
+    },
+  });
+  new Gauge({
+    name: 'slimfaas_scaler_event_wishes',
+    help: 'Sidecars that wait until they may read their events, or for their events to be handed over',
+    registers: [registry],
+    collect() {
+      this.set(source.eventWishes());
     },
   });
 }

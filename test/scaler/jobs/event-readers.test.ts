@@ -126,9 +126,10 @@ describe('readers of events', () => {
     const asked = Array.from({ length: 40 }, (_, i) => ask(i));
     assert.equal(await ask(40), undefined, 'there are too many');
     const again = ask(7);
+    assert.equal(readers.waiting, 40);
     resolve();
     assert.ok((await Promise.all([...asked, again])).every((answer) => answer?.isGranted));
-    assert.deepEqual([most, made], [16, 40]);
+    assert.deepEqual([most, made, readers.waiting], [16, 40, 0]);
     assert.deepEqual(await ask(40), { isGranted: true }, 'there is room again');
   });
 });
