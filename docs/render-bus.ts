@@ -1,14 +1,21 @@
 /** docs/reference/bus.md: who may say and hear what on NATS, from common/bus/permissions.ts. */
+import { CLIENTS, matrixRows } from './bus-table.ts';
 import { ACCOUNTS, ROLE_RULES, SIDECAR_RULES, type AccountRule } from '../common/bus/permissions.ts';
 
 const HEAD = `# Who may do what on NATS
 
-Written by \`npm run docs\` from \`common/bus/permissions.ts\`. \`test/common/bus/permissions.test.ts\` tries each cell on a real
-server. What is not in these tables is to be refused. **The issuer does not use them yet**: each identity may still say and hear
-everything. Why there are two accounts: [bus-accounts](../decisions/bus-accounts.md).
+Written by \`npm run docs\` from \`common/bus/permissions.ts\`, of which the issuer makes each identity. What is not in these
+tables is refused. Why there are two accounts: [bus-accounts](../decisions/bus-accounts.md).
 
 \`<jobs>\` is the consumer of the function's jobs, \`<events>\` the one of the pod's events. The server fills in nothing:
 each pod has permissions of its own, and these name its namespace, its function and itself.
+`;
+
+const MATRIX = `## Every identity and every subject
+
+\`test/webhook/issuer/table.test.ts\` tries each cell on a real server, with identities of the real exchange. A row is of one
+pod's sidecar: \`<namespace>\`, \`<function>\`, \`<pod>\`, \`<jobs>\` and \`<events>\` are its own. The columns say who may publish
+there, and who may subscribe to it.
 `;
 
 export function busPage(): string {
@@ -29,6 +36,9 @@ export function busPage(): string {
     'Proxies and scalers are in `CORE`, sidecars in `FUNCTIONS`, which has no JetStream.\n',
     '| offered by | kind | subject |\n|---|---|---|',
     `${crossing.join('\n')}\n`,
+    MATRIX,
+    `| subject | ${Object.keys(CLIENTS).join(' | ')} |\n|---|${'---|'.repeat(Object.keys(CLIENTS).length)}`,
+    `${matrixRows().join('\n')}\n`,
   ].join('\n');
 }
 

@@ -18,8 +18,8 @@ export const OWN_FLAGS = {
   proxy: words(`host port metrics-port tls-port tls-cert tls-key api-keys waiting-page-file
     public-port public-routes outside-cidrs tls-public
     namespaces namespace pod-name pod-ip nats nats-address scaler-url scaler-address function-hosts
-    auth issuer issuer-address issuer-ca-file token-file
-    operator-auth operator-token-file open-metrics peer-token-file old-sidecars`),
+    auth old-sidecars issuer issuer-address issuer-ca-file token-file
+    operator-auth operator-token-file open-metrics peer-token-file`),
   // Its rights are to the Lease of the default name, in its own namespace.
   scaler: words(`host port namespaces namespace pod-name pod-ip nats nats-address job-replicas nats-volume
     lease-name lease-namespace function-hosts services-wake services-owner auth issuer issuer-address issuer-ca-file token-file
@@ -29,7 +29,7 @@ export const OWN_FLAGS = {
     words(`host port admin-port namespace pod-name sidecar-image sidecar-nats sidecar-nats-address sidecar-proxy
       sidecar-proxy-address sidecar-user sidecar-pull-policy sidecar-resources cert-dir
     service-name webhook-configuration configuration-may-lack secret-name
-      auth exchange-port issuer-service nats-service sidecar-issuer sidecar-issuer-address`),
+      auth old-sidecars exchange-port issuer-service nats-service sidecar-issuer sidecar-issuer-address`),
 } as const;
 
 function words(text: string): readonly string[] {
@@ -185,6 +185,7 @@ function valuesSchema(): Schema {
       },
       createNamespace: BOOLEAN,
       auth: oneOf(...AUTH_MODES),
+      oldSidecars: BOOLEAN,
       sidecar: object({ resources: object({ requests: AMOUNTS, limits: AMOUNTS }) }),
       nats: NATS,
       networkPolicies: object({

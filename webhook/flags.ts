@@ -131,6 +131,13 @@ export const webhookFlags = {
     describe:
       'off: pods have no identity on NATS; permissive: they have one, and NATS asks nobody; required: NATS asks for it',
   },
+  'old-sidecars': {
+    type: 'boolean',
+    default: false,
+    group: 'Identity',
+    describe:
+      'sidecars of the version before get every right on NATS, which they need; false: they get no identity',
+  },
   'exchange-port': {
     type: 'int',
     default: 8444,

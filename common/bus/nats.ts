@@ -10,12 +10,13 @@
  * Comes in: server addresses, messages.
  * Goes out: a link that subscribes, publishes and reconnects.
  */
-import type { Events, Msg, NatsConnection } from 'nats';
+import type { Msg, NatsConnection } from 'nats';
 import { createBackoff } from '../runtime/backoff.ts';
 import { describeError } from '../runtime/errors.ts';
 import { sleep, type Running } from '../runtime/lifecycle.ts';
 import type { Log } from '../runtime/log.ts';
 import { connectionOptions, DIAL_MS, reconnectsWithinMs } from './connection-options.ts';
+import { followStatus } from './follow-status.ts';
 import { isNoTls, isRefusal, type NatsLogin } from './login.ts';
 import { connectFirst, natsServers } from './nats-servers.ts';
 
@@ -90,9 +91,6 @@ const NEW_PAUSE_MS = 40;
 const NEW_DIAL_MS = 300;
 /** Answers to one request: more than a function has pods. */
 export const ANSWERS_MAX = 1_000;
-/** Values of the library's `Events`, which an import would load. */
-const DISCONNECTED = 'disconnect' as Events;
-const RECONNECTED = 'reconnect' as Events;
 
 class Link implements NatsLink {
   readonly #options: NatsLinkOptions;
@@ -268,15 +266,9 @@ class Link implements NatsLink {
     this.#connection = connection;
     for (const subscription of this.#subscriptions) this.#attach(subscription);
     this.#setConnected(true);
-    void this.#followStatus(connection);
-  }
-
-  async #followStatus(connection: NatsConnection): Promise<void> {
-    for await (const status of connection.status()) {
-      if (connection !== this.#connection) return;
-      if (status.type === DISCONNECTED) this.#setConnected(false);
-      if (status.type === RECONNECTED) this.#setConnected(true);
-    }
+    void followStatus(connection, this.#options.log, (isConnected) => {
+      if (connection === this.#connection) this.#setConnected(isConnected);
+    });
   }
 
   #attach(subscription: Subscription): void {

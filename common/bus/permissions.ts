@@ -7,7 +7,10 @@
  * that may only pull its own jobs could name `$JS.API.STREAM.PURGE.…` as its reply. An answer that comes from another
  * account goes no further than the asker's. See docs/decisions/bus-accounts.md.
  */
+import type { AccountRule } from '../identity/nats-jwt.ts';
 import { escapeToken } from './subjects.ts';
+
+export type { AccountRule };
 
 /** As a user JWT of NATS and a server's configuration have it. */
 export interface BusPermissions {
@@ -30,16 +33,7 @@ export interface SidecarIdentity {
 
 export type BusRole = 'proxy' | 'scaler';
 
-/** One line of what an account offers to the other, or takes from it. A function is in none of them. */
-export interface AccountRule {
-  readonly kind: 'service' | 'stream';
-  readonly subject: string;
-  /** For a service: how many answers one question has. Default: `Singleton`. */
-  readonly responseType?: 'Singleton' | 'Stream';
-  /** Only of an import: its subject in this account, where that is another one. */
-  readonly localSubject?: string;
-}
-
+/** A function is in no rule of an account. */
 export interface BusAccount {
   readonly name: string;
   readonly hasJetStream: boolean;
@@ -104,6 +98,12 @@ export const SIDECAR_RULES: readonly SidecarRule[] = [
     why: 'its share of a limit',
     crosses: 'stream',
   },
+  { way: 'publish', subject: '_INBOX_sidecar.<namespace>.<function>.*.>', why: 'answers to its siblings' },
+  {
+    way: 'publish',
+    subject: '_R_.>',
+    why: 'answers to the other account; the server makes the rest by chance',
+  },
   { way: 'subscribe', subject: '_INBOX_sidecar.<namespace>.<function>.<pod>.>', why: 'answers to it alone' },
 ];
 
@@ -111,37 +111,43 @@ function says(subject: string, why: string): SidecarRule {
   return { way: 'publish', subject, why, crosses: 'service' };
 }
 
-/** Fills in one subject or consumer name of a rule. */
-type Fill = (name: 'namespace' | 'function' | 'pod' | 'jobs' | 'events') => string;
+/** What a rule leaves open in a subject or in the name of a consumer. */
+type Place = 'namespace' | 'function' | 'pod' | 'jobs' | 'events';
+type Fill = (name: Place) => string;
 
 function fillIn(template: string, fill: Fill): string {
-  return template.replaceAll(/<(\w+)>/g, (_, name: string) => fill(name as Parameters<Fill>[0]));
+  return template.replaceAll(/<(\w+)>/g, (_, name: string) => fill(name as Place));
 }
 
 const ANY: Fill = () => '*';
 
-/** The names of consumers hold no `%`: nats-server 2.9 puts them into a format string. */
-function consumerToken(namespace: string, name: string): string {
-  return `${escapeToken(namespace)}__${escapeToken(name)}`.replaceAll('%', '_');
-}
-
-/** What the sidecar of one pod may; nothing in it names another function, or another pod's own subjects. */
-export function sidecarPermissions({ namespace, function: name, pod }: SidecarIdentity): BusPermissions {
-  const values: Readonly<Record<Parameters<Fill>[0], string>> = {
+/** A subject of {@link SIDECAR_RULES} as it is for one sidecar. */
+export function subjectOf(template: string, { namespace, function: name, pod }: SidecarIdentity): string {
+  const values: Readonly<Record<Place, string>> = {
     namespace: escapeToken(namespace),
     function: escapeToken(name),
     pod: escapeToken(pod),
     jobs: consumerToken(namespace, name),
     events: consumerToken(namespace, pod),
   };
+  return fillIn(template, (place) => values[place]);
+}
+
+/** The names of consumers hold no `%`: nats-server 2.9 puts them into a format string. */
+function consumerToken(namespace: string, name: string): string {
+  return `${escapeToken(namespace)}__${escapeToken(name)}`.replaceAll('%', '_');
+}
+
+/**
+ * What the sidecar of one pod may; nothing in it names another function, or another pod's own subjects. It has no
+ * `responses`: they allow any reply subject that was heard. A sidecar that asks itself could choose each there is.
+ */
+export function sidecarPermissions(sidecar: SidecarIdentity): BusPermissions {
   const of = (way: SidecarRule['way']): string[] =>
-    SIDECAR_RULES.filter((rule) => rule.way === way).map(({ subject }) =>
-      fillIn(subject, (key) => values[key]),
-    );
+    SIDECAR_RULES.filter((rule) => rule.way === way).map(({ subject }) => subjectOf(subject, sidecar));
   return {
     publish: { allow: of('publish'), deny: [] },
     subscribe: { allow: of('subscribe'), deny: [] },
-    responses: { max: 1, ttlMs: 5_000 },
   };
 }
 
@@ -217,20 +223,38 @@ export function rolePermissions(role: BusRole): BusPermissions {
 }
 
 const crossing = SIDECAR_RULES.filter(({ crosses }) => crosses !== undefined);
-const ofCore = crossing.filter(({ isOffered }) => !isOffered).map(ruleOf);
-const ofFunctions = crossing.filter(({ isOffered }) => isOffered).map(ruleOf);
+const ofCore = widest(crossing.filter(({ isOffered }) => !isOffered).map(ruleOf));
+const ofFunctions = widest(crossing.filter(({ isOffered }) => isOffered).map(ruleOf));
 
 function ruleOf({ crosses = 'service', subject, responseType }: SidecarRule): AccountRule {
   return { kind: crosses, subject: fillIn(subject, ANY), ...(responseType ? { responseType } : {}) };
 }
 
+/** A server takes no account with two rules of which one covers the other. */
+function widest(rules: readonly AccountRule[]): AccountRule[] {
+  return rules.filter(
+    (rule) => !rules.some((other) => other !== rule && covers(other.subject, rule.subject)),
+  );
+}
+
+/** Whether each subject that `narrow` stands for is one of `wide`. */
+export function covers(wide: string, narrow: string): boolean {
+  const [tokens, others] = [wide.split('.'), narrow.split('.')];
+  const tail = tokens.at(-1) === '>' ? tokens.length - 1 : undefined;
+  if (tail === undefined ? tokens.length !== others.length : tail >= others.length) return false;
+  return tokens
+    .slice(0, tail)
+    .every((token, at) => token === others[at] || (token === '*' && others[at] !== '>'));
+}
+
 /**
- * Nobody listens there. An account without JetStream gets all of its API from the server itself, which answers each
- * request, also one that goes to `CORE`, with "JetStream not enabled for account". The server leaves that away where
- * something is taken under the name of the whole API. Seen on nats-server 2.9.10 and 2.15.2.
+ * Nobody listens there. The server itself answers the whole API of JetStream in an account without it, also requests that
+ * go to `CORE`, with "JetStream not enabled for account". It leaves that away in an account that takes the first subject
+ * of the API from another one. Seen on nats-server 2.9.10 and 2.15.2. Taking all of the API would overlap with the rest,
+ * which no account JWT may.
  */
-const NOWHERE: AccountRule = { kind: 'service', subject: 'slimfaas.nowhere.>' };
-const noApi: AccountRule = { ...NOWHERE, localSubject: '$JS.API.>' };
+const NOWHERE: AccountRule = { kind: 'service', subject: 'slimfaas.nowhere' };
+const noApi: AccountRule = { ...NOWHERE, localSubject: '$JS.API.INFO' };
 
 /** `core`: proxies and scalers, and what is stored. `functions`: every sidecar. */
 export const ACCOUNTS: Readonly<Record<'core' | 'functions', BusAccount>> = {

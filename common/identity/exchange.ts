@@ -5,7 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import { request as httpsRequest } from 'node:https';
 import { isIP } from 'node:net';
-import { EXCHANGE_PATH, type ExchangeAnswer, type TokenExchangeRequest } from './messages.ts';
+import { CONTRACT, EXCHANGE_PATH, type ExchangeAnswer, type TokenExchangeRequest } from './messages.ts';
 
 export interface IssuerPlace {
   /** `https://host:port` */
@@ -17,7 +17,7 @@ export interface IssuerPlace {
 const EXCHANGE_TIMEOUT_MS = 3_000;
 const MAX_EXCHANGE_ANSWER_BYTES = 64 * 1024;
 
-export interface ExchangeInput extends Omit<TokenExchangeRequest, 'token'> {
+export interface ExchangeInput extends Omit<TokenExchangeRequest, 'token' | 'contract'> {
   readonly tokenFile: string;
 }
 
@@ -29,7 +29,7 @@ export async function exchange(
 ): Promise<ExchangeAnswer> {
   // Read each time: the kubelet puts a new one there long before the old one ends.
   const token = (await readFile(tokenFile, 'utf8')).trim();
-  const body = JSON.stringify({ ...rest, token } satisfies TokenExchangeRequest);
+  const body = JSON.stringify({ ...rest, token, contract: CONTRACT } satisfies TokenExchangeRequest);
   const named = new URL(url);
   if (isIP(address) === 0) return readAnswer(await post(named, named.hostname, ca, body));
   const answer = await post(named, address, ca, body).catch(() => post(named, named.hostname, ca, body));

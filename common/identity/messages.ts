@@ -16,7 +16,15 @@ export interface TokenExchangeRequest {
   /** What a sidecar says that it is of, with what the webhook wrote into its environment as a proof. */
   readonly function?: string;
   readonly grant?: string;
+  /** What a sidecar does on NATS, {@link CONTRACT} or an older one. Absent: 1. */
+  readonly contract?: number;
 }
+
+/**
+ * 1: a sidecar makes the consumer of its events, and does other things that need every right.
+ * 2: it does what common/bus/permissions.ts lets it do.
+ */
+export const CONTRACT = 2;
 
 export interface ExchangeAnswer {
   readonly jwt: string;

@@ -14,6 +14,18 @@ export interface SubjectRules {
 export interface NatsPermissions {
   readonly publish: SubjectRules;
   readonly subscribe: SubjectRules;
+  /** It may answer what it hears, so many messages each, within so many milliseconds. */
+  readonly responses?: { readonly max: number; readonly ttlMs: number };
+}
+
+/** What an account offers to others, or takes from one. */
+export interface AccountRule {
+  readonly kind: 'service' | 'stream';
+  readonly subject: string;
+  /** For a service that is offered: how many answers a question has. Default: `Singleton`. */
+  readonly responseType?: 'Singleton' | 'Stream';
+  /** The subject in the account that takes it, where it is another one. */
+  readonly localSubject?: string;
 }
 
 interface Content {
@@ -56,19 +68,32 @@ export interface AccountFacts {
   /** Public keys that may sign users, beside the account's own. */
   readonly signingKeys: readonly string[];
   readonly hasJetStream: boolean;
+  readonly exports?: readonly AccountRule[];
+  readonly imports?: { readonly from: string; readonly rules: readonly AccountRule[] };
   readonly nowMs: number;
 }
 
 export function accountJwt(operator: Nkey, facts: AccountFacts): string {
-  const { account, name, signingKeys, hasJetStream, nowMs } = facts;
+  const { account, name, signingKeys, hasJetStream, exports = [], imports, nowMs } = facts;
   const nats = {
     limits: { ...ACCOUNT_LIMITS, ...(hasJetStream ? JETSTREAM_LIMITS : {}) },
     default_permissions: { pub: {}, sub: {} },
     ...(signingKeys.length === 0 ? {} : { signing_keys: signingKeys }),
+    ...(exports.length === 0 ? {} : { exports: exports.map(exportOf) }),
+    ...(imports ? { imports: imports.rules.map((rule) => importOf(rule, imports.from)) } : {}),
     type: 'account',
     version: 2,
   };
   return encodeJwt({ issuer: operator, subject: account, name, nowMs, nats });
+}
+
+function exportOf({ kind, subject, responseType }: AccountRule): object {
+  return { name: subject, subject, type: kind, ...(responseType ? { response_type: responseType } : {}) };
+}
+
+function importOf({ kind, subject, localSubject }: AccountRule, from: string): object {
+  const local = localSubject === undefined ? {} : { local_subject: localSubject };
+  return { name: subject, subject, ...local, account: from, type: kind };
 }
 
 export interface UserFacts {
@@ -82,12 +107,17 @@ export interface UserFacts {
   readonly expiresMs: number;
 }
 
+/** In a millisecond. */
+const NANOSECONDS = 1_000_000;
+
 /** @param signer the account's key, or one of its signing keys */
 export function userJwt(signer: Nkey, facts: UserFacts): string {
   const { account, user, name, permissions, nowMs, expiresMs } = facts;
+  const { publish, subscribe, responses } = permissions;
   const nats = {
-    pub: permissions.publish,
-    sub: permissions.subscribe,
+    pub: publish,
+    sub: subscribe,
+    ...(responses ? { resp: { max: responses.max, ttl: responses.ttlMs * NANOSECONDS } } : {}),
     ...NO_LIMITS,
     issuer_account: account,
     type: 'user',

@@ -5,7 +5,7 @@ import { after, describe, it } from 'node:test';
 import { parse } from 'yaml';
 import { readFile } from 'node:fs/promises';
 import { CHART } from '../../manifests/helm.ts';
-import { send } from '../helpers/send.ts';
+import { send, type Answer } from '../helpers/send.ts';
 import { createClients } from './harness/clients.ts';
 import { openNats } from './harness/nats.ts';
 import { installRelease, makeEmptyVolume, removeRelease, type Release } from './harness/release.ts';
@@ -38,6 +38,20 @@ interface Meta {
 async function answers(world: World, name: string): Promise<void> {
   const { status, body } = await world.call(name);
   assert.equal(status, 200, body);
+}
+
+/** How docs/operations.md begins an upgrade: from identities with every right, or from none. */
+async function stepFrom(chart: string): Promise<object> {
+  const { auth } = parse(await readFile(join(chart, 'values.yaml'), 'utf8')) as { auth?: string };
+  return auth === 'required' ? { oldSidecars: true } : { auth: 'permissive' };
+}
+
+async function runsJob(world: World, route: string): Promise<void> {
+  let answer: Answer | undefined;
+  const post = () => send(`${world.proxyUrl}/async-function/${route}/hello`, { method: 'POST' });
+  await until(async () => (answer = await post()).status === 201, 'the job is taken', 60_000);
+  const state = `${world.proxyUrl}/async-function-job/${route}/${String(answer?.headers['slimfaas-element-id'])}`;
+  await until(async () => /"state":"done"/.test((await send(state)).body), 'the job is done', 60_000);
 }
 
 describe('releases', { concurrency: 2 }, () => {
@@ -74,7 +88,11 @@ describe('releases', { concurrency: 2 }, () => {
     const caller = await world.caller();
     const url = `${world.insideUrl}/function/${fn.route}/work/50`;
     const load = await caller.load({ url, callers: 2, paceMs: 100 });
-    await installRelease(clients, context, release, { verb: 'upgrade', values: { auth: 'permissive' } });
+    await installRelease(clients, context, release, {
+      verb: 'upgrade',
+      values: await stepFrom(settings.previousChart),
+    });
+    await runsJob(world, fn.route);
     await using fresh = await world.deploy({ name: 'fresh' });
     await answers(world, fresh.name);
     // A pod of the new version beside one of the old, in both directions.

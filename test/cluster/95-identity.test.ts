@@ -6,7 +6,7 @@ import { send } from '../helpers/send.ts';
 import { createClients, type KubeObject } from './harness/clients.ts';
 import { installRelease, removeRelease, type Release } from './harness/release.ts';
 import { readContext } from './harness/settings.ts';
-import { openWorldOf, until, type Deployed, type World } from './harness/world.ts';
+import { openWorldOf, until, type Deployed, type World, refusedOnNats } from './harness/world.ts';
 
 const context = readContext();
 const { settings } = context;
@@ -41,9 +41,9 @@ describe('with auth: required', { concurrency: false }, () => {
   });
   after(() => removeRelease(clients, release));
 
-  const job = async (): Promise<void> => {
+  const job = async (text = ''): Promise<void> => {
     const url = `${world.proxyUrl}/async-function/${shop.route}/hello`;
-    const posted = await send(url, { method: 'POST' });
+    const posted = await send(url, { method: 'POST', body: text });
     assert.equal(posted.status, 201, posted.body);
     const id = String(posted.headers['slimfaas-element-id']);
     const state = `${world.proxyUrl}/async-function-job/${shop.route}/${id}`;
@@ -57,6 +57,20 @@ describe('with auth: required', { concurrency: false }, () => {
     t.diagnostic(`answered after ${Math.round(performance.now() - began)} ms`);
     await shop.patch({ spec: { replicas: 0 } });
     await job();
+  });
+
+  it('a large job and an event run too, and NATS refuses nothing of what we do', async () => {
+    await using listener = await world.deploy({
+      name: 'listener',
+      annotations: { SubscribeEvents: 'Public:paid' },
+    });
+    await job('x'.repeat(600_000));
+    const event = `${world.proxyUrl}/publish-event/paid.${world.namespace}/keep/paid`;
+    const posted = await send(event, { method: 'POST' });
+    assert.equal(posted.status, 204, posted.body);
+    const isKept = async () => /paid/.test((await world.call(listener.name, '/kept')).body);
+    await until(isKept, 'the event came', 60_000);
+    assert.deepEqual(await refusedOnNats(world, release.system), []);
   });
 
   it('the token is in the sidecar alone', async () => {
@@ -113,6 +127,7 @@ describe('with auth: required', { concurrency: false }, () => {
         60_000,
       );
       await job();
+      assert.deepEqual(await refusedOnNats(world, release.system), []);
     } finally {
       await scale(before);
     }

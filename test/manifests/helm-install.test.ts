@@ -32,6 +32,32 @@ test('an upgrade to auth: required is refused while no sidecar has an identity',
   await helmIn(path, ['upgrade', 'slimfaas'], { ...replicas, auth: 'permissive' });
 });
 
+test('an upgrade from identities with every right is refused until their sidecars are allowed', async () => {
+  await using cluster = await startTestCluster();
+  const path = cluster.kubeconfigPath;
+  const replicas = { proxy: { replicas: 0 }, scaler: { replicas: 0 }, webhook: { replicas: 0 } };
+  await helmIn(path, ['install', 'slimfaas', '--create-namespace'], replicas);
+  const secret = (name: string) =>
+    stringify({ apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace: 'slimfaas' } });
+  // What the webhook of the version before made for NATS.
+  await cluster.apply(secret('slimfaas-nats-identity'));
+  await assert.rejects(
+    helmIn(path, ['upgrade', 'slimfaas'], replicas),
+    /upgrade with --set oldSidecars=true first/,
+  );
+  await helmIn(path, ['upgrade', 'slimfaas'], { ...replicas, oldSidecars: true });
+  const args = (part: string) =>
+    String(
+      cluster.api.get('deployments', 'slimfaas', `slimfaas-${part}`)?.['spec'].template.spec.containers[0]
+        .args,
+    );
+  for (const part of ['webhook', 'proxy']) assert.match(args(part), /--old-sidecars/);
+  // The new webhook makes its own.
+  await cluster.apply(secret('slimfaas-nats-accounts'));
+  await helmIn(path, ['upgrade', 'slimfaas'], replicas);
+  for (const part of ['webhook', 'proxy']) assert.doesNotMatch(args(part), /--old-sidecars/);
+});
+
 async function waitUntilUp({ api }: TestCluster): Promise<void> {
   const isUp = () =>
     api

@@ -167,7 +167,7 @@ describe('install.yaml: Services', () => {
     });
 });
 
-const IDENTITY = ['slimfaas-identity', 'slimfaas-identity-tls', 'slimfaas-nats-identity'];
+const IDENTITY = ['slimfaas-identity', 'slimfaas-identity-tls', 'slimfaas-nats-accounts'];
 
 describe('install.yaml: rights', () => {
   const roles = ofKind(ALL, 'Role', 'ClusterRole');

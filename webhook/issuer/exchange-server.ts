@@ -8,18 +8,19 @@ import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import Koa from 'koa';
 import Router from 'koa-router';
-import { EXCHANGE_PATH, type ExchangeAnswer } from '../../common/identity/messages.ts';
+import { EXCHANGE_PATH } from '../../common/identity/messages.ts';
 import { describeError } from '../../common/runtime/errors.ts';
 import { listenOn } from '../../common/runtime/listen-on.ts';
 import { cutUnreadBody } from '../../common/runtime/reason-answer.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import type { KeyPair } from '../../common/tls/key-pair.ts';
-import { GrantError, RequestError } from './exchange.ts';
+import { GrantError, RequestError, type Exchanged } from './exchange.ts';
+import { OldContractError } from './rights.ts';
 import { TokenError } from './verify-token.ts';
 import { readText } from '../../common/runtime/read-text.ts';
 
 export interface ExchangeServerOptions {
-  readonly exchange: (body: string) => Promise<ExchangeAnswer>;
+  readonly exchange: (body: string) => Promise<Exchanged>;
   readonly onOutcome: (outcome: string) => void;
   readonly log: Log;
 }
@@ -79,8 +80,10 @@ interface Answer {
 
 async function answer(request: IncomingMessage, options: ExchangeServerOptions): Promise<Answer> {
   try {
-    const body = await options.exchange(await readText(request, MAX_EXCHANGE_BYTES, tooLarge));
-    options.onOutcome('ok');
+    const { answer: body, outcome } = await options.exchange(
+      await readText(request, MAX_EXCHANGE_BYTES, tooLarge),
+    );
+    options.onOutcome(outcome);
     return { status: 200, body };
   } catch (error) {
     cutUnreadBody(request);
@@ -97,7 +100,8 @@ async function answer(request: IncomingMessage, options: ExchangeServerOptions):
 function faultOf(error: unknown): { status: number; code: string } {
   if (error instanceof RequestError) return { status: 400, code: error.code };
   if (error instanceof TokenError) return { status: 401, code: error.code };
-  if (error instanceof GrantError) return { status: 403, code: error.code };
+  if (error instanceof GrantError || error instanceof OldContractError)
+    return { status: 403, code: error.code };
   return { status: 503, code: 'no-keys' };
 }
 

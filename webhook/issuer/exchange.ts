@@ -5,11 +5,19 @@
  * Comes in: a token of a service account.
  * Goes out: a user JWT of NATS with this pod's permissions.
  */
+import type { BusRole } from '../../common/bus/permissions.ts';
 import type { ExchangeAnswer, TokenExchangeRequest } from '../../common/identity/messages.ts';
-import { userJwt, type NatsPermissions } from '../../common/identity/nats-jwt.ts';
+import { userJwt } from '../../common/identity/nats-jwt.ts';
 import { isPublicKey } from '../../common/identity/nkey.ts';
 import { isGrant, type IdentityKeys } from './identity-keys.ts';
+import { isOld, rightsOf, type Client } from './rights.ts';
 import type { TokenIdentity } from './verify-token.ts';
+
+export interface Exchanged {
+  readonly answer: ExchangeAnswer;
+  /** For whoever counts. */
+  readonly outcome: string;
+}
 
 export interface ExchangeFacts {
   readonly keys: IdentityKeys;
@@ -19,13 +27,9 @@ export interface ExchangeFacts {
   readonly namespace: string;
   readonly lifeMs: number;
   readonly nowMs: number;
+  /** Sidecars of the version before get what they had there. */
+  readonly allowsOldSidecars: boolean;
 }
-
-/**
- * Everything, until sidecars say nothing any more that common/bus/permissions.ts does not let them say.
- * @see docs/decisions/bus-accounts.md
- */
-const EVERYTHING: NatsPermissions = { publish: {}, subscribe: {} };
 
 /** The pod may not have what it asks for. */
 export class GrantError extends Error {
@@ -46,55 +50,52 @@ export function readRequest(text: string): TokenExchangeRequest {
     throw new RequestError('the body is not JSON', { cause });
   }
   if (typeof value !== 'object' || value === null) throw new RequestError('the body is not a JSON object');
-  const { token, user, function: name, grant } = value as Record<string, unknown>;
+  const { token, user, function: name, grant, contract = 1 } = value as Record<string, unknown>;
   if (typeof token !== 'string' || token === '') throw new RequestError('token is missing');
   if (typeof user !== 'string' || !isPublicKey('user', user))
     throw new RequestError('user is not the public key of a user of NATS');
-  if (name === undefined && grant === undefined) return { token, user };
+  if (typeof contract !== 'number') throw new RequestError('contract is no number');
+  if (name === undefined && grant === undefined) return { token, user, contract };
   if (typeof name !== 'string' || typeof grant !== 'string')
     throw new RequestError('function and grant are both text, or both absent');
-  return { token, user, function: name, grant };
+  return { token, user, function: name, grant, contract };
 }
 
-/** @throws GrantError */
+/** @throws GrantError; OldContractError */
 export function answerExchange(
   request: TokenExchangeRequest,
   pod: TokenIdentity,
-  { keys, ca, namespace, lifeMs, nowMs }: ExchangeFacts,
-): ExchangeAnswer {
-  const role = roleOf(request, pod, { keys, namespace });
+  { keys, ca, namespace, lifeMs, nowMs, allowsOldSidecars }: ExchangeFacts,
+): Exchanged {
+  const client = clientOf(request, pod, { keys, namespace });
+  const { signer, account, permissions } = rightsOf(client, keys, allowsOldSidecars);
   const expires = nowMs + lifeMs;
-  const jwt = userJwt(keys.signer, {
-    account: keys.account.publicKey,
+  const jwt = userJwt(signer, {
+    account: account.publicKey,
     user: request.user,
-    name: `${role.name} ${pod.namespace}/${pod.pod}`,
-    permissions: role.permissions,
+    name: `${client.role} ${pod.namespace}/${pod.pod}`,
+    permissions,
     nowMs,
     expiresMs: expires,
   });
-  return { jwt, expires, ca };
+  return { answer: { jwt, expires, ca }, outcome: isOld(client) ? 'ok-old-sidecar' : 'ok' };
 }
 
-interface Role {
-  readonly name: string;
-  readonly permissions: NatsPermissions;
-}
-
-function roleOf(
+function clientOf(
   request: TokenExchangeRequest,
-  { namespace, serviceAccount, isPart }: TokenIdentity,
+  { namespace, serviceAccount, pod, isPart }: TokenIdentity,
   own: Pick<ExchangeFacts, 'keys' | 'namespace'>,
-): Role {
+): Client {
   const { grantKey } = own.keys;
   const { function: name, grant } = request;
   if (name !== undefined && grant !== undefined) {
     if (!isGrant(grantKey, { namespace, serviceAccount, function: name }, grant))
       throw new GrantError(`the proof is not one for function ${name} of ${namespace}`);
-    return { name: 'sidecar', permissions: EVERYTHING };
+    return { role: 'sidecar', namespace, function: name, pod, contract: request.contract ?? 1 };
   }
   const part =
     isPart && namespace === own.namespace ? /^slimfaas-(proxy|scaler)$/.exec(serviceAccount) : null;
-  if (part) return { name: part[1] as string, permissions: EVERYTHING };
+  if (part) return { role: part[1] as BusRole, pod };
   throw new GrantError(
     `a pod of service account ${namespace}/${serviceAccount} has no place here without a proof`,
   );

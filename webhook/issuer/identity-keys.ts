@@ -1,8 +1,9 @@
 /**
- * The keys that everything about identity hangs on, and how they look in their Secret. The operator signs accounts, the
- * signing key signs users; the account's own key signs nothing after it has been made. Pure except for the randomness.
+ * The keys that everything about identity hangs on, and how they look in their Secret. The operator signs accounts, an
+ * account's signing key signs its users; an account's own key signs nothing. Pure except for the randomness.
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { ACCOUNTS } from '../../common/bus/permissions.ts';
 import { natsConfig } from '../../common/identity/nats-config.ts';
 import { accountJwt, operatorJwt } from '../../common/identity/nats-jwt.ts';
 import type { Granted } from '../inject/identity.ts';
@@ -10,8 +11,12 @@ import { createNkey, readSeed, type Nkey } from '../../common/identity/nkey.ts';
 
 export interface IdentityKeys {
   readonly operator: Nkey;
+  /** The account CORE: proxies, scalers and all streams. */
   readonly account: Nkey;
   readonly signer: Nkey;
+  /** The account FUNCTIONS: sidecars. */
+  readonly functions: Nkey;
+  readonly functionsSigner: Nkey;
   readonly systemAccount: Nkey;
   /** Proofs of functions are made with it; 32 bytes in base64url. */
   readonly grantKey: string;
@@ -23,6 +28,8 @@ const FILE = {
   operator: 'operator.nk',
   account: 'account.nk',
   signer: 'signer.nk',
+  functions: 'functions.nk',
+  functionsSigner: 'functions-signer.nk',
   systemAccount: 'system-account.nk',
   grantKey: 'grant.key',
 } as const;
@@ -33,6 +40,8 @@ export function createKeys(): IdentityKeys {
     operator: createNkey('operator'),
     account: createNkey('account'),
     signer: createNkey('account'),
+    functions: createNkey('account'),
+    functionsSigner: createNkey('account'),
     systemAccount: createNkey('account'),
     grantKey: randomBytes(KEY_BYTES).toString('base64url'),
   };
@@ -43,14 +52,16 @@ export function dataOfKeys(keys: IdentityKeys): Record<string, string> {
     [FILE.operator]: keys.operator.seed,
     [FILE.account]: keys.account.seed,
     [FILE.signer]: keys.signer.seed,
+    [FILE.functions]: keys.functions.seed,
+    [FILE.functionsSigner]: keys.functionsSigner.seed,
     [FILE.systemAccount]: keys.systemAccount.seed,
     [FILE.grantKey]: keys.grantKey,
   };
 }
 
 /**
- * What single entry is missing is made again: that is how a key is replaced by hand. But not the account: its streams
- * would be lost with it.
+ * What single entry is missing is made again. That is how a key is replaced by hand, and how a Secret of an older
+ * version gets new ones. But not the account: its streams would be lost with it.
  * @throws Error for an entry that cannot be read, and for keys without their account
  */
 export function keysOfData(data: Data): { keys: IdentityKeys; isComplete: boolean } {
@@ -64,6 +75,8 @@ export function keysOfData(data: Data): { keys: IdentityKeys; isComplete: boolea
     operator: nkey(FILE.operator, 'operator', made.operator),
     account: nkey(FILE.account, 'account', made.account),
     signer: nkey(FILE.signer, 'account', made.signer),
+    functions: nkey(FILE.functions, 'account', made.functions),
+    functionsSigner: nkey(FILE.functionsSigner, 'account', made.functionsSigner),
     systemAccount: nkey(FILE.systemAccount, 'account', made.systemAccount),
     grantKey: data[FILE.grantKey] || made.grantKey,
   };
@@ -83,7 +96,8 @@ const MADE_MS = Date.UTC(2026, 0);
 
 /** The public half: what a NATS server must know. */
 export function natsConfigOf(keys: IdentityKeys): string {
-  const { operator, account, signer, systemAccount } = keys;
+  const { operator, account, signer, functions, functionsSigner, systemAccount } = keys;
+  const { core: coreRules, functions: functionRules } = ACCOUNTS;
   const system = systemAccount.publicKey;
   const nowMs = MADE_MS;
   return natsConfig({
@@ -91,10 +105,17 @@ export function natsConfigOf(keys: IdentityKeys): string {
     systemAccount: system,
     accounts: {
       [account.publicKey]: accountJwt(operator, {
+        ...coreRules,
         account: account.publicKey,
-        name: 'slimfaas',
         signingKeys: [signer.publicKey],
-        hasJetStream: true,
+        imports: { from: functions.publicKey, rules: coreRules.imports },
+        nowMs,
+      }),
+      [functions.publicKey]: accountJwt(operator, {
+        ...functionRules,
+        account: functions.publicKey,
+        signingKeys: [functionsSigner.publicKey],
+        imports: { from: account.publicKey, rules: functionRules.imports },
         nowMs,
       }),
       [system]: accountJwt(operator, {

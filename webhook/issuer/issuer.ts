@@ -2,11 +2,10 @@
  * The issuer as a whole: keeps keys and certificates in force, and answers exchanges once it has them. It lives in the
  * webhook's process: that runs twice already, and has the same keeper, CA and rights.
  */
-import type { ExchangeAnswer } from '../../common/identity/messages.ts';
 import { createBackoff } from '../../common/runtime/backoff.ts';
 import { describeError } from '../../common/runtime/errors.ts';
 import { sleep, type Running } from '../../common/runtime/lifecycle.ts';
-import { answerExchange, readRequest } from './exchange.ts';
+import { answerExchange, readRequest, type Exchanged } from './exchange.ts';
 import { createExchangeServer, type ExchangeServer } from './exchange-server.ts';
 import { checkIdentity, type IssuerIdentity, type IdentityDeps } from './keep-identity.ts';
 import { verifyToken, type TokenKeys } from './verify-token.ts';
@@ -20,6 +19,8 @@ export interface IssuerOptions extends IdentityDeps {
   readonly lifeMs: number;
   readonly checkMs: number;
   readonly tokenKeys: TokenKeys;
+  /** Sidecars of the version before get what they had there. */
+  readonly allowsOldSidecars: boolean;
   readonly onOutcome: (outcome: string) => void;
 }
 
@@ -87,13 +88,14 @@ async function keepForever(
 
 async function exchange(
   body: string,
-  { namespace, lifeMs, now, tokenKeys, log }: IssuerOptions,
+  { namespace, lifeMs, now, tokenKeys, allowsOldSidecars, log }: IssuerOptions,
   identity: () => IssuerIdentity,
-): Promise<ExchangeAnswer> {
+): Promise<Exchanged> {
   const request = readRequest(body);
   const pod = await verifyToken(request.token, tokenKeys, now());
   const { keys, ca } = identity();
-  const answer = answerExchange(request, pod, { keys, ca, namespace, lifeMs, nowMs: now() });
+  const facts = { keys, ca, namespace, lifeMs, nowMs: now(), allowsOldSidecars };
+  const exchanged = answerExchange(request, pod, facts);
   log.debug({ pod: `${pod.namespace}/${pod.pod}`, function: request.function }, 'JWT made');
-  return answer;
+  return exchanged;
 }

@@ -22,7 +22,8 @@ import { createKeys, dataOfKeys, keysOfData, natsConfigOf, type IdentityKeys } f
 const NAMES = {
   keys: 'slimfaas-identity',
   certificates: 'slimfaas-identity-tls',
-  nats: 'slimfaas-nats-identity',
+  // Not the one of the version before: its webhook would write what it knows there, while both run.
+  nats: 'slimfaas-nats-accounts',
   ca: 'slimfaas-ca',
 } as const;
 const CA_FILE = 'ca.crt';

@@ -171,3 +171,9 @@ export async function until(
 ): Promise<void> {
   await waitFor(condition, { what, timeoutMs, intervalMs: 200 });
 }
+
+/** What NATS has refused since it started: by its own log, so of whichever part or sidecar asked for it. */
+export async function refusedOnNats(world: World, system: string): Promise<string[]> {
+  const log = await world.kubectl(['logs', '-n', system, 'slimfaas-nats-0', '-c', 'nats']);
+  return [...new Set(log.match(/(?:Publish|Subscription) Violation.*/g))];
+}

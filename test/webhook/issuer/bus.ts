@@ -25,15 +25,21 @@ export interface TestBus {
   /** PEM, as pods have it. */
   readonly ca: string;
   /** Writes a token of that service account's pod; the file's path. */
-  tokenFile(namespace: string, serviceAccount: string, audience?: string): Promise<string>;
+  tokenFile(namespace: string, serviceAccount: string, audience?: string, pod?: string): Promise<string>;
   /** What the webhook writes into the environment of a function's sidecar. */
   grant(namespace: string, name: string, serviceAccount?: string): string;
   identity(tokenFile: string, of?: { function: string; grant: string }, log?: Log): NatsIdentity;
-  /** A server that asks for identities; restarted, it takes up what the keeper has written since. */
+  /** A server that asks for identities. */
   startNats(): Promise<TestNats>;
+  /** Writes what the keeper says now; a server of startNats takes it up when it is restarted. */
+  tellNats(config?: string): Promise<void>;
 }
 
-export async function startTestBus(atEnd: AtEnd, lifeMs = 3_600_000): Promise<TestBus> {
+export async function startTestBus(
+  atEnd: AtEnd,
+  lifeMs = 3_600_000,
+  allowsOldSidecars = false,
+): Promise<TestBus> {
   const dir = await mkdtemp(join(tmpdir(), 'slimfaas-bus-'));
   atEnd(() => rm(dir, { recursive: true, force: true }));
   const { privateKey, publicKey } = await generateKeyPair('ES256', { extractable: true });
@@ -55,6 +61,7 @@ export async function startTestBus(atEnd: AtEnd, lifeMs = 3_600_000): Promise<Te
       settleMs: 180 * DAY,
     },
     tokenKeys: { current: async () => published, refresh: async () => undefined },
+    allowsOldSidecars,
     onOutcome: (outcome) => outcomes.push(outcome),
     now: Date.now,
     log: silentLog,
@@ -63,14 +70,27 @@ export async function startTestBus(atEnd: AtEnd, lifeMs = 3_600_000): Promise<Te
   await waitFor(() => issuer.identity !== undefined, { what: 'the issuer has keys' });
   const url = `https://localhost:${issuer.port}`;
   let count = 0;
+  const tellNats = async (config?: string): Promise<void> => {
+    const files: Record<string, string> = {
+      ...fake.cells.nats?.data,
+      ...(config === undefined ? {} : { 'nats.conf': config }),
+    };
+    for (const file of ['tls.crt', 'tls.key', 'nats.conf'])
+      await writeFile(join(dir, file), files[file] ?? '', { mode: 0o600 });
+  };
   return {
     fake,
     issuer,
     url,
     outcomes,
     ca: issuer.identity?.ca ?? '',
-    async tokenFile(namespace, serviceAccount, audience = audienceOf(namespace)) {
-      const pod = { name: `${serviceAccount}-pod`, uid: `uid-${++count}` };
+    async tokenFile(
+      namespace,
+      serviceAccount,
+      audience = audienceOf(namespace),
+      name = `${serviceAccount}-pod`,
+    ) {
+      const pod = { name, uid: `uid-${++count}` };
       const claims = { namespace, serviceaccount: { name: serviceAccount }, pod };
       const token = await new SignJWT({ 'kubernetes.io': claims })
         .setProtectedHeader({ alg: 'ES256', kid: 'k1' })
@@ -94,10 +114,9 @@ export async function startTestBus(atEnd: AtEnd, lifeMs = 3_600_000): Promise<Te
       atEnd(() => identity.stop());
       return identity;
     },
+    tellNats,
     async startNats() {
-      const files = fake.cells.nats?.data ?? {};
-      for (const file of ['tls.crt', 'tls.key', 'nats.conf'])
-        await writeFile(join(dir, file), files[file] ?? '', { mode: 0o600 });
+      await tellNats();
       const tls = `tls { cert_file: "${join(dir, 'tls.crt')}", key_file: "${join(dir, 'tls.key')}" }`;
       const nats = await startNats({ host: '127.0.0.1', config: `${tls}\ninclude "${relativeTo(dir)}"` });
       atEnd(() => nats.stop());

@@ -4,11 +4,19 @@ import { request } from 'node:https';
 import { writeFile } from 'node:fs/promises';
 import { describe, it, type TestContext } from 'node:test';
 import { connect } from 'nats';
+import type { BusClient } from '../../../common/bus/permissions.ts';
+import { functionSubject } from '../../../common/bus/subjects.ts';
+import { natsConfig } from '../../../common/identity/nats-config.ts';
+import { accountJwt, operatorJwt } from '../../../common/identity/nats-jwt.ts';
+import { consumerConfig, JOBS_STREAM, streamConfigs } from '../../../common/queue/jetstream/streams.ts';
+import type { IdentityKeys } from '../../../webhook/issuer/identity-keys.ts';
+import { jobSettings } from '../../helpers/jetstream.ts';
+import { openClient, pullOne } from './clients.ts';
 import { natsLogin } from '../../../common/bus/login.ts';
 import { openNatsLink, type NatsLink } from '../../../common/bus/nats.ts';
 import type { NatsIdentity } from '../../../common/identity/identity.ts';
-import { PART_AUDIENCE, TOKEN_AUDIENCE } from '../../../common/identity/messages.ts';
-import { createNkey } from '../../../common/identity/nkey.ts';
+import { CONTRACT, PART_AUDIENCE, TOKEN_AUDIENCE } from '../../../common/identity/messages.ts';
+import { createNkey, type Nkey } from '../../../common/identity/nkey.ts';
 import { silentLog } from '../../../common/runtime/log.ts';
 import { startNats, type TestNats } from '../../helpers/nats.ts';
 import { recordingLog } from '../../helpers/recording-log.ts';
@@ -149,7 +157,7 @@ describe('an identity', () => {
     const link = openLink(t, nats, identity);
     await connected(link);
     const heard: string[] = [];
-    link.subscribe('news', (_, data) => void heard.push(Buffer.from(data).toString()));
+    link.subscribe('slimfaas.activity.>', (_, data) => void heard.push(Buffer.from(data).toString()));
     const first = claimsOf(identity);
     // Past two lives of the first one: a connection that had stayed on it would have been closed.
     await waitFor(() => claimsOf(identity).exp >= first.exp + 6, {
@@ -157,7 +165,9 @@ describe('an identity', () => {
       timeoutMs: 30_000,
     });
     await connected(link, 'the link is connected on the new identity');
-    await waitFor(() => (link.publish('news', Buffer.from('x')), heard.length > 0), { what: 'news' });
+    await waitFor(() => (link.publish('slimfaas.activity.a.b', Buffer.from('x')), heard.length > 0), {
+      what: 'news',
+    });
     assert.equal(claimsOf(identity).sub, first.sub, 'its key is the same');
   });
 
@@ -194,6 +204,22 @@ describe('an identity', () => {
     assert.notEqual(identity.current?.jwt, old);
   });
 
+  it('may not say everything: what is refused is logged, once', async (t) => {
+    const bus = await startTestBus(atEnd(t));
+    const nats = await bus.startNats();
+    const { log, lines } = recordingLog();
+    const identity = bus.identity(await bus.tokenFile('slimfaas', 'slimfaas-proxy'));
+    const servers = `nats://localhost:${nats.port}`;
+    const login = natsLogin('required', identity);
+    const link = openNatsLink({ servers, address: nats.host, name: 'test', log, login });
+    t.after(() => link.stop());
+    await connected(link);
+    for (const subject of ['no.such', 'no.such', 'nor.this']) link.publish(subject, Buffer.from('x'));
+    const refusals = () => lines.flatMap(({ fields }) => (fields['operation'] ? [fields['subject']] : []));
+    await waitFor(() => refusals().includes('nor.this'), { what: 'the last refusal is logged' });
+    assert.deepEqual(refusals(), ['no.such', 'nor.this']);
+  });
+
   it('is read with the token of the moment', async (t) => {
     const bus = await startTestBus(atEnd(t));
     const file = await bus.tokenFile('team-a', 'slimfaas-proxy');
@@ -203,6 +229,88 @@ describe('an identity', () => {
     await identity.valid();
   });
 });
+
+describe('a sidecar of the version before', () => {
+  const ask = async (bus: TestBus, contract?: number) => {
+    const token = await readToken(bus, 'team-a', 'default');
+    const user = createNkey('user').publicKey;
+    const of = { function: 'shop', grant: bus.grant('team-a', 'shop') };
+    return post(bus, JSON.stringify({ token, user, ...of, ...(contract === undefined ? {} : { contract }) }));
+  };
+  const natsOf = (text: string) => {
+    const [, claims = ''] = (JSON.parse(text) as { jwt: string }).jwt.split('.');
+    const { nats } = JSON.parse(Buffer.from(claims, 'base64url').toString()) as { nats: object };
+    return nats as { issuer_account: string; pub: { allow?: string[] } };
+  };
+
+  it('gets nothing, and is told what to do', async (t) => {
+    const bus = await startTestBus(atEnd(t));
+    const { status, text } = await ask(bus);
+    assert.equal(status, 403);
+    assert.match(text, /old-sidecar.*restart its workload/);
+    assert.deepEqual(bus.outcomes, ['old-sidecar']);
+  });
+
+  it('gets every right where it is allowed, and is counted; new ones get theirs alone', async (t) => {
+    const bus = await startTestBus(atEnd(t), undefined, true);
+    const { keys } = bus.issuer.identity ?? {};
+    const old = natsOf((await ask(bus)).text);
+    assert.equal(old.issuer_account, keys?.account.publicKey);
+    assert.deepEqual(old.pub, {});
+    const current = natsOf((await ask(bus, CONTRACT)).text);
+    assert.equal(current.issuer_account, keys?.functions.publicKey);
+    assert.ok(current.pub.allow?.includes('slimfaas.ready.team-a.shop.default-pod'));
+    assert.deepEqual(bus.outcomes, ['ok-old-sidecar', 'ok']);
+  });
+
+  it('of a later contract gets what this version knows', async (t) => {
+    const bus = await startTestBus(atEnd(t));
+    assert.equal((await ask(bus, CONTRACT + 1)).status, 200);
+  });
+});
+
+describe('moving to two accounts', () => {
+  it('what one account has stored is there for the proxies, and a sidecar pulls it', async (t) => {
+    const bus = await startTestBus(atEnd(t));
+    const nats = await bus.startNats();
+    const { keys } = bus.issuer.identity ?? {};
+    assert.ok(keys);
+    const isOne = { ...keys, functions: createNkey('account') };
+    await bus.tellNats(oneAccount(isOne));
+    await nats.restart();
+    const open = (client: BusClient) => openClient({ bus, nats, atEnd: atEnd(t) }, client);
+    const scaler = await open({ role: 'scaler', pod: 'scaler-1' });
+    const id = { namespace: 'shop', name: 'cart' };
+    const jsm = await scaler.connection.jetstreamManager();
+    for (const config of streamConfigs(jobSettings)) await jsm.streams.add(config);
+    await jsm.consumers.add(JOBS_STREAM, consumerConfig(id, jobSettings, false));
+    await scaler.connection.request(functionSubject('job', id), 'a job of before');
+    await bus.tellNats();
+    await nats.restart();
+    const { connection } = await open({
+      role: 'sidecar',
+      namespace: 'shop',
+      function: 'cart',
+      pod: 'cart-1',
+    });
+    assert.equal(await pullOne(connection, id), 'a job of before');
+  });
+});
+
+/** As the version before told NATS. */
+function oneAccount({ operator, account, signer, systemAccount }: IdentityKeys): string {
+  const nowMs = Date.UTC(2026, 0);
+  const of = (key: Nkey, name: string, signingKeys: string[], hasJetStream: boolean) =>
+    accountJwt(operator, { account: key.publicKey, name, signingKeys, hasJetStream, nowMs });
+  return natsConfig({
+    operatorJwt: operatorJwt(operator, { name: 'slimfaas', systemAccount: systemAccount.publicKey, nowMs }),
+    systemAccount: systemAccount.publicKey,
+    accounts: {
+      [account.publicKey]: of(account, 'slimfaas', [signer.publicKey], true),
+      [systemAccount.publicKey]: of(systemAccount, 'system', [], false),
+    },
+  });
+}
 
 describe('strangers', () => {
   it('get nothing from a server that asks: no credentials, no TLS, a self-made JWT', async (t) => {

@@ -34,7 +34,10 @@ describe('keys of identities', () => {
     const fake = fakeStores();
     const { keys, pair, ca } = await check(fake);
     const shown = JSON.stringify([fake.cells.nats, fake.cells.ca]);
-    const secrets = [keys.operator, keys.account, keys.signer, keys.systemAccount].map(({ seed }) => seed);
+    const { operator, account, signer, functions, functionsSigner, systemAccount } = keys;
+    const secrets = [operator, account, signer, functions, functionsSigner, systemAccount].map(
+      ({ seed }) => seed,
+    );
     for (const secret of [...secrets, keys.grantKey]) assert.ok(!shown.includes(secret));
     assert.equal(fake.cells.nats?.data['account'], keys.account.publicKey);
     assert.equal(fake.cells.nats?.data['tls.crt'], pair.certificate);
@@ -63,6 +66,19 @@ describe('keys of identities', () => {
     assert.equal(next.keys.grantKey, first.keys.grantKey);
     assert.match(configOf(fake), new RegExp(first.keys.account.publicKey));
     assert.ok((fake.cells.nats?.version ?? 0) > 1);
+  });
+
+  it('of a version with one account get a second one; the first stays the one of all streams', async () => {
+    const fake = fakeStores();
+    const first = await check(fake);
+    const { 'functions.nk': _, 'functions-signer.nk': __, ...old } = fake.cells.keys?.data ?? {};
+    fake.cells.keys = { version: 1, data: old };
+    const next = await check(fake);
+    assert.equal(next.keys.account.seed, first.keys.account.seed);
+    assert.equal(next.keys.signer.seed, first.keys.signer.seed);
+    assert.equal(fake.cells.keys.data['functions.nk'], next.keys.functions.seed);
+    assert.equal(fake.cells.nats?.data['account'], first.keys.account.publicKey);
+    assert.match(configOf(fake), new RegExp(next.keys.functions.publicKey));
   });
 
   for (const [what, data] of [

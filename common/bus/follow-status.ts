@@ -1,0 +1,29 @@
+/**
+ * What the client library tells about a connection: whether it is up, and what the server does not permit. A refusal is a
+ * fault of ours, or of permissions.ts, and neither the library nor the server tells whoever asked. So it is logged: each
+ * subject once for each connection, and so many of them at most.
+ */
+import type { Events, NatsConnection } from 'nats';
+import type { Log } from '../runtime/log.ts';
+
+/** Values of the library's `Events`, which an import would load. */
+const DISCONNECTED = 'disconnect' as Events;
+const RECONNECTED = 'reconnect' as Events;
+const LOGGED_MAX = 50;
+
+/** Ends with the connection. @param onConnected told of each change */
+export async function followStatus(
+  connection: NatsConnection,
+  log: Log,
+  onConnected: (isConnected: boolean) => void,
+): Promise<void> {
+  const logged = new Set<string>();
+  for await (const { type, permissionContext: refusal } of connection.status()) {
+    if (type === DISCONNECTED) onConnected(false);
+    if (type === RECONNECTED) onConnected(true);
+    const key = refusal && `${refusal.operation} ${refusal.subject}`;
+    if (!refusal || !key || logged.has(key) || logged.size === LOGGED_MAX) continue;
+    logged.add(key);
+    log.warn({ operation: refusal.operation, subject: refusal.subject }, 'NATS does not permit it');
+  }
+}
