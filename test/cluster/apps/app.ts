@@ -9,6 +9,7 @@
  *   any /keep/<id>[/<ms>]  remembers the call, and answers after that time; GET /kept lists what it remembers
  *   GET /hog         takes memory until the kernel ends the process
  *   GET /exit        ends the process
+ *   GET /keys        the text of KEYS: an issuer's, for tokens
  *   GET /metrics     demo_backlog: 6 for BACKLOG_MS after the process began, then 0; for Prometheus
  *   upgrade          a WebSocket that sends back what it gets
  */
@@ -66,6 +67,7 @@ function metrics(): string {
 
 function handle(request: IncomingMessage, response: ServerResponse): void {
   request.resume();
+  if (request.url === '/keys') return void response.end(process.env['KEYS'] ?? '');
   if (request.url === '/metrics') return void response.setHeader('content-type', 'text/plain').end(metrics());
   void respond(request).then((body) => {
     if (isTooEarly(request.url ?? '')) response.statusCode = 503;
