@@ -1,8 +1,8 @@
 /**
  * Sees what reaches the user's containers past proxy and sidecar, so that a function in direct use is not put to
- * sleep. Each second the kernel's count of accepted connections is read. The tables of sockets are read
- * less often: they tell which connections are open, and which of the accepted ones came from the pod itself. They take no
- * more than 0.08 % of a CPU, unless the idle timeout is short. See docs/decisions/direct-traffic.md.
+ * sleep. The kernel's count of accepted connections is read each second, or more often beside frequent probes. The tables
+ * of sockets are read less often: they tell which connections are open, and which of the accepted ones came from the pod
+ * itself. They take no more than 0.05 % of a CPU, unless the idle timeout is short. See docs/decisions/direct-traffic.md.
  *
  * Room `sidecar/direct`: Use of the app past proxy and sidecar.
  * Comes in: the kernel's tables of sockets.
@@ -13,11 +13,14 @@ import { describeError } from '../../common/runtime/errors.ts';
 import { DirectConnections } from './connections.ts';
 import { parseIgnored } from './ignored.ts';
 import { ProbeBudget, type ProbePeriod } from './probe-budget.ts';
+import { ProbeLevel } from './probe-level.ts';
 import { acceptedSoFar, readTable, type Row } from './proc-net.ts';
 
 const COUNT_TICK_MS = 1_000;
-/** Part of the time that reading the tables may take: a look that takes 8 ms of CPU is the only one within 10 s. */
-const CPU_SHARE = 0.000_8;
+/** Part of the time that reading the tables may take: a look that takes 8 ms of CPU is the only one within 16 s. */
+const CPU_SHARE = 0.000_5;
+/** Counted in longest pauses between two looks: within so long single calls beside probes are found. */
+const WINDOW_PAUSES = 2.5;
 /** A cold start has better use for the CPU. */
 const FIRST_LOOK_MS = 3_000;
 /** Longer than a probe may take by its timeout. */
@@ -54,12 +57,15 @@ export class DirectTraffic {
   readonly #options: DirectOptions;
   readonly #dir: string;
   readonly #budget: ProbeBudget;
+  readonly #level: ProbeLevel;
   readonly #connections: DirectConnections;
   readonly #probeMs: number;
   #timer: NodeJS.Timeout | undefined;
   #before: { readonly kernel: number; readonly own: number } | undefined;
   /** Accepted by the app since the last look. */
   #pending = 0;
+  /** Connections among them that are no probes, as far as the level tells. */
+  #found = 0;
   #nextLookMs = 0;
   #isLooking = false;
   #isOver = false;
@@ -74,6 +80,7 @@ export class DirectTraffic {
       Math.max(1, ...options.probes.map(({ timeoutSeconds }) => timeoutSeconds)) * 1_000 + AFTER_PROBE_MS;
     this.#nextLookMs = nowMs + FIRST_LOOK_MS;
     this.#budget = new ProbeBudget(options.probes, nowMs);
+    this.#level = new ProbeLevel(options.probes, WINDOW_PAUSES * options.longestPauseMs, nowMs);
     this.#connections = new DirectConnections({
       ownPorts: new Set(options.ownPorts),
       ignored: parseIgnored(options.ignored),
@@ -86,7 +93,7 @@ export class DirectTraffic {
   start(): string | undefined {
     const why = whyNot(this.#options.podIp, this.#dir);
     if (why !== undefined) return why;
-    this.#timer = setInterval(() => void this.tick(performance.now()), COUNT_TICK_MS).unref();
+    this.#timer = setInterval(() => void this.tick(performance.now()), this.#level.sampleMs).unref();
     return undefined;
   }
 
@@ -97,7 +104,7 @@ export class DirectTraffic {
 
   /** @param nowMs of a clock that never goes back */
   async tick(nowMs: number): Promise<void> {
-    this.#countAccepted();
+    this.#countAccepted(nowMs);
     if (this.#isLooking || this.#isOver || nowMs < this.#nextLookMs) return;
     this.#isLooking = true;
     try {
@@ -112,14 +119,34 @@ export class DirectTraffic {
   }
 
   /** In use by calls or jobs, the connections to the app are the sidecar's own: they are left out. */
-  #countAccepted(): void {
+  #countAccepted(nowMs: number): void {
     const kernel = acceptedSoFar(`${this.#dir}/snmp`);
     if (kernel === undefined) return;
     const own = this.#options.accepted();
     const { kernel: kernelBefore, own: ownBefore } = this.#before ?? { kernel, own };
     this.#before = { kernel, own };
-    if (this.#options.isBusy()) this.#pending = 0;
-    else this.#pending += kernel - kernelBefore - (own - ownBefore);
+    const opened = kernel - kernelBefore - (own - ownBefore);
+    if (this.#options.isBusy()) {
+      this.#pending = 0;
+      this.#found = 0;
+      this.#level.startAgain(nowMs);
+    } else {
+      this.#pending += opened;
+      this.#found += this.#level.sample(opened, nowMs);
+    }
+  }
+
+  /**
+   * @param explained those of the connections since the last look that are known now to be no calls
+   * @returns how many of the others are somebody's calls
+   */
+  #unexplained(explained: number, nowMs: number): number {
+    const beyondBudget = this.#budget.take(this.#pending - explained, nowMs);
+    const calls = Math.max(0, this.#found - explained);
+    this.#level.forgive(Math.max(0, explained - this.#found));
+    this.#pending = 0;
+    this.#found = 0;
+    return this.#level.canTell ? calls : beyondBudget;
   }
 
   async #look(nowMs: number): Promise<void> {
@@ -131,8 +158,7 @@ export class DirectTraffic {
     const look = this.#connections.look(rows, isWhole, nowMs);
     const { counts } = this.#options;
     counts.open = look.open;
-    counts.openedTotal += this.#budget.take(this.#pending - look.explained, nowMs);
-    this.#pending = 0;
+    counts.openedTotal += this.#unexplained(look.explained, nowMs);
     const { user, system } = process.cpuUsage(cpu);
     this.#planNext(nowMs, (user + system) / 1_000, look.isAnyNew);
   }

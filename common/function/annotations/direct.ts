@@ -10,11 +10,21 @@ import type { DirectSpec } from '../spec.ts';
 const IDLE_TIMEOUTS = 12;
 const IDLE_SECONDS_MIN = 600;
 
-/** @param idleTimeoutSeconds of the function: by it the default of direct-idle is set */
-export function readDirect(source: AnnotationSource, idleTimeoutSeconds: number): DirectSpec {
+interface DirectDefaults {
+  /** By it the default of direct-idle is set. */
+  readonly idleTimeoutSeconds: number;
+  /** Its own Services wake it: then calls by them keep it awake, too. */
+  readonly isWokenByServices: boolean;
+}
+
+export function readDirect(
+  source: AnnotationSource,
+  { idleTimeoutSeconds, isWokenByServices }: DirectDefaults,
+): DirectSpec {
   const idleSeconds = Math.max(IDLE_SECONDS_MIN, IDLE_TIMEOUTS * idleTimeoutSeconds);
+  const byDefault = isWokenByServices ? 'count' : 'ignore';
   return {
-    isCounted: source.read(ANNOTATION.directTraffic, word('count', 'ignore'), 'ignore') === 'count',
+    isCounted: source.read(ANNOTATION.directTraffic, word('count', 'ignore'), byDefault) === 'count',
     ignored: readIgnored(source),
     idleSeconds: source.read(ANNOTATION.directIdle, int(1), idleSeconds),
   };

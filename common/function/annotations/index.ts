@@ -56,6 +56,7 @@ function readSpec(source: AnnotationSource): FunctionSpec {
   const replicasMin = source.read(ANNOTATION.replicasMin, int(0), 0);
   const idleTimeoutSeconds = source.read(ANNOTATION.idleTimeout, int(0), 300);
   const defaultVisibility = source.read(ANNOTATION.defaultVisibility, word('Public', 'Private'), 'Public');
+  const services = source.read(ANNOTATION.services, word('wake', 'ignore'), 'ignore');
   const trust = [ANNOTATION.defaultTrust, ANNOTATION.defaultTrustAlias];
   return {
     replicasMin,
@@ -79,7 +80,8 @@ function readSpec(source: AnnotationSource): FunctionSpec {
     schedule: readJson(source, ANNOTATION.schedule, readSchedule),
     scale: readScaleWithin(source, replicasMin),
     ...readOverrides(source),
-    direct: readDirect(source, idleTimeoutSeconds),
+    services,
+    direct: readDirect(source, { idleTimeoutSeconds, isWokenByServices: services === 'wake' }),
   };
 }
 
@@ -103,7 +105,6 @@ function readOverrides(source: AnnotationSource) {
     rateLimit: readJson(source, ANNOTATION.rateLimit, readRateLimit),
     auth: readJson(source, ANNOTATION.auth, readAuth) ?? closedIfUnread(source),
     cors: readJson(source, ANNOTATION.cors, readCors) ?? noSiteIfUnread(source),
-    services: source.read(ANNOTATION.services, word('wake', 'ignore'), 'ignore'),
   };
 }
 

@@ -77,6 +77,11 @@ const NO_SITE: CorsSpec = {
 
 const VALID: readonly [string, string, Partial<FunctionSpec>][] = [
   [ANNOTATION.directTraffic, 'Count', { direct: { isCounted: true, ignored: [], idleSeconds: 3_600 } }],
+  [
+    ANNOTATION.services,
+    'wake',
+    { services: 'wake', direct: { isCounted: true, ignored: [], idleSeconds: 3_600 } },
+  ],
   [ANNOTATION.directIdle, '20', { direct: { isCounted: false, ignored: [], idleSeconds: 20 } }],
   [
     ANNOTATION.directIgnore,
@@ -386,4 +391,9 @@ test('annotations of others and our own status are no faults', () => {
 test('a long value is cut in its fault', () => {
   const fault = onlyFault({ 'SlimFaas/ReplicasMin': 'x'.repeat(5_000) });
   assert.ok(fault.value.length <= 200);
+});
+
+test('who is woken by its Services and says that direct traffic is no use has its way', () => {
+  const annotations = { [ANNOTATION.services]: 'wake', [ANNOTATION.directTraffic]: 'ignore' };
+  assert.equal(parse(annotations).spec.direct.isCounted, false);
 });
