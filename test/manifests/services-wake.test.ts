@@ -60,7 +60,7 @@ test('the NetworkPolicy of proxies admits callers of Services on the ports of th
     renderChart({ ...policies, scaler }),
     renderChart({ ...policies, servicesWake: false }),
   ]);
-  const named = ['http', 'https'].map((port) => ({ protocol: 'TCP', port }));
+  const named = ['http', 'https', 'public'].map((port) => ({ protocol: 'TCP', port }));
   assert.deepEqual(proxyPorts(usual), [...named, { protocol: 'TCP', port: 20_000, endPort: 29_999 }]);
   assert.deepEqual(proxyPorts(moved), [...named, { protocol: 'TCP', port: 30_000, endPort: 30_099 }]);
   assert.deepEqual(proxyPorts(off), named);
