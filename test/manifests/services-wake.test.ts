@@ -60,8 +60,17 @@ test('the NetworkPolicy of proxies admits callers of Services on the ports of th
     renderChart({ ...policies, scaler }),
     renderChart({ ...policies, servicesWake: false }),
   ]);
-  const named = ['http', 'https', 'public'].map((port) => ({ protocol: 'TCP', port }));
-  assert.deepEqual(proxyPorts(usual), [...named, { protocol: 'TCP', port: 20_000, endPort: 29_999 }]);
-  assert.deepEqual(proxyPorts(moved), [...named, { protocol: 'TCP', port: 30_000, endPort: 30_099 }]);
-  assert.deepEqual(proxyPorts(off), named);
+  const named = ['http', 'https'].map((port) => ({ protocol: 'TCP', port }));
+  const outside = { protocol: 'TCP', port: 'public' };
+  assert.deepEqual(proxyPorts(usual), [
+    ...named,
+    { protocol: 'TCP', port: 20_000, endPort: 29_999 },
+    outside,
+  ]);
+  assert.deepEqual(proxyPorts(moved), [
+    ...named,
+    { protocol: 'TCP', port: 30_000, endPort: 30_099 },
+    outside,
+  ]);
+  assert.deepEqual(proxyPorts(off), [...named, outside]);
 });
