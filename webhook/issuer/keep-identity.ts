@@ -65,13 +65,18 @@ export function identityStores(kube: KubeClients, namespace: string): IdentitySt
 
 /** Brings everything up to date, and returns what is in force. */
 export async function checkIdentity({ stores, policy, now, log }: IdentityDeps): Promise<IssuerIdentity> {
-  const keys = await retryStale(() => keepKeys(stores.keys, log), log);
-  let ca = '';
-  const cluster = certificatesIn(stores, (text) => (ca = text));
-  const pair = await ownCertificates({ cluster, policy, now, log }).check();
-  const identity = { keys, pair, ca };
-  await retryStale(() => keepNats(stores.nats, identity, log), log);
-  return identity;
+  return retryStale(async () => {
+    // Read first, and written against that version: another replica may change a key while we look at the keys. What we
+    // then know is old, and must not take the place of what that replica has told NATS.
+    const told = await stores.nats.readSecret();
+    const keys = await keepKeys(stores.keys, log);
+    let ca = '';
+    const cluster = certificatesIn(stores, (text) => (ca = text));
+    const pair = await ownCertificates({ cluster, policy, now, log }).check();
+    const identity = { keys, pair, ca };
+    await tellNats(stores.nats, told, identity, log);
+    return identity;
+  }, log);
 }
 
 async function keepKeys(store: SecretStore, log: Log): Promise<IdentityKeys> {
@@ -105,8 +110,12 @@ function certificatesIn(
   };
 }
 
-async function keepNats(store: SecretStore, { keys, pair, ca }: IssuerIdentity, log: Log): Promise<void> {
-  const { version, data } = await store.readSecret();
+async function tellNats(
+  store: SecretStore,
+  { version, data }: StoredText,
+  { keys, pair, ca }: IssuerIdentity,
+  log: Log,
+): Promise<void> {
   const wanted = {
     'nats.conf': natsConfigOf(keys),
     account: keys.account.publicKey,

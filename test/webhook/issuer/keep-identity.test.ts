@@ -68,6 +68,29 @@ describe('keys of identities', () => {
     assert.ok((fake.cells.nats?.version ?? 0) > 1);
   });
 
+  it('that another replica changes while one looks stay changed for NATS', async () => {
+    const fake = fakeStores();
+    await check(fake);
+    const { keys } = fake.stores;
+    let isFirst = true;
+    const slow = {
+      ...keys,
+      async readSecret() {
+        const old = await keys.readSecret();
+        if (!isFirst) return old;
+        isFirst = false;
+        const { 'signer.nk': _, ...rest } = old.data;
+        fake.cells.keys = { version: 5, data: rest };
+        await check(fake); // the other replica makes a new one, and tells NATS
+        return old;
+      },
+    };
+    await check({ ...fake, stores: { ...fake.stores, keys: slow } });
+    const told = configOf(fake);
+    await check(fake);
+    assert.equal(configOf(fake), told, 'nothing was left to mend');
+  });
+
   it('of a version with one account get a second one; the first stays the one of all streams', async () => {
     const fake = fakeStores();
     const first = await check(fake);
