@@ -1,11 +1,15 @@
 /** What the webhook counts: reviews by outcome, the time they took, and when its certificate ends. */
 import { Counter, Gauge, Histogram, type Registry } from '../common/runtime/metrics.ts';
 
+export type ConnectionLimit = 'review-connections' | 'exchange-connections';
+
 export interface WebhookMetrics {
   review(outcome: string, seconds: number): void;
   certificateExpires(atMs: number): void;
   exchange(outcome: string): void;
   asksOnBus(isRequired: boolean): void;
+  /** A connection was closed for another one. */
+  limited(limit: ConnectionLimit): void;
 }
 
 export function createWebhookMetrics(registry: Registry): WebhookMetrics {
@@ -38,7 +42,14 @@ export function createWebhookMetrics(registry: Registry): WebhookMetrics {
     help: 'Whether NATS is to ask who one is: 1, or 0 where whoever reaches it can read and write all jobs',
     registers: [registry],
   });
+  const limited = new Counter({
+    name: 'slimfaas_webhook_limited_total',
+    help: 'Connections that were closed or refused because there were too many, by the port',
+    labelNames: ['limit'],
+    registers: [registry],
+  });
   return {
+    limited: (limit) => limited.inc({ limit }),
     review(outcome, elapsed) {
       reviews.inc({ outcome });
       seconds.observe(elapsed);

@@ -4,7 +4,7 @@
  * running ones go on undisturbed.
  */
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:https';
+import type { Server } from 'node:https';
 import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import Koa from 'koa';
@@ -18,6 +18,7 @@ import type { InjectOptions } from './inject/inject.ts';
 import type { WebhookMetrics } from './metrics.ts';
 import { ReviewError, reviewPod } from './review.ts';
 import type { KeyPair } from '../common/tls/key-pair.ts';
+import { createTlsServer, tlsOptions } from './certificates/tls-server.ts';
 import { readText } from '../common/runtime/read-text.ts';
 
 export interface ReviewServerOptions {
@@ -44,6 +45,9 @@ const MAX_REVIEW_BYTES = 4 * 1024 * 1024;
  * close. A server that closes first may do so at the moment when the next review is sent.
  */
 const REVIEW_KEEP_ALIVE_MS = 180_000;
+const REVIEW_REQUEST_MS = 10_000;
+/** An API server has a few. */
+const MAX_REVIEW_CONNECTIONS = 512;
 
 export function createReviewServer(options: ReviewServerOptions): ReviewServer {
   let isStopping = false;
@@ -58,8 +62,12 @@ export function createReviewServer(options: ReviewServerOptions): ReviewServer {
   });
   app.use(router.routes()).use(router.allowedMethods());
   app.on('error', (error) => options.log.warn({ error: describeError(error) }, 'answering failed'));
-  const server = createServer({ requestTimeout: 10_000 }, app.callback());
-  server.keepAliveTimeout = REVIEW_KEEP_ALIVE_MS;
+  const server = createTlsServer(app.callback(), undefined, {
+    requestMs: REVIEW_REQUEST_MS,
+    keepAliveMs: REVIEW_KEEP_ALIVE_MS,
+    maxConnections: MAX_REVIEW_CONNECTIONS,
+    onClosed: () => options.metrics.limited('review-connections'),
+  });
   return {
     get port() {
       return (server.address() as AddressInfo | null)?.port;
@@ -78,10 +86,6 @@ export function createReviewServer(options: ReviewServerOptions): ReviewServer {
       await closed(server);
     },
   };
-}
-
-function tlsOptions(pair: KeyPair): { key: string; cert: string; minVersion: 'TLSv1.2' } {
-  return { key: pair.key, cert: pair.certificate, minVersion: 'TLSv1.2' };
 }
 
 /** `close` waits for requests that run, and ends connections that are idle. */

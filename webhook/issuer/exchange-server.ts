@@ -3,7 +3,6 @@
  * small body, one check of a signature, and now and then one request to the API server (see cluster-keys.ts).
  */
 import { once } from 'node:events';
-import { createServer } from 'node:https';
 import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import Koa from 'koa';
@@ -16,12 +15,15 @@ import type { Log } from '../../common/runtime/log.ts';
 import type { KeyPair } from '../../common/tls/key-pair.ts';
 import { GrantError, RequestError, type Exchanged } from './exchange.ts';
 import { OldContractError } from './rights.ts';
+import { createTlsServer, tlsOptions } from '../certificates/tls-server.ts';
 import { TokenError } from './verify-token.ts';
 import { readText } from '../../common/runtime/read-text.ts';
 
 export interface ExchangeServerOptions {
   readonly exchange: (body: string) => Promise<Exchanged>;
   readonly onOutcome: (outcome: string) => void;
+  /** A connection was closed for another one. */
+  readonly onLimited: () => void;
   readonly log: Log;
 }
 
@@ -48,15 +50,12 @@ export function createExchangeServer(pair: KeyPair, options: ExchangeServerOptio
   });
   const app = new Koa().use(router.routes()).use(router.allowedMethods());
   app.on('error', (error) => options.log.warn({ error: describeError(error) }, 'answering failed'));
-  const tls = (of: KeyPair) => ({ key: of.key, cert: of.certificate, minVersion: 'TLSv1.2' as const });
-  const limits = {
-    requestTimeout: EXCHANGE_REQUEST_MS,
-    headersTimeout: EXCHANGE_REQUEST_MS,
-    handshakeTimeout: EXCHANGE_REQUEST_MS,
-  };
-  const server = createServer({ ...tls(pair), ...limits }, app.callback());
-  server.keepAliveTimeout = EXCHANGE_KEEP_ALIVE_MS;
-  server.maxConnections = MAX_CONNECTIONS;
+  const server = createTlsServer(app.callback(), pair, {
+    requestMs: EXCHANGE_REQUEST_MS,
+    keepAliveMs: EXCHANGE_KEEP_ALIVE_MS,
+    maxConnections: MAX_CONNECTIONS,
+    onClosed: options.onLimited,
+  });
   return {
     async listen(host, port) {
       server.listen(listenOn(host, port));
@@ -65,7 +64,7 @@ export function createExchangeServer(pair: KeyPair, options: ExchangeServerOptio
     get port() {
       return (server.address() as AddressInfo).port;
     },
-    setCertificate: (next) => server.setSecureContext(tls(next)),
+    setCertificate: (next) => server.setSecureContext(tlsOptions(next)),
     async stop() {
       if (!server.listening) return;
       await new Promise((resolve) => server.close(resolve));

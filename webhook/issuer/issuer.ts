@@ -22,6 +22,8 @@ export interface IssuerOptions extends IdentityDeps {
   /** Sidecars of the version before get what they had there. */
   readonly allowsOldSidecars: boolean;
   readonly onOutcome: (outcome: string) => void;
+  /** A connection was closed for another one. */
+  readonly onLimited: () => void;
 }
 
 export interface Issuer extends Running {
@@ -43,6 +45,7 @@ export function startIssuer(options: IssuerOptions): Issuer {
     const created = createExchangeServer(next.pair, {
       exchange: (body) => exchange(body, options, () => identity as IssuerIdentity),
       onOutcome: options.onOutcome,
+      onLimited: options.onLimited,
       log: options.log,
     });
     await created.listen(options.host, options.port);

@@ -57,6 +57,7 @@ export function issuerOf(
     // Where NATS asks nobody it makes no difference, and they come together with the new ones to `required`.
     allowsOldSidecars: config['old-sidecars'] || config.auth === 'permissive',
     onOutcome: (outcome) => metrics.exchange(outcome),
+    onLimited: () => metrics.limited('exchange-connections'),
     now,
     log,
   });

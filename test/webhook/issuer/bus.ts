@@ -63,6 +63,7 @@ export async function startTestBus(
     tokenKeys: { current: async () => published, refresh: async () => undefined },
     allowsOldSidecars,
     onOutcome: (outcome) => outcomes.push(outcome),
+    onLimited: () => undefined,
     now: Date.now,
     log: silentLog,
   });
