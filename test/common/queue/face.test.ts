@@ -58,6 +58,7 @@ describe('JetStream is known to its adapter alone', () => {
   it('the client library is the link’s and the adapter’s, its types too', () => {
     assert.deepEqual(filesWith(/from 'nats'/).toSorted(), [
       'common/bus/connection-options.ts',
+      'common/bus/follow-status.ts',
       'common/bus/login.ts',
       LIBRARY,
       'common/bus/nats.ts',
