@@ -248,7 +248,8 @@ export function buildEvents(
     policy: policies.publish,
     jitter: config['retry-jitter'] / 100,
     startedAtMs: context.startedAtMs,
-    mayMakeConsumer: config.auth === 'off',
+    // Scalers of the version before do not hear what it asks. Where NATS asks who one is, only they may.
+    mayMakeConsumer: config.auth !== 'required',
   });
 }
 

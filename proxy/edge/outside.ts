@@ -89,8 +89,13 @@ const INSIDE: Partial<Record<ReasonCode, string>> = {
 
 /** What this caller is told. @param socket of its request, or the peer of its stream */
 export function toldTo(socket: object, error: ReasonError): ReasonError {
+  return isOutside(socket) ? toldToAnybody(error) : error;
+}
+
+/** What anybody may know of it: no name of a pod, no address. */
+export function toldToAnybody(error: ReasonError): ReasonError {
   const message = INSIDE[error.code];
-  if (message === undefined || !isOutside(socket)) return error;
+  if (message === undefined) return error;
   const { retryAfterSeconds, headers } = error;
   return new ReasonError(error.code, message, {
     headers,

@@ -24,7 +24,7 @@ export function prefixPaths(headers: RawHeaders, rewrite: PathRewrite): RawHeade
     const written = LINKS.has(name)
       ? rewriteLink(value, rewrite)
       : name === 'set-cookie'
-        ? rewriteCookie(value, rewrite.prefix)
+        ? rewriteCookie(value, rewrite)
         : value;
     if (written !== value) (out ??= [...headers])[i + 1] = written;
   }
@@ -32,22 +32,22 @@ export function prefixPaths(headers: RawHeaders, rewrite: PathRewrite): RawHeade
 }
 
 /** A path of this host, or a URL of it. A relative path and a URL of another host stay as they are. */
-function rewriteLink(link: string, { prefix, request }: PathRewrite): string {
-  if (isPath(link)) return under(prefix, link);
+function rewriteLink(link: string, rewrite: PathRewrite): string {
+  if (isPath(link)) return under(rewrite, link);
   const [, origin = '', authority, path = ''] = /^(https?:\/\/([^/?#\\]+))(.*)$/is.exec(link) ?? [];
-  if (authority === undefined || !isOwnHost(authority, request)) return link;
+  if (authority === undefined || !isOwnHost(authority, rewrite.request)) return link;
   if (path !== '' && !isPath(path)) return link;
-  return origin + under(prefix, path === '' ? '/' : path);
+  return origin + under(rewrite, path === '' ? '/' : path);
 }
 
 /** The last `Path` counts, as browsers read it. A `__Host-` cookie is void with any path but `/`. */
-function rewriteCookie(cookie: string, prefix: string): string {
+function rewriteCookie(cookie: string, rewrite: PathRewrite): string {
   if (/^\s*__host-/i.test(cookie)) return cookie;
   const parts = cookie.split(';');
   const at = parts.findLastIndex((part, index) => index > 0 && /^\s*path\s*=/i.test(part));
   const [, before = '', path = ''] = /^(\s*path\s*=\s*)(.*?)\s*$/is.exec(parts[at] ?? '') ?? [];
   if (!isPath(path)) return cookie;
-  const scoped = path === '/' ? prefix : under(prefix, path);
+  const scoped = path === '/' ? rewrite.prefix : under(rewrite, path);
   return parts.with(at, before + scoped).join(';');
 }
 
@@ -56,10 +56,17 @@ function isPath(text: string): boolean {
   return /^\/(?![/\\])/.test(text);
 }
 
-/** An app that reads X-Forwarded-Prefix may have put the prefix there itself. */
-function under(prefix: string, path: string): string {
-  const rest = path.startsWith(prefix) ? path.charAt(prefix.length) : 'x';
-  return rest === '' || '/?#'.includes(rest) ? path : prefix + path;
+/** An app that reads X-Forwarded-Prefix may have put it there itself, with what a gateway before us has cut off. */
+function under({ prefix, request }: PathRewrite, path: string): string {
+  const told = headerValue(request, 'x-forwarded-prefix');
+  const isThere = [prefix, told].some((each) => each !== undefined && isBelow(path, each));
+  return isThere ? path : prefix + path;
+}
+
+function isBelow(path: string, prefix: string): boolean {
+  if (prefix === '' || !path.startsWith(prefix)) return false;
+  const next = path.charAt(prefix.length);
+  return next === '' || '/?#'.includes(next);
 }
 
 function isOwnHost(authority: string, request: RawHeaders): boolean {

@@ -6,7 +6,9 @@ import { ReasonError } from '../../common/runtime/errors.ts';
 import type { FunctionEntry } from '../functions/function-entry.ts';
 import type { FunctionLookup } from '../functions/function-lookup.ts';
 import { visitOf } from '../callers/let-in.ts';
+import { isOutside } from '../edge/outside.ts';
 import type { ProxyJobs } from './proxy-jobs.ts';
+import type { JobView } from './query.ts';
 
 export interface JobRoutesDeps {
   readonly lookup: FunctionLookup;
@@ -32,7 +34,13 @@ async function show(ctx: RouterContext, deps: JobRoutesDeps): Promise<void> {
       ? await deps.jobs.query.view(entry.id, id)
       : await deps.jobs.query.viewAtEnd(entry.id, id, waitMs, left.signal);
   if (!view) throw unknownJob(id);
-  ctx.body = view;
+  ctx.body = isOutside(ctx.req.socket) ? jobForOutside(view) : view;
+}
+
+/** Names of pods, and errors that hold addresses, are for the people of the cluster. */
+export function jobForOutside({ tries, ...view }: JobView): object {
+  const { why: _, ...kept } = view as typeof view & { why?: string };
+  return { ...kept, tries: tries.map(({ startedAt, endedAt }) => ({ startedAt, endedAt })) };
 }
 
 async function cancel(ctx: RouterContext, deps: JobRoutesDeps): Promise<void> {

@@ -73,7 +73,9 @@ export class Endpoint {
 
   /** A port of the pod by its number, or by the name that a container gives it. */
   portOf(target: string): number | undefined {
-    return /^\d+$/.test(target) ? Number(target) : this.#view.portNames?.get(target);
+    if (!/^\d+$/.test(target)) return this.#view.portNames?.get(target);
+    const port = Number(target);
+    return port >= 1 && port <= 65_535 ? port : undefined;
   }
 
   get hasSidecar(): boolean {

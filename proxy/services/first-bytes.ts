@@ -13,7 +13,7 @@ export type FirstBytes =
   | { readonly kind: 'http'; readonly head: Buffer; readonly length: number };
 
 /** A longer head is passed on as it is: then its client stays. */
-const MOST_HEAD = 64 * 1024;
+const MOST_HEAD = 16 * 1024;
 const REQUEST_LINE = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+ \S+ HTTP\/1\.[01]\r?\n/;
 const LINE_START = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+( [^\r\n]*)?\r?$/;
 

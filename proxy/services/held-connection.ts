@@ -3,6 +3,7 @@
  * not a call of ours. No place, limit, visibility or header of slimfaas is on this way, because there is none when
  * the Service leads to the pod itself. What it holds is bounded: some bytes, and the time of a cold start.
  */
+import { toldToAnybody } from '../edge/outside.ts';
 import { connect, type Socket } from 'node:net';
 import { ReasonError } from '../../common/runtime/errors.ts';
 import { sendReasonOnSocket } from '../../common/runtime/reason-answer.ts';
@@ -180,7 +181,8 @@ export class HeldConnection {
     socket.off('data', this.#take);
     if (!looksLikeHttp(this.#held)) return void socket.destroy();
     socket.resume(); // what is unread would make the end a reset, and the answer would be lost
-    sendReasonOnSocket(socket, error);
+    // Who calls by a Service may be outside: nobody knows here.
+    sendReasonOnSocket(socket, toldToAnybody(error));
   }
 
   #end(result: HeldResult): void {

@@ -3,7 +3,7 @@
  * navigation of a browser gets it, and only after some seconds. Its connection is answered, so the page asks again by
  * itself: each time the call waits as any call does, and the app's own answer takes the page's place.
  *
- * No script, nothing from elsewhere. It names the function as its caller did, and no pod.
+ * No script, nothing from elsewhere. It names the function that starts, and no pod.
  */
 import { ReasonError } from '../../common/runtime/errors.ts';
 import { headerValue, type RequestHead } from '../../common/relay/index.ts';
@@ -67,11 +67,12 @@ export class WaitingPages {
   }
 }
 
-/** A person in a browser who opens a page: no script, no image, no frame of another site's making. */
+/** A person in a browser who opens a page: no script, no image, no frame. */
 function isNavigation({ method, headers }: RequestHead): boolean {
   if (method !== 'GET' || !/\btext\/html\b/i.test(headerValue(headers, 'accept') ?? '')) return false;
   const mode = headerValue(headers, 'sec-fetch-mode');
-  return mode === undefined || mode === 'navigate';
+  const target = headerValue(headers, 'sec-fetch-dest');
+  return (mode ?? 'navigate') === 'navigate' && (target ?? 'document') === 'document';
 }
 
 function fill(template: string, values: Readonly<Record<string, string>>): string {

@@ -1,10 +1,10 @@
 /**
  * The TLS servers of the webhook: reviews and exchanges. They are for the API server and for sidecars, but any pod may
  * reach them. So what a connection may cost is bounded. Beyond the bound the one that has been silent longest gives way
- * to the next, so that a review always gets in.
+ * to the next. One counts as busy when its request is there whole, so a half-sent request gives way too.
  */
 import { createServer, type Server, type ServerOptions } from 'node:https';
-import type { RequestListener, ServerResponse } from 'node:http';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { KeyPair } from '../../common/tls/key-pair.ts';
 
@@ -20,6 +20,8 @@ export interface TlsServerLimits {
 
 /** For a handshake, and for the head of a request: both come at once from those who mean it. */
 const TLS_HEAD_MS = 5_000;
+/** How often Node looks for requests that take too long. */
+const CHECK_MS = 1_000;
 
 /** @param pair undefined: `setSecureContext` is called before it listens */
 export function createTlsServer(
@@ -32,6 +34,7 @@ export function createTlsServer(
     requestTimeout: requestMs,
     headersTimeout: Math.min(TLS_HEAD_MS, requestMs),
     handshakeTimeout: TLS_HEAD_MS,
+    connectionsCheckingInterval: CHECK_MS,
   };
   const server = createServer(options, handler);
   server.keepAliveTimeout = keepAliveMs;
@@ -64,13 +67,15 @@ function closeLongestSilent(server: Server, maxConnections: number, onClosed: ()
       if (open.get(peer) === connection) open.delete(peer);
     });
   });
-  server.on('request', ({ socket }: { socket: Socket }, res: ServerResponse) => {
-    const peer = peerOf(socket);
+  server.on('request', (req: IncomingMessage, res: ServerResponse) => {
+    const peer = peerOf(req.socket);
     const connection = open.get(peer);
     if (!connection) return;
-    connection.running++;
+    req.once('end', () => {
+      if (!res.closed) connection.running++;
+    });
     res.once('close', () => {
-      connection.running--;
+      connection.running = 0;
       if (open.get(peer) === connection) use(peer, connection);
     });
   });

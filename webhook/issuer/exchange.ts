@@ -61,6 +61,9 @@ export function readRequest(text: string): TokenExchangeRequest {
   return { token, user, function: name, grant, contract };
 }
 
+/** Every right ends so soon after nobody may have it any more. */
+const OLD_LIFE_MS = 3_600_000;
+
 /** @throws GrantError; OldContractError */
 export function answerExchange(
   request: TokenExchangeRequest,
@@ -69,7 +72,7 @@ export function answerExchange(
 ): Exchanged {
   const client = clientOf(request, pod, { keys, namespace });
   const { signer, account, permissions } = rightsOf(client, keys, allowsOldSidecars);
-  const expires = nowMs + lifeMs;
+  const expires = nowMs + (isOld(client) ? Math.min(lifeMs, OLD_LIFE_MS) : lifeMs);
   const jwt = userJwt(signer, {
     account: account.publicKey,
     user: request.user,

@@ -54,7 +54,7 @@ export function issuerOf(
     stores: identityStores(kube, namespace),
     policy: { dnsNames, ...LIVES },
     tokenKeys: clusterKeys({ read: () => readPublishedKeys(kube), now, log }),
-    // Where NATS asks nobody it makes no difference, and they come together with the new ones to `required`.
+    // Where NATS asks nobody, they come together with the new ones to `required`.
     allowsOldSidecars: config['old-sidecars'] || config.auth === 'permissive',
     onOutcome: (outcome) => metrics.exchange(outcome),
     onLimited: () => metrics.limited('exchange-connections'),

@@ -1,4 +1,6 @@
 /** Callers from outside the cluster: what they reach, that they are never trusted, and what they are told. */
+import { jobForOutside } from '../../../proxy/jobs/job-routes.ts';
+import type { JobView } from '../../../proxy/jobs/query.ts';
 import assert from 'node:assert/strict';
 import { Agent } from 'node:http';
 import { test } from 'node:test';
@@ -145,6 +147,29 @@ test('names of pods and addresses stay inside: status, reasons of calls, upgrade
   assert.match(answers[4].text, /"Pods":\[\{"State":"ready"\},\{"State":"starting"\}\]/);
   assert.doesNotMatch(answers[3].text, /secret/);
   assert.match((await callUrl(`${t.url}/status-function/open`)).text, /"Name":"open-pod-1"/);
+});
+
+test('of a job the state and its times are told outside, no pod and no error', () => {
+  const tried = {
+    startedAt: 'a',
+    endedAt: 'b',
+    pod: 'fib-1',
+    status: 502,
+    error: 'connect ECONNREFUSED 10.0.0.1',
+  };
+  const view = {
+    id: 'x',
+    state: 'dead',
+    acceptedAt: 'c',
+    tries: [tried],
+    why: 'fib-1 broke',
+  } as unknown as JobView;
+  assert.deepEqual(jobForOutside(view), {
+    id: 'x',
+    state: 'dead',
+    acceptedAt: 'c',
+    tries: [{ startedAt: 'a', endedAt: 'b' }],
+  });
 });
 
 test('--public-routes that there are not are an error that names those there are', () => {

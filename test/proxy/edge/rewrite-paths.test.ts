@@ -6,7 +6,8 @@ import { callUrl } from '../support/calls.ts';
 import { h2Client } from '../http2/h2-client.ts';
 import { startTestProxy, type TestProxy } from '../support/test-proxy.ts';
 
-const REQUEST = ['Host', 'proxy.example:5000', 'X-Forwarded-Host', 'shop.example'];
+const HOSTS = ['Host', 'proxy.example:5000', 'X-Forwarded-Host', 'shop.example'];
+const REQUEST = [...HOSTS, 'X-Forwarded-Prefix', '/api/function/shop'];
 
 function rewritten(name: string, value: string): string | undefined {
   return prefixPaths([name, value], { prefix: '/function/shop', request: REQUEST })[1];
@@ -20,6 +21,8 @@ describe('Location', () => {
     ['/function/shop', '/function/shop'],
     ['/function/shop/x', '/function/shop/x'],
     ['/function/shop?x', '/function/shop?x'],
+    ['/api/function/shop/x', '/api/function/shop/x'],
+    ['/api/x', '/function/shop/api/x'],
     ['/function/shopping', '/function/shop/function/shopping'],
     ['http://proxy.example:5000/a#b', 'http://proxy.example:5000/function/shop/a#b'],
     ['HTTPS://Shop.Example', 'HTTPS://Shop.Example/function/shop/'],

@@ -159,15 +159,14 @@ test('an open connection keeps the function in use; its end gives it free', asyn
 });
 
 test('where no pod comes, HTTP is told why; others are closed', async () => {
-  await using listener = await openListener();
-  const { t, host } = listener;
-  t.addFunction('shop', { ...WAKE, 'slimfaas.dev/cold-start-timeout': '1' });
+  await using listener = await openListener(String(APP_PORT), ['--cold-start-timeout=1']);
+  const { host } = listener;
   const silent = connect(PORT, host);
   await once(silent, 'connect');
   const req = request({ host, port: PORT, path: '/' }).end();
   const [res] = (await once(req, 'response')) as [IncomingMessage];
   assert.equal(res.statusCode, 504);
-  assert.match(await read(res), /cold-start-timeout.*no pod was created/);
+  assert.match(await read(res), /cold-start-timeout.*its operators see why/);
   assert.equal(await read(silent), '');
 });
 

@@ -180,3 +180,11 @@ test('a pod whose app takes no calls stays under suspicion while its sidecar rep
   pod.heard({ state: 'ready' });
   assert.equal(pod.suspicion, undefined);
 });
+
+test('a Service’s target port is a number that there is, or the name of a port', () => {
+  const pod = new Endpoint(podView());
+  assert.deepEqual(
+    ['8080', '65535', '0', '65536', '99999999999999999999', 'nothing'].map((target) => pod.portOf(target)),
+    [8_080, 65_535, undefined, undefined, undefined, undefined],
+  );
+});

@@ -1,13 +1,14 @@
 /** Strangers who connect to the webhook and say nothing. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { Agent } from 'node:https';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { createAuthority, issueCertificate } from '../../../webhook/certificates/x509.ts';
 import { createTlsServer } from '../../../webhook/certificates/tls-server.ts';
 import { waitFor } from '../../helpers/wait.ts';
-import { post, SERVER_NAME } from '../tls-client.ts';
+import { open, post, SERVER_NAME } from '../tls-client.ts';
 
 const MAX = 20;
 
@@ -15,6 +16,7 @@ describe('connections of a TLS server', () => {
   let server: ReturnType<typeof createTlsServer>;
   let ca: string;
   let closed = 0;
+  let half = 0;
   let held: (() => void)[] = [];
   const strangers: Socket[] = [];
 
@@ -23,8 +25,10 @@ describe('connections of a TLS server', () => {
     const authority = await createAuthority(validity);
     ca = authority.certificate;
     const pair = await issueCertificate(authority, [SERVER_NAME], validity);
-    const handler = (req: { url?: string }, res: { end: (text: string) => void }): void => {
-      if (req.url === '/held') held.push(() => res.end('held'));
+    const handler = (req: IncomingMessage, res: { end: (text: string) => void }): void => {
+      req.resume();
+      if (req.url === '/half') req.once('data', () => half++);
+      else if (req.url === '/held') held.push(() => res.end('held'));
       else res.end('ok');
     };
     const limits = { requestMs: 10_000, keepAliveMs: 60_000, maxConnections: MAX, onClosed: () => closed++ };
@@ -64,6 +68,22 @@ describe('connections of a TLS server', () => {
     held = [];
     assert.equal((await answer).body, 'held');
     agent.destroy();
+  });
+
+  it('with requests that never become whole give way too', async () => {
+    const halves = Array.from({ length: MAX }, () => {
+      const { call, answer } = open({ port: port(), ca, path: '/half' });
+      const ended = answer.catch((error: unknown) => error);
+      call.setHeader('content-length', 100);
+      call.write('half');
+      return { call, ended };
+    });
+    await waitFor(() => half === MAX, { what: 'all have sent the half of a request' });
+    assert.equal((await post({ port: port(), ca }, '')).status, 200);
+    for (const { call, ended } of halves) {
+      call.destroy();
+      await ended;
+    }
   });
 
   it('are refused where all of them are being answered', async () => {

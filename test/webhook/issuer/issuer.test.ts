@@ -252,9 +252,12 @@ describe('a sidecar of the version before', () => {
   });
 
   it('gets every right where it is allowed, and is counted; new ones get theirs alone', async (t) => {
-    const bus = await startTestBus(atEnd(t), undefined, true);
+    const bus = await startTestBus(atEnd(t), 36_000_000, true);
     const { keys } = bus.issuer.identity ?? {};
-    const old = natsOf((await ask(bus)).text);
+    const oldText = (await ask(bus)).text;
+    const { expires } = JSON.parse(oldText) as { expires: number };
+    assert.ok(expires <= Date.now() + 3_600_000, 'for an hour at most');
+    const old = natsOf(oldText);
     assert.equal(old.issuer_account, keys?.account.publicKey);
     assert.deepEqual(old.pub, {});
     const current = natsOf((await ask(bus, CONTRACT)).text);
