@@ -9,6 +9,7 @@ import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { CHART } from '../../manifests/helm.ts';
 import { send } from '../helpers/send.ts';
 import { createClients } from './harness/clients.ts';
+import { openNats } from './harness/nats.ts';
 import { openReach } from './harness/reach.ts';
 import { installRelease, makeNamespace, removeRelease, type Release } from './harness/release.ts';
 import { readContext } from './harness/settings.ts';
@@ -51,8 +52,10 @@ async function install(): Promise<void> {
     metadata: { name: 'operators', namespace: system },
     stringData: { token: 'an-operator' },
   });
+  const natsUrl = await openNats(clients, context, system);
   await installRelease(clients, context, release, {
     values: {
+      'nats.url': natsUrl,
       clusterParts: 'without',
       operatorAuth: 'token',
       'operatorToken.secretName': 'operators',
