@@ -16,8 +16,9 @@ export function markOutside(socket: object): void {
 }
 
 /** @param socket of a request, or the peer of an HTTP/2 stream */
-export function isOutside(socket: object): boolean {
-  return (socket as Marked).isOutside === true;
+export function isOutside(socket: object | null): boolean {
+  // A request whose caller has gone has none any more.
+  return (socket as Marked | null)?.isOutside === true;
 }
 
 /** A port whose connections are served as those of another server, and are from outside. */
@@ -88,7 +89,7 @@ const INSIDE: Partial<Record<ReasonCode, string>> = {
 };
 
 /** What this caller is told. @param socket of its request, or the peer of its stream */
-export function toldTo(socket: object, error: ReasonError): ReasonError {
+export function toldTo(socket: object | null, error: ReasonError): ReasonError {
   return isOutside(socket) ? toldToAnybody(error) : error;
 }
 
