@@ -102,7 +102,7 @@ class Observer {
   }
 }
 
-/** The messages on NATS are not among the moments: NATS lets nobody listen who is no part. */
+/** The moments have no messages of NATS. Only parts of slimfaas may read them, and a bench is none. */
 function observe({ api }: LocalCluster, observer: Observer): () => void {
   const stops = [
     api.watch('deployments', (_, { metadata, spec }) => {

@@ -1,6 +1,6 @@
 /**
- * What every part's process has around it: signals, a log line on a crash, and an exit code. The parts get
- * everything else as arguments.
+ * Runs one part as a process. It handles signals, logs a crash, and sets the exit code. A part gets everything else as
+ * arguments.
  */
 import { describeError, UsageError } from '../../common/runtime/errors.ts';
 import type { Running } from '../../common/runtime/lifecycle.ts';

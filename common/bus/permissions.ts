@@ -133,7 +133,7 @@ export function subjectOf(template: string, { namespace, function: name, pod }: 
   return fillIn(template, (place) => values[place]);
 }
 
-/** The names of consumers hold no `%`: nats-server 2.9 puts them into a format string. */
+/** A consumer's name must not have a `%`, because nats-server 2.9 uses the name as a format string. */
 function consumerToken(namespace: string, name: string): string {
   return `${escapeToken(namespace)}__${escapeToken(name)}`.replaceAll('%', '_');
 }

@@ -59,7 +59,7 @@ export const COMMON: Readonly<Record<string, Line>> = {
   ],
   'common/places': [
     'protocol.ts',
-    'The messages on a place line between proxy and sidecar',
+    'The messages that a proxy and a sidecar exchange about free places',
     'lines of text',
     'typed messages',
     'common/bus',

@@ -51,7 +51,7 @@ export async function storeBody(
 export type ReadNext = (name: string, after: number) => Promise<ReadChunk>;
 
 /**
- * The chunks of a stored body in order.
+ * Reads a stored body, chunk by chunk.
  * @throws BodyStoreError `incomplete` when it is not (or no longer) whole
  */
 export async function* readStoredBody(body: StoredBody, readNext: ReadNext): AsyncGenerator<Buffer> {
