@@ -55,15 +55,20 @@ export async function acceptJob(
   const callbackUrl = headerValue(head.headers, CALLBACK_URL_HEADER);
   if (callbackUrl !== undefined) await options.callbacks.check(callbackUrl);
   const announced = announcedLength(upload, { ...options, tooLarge });
-  // Before its first byte is read: what finds no room need not be sent.
-  await options.share.check(id, announced > INLINE_BODY_MAX_BYTES ? 'stored' : 'inline', announced);
-  const room = await options.bytes.reserve(id, announced);
-  const memory = options.uploads.open(functionKey(id));
+  // Before its first byte is read: what finds no room need not be sent, and what is sent has its room.
+  const kind = announced > INLINE_BODY_MAX_BYTES ? 'stored' : 'inline';
+  const hold = await options.share.take(id, kind, announced);
   try {
-    return await acceptWithRoom(id, { ...head, callbackUrl }, upload, { ...options, room, memory });
+    const room = await options.bytes.reserve(id, announced);
+    const memory = options.uploads.open(functionKey(id));
+    try {
+      return await acceptWithRoom(id, { ...head, callbackUrl }, upload, { ...options, room, memory, hold });
+    } finally {
+      memory.release();
+      room.release();
+    }
   } finally {
-    memory.release();
-    room.release();
+    hold.release();
   }
 }
 
@@ -71,12 +76,15 @@ async function acceptWithRoom(
   id: FunctionId,
   head: RequestHead & { readonly callbackUrl: string | undefined },
   upload: Upload,
-  options: AcceptOptions & { readonly room: Room; readonly memory: UploadMemory },
+  options: AcceptOptions & { readonly room: Room; readonly memory: UploadMemory; readonly hold: ShareHold },
 ): Promise<string> {
   const { callbackUrl } = head;
+  const { hold } = options;
   const secret = newSecret();
-  const body = await takeBody({ ...id, secret }, upload, { ...options, tooLarge });
-  const hold = await holdFor(id, body, options).catch(async (error: unknown) => {
+  // A length that was not announced is held as it comes.
+  const onStored = (size: number): void => hold.resize('stored', size);
+  const body = await takeBody({ ...id, secret }, upload, { ...options, tooLarge, onStored });
+  await settleSize(body, options).catch(async (error: unknown) => {
     if (body.stored) await discardBody(options, body.stored);
     throw error;
   });
@@ -94,7 +102,6 @@ async function acceptWithRoom(
   const messageId = key === undefined ? secret : hash(`${functionKey(id)}\n${key}`);
   const publish = { id, messageId, payload: encodeJob(job, body.inline), isShared: key !== undefined };
   const accepted = await publishJob(publish, options).catch(async (error: unknown) => {
-    hold.release();
     const mayBeStored = publish.isShared && error instanceof UnsettledError;
     if (body.stored && !mayBeStored) await discardBody(options, body.stored);
     throw error;
@@ -104,7 +111,6 @@ async function acceptWithRoom(
     hold.settle(accepted.sequence);
     return elementId(secret, accepted.sequence);
   }
-  hold.release();
   const first = await firstSecret(id, accepted, options);
   // Our own first try may be the first: then the body is the job's.
   if (body.stored && first !== secret) await discardBody(options, body.stored);
@@ -112,13 +118,13 @@ async function acceptWithRoom(
 }
 
 /** The size is known: the function's own bound, and its share of what NATS keeps. */
-async function holdFor(
-  id: FunctionId,
+async function settleSize(
   { stored, inline }: TakenBody,
-  { room, share }: Pick<AcceptOptions, 'share'> & { readonly room: Room },
-): Promise<ShareHold> {
-  await room.resize(stored?.size ?? inline.length);
-  return share.take(id, stored ? 'stored' : 'inline', stored?.size ?? inline.length);
+  { room, hold }: { readonly room: Room; readonly hold: ShareHold },
+): Promise<void> {
+  const size = stored?.size ?? inline.length;
+  await room.resize(size);
+  hold.resize(stored ? 'stored' : 'inline', size);
 }
 
 /** Where the result goes is not the function's concern. */

@@ -14,6 +14,8 @@ import { ReasonError } from '../../../common/runtime/errors.ts';
 
 /** What is held for one job, until it is stored or given up. */
 export interface ShareHold {
+  /** It became another size, or too large to travel in a message. @throws ReasonError `queue-full` for more than may be */
+  resize(kind: StoreKind, bytes: number): void;
   /** The job was stored under this sequence. */
   settle(sequence: number): void;
   /** It was not; harmless after `settle`. */
@@ -50,7 +52,9 @@ export class StoreShare {
   readonly #now: () => number;
   readonly #accounts = new Map<string, Account>();
   #room: StoreRoom | undefined;
-  /** Since the last reading. */
+  /** On its way: whoever reads how full the streams are does not see it yet, or sees a part of it. */
+  readonly #coming: Record<StoreKind, number> = { inline: 0, stored: 0 };
+  /** Stored since the last reading. */
   readonly #taken: Record<StoreKind, number> = { inline: 0, stored: 0 };
   #readAt = -Infinity;
   #reading: Promise<void> | undefined;
@@ -64,7 +68,7 @@ export class StoreShare {
   /** What is left, as far as is known; undefined: without a bound, or not known yet. */
   free(kind: StoreKind): number | undefined {
     const room = this.#room?.[kind];
-    return room && Math.max(0, room.maxBytes - room.bytes - this.#taken[kind]);
+    return room && Math.max(0, room.maxBytes - room.bytes - this.#taken[kind] - this.#coming[kind]);
   }
 
   heldBy(id: FunctionId, kind: StoreKind): number {
@@ -87,19 +91,32 @@ export class StoreShare {
   async take(id: FunctionId, kind: StoreKind, bytes: number): Promise<ShareHold> {
     await this.check(id, kind, bytes);
     const account = this.#accountOf(id);
-    account.held[kind] += bytes;
-    this.#taken[kind] += bytes;
+    const add = (amount: number): void => {
+      account.held[kind] += amount;
+      this.#coming[kind] += amount;
+    };
+    add(bytes);
     let isOpen = true;
     return {
+      resize: (nextKind, nextBytes) => {
+        if (!isOpen) return;
+        add(-bytes);
+        const isRefused = (nextBytes > bytes || nextKind !== kind) && this.#isAbove(id, nextKind, nextBytes);
+        if (!isRefused) [kind, bytes] = [nextKind, nextBytes];
+        add(bytes);
+        if (isRefused) throw this.#refusal(id, nextKind);
+      },
       settle: (sequence) => {
         if (!isOpen) return;
         isOpen = false;
+        this.#coming[kind] -= bytes;
+        this.#taken[kind] += bytes;
         this.#enter(account, sequence, { kind, bytes });
       },
       release: () => {
         if (!isOpen) return;
         isOpen = false;
-        this.#taken[kind] = Math.max(0, this.#taken[kind] - bytes);
+        this.#coming[kind] -= bytes;
         this.#give(account, kind, bytes);
       },
     };

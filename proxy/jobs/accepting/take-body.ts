@@ -21,6 +21,8 @@ export interface BodyOptions {
   /** Large bodies are named after their function. False: as sidecars of 0.1.0 read them. */
   readonly namesFunction: boolean;
   readonly memory: UploadMemory;
+  /** Called before more of a body of unknown length goes to the store, with its size by then; it may throw. */
+  readonly onStored?: (bytes: number) => void;
   /** The answer to a body above it. */
   readonly tooLarge: (maxBytes: number) => ReasonError;
 }
@@ -78,7 +80,9 @@ export async function takeBody(
   const queue = liveQueue(options);
   const name = options.namesFunction ? bodyName(owner, owner.secret) : owner.secret;
   try {
-    const stored = await queue.storeBody(name, joined(first.bytes, chunks), options.maxBodyBytes);
+    const all = joined(first.bytes, chunks);
+    const counted = length === undefined && options.onStored ? counting(all, options.onStored) : all;
+    const stored = await queue.storeBody(name, counted, options.maxBodyBytes);
     return { inline: EMPTY, stored };
   } catch (error) {
     throw bodyError(error, options);
@@ -144,6 +148,18 @@ async function readUpTo(
 async function* joined(first: Buffer, rest: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
   yield first;
   yield* rest;
+}
+
+async function* counting(
+  chunks: AsyncGenerator<Buffer>,
+  onStored: (bytes: number) => void,
+): AsyncGenerator<Buffer> {
+  let size = 0;
+  for await (const chunk of chunks) {
+    size += chunk.length;
+    onStored(size);
+    yield chunk;
+  }
 }
 
 function bodyError(error: unknown, { maxBodyBytes, tooLarge }: BodyOptions): ReasonError {

@@ -61,6 +61,41 @@ for (const [what, bytes, most] of [
     assert.equal(app.requests.length, taken + 6);
   });
 
+/** A body of unknown length. */
+function streamed(bytes: number): ReadableStream<Uint8Array> {
+  let left = bytes;
+  return new ReadableStream({
+    pull(controller) {
+      if (left <= 0) return controller.close();
+      controller.enqueue(new Uint8Array(Math.min(left, 100_000)));
+      left -= 100_000;
+    },
+  });
+}
+
+for (const [what, bodyOf] of [
+  ['announce their length', (bytes: number) => Buffer.alloc(bytes)],
+  ['do not', streamed],
+] as const)
+  test(`large bodies that come at the same time and ${what} count while they come: others find room`, async () => {
+    await using t = await startJobProxy([], VOLUME, ROOM);
+    await t.addFunction('greedy');
+    await t.addFunction('other');
+    await waitFor(() => areBoundsKnown(t), { what: 'the proxy knows the bounds' });
+    const post = async () => {
+      const init = { method: 'POST', body: bodyOf(2_000_000), duplex: 'half' } as RequestInit;
+      const answer = await fetch(`${t.proxy.url}/async-function/greedy/`, init);
+      await answer.body?.cancel();
+      return answer.status;
+    };
+    const statuses = await Promise.all(Array.from({ length: 8 }, post));
+    const taken = statuses.filter((status) => status === 201).length;
+    assert.ok(taken <= 3, statuses.join());
+    assert.deepEqual(new Set(statuses.filter((status) => status !== 201)), new Set([429]));
+    const answer = await t.post('other', '/', { body: Buffer.alloc(2_000_000, 'y') });
+    assert.equal(answer.status, 201, answer.text);
+  });
+
 test('large bodies of events take half of the room at most, and jobs have the rest', async () => {
   await using t = await startJobProxy([], VOLUME, ROOM);
   await t.addFunction('hears', { SubscribeEvents: 'Public:paid' });

@@ -66,6 +66,33 @@ test('one function alone gets three quarters; another finds room, and more readi
   assert.equal(share.free('inline'), 20 * MB);
 });
 
+test('what is on its way counts for all, however often it is read meanwhile', async () => {
+  const { state, share, read } = world();
+  await read();
+  const first = await share.take(FIB, 'stored', 40 * MB);
+  await read();
+  await assert.rejects(share.take(FIB, 'stored', 40 * MB), isFull);
+  assert.equal(share.free('stored'), 60 * MB);
+  state.bytes += 40 * MB; // it is stored
+  first.settle(1);
+  await read();
+  assert.equal(share.free('stored'), 60 * MB);
+});
+
+test('what grows is refused at its share, and holds what it had; another kind is another room', async () => {
+  const { share, read } = world();
+  await read();
+  const hold = await share.take(FIB, 'inline', 0);
+  hold.resize('stored', 70 * MB);
+  assert.throws(() => hold.resize('stored', 80 * MB), isFull);
+  assert.equal(share.heldBy(FIB, 'stored'), 70 * MB);
+  assert.equal(share.free('inline'), 100 * MB);
+  hold.resize('stored', 10 * MB);
+  assert.equal(share.free('stored'), 90 * MB);
+  hold.release();
+  assert.equal(share.free('stored'), 100 * MB);
+});
+
 test('kinds are apart', async () => {
   const { share, put, read } = world();
   await read();
