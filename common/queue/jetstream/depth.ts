@@ -38,16 +38,17 @@ async function depthOf(jsm: JetStreamManager, subject: string, total: number): P
 
 /** How full the streams of jobs and of large bodies are; undefined: without a bound. */
 export async function readRoom(jsm: JetStreamManager): Promise<StoreRoom> {
-  const [jobs, bodies] = await Promise.all([
-    jsm.streams.info(JOBS_STREAM, { subjects_filter: 'slimfaas.job.>' }),
-    jsm.streams.info(BODIES_STREAM),
-  ]);
+  const [all, bodies] = await Promise.all([jsm.streams.info(JOBS_STREAM), jsm.streams.info(BODIES_STREAM)]);
+  const bounds = { inline: boundOf(all), stored: boundOf(bodies) };
+  // A NATS of the operator's own has none by default: then nobody asks whose jobs they are.
+  if (!bounds.inline && !bounds.stored) return { ...bounds, jobs: new Map() };
+  const jobs = await jsm.streams.info(JOBS_STREAM, { subjects_filter: 'slimfaas.job.>' });
   const counted = new Map<string, number>();
   for (const [subject, count] of Object.entries(jobs.state.subjects ?? {})) {
     const parsed = parseFunctionSubject(subject);
     if (parsed) counted.set(functionKey(parsed.id), count);
   }
-  return { inline: boundOf(jobs), stored: boundOf(bodies), jobs: counted };
+  return { ...bounds, jobs: counted };
 }
 
 function boundOf({ config, state }: StreamInfo): { bytes: number; maxBytes: number } | undefined {

@@ -44,8 +44,15 @@ interface Account {
   readonly held: Record<StoreKind, number>;
   /** By the job's sequence, the one looked at longest ago first. */
   readonly jobs: Map<number, { readonly kind: StoreKind; readonly bytes: number }>;
+  /** The highest sequence that was entered. */
+  last: number;
+  /** Jobs on their way: they keep the account, also those without a body. */
+  coming: number;
   lookedAt: number;
 }
+
+/** Without a bound there is nothing to count. */
+const NO_HOLD: ShareHold = { resize: () => undefined, settle: () => undefined, release: () => undefined };
 
 export class StoreShare {
   readonly #options: StoreShareOptions;
@@ -90,12 +97,14 @@ export class StoreShare {
   /** @throws ReasonError `queue-full`; nothing is held then */
   async take(id: FunctionId, kind: StoreKind, bytes: number): Promise<ShareHold> {
     await this.check(id, kind, bytes);
+    if (this.#room && !this.#room.inline && !this.#room.stored) return NO_HOLD;
     const account = this.#accountOf(id);
     const add = (amount: number): void => {
       account.held[kind] += amount;
       this.#coming[kind] += amount;
     };
     add(bytes);
+    account.coming += 1;
     let isOpen = true;
     return {
       resize: (nextKind, nextBytes) => {
@@ -109,6 +118,7 @@ export class StoreShare {
       settle: (sequence) => {
         if (!isOpen) return;
         isOpen = false;
+        account.coming -= 1;
         this.#coming[kind] -= bytes;
         this.#taken[kind] += bytes;
         this.#enter(account, sequence, { kind, bytes });
@@ -116,6 +126,7 @@ export class StoreShare {
       release: () => {
         if (!isOpen) return;
         isOpen = false;
+        account.coming -= 1;
         this.#coming[kind] -= bytes;
         this.#give(account, kind, bytes);
       },
@@ -133,7 +144,7 @@ export class StoreShare {
     const free = this.free('stored');
     const half = (this.#room?.stored?.maxBytes ?? 0) / 2;
     if (free !== undefined && free - bytes < half) {
-      const message = `large bodies of events may take what NATS keeps large bodies in to the half, and ${free} bytes of ${2 * half} are free; try again later`;
+      const message = `NATS keeps large bodies in ${2 * half} bytes, and ${free} are free. Events may use them only while at least half stays free; try again later`;
       throw new ReasonError('queue-full', message, { retryAfterSeconds: RETRY_AFTER_SECONDS });
     }
     if (isStored) this.#taken.stored += bytes;
@@ -148,13 +159,15 @@ export class StoreShare {
 
   #refusal(id: FunctionId, kind: StoreKind): ReasonError {
     const what = kind === 'inline' ? 'jobs' : 'large bodies of jobs';
-    const message = `${id.name} holds ${this.heldBy(id, kind)} bytes of what NATS keeps ${what} in, and ${this.free(kind)} are free for all functions; try again when some of its jobs are done`;
+    const message = `${id.name} holds ${this.heldBy(id, kind)} bytes of the store for ${what}. For all functions together ${this.free(kind)} bytes are free. Try again when some of its jobs are done`;
     return new ReasonError('queue-full', message, { retryAfterSeconds: RETRY_AFTER_SECONDS });
   }
 
   #enter(account: Account, sequence: number, entry: { kind: StoreKind; bytes: number }): void {
-    // Its end came first, or another stream counts from 1 again: what was there under this number is over.
+    // Another stream counts from 1 again: what was entered under this number is over.
+    const isReused = account.jobs.has(sequence);
     this.#strike(account, sequence);
+    account.last = isReused ? sequence : Math.max(account.last, sequence);
     account.jobs.set(sequence, entry);
     this.#entries += 1;
     const [oldest] = account.jobs.keys();
@@ -171,15 +184,23 @@ export class StoreShare {
 
   #give(account: Account, kind: StoreKind, bytes: number): void {
     account.held[kind] -= bytes;
-    const isEmpty = account.jobs.size === 0 && account.held.inline === 0 && account.held.stored === 0;
-    if (isEmpty) this.#accounts.delete(functionKey(account.id));
+    const { jobs, coming, held } = account;
+    if (jobs.size === 0 && coming === 0 && held.inline === 0 && held.stored === 0)
+      this.#accounts.delete(functionKey(account.id));
   }
 
   #accountOf(id: FunctionId): Account {
     const key = functionKey(id);
     let account = this.#accounts.get(key);
     if (!account) {
-      account = { id, held: { inline: 0, stored: 0 }, jobs: new Map(), lookedAt: -Infinity };
+      account = {
+        id,
+        held: { inline: 0, stored: 0 },
+        jobs: new Map(),
+        last: 0,
+        coming: 0,
+        lookedAt: -Infinity,
+      };
       this.#accounts.set(key, account);
     }
     return account;
@@ -194,7 +215,7 @@ export class StoreShare {
   async #read(): Promise<void> {
     const { live } = this.#options.queue;
     if (!live) return;
-    const before = new Map([...this.#accounts.values()].map((account) => [account, [...lastOf(account)]]));
+    const before = new Map([...this.#accounts.values()].map((account) => [account, account.last]));
     try {
       const taken = { ...this.#taken };
       this.#room = await live.room();
@@ -207,8 +228,8 @@ export class StoreShare {
   }
 
   /** A function without any job: what had been stored by then is done. */
-  #dropDone(before: Map<Account, number[]>, jobs: ReadonlyMap<string, number>): void {
-    for (const [account, [last = 0]] of before) {
+  #dropDone(before: ReadonlyMap<Account, number>, jobs: ReadonlyMap<string, number>): void {
+    for (const [account, last] of before) {
       if (jobs.has(functionKey(account.id))) continue;
       for (const sequence of account.jobs.keys()) if (sequence <= last) this.#strike(account, sequence);
     }
@@ -243,10 +264,3 @@ export class StoreShare {
 }
 
 const KINDS: readonly StoreKind[] = ['inline', 'stored'];
-
-/** The highest sequence, or nothing. */
-function lastOf({ jobs }: Account): number[] {
-  let last = 0;
-  for (const sequence of jobs.keys()) if (sequence > last) last = sequence;
-  return last === 0 ? [] : [last];
-}

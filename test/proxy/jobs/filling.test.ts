@@ -19,7 +19,7 @@ async function fill(t: JobProxy, bytes: number): Promise<number> {
     assert.equal(answer.status, 429, answer.text);
     assert.match(
       answer.text,
-      /queue-full.*greedy holds \d+ bytes of what NATS keeps .* are free for all functions/,
+      /queue-full.*greedy holds \d+ bytes of the store for .* all functions together \d+ bytes are free/,
     );
     assert.equal(answer.headers['retry-after'], '2');
     return taken;
@@ -107,7 +107,7 @@ test('large bodies of events take half of the room at most, and jobs have the re
   let answer = await publish();
   for (; answer.status === 204; answer = await publish()) taken += 1;
   assert.equal(answer.status, 429, answer.text);
-  assert.match(answer.text, /queue-full.*events may take .* to the half/);
+  assert.match(answer.text, /queue-full.*Events may use them only while at least half stays free/);
   assert.ok(taken >= 2 && taken <= 5, String(taken));
   for (let i = 0; i < 2; i++) assert.equal((await t.post('other', '/', { body })).status, 201);
 });

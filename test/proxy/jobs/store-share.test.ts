@@ -59,7 +59,7 @@ test('one function alone gets three quarters; another finds room, and more readi
   await assert.rejects(put(FIB, 10 * MB), isFull);
   await read();
   await assert.rejects(put(FIB, 10 * MB), (error: unknown) => {
-    return isFull(error) && /fib holds 70000000 bytes .* 30000000 are free/.test(String(error));
+    return isFull(error) && /fib holds 70000000 bytes .* 30000000 bytes are free/.test(String(error));
   });
   await put(OTHER, 10 * MB);
   assert.equal(share.heldBy(OTHER, 'inline'), 10 * MB);
@@ -91,6 +91,20 @@ test('what grows is refused at its share, and holds what it had; another kind is
   assert.equal(share.free('stored'), 90 * MB);
   hold.release();
   assert.equal(share.free('stored'), 100 * MB);
+});
+
+test('a job without a body keeps its function’s account while it is on its way', async () => {
+  const { share, put, read, end } = world();
+  await read();
+  const first = await share.take(FIB, 'inline', 0);
+  const other = await share.take(FIB, 'inline', 5);
+  other.release(); // nothing is held then
+  const second = await put(FIB, 10 * MB);
+  first.release();
+  assert.equal(share.heldBy(FIB, 'inline'), 10 * MB, 'the job of before counts on');
+  end(second, 10 * MB);
+  await read();
+  assert.deepEqual([share.heldBy(FIB, 'inline'), share.entries], [0, 0]);
 });
 
 test('kinds are apart', async () => {
