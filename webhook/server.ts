@@ -19,7 +19,7 @@ import type { WebhookMetrics } from './metrics.ts';
 import { ReviewError, reviewPod } from './review.ts';
 import type { KeyPair } from '../common/tls/key-pair.ts';
 import { createTlsServer, tlsOptions } from './certificates/tls-server.ts';
-import { readText } from '../common/runtime/read-text.ts';
+import { readText } from '../common/relay/server/read-text.ts';
 
 export interface ReviewServerOptions {
   readonly host: string;

@@ -5,6 +5,7 @@
  * at all.
  */
 import { lookup } from 'node:dns/promises';
+import { FewAtOnce } from '../../common/runtime/few-at-once.ts';
 
 /** All addresses of a name. Rejects when there is none. */
 export type Resolve = (host: string) => Promise<readonly string[]>;
@@ -26,25 +27,11 @@ export function fewAtOnce(
   resolve: Resolve,
   { atOnce = MAX_LOOKUPS, inLine = MAX_WAITING_LOOKUPS } = {},
 ): NameLine {
-  const line: (() => void)[] = [];
-  let running = 0;
-  const inTurn: Resolve = async (host) => {
-    if (running >= atOnce) {
-      if (line.length >= inLine) throw new Error('too many names are being resolved');
-      await new Promise<void>((turn) => line.push(turn)); // the place is handed over, so nobody overtakes
-    } else running += 1;
-    try {
-      return await resolve(host);
-    } finally {
-      const next = line.shift();
-      if (next) next();
-      else running -= 1;
-    }
-  };
+  const few = new FewAtOnce({ atOnce, inLine, full: 'too many names are being resolved' });
   return {
-    resolve: inTurn,
+    resolve: (host) => few.run(() => resolve(host)),
     get open() {
-      return running + line.length;
+      return few.open;
     },
   };
 }

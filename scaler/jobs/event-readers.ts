@@ -8,6 +8,7 @@ import { functionKey } from '../../common/bus/subjects.ts';
 import type { JobSettings } from '../../common/queue/settings.ts';
 import type { Upkeep, UpkeepLink } from '../../common/queue/upkeep.ts';
 import { describeError } from '../../common/runtime/errors.ts';
+import { FewAtOnce } from '../../common/runtime/few-at-once.ts';
 import type { Log } from '../../common/runtime/log.ts';
 
 export interface EventReadersOptions {
@@ -121,8 +122,7 @@ function keyOf({ id, pod }: Asker): string {
 class Wishes<T> {
   readonly #most: number;
   readonly #all = new Map<string, Promise<T>>();
-  readonly #waiting: (() => void)[] = [];
-  #running = 0;
+  readonly #few = new FewAtOnce({ atOnce: MAX_WISHES_AT_ONCE });
 
   constructor(most: number) {
     this.#most = most;
@@ -136,21 +136,8 @@ class Wishes<T> {
   run(name: string, work: () => Promise<T>): Promise<T> | undefined {
     const known = this.#all.get(name);
     if (known || this.#all.size >= this.#most) return known;
-    const done = this.#inTurn(work).finally(() => this.#all.delete(name));
+    const done = this.#few.run(work).finally(() => this.#all.delete(name));
     this.#all.set(name, done);
     return done;
-  }
-
-  async #inTurn(work: () => Promise<T>): Promise<T> {
-    if (this.#running >= MAX_WISHES_AT_ONCE)
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    else this.#running += 1;
-    try {
-      return await work();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next) next();
-      else this.#running -= 1;
-    }
   }
 }

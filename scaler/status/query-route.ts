@@ -10,7 +10,7 @@ import type { JsonAnswer } from '../queries/queries.ts';
 import type { Gate } from '../../common/access/gate.ts';
 import { tokenHeaders } from '../../common/access/token.ts';
 import { FORWARDED } from './server.ts';
-import { readText } from '../../common/runtime/read-text.ts';
+import { readText } from '../../common/relay/server/read-text.ts';
 
 export interface QueryRouteDeps {
   readonly ask: (

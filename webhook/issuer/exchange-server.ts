@@ -17,7 +17,7 @@ import { GrantError, RequestError, type Exchanged } from './exchange.ts';
 import { OldContractError } from './rights.ts';
 import { createTlsServer, tlsOptions } from '../certificates/tls-server.ts';
 import { TokenError } from './verify-token.ts';
-import { readText } from '../../common/runtime/read-text.ts';
+import { readText } from '../../common/relay/server/read-text.ts';
 
 export interface ExchangeServerOptions {
   readonly exchange: (body: string) => Promise<Exchanged>;
