@@ -31,7 +31,7 @@ export function watchCreationFailures(options: FailuresOptions): Watched {
   const { config, events, onFailure, log, onFailed } = options;
   return watchResource<CoreV1Event>(
     config,
-    (page) => events.list({ ...page, fieldSelector: SELECTOR }),
+    events.list,
     {
       onSet(event) {
         const { uid, namespace, name } = event.involvedObject;

@@ -3,31 +3,26 @@ import type { CoreV1Event, KubernetesListObject, KubernetesObject } from '@kuber
 import type { KubeClients, V1Deployment, V1EndpointSlice, V1Pod, V1StatefulSet } from './client.ts';
 import type { PageRequest } from './lists.ts';
 
-export interface ListedResource<T extends KubernetesObject, Page = PageRequest> {
+export interface ListedResource<T extends KubernetesObject> {
   /** As the API writes it: `/apis/apps/v1/deployments`, `/api/v1/namespaces/x/pods`. */
   readonly path: string;
-  readonly list: (page: Page) => Promise<KubernetesListObject<T>>;
+  readonly list: (page: PageRequest) => Promise<KubernetesListObject<T>>;
 }
 
 export interface ListedResources {
   readonly deployments: ListedResource<V1Deployment>;
   readonly statefulSets: ListedResource<V1StatefulSet>;
   readonly pods: ListedResource<V1Pod>;
-  readonly events: ListedResource<CoreV1Event, PageRequest & { readonly fieldSelector: string }>;
-  readonly endpointSlices: ListedResource<V1EndpointSlice, PageRequest & { readonly labelSelector: string }>;
+  readonly events: ListedResource<CoreV1Event>;
+  readonly endpointSlices: ListedResource<V1EndpointSlice>;
 }
 
-/**
- * @param namespace undefined: all
- * @param podLabels selects the pods; absent: all pods
- */
+/** @param namespace undefined: all */
 export function listedIn(
   { apps, core, discovery }: Pick<KubeClients, 'apps' | 'core' | 'discovery'>,
   namespace: string | undefined,
-  podLabels?: string,
 ): ListedResources {
   const path = (api: string, resource: string): string => listPath(api, namespace, resource);
-  const ofPods = podLabels === undefined ? {} : { labelSelector: podLabels };
   const paths = {
     deployments: path('/apis/apps/v1', 'deployments'),
     statefulSets: path('/apis/apps/v1', 'statefulsets'),
@@ -39,7 +34,7 @@ export function listedIn(
     return {
       deployments: { path: paths.deployments, list: (page) => apps.listDeploymentForAllNamespaces(page) },
       statefulSets: { path: paths.statefulSets, list: (page) => apps.listStatefulSetForAllNamespaces(page) },
-      pods: { path: paths.pods, list: (page) => core.listPodForAllNamespaces({ ...ofPods, ...page }) },
+      pods: { path: paths.pods, list: (page) => core.listPodForAllNamespaces(page) },
       events: { path: paths.events, list: (page) => core.listEventForAllNamespaces(page) },
       endpointSlices: {
         path: paths.endpointSlices,
@@ -55,7 +50,7 @@ export function listedIn(
       path: paths.statefulSets,
       list: (page) => apps.listNamespacedStatefulSet({ namespace, ...page }),
     },
-    pods: { path: paths.pods, list: (page) => core.listNamespacedPod({ namespace, ...ofPods, ...page }) },
+    pods: { path: paths.pods, list: (page) => core.listNamespacedPod({ namespace, ...page }) },
     events: { path: paths.events, list: (page) => core.listNamespacedEvent({ namespace, ...page }) },
     endpointSlices: {
       path: paths.endpointSlices,

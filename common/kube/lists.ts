@@ -11,6 +11,8 @@ const PAGE_LIMIT = 500;
 export interface PageRequest {
   readonly limit: number;
   readonly _continue?: string;
+  readonly labelSelector?: string;
+  readonly fieldSelector?: string;
 }
 
 /**

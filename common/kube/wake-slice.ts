@@ -40,20 +40,33 @@ export function wakeSliceName(service: string): string {
   return `${service}-slimfaas`;
 }
 
-export function wakeLabels(service: string, installation: string): Record<string, string> {
+export interface WakeMetadata {
+  readonly labels: Record<string, string>;
+  readonly annotations: Record<string, string>;
+}
+
+export function wakeMetadata(
+  { service, wakes, ports }: Pick<WakeSlice, 'service' | 'wakes' | 'ports'>,
+  installation: string,
+): WakeMetadata {
+  const targets = Object.fromEntries(ports.map(({ name, target }) => [name, target]));
   return {
-    [SERVICE_NAME_LABEL]: service,
-    [MANAGED_BY_LABEL]: MANAGED_BY,
-    [INSTALLATION_LABEL]: installation,
+    labels: {
+      [SERVICE_NAME_LABEL]: service,
+      [MANAGED_BY_LABEL]: MANAGED_BY,
+      [INSTALLATION_LABEL]: installation,
+    },
+    annotations: { [FUNCTION_ANNOTATION]: wakes, [TARGETS_ANNOTATION]: JSON.stringify(targets) },
   };
 }
 
-export function wakeAnnotations({
-  wakes,
-  ports,
-}: Pick<WakeSlice, 'wakes' | 'ports'>): Record<string, string> {
-  const targets = Object.fromEntries(ports.map(({ name, target }) => [name, target]));
-  return { [FUNCTION_ANNOTATION]: wakes, [TARGETS_ANNOTATION]: JSON.stringify(targets) };
+/** What {@link wakeMetadata} writes, as it is in a slice: labels and annotations of others are left out. */
+export function wakeFieldsOf({ metadata }: Pick<V1EndpointSlice, 'metadata'>): (string | undefined)[] {
+  const { labels, annotations } = metadata ?? {};
+  return [
+    ...[SERVICE_NAME_LABEL, MANAGED_BY_LABEL, INSTALLATION_LABEL].map((name) => labels?.[name]),
+    ...[FUNCTION_ANNOTATION, TARGETS_ANNOTATION].map((name) => annotations?.[name]),
+  ];
 }
 
 /** Undefined for a slice that lacks what we write. */

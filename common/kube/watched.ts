@@ -32,6 +32,7 @@ export type OnFailedObject = (path: string, object: KubernetesObject, error: unk
 export interface WatchOptions {
   /** As the API writes it: `/apis/apps/v1/deployments`, `/api/v1/namespaces/x/pods`. */
   readonly path: string;
+  /** Selectors hold for the list and for the watch. */
   readonly labelSelector?: string;
   readonly fieldSelector?: string;
   readonly log: Log;
@@ -56,10 +57,11 @@ export function watchResource<T extends KubernetesObject>(
   options: WatchOptions,
 ): Watched {
   const { path, labelSelector, fieldSelector } = options;
+  const selectors = { ...(labelSelector && { labelSelector }), ...(fieldSelector && { fieldSelector }) };
   const informer = new ListWatch<T>(
     path,
     new BookmarkWatch(config, config instanceof PartConfig ? config.userAgent : 'slimfaas'),
-    inPages(list),
+    inPages((page) => list({ ...selectors, ...page })),
     false,
     labelSelector,
     fieldSelector,

@@ -107,7 +107,7 @@ function watchSlices(
     const { path, list } = listedIn(kube, namespace).endpointSlices;
     return watchResource<V1EndpointSlice>(
       kube.config,
-      (page) => list({ labelSelector, ...page }),
+      list,
       { onSet, onDelete: remove },
       { path, labelSelector, log, onFailed },
     );

@@ -23,14 +23,16 @@ const PROXY_SILENT_MS = 5_000;
 export class Proxies {
   /** Undefined: it is not ready. */
   readonly #pods = new Map<string, ProxyPod | undefined>();
+  /** By name. Each pass reads it once for each Service. */
+  #ready: readonly ProxyPod[] = [];
   readonly #heard = new Map<string, { readonly atMs: number; readonly ports: ReadonlySet<number> }>();
   readonly #now: () => number;
   /** Whether a proxy that keeps silent may be there. */
-  readonly #isDeaf: () => boolean;
+  readonly #mayMissReports: () => boolean;
 
-  constructor(now: () => number, isDeaf: () => boolean) {
+  constructor(now: () => number, mayMissReports: () => boolean) {
     this.#now = now;
-    this.#isDeaf = isDeaf;
+    this.#mayMissReports = mayMissReports;
   }
 
   setPod(pod: V1Pod): void {
@@ -42,11 +44,13 @@ export class Proxies {
       name,
       isReady && ip !== undefined ? { name, namespace, uid, ip, node, isEnding } : undefined,
     );
+    this.#sortReady();
   }
 
   deletePod(name: string): void {
     this.#pods.delete(name);
     this.#heard.delete(name);
+    this.#sortReady();
   }
 
   /** One whose pod is not seen yet says it again within a second. */
@@ -69,17 +73,18 @@ export class Proxies {
       (pod) => (family === 'IPv6') === isIPv6(pod.ip) && this.#isOpen(pod, ports, named.has(pod.ip)),
     );
     const staying = open.filter(({ isEnding }) => !isEnding);
-    return (staying.length > 0 ? staying : open).toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    return staying.length > 0 ? staying : open;
   }
 
-  get #ready(): ProxyPod[] {
-    return [...this.#pods.values()].filter((pod) => pod !== undefined);
+  #sortReady(): void {
+    const ready = [...this.#pods.values()].filter((pod) => pod !== undefined);
+    this.#ready = ready.toSorted((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   #isOpen({ name }: ProxyPod, ports: readonly number[], isNamed: boolean): boolean {
     const word = this.#heard.get(name);
     const isFresh = word !== undefined && this.#now() - word.atMs <= PROXY_SILENT_MS;
-    if (!isFresh) return isNamed && this.#isDeaf();
+    if (!isFresh) return isNamed && this.#mayMissReports();
     return ports.every((port) => word.ports.has(port));
   }
 }

@@ -15,11 +15,13 @@
  */
 import type { V1EndpointSlice, V1OwnerReference, V1Pod, V1Service } from '../../common/kube/client.ts';
 import type { ServicePortsMessage } from '../../common/bus/service-ports.ts';
+import { functionKey } from '../../common/bus/subjects.ts';
+import { idOf } from '../../common/kube/model/identity.ts';
 import type { WakePort } from '../../common/kube/wake-slice.ts';
 import { wakeSliceName } from '../../common/kube/wake-slice.ts';
 import type { ServiceFaults } from '../faults/service-faults.ts';
 import type { Workload } from '../world/kube-objects.ts';
-import type { WorldView } from '../world/world.ts';
+import { isOlder, type WorldView } from '../world/world.ts';
 import { matchServices, ServiceIndex, viewService, type Match } from './match.ts';
 import type { PortRange } from './ports.ts';
 import { Proxies } from './proxies.ts';
@@ -48,7 +50,7 @@ export interface KeeperOptions {
   /** Leads, and all that decisions rest on is known. */
   readonly mayAct: () => boolean;
   /** NATS is away, or came back a moment ago. */
-  readonly isDeaf: () => boolean;
+  readonly mayMissReports: () => boolean;
   readonly faults: ServiceFaults;
   readonly onFaultsChanged: (workload: Workload) => void;
   readonly now: () => number;
@@ -69,7 +71,7 @@ export class ServiceKeeper {
 
   constructor(options: KeeperOptions) {
     this.#options = options;
-    this.#proxies = new Proxies(options.now, options.isDeaf);
+    this.#proxies = new Proxies(options.now, options.mayMissReports);
   }
 
   onService(object: V1Service): void {
@@ -86,16 +88,16 @@ export class ServiceKeeper {
   onSlice(object: V1EndpointSlice): void {
     const written = viewSlice(object);
     const known = this.#slices.get(keyOf(object));
-    const isOlder = Number(written.resourceVersion) < Number(known?.resourceVersion);
-    if (known && known.uid === written.uid && isOlder) return;
+    if (known?.uid === written.uid && isOlder(written.resourceVersion, known.resourceVersion)) return;
     this.#slices.set(keyOf(object), written);
     const given = this.#givenTo(keyOf(object));
     for (const { name, port } of written.ports)
       if (!given.has(name) && this.#options.ports.claim(port, keyOf(object))) given.set(name, port);
   }
 
-  onSliceGone(object: V1EndpointSlice): void {
-    this.#slices.delete(keyOf(object));
+  /** @param key `namespace/name` of the slice */
+  onSliceGone(key: string): void {
+    this.#slices.delete(key);
   }
 
   onProxy(pod: V1Pod): void {
@@ -145,8 +147,9 @@ export class ServiceKeeper {
   #keep(match: Match, family: 'IPv4' | 'IPv6' | undefined, owner: V1OwnerReference | undefined): void {
     const { writes, installation } = this.#options;
     const key = sliceKeyOf(match.service);
-    const isAsleep = this.#isAsleep(match.workload);
     const written = this.#slices.get(key);
+    const named = written?.addresses ?? new Set<string>();
+    const namesProxies = this.#shouldNameProxies(match.workload, named.size > 0);
     if (writes.isBusy(key) || (!written && !family)) return;
     const proxyFamily = family ?? (written?.addressType === 'IPv6' ? 'IPv6' : 'IPv4');
     // What a slice's address type is cannot be changed.
@@ -154,8 +157,7 @@ export class ServiceKeeper {
     const ports = this.#portsOf(match, key);
     if (!ports) return;
     const numbers = ports.map(({ port }) => port);
-    const named = written?.addresses ?? new Set<string>();
-    const proxies = isAsleep(named.size > 0) ? this.#proxies.listening(numbers, named) : [];
+    const proxies = namesProxies ? this.#proxies.listening(numbers, named) : [];
     const body = sliceOf({ match, ports, proxies, family: proxyFamily, owner, installation });
     if (!written) return writes.create(key, body);
     if (sliceText(body) === written.text) return;
@@ -163,17 +165,17 @@ export class ServiceKeeper {
     writes.replace(key, body);
   }
 
-  /** @returns whether the slice should name proxies, given that it does now */
-  #isAsleep(workload: Workload): (isNamed: boolean) => boolean {
+  /** Also keeps since when the function is awake. @param isNamed the slice names proxies now */
+  #shouldNameProxies(workload: Workload, isNamed: boolean): boolean {
     const { world, now } = this.#options;
     const isReady = [...world.podsOf(workload).values()].some((pod) => pod.isReady && !pod.isEnding);
     if (workload.replicas === 0 || !isReady) {
       this.#awakeSince.delete(workload.key);
-      return () => true;
+      return true;
     }
     const since = this.#awakeSince.get(workload.key) ?? now();
     this.#awakeSince.set(workload.key, since);
-    return (isNamed) => isNamed && now() - since < AWAKE_MS;
+    return isNamed && now() - since < AWAKE_MS;
   }
 
   /** Those that it had, and new ones for new ports of the Service; undefined when none is left. */
@@ -238,6 +240,6 @@ function sliceKeyOf({ namespace, name }: { readonly namespace: string; readonly 
   return `${namespace}/${wakeSliceName(name)}`;
 }
 
-function keyOf({ metadata }: { metadata?: { namespace?: string; name?: string } }): string {
-  return `${metadata?.namespace ?? ''}/${metadata?.name ?? ''}`;
+function keyOf(object: V1Service | V1EndpointSlice): string {
+  return functionKey(idOf(object));
 }

@@ -2,8 +2,10 @@
 import type { ServicePortsMessage } from '../../common/bus/service-ports.ts';
 import type { NatsLink } from '../../common/bus/nats.ts';
 import type { V1EndpointSlice, V1OwnerReference, V1Pod, V1Service } from '../../common/kube/client.ts';
+import { functionKey } from '../../common/bus/subjects.ts';
 import { listedIn, listPath } from '../../common/kube/listed.ts';
 import type { PageRequest } from '../../common/kube/lists.ts';
+import { idOf } from '../../common/kube/model/identity.ts';
 import { wakeSliceSelector } from '../../common/kube/wake-slice.ts';
 import { watchResource, type OnFailedObject, type Watched } from '../../common/kube/watched.ts';
 import { describeError, UsageError } from '../../common/runtime/errors.ts';
@@ -22,7 +24,7 @@ import { SliceWriter } from './slice-writer.ts';
 
 const PASS_MS = 200;
 const OWNER_AGAIN_MS = 10_000;
-/** Proxies repeat themselves each second: whoever says nothing for longer has nothing to say. */
+/** Proxies send their ports each second. This long after NATS is back, silence means that a proxy is gone. */
 const HEARD_MS = 3_000;
 const PROXY_LABELS = 'app.kubernetes.io/name=slimfaas,app.kubernetes.io/component=proxy';
 
@@ -69,7 +71,7 @@ function keepAllowed(config: ServicesConfig, deps: ServicesDeps): KeptServices {
   const writer = new SliceWriter({
     api: createSliceApi(deps.clients),
     onWritten: (slice) => keeper.onSlice(slice),
-    onGone: (slice) => keeper.onSliceGone(slice),
+    onGone: (key) => keeper.onSliceGone(key),
     onWrite: (verb, isDone) => writes.inc({ verb, result: isDone ? 'done' : 'failed' }),
     now,
     log,
@@ -81,7 +83,7 @@ function keepAllowed(config: ServicesConfig, deps: ServicesDeps): KeptServices {
     installation: config.namespace,
     owner: () => owner.current(),
     mayAct: () => isLeader() && areSynced(),
-    isDeaf: deafness(nats, now),
+    mayMissReports: mayMissReports(nats, now),
     faults: deps.faults,
     onFaultsChanged: deps.onFaultsChanged,
     now,
@@ -108,7 +110,7 @@ function portRange(config: ServicesConfig): PortRange {
 }
 
 /** Whether a proxy that has said nothing may be there all the same: NATS is away, or was a moment ago. */
-function deafness(nats: ServicesDeps['nats'], now: () => number): () => boolean {
+function mayMissReports(nats: ServicesDeps['nats'], now: () => number): () => boolean {
   let sinceMs = now();
   nats.onStatus((isConnected) => {
     if (isConnected) sinceMs = now();
@@ -158,8 +160,11 @@ function watchServices(config: ServicesConfig, deps: ServicesDeps, keeper: Servi
         ),
         watchResource<V1EndpointSlice>(
           clients.config,
-          (page) => list({ labelSelector, ...page }),
-          { onSet: (object) => keeper.onSlice(object), onDelete: (object) => keeper.onSliceGone(object) },
+          list,
+          {
+            onSet: (object) => keeper.onSlice(object),
+            onDelete: (object) => keeper.onSliceGone(functionKey(idOf(object))),
+          },
           { path, labelSelector, log, onFailed },
         ),
       ];
@@ -170,7 +175,7 @@ function watchServices(config: ServicesConfig, deps: ServicesDeps, keeper: Servi
 
 function watchProxies({ namespace }: ServicesConfig, deps: ServicesDeps, keeper: ServiceKeeper): Watched {
   const { clients, log, onFailed } = deps;
-  const { path, list } = listedIn(clients, namespace, PROXY_LABELS).pods;
+  const { path, list } = listedIn(clients, namespace).pods;
   return watchResource<V1Pod>(
     clients.config,
     list,

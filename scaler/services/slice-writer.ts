@@ -16,7 +16,8 @@ const PAUSE_MS = 1_000;
 export interface SliceWriterOptions {
   readonly api: SliceApi;
   readonly onWritten: (slice: V1EndpointSlice) => void;
-  readonly onGone: (slice: V1EndpointSlice) => void;
+  /** @param key of the slice */
+  readonly onGone: (key: string) => void;
   readonly onWrite: (verb: 'create' | 'replace' | 'remove', isDone: boolean) => void;
   readonly now: () => number;
   readonly log: Log;
@@ -52,10 +53,9 @@ export class SliceWriter implements SliceWrites {
   }
 
   remove(key: string, { namespace, name, uid }: WrittenSlice): void {
-    const gone = { metadata: { namespace, name }, addressType: 'IPv4', endpoints: [] };
     this.#run(key, 'remove', async () => {
       await this.#options.api.remove({ namespace, name, uid });
-      this.#options.onGone(gone);
+      this.#options.onGone(key);
     });
   }
 

@@ -2,8 +2,8 @@
 import type { V1Endpoint, V1EndpointSlice, V1OwnerReference } from '../../common/kube/client.ts';
 import {
   readWakeSlice,
-  wakeAnnotations,
-  wakeLabels,
+  wakeFieldsOf,
+  wakeMetadata,
   wakeSliceName,
   type WakePort,
 } from '../../common/kube/wake-slice.ts';
@@ -14,7 +14,6 @@ import type { ProxyPod } from './proxies.ts';
 export interface WrittenSlice {
   readonly namespace: string;
   readonly name: string;
-  readonly service: string;
   readonly uid: string;
   readonly resourceVersion: string;
   readonly addressType: string;
@@ -25,13 +24,12 @@ export interface WrittenSlice {
 }
 
 export function viewSlice(slice: V1EndpointSlice): WrittenSlice {
-  const { namespace = '', name = '', uid = '', resourceVersion = '', labels } = slice.metadata ?? {};
+  const { namespace = '', name = '', uid = '', resourceVersion = '' } = slice.metadata ?? {};
   return {
     namespace,
     name,
     uid,
     resourceVersion,
-    service: labels?.['kubernetes.io/service-name'] ?? '',
     addressType: slice.addressType,
     ports: readWakeSlice(slice)?.ports ?? [],
     addresses: new Set((slice.endpoints ?? []).flatMap(({ addresses }) => addresses)),
@@ -57,8 +55,7 @@ export function sliceOf({ match, ports, proxies, family, owner, installation }: 
     metadata: {
       name: wakeSliceName(service.name),
       namespace: service.namespace,
-      labels: wakeLabels(service.name, installation),
-      annotations: wakeAnnotations({ wakes: workload.id.name, ports }),
+      ...wakeMetadata({ service: service.name, wakes: workload.id.name, ports }, installation),
       ...(owner ? { ownerReferences: [owner] } : {}),
     },
     addressType: family,
@@ -78,13 +75,11 @@ function endpointOf({ ip, node, name, namespace, uid }: ProxyPod): V1Endpoint {
 }
 
 /** All that we write, and nothing that others add. */
-export function sliceText({ metadata, addressType, ports, endpoints }: V1EndpointSlice): string {
-  const { labels = {}, annotations = {}, ownerReferences } = metadata ?? {};
+export function sliceText(slice: V1EndpointSlice): string {
+  const { metadata, addressType, ports, endpoints } = slice;
   const picked = [
-    wakeLabelsOf(labels),
-    annotations['slimfaas.dev/wakes'],
-    annotations['slimfaas.dev/target-ports'],
-    ownerReferences?.map(({ uid }) => uid) ?? [],
+    wakeFieldsOf(slice),
+    metadata?.ownerReferences?.map(({ uid }) => uid) ?? [],
     addressType,
     (ports ?? []).map(({ name, port, protocol }) => [name ?? '', port, protocol]),
     (endpoints ?? []).map((e) => [
@@ -97,8 +92,4 @@ export function sliceText({ metadata, addressType, ports, endpoints }: V1Endpoin
     ]),
   ];
   return JSON.stringify(picked);
-}
-
-function wakeLabelsOf(labels: Readonly<Record<string, string>>): string[] {
-  return Object.keys(wakeLabels('', '')).map((name) => labels[name] ?? '');
 }

@@ -74,7 +74,7 @@ function watchNamespace(
 ): { required: Watched[]; others: Watched[] } {
   const { config } = clients;
   const { onFailed } = handlers;
-  const listed = listedIn(clients, namespace, FUNCTION_LABEL);
+  const listed = listedIn(clients, namespace);
   const onPod = {
     onSet: handlers.onPod,
     onDelete: handlers.onPodGone,

@@ -165,6 +165,6 @@ export class World {
  * Our patch's answer can overtake the watch: an event that left before it must not undo what we know. Resource
  * versions are ordered integers in every API server there is; where one is not, nothing is called older.
  */
-function isOlder(a: string, b: string): boolean {
+export function isOlder(a: string, b: string): boolean {
   return /^\d+$/.test(a) && /^\d+$/.test(b) && (a.length - b.length || (a < b ? -1 : a > b ? 1 : 0)) < 0;
 }

@@ -85,6 +85,34 @@ test('a list longer than a page is heard whole, and nothing is kept of an object
   assert.deepEqual(gone[0]?.metadata?.labels, { app: 'a' });
 });
 
+test('a selector of a resource holds for its list and for its watch', async (t) => {
+  const server = await startLocalApi((release) => t.after(release));
+  const create = (name: string, labels: Record<string, string>) =>
+    server.api.create('pods', podManifest(name, { metadata: { labels } }));
+  await create('ours', { app: 'a' });
+  await create('other', { app: 'b' });
+  const config = configFor(server);
+  const core = config.makeApiClient(CoreV1Api);
+  const pages: PageRequest[] = [];
+  const seen = new Set<string>();
+  const watched = watchResource<V1Pod>(
+    config,
+    (page) => {
+      pages.push(page);
+      return core.listNamespacedPod({ namespace: 'default', ...page });
+    },
+    { onSet: ({ metadata }) => void seen.add(metadata?.name ?? ''), onDelete: () => undefined },
+    { path: '/api/v1/namespaces/default/pods', labelSelector: 'app=a', log: silentLog },
+  );
+  t.after(() => watched.stop());
+  await waitFor(() => watched.isSynced, { what: 'listed' });
+  await create('other-2', { app: 'b' });
+  await create('ours-2', { app: 'a' });
+  await waitFor(() => seen.has('ours-2'), { what: 'the watch goes on' });
+  assert.deepEqual([...seen], ['ours', 'ours-2']);
+  assert.deepEqual(pages, [{ labelSelector: 'app=a', limit: 500 }]);
+});
+
 test('an object that a handler throws at costs itself alone, in the list and in the watch', async (t) => {
   const server = await startLocalApi((release) => t.after(release));
   const create = (name: string) => server.api.create('pods', podManifest(name));

@@ -17,7 +17,7 @@ class Fixture {
   readonly told: string[] = [];
   now = 0;
   mayAct = true;
-  isDeaf = false;
+  mayMissReports = false;
   isBusy = false;
   writes = 0;
   #version = 0;
@@ -38,17 +38,17 @@ class Fixture {
         isBusy: () => this.isBusy,
         create: write,
         replace: write,
-        remove: (key, { namespace, name }) => {
+        remove: (key) => {
           this.writes++;
           this.slices.delete(key);
-          this.keeper.onSliceGone({ addressType: 'IPv4', endpoints: [], metadata: { namespace, name } });
+          this.keeper.onSliceGone(key);
         },
       },
       faults: this.serviceFaults,
       installation: 'slimfaas',
       owner: () => ({ apiVersion: 'v1', kind: 'ClusterRole', name: 'owner', uid: 'o' }),
       mayAct: () => this.mayAct,
-      isDeaf: () => this.isDeaf,
+      mayMissReports: () => this.mayMissReports,
       onFaultsChanged: ({ key }) => this.told.push(key),
       now: () => this.now,
     });
@@ -248,6 +248,23 @@ describe('the slice of a Service', () => {
     assert.deepEqual(f.addresses(), [IP]);
   });
 
+  test('that was older news is not taken, however large versions are', () => {
+    const f = Fixture.asleep();
+    const slice = f.slices.get('default/shop-slimfaas') as V1EndpointSlice;
+    const versioned = (resourceVersion: string, addresses: string[]): V1EndpointSlice => ({
+      ...slice,
+      metadata: { ...slice.metadata, resourceVersion },
+      endpoints: addresses.map((ip) => ({ addresses: [ip] })),
+    });
+    f.mayAct = false;
+    f.keeper.onSlice(versioned('90071992547409930001', [IP]));
+    assert.equal(f.keeper.counts.asleep, 1);
+    f.keeper.onSlice(versioned('90071992547409930000', []));
+    assert.equal(f.keeper.counts.asleep, 1);
+    f.keeper.onSlice(versioned('90071992547409930002', []));
+    assert.equal(f.keeper.counts.asleep, 0);
+  });
+
   test('keeps its ports when the scaler starts again', () => {
     const f = Fixture.asleep();
     const slice = f.slices.get('default/shop-slimfaas') as V1EndpointSlice;
@@ -289,7 +306,7 @@ describe('proxies', () => {
 
   test('silence of NATS says nothing: who is named and ready stays, and nobody comes', () => {
     const f = Fixture.asleep();
-    f.isDeaf = true;
+    f.mayMissReports = true;
     f.now = 60_000;
     f.proxy('proxy-b', { ip: '10.0.0.2' });
     f.keeper.pass();
