@@ -3,6 +3,7 @@
  * subject alone; the message names no pod. Every scaler hears it, and the first answer counts.
  */
 import { MessageError } from '../runtime/errors.ts';
+import { parseMessage } from './messages.ts';
 import type { NatsLink } from './nats.ts';
 import { podSubject, type FunctionId } from './subjects.ts';
 
@@ -36,9 +37,7 @@ const LAST_MS = 8.64e15;
 
 /** @throws MessageError */
 export function decodeAsk(data: Uint8Array): Ask {
-  if (data.length > ASK_BYTES)
-    throw new MessageError(`the question has ${data.length} bytes; at most ${ASK_BYTES} are read`);
-  const { ask, sinceMs } = objectOf(data);
+  const { ask, sinceMs } = parseMessage(data, ASK_BYTES);
   if (ask === 'pod-ready') return { ask };
   if (ask !== 'read-events' && ask !== 'hand-over-events')
     throw new MessageError(
@@ -55,7 +54,7 @@ export function encodeAskAnswer(answer: AskAnswer): Uint8Array {
 
 /** @throws MessageError */
 export function decodeAskAnswer(data: Uint8Array): AskAnswer {
-  const { isGranted, why } = objectOf(data);
+  const { isGranted, why } = parseMessage(data);
   if (isGranted === true) return { isGranted };
   if (isGranted === false && typeof why === 'string') return { isGranted, why };
   throw new MessageError('the answer of the scaler says neither isGranted nor why not');
@@ -73,17 +72,6 @@ export async function askScalers(
 ): Promise<AskAnswer | undefined> {
   const data = await nats.request(podSubject('ask', id, pod), encodeAsk(ask), timeoutMs);
   return data && decodeAskAnswer(data);
-}
-
-function objectOf(data: Uint8Array): Readonly<Record<string, unknown>> {
-  let value: unknown;
-  try {
-    value = JSON.parse(new TextDecoder().decode(data));
-  } catch (cause) {
-    throw new MessageError('not JSON', { cause });
-  }
-  if (typeof value !== 'object' || value === null) throw new MessageError('not a JSON object');
-  return value as Record<string, unknown>;
 }
 
 const encoder = new TextEncoder();

@@ -40,15 +40,25 @@ export interface HearingOptions {
   readonly log: Log;
 }
 
-export function createHearing({ nats, onDropped, log }: HearingOptions): Hearing {
-  const guarded = (kind: MessageKind, subject: string, handle: () => void): void => {
-    try {
-      handle();
-    } catch (error) {
-      onDropped(kind);
-      log.warn({ subject, error: describeError(error) }, 'a message was not understood, and dropped');
-    }
-  };
+/** Runs `handle`. Where it throws, the message is dropped. @returns undefined then, else what `handle` returns */
+export function orDrop<T>(
+  { onDropped, log }: Pick<HearingOptions, 'onDropped' | 'log'>,
+  { kind, subject }: { readonly kind: MessageKind; readonly subject: string },
+  handle: () => T,
+): T | undefined {
+  try {
+    return handle();
+  } catch (error) {
+    onDropped(kind);
+    log.warn({ subject, error: describeError(error) }, 'a message was not understood, and dropped');
+    return undefined;
+  }
+}
+
+export function createHearing(options: HearingOptions): Hearing {
+  const { nats } = options;
+  const guarded = (kind: MessageKind, subject: string, handle: () => void): void =>
+    orDrop(options, { kind, subject }, handle);
   return {
     function: (kind, handle) =>
       nats.subscribe(everyFunction(kind), (subject, data) => {

@@ -76,12 +76,12 @@ export function encodeMessage(
 }
 
 export function decodeWake(data: Uint8Array): WakeMessage {
-  const o = parse(data);
+  const o = parseMessage(data);
   return { from: text(o, 'from'), waiting: count(o, 'waiting') };
 }
 
 export function decodeActivity(data: Uint8Array): ActivityMessage {
-  const o = parse(data);
+  const o = parseMessage(data);
   const source = text(o, 'source');
   if (source !== 'sidecar' && source !== 'proxy') {
     throw new MessageError(`source is ${JSON.stringify(source)}; allowed: sidecar, proxy`);
@@ -103,7 +103,7 @@ export function decodeActivity(data: Uint8Array): ActivityMessage {
 }
 
 export function decodeReady(data: Uint8Array): ReadyMessage {
-  const o = parse(data);
+  const o = parseMessage(data);
   const state = text(o, 'state');
   if (state !== 'ready' && state !== 'draining') {
     throw new MessageError(`state is ${JSON.stringify(state)}; allowed: ready, draining`);
@@ -121,7 +121,7 @@ export function decodeReady(data: Uint8Array): ReadyMessage {
 }
 
 export function decodeShare(data: Uint8Array): ShareMessage {
-  const o = parse(data, Infinity);
+  const o = parseMessage(data, Infinity);
   const raw = o['shares'];
   if (!isRecord(raw)) throw new MessageError('shares is missing or not an object');
   const pods = Object.keys(raw);
@@ -167,7 +167,8 @@ const decoder = new TextDecoder();
 
 type Json = Record<string, unknown>;
 
-function parse(data: Uint8Array, maxBytes = MESSAGE_BYTES): Json {
+/** @throws MessageError for more than `maxBytes`, and for what is no JSON object */
+export function parseMessage(data: Uint8Array, maxBytes = MESSAGE_BYTES): Json {
   if (data.length > maxBytes)
     throw new MessageError(`the message has ${data.length} bytes; at most ${maxBytes} are read`);
   let value: unknown;

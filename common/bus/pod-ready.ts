@@ -4,6 +4,7 @@
  * answer counts, and who does not know the pod keeps silent.
  */
 import { MessageError } from '../runtime/errors.ts';
+import { parseMessage } from './messages.ts';
 import type { FunctionId } from './subjects.ts';
 
 export const POD_READY_SUBJECT = 'slimfaas.pod-ready';
@@ -19,13 +20,7 @@ export function encodePodReadyQuestion({ id, pod }: PodReadyQuestion): Uint8Arra
 
 /** @throws MessageError */
 export function decodePodReadyQuestion(data: Uint8Array): PodReadyQuestion {
-  let value: Partial<Record<string, unknown>> | null;
-  try {
-    value = JSON.parse(new TextDecoder().decode(data)) as Partial<Record<string, unknown>> | null;
-  } catch (cause) {
-    throw new MessageError('question is not JSON', { cause });
-  }
-  const { namespace, name, pod } = value ?? {};
+  const { namespace, name, pod } = parseMessage(data);
   if (typeof namespace !== 'string' || typeof name !== 'string' || typeof pod !== 'string')
     throw new MessageError('question lacks namespace, name or pod');
   return { id: { namespace, name }, pod };

@@ -3,6 +3,7 @@
  * names a proxy only for ports that it has said here. Ports come in ranges, because they are given out in a row.
  */
 import { MessageError } from '../runtime/errors.ts';
+import { parseMessage } from './messages.ts';
 
 export const SERVICE_PORTS_SUBJECT = 'slimfaas.service-ports';
 
@@ -14,6 +15,8 @@ export interface ServicePortsMessage {
 
 /** The longest name in Kubernetes, in characters. */
 const MOST_NAME = 253;
+/** Every second port alone is 197 KB. */
+const MOST_BYTES = 512 * 1_024;
 /** As many ports as there are. */
 const MOST_PORTS = 65_535;
 
@@ -23,13 +26,7 @@ export function encodeServicePorts({ pod, ports }: ServicePortsMessage): Uint8Ar
 
 /** @throws MessageError */
 export function decodeServicePorts(data: Uint8Array): ServicePortsMessage {
-  let value: unknown;
-  try {
-    value = JSON.parse(new TextDecoder().decode(data));
-  } catch (error) {
-    throw new MessageError('service-ports: no JSON', { cause: error });
-  }
-  const { pod, ports } = (value ?? {}) as { pod?: unknown; ports?: unknown };
+  const { pod, ports } = parseMessage(data, MOST_BYTES);
   if (typeof pod !== 'string' || typeof ports !== 'string')
     throw new MessageError('service-ports: pod, ports: text');
   if (pod.length > MOST_NAME) throw new MessageError(`service-ports: pod: longer than ${MOST_NAME}`);

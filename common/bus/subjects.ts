@@ -8,11 +8,15 @@ export interface FunctionId {
   readonly name: string;
 }
 
-export type FunctionSubjectKind = 'wake' | 'activity' | 'ready' | 'share' | 'job' | 'dead' | 'callback';
+export type FunctionSubjectKind =
+  'wake' | 'activity' | 'ready' | 'share' | 'job' | 'dead' | 'callback' | 'body-wish';
 
 const PREFIX = 'slimfaas';
 
-/** `slimfaas.<kind>.<ns>.<fn>`; subscribe to all with {@link everyFunction}. */
+/**
+ * `slimfaas.<kind>.<ns>.<fn>`; subscribe to all with {@link everyFunction}. `body-wish` is a request of a sidecar to the
+ * proxies; it carries `BodyWish` (common/queue/body-wish.ts).
+ */
 export function functionSubject(kind: FunctionSubjectKind, id: FunctionId): string {
   return `${PREFIX}.${kind}.${escapeToken(id.namespace)}.${escapeToken(id.name)}`;
 }
@@ -35,9 +39,8 @@ export function everyPod(kind: PodSubjectKind | 'ask'): string {
 
 /** The pod that asks; undefined for any other subject. */
 export function parseAskSubject(subject: string): { id: FunctionId; pod: string } | undefined {
-  const [prefix, kind, namespace, name, pod, ...rest] = subject.split('.');
-  if (prefix !== PREFIX || kind !== 'ask' || !namespace || !name || !pod || rest.length > 0) return undefined;
-  return { id: { namespace: unescapeToken(namespace), name: unescapeToken(name) }, pod: unescapeToken(pod) };
+  const asker = parsePodSubject(subject, ['ask']);
+  return asker?.pod === undefined ? undefined : { id: asker.id, pod: asker.pod };
 }
 
 /**
@@ -45,9 +48,16 @@ export function parseAskSubject(subject: string): { id: FunctionId; pod: string 
  * proxies, and sidecars of older versions, speak there. Undefined for any other subject.
  */
 export function parseSpeaker(subject: string): { id: FunctionId; pod: string | undefined } | undefined {
-  const [prefix, kind, namespace, name, pod, ...rest] = subject.split('.');
-  const isReport = prefix === PREFIX && (kind === 'ready' || kind === 'activity') && rest.length === 0;
-  if (!isReport || !namespace || !name || pod === '') return undefined;
+  return parsePodSubject(subject, ['ready', 'activity']);
+}
+
+function parsePodSubject(
+  subject: string,
+  kinds: readonly string[],
+): { id: FunctionId; pod: string | undefined } | undefined {
+  const [prefix, kind = '', namespace, name, pod, ...rest] = subject.split('.');
+  const isOfKind = prefix === PREFIX && kinds.includes(kind) && rest.length === 0;
+  if (!isOfKind || !namespace || !name || pod === '') return undefined;
   const id = { namespace: unescapeToken(namespace), name: unescapeToken(name) };
   return { id, pod: pod === undefined ? undefined : unescapeToken(pod) };
 }
@@ -92,22 +102,6 @@ export function jobQuestionSubject(id: FunctionId): string {
   return `${PREFIX}.job-question.${escapeToken(id.namespace)}.${escapeToken(id.name)}`;
 }
 
-/** Core request of a sidecar to the proxies about a large body. Carries `BodyWish` (common/queue/body-wish.ts). */
-export function bodyWishSubject(id: FunctionId): string {
-  return `${PREFIX}.body-wish.${escapeToken(id.namespace)}.${escapeToken(id.name)}`;
-}
-
-export function everyBodyWish(): string {
-  return `${PREFIX}.body-wish.*.*`;
-}
-
-/** The function whose sidecar asks; undefined for any other subject. */
-export function parseBodyWishSubject(subject: string): FunctionId | undefined {
-  const [prefix, kind, namespace, name, ...rest] = subject.split('.');
-  if (prefix !== PREFIX || kind !== 'body-wish' || !namespace || !name || rest.length > 0) return undefined;
-  return { namespace: unescapeToken(namespace), name: unescapeToken(name) };
-}
-
 /** The function that a subject of {@link functionSubject} names; undefined for any other subject. */
 export function parseFunctionSubject(
   subject: string,
@@ -130,7 +124,8 @@ function isKind(kind: string | undefined): kind is FunctionSubjectKind {
     kind === 'share' ||
     kind === 'job' ||
     kind === 'dead' ||
-    kind === 'callback'
+    kind === 'callback' ||
+    kind === 'body-wish'
   );
 }
 

@@ -17,7 +17,7 @@ export interface TokenExchangeRequest {
   readonly function?: string;
   readonly grant?: string;
   /** What a sidecar does on NATS, {@link CONTRACT} or an older one. Absent: 1. */
-  readonly contract?: number;
+  readonly contract?: number | undefined;
 }
 
 /**

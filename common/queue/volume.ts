@@ -3,6 +3,7 @@
  * have when the stream is made. The server may have 70 % of the volume (cli/parts/nats-store.ts), and one of your own takes
  * three quarters of what is free when it starts: of 10 GiB about 6.9. So the shares sum to less than that.
  */
+import { parseQuantity } from '../function/quantity.ts';
 
 /** Parts of the volume. */
 export const VOLUME_SHARES = {
@@ -22,24 +23,11 @@ export function shareOfVolume(volumeBytes: number, share: VolumeShare): number {
   return volumeBytes > 0 ? Math.floor(volumeBytes * VOLUME_SHARES[share]) : -1;
 }
 
-const UNITS: Readonly<Record<string, number>> = {
-  '': 1,
-  k: 1e3,
-  M: 1e6,
-  G: 1e9,
-  T: 1e12,
-  P: 1e15,
-  Ki: 2 ** 10,
-  Mi: 2 ** 20,
-  Gi: 2 ** 30,
-  Ti: 2 ** 40,
-  Pi: 2 ** 50,
-};
+/** More than a whole number of 64 bits holds is no size. */
+const TOO_LARGE = 2 ** 63;
 
 /** The bytes that a size such as 10Gi says, as Kubernetes writes sizes; undefined for what is none. */
 export function bytesOfSize(text: string): number | undefined {
-  const [, number, unit = ''] =
-    /^(\d+(?:\.\d+)?(?:[eE]\+?\d{1,2})?)(|k|[MGTP]|[KMGTP]i)$/.exec(text.trim()) ?? [];
-  const factor = UNITS[unit];
-  return number === undefined || factor === undefined ? undefined : Math.floor(Number(number) * factor);
+  const bytes = parseQuantity(text.trim());
+  return bytes === undefined || bytes < 0 || bytes >= TOO_LARGE ? undefined : Math.floor(bytes);
 }

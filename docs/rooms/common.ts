@@ -34,7 +34,7 @@ export const COMMON: Readonly<Record<string, Line>> = {
     'Jobs and events at rest, and JetStream behind them',
     'a stored request',
     'deliveries, states, results, dead letters',
-    'common/bus common/relay common/runtime',
+    'common/bus common/function common/relay common/runtime',
   ],
   'common/relay': [
     'index.ts',

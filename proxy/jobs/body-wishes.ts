@@ -3,9 +3,9 @@
  * sidecar use its own alone. So a body is removed for the function that it is of, and for nobody else. One proxy answers.
  */
 import {
-  everyBodyWish,
+  everyFunction,
   functionKey,
-  parseBodyWishSubject,
+  parseFunctionSubject,
   type FunctionId,
 } from '../../common/bus/subjects.ts';
 import type { NatsLink } from '../../common/bus/nats.ts';
@@ -32,7 +32,11 @@ export class BodyWishes {
 
   constructor(deps: BodyWishDeps) {
     this.#deps = deps;
-    this.#release = deps.nats.serve(everyBodyWish(), (data, subject) => this.#answer(data, subject), PROXIES);
+    this.#release = deps.nats.serve(
+      everyFunction('body-wish'),
+      (data, subject) => this.#answer(data, subject),
+      PROXIES,
+    );
   }
 
   /** Asked and not answered yet. */
@@ -46,7 +50,7 @@ export class BodyWishes {
 
   async #answer(data: Uint8Array, subject: string): Promise<Uint8Array | undefined> {
     const { queue, log } = this.#deps;
-    const id = parseBodyWishSubject(subject);
+    const id = parseFunctionSubject(subject)?.id;
     if (!id || !queue.live || this.#atOnce >= AT_ONCE_MAX) return undefined;
     this.#atOnce += 1;
     try {

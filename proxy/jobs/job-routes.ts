@@ -37,9 +37,9 @@ async function show(ctx: RouterContext, deps: JobRoutesDeps): Promise<void> {
   ctx.body = isOutside(ctx.req.socket) ? jobForOutside(view) : view;
 }
 
-/** Names of pods, and errors that hold addresses, are for the people of the cluster. */
-export function jobForOutside({ tries, ...view }: JobView): object {
-  const { why: _, ...kept } = view as typeof view & { why?: string };
+/** Without names of pods and errors that hold addresses: those are for callers inside the cluster. */
+export function jobForOutside(view: JobView): object {
+  const { tries, why: _, ...kept } = view;
   return { ...kept, tries: tries.map(({ startedAt, endedAt }) => ({ startedAt, endedAt })) };
 }
 

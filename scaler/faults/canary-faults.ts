@@ -4,7 +4,7 @@ import { ANNOTATION } from '../../common/function/annotations/index.ts';
 import { functionKey } from '../../common/bus/subjects.ts';
 import type { FunctionInfo } from '../../common/function/spec.ts';
 import type { WorldView } from '../world/world.ts';
-import type { Fault } from './faults.ts';
+import { invalidValue, type Fault } from './faults.ts';
 
 export function canaryFaults(
   world: Pick<WorldView, 'specVersion' | 'workloads'>,
@@ -36,6 +36,6 @@ export function canaryFaults(
     const found = canaryProblem(fn, canary, (name) => functions.get(keyOf(name)), siblings);
     if (!found) return [];
     const message = `${ANNOTATION.canaryOf}: ${JSON.stringify(canary.of)}: ${found.problem}; in force: ${found.inForce}`;
-    return [{ reason: 'InvalidAnnotation', message }];
+    return [invalidValue(message)];
   };
 }

@@ -38,10 +38,10 @@ export class DependencyIndex {
     this.#eager = [];
     for (const { key, fn } of this.#world.workloads()) {
       if (!fn) continue;
-      const targets = fn.spec.dependsOn
-        .map((name) => resolveDependency(name, fn.id, this.#world))
-        .filter((target) => target?.agrees === true)
-        .map((target) => target?.key as string);
+      const targets = fn.spec.dependsOn.flatMap((name) => {
+        const target = resolveDependency(name, fn.id, this.#world);
+        return target?.agrees ? [target.key] : [];
+      });
       if (targets.length > 0) edges.set(key, targets);
       if (fn.spec.wakesWithAny) this.#eager.push(key);
     }
@@ -58,7 +58,7 @@ export class DependencyIndex {
         faults.push(`SlimFaas/DependsOn: there is no workload ${JSON.stringify(name)}; it is not waited for`);
       else if (!target.agrees)
         faults.push(
-          `SlimFaas/DependsOn: ${target.key} is of another namespace and does not agree: it lacks the annotation ${ANNOTATION.dependedOnBy}: ${workload.key}; it is not waited for`,
+          `SlimFaas/DependsOn: ${target.key} is in another namespace and lacks the annotation ${ANNOTATION.dependedOnBy}: ${workload.key}; it is not waited for`,
         );
     }
     const cycle = this.#graph.cycles.get(workload.key);

@@ -4,7 +4,7 @@ import { ANNOTATION } from '../../common/function/annotations/index.ts';
 import { functionKey } from '../../common/bus/subjects.ts';
 import type { FunctionInfo, HostRule } from '../../common/function/spec.ts';
 import type { WorldView } from '../world/world.ts';
-import type { Fault } from './faults.ts';
+import { invalidValue, type Fault } from './faults.ts';
 
 export type HostFaults = (fn: FunctionInfo) => readonly Fault[];
 
@@ -42,12 +42,7 @@ export function hostFaults(
       const problem = owner && problemOf(owner, rule);
       if (problem === undefined) return [];
       const claim = JSON.stringify(rule.prefix === '/' ? rule.host : rule.host + rule.prefix);
-      return [
-        {
-          reason: 'InvalidAnnotation',
-          message: `${ANNOTATION.hosts}: ${claim}: ${problem}; in force: ignored`,
-        },
-      ];
+      return [invalidValue(`${ANNOTATION.hosts}: ${claim}: ${problem}; in force: ignored`)];
     });
   };
 }

@@ -1,10 +1,9 @@
 /** Hears what sidecars ask and want. Which pod it is, is said by the subject and by nothing in the message. */
 import { decodeAsk, encodeAskAnswer, type Ask, type AskAnswer, type Asker } from '../../common/bus/asks.ts';
-import type { HearingOptions } from '../../common/bus/hearing.ts';
+import { orDrop, type HearingOptions } from '../../common/bus/hearing.ts';
 import type { Answer, NatsLink } from '../../common/bus/nats.ts';
 import { POD_READY_SUBJECT } from '../../common/bus/pod-ready.ts';
 import { everyPod, parseAskSubject } from '../../common/bus/subjects.ts';
-import { describeError } from '../../common/runtime/errors.ts';
 import { answerPodReady, answerSharedPodReady } from './pod-ready.ts';
 import type { WorldView } from './world.ts';
 
@@ -26,17 +25,11 @@ export interface AskOptions extends Pick<HearingOptions, 'onDropped' | 'log'> {
 
 /** @returns its ends */
 export function serveAsks(options: AskOptions): (() => void)[] {
-  const { nats, world, hearsOlder, onDropped, log } = options;
+  const { nats, world, hearsOlder, log } = options;
   const answer: Answer = (data, subject) => {
     const asker = parseAskSubject(subject);
     if (!asker) return undefined;
-    try {
-      return answerTo(decodeAsk(data), asker, options);
-    } catch (error) {
-      onDropped('ask');
-      log.warn({ subject, error: describeError(error) }, 'a message was not understood, and dropped');
-      return undefined;
-    }
+    return orDrop(options, { kind: 'ask', subject }, () => answerTo(decodeAsk(data), asker, options));
   };
   const own = nats.serve(everyPod('ask'), answer);
   if (!hearsOlder) return [own];

@@ -17,13 +17,12 @@ import type { EarlyBytes } from '../../common/tunnel/early-bytes.ts';
 import { openTunnel, type TunnelOutcome } from '../../common/tunnel/tunnel.ts';
 import { isRefused } from '../app/app-down.ts';
 import type { SidecarContext } from '../context.ts';
+import { APP_CONNECT_MS } from './call-failures.ts';
 import type { OpenTunnels } from './open-tunnels.ts';
 import { fromTheApp } from './own-headers.ts';
 import { refuseUpgrade } from './refuse.ts';
 import { delayAfterUnreached } from './retry.ts';
 import { codeClassOf, type CodeClass } from '../stats.ts';
-
-const UPGRADE_CONNECT_MS = 5_000;
 
 export interface SidecarUpgradeRequest {
   readonly req: IncomingMessage;
@@ -86,7 +85,7 @@ export class SidecarUpgrade {
     const failingSince = performance.now();
     for (let failures = 1; ; failures++) {
       try {
-        return await connectTo(app, UPGRADE_CONNECT_MS, left, hop.dial);
+        return await connectTo(app, APP_CONNECT_MS, left, hop.dial);
       } catch (error) {
         left.throwIfAborted();
         const failure = hop.dial?.failureOf(error as Error);

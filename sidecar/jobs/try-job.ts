@@ -14,6 +14,7 @@ import {
   type RelayTarget,
 } from '../../common/relay/index.ts';
 import type { RetryPolicy } from '../../common/call/policy.ts';
+import { APP_CONNECT_MS } from '../call/call-failures.ts';
 import { triedBy, type Tried } from './outcome.ts';
 import { isLastTry } from './verdict.ts';
 
@@ -34,7 +35,6 @@ export interface TryDeps {
   readonly now: () => number;
 }
 
-const JOB_CONNECT_MS = 5_000;
 const BODY_IDLE_MS = 60_000;
 
 export function tryJob(
@@ -51,7 +51,7 @@ export function tryJob(
         body: bodyOf(job, bodies),
         sink,
         timeouts: {
-          connectMs: JOB_CONNECT_MS,
+          connectMs: APP_CONNECT_MS,
           headMs: policy.httpTimeoutMs,
           idleMs: BODY_IDLE_MS,
           totalMs: policy.httpTimeoutMs,

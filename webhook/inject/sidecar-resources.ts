@@ -2,6 +2,7 @@
  * Requests and limits of the sidecar: ours, or the user's where they give one. An API server refuses a
  * request above its limit, so what one of the two leaves open follows the other.
  */
+import { parseQuantity } from '../../common/function/quantity.ts';
 import type { SidecarResources } from '../../common/function/spec.ts';
 
 interface Resources {
@@ -57,26 +58,7 @@ const LEAST_HEAP_MIB = 32;
 /** Nothing in a sidecar grows to it; and `1E` of memory is a valid limit, but no option of Node's. */
 const MOST_HEAP_MIB = 4_096;
 
-const SUFFIXES: Readonly<Record<string, number>> = {
-  n: 1e-9,
-  u: 1e-6,
-  m: 1e-3,
-  k: 1e3,
-  M: 1e6,
-  G: 1e9,
-  T: 1e12,
-  P: 1e15,
-  E: 1e18,
-  Ki: 2 ** 10,
-  Mi: 2 ** 20,
-  Gi: 2 ** 30,
-  Ti: 2 ** 40,
-  Pi: 2 ** 50,
-  Ei: 2 ** 60,
-};
-
-/** `64Mi` → 67108864; `1e3` and plain numbers as they are. Exact enough to compare two. */
+/** As {@link parseQuantity}, and 0 for what is none: an API server has refused it, or will. */
 export function quantity(text: string): number {
-  const [, number = '', suffix = ''] = /^([-+.\d]+(?:[eE][-+]?\d+)?)([a-zA-Z]*)$/.exec(text) ?? [];
-  return Number(number) * (SUFFIXES[suffix] ?? 1);
+  return parseQuantity(text) ?? 0;
 }

@@ -50,18 +50,18 @@ export function readRequest(text: string): TokenExchangeRequest {
     throw new RequestError('the body is not JSON', { cause });
   }
   if (typeof value !== 'object' || value === null) throw new RequestError('the body is not a JSON object');
-  const { token, user, function: name, grant, contract = 1 } = value as Record<string, unknown>;
+  const { token, user, function: name, grant, contract } = value as Record<string, unknown>;
   if (typeof token !== 'string' || token === '') throw new RequestError('token is missing');
   if (typeof user !== 'string' || !isPublicKey('user', user))
     throw new RequestError('user is not the public key of a user of NATS');
-  if (typeof contract !== 'number') throw new RequestError('contract is no number');
+  if (contract !== undefined && typeof contract !== 'number') throw new RequestError('contract is no number');
   if (name === undefined && grant === undefined) return { token, user, contract };
   if (typeof name !== 'string' || typeof grant !== 'string')
     throw new RequestError('function and grant are both text, or both absent');
   return { token, user, function: name, grant, contract };
 }
 
-/** Every right ends so soon after nobody may have it any more. */
+/** A JWT with every right lives this long at most. So these rights end soon after `oldSidecars` is switched off. */
 const OLD_LIFE_MS = 3_600_000;
 
 /** @throws GrantError; OldContractError */
@@ -94,7 +94,7 @@ function clientOf(
   if (name !== undefined && grant !== undefined) {
     if (!isGrant(grantKey, { namespace, serviceAccount, function: name }, grant))
       throw new GrantError(`the proof is not one for function ${name} of ${namespace}`);
-    return { role: 'sidecar', namespace, function: name, pod, contract: request.contract ?? 1 };
+    return { role: 'sidecar', namespace, function: name, pod, contract: request.contract };
   }
   const part =
     isPart && namespace === own.namespace ? /^slimfaas-(proxy|scaler)$/.exec(serviceAccount) : null;

@@ -9,7 +9,7 @@ import type { Nkey } from '../../common/identity/nkey.ts';
 import type { IdentityKeys } from './identity-keys.ts';
 
 /** @see CONTRACT */
-export type Client = BusClient & { readonly contract?: number };
+export type Client = BusClient & { readonly contract?: number | undefined };
 
 export interface Rights {
   readonly account: Nkey;
@@ -35,7 +35,7 @@ export function rightsOf(client: Client, keys: IdentityKeys, allowsOld: boolean)
   if (isOld(client)) {
     if (allowsOld) return { ...core, permissions: EVERYTHING };
     throw new OldContractError(
-      'the sidecar is of a version whose rights on NATS nobody has any more; restart its workload, or set oldSidecars',
+      'this sidecar is of an older version, which needs every right on NATS; that is no longer given: restart its workload, or set oldSidecars',
     );
   }
   return {

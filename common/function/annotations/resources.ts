@@ -1,10 +1,9 @@
 /** `slimfaas.dev/sidecar-resources`: `{requests, limits}` as in a container, quantities as Kubernetes has them. */
 import { fields, parseJsonPart, reject, type JsonPart } from './json.ts';
 import type { ReportFault } from './faults.ts';
+import { parseQuantity } from '../quantity.ts';
 import type { SidecarResources } from '../spec.ts';
 import { isObject } from '../../runtime/is-object.ts';
-
-const QUANTITY = /^\+?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+|n|u|m|k|M|G|T|P|E|[KMGTPE]i)?$/;
 
 /** A quantity that the API server would refuse makes every pod of the workload fail, so it stops here. */
 export function readResources(text: string, report: ReportFault): SidecarResources | undefined {
@@ -27,8 +26,12 @@ function readQuantities(part: JsonPart): Record<string, string> | undefined {
     const quantity = typeof value === 'number' ? String(value) : value;
     const item = { path: `${part.path}.${name}`, value, report: part.report };
     if (!/^[a-z][\w./-]*$/i.test(name)) reject(item, 'a resource name such as cpu', 'ignored');
-    else if (typeof quantity === 'string' && QUANTITY.test(quantity)) quantities[name] = quantity;
+    else if (typeof quantity === 'string' && isQuantity(quantity)) quantities[name] = quantity;
     else reject(item, 'a quantity such as 100m or 64Mi', 'ignored');
   }
   return quantities;
+}
+
+function isQuantity(text: string): boolean {
+  return !text.startsWith('-') && parseQuantity(text) !== undefined;
 }

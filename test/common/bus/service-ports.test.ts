@@ -28,6 +28,7 @@ for (const [what, value] of [
   ['ports that are a list', { pod: 'a', ports: [1] }],
   ['words', { pod: 'a', ports: 'all' }],
   ['a port that is none', { pod: 'a', ports: '1-70000' }],
+  ['more text than any list of ports has', { pod: 'a', ports: '1', more: 'x'.repeat(512 * 1_024) }],
   ['ranges without end', { pod: 'a', ports: Array.from({ length: 9 }, () => '1-65535').join(',') }],
 ] as const)
   test(`refused: ${what}`, () => {

@@ -1,7 +1,7 @@
 /** What a proxy answers to sidecars that ask about large bodies. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { bodyWishSubject } from '../../../common/bus/subjects.ts';
+import { functionSubject } from '../../../common/bus/subjects.ts';
 import type { Answer } from '../../../common/bus/nats.ts';
 import { decodeChunk, encodeWish, type BodyWish } from '../../../common/queue/body-wish.ts';
 import type { Queue } from '../../../common/queue/queue.ts';
@@ -26,7 +26,7 @@ function serving(live: Queue) {
   };
   const wishes = new BodyWishes({ nats: { serve }, queue: { live }, log: silentLog });
   const ask = async (id: typeof FN, wish: BodyWish | string) =>
-    answer(typeof wish === 'string' ? Buffer.from(wish) : encodeWish(wish), bodyWishSubject(id));
+    answer(typeof wish === 'string' ? Buffer.from(wish) : encodeWish(wish), functionSubject('body-wish', id));
   return { wishes, ask };
 }
 

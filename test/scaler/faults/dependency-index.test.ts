@@ -65,7 +65,7 @@ test('one of another namespace counts once it agrees, and no longer when it take
   index.refresh();
   assert.deepEqual(index.graph.dependenciesOf('a/one'), []);
   assert.deepEqual(faultsOf(world, index, 'a/one'), [
-    'SlimFaas/DependsOn: data/db is of another namespace and does not agree: it lacks the annotation slimfaas.dev/depended-on-by: a/one; it is not waited for',
+    'SlimFaas/DependsOn: data/db is in another namespace and lacks the annotation slimfaas.dev/depended-on-by: a/one; it is not waited for',
   ]);
   const agreed = (written: Written): boolean => {
     put(world, 'data/db', { kind: 'StatefulSet', ...written });

@@ -1,6 +1,6 @@
 /** A sidecar asks the proxies for what its own rights do not reach (body-wish.ts). */
 import type { NatsConnection } from '../../../bus/nats.ts';
-import { bodyWishSubject, type FunctionId } from '../../../bus/subjects.ts';
+import { functionSubject, type FunctionId } from '../../../bus/subjects.ts';
 import { decodeChunk, encodeWish, type BodyWish, type ReadChunk } from '../../body-wish.ts';
 
 /** A proxy asks JetStream in turn. */
@@ -21,5 +21,7 @@ export async function askToRemove(connection: NatsConnection, id: FunctionId, na
 }
 
 async function ask(connection: NatsConnection, id: FunctionId, wish: BodyWish): Promise<Uint8Array> {
-  return (await connection.request(bodyWishSubject(id), encodeWish(wish), { timeout: PROXY_ASK_MS })).data;
+  return (
+    await connection.request(functionSubject('body-wish', id), encodeWish(wish), { timeout: PROXY_ASK_MS })
+  ).data;
 }

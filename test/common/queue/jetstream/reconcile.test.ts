@@ -178,9 +178,9 @@ test('the shares of the streams are less than what JetStream takes of a volume b
   const sum = Object.values(VOLUME_SHARES).reduce((all, share) => all + share, 0);
   assert.ok(sum < 0.69, String(sum));
   assert.deepEqual(
-    ['10Gi', '1.5G', '512Mi', '7', '1.073741824e+10', '10gi', '-1', '', 'Gi'].map((text) =>
-      bytesOfSize(text),
-    ),
-    [10 * 2 ** 30, 1.5e9, 512 * 2 ** 20, 7, 10 * 2 ** 30, undefined, undefined, undefined, undefined],
+    ['10Gi', '1.5G', '512Mi', '7', '1.073741824e+10', '.5Gi', '1E', '1Ei'].map((text) => bytesOfSize(text)),
+    [10 * 2 ** 30, 1.5e9, 512 * 2 ** 20, 7, 10 * 2 ** 30, 2 ** 29, 1e18, 2 ** 60],
   );
+  for (const text of ['10gi', '-1', '', 'Gi', '1e2k', '1..5G', '8Ei', '1e999'])
+    assert.equal(bytesOfSize(text), undefined, text);
 });
