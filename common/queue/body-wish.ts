@@ -1,9 +1,9 @@
 /**
- * What a sidecar asks of the proxies about a large body, where its own rights do not reach. Any of them answers.
+ * Requests of a sidecar to the proxies about a large body, for what the sidecar itself may not do. One proxy answers.
  *
- * - `remove`: its job is done with.
- * - `read`: the next chunk of a body whose name is of one token, as it was stored before NATS asked for identities. Its
- *   subject names no function. Who knows the name was told it by the job.
+ * - `remove`: its job has ended, so nobody reads it any more.
+ * - `read`: the next chunk of a body whose name has one token. Such bodies are stored where NATS does not authenticate
+ *   its clients. Their subjects name no function. The name is a secret that only the job holds.
  */
 import { MessageError } from '../runtime/errors.ts';
 import { isBodyName } from './body.ts';

@@ -268,7 +268,7 @@ export interface EventCopies {
   event(sequence: number): Promise<Uint8Array | undefined>;
   /**
    * Makes the pod a reader of its function's events, if it is none. The scalers do that. A sidecar does it where no
-   * scaler answers and nobody asks who one is.
+   * scaler answers and NATS does not authenticate its clients.
    */
   openReader(reader: PodReader): Promise<void>;
 }

@@ -1,7 +1,6 @@
 /**
  * CORS: which sites' scripts may call, as browsers ask for it. A preflight is answered here: it wakes nothing and shows no
- * credentials. Where there is a policy it is the whole truth, and what the app says of CORS is left out. Pure except for
- * `show`.
+ * credentials. Where there is a policy, it alone decides: the app's own CORS headers are left out. Pure except for `show`.
  *
  * CORS keeps no caller away: it tells a browser which pages may read an answer. Callers are kept away by auth.
  */

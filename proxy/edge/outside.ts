@@ -17,7 +17,7 @@ export function markOutside(socket: object): void {
 
 /** @param socket of a request, or the peer of an HTTP/2 stream */
 export function isOutside(socket: object | null): boolean {
-  // A request whose caller has gone has none any more.
+  // The socket of a request is null once its caller has gone.
   return (socket as Marked | null)?.isOutside === true;
 }
 
@@ -37,7 +37,7 @@ export function createPublicPort(onSocket: (socket: Socket) => void, maxConnecti
 const KINDS = ['function', 'async-function', 'publish-event', 'jobs', 'status', 'wake'] as const;
 type Kind = (typeof KINDS)[number] | 'health';
 
-/** Without `?` and what is behind it. What is not here is for nobody outside. */
+/** Matched without the query. A path that is in no line is not served to callers from outside. */
 const PATHS: readonly (readonly [RegExp, Kind])[] = [
   [/^\/function\//, 'function'],
   [/^\/async-function\//, 'async-function'],
@@ -52,7 +52,7 @@ const PATHS: readonly (readonly [RegExp, Kind])[] = [
 export class PublishedRoutes {
   readonly #kinds: ReadonlySet<string>;
 
-  /** @throws UsageError for a kind that there is not */
+  /** @throws UsageError for an unknown kind */
   constructor(kinds: readonly string[]) {
     const unknown = kinds.find((kind) => !KINDS.some((known) => known === kind));
     if (unknown !== undefined)
@@ -79,7 +79,7 @@ export function unknownRoute(url: string): ReasonError {
   return new ReasonError('unknown-route', message);
 }
 
-/** Reasons whose messages are for the people of the cluster. */
+/** What outside callers read instead of messages that name pods or addresses. */
 const INSIDE: Partial<Record<ReasonCode, string>> = {
   'cold-start-timeout': 'no pod of the function was ready in time; its operators see why',
   'queue-timeout': 'no pod of the function had a place in time',

@@ -56,11 +56,11 @@ export function registerJobGauges(registry: Registry, now: JobsNow): void {
   }
 }
 
-/** Absent while NATS has not said it, and where the streams have no bound. */
+/** Absent until NATS has told the sizes of the streams, and where the streams have no bound. */
 function registerFree(registry: Registry, share: StoreShare): void {
   new Gauge({
     name: 'slimfaas_proxy_job_store_free_bytes',
-    help: 'What is left of what NATS keeps jobs (inline) and their large bodies (stored) in',
+    help: 'Free bytes of the streams that hold jobs (inline) and their large bodies (stored)',
     labelNames: ['kind'] as const,
     registers: [registry],
     collect() {

@@ -2,8 +2,8 @@
  * N→M: turns what the triggers advise into a decision within the bounds. The advice has been through the
  * behaviour policies already; here it only meets the limits and the data's gaps.
  *
- * It has no say over a function that is idle, which goes to ReplicasMin. A window that remembers the last burst would
- * raise it again, to be put to sleep again, for as long as the window remembers.
+ * It decides nothing for a function that is idle, which goes to ReplicasMin. Else a window that still holds the last
+ * burst would raise the function, and the idle rule would put it to sleep again, over and over.
  */
 import { clampReplicas } from './bounds.ts';
 import { isIdle } from './idle.ts';

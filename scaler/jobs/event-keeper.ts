@@ -9,7 +9,7 @@ import { describeError } from '../../common/runtime/errors.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import { EVENTS_PER_ROUND, type EventReaders } from './event-readers.ts';
 
-/** `unknown`: nobody here knows that function's pods, or not all of them now. */
+/** `unknown`: this scaler does not know the function's pods, or not all of them. */
 export type PodState = 'there' | 'ending' | 'gone' | 'unknown';
 
 export interface EventKeeperOptions {
@@ -26,11 +26,11 @@ const EVERY_MS = 5_000;
 /** JetStream lists 256 consumers an answer, 1 KB each: 5,000 pods are looked at every 25 s. */
 const MS_PER_POD = 5;
 /**
- * A pod that ends hands over by itself; one that ends for so long is on a node that is gone, and stays so until
- * somebody removes it. Where a grace period is longer than that, what its pods still run is run twice.
+ * A pod that ends hands over by itself. One that ends for so long is on a lost node, and stays until somebody removes
+ * it. Where a grace period is longer than that, what such a pod still runs is run twice.
  */
 const ENDING_MS = 300_000;
-/** Pods of a lost node pool, side by side: one whose function's queue is full holds up no other. */
+/** Pods of a lost node pool are moved side by side. So a full queue of one function does not delay the others. */
 const MAX_MOVES_AT_ONCE = 16;
 
 interface Orphan extends Pick<EventReader, 'id' | 'pod'> {
@@ -110,7 +110,7 @@ export class EventKeeper {
     return orphans;
   }
 
-  /** By its own word a pod is gone as far as its events go, also one of which nobody here knows the pods. */
+  /** A pod whose sidecar has said that it leaves is gone. That holds too where the function's pods are not known here. */
   #stateOf(reader: EventReader): PodState {
     const state = this.#options.podState(reader.id, reader.pod);
     const mayBeOver = state === 'ending' || state === 'unknown';

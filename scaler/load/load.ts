@@ -1,7 +1,7 @@
 /**
- * What load is measured by: jobs in JetStream, queries of triggers, scraped series, and the advice made of them.
- * Everything here may fail or be slow without a decision waiting for it. Each piece is made of those before it, in
- * the order of this file; start.ts puts them together.
+ * Sources of load: jobs in JetStream, queries of triggers and scraped series. The advice on replicas is made of them.
+ * Any source may fail or be slow: no decision waits for it. Each function here uses the results of those above it.
+ * start.ts calls them in that order.
  *
  * Room `scaler/load`: Load of functions from jobs, queries and reports.
  * Comes in: depths, answers, reports.

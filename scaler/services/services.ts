@@ -1,4 +1,4 @@
-/** Puts the room together: watches, the words of proxies, and a pass five times a second over what they have told. */
+/** Puts the room together: watches, reports of proxies, and a pass five times a second over both. */
 import type { ServicePortsMessage } from '../../common/bus/service-ports.ts';
 import type { NatsLink } from '../../common/bus/nats.ts';
 import type { V1EndpointSlice, V1OwnerReference, V1Pod, V1Service } from '../../common/kube/client.ts';
@@ -52,7 +52,7 @@ export interface ServicesDeps {
 }
 
 export interface KeptServices extends Running {
-  /** A proxy says on which ports it listens. */
+  /** For a report of a proxy: the ports on which it listens. */
   heard(message: ServicePortsMessage): void;
 }
 

@@ -1,10 +1,10 @@
 /**
- * Finds single calls beside probes that come at the same rate for hours. Every connection lowers a level by one, and the
- * probes' rate raises it. Probes alone make it a saw: its tops stay where they are, as long as probes come in their
- * rhythm. One call lowers all later tops by one. A probe that is left out raises them, which is forgotten after two
- * windows, so that it does not pay for a call later. A late one raises them for less than that.
+ * Finds single calls among connections of probes. A level rises at the probes' rate, and each connection lowers it by
+ * one. With probes alone the level is a saw: its tops stay the same as long as the probes are on time. One call lowers
+ * all later tops by one. A probe that is left out raises the tops. That is forgotten after two windows, so it cannot
+ * hide a call that comes later. A late probe raises them for a shorter time.
  *
- * The tops are those of a window in which all probes come round. Where it would be too long nothing is found here.
+ * A window is a time in which every probe comes. Where that would be too long, nothing is found here.
  */
 import type { ProbePeriod } from './probe-budget.ts';
 
@@ -12,7 +12,7 @@ import type { ProbePeriod } from './probe-budget.ts';
 const FALL = 0.45;
 /** The level may rise so much between two samples, where that is not too often. */
 const RISE_PER_SAMPLE = 0.2;
-/** No part of a second: ten samples in a row come at ten places between two probes, so one is near the top. */
+/** 350 ms divides no second. So ten samples in a row come at ten places between two probes, and one is near the top. */
 const SAMPLE_MS = { min: 350, max: 1_000 };
 /** Ten samples. */
 const WINDOW_MS_MIN = 3_700;
@@ -43,17 +43,17 @@ export class ProbeLevel {
     this.startAgain(nowMs);
   }
 
-  /** False: the probes seldom come round together. */
+  /** False: the window would be too long. */
   get canTell(): boolean {
     return this.#partMs !== undefined;
   }
 
-  /** So many of those that came were no calls, as is known now. */
+  /** It is known now that so many of the connections were no calls. */
   forgive(connections: number): void {
     this.#opened -= connections;
   }
 
-  /** What has come so far says nothing of what comes: the tops are learned again. */
+  /** Forgets the tops, where earlier connections say nothing about later ones. */
   startAgain(nowMs: number): void {
     this.#tops = [];
     this.#windowTops = [];
@@ -88,7 +88,7 @@ export class ProbeLevel {
   }
 }
 
-/** In which all come round: the least common multiple of their periods. Undefined: longer than is waited for. */
+/** The least common multiple of their periods. Undefined: longer than `longestMs`. */
 function windowOf(probes: readonly ProbePeriod[], longestMs: number): number | undefined {
   const periods = probes.map(({ periodSeconds }) => Math.round(periodSeconds));
   if (periods.includes(0)) return undefined;

@@ -28,7 +28,7 @@ export interface EventsOptions {
   readonly jitter: number;
   /** When the pod started: what was published before concerns others. */
   readonly startedAtMs: number;
-  /** Nobody asks who one is on NATS. Where no scaler answers, it may be of a version that makes no consumers. */
+  /** NATS does not authenticate its clients. Scalers may then be of a version that makes no consumers and does not answer. */
   readonly mayMakeConsumer: boolean;
   readonly nats: NatsLink;
   readonly shares: Pick<Shares, 'isKnown'>;
@@ -108,7 +108,7 @@ async function keepConsumer(options: Options, signal: AbortSignal, onThere: () =
     let waitMs = EVENTS_RETRY_MS;
     try {
       const { live } = queue;
-      // Asked for once in any case: the scalers are to know that this pod does not end.
+      // Asked for once in any case, so that the scalers know that this pod does not end.
       const isThere = isAsked && (await live?.look({ kind: 'events', id, pod }));
       if (live && !isThere) isAsked = await askForConsumer(options, live);
       if (live && !signal.aborted) onThere();
@@ -153,11 +153,11 @@ async function pause(queue: QueueLink, ms: number, signal: AbortSignal): Promise
   await sleep(ms, AbortSignal.any([signal, hasChanged.signal])).finally(release);
 }
 
-/** What is not finished is for the scaler. Without NATS, or where it is away, it finds that by itself. */
+/** The scaler takes over what is not finished. If NATS or the scaler is away, the scaler finds it later by itself. */
 async function handOver(options: Options, ledger: EventLedger): Promise<void> {
   const { live } = options.queue;
   if (!live) return;
-  // Nobody gets it before its time otherwise, and it may be gone by then.
+  // Else nobody gets it before its retry is due. It may be too old by then.
   for (const delivery of ledger.waiting) live.retryLater(delivery, 0);
   const answer = await ask(options, 'hand-over-events', HAND_OVER_MS).catch(() => undefined);
   if (!answer?.isGranted) options.log.warn('no scaler answers; events that are left are found later');

@@ -26,7 +26,7 @@ export class Fairness {
   #lastRefusedAt = -Infinity;
   #lastServed: WorkKind = 'job';
   #areJobsWaiting = false;
-  /** Events are jobs here in every way, but they come from another consumer. */
+  /** Events count as jobs here, but they come from another consumer. */
   areEventsWaiting = false;
 
   /** @param jobShare 0 to 1, the part of the places that jobs get when both kinds wait */

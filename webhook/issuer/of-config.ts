@@ -14,8 +14,8 @@ const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
 
 /**
- * Sidecars have the CA in their environment, which nobody can change in a pod that runs. So these live long, and a new
- * CA signs half a year after it was first given to pods. Pods that are older then learn of it with their next identity.
+ * Sidecars have the CA in their environment, which does not change while a pod runs. So these live long, and a new CA
+ * signs half a year after it was first given to pods. Pods that are older than that get it with their next identity.
  */
 const LIVES = { authorityValidMs: 3_650 * DAY_MS, certificateValidMs: 730 * DAY_MS, settleMs: 180 * DAY_MS };
 
@@ -25,7 +25,7 @@ interface IssuerDeps {
   readonly now?: () => number;
 }
 
-/** @returns undefined where nobody asks for identities */
+/** @returns undefined with `auth: off`, which needs no identities */
 export function issuerOf(
   config: WebhookFlagValues,
   deps: IssuerDeps,
@@ -36,7 +36,7 @@ export function issuerOf(
   if (config.auth !== 'required')
     log.warn(
       { auth: config.auth },
-      'NATS asks nobody who one is: whoever reaches it can read and write all jobs',
+      'NATS does not authenticate its clients: whoever reaches it can read and write all jobs',
     );
   if (config.auth === 'off') return undefined;
   const { namespace } = config;
@@ -54,7 +54,7 @@ export function issuerOf(
     stores: identityStores(kube, namespace),
     policy: { dnsNames, ...LIVES },
     tokenKeys: clusterKeys({ read: () => readPublishedKeys(kube), now, log }),
-    // Where NATS asks nobody, they come together with the new ones to `required`.
+    // With `permissive` NATS authenticates nobody yet. Old and new sidecars change to `required` together.
     allowsOldSidecars: config['old-sidecars'] || config.auth === 'permissive',
     onOutcome: (outcome) => metrics.exchange(outcome),
     onLimited: () => metrics.limited('exchange-connections'),

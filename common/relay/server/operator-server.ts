@@ -1,7 +1,7 @@
 /**
  * A server of health, metrics and operator routes. It is not for callers, but any pod of the cluster may reach it, before a
- * token is asked for. So connections without a request are few, and so are answers that nobody reads. Beyond the bound
- * the longest idle give way to the next one, so that the kubelet's probe always gets in.
+ * token is asked for. So connections without a request, and answers that nobody reads, are bounded. Beyond the bound, the
+ * connection that is idle longest is closed for the next one. So the kubelet's probe always gets in.
  */
 import type { Server } from 'node:http';
 import { createEdgeServer, type EdgeHandler, type EdgeLimit, type EdgeLimits } from './edge-server.ts';

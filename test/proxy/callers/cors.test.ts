@@ -90,7 +90,7 @@ test('a preflight needs no credentials, wakes nothing and says what the annotati
   );
 });
 
-test('the policy is the whole truth of an answer; without one the app says it, preflights included', async () => {
+test('the policy alone decides; without one the app does, preflights included', async () => {
   await using t = await startTestProxy();
   const run = (
     _req: unknown,
