@@ -2,10 +2,11 @@
  * Requests of a sidecar to the proxies about a large body, for what the sidecar itself may not do. One proxy answers.
  *
  * - `remove`: its job has ended, so nobody reads it any more.
- * - `read`: the next chunk of a body whose name has one token. Such bodies are stored where NATS does not authenticate
- *   its clients. Their subjects name no function. The name is a secret that only the job holds.
+ * - `read`: the next chunk of a body whose name has no function in it. It is of an event, which several functions read,
+ *   or it was stored where NATS does not authenticate its clients. The name holds a secret, which only the job has.
  */
 import { MessageError } from '../runtime/errors.ts';
+import { parseMessage } from '../bus/messages.ts';
 import { isBodyName } from './body.ts';
 
 export type BodyWish =
@@ -25,13 +26,7 @@ export function encodeWish(wish: BodyWish): Uint8Array {
 
 /** @throws MessageError */
 export function decodeWish(data: Uint8Array): BodyWish {
-  let value: { kind?: unknown; name?: unknown; after?: unknown } | null;
-  try {
-    value = JSON.parse(new TextDecoder().decode(data)) as typeof value;
-  } catch (cause) {
-    throw new MessageError('wish about a body is not JSON', { cause });
-  }
-  const { kind, name, after } = value ?? {};
+  const { kind, name, after } = parseMessage(data);
   if (typeof name !== 'string' || !isBodyName(name))
     throw new MessageError('wish about a body lacks the name of one');
   if (kind === 'remove') return { kind, name };

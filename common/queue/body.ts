@@ -40,6 +40,16 @@ export function isOldBodyName(name: string): boolean {
   return /^[\w-]{1,128}$/.test(name);
 }
 
+/** Whether it is the name of an event's body. Functions of its namespace that know it may read the body. */
+export function isEventBodyName(name: string): boolean {
+  return isBodyName(name) && name.split('.')[1] === '_';
+}
+
+/** Whether a function that knows this name may read the body, although it is not the function's own. */
+export function isSharedWith({ namespace }: FunctionId, name: string): boolean {
+  return isOldBodyName(name) || (isEventBodyName(name) && name.startsWith(bodyName({ namespace }, '')));
+}
+
 export function isBodyName(name: string): boolean {
   return isOldBodyName(name) || /^[\w%-]{1,500}\.[\w%-]{1,500}\.[\w-]{1,128}$/.test(name);
 }

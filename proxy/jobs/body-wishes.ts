@@ -1,6 +1,7 @@
 /**
  * What sidecars ask about large bodies (common/queue/body-wish.ts). Their subject names the function, and NATS lets each
- * sidecar use its own alone. So a body is removed for the function that it is of, and for nobody else. One proxy answers.
+ * sidecar use its own alone. So a body is removed for the function that it is of, and for nobody else. A body of an event is
+ * read for functions of its namespace that know its whole name. One proxy answers.
  */
 import {
   everyFunction,
@@ -9,14 +10,17 @@ import {
   type FunctionId,
 } from '../../common/bus/subjects.ts';
 import type { NatsLink } from '../../common/bus/nats.ts';
-import { isBodyOf, isOldBodyName } from '../../common/queue/body.ts';
+import { isBodyOf, isOldBodyName, isSharedWith } from '../../common/queue/body.ts';
 import { decodeWish, encodeChunk, REMOVED, type BodyWish } from '../../common/queue/body-wish.ts';
 import type { Queue, QueueLink } from '../../common/queue/queue.ts';
 import { describeError } from '../../common/runtime/errors.ts';
+import { FewAtOnce } from '../../common/runtime/few-at-once.ts';
 import type { Log } from '../../common/runtime/log.ts';
 
-/** At once, of 128 KiB each; beyond it there is no answer, and the sidecar asks again. */
+/** At once, of 128 KiB each. */
 const AT_ONCE_MAX = 64;
+/** In line: an event with a large body is read by many pods at once. Beyond it there is no answer, and a sidecar asks again. */
+const IN_LINE_MAX = 512;
 const PROXIES = 'proxies';
 
 export interface BodyWishDeps {
@@ -28,7 +32,7 @@ export interface BodyWishDeps {
 export class BodyWishes {
   readonly #deps: BodyWishDeps;
   readonly #release: () => void;
-  #atOnce = 0;
+  readonly #few = new FewAtOnce({ atOnce: AT_ONCE_MAX });
 
   constructor(deps: BodyWishDeps) {
     this.#deps = deps;
@@ -41,7 +45,7 @@ export class BodyWishes {
 
   /** Asked and not answered yet. */
   get open(): number {
-    return this.#atOnce;
+    return this.#few.open;
   }
 
   stop(): void {
@@ -51,27 +55,24 @@ export class BodyWishes {
   async #answer(data: Uint8Array, subject: string): Promise<Uint8Array | undefined> {
     const { queue, log } = this.#deps;
     const id = parseFunctionSubject(subject)?.id;
-    if (!id || !queue.live || this.#atOnce >= AT_ONCE_MAX) return undefined;
-    this.#atOnce += 1;
+    if (!id || this.#few.open >= AT_ONCE_MAX + IN_LINE_MAX) return undefined;
     try {
-      return await grant(queue.live, id, decodeWish(data));
+      const wish = decodeWish(data);
+      return await this.#few.run(async () => queue.live && grant(queue.live, id, wish));
     } catch (error) {
       log.info({ function: functionKey(id), error: describeError(error) }, 'a wish about a body is not met');
       return undefined;
-    } finally {
-      this.#atOnce -= 1;
     }
   }
 }
 
 async function grant(queue: Queue, id: FunctionId, wish: BodyWish): Promise<Uint8Array> {
   const { kind, name } = wish;
-  const isOld = isOldBodyName(name);
   if (kind === 'read') {
-    if (!isOld) throw new Error(`body ${name} is to be read by its subject`);
+    if (!isSharedWith(id, name)) throw new Error(`body ${name} is not to be read by way of a proxy`);
     return encodeChunk(await queue.bodyChunk(name, wish.after));
   }
-  if (!isOld && !isBodyOf(id, name)) throw new Error(`body ${name} is another function's`);
+  if (!isOldBodyName(name) && !isBodyOf(id, name)) throw new Error(`body ${name} is another function's`);
   await queue.removeBody(name);
   return REMOVED;
 }

@@ -1,7 +1,7 @@
 /** The queue over one connection to NATS: each call as a message or a question to JetStream. */
 import type { NatsConnection } from '../../bus/nats.ts';
 import { everyFunction, functionSubject, resultSubject, type FunctionId } from '../../bus/subjects.ts';
-import { isOldBodyName, type StoredBody } from '../body.ts';
+import { isEventBodyName, isOldBodyName, type StoredBody } from '../body.ts';
 import type { ReadChunk } from '../body-wish.ts';
 import type {
   DeadLetter,
@@ -201,7 +201,8 @@ export class JetStreamQueue implements Queue {
 
   async *readBody(body: StoredBody): AsyncGenerator<Buffer> {
     const jsm = await this.#jsm();
-    const asksFor = isOldBodyName(body.name) ? this.#asksFor : undefined;
+    const { name } = body;
+    const asksFor = isOldBodyName(name) || isEventBodyName(name) ? this.#asksFor : undefined;
     const readNext: ReadNext = asksFor
       ? (name, after) => askForChunk(this.#connection, asksFor, { kind: 'read', name, after })
       : (name, after) => readChunk(jsm, name, after);

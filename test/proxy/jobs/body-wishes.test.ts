@@ -65,15 +65,33 @@ test('what nobody can read is not answered', async () => {
   assert.equal(wishes.open, 0);
 });
 
-test('64 are answered at once, and no more', async () => {
+test('a body of an event is read by its whole name, by functions of its namespace', async () => {
+  const queue = new MemoryQueue({ maxJobsPerFunction: 1, ackWaitMs: 1_000 });
+  const { ask } = serving(queue);
+  await queue.storeBody('shop._.abc', piece(), 100);
+  const read = async (id: typeof FN, name: string) => {
+    const answer = await ask(id, { kind: 'read', name, after: 0 });
+    return answer && decodeChunk(answer).number;
+  };
+  assert.deepEqual([await read(FN, 'shop._.abc'), await read(OTHER, 'shop._.abc')], [1, 1]);
+  assert.equal(await read({ namespace: 'bank', name: 'cart' }, 'shop._.abc'), undefined);
+  for (const name of ['shop._.*', 'shop._.>', 'shop.*.abc', 'shop._.abc.1', '*._.abc'])
+    assert.equal(await read(FN, name), undefined, name);
+});
+
+test('64 are answered at once, 512 wait, and there is no answer for more', async () => {
   const held = Promise.withResolvers<void>();
   const queue = new MemoryQueue({ maxJobsPerFunction: 1, ackWaitMs: 1_000 });
-  queue.removeBody = () => held.promise;
   const { ask, wishes } = serving(queue);
-  const asked = Array.from({ length: 70 }, () => ask(FN, { kind: 'remove', name: OWN_BODY }));
-  assert.equal(wishes.open, 64);
+  let running = 0;
+  queue.removeBody = () => {
+    running += 1;
+    return held.promise;
+  };
+  const asked = Array.from({ length: 600 }, () => ask(FN, { kind: 'remove', name: OWN_BODY }));
+  assert.deepEqual([wishes.open, running], [576, 64]);
   held.resolve();
   const answers = await Promise.all(asked);
-  assert.equal(answers.filter((answer) => answer !== undefined).length, 64);
+  assert.equal(answers.filter((answer) => answer !== undefined).length, 576);
   assert.equal(wishes.open, 0);
 });

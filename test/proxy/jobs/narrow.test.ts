@@ -168,6 +168,26 @@ describe('with identities, a large body', () => {
     assert.deepEqual(await narrow.refused(), []);
   });
 
+  test('of an event is read by way of a proxy, and stays for others', async () => {
+    await using world = await startWorld();
+    const { t, narrow } = world;
+    await using app = await new Recorder((_req, res) => res.end()).listen();
+    const js = t.proxy.link.connection?.jetstream();
+    assert.ok(js);
+    const secret = randomBytes(16).toString('hex');
+    const pieces = async function* (): AsyncGenerator<Buffer> {
+      yield LARGE;
+    };
+    const object = await storeBody({ js, jsm: t.jsm }, `default._.${secret}`, pieces(), LARGE.length);
+    const head = { secret, method: 'POST', path: '/', headers: [], acceptedAtMs: Date.now(), object };
+    await js.publish('slimfaas.job.default.fib%2Ev2', encodeJob({ ...head, event: 'paid' }, Buffer.alloc(0)));
+    await world.sidecar(app.port);
+    await waitFor(async () => (await t.depth()) === 0, { what: 'it has run' });
+    assert.ok(app.requests[0]?.body.equals(LARGE));
+    assert.equal(await world.chunks(), 16);
+    assert.deepEqual(await narrow.refused(), []);
+  });
+
   test('is removed for its own function and for no other', async () => {
     await using world = await startWorld();
     const { t } = world;

@@ -6,9 +6,10 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { headers } from 'nats';
 import { functionSubject, podSubject, resultSubject } from '../../../common/bus/subjects.ts';
-import type { SidecarIdentity } from '../../../common/bus/permissions.ts';
+import { SIDECAR_RULES, type SidecarIdentity } from '../../../common/bus/permissions.ts';
 import { consumerName } from '../../../common/queue/jetstream/names.ts';
 import {
+  BODIES_STREAM,
   consumerConfig,
   JOBS_STREAM,
   RESULTS_STREAM,
@@ -122,6 +123,25 @@ describe('with the token of one function', () => {
       refused,
       subjects.map((subject) => `subscribe ${subject}`),
     );
+  });
+
+  for (const [whose, body] of [
+    ['an event', 'shop._'],
+    ['another', 'shop.pay'],
+    ['its own', 'shop.cart'],
+  ] as const)
+    for (const name of ['*.1', '*.*', '*.>', '>.1', 'secret.1'])
+      it(`a large body of ${whose} is ${whose === 'its own' ? '' : 'not '}read as ${name}`, async () => {
+        await proxy.connection.request(`slimfaas.body.${body}.secret.1`, 'a secret body');
+        const subject = `$JS.API.DIRECT.GET.${BODIES_STREAM}.slimfaas.body.${body}.${name}`;
+        if (whose !== 'its own') return assert.deepEqual(await answersTo(subject), []);
+        assert.equal((await attacker.connection.request(subject)).string(), 'a secret body');
+      });
+
+  it('no `*` that reads stands above the function’s own name: JetStream takes it as a wildcard', () => {
+    for (const { way, subject } of SIDECAR_RULES)
+      if (way === 'publish' && subject.startsWith('$JS.API.DIRECT.GET.'))
+        assert.match(subject.split('*', 1)[0] ?? '', /<namespace>\.<function>/, subject);
   });
 
   const targets = [
