@@ -60,7 +60,7 @@ export const bench: Bench = {
 function createReconciler(run: (pass: () => Slice) => void, onPatch: (name: string) => void): Reconciler {
   const advisor = createLoadAdvisor({
     jobsOf: () => ({ ready: 0, total: 0, perSecond: undefined }),
-    queries: { resultOf: () => ({ kind: 'no-data' }), faultOf: () => undefined },
+    queries: { resultOf: () => ({ kind: 'no-data' }), faultOf: () => undefined, asksOwnPods: () => false },
   });
   const reconciler = new Reconciler({
     observer: new Observer(Date.now),

@@ -127,7 +127,7 @@ function createParts(config: ScalerConfig, deps: ScalerDeps, election: Election,
   const jobs = createJobKeeper(loadDeps, queue);
   const eventReaders = createEventReaders(loadDeps, queue);
   const events = createEventKeeper(loadDeps, queue, eventReaders);
-  const triggers = new TriggerQueries({ now });
+  const triggers = new TriggerQueries({ now, isRemote: config['prometheus-url'] !== '' });
   const advisor = createAdvisor(loadDeps, jobs, triggers);
 
   const metrics = createScalerMetrics(registry);
@@ -154,7 +154,13 @@ function createParts(config: ScalerConfig, deps: ScalerDeps, election: Election,
   const { scrapePods, services } = watches;
   const ownToken = ownTokenFrom(config['peer-token-file'], log);
   const samples = () => samplesOf(reconciler, (key) => jobs.depthOf(key), now());
-  const queries = createQueries(loadDeps, { triggers, scrapePods, samples, ownToken });
+  const queries = createQueries(loadDeps, {
+    triggers,
+    scrapePods,
+    samples,
+    ownToken,
+    onAnswers: (keys) => reconciler.onAnswers(keys),
+  });
   registerScalerGauges(registry, {
     isLeader,
     samples,

@@ -48,7 +48,7 @@ export interface ScaleTrigger {
   readonly metricName: string;
   readonly query: string;
   readonly threshold: number;
-  /** A query's value above it keeps the function up. */
+  /** A query's value above it is work: it keeps the function up, and wakes it where scaleFromZero is set. */
   readonly activationThreshold: number;
 }
 
@@ -67,6 +67,8 @@ export interface ScaleDirection {
 export interface ScaleSpec {
   /** undefined: no limit of its own. */
   readonly replicaMax: number | undefined;
+  /** A trigger with a query wakes the function from zero. */
+  readonly scaleFromZero: boolean;
   readonly scrapeIntervalMs: number;
   readonly triggers: readonly ScaleTrigger[];
   readonly scaleUp: ScaleDirection;

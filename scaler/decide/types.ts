@@ -11,6 +11,8 @@ export type Demand =
   | { readonly by: 'jobs'; readonly isCall: true; readonly jobs: number }
   | { readonly by: 'wake'; readonly isCall: true }
   | { readonly by: 'schedule'; readonly isCall: true }
+  /** A query says that there is work. Who sets 0 by hand stops that for a while, so it is no call. */
+  | { readonly by: 'trigger'; readonly isCall: false; readonly what: string }
   | { readonly by: 'any-function'; readonly isCall: true; readonly name: string }
   /** `isUrgent`: as it is for the dependent. */
   | { readonly by: 'dependent'; readonly isCall: boolean; readonly isUrgent: boolean; readonly name: string };
@@ -76,6 +78,8 @@ export interface LoadAdvice {
 export interface TriggerUse {
   /** In words: one that is above its ActivationThreshold, so that there is work. */
   readonly active?: string;
+  /** How many replicas such triggers want at a wake, as far as policies let them. */
+  readonly wanted?: number;
   /** One that has not answered yet. */
   readonly awaited?: string;
 }

@@ -3,6 +3,9 @@
  * Dependencies come first. Until all of them are ready the function stays at zero, while the same demand wakes them
  * (see `facts.ts`).
  *
+ * Work that only a trigger shows (`ScaleFromZero`) wakes too, and sizes the wake: 73 items at 10 per pod are 8 pods, or
+ * as many as the policies allow in one step.
+ *
  * Callers arrive over some milliseconds: the first wakes one pod, and the thousandth comes while that patch is
  * under way. So until the first pod is ready, which is when load can be measured, what waits still sizes the wake,
  * without the policies that slow growth by load.
@@ -34,8 +37,10 @@ function awake(facts: Facts, why: string, isHurry: boolean): Decision {
     return { kind: 'wake', isUrgent: isHurry, wanted, reason };
   }
   const { work, need } = needOf(facts);
-  const wanted = clampReplicas(spec, Math.max(spec.replicasAtStart, need, 1));
+  const { wanted: load = 0 } = facts.triggers;
+  const wanted = clampReplicas(spec, Math.max(spec.replicasAtStart, need, load, 1));
   const sizes = [`ReplicasAtStart ${spec.replicasAtStart}`];
+  if (load > 0) sizes.push(`triggers want ${load}`);
   if (need > 0) sizes.push(`${work} waiting / ${spec.parallelPerPod} a pod = ${need}`);
   return { kind: 'wake', isUrgent: isHurry, wanted, reason: `${why}; ${sizes.join(', ')}` };
 }
@@ -71,6 +76,8 @@ function wording(demand: Demand): string {
       return 'somebody asked for it';
     case 'schedule':
       return 'its schedule says so';
+    case 'trigger':
+      return `trigger ${demand.what}`;
     case 'any-function':
       return `${demand.name} is in use and it starts with any function`;
     case 'dependent':

@@ -108,7 +108,7 @@ export class FactFinder {
       blind: this.#blindness(workload, observed),
       setByOthers: this.#standing(observed, fn)?.replicas,
       load: advice.load?.atReplicas === workload.replicas ? advice.load : undefined,
-      triggers: workload.replicas > 0 ? advice.triggers : {},
+      triggers: advice.triggers,
     };
   }
 
@@ -154,6 +154,9 @@ export class FactFinder {
     // Whatever the timeout, 0 included, a WakeUp is one call at that time.
     if (isRecent(schedule?.lastWakeUpMs, Math.max(timeoutMs, WAKE_MEMORY_MS)))
       return { by: 'schedule', isCall: true };
+    const { active } = this.#sources.adviceOf(key).triggers;
+    const isAsleep = this.#observed.world.workload(key)?.replicas === 0;
+    if (isAsleep && active !== undefined) return { by: 'trigger', isCall: false, what: active };
     const other = fn.spec.wakesWithAny ? this.#observed.lastUseIn(fn.id.namespace) : undefined;
     if (isRecent(other?.atMs, timeoutMs))
       return { by: 'any-function', isCall: true, name: other?.name ?? '' };

@@ -17,7 +17,7 @@ import type { LoadAdvice, TriggerUse } from '../decide/types.ts';
 import type { Fault } from '../faults/faults.ts';
 import type { Workload } from '../world/kube-objects.ts';
 import { measure, valueOfMetric, type JobLoad } from './measure.ts';
-import { readingsOf, useOf, wording } from './trigger-words.ts';
+import { readingsOf, useOf, wakeOf, wording } from './trigger-words.ts';
 
 /** What a function's triggers say. */
 export interface Advice {
@@ -93,6 +93,7 @@ class Advisor implements LoadAdvisor {
     const { nowMs, activity } = observed;
     const memory = this.#memory(workload.key, fn.spec, observed);
     if (memory.scale.triggers.length === 0) return { load: undefined, triggers: {} };
+    if (workload.replicas === 0) return { load: undefined, triggers: this.#wake(fn, memory, nowMs) };
     const load = measure(activity, this.#options.jobsOf(workload.key), nowMs);
     // A part may raise the count; averaged with the whole it would lower it.
     if (memory.isPartial && !observed.isPartial) for (const window of memory.windows.values()) window.clear();
@@ -102,20 +103,37 @@ class Advisor implements LoadAdvisor {
     return { load: this.#loadOf(workload.replicas, memory, observed), triggers: useOf(memory, nowMs) };
   }
 
+  /** `ScaleFromZero`: what triggers say of a function that is asleep, and how far policies let a wake go. */
+  #wake(fn: FunctionInfo, memory: Memory, nowMs: number): TriggerUse {
+    this.#ask(fn, memory, { current: 0, nowMs });
+    const use = wakeOf(memory, nowMs);
+    if (use.wanted === undefined) return use;
+    const { spec, scale } = memory;
+    const { scaleUp, scaleDown } = scale;
+    const input = { current: 0, desired: use.wanted, ...boundsOf(spec, scale), scaleUp, scaleDown };
+    return { ...use, wanted: applyBehavior(input, NO_HISTORY, nowMs).replicas };
+  }
+
   #ask(
     fn: FunctionInfo,
     { scale, answers, windows }: Memory,
     { current, nowMs }: { current: number; nowMs: number },
   ): void {
     const { stableWindowMs, tolerance } = this.#tuning;
+    const { queries } = this.#options;
+    // `Value` multiplies the count; of none it takes one, as SlimFaas does.
+    const multiplied = Math.max(1, current);
     for (const trigger of scale.triggers) {
       const { query, metricName } = trigger;
+      if (current === 0 && query === '') continue;
       const result =
         query === ''
           ? asResult(windows.get(metricName)?.average(stableWindowMs, nowMs))
-          : this.#options.queries.resultOf(fn, query, nowMs);
+          : queries.resultOf(fn, trigger, nowMs);
       const value = result.kind === 'value' ? result.value : undefined;
-      answers.note(trigger, result, replicasFor({ trigger, value }, current, tolerance), nowMs);
+      // Without pods there is nothing to be scraped of them, and an answer of their time is none.
+      if (current === 0 && value === undefined && queries.asksOwnPods(trigger)) answers.forget(trigger);
+      else answers.note(trigger, result, replicasFor({ trigger, value }, multiplied, tolerance), nowMs);
     }
   }
 
@@ -171,7 +189,7 @@ class Advisor implements LoadAdvisor {
     const faults: Fault[] = [];
     for (const trigger of fn.spec.scale?.triggers ?? []) {
       if (trigger.query === '') continue;
-      const written = this.#options.queries.faultOf(fn, trigger.query);
+      const written = this.#options.queries.faultOf(fn, trigger);
       const fault = written ?? answers?.faultOf(trigger);
       if (fault === undefined) continue;
       const reason = written === undefined ? 'TriggerWithoutData' : 'InvalidAnnotation';

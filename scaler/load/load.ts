@@ -111,11 +111,13 @@ export interface QueryParts {
   readonly scrapePods: ScrapePods;
   readonly samples: () => Iterable<FunctionSample>;
   readonly ownToken: OwnToken;
+  /** Values of triggers have changed. */
+  readonly onAnswers: (keys: readonly string[]) => void;
 }
 
 export function createQueries(
   { config, observed, isLeader, now, log }: LoadDeps,
-  { triggers, scrapePods, samples, ownToken }: QueryParts,
+  { triggers, scrapePods, samples, ownToken, onAnswers }: QueryParts,
 ): Queries {
   return new Queries({
     triggers,
@@ -124,6 +126,7 @@ export function createQueries(
     prometheusUrl: config['prometheus-url'],
     isLeader,
     samples,
+    onAnswers,
     targets(withSidecars) {
       scrapePods.follow();
       const others = [...scrapePods.targets].map((target) =>

@@ -37,7 +37,8 @@ export class TickAdvice {
       known.load = NONE.load;
       known.triggers = NONE.triggers;
     }
-    if (workload.replicas === 0 || !mayGrow(fn.spec) || !observed) return;
+    const isAsked = workload.replicas > 0 ? mayGrow(fn.spec) : fn.spec.scale?.scaleFromZero === true;
+    if (!isAsked || !observed) return;
     const { activity, hasPast } = observed;
     const isPartial = lacksReports(workload, observed, this.#observed.world);
     const load = { activity, hasPast, isPartial, readyPods: readyPods(workload, this.#observed), nowMs };

@@ -50,6 +50,22 @@ function isUnsure(standing: AnswerStanding): boolean {
   return standing.kind === 'answered' && !standing.answer.isWhole;
 }
 
+/** What wakes it: what is known now. An answer of an earlier time leaves a sleeping function asleep. */
+export function wakeOf({ scale, answers }: Answered, nowMs: number): TriggerUse {
+  let active: string | undefined;
+  let wanted = 0;
+  for (const trigger of scale.triggers) {
+    if (trigger.query === '') continue;
+    const standing = answers.standing(trigger, nowMs);
+    if (standing.kind !== 'answered') continue;
+    const { value, replicas } = standing.answer;
+    if (value <= trigger.activationThreshold) continue;
+    active ??= `${nameOf(trigger)} is ${round(value)}, above ${trigger.activationThreshold}`;
+    wanted = Math.max(wanted, replicas);
+  }
+  return active === undefined ? {} : { active, wanted };
+}
+
 function nameOf({ metricName, query }: ScaleTrigger): string {
   return metricName || (query.length > 60 ? `${query.slice(0, 59)}…` : query);
 }

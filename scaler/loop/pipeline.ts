@@ -78,6 +78,14 @@ export class Pipeline {
     });
   }
 
+  /** Its triggers have new answers: what they say now is decided on now, as on a tick. */
+  onAnswers(workload: Workload, fn: FunctionInfo, finder: FactFinder, nowMs: number): void {
+    this.#options.decisions.reopen(workload.key);
+    this.onTick(workload, fn, finder, nowMs);
+    for (const dependency of this.#graph.dependenciesOf(workload.key))
+      this.decideNow(dependency, finder, nowMs);
+  }
+
   /** The function, then what it depends on, so that all patches leave at once. */
   decideNow(key: string, finder: FactFinder, nowMs: number, visited = new Set<string>()): void {
     const workload = this.#options.observer.world.workload(key);

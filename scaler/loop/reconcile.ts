@@ -145,6 +145,17 @@ export class Reconciler {
     if (this.#observer.world.workload(key)?.fn) this.#decideNow(key);
   }
 
+  /** What its triggers measure has changed. A function that sleeps need not wait for the tick. */
+  onAnswers(keys: readonly string[]): void {
+    if (!this.#observer.hasSynced) return;
+    const nowMs = this.#options.now();
+    for (const key of keys) {
+      const workload = this.#observer.world.workload(key);
+      if (workload?.fn?.spec.scale?.scaleFromZero !== true || workload.replicas > 0) continue;
+      this.#parts.pipeline.onAnswers(workload, workload.fn, this.#parts.pipeline.finder(nowMs), nowMs);
+    }
+  }
+
   onShares(id: FunctionId, message: ShareMessage): void {
     const key = functionKey(id);
     if (this.#functionOf(id)) this.#parts.sharer.hear(key, message, this.#observer.of(key));

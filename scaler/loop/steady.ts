@@ -33,6 +33,8 @@ export function steadyUntil(facts: Facts, decision: Decision, isLinked: boolean)
 function isMoving({ spec, replicas, troubles, isColdStart, setByOthers, demand, ...facts }: Facts): boolean {
   // What ails a pod for long becomes a fault.
   if (replicas > 0 && (troubles.length > 0 || mayGrow(spec))) return true;
+  // What its triggers say is asked at every tick.
+  if (spec.scale?.scaleFromZero) return true;
   if (spec.schedule !== undefined || spec.wakesWithAny || isColdStart) return true;
   return setByOthers !== undefined || demand !== undefined || facts.waiting + facts.direct > 0;
 }

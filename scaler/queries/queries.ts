@@ -7,6 +7,7 @@
  * Goes out: answers.
  */
 import type { FunctionInfo } from '../../common/function/spec.ts';
+import { expandQuery, unknownNames } from '../../common/function/query-names.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import { GAUGES, type FunctionSample } from './function-gauges.ts';
 import { PromqlError } from '../promql/error.ts';
@@ -20,6 +21,7 @@ import {
   type OwnSamples,
   type QueryBudgets,
   type QueryThreadStats,
+  type RuleAnswers,
   type Wants,
 } from './query-messages.ts';
 import { viewOfError } from './query-error.ts';
@@ -38,6 +40,8 @@ export interface QueriesOptions {
   readonly samples: () => Iterable<FunctionSample>;
   readonly now: () => number;
   readonly log: Log;
+  /** Values of these functions' triggers have changed; default: nobody waits for it. */
+  readonly onAnswers?: (keys: readonly string[]) => void;
   readonly host?: Pick<QueryHostOptions, 'script' | 'silentMs' | 'clock' | 'memoryMb'>;
 }
 
@@ -121,13 +125,16 @@ export class Queries {
 
   /** @param scope as a trigger of this function sees it; undefined: over everybody's series */
   ask(text: string, scope: QueryScope | undefined, atMs: number | undefined): Promise<JsonAnswer> {
+    const unknown = scope ? unknownNames(text) : [];
+    if (unknown.length > 0) return Promise.resolve(refusal(`${unknown.join(', ')} names nothing`, 'syntax'));
     if (this.#asked.size >= MAX_ASKED || !this.#host.ensure())
       return Promise.resolve(refusal('too many questions, or the evaluation is starting again; ask again'));
     this.#lastAskedId += 1;
     const id = this.#lastAskedId;
     return new Promise((resolve) => {
       this.#asked.set(id, resolve);
-      this.#host.post({ kind: 'ask', id, text, scope, atMs });
+      const asked = scope ? expandQuery(text, { namespace: scope.namespace, name: scope.function }) : text;
+      this.#host.post({ kind: 'ask', id, text: asked, scope, atMs });
     });
   }
 
@@ -158,13 +165,18 @@ export class Queries {
     switch (message.kind) {
       case 'alive':
         this.#stats = message.stats;
-        return this.triggers.take(message.answers);
+        return this.#take(message.answers);
       case 'wants':
         return this.#want(message.wants, message.requested);
       case 'answer':
         this.#asked.get(message.id)?.(message);
         return void this.#asked.delete(message.id);
     }
+  }
+
+  #take(answers: readonly RuleAnswers[]): void {
+    const changed = this.triggers.take(answers);
+    if (changed.length > 0) this.#options.onAnswers?.(changed);
   }
 
   #want(wants: Wants, requested: number): void {
@@ -201,7 +213,7 @@ export class Queries {
   }
 }
 
-function refusal(message: string): JsonAnswer {
-  const { status, body } = viewOfError(new PromqlError('too-expensive', message));
+function refusal(message: string, code: 'too-expensive' | 'syntax' = 'too-expensive'): JsonAnswer {
+  const { status, body } = viewOfError(new PromqlError(code, message));
   return { status, json: JSON.stringify(body) };
 }

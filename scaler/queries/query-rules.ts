@@ -5,6 +5,7 @@
  */
 import { describeError } from '../../common/runtime/errors.ts';
 import { PromqlError } from '../promql/error.ts';
+import { whyNothing } from '../promql/nothing-matches.ts';
 import { METRIC_NAME } from '../promql/labels.ts';
 import {
   compileQuery,
@@ -184,10 +185,15 @@ export class QueryRules {
       return { ...faulty(this.#tooFarBack(needsMs), at.nowMs), isMiswritten: true };
     const missing = this.#whyMissing(key, needsMs, at.nowMs);
     if (missing !== undefined) return faulty(missing, at.nowMs);
+    const { store } = this.#options;
+    const visit = (): void => {
+      if (at.isOverTime()) throw new PromqlError('too-expensive', overBudget);
+    };
     try {
-      const value = queryNumber(query, this.#options.store, at.nowMs, { isOverTime: at.isOverTime });
+      const value = queryNumber(query, store, at.nowMs, { isOverTime: at.isOverTime });
       const isWhole = this.#isWhole(compiledQuery, at.nowMs - needsMs);
-      return { value, isWhole, fault: undefined, atMs: at.nowMs };
+      const fault = value === undefined ? whyNothing(query, store, at.nowMs, visit) : undefined;
+      return { value, isWhole, fault, atMs: at.nowMs };
     } catch (error) {
       return faulty(at.isOverTime() ? overBudget : describeError(error), at.nowMs);
     }

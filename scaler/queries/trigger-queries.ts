@@ -2,7 +2,8 @@
  * The PromQL queries of all functions' triggers, as the main thread sees them: which there are, and what the queries'
  * thread said of each last. Asking for a value never waits, and an old answer is no data.
  */
-import type { FunctionInfo } from '../../common/function/spec.ts';
+import { expandQuery } from '../../common/function/query-names.ts';
+import type { FunctionInfo, ScaleTrigger } from '../../common/function/spec.ts';
 import { functionKey } from '../../common/bus/subjects.ts';
 import type { TriggerResult } from '../sizing/trigger-answers.ts';
 import type { QueryValues } from '../sizing/trigger-answers.ts';
@@ -10,11 +11,15 @@ import type { RuleAnswer, QueryRule, RuleAnswers } from './query-messages.ts';
 
 export interface TriggerQueriesOptions {
   readonly now: () => number;
+  /** Queries are Prometheus's (`--prometheus-url`), which may know more than our pods; default: they are not. */
+  readonly isRemote?: boolean;
 }
 
 interface Entry {
   readonly fn: FunctionInfo;
   readonly rule: QueryRule;
+  /** The rule's queries as they are written, in the same order. */
+  readonly texts: readonly string[];
   answers: ReadonlyMap<string, RuleAnswer>;
   /** Left out until then, because it was at work when the thread was lost. */
   blockedUntilMs: number;
@@ -54,17 +59,19 @@ export class TriggerQueries implements QueryValues {
       gone.delete(key);
       const known = this.#entries.get(key);
       if (known?.fn.spec === fn.spec) continue;
-      const rule = this.#ruleOf(fn, key);
-      this.#entries.set(key, { fn, rule, answers: known?.answers ?? new Map(), blockedUntilMs: -Infinity });
+      const texts = queriesOf(fn);
+      const rule = this.#ruleOf(fn, key, texts);
+      const answers = known?.answers ?? new Map<string, RuleAnswer>();
+      this.#entries.set(key, { fn, rule, texts, answers, blockedUntilMs: -Infinity });
       set.push(rule);
     }
     for (const key of gone) this.#entries.delete(key);
     return { set, gone: [...gone] };
   }
 
-  #ruleOf({ id, spec }: FunctionInfo, key: string): QueryRule {
-    const { triggers = [], scrapeIntervalMs = 0 } = spec.scale ?? {};
-    const queries = [...new Set(triggers.map(({ query }) => query).filter((query) => query !== ''))];
+  #ruleOf({ id, spec }: FunctionInfo, key: string, texts: readonly string[]): QueryRule {
+    const { scrapeIntervalMs = 0 } = spec.scale ?? {};
+    const queries = texts.map((text) => expandQuery(text, id));
     this.#lastId += 1;
     const scope = { namespace: id.namespace, function: id.name };
     return { key, id: this.#lastId, scope, queries, intervalMs: scrapeIntervalMs };
@@ -92,15 +99,24 @@ export class TriggerQueries implements QueryValues {
     return free.map(({ rule }) => rule);
   }
 
-  take(all: readonly RuleAnswers[]): void {
+  /** @returns keys of the functions for which a value has changed */
+  take(all: readonly RuleAnswers[]): string[] {
+    const changed: string[] = [];
     for (const { key, id, answers } of all) {
       const entry = this.#entries.get(key);
       if (entry?.rule.id !== id) continue;
-      entry.answers = new Map(entry.rule.queries.map((text, i) => [text, answers[i] as RuleAnswer]));
+      const before = entry.answers;
+      entry.answers = new Map(entry.texts.map((text, i) => [text, answers[i] as RuleAnswer]));
+      if (entry.texts.some((text, i) => before.get(text)?.value !== answers[i]?.value)) changed.push(key);
     }
+    return changed;
   }
 
-  resultOf(fn: FunctionInfo, query: string, nowMs: number): TriggerResult {
+  asksOwnPods({ query }: ScaleTrigger): boolean {
+    return this.#options.isRemote !== true && !NAMES_FUNCTIONS.test(query);
+  }
+
+  resultOf(fn: FunctionInfo, { query }: ScaleTrigger, nowMs: number): TriggerResult {
     const entry = this.#entries.get(functionKey(fn.id));
     if (entry && isBlocked(entry, nowMs)) return { kind: 'fault', reason: BLOCKED };
     const answer = entry?.answers.get(query);
@@ -111,10 +127,18 @@ export class TriggerQueries implements QueryValues {
     return fault === undefined ? { kind: 'no-data' } : { kind: 'fault', reason: fault };
   }
 
-  faultOf(fn: FunctionInfo, query: string): string | undefined {
+  faultOf(fn: FunctionInfo, { query }: ScaleTrigger): string | undefined {
     const answer = this.#entries.get(functionKey(fn.id))?.answers.get(query);
     return answer?.isMiswritten === true ? answer.fault : undefined;
   }
+}
+
+/** A selector that names the label sees others than the function itself (promql/scope.ts). */
+const NAMES_FUNCTIONS = /\bfunction\s*[=!]/;
+
+function queriesOf({ spec }: FunctionInfo): string[] {
+  const { triggers = [] } = spec.scale ?? {};
+  return [...new Set(triggers.map(({ query }) => query).filter((query) => query !== ''))];
 }
 
 function isBlocked({ blockedUntilMs }: Entry, nowMs: number): boolean {

@@ -18,9 +18,11 @@ export type TriggerResult =
 
 export interface QueryValues {
   /** The query's last answer. */
-  resultOf(fn: FunctionInfo, query: string, nowMs: number): TriggerResult;
+  resultOf(fn: FunctionInfo, trigger: ScaleTrigger, nowMs: number): TriggerResult;
   /** What is wrong with its text. */
-  faultOf(fn: FunctionInfo, query: string): string | undefined;
+  faultOf(fn: FunctionInfo, trigger: ScaleTrigger): string | undefined;
+  /** Its pods alone could answer it: without pods it has nothing to say, and that is no fault. */
+  asksOwnPods(trigger: ScaleTrigger): boolean;
 }
 
 export interface TriggerAnswer {
@@ -74,6 +76,11 @@ export class TriggerAnswers {
     line.silentSinceMs ??= nowMs;
     const isStart = within(line.silentSinceMs, nowMs, this.#times.faultAfterMs);
     line.fault = isStart ? undefined : result.kind === 'fault' ? result.reason : 'no data';
+  }
+
+  /** As if it had never been asked. */
+  forget(trigger: ScaleTrigger): void {
+    this.#lines.delete(trigger);
   }
 
   standing(trigger: ScaleTrigger, nowMs: number): AnswerStanding {

@@ -133,6 +133,14 @@ export function numbersOr(
   return fallback;
 }
 
+/** `true` or `false`. */
+export function flagOr(part: JsonPart | undefined, fallback: boolean): boolean {
+  if (part === undefined) return fallback;
+  if (typeof part.value === 'boolean') return part.value;
+  reject(part, 'true or false', String(fallback));
+  return fallback;
+}
+
 /** One of some words, in any case. */
 export function wordOr<T extends string>(part: JsonPart | undefined, words: readonly T[], fallback: T): T {
   if (part === undefined) return fallback;

@@ -3,8 +3,19 @@
  * at once by 100 % or 4 pods per 15 s, whichever is more. Down goes after 300 s, then as far as needed.
  */
 import { BUILT_IN_NAMES } from '../built-in-triggers.ts';
-import { fields, items, numberOr, parseJsonPart, reject, textOr, wordOr, type JsonPart } from './json.ts';
+import {
+  fields,
+  flagOr,
+  items,
+  numberOr,
+  parseJsonPart,
+  reject,
+  textOr,
+  wordOr,
+  type JsonPart,
+} from './json.ts';
 import type { ReportFault } from './faults.ts';
+import { unknownNames, QUERY_NAMES } from '../query-names.ts';
 import { MAX_INT } from './values.ts';
 import type { ScaleDirection, ScalePolicy, ScaleSpec, ScaleTrigger } from '../spec.ts';
 
@@ -24,25 +35,36 @@ export const DEFAULT_SCALE_DOWN: ScaleDirection = {
   policies: [{ type: 'Percent', value: 100, periodSeconds: 15 }],
 };
 
-const TOP = ['ReplicaMax', 'ScrapeIntervalMilliseconds', 'Triggers', 'Behavior'] as const;
+const TOP = ['ReplicaMax', 'ScaleFromZero', 'ScrapeIntervalMilliseconds', 'Triggers', 'Behavior'] as const;
 
 export function readScale(text: string, report: ReportFault): ScaleSpec | undefined {
   const top = parseJsonPart(text, report, 'no scaling by metrics');
   if (top === undefined) return undefined;
   const f = fields(top, TOP, 'no scaling by metrics');
   const behavior = f.Behavior && fields(f.Behavior, ['ScaleUp', 'ScaleDown'], 'the defaults');
-  const triggers = f.Triggers && items(f.Triggers, 'triggers', 'no triggers');
+  const triggers = ((f.Triggers && items(f.Triggers, 'triggers', 'no triggers')) ?? [])
+    .map(readTrigger)
+    .filter((trigger) => trigger !== undefined);
   return {
+    scaleFromZero: readFromZero(f.ScaleFromZero, triggers),
     replicaMax: numberOr(f.ReplicaMax, { min: 1, max: MAX_INT, isWhole: true }, undefined),
     scrapeIntervalMs: numberOr(
       f.ScrapeIntervalMilliseconds,
       { min: 1_000, max: 300_000, isWhole: true },
       DEFAULT_SCRAPE_INTERVAL_MS,
     ),
-    triggers: (triggers ?? []).map(readTrigger).filter((trigger) => trigger !== undefined),
+    triggers,
     scaleUp: readDirection(behavior?.ScaleUp, DEFAULT_SCALE_UP),
     scaleDown: readDirection(behavior?.ScaleDown, DEFAULT_SCALE_DOWN),
   };
+}
+
+/** What the built-in metrics count wakes a function by itself. */
+function readFromZero(part: JsonPart | undefined, triggers: readonly ScaleTrigger[]): boolean {
+  const isWanted = flagOr(part, false);
+  if (part === undefined || !isWanted || triggers.some(({ query }) => query !== '')) return isWanted;
+  reject(part, 'true beside a trigger with a Query', 'false');
+  return false;
 }
 
 const TRIGGER = ['MetricType', 'MetricName', 'Query', 'Threshold', 'ActivationThreshold'] as const;
@@ -58,6 +80,12 @@ function readTrigger(part: JsonPart): ScaleTrigger | undefined {
   }
   if (query === '' && !BUILT_IN_NAMES.includes(metricName)) {
     reject(part, `a Query, or a MetricName of ${BUILT_IN_NAMES.join(', ')}`, 'trigger ignored');
+    return undefined;
+  }
+  const unknown = unknownNames(query);
+  if (unknown.length > 0 && f.Query) {
+    const names = QUERY_NAMES.map((name) => `\${${name}}`).join(', ');
+    reject(f.Query, `of names in \${…} only ${names}, not ${unknown.join(', ')}`, 'trigger ignored');
     return undefined;
   }
   const metricType = wordOr(f.MetricType, ['AverageValue', 'Value'], 'AverageValue');

@@ -1,7 +1,7 @@
 /** The thread of the queries, as the main thread holds it: lost and replaced, and the culprit left out. */
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
-import type { FunctionInfo } from '../../../common/function/spec.ts';
+import type { FunctionInfo, ScaleTrigger } from '../../../common/function/spec.ts';
 import { silentLog } from '../../../common/runtime/log.ts';
 import { Queries, type QueriesOptions } from '../../../scaler/queries/queries.ts';
 import { TriggerQueries } from '../../../scaler/queries/trigger-queries.ts';
@@ -30,13 +30,17 @@ function queriesWith(t: TestContext, options: Partial<QueriesOptions> = {}) {
   return queries;
 }
 
+function triggerOf(query: string): ScaleTrigger {
+  return { metricType: 'AverageValue', metricName: '', query, threshold: 1, activationThreshold: 0 };
+}
+
 function valueIn(queries: Queries, fn: FunctionInfo, text: string) {
-  const result = queries.triggers.resultOf(fn, text, Date.now());
+  const result = queries.triggers.resultOf(fn, triggerOf(text), Date.now());
   return result.kind === 'value' ? result : undefined;
 }
 
 function faultIn(queries: Queries, fn: FunctionInfo, text: string): string | undefined {
-  const result = queries.triggers.resultOf(fn, text, Date.now());
+  const result = queries.triggers.resultOf(fn, triggerOf(text), Date.now());
   return result.kind === 'fault' ? result.reason : undefined;
 }
 
@@ -53,8 +57,8 @@ test('triggers are evaluated in the thread, and questions answered', async (t) =
   queries.setFunctions({ withQueries: [fn], everyMs: 1_000 });
   const valueOf = (text: string) => valueIn(queries, fn, text);
   await waitFor(() => valueOf('vector(3) + 4')?.value === 7, { what: 'a value' });
-  await waitFor(() => queries.triggers.faultOf(fn, 'sum('), { what: 'a fault' });
-  assert.match(queries.triggers.faultOf(fn, 'increase(x[1h])') ?? '', /looks back 3600 s/);
+  await waitFor(() => queries.triggers.faultOf(fn, triggerOf('sum(')), { what: 'a fault' });
+  assert.match(queries.triggers.faultOf(fn, triggerOf('increase(x[1h])')) ?? '', /looks back 3600 s/);
   await waitFor(() => valueOf('vector(3) + 4')?.isWhole, { what: 'a round is over' });
   const { status, json } = await queries.ask('1 + 1', undefined, undefined);
   assert.deepEqual(

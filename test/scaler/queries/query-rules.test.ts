@@ -304,9 +304,19 @@ test('the regular expressions of one query, and of one function, are bounded tog
     [ruleOf('one', five), ruleOf('many', ...Array.from({ length: 30 }, (_, i) => pattern(i)))],
     [],
   );
+  world.round({ 'x{a="0"}': 1 }, { fn: 'many' });
   assert.match(world.answers('one')[0]?.fault ?? '', /at most 5000 are allowed/);
   world.nowMs += 1_000;
   const faults = world.answers('many').map(({ fault }) => fault);
   assert.equal(faults[0], undefined);
   assert.match(faults.at(-1) ?? '', /more than 20000 instructions/);
+});
+
+test('a query whose selectors find no series at all is a fault that names them; one that filters all away is not', () => {
+  const world = new RulesWorld();
+  world.rules.change([ruleOf('fn', 'sum(worker_backlg{queue="a"})', 'x > 5', 'x + y', 'vector(1) > 2')], []);
+  world.round({ x: 1 });
+  const faults = world.answers().map(({ fault }) => fault);
+  const named = 'no series match worker_backlg{queue="a",namespace="shop",function="fn"}';
+  assert.deepEqual(faults, [named, undefined, undefined, undefined]);
 });

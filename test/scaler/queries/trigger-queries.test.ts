@@ -1,12 +1,21 @@
 /** What the main thread knows of triggers' queries: which there are, and what was last said of each. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { ScaleTrigger } from '../../../common/function/spec.ts';
 import { PromqlError } from '../../../scaler/promql/error.ts';
 import type { RemotePrometheus } from '../../../scaler/promql/remote.ts';
 import { RemoteRules } from '../../../scaler/queries/query-remote-rules.ts';
 import { TriggerQueries } from '../../../scaler/queries/trigger-queries.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { functionWith, ruleOf } from '../support/queries-world.ts';
+
+const trigger = (query: string): ScaleTrigger => ({
+  metricType: 'AverageValue',
+  metricName: '',
+  query,
+  threshold: 1,
+  activationThreshold: 0,
+});
 
 const NO_DATA = { kind: 'no-data' };
 
@@ -37,15 +46,18 @@ test('an answer is used for three intervals; a fault has no value', () => {
   const queries = new TriggerQueries({ now: () => 0 });
   const fn = functionWith(['x', 'y']);
   queries.setFunctions([fn]);
-  assert.deepEqual(queries.resultOf(fn, 'x', 0), NO_DATA);
+  assert.deepEqual(queries.resultOf(fn, trigger('x'), 0), NO_DATA);
   queries.take([{ key: 'shop/fn', id: 1, answers: [answer(7, 1_000), answer(undefined, 1_000, 'broken')] }]);
-  assert.deepEqual(queries.resultOf(fn, 'x', 4_000), { kind: 'value', value: 7, isWhole: true });
-  assert.deepEqual(queries.resultOf(fn, 'x', 4_001), NO_DATA);
-  assert.deepEqual(queries.resultOf(fn, 'y', 1_000), { kind: 'fault', reason: 'broken' });
-  assert.equal(queries.faultOf(fn, 'y'), undefined, 'nothing is wrong with its text');
+  assert.deepEqual(queries.resultOf(fn, trigger('x'), 4_000), { kind: 'value', value: 7, isWhole: true });
+  assert.deepEqual(queries.resultOf(fn, trigger('x'), 4_001), NO_DATA);
+  assert.deepEqual(queries.resultOf(fn, trigger('y'), 1_000), { kind: 'fault', reason: 'broken' });
+  assert.equal(queries.faultOf(fn, trigger('y')), undefined, 'nothing is wrong with its text');
   const miswritten = { ...answer(undefined, 2_000, 'no PromQL'), isMiswritten: true };
   queries.take([{ key: 'shop/fn', id: 1, answers: [answer(7, 2_000), miswritten] }]);
-  assert.deepEqual([queries.faultOf(fn, 'x'), queries.faultOf(fn, 'y')], [undefined, 'no PromQL']);
+  assert.deepEqual(
+    [queries.faultOf(fn, trigger('x')), queries.faultOf(fn, trigger('y'))],
+    [undefined, 'no PromQL'],
+  );
 });
 
 test('answers to a rule that has changed meanwhile, or is gone, are dropped', () => {
@@ -56,7 +68,7 @@ test('answers to a rule that has changed meanwhile, or is gone, are dropped', ()
     { key: 'shop/fn', id: 7, answers: [answer(7, 0), answer(7, 0)] },
     { key: 'shop/other', id: 1, answers: [answer(7, 0)] },
   ]);
-  assert.deepEqual(queries.resultOf(fn, 'x', 0), NO_DATA);
+  assert.deepEqual(queries.resultOf(fn, trigger('x'), 0), NO_DATA);
 });
 
 test('the function whose query took the thread down is left out for ten minutes, with a fault', () => {
@@ -70,9 +82,9 @@ test('the function whose query took the thread down is left out for ten minutes,
     queries.rulesInUse().map(({ key }) => key),
     ['shop/b'],
   );
-  const blocked = queries.resultOf(a, 'x', 0);
+  const blocked = queries.resultOf(a, trigger('x'), 0);
   assert.match(blocked.kind === 'fault' ? blocked.reason : '', /took the evaluation down/);
-  assert.equal(queries.resultOf(b, 'x', 0).kind, 'value');
+  assert.equal(queries.resultOf(b, trigger('x'), 0).kind, 'value');
   assert.deepEqual(queries.unblocked(), []);
   nowMs = 600_000;
   assert.deepEqual(
@@ -80,7 +92,7 @@ test('the function whose query took the thread down is left out for ten minutes,
     ['shop/a'],
   );
   assert.deepEqual(queries.unblocked(), []);
-  assert.notEqual(queries.resultOf(a, 'x', 0).kind, 'fault');
+  assert.notEqual(queries.resultOf(a, trigger('x'), 0).kind, 'fault');
 });
 
 test('with Prometheus: a query of many functions is asked once at a time, and an answer reaches them all', async () => {
@@ -126,4 +138,23 @@ test('with Prometheus: an error leaves the last answer as it was, and is a fault
   isAway = true;
   nowMs = 1_000;
   assert.deepEqual(await next('a fault'), { value: 3, isWhole: true, fault: 'no answer', atMs: 0 });
+});
+
+test('a query names its own function; what it was written as finds the answer', () => {
+  const queries = new TriggerQueries({ now: () => 0 });
+  const text = 'sum(x{namespace="${namespace}",job="${app}",fn=~"${function}-.*"})';
+  const fn = functionWith([text]);
+  const { set } = queries.setFunctions([fn]);
+  assert.deepEqual(set[0]?.queries, ['sum(x{namespace="shop",job="fn",fn=~"fn-.*"})']);
+  assert.deepEqual(queries.take([{ key: 'shop/fn', id: 1, answers: [answer(7, 0)] }]), ['shop/fn']);
+  assert.equal(queries.resultOf(fn, trigger(text), 0).kind, 'value');
+  assert.deepEqual(queries.take([{ key: 'shop/fn', id: 1, answers: [answer(7, 1)] }]), [], 'nothing new');
+});
+
+test('what only the pods of the function can answer is told from what others can', () => {
+  const queries = new TriggerQueries({ now: () => 0 });
+  const asks = (text: string) => queries.asksOwnPods(trigger(text));
+  assert.deepEqual([asks('sum(x)'), asks('x{function=""}'), asks('x{function!~"a"}')], [true, false, false]);
+  const remote = new TriggerQueries({ now: () => 0, isRemote: true });
+  assert.equal(remote.asksOwnPods(trigger('sum(x)')), false);
 });

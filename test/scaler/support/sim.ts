@@ -50,6 +50,8 @@ export class Sim {
   readonly queries = new Map<string, number>();
   /** Of them those whose data is missing in part. */
   readonly partial = new Set<string>();
+  /** Queries that only the function's own pods can answer. */
+  readonly ownQueries = new Set<string>();
   /** Why a query cannot be asked as it is written. */
   readonly queryFaults = new Map<string, string>();
   /** How often that was asked. */
@@ -74,12 +76,13 @@ export class Sim {
         return { ready: total, total, perSecond: undefined };
       },
       queries: {
-        resultOf: (_fn, query) => {
+        asksOwnPods: ({ query }) => this.ownQueries.has(query),
+        resultOf: (_fn, { query }) => {
           const value = this.queries.get(query);
           if (value === undefined) return { kind: 'no-data' };
           return { kind: 'value', value, isWhole: !this.partial.has(query) };
         },
-        faultOf: (_fn, query) => {
+        faultOf: (_fn, { query }) => {
           this.looksAtFaults += 1;
           return this.queryFaults.get(query);
         },
