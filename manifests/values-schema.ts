@@ -151,6 +151,9 @@ const PROXY_ONLY = {
 const NATS = object({
   // The client reads no password from the address.
   url: { type: 'string', pattern: '^(nats://[^@/, ]+(,nats://[^@/, ]+)*)?$' },
+  replicas: { type: 'integer', enum: [1, 3] },
+  leaveStreams: BOOLEAN,
+  podDisruptionBudget: BOOLEAN,
   image: { type: 'string', minLength: 1 },
   digest: DIGEST_OR_EMPTY,
   listen: { type: 'string', pattern: '^[0-9a-fA-F.:]+$' },

@@ -33,3 +33,43 @@ function accountIn(file: string): string {
   if (!isPublicKey('account', account)) throw new UsageError(`${file} holds no public key of an account`);
   return account;
 }
+
+interface KnownAccounts {
+  /** With the public key of the account to which streams belong; empty: to nobody. */
+  readonly accountFile: string;
+  /** The server's configuration, which names the system account; empty: none does. */
+  readonly configFile: string;
+}
+
+/**
+ * The same for a server of a cluster. There the servers agree on which streams there are, by account, in a folder of the
+ * system account. So streams cannot change their account: a server that started nevertheless would remove them. The
+ * system account may be another one, as all of its folder is.
+ * @returns what was done, in words @throws UsageError when the streams are another account's
+ */
+export function keepAccounts(storeDir: string, { accountFile, configFile }: KnownAccounts): string {
+  const dir = join(storeDir, 'jetstream');
+  const wanted = accountFile === '' ? GLOBAL : accountIn(accountFile);
+  const names = existsSync(dir) ? readdirSync(dir) : [];
+  const owners = names.filter((name) => isAccount(name) && existsSync(join(dir, name, 'streams')));
+  const other = owners.find((name) => name !== wanted);
+  if (other !== undefined)
+    throw new UsageError(
+      `streams of ${other} are here, and a server of several cannot give them to ${wanted}: go back to the auth that was set before`,
+    );
+  const system = configFile === '' ? SYSTEM : systemAccountIn(configFile);
+  const before = names.find((name) => existsSync(join(dir, name, '_js_', '_meta_')));
+  if (before === undefined) return 'the servers have agreed on nothing yet';
+  if (before === system) return `what the servers agree on is that of ${system} already`;
+  renameSync(join(dir, before), join(dir, system));
+  return `what the servers agree on is that of ${system} now, not of ${before}`;
+}
+
+/** The account of servers that know none. */
+const SYSTEM = '$SYS';
+
+function systemAccountIn(file: string): string {
+  const account = /^system_account: *(\S+)/m.exec(readFileSync(file, 'utf8'))?.[1] ?? '';
+  if (!isPublicKey('account', account)) throw new UsageError(`${file} names no system_account`);
+  return account;
+}

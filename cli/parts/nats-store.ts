@@ -1,5 +1,8 @@
 /**
- * What a NATS server may keep on its volume. By itself a server takes three quarters of what is free when it starts, and
+ * What a NATS server is told by a file that is written before each start: what it may keep on its volume, and where the
+ * other servers of its cluster are.
+ *
+ * The bound. By itself a server takes three quarters of what is free when it starts, and
  * does not count what it has there: with half a volume of jobs it starts, and then refuses every message. So the bound is
  * written down before each start, from the volume's size and what is on it.
  */
@@ -14,6 +17,17 @@ export interface NatsStore {
   readonly volume: string;
   /** Another configuration file; empty: none. */
   readonly include: string;
+  /** Absent: it is alone. */
+  readonly cluster?: NatsCluster;
+}
+
+export interface NatsCluster {
+  /** `host:port` on which it takes the other servers' connections. */
+  readonly listen: string;
+  /** `host:port` of every server, its own too. */
+  readonly routes: readonly string[];
+  /** With tls.crt, tls.key and ca.crt; empty: without TLS. */
+  readonly tlsDir: string;
 }
 
 export const STORE_CONFIG = 'slimfaas.conf';
@@ -24,7 +38,7 @@ const OF_VOLUME = 0.7;
 const OF_FREE = 0.75;
 
 /** @returns what was done, in words @throws UsageError for a size that is none */
-export function writeStoreConfig({ storeDir, volume, include }: NatsStore): string {
+export function writeStoreConfig({ storeDir, volume, include, cluster }: NatsStore): string {
   const wanted = bytesOfSize(volume);
   if (wanted === undefined || wanted === 0)
     throw new UsageError(`--volume must be a size such as 10Gi, not ${JSON.stringify(volume)}`);
@@ -35,9 +49,25 @@ export function writeStoreConfig({ storeDir, volume, include }: NatsStore): stri
     `jetstream { max_file_store: ${bytes} }`,
     // A server looks for it from the folder of the file that includes it.
     ...(include === '' ? [] : [`include '${relative(storeDir, include)}'`]),
+    ...(cluster ? clusterLines(cluster) : []),
   ];
   writeFileSync(join(storeDir, STORE_CONFIG), `${lines.join('\n')}\n`);
   return `streams may have ${bytes} bytes of ${storeDir}`;
+}
+
+/** Servers check each other's certificates, so that nobody else becomes one of them. */
+function clusterLines({ listen, routes, tlsDir }: NatsCluster): string[] {
+  const tls = `  tls { cert_file: "${tlsDir}/tls.crt", key_file: "${tlsDir}/tls.key", ca_file: "${tlsDir}/ca.crt", timeout: 5 }`;
+  return [
+    'cluster {',
+    '  name: slimfaas',
+    `  listen: "${listen}"`,
+    `  routes: ${JSON.stringify(routes.map((route) => `nats-route://${route}`))}`,
+    // Clients know the Service.
+    '  no_advertise: true',
+    ...(tlsDir === '' ? [] : [tls]),
+    '}',
+  ];
 }
 
 /** On the disk. What may not be read, as `lost+found`, is not the server's. */

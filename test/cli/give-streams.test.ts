@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { giveStreams } from '../../cli/parts/give-streams.ts';
+import { giveStreams, keepAccounts } from '../../cli/parts/give-streams.ts';
 import { createNkey } from '../../common/identity/nkey.ts';
 
 async function storeWith(t: TestContext, ...accounts: string[]) {
@@ -53,4 +53,30 @@ test('a file that holds no account is an error that names it', async (t) => {
   const { dir, file } = await storeWith(t, '$G');
   await writeFile(file, 'x');
   assert.throws(() => giveStreams(dir, file), /account holds no public key of an account/);
+});
+
+test('one of several servers keeps its streams, and takes along what the servers agree on', async (t) => {
+  const { dir, file, account, now } = await storeWith(t);
+  const before = createNkey('account').publicKey;
+  const system = createNkey('account').publicKey;
+  const config = join(dir, 'nats.conf');
+  await writeFile(config, `operator: x\nsystem_account: ${system}\n`);
+  const keep = () => keepAccounts(dir, { accountFile: file, configFile: config });
+  assert.match(keep(), /agreed on nothing yet/);
+  await mkdir(join(dir, 'jetstream', account, 'streams'), { recursive: true });
+  await mkdir(join(dir, 'jetstream', before, '_js_', '_meta_'), { recursive: true });
+  assert.match(keep(), /is that of A.* now, not of A/);
+  assert.deepEqual((await now()).toSorted(), [account, system].toSorted());
+  assert.match(keep(), /already/);
+});
+
+test('one of several servers does not start with streams of another account', async (t) => {
+  const { dir, file, now } = await storeWith(t, '$G');
+  const config = join(dir, 'nats.conf');
+  await writeFile(config, `system_account: ${createNkey('account').publicKey}\n`);
+  const keep = () => keepAccounts(dir, { accountFile: file, configFile: config });
+  assert.throws(keep, /streams of \$G are here, and a server of several cannot give them/);
+  assert.deepEqual(await now(), ['$G']);
+  await mkdir(join(dir, 'jetstream', '$SYS', '_js_', '_meta_'), { recursive: true });
+  assert.match(keepAccounts(dir, { accountFile: '', configFile: '' }), /of \$SYS already/);
 });

@@ -8,7 +8,7 @@ import { CHART } from '../../manifests/helm.ts';
 import { send, type Answer } from '../helpers/send.ts';
 import { createClients } from './harness/clients.ts';
 import { openNats } from './harness/nats.ts';
-import { installRelease, makeEmptyVolume, removeRelease, type Release } from './harness/release.ts';
+import { installRelease, makeEmptyVolumes, removeRelease, type Release } from './harness/release.ts';
 import { readContext } from './harness/settings.ts';
 import { openWorld, openWorldOf, until, type World } from './harness/world.ts';
 
@@ -77,7 +77,7 @@ describe('releases', { concurrency: 2 }, () => {
   it('an upgrade from the last release loses no call, nor does the rollback', { skip: whyNot }, async (t) => {
     const release = releaseOf('upgrade');
     after(() => removeRelease(clients, release));
-    await makeEmptyVolume(clients, context, release);
+    await makeEmptyVolumes(clients, context, release);
     await installRelease(clients, context, release, {
       chart: settings.previousChart,
       image: settings.previousImage,

@@ -117,17 +117,22 @@ for (const [what, values] of Object.entries(VALUE_SETS))
     it('selectors meet the labels of the pods that they mean, and Services ports that are declared', () => {
       for (const workload of workloads)
         assert.ok(selects(workload['spec'].selector.matchLabels as Labels, labelsOf(workload)));
+      const servedBy: Readonly<Record<string, string | undefined>> = {
+        'slimfaas-issuer': 'slimfaas-webhook',
+        'slimfaas-nats': ofKind(all, 'StatefulSet')[0]?.metadata.name,
+      };
       for (const { metadata, spec } of ofKind(all, 'Service')) {
         const selected = workloads.filter((workload) => selects(spec.selector as Labels, labelsOf(workload)));
         assert.deepEqual(
           selected.map((workload) => workload.metadata.name),
-          [metadata.name === 'slimfaas-issuer' ? 'slimfaas-webhook' : metadata.name],
+          [servedBy[metadata.name] ?? metadata.name],
         );
         const declared = onlyContainer(selected[0] as Manifest).ports?.map(({ name }) => name);
         for (const { targetPort } of spec.ports) assert.ok(declared?.includes(targetPort), targetPort);
       }
       for (const { metadata, spec } of ofKind(all, 'PodDisruptionBudget')) {
-        const workload = workloads.find((candidate) => candidate.metadata.name === metadata.name);
+        const name = servedBy[metadata.name] ?? metadata.name;
+        const workload = workloads.find((candidate) => candidate.metadata.name === name);
         assert.ok(workload && selects(spec.selector.matchLabels as Labels, labelsOf(workload)));
       }
     });

@@ -75,6 +75,8 @@ export const VALUE_SETS: Readonly<Record<string, object>> = {
     sidecar: { resources: { limits: { cpu: '500m' } } },
     image: { pullPolicy: 'Always' },
   },
+  'NATS of three': { nats: { replicas: 3 }, networkPolicies: { parts: true } },
+  'NATS of three, of IPv6, which asks nobody': { auth: 'off', nats: { replicas: 3, listen: '::' } },
   'NATS of the operator': {
     nats: { url: 'nats://nats-0.nats.messaging:4222,nats://nats-1.nats.messaging:4222' },
     jobs: { replicas: 3 },
@@ -123,7 +125,12 @@ export const REFUSALS: readonly (readonly [values: object, message: RegExp])[] =
   [{ namespaces: ['Shop'] }, /'\/namespaces\/0': 'Shop' does not match pattern/],
   [{ nats: { url: 'nats://me:secret@nats:4222' } }, /'\/nats\/url': .* does not match pattern/],
   [{ nats: { storage: { size: '10 GB' } } }, /'\/nats\/storage\/size': '10 GB' does not match pattern/],
-  [{ jobs: { replicas: 3 } }, /jobs\.replicas: 3 needs a NATS cluster of your own; set nats\.url/],
+  [{ jobs: { replicas: 3 } }, /jobs\.replicas: 3 is for a NATS of your own \(nats\.url\); nats\.replicas: 3/],
+  [{ nats: { replicas: 2 } }, /'\/nats\/replicas': value must be one of 1, 3/],
+  [
+    { nats: { replicas: 3, url: 'nats://nats.messaging:4222' } },
+    /nats\.replicas: 3 is of the bundled NATS, and nats\.url names one of your own/,
+  ],
   [
     { proxy: { resources: { limits: { memory: '1 GB' } } } },
     /'\/proxy\/resources\/limits\/memory': '1 GB' does not match/,

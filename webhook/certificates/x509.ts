@@ -34,7 +34,7 @@ export async function createAuthority(validity: Validity): Promise<KeyPair> {
   return { certificate: `${certificate.toString('pem')}\n`, key: await exportKey(keys.privateKey) };
 }
 
-/** A server certificate for these DNS names. */
+/** A server certificate for these DNS names. NATS servers show it to each other too, as clients. */
 export async function issueCertificate(
   authority: KeyPair,
   dnsNames: readonly string[],
@@ -55,7 +55,10 @@ export async function issueCertificate(
     extensions: [
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
+      new x509.ExtendedKeyUsageExtension([
+        x509.ExtendedKeyUsage.serverAuth,
+        x509.ExtendedKeyUsage.clientAuth,
+      ]),
       new x509.SubjectAlternativeNameExtension(
         dnsNames.map((value) => ({ type: 'dns' as const, value })),
         true,

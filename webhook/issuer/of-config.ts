@@ -40,11 +40,6 @@ export function issuerOf(
     );
   if (config.auth === 'off') return undefined;
   const { namespace } = config;
-  const dnsNames = [config['nats-service'], config['issuer-service']].flatMap((service) => [
-    `${service}.${namespace}.svc`,
-    `${service}.${namespace}.svc.cluster.local`,
-    `${service}.${namespace}`,
-  ]);
   return startIssuer({
     host: config.host,
     port: config['exchange-port'],
@@ -52,7 +47,7 @@ export function issuerOf(
     lifeMs: config['identity-hours'] * HOUR_MS,
     checkMs: config['certificate-check-seconds'] * 1_000,
     stores: identityStores(kube, namespace),
-    policy: { dnsNames, ...LIVES },
+    policy: { dnsNames: serverNames(config), ...LIVES },
     tokenKeys: clusterKeys({ read: () => readPublishedKeys(kube), now, log }),
     // With `permissive` NATS authenticates nobody yet. Old and new sidecars change to `required` together.
     allowsOldSidecars: config['old-sidecars'] || config.auth === 'permissive',
@@ -61,6 +56,20 @@ export function issuerOf(
     now,
     log,
   });
+}
+
+/** What the certificate of issuer and NATS is for. NATS servers of which there are three reach each other by name. */
+export function serverNames(
+  config: Pick<WebhookFlagValues, 'namespace' | 'nats-service' | 'issuer-service'>,
+): string[] {
+  const { namespace, 'nats-service': nats, 'issuer-service': issuer } = config;
+  const services = [nats, issuer].flatMap((service) => [
+    `${service}.${namespace}.svc`,
+    `${service}.${namespace}.svc.cluster.local`,
+    `${service}.${namespace}`,
+  ]);
+  const ofThree = [0, 1, 2].map((index) => `${nats}-cluster-${index}.${nats}-cluster.${namespace}.svc`);
+  return [...services, ...ofThree];
 }
 
 /** Read at each review: keys and CA may be others by then. */

@@ -21,6 +21,14 @@
 {{ .Values.nats.image }}{{ with .Values.nats.digest }}@{{ . }}{{ end }}
 {{- end }}
 
+{{/*
+One server and three keep their streams in volumes of other names: streams of a server that was alone mean nothing to a
+cluster, which would remove them.
+*/}}
+{{- define "slimfaas.natsSet" -}}
+{{- if eq (int .Values.nats.replicas) 3 }}slimfaas-nats-cluster{{ else }}slimfaas-nats{{ end -}}
+{{- end }}
+
 {{- define "slimfaas.nats" -}}
 {{- .Values.nats.url | default (printf "nats://slimfaas-nats.%s.svc:4222" .Release.Namespace) -}}
 {{- end }}

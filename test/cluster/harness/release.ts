@@ -132,30 +132,31 @@ export async function removeRuns(clients: Clients, prefix?: string): Promise<voi
 }
 
 /**
- * Gives a release a volume that holds nothing, before it is installed. Charts before identities do not start on the
+ * Gives a release volumes that hold nothing, before it is installed. Charts before identities do not start on the
  * streams of an account, and a volume that is claimed again has those of the release before.
  */
-export async function makeEmptyVolume(
+export async function makeEmptyVolumes(
   clients: Clients,
   context: RunContext,
   { system: namespace }: Release,
+  claims: readonly string[] = ['data-slimfaas-nats-0'],
 ): Promise<void> {
   await makeNamespace(clients, context, namespace);
-  const claim = 'data-slimfaas-nats-0';
+  await freeVolumes(clients, (name) => name.startsWith(`${context.settings.prefix}-`), 'Released');
   const container = {
     name: 'empty',
     image: context.settings.image,
-    command: ['node', '-e', "require('node:fs').rmSync('/data/jetstream', { recursive: true, force: true })"],
+    command: ['node', '-e', EMPTY, ...claims],
     securityContext: { ...RESTRICTED, runAsUser: 1_000 }, // as NATS runs
-    volumeMounts: [{ name: 'data', mountPath: '/data' }],
+    volumeMounts: claims.map((name) => ({ name, mountPath: `/${name}` })),
   };
   await clients.apply(
-    {
+    ...claims.map((name) => ({
       apiVersion: 'v1',
       kind: 'PersistentVolumeClaim',
-      metadata: { name: claim, namespace },
+      metadata: { name, namespace },
       spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } },
-    },
+    })),
     {
       apiVersion: 'v1',
       kind: 'Pod',
@@ -163,7 +164,7 @@ export async function makeEmptyVolume(
       spec: {
         restartPolicy: 'OnFailure',
         containers: [container],
-        volumes: [{ name: 'data', persistentVolumeClaim: { claimName: claim } }],
+        volumes: claims.map((name) => ({ name, persistentVolumeClaim: { claimName: name } })),
       },
     },
   );
@@ -178,16 +179,27 @@ export async function makeEmptyVolume(
   await clients.kubectl(['delete', 'pod', 'empty', '-n', namespace]);
 }
 
+const EMPTY = `for (const claim of process.argv.slice(1))
+  require('node:fs').rmSync('/' + claim + '/jetstream', { recursive: true, force: true })`;
+
 interface VolumeSpec {
   readonly claimRef?: { readonly namespace: string };
   readonly persistentVolumeReclaimPolicy: string;
 }
 
-/** A volume that outlives its claim (policy Retain) can be claimed again; what is on it is worth nothing. */
-export async function freeVolumes(clients: Clients, isOurs: (namespace: string) => boolean): Promise<void> {
+/**
+ * A volume that outlives its claim (policy Retain) can be claimed again; what is on it is worth nothing.
+ * @param phase those in this one alone; absent: all
+ */
+export async function freeVolumes(
+  clients: Clients,
+  isOurs: (namespace: string) => boolean,
+  phase?: 'Released',
+): Promise<void> {
   for (const volume of await clients.list('/api/v1/persistentvolumes')) {
     const { claimRef, persistentVolumeReclaimPolicy: policy } = volume['spec'] as VolumeSpec;
     if (!claimRef || !isOurs(claimRef.namespace) || policy !== 'Retain') continue;
+    if (phase !== undefined && volume['status']?.phase !== phase) continue;
     const path = `/api/v1/persistentvolumes/${volume.metadata.name}`;
     await clients.send('PATCH', path, { spec: { claimRef: null } }, 'application/merge-patch+json');
   }

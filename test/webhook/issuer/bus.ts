@@ -29,8 +29,8 @@ export interface TestBus {
   /** What the webhook writes into the environment of a function's sidecar. */
   grant(namespace: string, name: string, serviceAccount?: string): string;
   identity(tokenFile: string, of?: { function: string; grant: string }, log?: Log): NatsIdentity;
-  /** A server that asks for identities. */
-  startNats(): Promise<TestNats>;
+  /** A server that asks for identities. @param more of its configuration, with the folder of certificates */
+  startNats(more?: (dir: string) => Promise<string>): Promise<TestNats>;
   /** Writes what the keeper says now; a server of startNats takes it up when it is restarted. */
   tellNats(config?: string): Promise<void>;
 }
@@ -76,7 +76,7 @@ export async function startTestBus(
       ...fake.cells.nats?.data,
       ...(config === undefined ? {} : { 'nats.conf': config }),
     };
-    for (const file of ['tls.crt', 'tls.key', 'nats.conf'])
+    for (const file of ['tls.crt', 'tls.key', 'ca.crt', 'nats.conf'])
       await writeFile(join(dir, file), files[file] ?? '', { mode: 0o600 });
   };
   return {
@@ -116,10 +116,11 @@ export async function startTestBus(
       return identity;
     },
     tellNats,
-    async startNats() {
+    async startNats(more = async () => '') {
       await tellNats();
       const tls = `tls { cert_file: "${join(dir, 'tls.crt')}", key_file: "${join(dir, 'tls.key')}" }`;
-      const nats = await startNats({ host: '127.0.0.1', config: `${tls}\ninclude "${relativeTo(dir)}"` });
+      const config = `${tls}\ninclude "${relativeTo(dir)}"\n${await more(dir)}`;
+      const nats = await startNats({ host: '127.0.0.1', config });
       atEnd(() => nats.stop());
       return nats;
     },
