@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { parse } from 'yaml';
 import { AUTH_MODES } from '../common/identity/flags.ts';
 import type { Flag, FlagTable } from '../common/runtime/flags.ts';
+import { PUBLIC_ROUTES } from '../proxy/edge/outside-flags.ts';
 import { proxyFlags } from '../proxy/flags.ts';
 import { scalerFlags } from '../scaler/flags.ts';
 import { webhookFlags } from '../webhook/flags.ts';
@@ -125,7 +126,7 @@ const PROXY_ONLY = {
     routes: {
       type: 'array',
       uniqueItems: true,
-      items: oneOf('function', 'async-function', 'publish-event', 'jobs', 'status', 'wake'),
+      items: oneOf(...PUBLIC_ROUTES),
     },
     service: object({
       type: oneOf('', 'ClusterIP', 'NodePort', 'LoadBalancer'),

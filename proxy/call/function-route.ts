@@ -34,7 +34,7 @@ import { originOf } from '../edge/headers.ts';
 import { prefixPaths, type PathRewrite } from '../edge/path-rewrite.ts';
 import type { Ids } from '../edge/ids.ts';
 import { toldTo, type PublishedRoutes } from '../edge/outside.ts';
-import type { ReplayBudget } from '../edge/replay-budget.ts';
+import type { ReplayBudget } from './replay-budget.ts';
 import { heldBytes } from '../waiting/waiting-budget.ts';
 
 export interface FunctionRouteDeps extends CallDeps {
@@ -54,12 +54,13 @@ export function createFunctionRoute(deps: FunctionRouteDeps): FunctionHandler {
     try {
       begin(req, res, hosted, deps);
     } catch (error) {
-      answerFailure(res, error);
+      refuse(res, error);
     }
   };
 }
 
-function answerFailure(res: ServerResponse, error: unknown): void {
+/** A connection whose body was left unread stays open, because callers come back. */
+function refuse(res: ServerResponse, error: unknown): void {
   const reason = toldTo(res.req.socket, asReason(error));
   sendReason(res, reason, reason.code === 'bad-request' ? ['Connection', 'close'] : []);
 }
@@ -83,7 +84,7 @@ function begin(
     startCall(deps.lookup.partFor(entry, kept), new Arrival(req, res, head, options, deps), deps);
   };
   const forwarded = letIn(entry.gate, { headers, origin: originOf(req.socket, prefix) }, deps.ids);
-  whenLetIn(forwarded, start, (error) => answerFailure(res, error));
+  whenLetIn(forwarded, start, (error) => refuse(res, error));
 }
 
 /** To a browser an unknown function answers as the proxy does. */
@@ -142,7 +143,7 @@ class Arrival implements CallRequest {
   }
 
   fail(error: ReasonError): void {
-    sendReason(this.#res, toldTo(this.#res.req.socket, error));
+    refuse(this.#res, error);
   }
 
   /** A call that runs is cancelled by its sink; one that waits has only this. */
@@ -166,7 +167,8 @@ const PLAIN: SinkOptions = {
   mapHead: (head) => ({ ...head, headers: withoutHeaders(head.headers, INTERNAL) }),
 };
 
-interface SinkOptions {
+/** What becomes of an answer's head on its way to the caller. */
+export interface SinkOptions {
   readonly mapHead: (head: ResponseHead) => ResponseHead;
 }
 

@@ -29,9 +29,13 @@ export function createUpgradeRoute(deps: UpgradeRouteDeps): UpgradeHandler {
     try {
       begin(req, socket, early, deps);
     } catch (error) {
-      sendReasonOnSocket(socket, toldTo(socket, asReason(error)));
+      refuse(socket, error);
     }
   };
+}
+
+function refuse(socket: Duplex, error: unknown): void {
+  sendReasonOnSocket(socket, toldTo(socket, asReason(error)));
 }
 
 function begin(req: IncomingMessage, socket: Duplex, early: EarlyBytes, deps: UpgradeRouteDeps): void {
@@ -45,7 +49,7 @@ function begin(req: IncomingMessage, socket: Duplex, early: EarlyBytes, deps: Up
     startUpgrade(deps.lookup.partFor(target.entry, kept), head, { req, socket, early, deps });
   };
   const forwarded = letIn(target.entry.gate, { headers, origin }, deps.ids);
-  whenLetIn(forwarded, start, (error) => sendReasonOnSocket(socket, toldTo(socket, asReason(error))));
+  whenLetIn(forwarded, start, (error) => refuse(socket, error));
 }
 
 interface Upgrading {
@@ -68,7 +72,7 @@ function startUpgrade(
       socket,
       early,
       heldBytes: heldBytes(1024, undefined),
-      fail: (error) => sendReasonOnSocket(socket, toldTo(socket, error)),
+      fail: (error) => refuse(socket, error),
       onEnd: (end) => {
         release();
         // A client that left by closing its half still has ours open.

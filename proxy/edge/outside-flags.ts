@@ -1,6 +1,16 @@
 /** Flags of the proxy for callers from outside the cluster (outside.ts). */
 import type { FlagTable } from '../../common/runtime/flags.ts';
 
+/** What --public-routes may name; outside.ts says which paths each of them is. */
+export const PUBLIC_ROUTES = [
+  'function',
+  'async-function',
+  'publish-event',
+  'jobs',
+  'status',
+  'wake',
+] as const;
+
 export const outsideFlags = {
   'public-port': {
     type: 'int',
@@ -15,8 +25,7 @@ export const outsideFlags = {
     type: 'list',
     default: [],
     group: 'Listening',
-    describe:
-      'what callers from outside may ask, separated by commas: function, async-function, publish-event, jobs, status, wake; empty: no public port',
+    describe: `what callers from outside may ask, separated by commas: ${PUBLIC_ROUTES.join(', ')}; empty: no public port`,
   },
   'outside-cidrs': {
     type: 'list',

@@ -6,6 +6,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { TCP_KEEP_ALIVE_MS } from '../../common/relay/index.ts';
 import { ReasonError, UsageError, type ReasonCode } from '../../common/runtime/errors.ts';
+import { PUBLIC_ROUTES } from './outside-flags.ts';
 
 interface Marked {
   isOutside?: boolean;
@@ -34,8 +35,7 @@ export function createPublicPort(onSocket: (socket: Socket) => void, maxConnecti
   return server;
 }
 
-const KINDS = ['function', 'async-function', 'publish-event', 'jobs', 'status', 'wake'] as const;
-type Kind = (typeof KINDS)[number] | 'health';
+type Kind = (typeof PUBLIC_ROUTES)[number] | 'health';
 
 /** Matched without the query. A path that is in no line is not served to callers from outside. */
 const PATHS: readonly (readonly [RegExp, Kind])[] = [
@@ -54,17 +54,22 @@ export class PublishedRoutes {
 
   /** @throws UsageError for an unknown kind */
   constructor(kinds: readonly string[]) {
-    const unknown = kinds.find((kind) => !KINDS.some((known) => known === kind));
+    const unknown = kinds.find((kind) => !PUBLIC_ROUTES.some((known) => known === kind));
     if (unknown !== undefined)
       throw new UsageError(
-        `--public-routes: ${JSON.stringify(unknown)} is not allowed; use ${KINDS.join(', ')}`,
+        `--public-routes: ${JSON.stringify(unknown)} is not allowed; use ${PUBLIC_ROUTES.join(', ')}`,
       );
     this.#kinds = new Set([...kinds, 'health']);
   }
 
-  /** @throws ReasonError `unknown-route`, as for what does not exist */
-  check(socket: object, url: string, kind = kindOf(url)): void {
-    if (isOutside(socket) && (kind === undefined || !this.#kinds.has(kind))) throw unknownRoute(url);
+  /**
+   * @param known what the URL asks for, where that is known; else its path says it
+   * @throws ReasonError `unknown-route`, as for what does not exist
+   */
+  check(socket: object, url: string, known?: Kind): void {
+    if (!isOutside(socket)) return;
+    const kind = known ?? kindOf(url);
+    if (kind === undefined || !this.#kinds.has(kind)) throw unknownRoute(url);
   }
 }
 

@@ -9,6 +9,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ReasonError } from '../../common/runtime/errors.ts';
 import { serveHead, withoutHeaders, type RequestHead } from '../../common/relay/index.ts';
 import { NodeRequest } from '../edge/active-calls.ts';
+import { answerFailure } from '../edge/answer-failure.ts';
 import { publishEvent, type PublishTarget, type PublishOptions } from './publish.ts';
 import {
   checkEventName,
@@ -24,7 +25,7 @@ import { thoseThatRunJobs } from '../jobs/accepting/runs-jobs.ts';
 import { parseFunctionTarget } from '../functions/function-path.ts';
 import { CREDENTIAL_HEADERS } from '../callers/identify.ts';
 import { forwardHeaders, originOf } from '../edge/headers.ts';
-import { answerFailure, wakeIfAsleep, type AcceptRouteDeps } from '../jobs/accepting/accept-route.ts';
+import { wakeIfAsleep, type AcceptRouteDeps } from '../jobs/accepting/accept-route.ts';
 
 export interface EventRouteDeps extends Omit<AcceptRouteDeps, 'jobs'> {
   readonly publish: PublishOptions;

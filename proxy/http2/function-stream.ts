@@ -10,12 +10,15 @@ import { H2_CODE } from '../../common/http2/node-http2.ts';
 import { GrpcSink } from './grpc-sink.ts';
 import { resetStream } from '../../common/http2/stream-end.ts';
 import { bodyLength, NO_BODY, type RequestHead } from '../../common/relay/index.ts';
-import type { RawHeaders } from '../../common/relay/types.ts';
-import type { PathRewrite } from '../edge/path-rewrite.ts';
 import type { ActiveCall } from '../edge/active-calls.ts';
 import { ProxyCall } from '../call/proxy-call.ts';
 import type { FunctionEntry } from '../functions/function-entry.ts';
-import { bytesOfHead, keepForReplay, sinkOptions, type FunctionRouteDeps } from '../call/function-route.ts';
+import {
+  bytesOfHead,
+  keepForReplay,
+  type FunctionRouteDeps,
+  type SinkOptions,
+} from '../call/function-route.ts';
 import { heldBytes } from '../waiting/waiting-budget.ts';
 
 export interface FunctionStream {
@@ -24,17 +27,15 @@ export interface FunctionStream {
   readonly head: RequestHead;
   readonly hasBody: boolean;
   readonly isGrpc: boolean;
-  /** What an answer says to a browser. */
-  readonly cors: RawHeaders | undefined;
-  readonly rewrite: PathRewrite | undefined;
+  readonly options: SinkOptions;
   readonly fail: (error: ReasonError) => void;
 }
 
 export function startStreamRequest(arrival: FunctionStream, deps: FunctionRouteDeps): void {
-  const { stream, entry, head, hasBody, isGrpc, cors, rewrite, fail } = arrival;
+  const { stream, entry, head, hasBody, isGrpc, options, fail } = arrival;
   const isHead = head.method === 'HEAD';
   const upload = hasBody ? h2Body(stream, bodyLength(head.headers)) : undefined;
-  const plain = h2Sink(stream, { isHead, ...sinkOptions(cors, rewrite) });
+  const plain = h2Sink(stream, { isHead, ...options });
   const sink = isGrpc ? new GrpcSink(stream, plain) : plain;
   const { body, release } = keepForReplay(upload ?? NO_BODY, deps.replay);
   const active = new StreamRequest(stream, sink, isGrpc ? undefined : upload);

@@ -19,7 +19,7 @@ import type { CallTarget } from '../functions/function-lookup.ts';
 import { FUNCTION_PREFIX } from '../functions/routes.ts';
 import { isPreflight } from '../callers/cors.ts';
 import { letIn, whenLetIn } from '../callers/let-in.ts';
-import { pathRewrite, type FunctionRouteDeps } from '../call/function-route.ts';
+import { pathRewrite, sinkOptions, type FunctionRouteDeps } from '../call/function-route.ts';
 import { toldTo } from '../edge/outside.ts';
 import { plainAddress } from '../edge/trust.ts';
 import { startStreamRequest } from './function-stream.ts';
@@ -97,9 +97,9 @@ function begin(
   const start = (kept: string[]): void => {
     if (stream.destroyed) return;
     const named = { ...head, path, headers: kept };
-    const rewrite = pathRewrite(entry, prefix, kept);
+    const options = sinkOptions(cors, pathRewrite(entry, prefix, kept));
     const part = deps.lookup.partFor(entry, kept);
-    const answering = { cors, rewrite, fail: refuse };
+    const answering = { options, fail: refuse };
     startStreamRequest({ stream, entry: part, head: named, hasBody, isGrpc: forGrpc, ...answering }, deps);
   };
   try {

@@ -3,19 +3,18 @@
  * what accepting a job costs.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { describeError, ReasonError } from '../../../common/runtime/errors.ts';
+import { ReasonError } from '../../../common/runtime/errors.ts';
 import type { Log } from '../../../common/runtime/log.ts';
 import { HEADER } from '../../../common/function/names.ts';
-import { asReason, sendReason } from '../../../common/runtime/reason-answer.ts';
 import { serveHead, type RequestHead } from '../../../common/relay/index.ts';
 import { NodeRequest, type ActiveCalls } from '../../edge/active-calls.ts';
+import { answerFailure } from '../../edge/answer-failure.ts';
 import type { FunctionEntry } from '../../functions/function-entry.ts';
 import type { FunctionLookup } from '../../functions/function-lookup.ts';
 import { parseFunctionTarget, type FunctionTarget } from '../../functions/function-path.ts';
 import { letIn } from '../../callers/let-in.ts';
 import { originOf } from '../../edge/headers.ts';
 import type { Ids } from '../../edge/ids.ts';
-import { toldTo } from '../../edge/outside.ts';
 import { acceptJob } from './accept.ts';
 import { checkRunsJobs } from './runs-jobs.ts';
 import type { ProxyJobs } from '../proxy-jobs.ts';
@@ -102,15 +101,4 @@ function answer(res: ServerResponse, status: number, { name }: FunctionTarget, i
   const location = `/async-function-job/${encodeURIComponent(name)}/${id}`;
   res.writeHead(status, [HEADER.elementId, id, 'Location', location, 'Content-Length', '0']);
   res.end();
-}
-
-/** Answers with the reason. */
-export function answerFailure(res: ServerResponse, error: unknown, log: Log): void {
-  if (!(error instanceof ReasonError))
-    log.error({ error: describeError(error) }, 'a request was not accepted');
-  const reason = toldTo(res.req.socket, asReason(error));
-  // Over HTTP/2 the connection has other requests, and a stream ends without a header.
-  const isHttp1 = res.req.httpVersionMajor === 1;
-  const mustClose = isHttp1 && (reason.code === 'bad-request' || !res.req.complete);
-  sendReason(res, reason, mustClose ? ['Connection', 'close'] : []);
 }

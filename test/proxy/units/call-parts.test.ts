@@ -11,7 +11,7 @@ import { createIds } from '../../../proxy/edge/ids.ts';
 import { createProxyMetrics } from '../../../proxy/metrics/proxy-metrics.ts';
 import { keepForReplay } from '../../../proxy/call/function-route.ts';
 import { HandBody } from '../../common/relay/exchange/hand-body.ts';
-import { ReplayBudget } from '../../../proxy/edge/replay-budget.ts';
+import { ReplayBudget } from '../../../proxy/call/replay-budget.ts';
 import { outcomeAction } from '../../../proxy/call/retry.ts';
 import { callTimeouts } from '../../../proxy/call/timeouts.ts';
 import { createTrust, plainAddress } from '../../../proxy/edge/trust.ts';
