@@ -6,6 +6,19 @@ export interface Clock {
   after(ms: number, run: () => void): () => void;
 }
 
+/** Calls `run` each `ms`, for the first time after `ms`. Returns what ends it, also from within `run`. */
+export function every(clock: Clock, ms: number, run: () => void): () => void {
+  let cancel: () => void;
+  const repeat = (): void => {
+    cancel = clock.after(ms, () => {
+      repeat();
+      run();
+    });
+  };
+  repeat();
+  return () => cancel();
+}
+
 export const systemClock: Clock = {
   now: () => performance.now(),
   after(ms, run) {

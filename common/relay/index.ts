@@ -19,7 +19,7 @@ export { nodeSink, type NodeSinkOptions } from './server/node-sink.ts';
 export { captureSink, type CapturedAnswer, type CaptureSink } from './body/capture-sink.ts';
 export {
   createEdgeServer,
-  TCP_KEEP_ALIVE_MS,
+  TCP_OPTIONS,
   type EdgeHandler,
   type EdgeLimit,
   type EdgeLimits,

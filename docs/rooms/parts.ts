@@ -84,7 +84,7 @@ export const PARTS: Readonly<Record<string, Line>> = {
     'Connections by Services of sleeping functions',
     "EndpointSlices with the proxy's ports, connections to these",
     'the same connections, to pods; the list of open ports',
-    'proxy/edge proxy/functions proxy/metrics proxy/pods proxy/waiting',
+    'proxy/edge proxy/functions proxy/metrics proxy/pods',
   ],
   'proxy/metrics': [
     'proxy-metrics.ts',

@@ -5,7 +5,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { RunningList, type Listed } from '../../common/relay/index.ts';
-import type { Clock } from '../clock.ts';
+import { every, type Clock } from '../clock.ts';
 
 export interface ActiveCall extends Listed {
   /** When it was first found stuck; the list's own. */
@@ -106,11 +106,5 @@ export class NodeRequest implements ActiveCall {
 
 /** Looks four times in `idleMs`, so that a client is cut at most a quarter late. Returns its release. */
 export function watchSlowClients(calls: ActiveCalls, clock: Clock, idleMs: number): () => void {
-  let cancel: () => void;
-  const look = (): void => {
-    calls.cutSlow(clock.now(), idleMs);
-    cancel = clock.after(idleMs / 4, look);
-  };
-  cancel = clock.after(idleMs / 4, look);
-  return () => cancel();
+  return every(clock, idleMs / 4, () => calls.cutSlow(clock.now(), idleMs));
 }

@@ -4,7 +4,7 @@
  * of --public-routes alone, and is told nothing of pods, nodes and addresses.
  */
 import { createServer, type Server, type Socket } from 'node:net';
-import { TCP_KEEP_ALIVE_MS } from '../../common/relay/index.ts';
+import { TCP_OPTIONS } from '../../common/relay/index.ts';
 import { ReasonError, UsageError, type ReasonCode } from '../../common/runtime/errors.ts';
 import { PUBLIC_ROUTES } from './outside-flags.ts';
 
@@ -24,13 +24,10 @@ export function isOutside(socket: object | null): boolean {
 
 /** A port whose connections are served as those of another server, and are from outside. */
 export function createPublicPort(onSocket: (socket: Socket) => void, maxConnections: number): Server {
-  const server = createServer(
-    { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: TCP_KEEP_ALIVE_MS },
-    (socket) => {
-      markOutside(socket);
-      onSocket(socket);
-    },
-  );
+  const server = createServer({ allowHalfOpen: true, ...TCP_OPTIONS }, (socket) => {
+    markOutside(socket);
+    onSocket(socket);
+  });
   server.maxConnections = maxConnections;
   return server;
 }

@@ -6,7 +6,7 @@
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { UsageError, describeError } from '../../common/runtime/errors.ts';
 import type { Log } from '../../common/runtime/log.ts';
-import { TCP_KEEP_ALIVE_MS } from '../../common/relay/index.ts';
+import { TCP_OPTIONS } from '../../common/relay/index.ts';
 import { keepCertificate } from '../../common/tls/certificate-keeper.ts';
 import { readKeyPair, type KeyPair } from '../../common/tls/key-pair.ts';
 
@@ -24,9 +24,7 @@ export function createTlsPort({ pair, onHttp1, onHttp2, ...limits }: TlsPortOpti
       ...secure(pair),
       ALPNProtocols: ['h2', 'http/1.1'],
       handshakeTimeout: limits.handshakeMs,
-      noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: TCP_KEEP_ALIVE_MS,
+      ...TCP_OPTIONS,
     },
     (socket) => (socket.alpnProtocol === 'h2' ? onHttp2(socket) : onHttp1(socket)),
   );

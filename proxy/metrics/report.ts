@@ -6,7 +6,7 @@
 import { encodeMessage } from '../../common/bus/messages.ts';
 import type { NatsLink } from '../../common/bus/nats.ts';
 import { functionSubject } from '../../common/bus/subjects.ts';
-import type { Clock } from '../clock.ts';
+import { every, type Clock } from '../clock.ts';
 import type { FunctionId } from '../../common/bus/subjects.ts';
 import type { Account } from './account.ts';
 
@@ -39,12 +39,7 @@ export function reportActivity({ functions, report, clock }: ProxyReportOptions)
   const reportAll = (): void => {
     for (const entry of functions()) report(entry);
   };
-  let cancel: () => void;
-  const repeat = (): void => {
-    reportAll();
-    cancel = clock.after(REPORT_MS, repeat);
-  };
-  cancel = clock.after(REPORT_MS, repeat);
+  const cancel = every(clock, REPORT_MS, reportAll);
   return () => {
     cancel();
     reportAll();

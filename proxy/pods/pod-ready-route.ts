@@ -4,8 +4,8 @@
  * for a pod that is not known (yet), 403 for a wrong proof.
  */
 import type Router from 'koa-router';
-import type { IncomingMessage } from 'node:http';
 import { describeError, ReasonError } from '../../common/runtime/errors.ts';
+import { readBody } from '../../common/relay/server/read-text.ts';
 import { decodeReady, type ReadyMessage } from '../../common/bus/messages.ts';
 import type { FunctionId } from '../../common/bus/subjects.ts';
 import type { Endpoints } from './endpoints.ts';
@@ -23,7 +23,7 @@ export interface PodReadyDeps {
 export function addPodReadyRoute(router: Router, { endpoints, passOn }: PodReadyDeps): void {
   router.post('/pod-ready/:namespace/:name', async (ctx) => {
     const id = { namespace: ctx.params['namespace'] ?? '', name: ctx.params['name'] ?? '' };
-    const body = await read(ctx.req);
+    const body = await readBody(ctx.req, MAX_READY_BYTES, tooLarge);
     const result = endpoints.heardDirectly(id, decode(body));
     if (result === 'believed') passOn(id, body);
     ctx.body = null; // makes it 204
@@ -39,14 +39,6 @@ function decode(body: Buffer): ReadyMessage {
   }
 }
 
-async function read(req: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of req) {
-    chunks.push(chunk as Buffer);
-    size += (chunk as Buffer).length;
-    if (size > MAX_READY_BYTES)
-      throw new ReasonError('body-too-large', `a ready message has at most ${MAX_READY_BYTES} bytes`);
-  }
-  return Buffer.concat(chunks);
+function tooLarge(): ReasonError {
+  return new ReasonError('body-too-large', `a ready message has at most ${MAX_READY_BYTES} bytes`);
 }

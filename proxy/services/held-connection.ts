@@ -3,15 +3,15 @@
  * not a call of ours. No place, limit, visibility or header of slimfaas is on this way, because there is none when
  * the Service leads to the pod itself. What it holds is bounded: some bytes, and the time of a cold start.
  */
-import { toldToAnybody } from '../edge/outside.ts';
 import { connect, type Socket } from 'node:net';
+import { TCP_OPTIONS } from '../../common/relay/index.ts';
 import { ReasonError } from '../../common/runtime/errors.ts';
 import { sendReasonOnSocket } from '../../common/runtime/reason-answer.ts';
 import type { Clock } from '../clock.ts';
+import { toldToAnybody } from '../edge/outside.ts';
 import type { FunctionEntry } from '../functions/function-entry.ts';
 import type { Endpoint } from '../pods/endpoint.ts';
-import { heldBytes } from '../waiting/waiting-budget.ts';
-import { looksLikeHttp, readFirstBytes } from './first-bytes.ts';
+import { FirstBytesReader, looksLikeHttp } from './first-bytes.ts';
 
 export interface HeldOptions {
   readonly socket: Socket;
@@ -35,13 +35,12 @@ const HEAD_MS = 10_000;
 const FIRST_WORD_MS = 1_000;
 /** For a client that does not close its half after the pod has closed its own. */
 const HALF_OPEN_MS = 60_000;
-/** A host that went without a message is found after this silence. */
-const KEEP_ALIVE_MS = 60_000;
 
 export class HeldConnection {
   readonly #options: HeldOptions;
   readonly #arrivedMs: number;
   #held: Buffer = Buffer.alloc(0);
+  readonly #reader = new FirstBytesReader();
   #upstream: Socket | undefined;
   #leave: () => void = () => undefined;
   #cancel: () => void = () => undefined;
@@ -52,8 +51,6 @@ export class HeldConnection {
     this.#options = options;
     this.#arrivedMs = options.clock.now();
     const { socket } = options;
-    socket.setNoDelay(true);
-    socket.setKeepAlive(true, KEEP_ALIVE_MS);
     socket.on('data', this.#take);
     socket.on('error', () => undefined); // 'close' follows
     socket.once('close', () => this.#end('left'));
@@ -69,7 +66,6 @@ export class HeldConnection {
     const { entry } = this.#options;
     if (this.#isOver) return;
     this.#leave = entry.firstPod.join({
-      heldBytes: heldBytes(0, undefined),
       arrivedMs: this.#arrivedMs,
       come: (endpoint) => this.#connect(endpoint),
       refused: (error) => this.#refuse(error),
@@ -88,7 +84,7 @@ export class HeldConnection {
 
   readonly #take = (chunk: Buffer): void => {
     this.#held = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
-    if (this.#upstream && this.#isPiped) this.#passOn(false);
+    if (this.#isPiped) this.#passOn(false);
     else if (this.#held.length >= MOST_HELD) this.#options.socket.pause();
   };
 
@@ -99,7 +95,7 @@ export class HeldConnection {
       const message = `pod ${endpoint.view.name} has no TCP port of the name ${target}, which the Service asks for`;
       return this.#refuse(new ReasonError('upstream-failed', message));
     }
-    const upstream = connect({ host: endpoint.host, port, noDelay: true, allowHalfOpen: true });
+    const upstream = connect({ host: endpoint.host, port, allowHalfOpen: true, ...TCP_OPTIONS });
     this.#upstream = upstream;
     const cancel = clock.after(CONNECT_MS, () => upstream.destroy());
     upstream.once('connect', () => {
@@ -136,7 +132,6 @@ export class HeldConnection {
     const { socket, entry, clock } = this.#options;
     this.#isPiped = true;
     entry.account.opened(clock.now());
-    upstream.setKeepAlive(true, KEEP_ALIVE_MS);
     upstream.pipe(socket);
     upstream.once('end', () => {
       this.#cancel();
@@ -152,7 +147,7 @@ export class HeldConnection {
     const { socket } = this.#options;
     const upstream = this.#upstream;
     if (!upstream || socket.listenerCount('data', this.#take) === 0) return;
-    const first = readFirstBytes(this.#held);
+    const first = this.#reader.read(this.#held);
     if (first.kind === 'more' && !isLate) return;
     socket.off('data', this.#take);
     if (!isLate) this.#cancel();

@@ -8,7 +8,7 @@ import { readWakeSlice, wakeSliceSelector } from '../../common/kube/wake-slice.t
 import { watchResource, type OnFailedObject, type Watched } from '../../common/kube/watched.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import type { Registry } from '../../common/runtime/metrics.ts';
-import type { Clock } from '../clock.ts';
+import { every, type Clock } from '../clock.ts';
 import type { EdgeListener } from '../edge/listener.ts';
 import type { FunctionEntry } from '../functions/function-entry.ts';
 import type { ProxyMetrics } from '../metrics/proxy-metrics.ts';
@@ -74,12 +74,7 @@ export function openServiceListeners(config: OpenListenersConfig, deps: OpenList
   const unwatch = nats.onStatus((isConnected) => {
     if (isConnected) say();
   });
-  let cancel: () => void;
-  const repeat = (): void => {
-    say();
-    cancel = clock.after(REPEAT_MS, repeat);
-  };
-  cancel = clock.after(REPEAT_MS, repeat);
+  const cancel = every(clock, REPEAT_MS, say);
   return {
     listener: listeners.listener,
     async stop() {

@@ -12,6 +12,7 @@
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import type { WakeSlice } from '../../common/kube/wake-slice.ts';
+import { TCP_OPTIONS } from '../../common/relay/index.ts';
 import { describeError } from '../../common/runtime/errors.ts';
 import { listenOn } from '../../common/runtime/listen-on.ts';
 import { sleep } from '../../common/runtime/lifecycle.ts';
@@ -23,10 +24,14 @@ import type { FunctionEntry } from '../functions/function-entry.ts';
 import { HeldConnection, type HeldResult } from './held-connection.ts';
 
 /** Where connections to a port are meant to go. */
+interface Claim {
+  readonly id: FunctionId;
+  readonly target: string;
+}
+
 interface ServiceListener {
   readonly slice: string;
-  id: FunctionId;
-  target: string;
+  claim: Claim;
   readonly server: Server;
   isOpen: boolean;
 }
@@ -50,6 +55,10 @@ const EMPTY_CHECK_MS = 20;
 export class ServiceListeners {
   readonly #options: ServiceListenersOptions;
   readonly #listeners = new Map<number, ServiceListener>();
+  /** What each slice says, by port. */
+  readonly #bySlice = new Map<string, ReadonlyMap<number, Claim>>();
+  /** Slices that want a port that another one has, in the order in which they came. */
+  readonly #refused = new Map<number, Set<string>>();
   readonly #connections = new Set<HeldConnection>();
   #isRefusing = false;
 
@@ -68,16 +77,20 @@ export class ServiceListeners {
   }
 
   setSlice({ namespace, name, wakes, ports }: WakeSlice): void {
-    const key = `${namespace}/${name}`;
-    const wanted = new Set(ports.map(({ port }) => port));
-    for (const [port, listener] of this.#listeners)
-      if (listener.slice === key && !wanted.has(port)) this.#close(port, listener);
-    for (const { port, target } of ports) this.#set(port, key, { namespace, name: wakes }, target);
+    const slice = `${namespace}/${name}`;
+    const id = { namespace, name: wakes };
+    const claims = new Map(ports.map(({ port, target }) => [port, { id, target }]));
+    const before = this.#bySlice.get(slice) ?? new Map<number, Claim>();
+    this.#bySlice.set(slice, claims);
+    for (const port of before.keys()) if (!claims.has(port)) this.#release(port, slice);
+    for (const [port, claim] of claims) this.#set(port, slice, claim);
   }
 
   removeSlice(namespace: string, name: string): void {
-    const key = `${namespace}/${name}`;
-    for (const [port, listener] of this.#listeners) if (listener.slice === key) this.#close(port, listener);
+    const slice = `${namespace}/${name}`;
+    const claims = this.#bySlice.get(slice) ?? new Map<number, Claim>();
+    this.#bySlice.delete(slice);
+    for (const port of claims.keys()) this.#release(port, slice);
   }
 
   /** As one listener beside those for calls, with which it ends. */
@@ -93,26 +106,53 @@ export class ServiceListeners {
         while (this.#connections.size > 0 && !signal.aborted) await sleep(EMPTY_CHECK_MS, signal);
       },
       close: async () => {
+        this.#isRefusing = true;
         for (const [port, listener] of this.#listeners) this.#close(port, listener);
         for (const connection of this.#connections) connection.destroy();
       },
     };
   }
 
-  #set(port: number, slice: string, id: FunctionId, target: string): void {
+  #set(port: number, slice: string, claim: Claim): void {
     const known = this.#listeners.get(port);
-    if (known && known.slice !== slice) {
+    if (!known) this.#open(port, slice, claim);
+    else if (known.slice === slice) known.claim = claim;
+    else {
       // The scaler gives no port twice, so it is not the scaler's: the first one counts.
       this.#options.log.error({ port, slice, first: known.slice }, 'two EndpointSlices claim one port');
-      return;
+      this.#refused.set(port, (this.#refused.get(port) ?? new Set()).add(slice));
     }
-    if (known) Object.assign(known, { id, target });
-    else if (!this.#isRefusing) this.#open(port, slice, id, target);
   }
 
-  #open(port: number, slice: string, id: FunctionId, target: string): void {
-    const server = createServer({ allowHalfOpen: true }, (socket) => this.#accept(listener, socket));
-    const listener: ServiceListener = { slice, id, target, server, isOpen: false };
+  /** The slice wants the port no longer. */
+  #release(port: number, slice: string): void {
+    const listener = this.#listeners.get(port);
+    if (listener?.slice === slice) {
+      this.#close(port, listener);
+      return this.#openNext(port);
+    }
+    const refused = this.#refused.get(port);
+    refused?.delete(slice);
+    if (refused?.size === 0) this.#refused.delete(port);
+  }
+
+  /** The port is free: the first that was refused gets it. */
+  #openNext(port: number): void {
+    const refused = this.#refused.get(port) ?? new Set<string>();
+    const [slice] = refused;
+    if (slice === undefined) return;
+    refused.delete(slice);
+    if (refused.size === 0) this.#refused.delete(port);
+    const claim = this.#bySlice.get(slice)?.get(port);
+    if (claim) this.#open(port, slice, claim);
+  }
+
+  #open(port: number, slice: string, claim: Claim): void {
+    if (this.#isRefusing) return;
+    const server = createServer({ allowHalfOpen: true, ...TCP_OPTIONS }, (socket) =>
+      this.#accept(listener, socket),
+    );
+    const listener: ServiceListener = { slice, claim, server, isOpen: false };
     this.#listeners.set(port, listener);
     const { host, log, clock, onChange } = this.#options;
     server.on('listening', () => {
@@ -135,7 +175,7 @@ export class ServiceListeners {
     this.#options.onChange();
   }
 
-  #accept({ id, target }: ServiceListener, socket: Socket): void {
+  #accept({ claim: { id, target } }: ServiceListener, socket: Socket): void {
     const { maxConnections, find, clock, onEnd, onLimited } = this.#options;
     const entry = find(id);
     if (!entry || this.#connections.size >= maxConnections) {

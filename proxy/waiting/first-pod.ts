@@ -3,14 +3,14 @@
  * in a pod: it goes where the Service would have led it, once there is a pod to lead it to. So unlike the throttler
  * this line moves as a whole. It shares the throttler's budget, its wake and its reasons.
  */
-import { ReasonError } from '../../common/runtime/errors.ts';
-import type { Clock } from '../clock.ts';
+import type { ReasonError } from '../../common/runtime/errors.ts';
 import type { Endpoint } from '../pods/endpoint.ts';
 import type { PodGroup } from '../pods/pod-group.ts';
-import type { WaitingBudget } from './waiting-budget.ts';
+import { neverComes, noPodCame, queueFull } from './refusals.ts';
+import type { ThrottlerLimits, ThrottlerOptions } from './throttler.ts';
+import { heldBytes } from './waiting-budget.ts';
 
 export interface PodWaiter {
-  readonly heldBytes: number;
   /** On the clock: a connection that comes back keeps its deadline. */
   readonly arrivedMs: number;
   /** There is one; called once. */
@@ -19,17 +19,17 @@ export interface PodWaiter {
   refused(error: ReasonError): void;
 }
 
-export interface FirstPodOptions {
+type Shared = Pick<ThrottlerOptions, 'budget' | 'clock' | 'random' | 'explainCold' | 'hopeless'>;
+
+export interface FirstPodOptions extends Shared {
   readonly pods: Pick<PodGroup, 'ready'>;
-  readonly budget: Pick<WaitingBudget, 'whyFull' | 'add' | 'remove'>;
-  readonly clock: Clock;
-  readonly random: () => number;
-  readonly limits: () => { readonly maxWaiting: number; readonly coldStartMs: number };
+  readonly limits: () => Omit<ThrottlerLimits, 'placeMs'>;
   /** Called on every change of how many wait. */
   readonly onWaiting: (waiting: number) => void;
-  readonly explainCold: () => string;
-  readonly hopeless: () => string | undefined;
 }
+
+/** What one holds while it waits: what was read of it, at most. */
+const HELD_BYTES = heldBytes(0, undefined);
 
 export class FirstPod {
   readonly #options: FirstPodOptions;
@@ -52,7 +52,7 @@ export class FirstPod {
     const endpoint = this.#choose();
     if (endpoint) waiter.come(endpoint);
     else {
-      const error = this.#whyNot(waiter);
+      const error = this.#whyNot();
       if (error) waiter.refused(error);
       else this.#add(waiter);
     }
@@ -80,16 +80,15 @@ export class FirstPod {
     return from[Math.floor(random() * from.length)];
   }
 
-  #whyNot({ heldBytes }: PodWaiter): ReasonError | undefined {
+  #whyNot(): ReasonError | undefined {
     const { budget, limits, hopeless } = this.#options;
-    const never = hopeless();
-    if (never !== undefined) return new ReasonError('cold-start-timeout', never);
+    const never = hopeless?.();
+    if (never !== undefined) return neverComes(never);
     const full =
       this.waiting >= limits().maxWaiting
         ? `${this.waiting} connections are waiting for this function, its limit`
-        : budget.whyFull(heldBytes);
-    if (full === undefined) return undefined;
-    return new ReasonError('queue-full', `${full}; try again later`, { retryAfterSeconds: 1 });
+        : budget.whyFull(HELD_BYTES);
+    return full === undefined ? undefined : queueFull(full);
   }
 
   #add(waiter: PodWaiter): void {
@@ -99,7 +98,7 @@ export class FirstPod {
       if (this.#leave(waiter)) waiter.refused(this.#lateError());
     });
     this.#waiting.set(waiter, cancel);
-    budget.add(waiter.heldBytes);
+    budget.add(HELD_BYTES);
     onWaiting(this.waiting);
   }
 
@@ -108,14 +107,13 @@ export class FirstPod {
     if (!cancel) return false;
     cancel();
     this.#waiting.delete(waiter);
-    this.#options.budget.remove(waiter.heldBytes);
+    this.#options.budget.remove(HELD_BYTES);
     this.#options.onWaiting(this.waiting);
     return true;
   }
 
   #lateError(): ReasonError {
     const { limits, explainCold } = this.#options;
-    const message = `no pod came up in ${limits().coldStartMs / 1000} s: ${explainCold()}`;
-    return new ReasonError('cold-start-timeout', message);
+    return noPodCame(limits().coldStartMs, explainCold());
   }
 }

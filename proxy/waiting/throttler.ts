@@ -18,6 +18,7 @@ import { createBackoff, type Backoff } from '../../common/runtime/backoff.ts';
 import { ReasonError } from '../../common/runtime/errors.ts';
 import type { Clock } from '../clock.ts';
 import type { PodPlace, PodGroup } from '../pods/pod-group.ts';
+import { neverComes, noPodCame, queueFull } from './refusals.ts';
 import type { WaitingBudget } from './waiting-budget.ts';
 import { Ticket, WaitingCalls } from './waiting-calls.ts';
 
@@ -135,7 +136,7 @@ export class Throttler {
 
   #checkBounds(ticket: CallTicket): void {
     const hopeless = this.#options.pods.isUsable ? undefined : this.#options.hopeless?.();
-    if (hopeless !== undefined) throw new ReasonError('cold-start-timeout', hopeless);
+    if (hopeless !== undefined) throw neverComes(hopeless);
     const { maxWaiting } = this.#options.limits();
     if (this.#waiting.length >= maxWaiting)
       throw queueFull(`${this.#waiting.length} calls are waiting for this function, its limit`);
@@ -207,11 +208,7 @@ export class Throttler {
 
   #lateError(): ReasonError {
     const { coldStartMs, placeMs } = this.#options.limits();
-    if (this.#isCold)
-      return new ReasonError(
-        'cold-start-timeout',
-        `no pod came up in ${coldStartMs / 1000} s: ${this.#options.explainCold()}`,
-      );
+    if (this.#isCold) return noPodCame(coldStartMs, this.#options.explainCold());
     return new ReasonError(
       'queue-timeout',
       `every pod was busy for ${placeMs / 1000} s: the function needs more replicas, a higher NumberParallelRequest or faster answers`,
@@ -242,8 +239,4 @@ export class Throttler {
       this.changed();
     });
   }
-}
-
-function queueFull(what: string): ReasonError {
-  return new ReasonError('queue-full', `${what}; try again later`, { retryAfterSeconds: 1 });
 }

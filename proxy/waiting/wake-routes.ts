@@ -15,7 +15,7 @@ export function addWakeRoutes(
   deps: { lookup: FunctionLookup; wake: Wake; gate: Gate },
 ): void {
   // With nobody waiting it is a wake of ReplicasAtStart: its sender is no caller.
-  const wake = (entry: FunctionEntry): void => deps.wake(entry.id, entry.throttler.waiting);
+  const wake = (entry: FunctionEntry): void => deps.wake(entry.id, entry.waiting);
   const wakeOne = async (ctx: RouterContext): Promise<void> => {
     const entry = deps.lookup.forFunction(ctx.req, ctx.params['name'] ?? '');
     await entry.gate?.enter(visitOf(ctx.req));

@@ -58,8 +58,11 @@ const NO_CONNECT = 'CONNECT is not served here: a function is called at a path, 
 
 export type EdgeHandler = (req: IncomingMessage, res: ServerResponse) => void;
 
-/** How long a connection is silent before the kernel asks whether the other end is there. */
-export const TCP_KEEP_ALIVE_MS = 60_000;
+/**
+ * How every connection with a caller is set. The kernel asks a silent one after a minute whether the other end is there: a client
+ * whose host has vanished says no end, an answer may be silent for hours, and it holds its place in a pod.
+ */
+export const TCP_OPTIONS = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 } as const;
 
 /** Listening, the event `upgrade` and closing are the caller's. */
 export function createEdgeServer(
@@ -90,10 +93,7 @@ export function createEdgeServer(
       keepAliveTimeout: 0,
       connectionsCheckingInterval: Math.min(5_000, all.headersTimeoutMs),
       requireHostHeader: false, // `serveHead` answers it with a reason
-      noDelay: true,
-      // A client whose host has vanished: an answer may be silent for hours, and hold its place in a pod.
-      keepAlive: true,
-      keepAliveInitialDelay: TCP_KEEP_ALIVE_MS,
+      ...TCP_OPTIONS,
       // A request without a body gets no stream events (7–10 % of CPU per request): nobody here waits for any.
       optimizeEmptyRequests: true,
     },

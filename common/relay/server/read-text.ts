@@ -1,4 +1,4 @@
-/** The body of a small request, as text. */
+/** The body of a small request, whole. */
 import type { IncomingMessage } from 'node:http';
 
 /**
@@ -6,11 +6,11 @@ import type { IncomingMessage } from 'node:http';
  * answer.
  * @throws what `tooLarge` returns
  */
-export async function readText(
+export async function readBody(
   request: IncomingMessage,
   maxBytes: number,
   tooLarge: () => Error,
-): Promise<string> {
+): Promise<Buffer> {
   if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw tooLarge();
   const chunks: Buffer[] = [];
   let bytes = 0;
@@ -19,5 +19,10 @@ export async function readText(
     if (bytes > maxBytes) throw tooLarge();
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString('utf8');
+  return Buffer.concat(chunks);
+}
+
+/** {@link readBody} as text in UTF-8. */
+export async function readText(...request: Parameters<typeof readBody>): Promise<string> {
+  return (await readBody(...request)).toString('utf8');
 }

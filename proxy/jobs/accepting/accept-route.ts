@@ -94,7 +94,7 @@ async function takeJob(
  * there, so the wake tells of callers alone.
  */
 export function wakeIfAsleep(entry: FunctionEntry, wake: Wake): void {
-  if (entry.pods.ready.length === 0) wake(entry.id, entry.throttler.waiting);
+  if (entry.pods.ready.length === 0) wake(entry.id, entry.waiting);
 }
 
 function answer(res: ServerResponse, status: number, { name }: FunctionTarget, id: string): void {

@@ -30,7 +30,6 @@ class Fixture {
 
   join(name = 'a', arrivedMs = this.clock.now()): () => void {
     const waiter: PodWaiter = {
-      heldBytes: 10,
       arrivedMs,
       come: () => this.came.push(name),
       refused: (error) => this.errors.push(error),

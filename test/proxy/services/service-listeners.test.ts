@@ -6,7 +6,9 @@ import { connect, createServer as createTcpServer, type Server } from 'node:net'
 import type { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { decodeServicePorts, SERVICE_PORTS_SUBJECT } from '../../../common/bus/service-ports.ts';
+import { streamConfigs } from '../../../common/queue/jetstream/streams.ts';
 import { ownAddress } from '../../helpers/addresses.ts';
+import { jobSettings } from '../../helpers/jetstream.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { startTestProxy, type TestProxy } from '../support/test-proxy.ts';
 import { collectWakes, statusOf } from '../support/wakes.ts';
@@ -199,6 +201,29 @@ test('bounds: as many connections as are allowed, and no more', async () => {
   again.destroy();
 });
 
+test('whoever wakes while connections wait tells how many wait', async () => {
+  await using listener = await openListener();
+  const { t, host, url } = listener;
+  const jsm = await t.link.connection?.jetstreamManager();
+  for (const config of streamConfigs(jobSettings)) await jsm?.streams.add(config);
+  const wakes = collectWakes(t, 'shop');
+  const first = connect(PORT, host);
+  await waitFor(() => wakes.some(({ waiting }) => waiting === 1), { what: 'one waits' });
+  assert.equal((await fetch(`${url}/wake-function/shop`, { method: 'POST' })).status, 204);
+  assert.equal((await fetch(`${url}/wake-functions`, { method: 'POST' })).status, 204);
+  assert.equal((await fetch(`${url}/async-function/shop/`, { method: 'POST' })).status, 201);
+  // Said at once, behind the others.
+  const second = connect(PORT, host);
+  await waitFor(() => wakes.some(({ waiting }) => waiting === 2), { what: 'two wait' });
+  assert.deepEqual(
+    wakes.filter(({ waiting }) => waiting === 0),
+    [],
+  );
+  assert.ok(wakes.length >= 5, `${wakes.length} wakes`);
+  first.destroy();
+  second.destroy();
+});
+
 test('a port closes with its slice, and a second slice cannot take it', async () => {
   await using listener = await openListener();
   const { t, host } = listener;
@@ -213,4 +238,30 @@ test('a port closes with its slice, and a second slice cannot take it', async ()
   await waitFor(() => listener.ports()?.length === 0, { what: 'no port is open' });
   const [error] = (await once(connect(PORT, host), 'error')) as [NodeJS.ErrnoException];
   assert.equal(error.code, 'ECONNREFUSED');
+});
+
+test('a slice that came second gets the port when the first has gone, and not when it has gone itself', async () => {
+  await using listener = await openListener('1');
+  const { t, host } = listener;
+  const app = createTcpServer((socket) => socket.resume().end('second'));
+  const ip = ownAddress();
+  await using _ = await listenAt(app, ip);
+  t.setPod('shop', 'shop-abc-1', ip);
+  await waitFor(async () => (await statusOf(listener, 'shop')).NumberReady === 1, {
+    what: 'it knows the pod',
+  });
+  setSlice(t, '2', 'gone');
+  setSlice(t, String(APP_PORT), 'second');
+  t.kube.delete('EndpointSlice', 'default', 'gone');
+  setSlice(t, '1', 'other', PORT + 1);
+  await waitFor(() => listener.ports()?.includes(PORT + 1), { what: 'all of it is heard' });
+  // The first one wants another port now.
+  setSlice(t, '1', 'shop-slimfaas', PORT + 2);
+  await waitFor(() => listener.ports()?.includes(PORT + 2), { what: 'the first one has its new port' });
+  await waitFor(() => listener.ports()?.includes(PORT), { what: 'the second one has its port' });
+  const client = connect(PORT, host);
+  client.write('\x00');
+  assert.equal(await read(client), 'second');
+  t.kube.delete('EndpointSlice', 'default', 'second');
+  await waitFor(() => !listener.ports()?.includes(PORT), { what: 'the port is closed' });
 });
