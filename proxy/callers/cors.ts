@@ -9,6 +9,7 @@ import type { CorsSpec } from '../../common/function/callers.ts';
 import { HEADER } from '../../common/function/names.ts';
 import { HeaderNames, headerValue, withoutHeaders } from '../../common/relay/index.ts';
 import type { RawHeaders } from '../../common/relay/types.ts';
+import { isToken } from '../../common/relay/wire/grammar.ts';
 import { ReasonError } from '../../common/runtime/errors.ts';
 import { cutUnreadBody } from '../../common/runtime/reason-answer.ts';
 
@@ -29,7 +30,6 @@ const DECIDED = [
 ];
 const DECIDED_NAMES = new HeaderNames(DECIDED);
 const PREFLIGHT_VARY = 'Origin, Access-Control-Request-Method, Access-Control-Request-Headers';
-const TOKENS = /^[\w!#$%&'*+.^`|~-]+(?:[ \t]*,[ \t]*[\w!#$%&'*+.^`|~-]+)*$/;
 
 export function isPreflight(method: string | undefined, fields: RequestFields): boolean {
   return (
@@ -153,5 +153,5 @@ function isBelow(origin: string, { scheme, rest }: Below): boolean {
 
 /** A list of names, as a browser asks for it; undefined for anything else. */
 function listOf(value: string | string[] | undefined): string | undefined {
-  return typeof value === 'string' && TOKENS.test(value) ? value : undefined;
+  return typeof value === 'string' && value.split(/[ \t]*,[ \t]*/).every(isToken) ? value : undefined;
 }

@@ -7,7 +7,7 @@ import type { FunctionSpec } from '../../common/function/spec.ts';
 import { SIDECAR_DATA_PORT } from '../../common/function/names.ts';
 import type { V1Pod } from '../../common/kube/client.ts';
 import { findAppPort } from '../../common/kube/model/app-port.ts';
-import { allContainers, sidecarVariable } from '../../common/kube/model/containers.ts';
+import { allContainers, isTcp, sidecarVariable } from '../../common/kube/model/containers.ts';
 import { readPod, type PodModel } from '../../common/kube/model/pod.ts';
 import { isFailing, type Trouble } from '../../common/kube/model/trouble.ts';
 
@@ -70,7 +70,6 @@ function troubleText(name: string, { message }: Trouble): string {
 
 function portNames(spec: V1Pod['spec']): ReadonlyMap<string, number> {
   const ports = allContainers(spec).flatMap((container) => container.ports ?? []);
-  const isTcp = ({ protocol }: { protocol?: string }) => (protocol ?? 'TCP') === 'TCP';
   return new Map(
     ports
       .filter(isTcp)

@@ -1,8 +1,8 @@
 /**
- * The functions' status as text, made once for all who see the same: callers from inside, and all others. Rendering
- * 10,000 functions takes tens of milliseconds and megabytes, and anybody may ask. So a rendering is used again for
- * ten times as long as it took. No new one is made while clients that do not read hold too many old ones. Given up
- * then: freshness.
+ * The functions' status as text, made once for all who see the same: trusted callers, all others inside, and those
+ * outside the cluster. Rendering 10,000 functions takes tens of milliseconds and megabytes, and anybody may ask. So a
+ * rendering is used again for ten times as long as it took. No new one is made while clients that do not read hold too
+ * many old ones. Given up then: freshness.
  *
  * Room `proxy/status`: Status of functions for people and machines.
  * Comes in: the table of functions.

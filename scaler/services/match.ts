@@ -3,6 +3,7 @@
  * function's if its selector fits the labels of the function's pods. Pure; types only.
  */
 import type { V1Service } from '../../common/kube/client.ts';
+import { isTcp } from '../../common/kube/model/containers.ts';
 import type { Workload } from '../world/kube-objects.ts';
 
 export interface ServicePort {
@@ -29,12 +30,10 @@ export function viewService({ metadata, spec }: V1Service): ServiceView | undefi
   const selector = spec?.selector ?? {};
   if (!namespace || !name || Object.keys(selector).length === 0 || spec?.type === 'ExternalName')
     return undefined;
-  const ports = (spec?.ports ?? [])
-    .filter(({ protocol }) => (protocol ?? 'TCP') === 'TCP')
-    .map(({ name: portName = '', port, targetPort }) => ({
-      name: portName,
-      target: String(targetPort ?? port),
-    }));
+  const ports = (spec?.ports ?? []).filter(isTcp).map(({ name: portName = '', port, targetPort }) => ({
+    name: portName,
+    target: String(targetPort ?? port),
+  }));
   return {
     namespace,
     name,

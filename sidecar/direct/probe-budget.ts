@@ -26,6 +26,11 @@ function positive(value: number | undefined): number | undefined {
   return value !== undefined && Number.isFinite(value) && value > 0 ? value : undefined;
 }
 
+/** How many come in a millisecond, of all of them. */
+export function probesPerMs(probes: readonly ProbePeriod[]): number {
+  return probes.reduce((sum, { periodSeconds }) => sum + 1 / (periodSeconds * 1_000), 0);
+}
+
 export class ProbeBudget {
   readonly #perMs: number;
   readonly #kept: number;
@@ -33,7 +38,7 @@ export class ProbeBudget {
   #atMs: number;
 
   constructor(probes: readonly ProbePeriod[], nowMs: number) {
-    this.#perMs = probes.reduce((sum, { periodSeconds }) => sum + 1 / (periodSeconds * 1_000), 0);
+    this.#perMs = probesPerMs(probes);
     this.#kept = probes.length + 1;
     this.#credit = this.#kept;
     this.#atMs = nowMs;

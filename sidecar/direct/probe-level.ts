@@ -6,7 +6,7 @@
  *
  * A window is a time in which every probe comes. Where that would be too long, nothing is found here.
  */
-import type { ProbePeriod } from './probe-budget.ts';
+import { probesPerMs, type ProbePeriod } from './probe-budget.ts';
 
 /** Less than a call makes, and more than the samples' own error. */
 const FALL = 0.45;
@@ -34,7 +34,7 @@ export class ProbeLevel {
 
   /** @param longestWindowMs where the probes need a longer one, nothing is found */
   constructor(probes: readonly ProbePeriod[], longestWindowMs: number, nowMs: number) {
-    this.#perMs = probes.reduce((sum, { periodSeconds }) => sum + 1 / (periodSeconds * 1_000), 0);
+    this.#perMs = probesPerMs(probes);
     this.#beganMs = nowMs;
     const wanted = this.#perMs === 0 ? SAMPLE_MS.max : RISE_PER_SAMPLE / this.#perMs;
     this.sampleMs = Math.min(SAMPLE_MS.max, Math.max(SAMPLE_MS.min, wanted));

@@ -5,7 +5,7 @@
  */
 import type { ParsedAnnotations } from '../../common/function/annotations/index.ts';
 import type { V1Pod } from '../../common/kube/client.ts';
-import { allContainers, findSidecar } from '../../common/kube/model/containers.ts';
+import { allContainers, findSidecar, isTcp } from '../../common/kube/model/containers.ts';
 import { obstacleToSidecar, type SidecarObstacle } from '../../common/kube/model/no-sidecar.ts';
 import { overdraft } from './envelope.ts';
 import { SIDECAR_ADMIN_PORT, SIDECAR_CONTAINER, SIDECAR_DATA_PORT } from '../../common/function/names.ts';
@@ -80,8 +80,8 @@ const OBSTACLE_WARNINGS: Readonly<Record<SidecarObstacle, string>> = {
 function hasPortConflict(pod: V1Pod, parsed: ParsedAnnotations): MatchResult | undefined {
   const advice = 'free it, or set slimfaas.dev/inject: "false"';
   for (const container of allContainers(pod.spec))
-    for (const { containerPort, protocol } of container.ports ?? [])
-      if (OUR_PORTS.has(containerPort) && (protocol ?? 'TCP') === 'TCP')
+    for (const { containerPort } of (container.ports ?? []).filter(isTcp))
+      if (OUR_PORTS.has(containerPort))
         return deniedBecause(`container ${quoted(container.name)} declares port ${containerPort}`, advice);
   const { port } = parsed.spec;
   if (port !== undefined && OUR_PORTS.has(port))

@@ -2,7 +2,7 @@
  * Which port of a pod is the function's, where no annotation says it, and what is known of it from the manifest. Used
  * by the webhook and by the code that calls pods without a sidecar. Pure; types only.
  */
-import { userContainers } from './containers.ts';
+import { isTcp, userContainers } from './containers.ts';
 import type { V1Container, V1Pod, V1PodSpec, V1Probe } from '../client.ts';
 
 /** Names the container that a person means; service meshes set it to the user's when they add their own. */
@@ -42,7 +42,7 @@ function rankedContainers({ spec, metadata }: PodParts): V1Container[] {
 export function findAppPort(pod: PodParts): AppPort | undefined {
   for (const container of rankedContainers(pod)) {
     // UDP carries neither HTTP/1.1 nor h2c.
-    const ports = (container.ports ?? []).filter(({ protocol }) => (protocol ?? 'TCP') === 'TCP');
+    const ports = (container.ports ?? []).filter(isTcp);
     const [first, ...others] = ports.map(({ containerPort }) => containerPort);
     if (first === undefined) continue;
     const named = ports.filter(({ name }) => HTTP_PORT_NAME.test(name ?? ''));

@@ -34,6 +34,11 @@ export function userContainers(spec: Pick<V1PodSpec, 'containers'> | undefined):
   return (spec?.containers ?? []).filter((container) => !isSidecar(container));
 }
 
+/** A port of a container or of a Service: Kubernetes leaves the usual protocol out. */
+export function isTcp({ protocol = 'TCP' }: { readonly protocol?: string }): boolean {
+  return protocol === 'TCP';
+}
+
 function isSidecar({ name }: V1Container): boolean {
   return name === SIDECAR_CONTAINER;
 }

@@ -129,6 +129,19 @@ class Fixture {
     return f;
   }
 
+  /** The same with a pod that has been ready for long. */
+  static awake(): Fixture {
+    const f = Fixture.asleep();
+    f.fn('shop', { replicas: 1 });
+    f.pod('shop');
+    f.keeper.pass();
+    f.now = 4_000;
+    f.listens('proxy-a', 20_000);
+    f.keeper.pass();
+    assert.deepEqual(f.addresses(), []);
+    return f;
+  }
+
   addresses(service = 'shop'): string[] | undefined {
     return this.slices.get(`default/${service}-slimfaas`)?.endpoints?.flatMap(({ addresses }) => addresses);
   }
@@ -200,27 +213,14 @@ describe('the slice of a Service', () => {
   });
 
   test('names the proxies as soon as the count is 0, while the pods are there', () => {
-    const f = Fixture.asleep();
-    f.fn('shop', { replicas: 1 });
-    f.pod('shop');
-    f.keeper.pass();
-    f.now = 4_000;
-    f.listens('proxy-a', 20_000);
-    f.keeper.pass();
-    assert.deepEqual(f.addresses(), []);
+    const f = Fixture.awake();
     f.fn('shop', { replicas: 0 });
     f.keeper.pass();
     assert.deepEqual(f.addresses(), [IP]);
   });
 
   test('names them when the only ready pod ends', () => {
-    const f = Fixture.asleep();
-    f.fn('shop', { replicas: 1 });
-    f.pod('shop');
-    f.keeper.pass();
-    f.now = 4_000;
-    f.listens('proxy-a', 20_000);
-    f.keeper.pass();
+    const f = Fixture.awake();
     f.pod('shop', { ending: true });
     f.keeper.pass();
     assert.deepEqual(f.addresses(), [IP]);
