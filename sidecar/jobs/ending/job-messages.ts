@@ -1,4 +1,5 @@
 /** What the queue is told of a job's end: its record, its dead letter, and its result for the URL it was given. */
+import { createHash } from 'node:crypto';
 import type { FunctionId } from '../../../common/bus/subjects.ts';
 import type { DeadHistory } from '../../../common/queue/dead.ts';
 import type {
@@ -83,18 +84,22 @@ export function callbackOf(
 }
 
 /** The request as it is, with its history; a large body stays for the replay. */
-function letterOf(
-  id: FunctionId,
-  { seq, data }: Delivery,
-  history: DeadHistory,
-  head?: JobHead,
-): DeadLetterEntry {
+function letterOf(id: FunctionId, delivery: Delivery, history: DeadHistory, head?: JobHead): DeadLetterEntry {
+  const { seq, data } = delivery;
   return {
     kind: 'dead-letter',
     id,
     payload: data,
     history,
     // Buried again after a crash it is one letter still. Not by the sequence alone: a stream that was made again counts from 1.
-    messageId: `dead-${head ? elementId(head.secret, seq) : `unread-${seq}`}`,
+    messageId: `dead-${head ? elementId(head.secret, seq) : `unread-${fingerprint(delivery)}`}`,
   };
+}
+
+/**
+ * Names an unread job, and no other function can guess it. JetStream drops a letter whose message id it has seen on the
+ * stream, whoever sent that one.
+ */
+function fingerprint({ seq, storedAtMs, data }: Delivery): string {
+  return createHash('sha256').update(`${seq} ${storedAtMs}\n`).update(data).digest('hex');
 }

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { encodeState } from '../../../common/queue/state.ts';
 import { readDeadHistory } from '../../../common/queue/jetstream/dead-letter.ts';
 import { JOBS_STREAM } from '../../../common/queue/jetstream/streams.ts';
-import { resultSubject } from '../../../common/bus/subjects.ts';
+import { functionSubject, resultSubject } from '../../../common/bus/subjects.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { App, holding } from '../support/app.ts';
 import { FN, policy, startJobWorld } from '../support/job-world.ts';
@@ -50,6 +50,20 @@ describe('jobs when something ends', () => {
     releaseAll();
     const state = await world.ended(job);
     assert.deepEqual([app.count, state.tries.length], [1, 1]);
+  });
+
+  it('a payload that cannot be read has its letter, whatever message ids another function has used before', async () => {
+    await using world = await startJobWorld();
+    await using app = await new App().listen();
+    const { js } = world.jetstream;
+    const { seq } = await js.publish(functionSubject('job', FN), Buffer.from('no job'));
+    const other = functionSubject('dead', { namespace: 'ns', name: 'other' });
+    for (const msgID of [`dead-unread-${seq}`, `dead-unread-ns/fn-${seq}`])
+      await js.publish(other, '', { msgID });
+    await world.sidecar(app.port);
+    await waitFor(async () => (await world.deadLetters()).length > 0, {
+      what: 'its letter is there',
+    });
   });
 
   it('a drain finishes what runs and takes nothing new', async () => {
