@@ -176,6 +176,7 @@ export const ROLE_RULES: Readonly<Record<BusRole, RoleRules>> = {
       ['$JS.API.STREAM.PURGE.SLIMFAAS_BODIES', 'removes a body'],
       ['$JS.API.STREAM.INFO.SLIMFAAS_JOBS', 'counts the jobs of a function'],
       ['$JS.API.STREAM.INFO.SLIMFAAS_BODIES', 'how full it is'],
+      ['$JS.API.STREAM.INFO.SLIMFAAS_CALLBACKS', 'how many results of a function wait'],
       ['$JS.API.CONSUMER.INFO.SLIMFAAS_JOBS.*', 'up to where jobs are done'],
       ['$JS.API.CONSUMER.INFO.SLIMFAAS_CALLBACKS.proxies', 'how many results wait'],
       ['$JS.API.CONSUMER.MSG.NEXT.SLIMFAAS_CALLBACKS.proxies', 'results for URLs'],

@@ -122,6 +122,15 @@ export interface StoreRoom extends Readonly<
   readonly jobs: ReadonlyMap<string, number>;
 }
 
+/** How full the store of results on their way to URLs is. */
+export interface CallbackRoom {
+  readonly all: { readonly results: number; readonly bytes: number };
+  /** Undefined: without a bound. */
+  readonly bounds: { readonly results: number | undefined; readonly bytes: number | undefined };
+  /** By `namespace/name`; a function without results is not listed. */
+  readonly results: ReadonlyMap<string, number>;
+}
+
 /** All that ask throw {@link QueueError}. */
 export interface JobStore {
   /** Stores that wait for their confirmation. */
@@ -143,6 +152,7 @@ export interface JobStore {
   result(job: JobRef): Promise<Uint8Array | undefined>;
   /** How full what jobs are kept in is, and how many unfinished jobs each function has. */
   room(): Promise<StoreRoom>;
+  callbackRoom(): Promise<CallbackRoom>;
   /** How many unfinished jobs a function has, and may have. */
   depth(id: FunctionId): Promise<{ readonly jobs: number; readonly bound: number }>;
   /** All jobs of the function up to this sequence are finished; 0: nobody can tell. */
@@ -158,6 +168,8 @@ export type QueueSource =
 
 export interface Delivery {
   readonly data: Uint8Array;
+  /** Whose it is, where that is known. */
+  readonly id?: FunctionId | undefined;
   /** The job's sequence. */
   readonly seq: number;
   /** Times it was delivered, this one included. */

@@ -7,6 +7,7 @@
  */
 import { MessageError } from '../../runtime/errors.ts';
 import type { Msg, NatsConnection } from '../../bus/nats.ts';
+import { parseFunctionSubject } from '../../bus/subjects.ts';
 import type { Delivery } from '../queue.ts';
 import { VOID_HEADER } from './streams.ts';
 import { ErrorCode, nanos, NatsError } from '../../bus/nats-library.ts';
@@ -26,6 +27,9 @@ export function deliveryOf(message: Msg): Delivery {
     ...place,
     data: message.data,
     receipt: reply,
+    get id() {
+      return parseFunctionSubject(message.subject)?.id;
+    },
     get isVoid() {
       return message.headers?.has(VOID_HEADER) ?? false;
     },

@@ -4,15 +4,15 @@
  * consumer has delivered and not seen acknowledged; it is asked only for functions that have jobs at all.
  */
 import type { JobDepth } from '../upkeep.ts';
-import type { StoreRoom } from '../queue.ts';
-import { BODIES_STREAM, JOBS_STREAM } from './streams.ts';
+import type { CallbackRoom, StoreRoom } from '../queue.ts';
+import { BODIES_STREAM, CALLBACKS_STREAM, JOBS_STREAM } from './streams.ts';
 import { functionKey, parseFunctionSubject } from '../../bus/subjects.ts';
 import { absentIf, CONSUMER_NOT_FOUND, type JetStreamManager, type StreamInfo } from './library.ts';
 import { consumerName } from './names.ts';
 
 /** `namespace/name` → depth; a function without jobs is not listed. @throws NatsError */
 export async function readJobDepths(jsm: JetStreamManager): Promise<Map<string, JobDepth>> {
-  const info = await jsm.streams.info(JOBS_STREAM, { subjects_filter: 'slimfaas.job.>' });
+  const info = await jsm.streams.info(JOBS_STREAM, JOBS);
   const counted = Object.entries(info.state.subjects ?? {});
   const depths = await Promise.all(counted.map(([subject, total]) => depthOf(jsm, subject, total)));
   const found = depths.filter((depth) => depth !== undefined);
@@ -42,13 +42,28 @@ export async function readRoom(jsm: JetStreamManager): Promise<StoreRoom> {
   const bounds = { inline: boundOf(all), stored: boundOf(bodies) };
   // A NATS of the operator's own has none by default: then nobody asks whose jobs they are.
   if (!bounds.inline && !bounds.stored) return { ...bounds, jobs: new Map() };
-  const jobs = await jsm.streams.info(JOBS_STREAM, { subjects_filter: 'slimfaas.job.>' });
+  return { ...bounds, jobs: countByFunction(await jsm.streams.info(JOBS_STREAM, JOBS)) };
+}
+
+export async function readCallbackRoom(jsm: JetStreamManager): Promise<CallbackRoom> {
+  const info = await jsm.streams.info(CALLBACKS_STREAM, { subjects_filter: 'slimfaas.callback.>' });
+  const { max_msgs } = info.config;
+  return {
+    all: { results: info.state.messages, bytes: info.state.bytes },
+    bounds: { results: max_msgs > 0 ? max_msgs : undefined, bytes: boundOf(info)?.maxBytes },
+    results: countByFunction(info),
+  };
+}
+
+const JOBS = { subjects_filter: 'slimfaas.job.>' };
+
+function countByFunction({ state }: StreamInfo): Map<string, number> {
   const counted = new Map<string, number>();
-  for (const [subject, count] of Object.entries(jobs.state.subjects ?? {})) {
+  for (const [subject, count] of Object.entries(state.subjects ?? {})) {
     const parsed = parseFunctionSubject(subject);
     if (parsed) counted.set(functionKey(parsed.id), count);
   }
-  return { ...bounds, jobs: counted };
+  return counted;
 }
 
 function boundOf({ config, state }: StreamInfo): { bytes: number; maxBytes: number } | undefined {

@@ -4,6 +4,7 @@ import { everyFunction, functionSubject, resultSubject, type FunctionId } from '
 import { isEventBodyName, isOldBodyName, type StoredBody } from '../body.ts';
 import type { ReadChunk } from '../body-wish.ts';
 import type {
+  CallbackRoom,
   DeadLetter,
   DeadLetterEntry,
   Delivery,
@@ -22,7 +23,7 @@ import { AckedPublisher } from './acked-publisher.ts';
 import { askForChunk, askToRemove } from './bodies/ask-proxies.ts';
 import { readStoredBody, readChunk, removeBody, storeBody, type ReadNext } from './bodies/body-store.ts';
 import { deadLetterOf } from './dead-letter.ts';
-import { readRoom } from './depth.ts';
+import { readCallbackRoom, readRoom } from './depth.ts';
 import { finishOn, retryLaterOn } from './delivery.ts';
 import {
   absentIf,
@@ -131,6 +132,10 @@ export class JetStreamQueue implements Queue {
 
   room(): Promise<StoreRoom> {
     return this.#ask(readRoom);
+  }
+
+  callbackRoom(): Promise<CallbackRoom> {
+    return this.#ask(readCallbackRoom);
   }
 
   /** No job at all: everything is done. Else what the function's consumer has seen acknowledged without a gap. */

@@ -7,6 +7,7 @@ import type { ReadChunk } from '../../../common/queue/body-wish.ts';
 import { functionKey, type FunctionId } from '../../../common/bus/subjects.ts';
 import type {
   CallbackEntry,
+  CallbackRoom,
   DeadLetter,
   DeadLetterEntry,
   Delivery,
@@ -142,6 +143,14 @@ export class MemoryQueue implements Queue, QueueLink {
 
   async room(): Promise<StoreRoom> {
     return { inline: undefined, stored: undefined, jobs: new Map() };
+  }
+
+  async callbackRoom(): Promise<CallbackRoom> {
+    return {
+      all: { results: 0, bytes: 0 },
+      bounds: { results: undefined, bytes: undefined },
+      results: new Map(),
+    };
   }
 
   async depth(id: FunctionId): Promise<{ jobs: number; bound: number }> {
