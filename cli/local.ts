@@ -3,10 +3,11 @@
  * uses packages/local-cluster, which is loaded when the command runs. The image has no such command: see image.ts.
  */
 import type { Argv } from 'yargs';
-import { UsageError } from '../common/runtime/errors.ts';
+import { describeError, UsageError } from '../common/runtime/errors.ts';
 import { localFlags } from '../packages/local-cluster/flags.ts';
 import { flagValues, type Parsed } from './parts/flag-options.ts';
 import { part } from './parts/part-command.ts';
+import { noteRunningLocal } from './reach/running-local.ts';
 
 export function addLocalCommand(parser: Argv): void {
   part(
@@ -32,14 +33,19 @@ async function runLocal(argv: Parsed): Promise<void> {
     import('../manifests/folder.ts'),
   ]);
   const log = createLog('local', config['system-log'] ? config['log-level'] : 'warn', undefined);
-  await runPart(log, (signal) =>
-    startLocal(config, {
+  await runPart(log, async (signal) => {
+    const cluster = await startLocal(config, {
       entrypoint: [process.execPath, process.argv[1] as string],
       manifestsDir: MANIFESTS,
       demoServer: DEMO_SERVER,
       log,
       print: (line) => console.log(line),
       signal,
-    }),
-  );
+    });
+    const forget = await noteRunningLocal(cluster.kubeconfigPath).catch((error: unknown) => {
+      log.warn({ error: describeError(error) }, 'commands will need KUBECONFIG: its path could not be noted');
+      return async () => undefined;
+    });
+    return { stop: async () => void (await Promise.all([forget(), cluster.stop()])) };
+  });
 }

@@ -1,13 +1,14 @@
 /** Flags of the commands for people at a terminal. */
 import type { FlagTable, FlagValues } from '../common/runtime/flags.ts';
 
-/** Which cluster, for the commands that are given no address: see cli/client/door.ts. */
+/** Which cluster, for the commands that are given no address: see cli/reach/door.ts. */
 const clusterFlags = {
   kubeconfig: {
     type: 'string',
     default: '',
     group: 'Connection',
-    describe: 'kubeconfig of the cluster; empty: KUBECONFIG, else ~/.kube/config',
+    describe:
+      'kubeconfig of the cluster; empty: KUBECONFIG, else a running slimfaas local, else ~/.kube/config',
   },
   context: {
     type: 'string',

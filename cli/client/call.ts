@@ -1,8 +1,8 @@
 /** `slimfaas call <function> [path]`: one synchronous call through the proxy, answer on stdout; and `slimfaas wake`. */
 import { flagValues, type Parsed } from '../parts/flag-options.ts';
 import { callFlags, functionFlags } from '../people-flags.ts';
-import { PARTS } from './door.ts';
-import { openDoor } from './open-door.ts';
+import { PARTS } from '../reach/door.ts';
+import { openDoor } from '../reach/open-door.ts';
 import { functionName } from './function-name.ts';
 import { failureText } from './proxy-client.ts';
 

@@ -1,7 +1,7 @@
 /** `slimfaas jobs show|cancel`: one job, by the id that its acceptance answered with. */
 import { flagValues, type Parsed } from '../parts/flag-options.ts';
-import { PARTS } from './door.ts';
-import { openDoor } from './open-door.ts';
+import { PARTS } from '../reach/door.ts';
+import { openDoor } from '../reach/open-door.ts';
 import { functionName } from './function-name.ts';
 import { functionFlags, jobShowFlags } from '../people-flags.ts';
 import { failureText } from './proxy-client.ts';

@@ -12,7 +12,8 @@ import { sleep } from '../../common/runtime/lifecycle.ts';
 import { ANNOTATION } from '../../common/function/annotations/names.ts';
 import { FUNCTION_LABEL } from '../../common/function/names.ts';
 import type { SidecarFlagName } from '../../common/function/sidecar-flags.ts';
-import { kubeFault, loadCluster, rolloutRestart, type ReachedCluster } from './cluster.ts';
+import { kubeFault, loadCluster, rolloutRestart, type ReachedCluster } from '../reach/cluster.ts';
+import { chooseCluster } from '../reach/open-door.ts';
 import type { Parsed } from '../parts/flag-options.ts';
 import type { statusFlags } from '../people-flags.ts';
 import { table } from './table.ts';
@@ -27,7 +28,7 @@ export interface OutdatedPod {
 }
 
 export async function runOutdated(argv: Parsed, flags: FlagValues<typeof statusFlags>): Promise<void> {
-  const cluster = loadCluster(flags);
+  const cluster = loadCluster(await chooseCluster(flags));
   const { image, hasIdentity } = await injected(cluster, flags['system-namespace']);
   const name = argv['function'];
   const pods = (await functionPods(cluster, flags.namespace))

@@ -1,6 +1,6 @@
 /** `slimfaas query '<promql>'`: the value that a trigger with this query would get, and the series behind it. */
-import { PARTS } from './door.ts';
-import { openDoor } from './open-door.ts';
+import { PARTS } from '../reach/door.ts';
+import { openDoor } from '../reach/open-door.ts';
 import { flagValues, type Parsed } from '../parts/flag-options.ts';
 import { queryCommandFlags } from '../people-flags.ts';
 import { failureText } from './proxy-client.ts';

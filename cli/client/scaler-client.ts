@@ -1,5 +1,5 @@
 /** The scaler's HTTP interface as the commands use it. Everything it says is for people, so little is typed. */
-import type { Door } from './door.ts';
+import type { Door } from '../reach/door.ts';
 
 /** One decision of `GET /functions/<ns>/<fn>`. */
 export interface DecisionView {

@@ -2,11 +2,15 @@
  * `slimfaas status [function]`: what `GET /status-functions` answers, as a table or as JSON. With a name it also asks
  * the scaler why: its last ten decisions and the numbers they came from. A scaler that cannot be reached costs one
  * line, not the rest.
+ *
+ * Room `cli/client`: Commands that read and change an installation.
+ * Comes in: argv.
+ * Goes out: text or JSON.
  */
 import { describeError, UsageError } from '../../common/runtime/errors.ts';
 import type { FlagValues } from '../../common/runtime/flags.ts';
-import { PARTS, type Door } from './door.ts';
-import { openDoor } from './open-door.ts';
+import { PARTS, type Door } from '../reach/door.ts';
+import { openDoor } from '../reach/open-door.ts';
 import { functionName } from './function-name.ts';
 import { flagValues, type Parsed } from '../parts/flag-options.ts';
 import { statusFlags } from '../people-flags.ts';

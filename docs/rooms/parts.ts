@@ -275,12 +275,18 @@ export const PARTS: Readonly<Record<string, Line>> = {
     'a key pair, a caBundle',
   ],
   'cli/parts': ['part-command.ts', 'Commands that start a part', 'argv, environment', 'a running part'],
+  'cli/reach': [
+    'open-door.ts',
+    'How the commands reach a part of an installation',
+    'flags, kubeconfig',
+    'a way to a part, with a token where it asks for one',
+  ],
   'cli/client': [
-    'door.ts',
+    'status.ts',
     'Commands that read and change an installation',
-    'argv, kubeconfig',
+    'argv',
     'text or JSON',
-    'cli/parts',
+    'cli/parts cli/reach',
   ],
   'cli/inject': [
     'inject.ts',

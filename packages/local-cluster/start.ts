@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import { UsageError } from '../../common/runtime/errors.ts';
-import { sleep, type Running } from '../../common/runtime/lifecycle.ts';
+import { sleep } from '../../common/runtime/lifecycle.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import type { ClusterApi } from './api/objects/types.ts';
 import { applyManifests, readManifests } from './apply.ts';
@@ -33,7 +33,7 @@ const READY_TIMEOUT_MS = 60_000;
  * Resolves when the proxy answers, or early when `signal` aborts; what it hands back is then as good for stopping.
  * @throws UsageError for a taken port or a bad manifest
  */
-export async function startLocal(config: LocalConfig, deps: LocalDeps): Promise<Running> {
+export async function startLocal(config: LocalConfig, deps: LocalDeps): Promise<LocalCluster> {
   const { print, manifestsDir, signal } = deps;
   const demo = join(manifestsDir, 'demo');
   const own = [join(manifestsDir, 'install.yaml'), ...(config['no-demo'] ? [] : [demo])];
@@ -118,11 +118,10 @@ interface EndedProcess {
 
 function welcome(address: string, { kubeconfigPath, server }: LocalCluster, hasDemo: boolean): string[] {
   const demo = [
-    `  export KUBECONFIG=${kubeconfigPath}`,
     `  curl ${address}/function/fibonacci1/hello/guillaume    wakes a function from zero`,
     `  curl ${address}/status-functions                       what there is, and how many run`,
-    `  slimfaas status fibonacci1                             why it sleeps or runs; then query, jobs, call: --help`,
-    `  kubectl -n ${NAMESPACE} get pods -w`,
+    `  npx slimfaas status fibonacci1                         why it sleeps or runs; then query, jobs, call: --help`,
+    `  kubectl --kubeconfig ${kubeconfigPath} -n ${NAMESPACE} get pods -w`,
   ];
   return [
     '',

@@ -13,7 +13,7 @@ const main = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
 
 async function slimfaas(args: string[], env: Record<string, string> = {}) {
   const child = spawn(process.execPath, [main, ...args], {
-    env: { ...process.env, ...env },
+    env: { ...process.env, HOME: '/nowhere', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const [stdout, stderr, [code]] = await Promise.all([

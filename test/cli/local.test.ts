@@ -6,6 +6,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'nod
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { after, test } from 'node:test';
 import { waitFor } from '../helpers/wait.ts';
 import { processesWith } from '../local-cluster/support/pods.ts';
@@ -14,6 +15,7 @@ const script = join(import.meta.dirname, '../../dist/slimfaas.js');
 
 /** A temp folder of its own, so that what a run leaves behind can be told from others'. */
 const temp = mkdtempSync(join(tmpdir(), 'slimfaas-test-'));
+const home = join(temp, 'home');
 after(() => rmSync(temp, { recursive: true, force: true }));
 
 interface Run {
@@ -25,7 +27,7 @@ interface Run {
 
 function start(...args: string[]): Run {
   const child = spawn(process.execPath, [script, 'local', ...args], {
-    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], TMPDIR: temp },
+    env: { PATH: process.env['PATH'], HOME: home, TMPDIR: temp },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   after(() => child.kill('SIGKILL'));
@@ -72,6 +74,7 @@ test('comes up, says what is where, answers from zero, and Ctrl-C leaves nothing
   assert.equal(response.status, 200);
   assert.match(await response.text(), /guillaume/);
   await assertDemoAnswers(address);
+  await assertCommandsFindIt();
   const pids = processesWith(dirname(kubeconfig));
   assert.ok(pids.length > 5, 'the parts run');
   run.child.kill('SIGINT');
@@ -82,7 +85,43 @@ test('comes up, says what is where, answers from zero, and Ctrl-C leaves nothing
     [],
   );
   assert.equal(await isListening(Number(new URL(address).port)), false);
+  const { code, stderr } = await command(['status']);
+  assert.equal(code, 1);
+  assert.match(
+    stderr,
+    /no answer from http:\/\/127\.0\.0\.1:5000\/status-functions/,
+    'nothing names it any more',
+  );
 });
+
+/** No flag and no variable says where the cluster is. */
+async function assertCommandsFindIt(): Promise<void> {
+  for (const [args, expected] of [
+    [['status'], /fibonacci1/],
+    [['call', 'fibonacci1', '/hello/you'], /you/],
+    [['status', 'fibonacci1'], /fibonacci1[^]* 0 → 1 /],
+    [['status', '--outdated'], /./],
+    [['query', 'vector(7)'], /7/],
+    [['jobs', 'dead', 'list'], /./],
+  ] as const) {
+    const { code, stdout, stderr } = await command(args);
+    assert.equal(code, 0, `${args.join(' ')}: ${stderr}`);
+    assert.match(stdout, expected);
+  }
+}
+
+async function command(args: readonly string[]) {
+  const child = spawn(process.execPath, [script, ...args], {
+    env: { PATH: process.env['PATH'], HOME: home },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const [stdout, stderr, [code]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, 'exit'),
+  ]);
+  return { stdout, stderr, code: code as number };
+}
 
 /** The other functions of manifests/demo: two with what they depend on, and one that is private. */
 async function assertDemoAnswers(address: string): Promise<void> {

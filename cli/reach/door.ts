@@ -1,10 +1,4 @@
-/**
- * The way to a part of an installation, as the commands use it, and where each part is found.
- *
- * Room `cli/client`: Commands that read and change an installation.
- * Comes in: argv, kubeconfig.
- * Goes out: text or JSON.
- */
+/** The way to a part of an installation, as the commands use it, and where each part is found. */
 export interface Door {
   /** For errors: where it leads. */
   readonly name: string;

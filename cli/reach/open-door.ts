@@ -5,14 +5,20 @@
  * 1. the address flag of the part (`--proxy-url` …);
  * 2. `--kubeconfig`, `--context` or KUBECONFIG: that cluster;
  * 3. inside a pod: the part's Service;
- * 4. ~/.kube/config, where there is one;
- * 5. 127.0.0.1, where `npm start` answers and `kubectl port-forward` would.
+ * 4. the cluster of a `slimfaas local` that runs on this machine;
+ * 5. ~/.kube/config, where there is one;
+ * 6. 127.0.0.1, where `kubectl port-forward` answers.
+ *
+ * Room `cli/reach`: How the commands reach a part of an installation.
+ * Comes in: flags, kubeconfig.
+ * Goes out: a way to a part, with a token where it asks for one.
  */
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { UsageError } from '../../common/runtime/errors.ts';
 import type { ClusterFlags } from '../people-flags.ts';
+import { findRunningLocal } from './running-local.ts';
 import { showingToken, tokenSource } from './identity.ts';
 import type { Door, PartAddress } from './door.ts';
 
@@ -26,11 +32,26 @@ export async function openDoor(
   flags: ClusterFlags,
   env: Environment = process.env,
 ): Promise<Door> {
-  const isChosen = flags.kubeconfig !== '' || flags.context !== '' || Boolean(env['KUBECONFIG']);
   const isInside = Boolean(env['KUBERNETES_SERVICE_HOST']);
-  const hasCluster = isChosen || (!isInside && existsSync(join(homedir(), '.kube/config')));
-  const door = await doorTo(part, flags, { url, isInside, hasCluster });
-  return showingToken(door, tokenSource(flags, hasCluster));
+  const chosen = await chooseCluster(flags, env);
+  const hasCluster =
+    chosen.kubeconfig !== '' ||
+    chosen.context !== '' ||
+    Boolean(env['KUBECONFIG']) ||
+    (!isInside && existsSync(join(homedir(), '.kube/config')));
+  const door = await doorTo(part, chosen, { url, isInside, hasCluster });
+  return showingToken(door, tokenSource(chosen, hasCluster));
+}
+
+/** A local cluster that runs here counts as if it were named, where no other one is. */
+export async function chooseCluster(
+  flags: ClusterFlags,
+  env: Environment = process.env,
+): Promise<ClusterFlags> {
+  const isNamed = flags.kubeconfig !== '' || flags.context !== '' || Boolean(env['KUBECONFIG']);
+  if (isNamed || env['KUBERNETES_SERVICE_HOST']) return flags;
+  const kubeconfig = await findRunningLocal();
+  return kubeconfig === undefined ? flags : { ...flags, kubeconfig };
 }
 
 interface Way {
