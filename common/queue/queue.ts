@@ -265,6 +265,8 @@ export interface BodyStore {
   bodyChunk(name: string, after: number): Promise<ReadChunk>;
   /** Harmless when it is not there. */
   removeBody(name: string): Promise<void>;
+  /** Those of these bodies whose beginning is in the store. */
+  bodiesLeft(names: readonly string[]): Promise<ReadonlySet<string>>;
 }
 
 export interface PodReader {

@@ -21,7 +21,14 @@ import type {
 } from '../queue.ts';
 import { AckedPublisher } from './acked-publisher.ts';
 import { askForChunk, askToRemove } from './bodies/ask-proxies.ts';
-import { readStoredBody, readChunk, removeBody, storeBody, type ReadNext } from './bodies/body-store.ts';
+import {
+  bodiesLeft,
+  readStoredBody,
+  readChunk,
+  removeBody,
+  storeBody,
+  type ReadNext,
+} from './bodies/body-store.ts';
 import { deadLetterOf } from './dead-letter.ts';
 import { readCallbackRoom, readRoom } from './depth.ts';
 import { finishOn, retryLaterOn } from './delivery.ts';
@@ -222,6 +229,10 @@ export class JetStreamQueue implements Queue {
     const asksFor = this.#asksFor;
     if (asksFor) return answered(askToRemove(this.#connection, asksFor, name));
     return this.#ask((jsm) => removeBody(jsm, name));
+  }
+
+  bodiesLeft(names: readonly string[]): Promise<ReadonlySet<string>> {
+    return this.#ask((jsm) => bodiesLeft(jsm, names));
   }
 
   event(sequence: number): Promise<Uint8Array | undefined> {

@@ -108,7 +108,7 @@ async function acceptWithRoom(
   });
   if (!accepted.isDuplicate || key === undefined) {
     options.room.settle(accepted.sequence);
-    hold.settle(accepted.sequence);
+    hold.settle(accepted.sequence, body.stored?.name);
     return elementId(secret, accepted.sequence);
   }
   const first = await firstSecret(id, accepted, options);

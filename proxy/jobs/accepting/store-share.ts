@@ -5,19 +5,20 @@
  * proxy lets in: several of them, or one that was restarted and has forgotten its account, leave less free and never
  * nothing.
  *
- * A job leaves the account when the queue says that the function has none left, or that all up to some number are done.
- * A function that is at its bound is looked at job by job.
+ * A job leaves the account (store-accounts.ts) when the queue says that the function has none left, or that all up to some
+ * number are done. A function that is at its bound is looked at job by job. Then it is asked which large bodies are left.
  */
 import { functionKey, type FunctionId } from '../../../common/bus/subjects.ts';
 import type { Queue, QueueLink, StoreKind, StoreRoom } from '../../../common/queue/queue.ts';
 import { ReasonError } from '../../../common/runtime/errors.ts';
+import { StoreAccounts, type Account } from './store-accounts.ts';
 
 /** What is held for one job, until it is stored or given up. */
 export interface ShareHold {
   /** It became another size, or too large to travel in a message. @throws ReasonError `queue-full` for more than may be */
   resize(kind: StoreKind, bytes: number): void;
-  /** The job was stored under this sequence. */
-  settle(sequence: number): void;
+  /** The job was stored under this sequence. @param body the name of its large body */
+  settle(sequence: number, body?: string): void;
   /** It was not; harmless after `settle`. */
   release(): void;
 }
@@ -36,20 +37,8 @@ const RETRY_AFTER_SECONDS = 2;
 /** A look at the jobs of a function that is at its bound, twice a second. */
 const LOOK_MS = 500;
 const LOOK_JOBS = 32;
-/** Entries of all functions, 100 bytes each. Beyond it the oldest of the function at hand goes uncounted. */
-const ENTRIES_MAX = 100_000;
-
-interface Account {
-  readonly id: FunctionId;
-  readonly held: Record<StoreKind, number>;
-  /** By the job's sequence, the one looked at longest ago first. */
-  readonly jobs: Map<number, { readonly kind: StoreKind; readonly bytes: number }>;
-  /** The highest sequence that was entered. */
-  last: number;
-  /** Jobs on their way: they keep the account, also those without a body. */
-  coming: number;
-  lookedAt: number;
-}
+/** Functions whose large bodies are asked about with each reading. */
+const LOOK_BODIES = 16;
 
 /** Without a bound there is nothing to count. */
 const NO_HOLD: ShareHold = { resize: () => undefined, settle: () => undefined, release: () => undefined };
@@ -57,7 +46,7 @@ const NO_HOLD: ShareHold = { resize: () => undefined, settle: () => undefined, r
 export class StoreShare {
   readonly #options: StoreShareOptions;
   readonly #now: () => number;
-  readonly #accounts = new Map<string, Account>();
+  readonly #accounts = new StoreAccounts();
   #room: StoreRoom | undefined;
   /** On its way: whoever reads how full the streams are does not see it yet, or sees a part of it. */
   readonly #coming: Record<StoreKind, number> = { inline: 0, stored: 0 };
@@ -65,7 +54,6 @@ export class StoreShare {
   readonly #taken: Record<StoreKind, number> = { inline: 0, stored: 0 };
   #readAt = -Infinity;
   #reading: Promise<void> | undefined;
-  #entries = 0;
 
   constructor(options: StoreShareOptions) {
     this.#options = options;
@@ -79,12 +67,12 @@ export class StoreShare {
   }
 
   heldBy(id: FunctionId, kind: StoreKind): number {
-    return this.#accounts.get(functionKey(id))?.held[kind] ?? 0;
+    return this.#accounts.heldBy(id, kind);
   }
 
   /** How many jobs are accounted for. */
   get entries(): number {
-    return this.#entries;
+    return this.#accounts.entries;
   }
 
   /** @throws ReasonError `queue-full`; nothing is held then */
@@ -98,7 +86,7 @@ export class StoreShare {
   async take(id: FunctionId, kind: StoreKind, bytes: number): Promise<ShareHold> {
     await this.check(id, kind, bytes);
     if (this.#room && !this.#room.inline && !this.#room.stored) return NO_HOLD;
-    const account = this.#accountOf(id);
+    const account = this.#accounts.of(id);
     const add = (amount: number): void => {
       account.held[kind] += amount;
       this.#coming[kind] += amount;
@@ -115,20 +103,20 @@ export class StoreShare {
         add(bytes);
         if (isRefused) throw this.#refusal(id, nextKind);
       },
-      settle: (sequence) => {
+      settle: (sequence, body) => {
         if (!isOpen) return;
         isOpen = false;
         account.coming -= 1;
         this.#coming[kind] -= bytes;
         this.#taken[kind] += bytes;
-        this.#enter(account, sequence, { kind, bytes });
+        this.#accounts.enter(account, sequence, { kind, bytes, body });
       },
       release: () => {
         if (!isOpen) return;
         isOpen = false;
         account.coming -= 1;
         this.#coming[kind] -= bytes;
-        this.#give(account, kind, bytes);
+        this.#accounts.give(account, kind, bytes);
       },
     };
   }
@@ -159,51 +147,8 @@ export class StoreShare {
 
   #refusal(id: FunctionId, kind: StoreKind): ReasonError {
     const what = kind === 'inline' ? 'jobs' : 'large bodies of jobs';
-    const message = `${id.name} holds ${this.heldBy(id, kind)} bytes of the store for ${what}. For all functions together ${this.free(kind)} bytes are free. Try again when some of its jobs are done`;
+    const message = `${id.name} holds ${this.heldBy(id, kind)} bytes of the store for ${what}. For all functions together ${this.free(kind)} bytes are free. Try again when some of its jobs are done${kind === 'stored' ? ', or dead letters dropped' : ''}`;
     return new ReasonError('queue-full', message, { retryAfterSeconds: RETRY_AFTER_SECONDS });
-  }
-
-  #enter(account: Account, sequence: number, entry: { kind: StoreKind; bytes: number }): void {
-    // Another stream counts from 1 again: what was entered under this number is over.
-    const isReused = account.jobs.has(sequence);
-    this.#strike(account, sequence);
-    account.last = isReused ? sequence : Math.max(account.last, sequence);
-    account.jobs.set(sequence, entry);
-    this.#entries += 1;
-    const [oldest] = account.jobs.keys();
-    if (this.#entries > ENTRIES_MAX && oldest !== undefined) this.#strike(account, oldest);
-  }
-
-  #strike(account: Account, sequence: number): void {
-    const entry = account.jobs.get(sequence);
-    if (!entry) return;
-    account.jobs.delete(sequence);
-    this.#entries -= 1;
-    this.#give(account, entry.kind, entry.bytes);
-  }
-
-  #give(account: Account, kind: StoreKind, bytes: number): void {
-    account.held[kind] -= bytes;
-    const { jobs, coming, held } = account;
-    if (jobs.size === 0 && coming === 0 && held.inline === 0 && held.stored === 0)
-      this.#accounts.delete(functionKey(account.id));
-  }
-
-  #accountOf(id: FunctionId): Account {
-    const key = functionKey(id);
-    let account = this.#accounts.get(key);
-    if (!account) {
-      account = {
-        id,
-        held: { inline: 0, stored: 0 },
-        jobs: new Map(),
-        last: 0,
-        coming: 0,
-        lookedAt: -Infinity,
-      };
-      this.#accounts.set(key, account);
-    }
-    return account;
   }
 
   /** Reads again when the last reading is old; nobody waits for it. */
@@ -215,13 +160,14 @@ export class StoreShare {
   async #read(): Promise<void> {
     const { live } = this.#options.queue;
     if (!live) return;
-    const before = new Map([...this.#accounts.values()].map((account) => [account, account.last]));
+    const before = new Map(this.#accounts.all.map((account) => [account, account.last]));
     try {
       const taken = { ...this.#taken };
       this.#room = await live.room();
       for (const kind of KINDS) this.#taken[kind] -= taken[kind];
       this.#readAt = this.#now();
       this.#dropDone(before, this.#room.jobs);
+      await this.#lookAtOldBodies(live);
     } catch {
       this.#readAt = this.#now(); // what was read before counts on
     }
@@ -231,20 +177,20 @@ export class StoreShare {
   #dropDone(before: ReadonlyMap<Account, number>, jobs: ReadonlyMap<string, number>): void {
     for (const [account, last] of before) {
       if (jobs.has(functionKey(account.id))) continue;
-      for (const sequence of account.jobs.keys()) if (sequence <= last) this.#strike(account, sequence);
+      for (const sequence of account.jobs.keys()) if (sequence <= last) this.#accounts.end(account, sequence);
     }
   }
 
   async #look(id: FunctionId): Promise<void> {
-    const account = this.#accountOf(id);
+    const account = this.#accounts.of(id);
     const { live } = this.#options.queue;
     if (!live || this.#now() - account.lookedAt < LOOK_MS) return;
     account.lookedAt = this.#now();
     const done = await live.doneUpTo(id).catch(() => 0);
-    for (const sequence of account.jobs.keys()) if (sequence <= done) this.#strike(account, sequence);
-    await Promise.all(
-      [...account.jobs.keys()].slice(0, LOOK_JOBS).map((one) => this.#lookAt(live, account, one)),
-    );
+    for (const sequence of account.jobs.keys()) if (sequence <= done) this.#accounts.end(account, sequence);
+    const open = [...account.jobs].filter(([, { hasEnded }]) => !hasEnded).slice(0, LOOK_JOBS);
+    await Promise.all(open.map(([sequence]) => this.#lookAt(live, account, sequence)));
+    await this.#lookAtBodies(live, account);
     this.#readAt = -Infinity;
     this.refresh();
     await this.#reading;
@@ -255,11 +201,30 @@ export class StoreShare {
       (payload) => payload !== undefined,
       () => true,
     );
-    if (!isThere) return this.#strike(account, sequence);
+    if (!isThere) return this.#accounts.end(account, sequence);
     const entry = account.jobs.get(sequence);
     if (!entry) return;
     account.jobs.delete(sequence);
     account.jobs.set(sequence, entry); // behind the others
+  }
+
+  async #lookAtOldBodies(queue: Queue): Promise<void> {
+    const accounts = this.#accounts.all
+      .filter(({ jobs }) => [...jobs.values()].some(({ hasEnded }) => hasEnded))
+      .toSorted((a, b) => a.bodiesAt - b.bodiesAt);
+    for (const account of accounts.slice(0, LOOK_BODIES)) await this.#lookAtBodies(queue, account);
+  }
+
+  /** Of jobs that have ended. What is done has none, and a dead one has its until its letter is dropped. */
+  async #lookAtBodies(queue: Queue, account: Account): Promise<void> {
+    account.bodiesAt = this.#now();
+    const ended = [...account.jobs].filter(([, { hasEnded }]) => hasEnded);
+    if (ended.length === 0) return;
+    const names = ended.flatMap(([, { body }]) => body ?? []);
+    const left = await queue.bodiesLeft(names).catch(() => new Set(names));
+    for (const [sequence, entry] of ended)
+      if (account.jobs.get(sequence) === entry && !left.has(entry.body ?? ''))
+        this.#accounts.strike(account, sequence);
   }
 }
 

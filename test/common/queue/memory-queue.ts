@@ -232,6 +232,10 @@ export class MemoryQueue implements Queue, QueueLink {
     return data ? { number: after + 1, data } : { number: 0, data: new Uint8Array(0) };
   }
 
+  async bodiesLeft(names: readonly string[]): Promise<ReadonlySet<string>> {
+    return new Set(names.filter((name) => this.#bodies.has(name)));
+  }
+
   async removeBody(name: string): Promise<void> {
     this.#bodies.delete(name);
   }

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { waitFor } from '../../helpers/wait.ts';
+import { policy } from '../../sidecar/support/job-world.ts';
 import { Recorder } from '../../sidecar/support/recorder.ts';
 import { callUrl } from '../support/calls.ts';
 import { elementIdOf, startJobProxy, type JobProxy } from '../support/job-proxy.ts';
@@ -60,6 +61,36 @@ for (const [what, bytes, most] of [
     await waitFor(async () => (await t.depth()) === 0, { what: 'all have run' });
     assert.equal(app.requests.length, taken + 6);
   });
+
+test('large bodies of dead jobs count for their function until their letters are dropped: others find room', async () => {
+  await using t = await startJobProxy([], VOLUME, ROOM);
+  await t.addFunction('greedy');
+  await t.addFunction('other');
+  await waitFor(() => areBoundsKnown(t), { what: 'the proxy knows the bounds' });
+  await using app = await new Recorder((_req, res) => void res.writeHead(500).end()).listen();
+  await t.sidecar('greedy', app.port, { 'async-policy': policy([]) });
+  const body = Buffer.alloc(2_000_000, 'x');
+  const post = (name: string) => t.post(name, '/', { body });
+  let taken = 0;
+  let answer = await post('greedy');
+  for (; answer.status === 201 && taken < 10; answer = await post('greedy')) {
+    await t.ended('greedy', elementIdOf(answer), 'dead');
+    taken += 1;
+  }
+  assert.equal(answer.status, 429, answer.text);
+  assert.match(
+    answer.text,
+    /greedy holds \d+ bytes of the store for large bodies of jobs.*or dead letters dropped/,
+  );
+  assert.ok(taken >= 2 && taken <= 3, String(taken));
+  await waitFor(async () => (await t.depth()) === 0, { what: 'its jobs are over' });
+  // Another reading of how full it is changes nothing.
+  for (let i = 0; i < 3; i++) assert.equal((await post('greedy')).status, 429);
+  assert.equal((await post('other')).status, 201);
+  for (const letter of [1, 2])
+    assert.equal((await t.admin(`/dead-jobs/${letter}`, { method: 'DELETE' })).status, 204);
+  await waitFor(async () => (await post('greedy')).status === 201, { what: 'the function posts again' });
+});
 
 /** A body of unknown length. */
 function streamed(bytes: number): ReadableStream<Uint8Array> {

@@ -15,6 +15,7 @@ const isFull = (error: unknown) => error instanceof ReasonError && error.code ==
 function world() {
   const state = { now: 0, bytes: 0, doneUpTo: 0, maxBytes: 100 * MB, readings: 0, looks: 0 };
   const jobs = new Map<number, string>();
+  const bodies = new Set<string>();
   const room = async (): Promise<StoreRoom> => {
     state.readings += 1;
     const counted = new Map<string, number>();
@@ -29,6 +30,7 @@ function world() {
       (state.looks += 1),
       jobs.has(sequence) ? new Uint8Array(1) : undefined
     ),
+    bodiesLeft: async (names: readonly string[]) => new Set(names.filter((name) => bodies.has(name))),
   } as unknown as Queue;
   const share = new StoreShare({ queue: { live }, now: () => state.now });
   let sequence = 0;
@@ -40,6 +42,16 @@ function world() {
     hold.settle(sequence);
     return sequence;
   };
+  /** A job with a large body. */
+  const store = async (id: typeof FIB, bytes: number, body: string) => {
+    const hold = await share.take(id, 'stored', bytes);
+    sequence += 1;
+    jobs.set(sequence, functionKey(id));
+    bodies.add(body);
+    state.bytes += bytes;
+    hold.settle(sequence, body);
+    return sequence;
+  };
   const read = async () => {
     state.now += 2_000;
     share.refresh();
@@ -49,7 +61,7 @@ function world() {
     jobs.delete(one);
     state.bytes -= bytes;
   };
-  return { state, share, put, read, end };
+  return { state, share, put, store, bodies, read, end };
 }
 
 test('one function alone gets three quarters; another finds room, and more readings change nothing', async () => {
@@ -142,6 +154,33 @@ test('a function without any job holds nothing, and what is taken while that is 
   hold.release();
   assert.equal(share.heldBy(FIB, 'inline'), 0);
   assert.equal(share.entries, 0);
+});
+
+test('a large body counts as long as it is there, also when its job is dead and its function has no other', async () => {
+  const { share, store, bodies, read, end } = world();
+  await read();
+  const dead = await store(FIB, 10 * MB, 'dead');
+  const done = await store(FIB, 20 * MB, 'done');
+  end(dead, 0);
+  end(done, 20 * MB);
+  bodies.delete('done');
+  await read();
+  assert.deepEqual([share.heldBy(FIB, 'stored'), share.entries], [10 * MB, 1]);
+  bodies.delete('dead');
+  await read();
+  assert.deepEqual([share.heldBy(FIB, 'stored'), share.entries], [0, 0]);
+});
+
+test('at the bound all bodies that are gone are struck out at once', async () => {
+  const { share, state, store, bodies, read, end } = world();
+  await read();
+  for (let i = 0; i < 70; i++) await store(FIB, MB, `body ${i}`);
+  for (let one = 1; one <= 70; one++) end(one, one > 10 ? MB : 0);
+  for (let i = 10; i < 70; i++) bodies.delete(`body ${i}`);
+  state.doneUpTo = 70;
+  state.now += 1_000;
+  await store(FIB, 30 * MB, 'another');
+  assert.equal(share.heldBy(FIB, 'stored'), 40 * MB);
 });
 
 test('without a bound, and before it is known, nothing is refused', async () => {

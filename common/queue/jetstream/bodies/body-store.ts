@@ -84,6 +84,30 @@ export async function removeBody(jsm: JetStreamManager, name: string): Promise<v
   await jsm.streams.purge(BODIES_STREAM, { filter });
 }
 
+/**
+ * Which of these bodies have their first chunk in the store. It is one question for each function, and one for all names of
+ * one token.
+ */
+export async function bodiesLeft(jsm: JetStreamManager, names: readonly string[]): Promise<Set<string>> {
+  const wanted = new Set(names);
+  const left = new Set<string>();
+  for (const subjects_filter of new Set(names.map(filterOf))) {
+    const { state } = await jsm.streams.info(BODIES_STREAM, { subjects_filter });
+    for (const subject of Object.keys(state.subjects ?? {})) {
+      const name = subject.split('.').slice(2, 5).join('.');
+      if (wanted.has(name)) left.add(name);
+    }
+  }
+  return left;
+}
+
+/** Covers the first chunk of each body of its function. */
+function filterOf(name: string): string {
+  if (isOldBodyName(name)) return subjectOf('*');
+  const [namespace, fn] = name.split('.');
+  return subjectOf(`${namespace}.${fn}.*.1`);
+}
+
 function subjectOf(name: string): string {
   return `slimfaas.body.${name}`;
 }
