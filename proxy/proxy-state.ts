@@ -48,6 +48,7 @@ export interface ProxyState {
 
 export interface ProxyStateDeps {
   readonly clock: Clock;
+  readonly wallClock?: (() => number) | undefined;
   readonly random: () => number;
   readonly metrics: ProxyMetrics;
   readonly log: Log;

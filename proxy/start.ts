@@ -42,6 +42,8 @@ export interface ProxyDeps {
   readonly nats: NatsLink;
   readonly registry: Registry;
   readonly clock?: Clock;
+  /** Milliseconds since 1970, by which tokens expire. */
+  readonly wallClock?: () => number;
   readonly random?: () => number;
   /** Resolves the names in X-Callback-Url. */
   readonly resolve?: Resolve;

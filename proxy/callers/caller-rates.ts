@@ -15,10 +15,12 @@ export function takeToken(
   now: number,
 ): { waitMs: number; fullAtMs: number } {
   const tokenMs = 1_000 / rate.ratePerSecond;
-  const from = Math.max(fullAtMs, now);
-  const waitMs = from + tokenMs - (now + rate.burst * tokenMs);
+  const emptyMs = now + rate.burst * tokenMs;
+  // No bucket is emptier than empty: what was taken at a slower rate, before the limit was changed, is no debt.
+  const from = Math.min(Math.max(fullAtMs, now), emptyMs);
+  const waitMs = from + tokenMs - emptyMs;
   // The sum of many steps is off by some nanoseconds, which must not refuse the last call of a burst.
-  if (waitMs > 1e-3) return { waitMs, fullAtMs };
+  if (waitMs > 1e-3) return { waitMs, fullAtMs: from };
   return { waitMs: 0, fullAtMs: from + tokenMs };
 }
 

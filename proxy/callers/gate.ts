@@ -53,7 +53,7 @@ export interface GatesDeps {
   readonly log: Log;
   readonly resolve?: Resolve | undefined;
   /** Milliseconds since 1970, by which tokens expire. */
-  readonly wallClock?: () => number;
+  readonly wallClock?: (() => number) | undefined;
 }
 
 /** The gates of all functions. */

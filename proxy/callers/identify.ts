@@ -70,19 +70,30 @@ function byKey(
 }
 
 function byToken(payload: JWTPayload, spec: JwtSpec, headers: RawHeaders): IdentifiedCaller {
-  const { iss = '', sub = '', aud = [] } = payload;
+  const { iss = '', aud = [] } = payload;
+  const sub = subjectOf(payload);
   if (iss !== spec.issuer) throw unauthorized('the token is of another issuer than this function takes');
   if (spec.audience !== '' && ![aud].flat().includes(spec.audience))
     throw unauthorized('the token is for another audience than this function');
   for (const [claim, wanted] of Object.entries(spec.requiredClaims))
-    if (!hasClaim(payload[claim], wanted, claim))
+    if (!hasClaim(claimOf(payload, claim), wanted, claim))
       throw new ReasonError('forbidden', `the token's claim ${claim} must have ${JSON.stringify(wanted)}`);
-  const claims = spec.forwardClaims.flatMap((claim) => claimHeader(claim, payload[claim]));
+  const claims = spec.forwardClaims.flatMap((claim) => claimHeader(claim, claimOf(payload, claim)));
   return {
     id: `jwt ${iss} ${sub}`,
     headers: withoutHeaders(headers, TOKEN_HEADER),
-    added: ['SlimFaas-Caller', percentEncoded(sub), 'SlimFaas-Caller-Kind', 'jwt', ...claims],
+    added: ['SlimFaas-Caller', sub, 'SlimFaas-Caller-Kind', 'jwt', ...claims],
   };
+}
+
+/** As a header can hold it; '' where the token has none. It is remembered for rates, so it has a bound. */
+function subjectOf({ sub = '' }: JWTPayload): string {
+  if (typeof sub !== 'string') throw unauthorized("the token's claim sub is no text");
+  return bounded('sub', percentEncoded(sub));
+}
+
+function claimOf(payload: JWTPayload, claim: string): unknown {
+  return Object.hasOwn(payload, claim) ? payload[claim] : undefined;
 }
 
 function hasClaim(value: unknown, wanted: string, claim: string): boolean {
@@ -94,9 +105,12 @@ function hasClaim(value: unknown, wanted: string, claim: string): boolean {
 function claimHeader(claim: string, value: unknown): string[] {
   if (value === undefined || value === null) return [];
   const text = percentEncoded(typeof value === 'string' ? value : JSON.stringify(value));
-  if (text.length > MAX_CLAIM_CHARS)
-    throw new ReasonError('forbidden', `the token's claim ${claim} has over ${MAX_CLAIM_CHARS} characters`);
-  return [`SlimFaas-Claim-${claim.replaceAll('_', '-')}`, text];
+  return [`SlimFaas-Claim-${claim.replaceAll('_', '-')}`, bounded(claim, text)];
+}
+
+function bounded(claim: string, text: string): string {
+  if (text.length <= MAX_CLAIM_CHARS) return text;
+  throw new ReasonError('forbidden', `the token's claim ${claim} has over ${MAX_CLAIM_CHARS} characters`);
 }
 
 function waysOf({ jwt, apiKeys }: Exclude<AuthSpec, string>): string {

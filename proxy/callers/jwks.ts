@@ -1,6 +1,6 @@
 /**
- * The published keys of one issuer. They are fetched at the first token, and again every ten minutes or when a token
- * names an unknown key, at most once in 30 s. While the issuer is away the keys read last are good for a day.
+ * The published keys of one issuer. They are fetched at the first token, and again every ten minutes or when no key fits
+ * a token, at most once in 5 s. While the issuer is away the keys read last are good for a day.
  *
  * An issuer is named by the operator. Its host follows the rules of callback URLs: public addresses, or private ones
  * where a port is written. What its discovery document names must be on an allowed host too, and no redirect is followed.
@@ -14,7 +14,8 @@ import type { Resolve } from '../callbacks/resolve.ts';
 
 const JWKS_FRESH_MS = 600_000;
 const USABLE_MS = 86_400_000;
-const COOLDOWN_MS = 30_000;
+/** Short, because a stranger with a made-up token can start it just before the issuer signs with another key. */
+const COOLDOWN_MS = 5_000;
 /** While there are no keys, no caller with a token is let in. */
 const FIRST_COOLDOWN_MS = 1_000;
 const JWKS_FETCH_MS = 5_000;
@@ -28,7 +29,7 @@ export interface JwksDeps {
 }
 
 export class Jwks<Keys> {
-  readonly #issuer: string;
+  readonly issuer: string;
   readonly #url: string | undefined;
   readonly #make: (document: object) => Keys;
   readonly #deps: JwksDeps;
@@ -40,7 +41,7 @@ export class Jwks<Keys> {
 
   /** @param url undefined: as the issuer's discovery document says */
   constructor(issuer: string, url: string | undefined, make: (document: object) => Keys, deps: JwksDeps) {
-    this.#issuer = issuer;
+    this.issuer = issuer;
     this.#url = url;
     this.#make = make;
     this.#deps = deps;
@@ -54,7 +55,7 @@ export class Jwks<Keys> {
       if (age > USABLE_MS) await refreshed;
     }
     if (this.#keys !== undefined && this.#deps.now() - this.#readAt <= USABLE_MS) return this.#keys;
-    throw new ReasonError('auth-unavailable', `the keys of ${this.#issuer} cannot be read now`, {
+    throw new ReasonError('auth-unavailable', `the keys of ${this.issuer} cannot be read now`, {
       retryAfterSeconds: FIRST_COOLDOWN_MS / 1_000,
     });
   }
@@ -80,14 +81,14 @@ export class Jwks<Keys> {
       this.#text = text;
       this.#readAt = this.#deps.now();
     } catch (error) {
-      this.#deps.onError(this.#issuer, error);
+      this.#deps.onError(this.issuer, error);
     }
   }
 
   async #discover(): Promise<string> {
-    const text = await this.#fetch(`${this.#issuer.replace(/\/$/, '')}/.well-known/openid-configuration`);
+    const text = await this.#fetch(`${this.issuer.replace(/\/$/, '')}/.well-known/openid-configuration`);
     const { issuer, jwks_uri: uri } = JSON.parse(text) as { issuer?: unknown; jwks_uri?: unknown };
-    if (issuer !== this.#issuer || typeof uri !== 'string')
+    if (issuer !== this.issuer || typeof uri !== 'string')
       throw new Error(`its discovery document names ${JSON.stringify(issuer)} and ${JSON.stringify(uri)}`);
     return uri;
   }

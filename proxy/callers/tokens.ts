@@ -3,8 +3,17 @@
  * caller does not pay for its signature at each call. What is remembered has a bound in bytes; beyond it the token that was used longest ago goes.
  */
 import { hash } from 'node:crypto';
-import { createLocalJWKSet, decodeJwt, errors, jwtVerify, type JSONWebKeySet, type JWTPayload } from 'jose';
-import { ReasonError, UsageError } from '../../common/runtime/errors.ts';
+import {
+  createLocalJWKSet,
+  decodeJwt,
+  errors,
+  jwtVerify,
+  type CryptoKey,
+  type JSONWebKeySet,
+  type JWTPayload,
+  type JWTVerifyOptions,
+} from 'jose';
+import { describeError, ReasonError, UsageError } from '../../common/runtime/errors.ts';
 import { CallbackAllow } from '../callbacks/allow.ts';
 import { Jwks, type JwksDeps } from './jwks.ts';
 
@@ -26,8 +35,10 @@ const ALGORITHMS = [
 const TOLERANCE_SECONDS = 5;
 /** Then a token is verified again, so that one whose key its issuer has taken back does not stay good. */
 const REMEMBERED_MS = 600_000;
-/** Signatures that are checked at once. */
+/** Tokens of one issuer that are checked at once. An issuer that does not answer holds up its own callers alone. */
 const MAX_VERIFICATIONS = 256;
+/** A token that names no key is tried with so many. */
+const MAX_KEYS_TRIED = 16;
 
 interface Known {
   readonly payload: JWTPayload;
@@ -35,15 +46,19 @@ interface Known {
   readonly bytes: number;
 }
 
+interface Issuer {
+  readonly jwks: Jwks<Keys>;
+  verifying: number;
+}
+
 export interface TokensDeps extends Omit<JwksDeps, 'allow'> {
   readonly maxBytes: number;
 }
 
 export class CallerTokens {
-  readonly #issuers = new Map<string, Jwks<Keys>>();
+  readonly #issuers = new Map<string, Issuer>();
   readonly #known = new Map<string, Known>();
   readonly #deps: TokensDeps;
-  #verifying = 0;
   /** Memory of the tokens that are remembered. */
   bytes = 0;
 
@@ -58,10 +73,10 @@ export class CallerTokens {
     const named = urls.flatMap((pair) => pair.filter((text) => text !== undefined).map(hostOfEntry));
     const allow = new CallbackAllow([...named, ...hosts], 'jwt-issuers');
     for (const [issuer, url] of urls)
-      this.#issuers.set(
-        issuer,
-        new Jwks(issuer, url, (keys) => this.#use(keys as JSONWebKeySet), { ...deps, allow }),
-      );
+      this.#issuers.set(issuer, {
+        jwks: new Jwks(issuer, url, (keys) => this.#use(keys as JSONWebKeySet), { ...deps, allow }),
+        verifying: 0,
+      });
   }
 
   /** @throws ReasonError unauthorized, auth-unavailable, too-busy */
@@ -78,38 +93,48 @@ export class CallerTokens {
   }
 
   async #verify(token: string, key: string): Promise<JWTPayload> {
-    if (this.#verifying >= MAX_VERIFICATIONS)
+    const issuer = this.#issuerOf(token);
+    if (issuer.verifying >= MAX_VERIFICATIONS)
       throw new ReasonError('too-busy', 'too many tokens are being verified', { retryAfterSeconds: 1 });
-    this.#verifying++;
+    issuer.verifying++;
     try {
-      const payload = await this.#check(token);
+      const payload = await this.#check(token, issuer);
       this.#remember(key, token, payload);
       return payload;
     } catch (error) {
-      if (error instanceof errors.JOSEError) throw unauthorized(`the token is not valid: ${error.message}`);
-      throw error;
+      if (error instanceof ReasonError) throw error;
+      // A published key may be none that can be used, which the library says by errors of any kind.
+      throw unauthorized(`the token is not valid: ${describeError(error)}`);
     } finally {
-      this.#verifying--;
+      issuer.verifying--;
     }
   }
 
-  async #check(token: string): Promise<JWTPayload> {
-    const { iss = '' } = decodeJwt(token);
-    const issuer = this.#issuers.get(iss);
-    if (!issuer)
-      throw unauthorized('the token is of an issuer that this proxy does not know (--jwt-issuers)');
+  #issuerOf(token: string): Issuer {
+    let iss: unknown;
+    try {
+      ({ iss } = decodeJwt(token));
+    } catch (error) {
+      throw unauthorized(`the token is not valid: ${describeError(error)}`);
+    }
+    const issuer = typeof iss === 'string' ? this.#issuers.get(iss) : undefined;
+    if (issuer) return issuer;
+    throw unauthorized('the token is of an issuer that this proxy does not know (--jwt-issuers)');
+  }
+
+  async #check(token: string, { jwks }: Issuer): Promise<JWTPayload> {
     const options = {
-      issuer: iss,
+      issuer: jwks.issuer,
       algorithms: ALGORITHMS,
       clockTolerance: TOLERANCE_SECONDS,
       requiredClaims: ['exp'],
       currentDate: new Date(this.#deps.now()),
     };
     try {
-      return (await jwtVerify(token, await issuer.keys(), options)).payload;
+      return await byAnyKey(token, await jwks.keys(), options);
     } catch (error) {
-      if (!(error instanceof errors.JWKSNoMatchingKey) || !(await issuer.refresh())) throw error;
-      return (await jwtVerify(token, await issuer.keys(), options)).payload; // its keys were rotated
+      if (!isOfNoKey(error) || !(await jwks.refresh())) throw error;
+      return byAnyKey(token, await jwks.keys(), options); // its keys were rotated
     }
   }
 
@@ -138,6 +163,38 @@ export class CallerTokens {
   #forget(key: string, { bytes }: Known): void {
     if (this.#known.delete(key)) this.bytes -= bytes;
   }
+}
+
+/** A token that names no key may be of each that the issuer has. */
+async function byAnyKey(token: string, keys: Keys, options: JWTVerifyOptions): Promise<JWTPayload> {
+  try {
+    return (await jwtVerify(token, keys, options)).payload;
+  } catch (error) {
+    if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
+    return await firstThatFits(token, error, options);
+  }
+}
+
+async function firstThatFits(
+  token: string,
+  keys: AsyncIterable<CryptoKey>,
+  options: JWTVerifyOptions,
+): Promise<JWTPayload> {
+  let tried = 0;
+  for await (const key of keys) {
+    if (++tried > MAX_KEYS_TRIED) break;
+    try {
+      return (await jwtVerify(token, key, options)).payload;
+    } catch (error) {
+      if (!(error instanceof errors.JWSSignatureVerificationFailed)) throw error;
+    }
+  }
+  throw new errors.JWSSignatureVerificationFailed();
+}
+
+/** Its issuer may have another key by now, be it one of the same name, or of none. */
+function isOfNoKey(error: unknown): boolean {
+  return error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWSSignatureVerificationFailed;
 }
 
 export function unauthorized(

@@ -2,13 +2,10 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
-import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT } from 'jose';
+import { UnsecuredJWT } from 'jose';
 import { JOBS_STREAM } from '../../../common/queue/jetstream/streams.ts';
 import { functionSubject } from '../../../common/bus/subjects.ts';
 import { CallerTokens } from '../../../proxy/callers/tokens.ts';
@@ -18,68 +15,13 @@ import { startJobProxy } from '../support/job-proxy.ts';
 import { startTestProxy } from '../support/test-proxy.ts';
 import { collectWakes } from '../support/wakes.ts';
 import { h2Client } from '../http2/h2-client.ts';
+import { startTokenIssuer } from './token-issuer.ts';
 
 const AUTH = 'slimfaas.dev/auth';
 const ECHO = {
   run: (req: { rawHeaders: string[] }, res: { end(text: string): void }) =>
     res.end(JSON.stringify(req.rawHeaders)),
 };
-
-interface Issuer extends AsyncDisposable {
-  readonly url: string;
-  readonly fetches: number;
-  isDown: boolean;
-  /** Makes another key, which replaces the one before. */
-  rotate(): Promise<void>;
-  token(claims: Record<string, unknown>, expires?: string): Promise<string>;
-}
-
-async function startIssuer(): Promise<Issuer> {
-  let fetches = 0;
-  let kid = 0;
-  let pair = await generateKeyPair('ES256', { extractable: true });
-  const server: Server = createServer(
-    (req, res) =>
-      void answer(req.url ?? '').then(
-        (body) => res.end(body),
-        () => res.destroy(),
-      ),
-  );
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const answer = async (path: string): Promise<string> => {
-    fetches++;
-    if (self.isDown) throw new Error('down');
-    if (path === '/.well-known/openid-configuration')
-      return JSON.stringify({ issuer: url, jwks_uri: `${url}/keys` });
-    return JSON.stringify({
-      keys: [{ ...(await exportJWK(pair.publicKey)), kid: String(kid), alg: 'ES256' }],
-    });
-  };
-  const self: Issuer = {
-    url,
-    isDown: false,
-    get fetches() {
-      return fetches;
-    },
-    async rotate() {
-      kid++;
-      pair = await generateKeyPair('ES256', { extractable: true });
-    },
-    token: (claims, expires = '5m') =>
-      new SignJWT({ iss: url, ...claims })
-        .setProtectedHeader({ alg: 'ES256', kid: String(kid) })
-        .setExpirationTime(expires)
-        .sign(pair.privateKey),
-    async [Symbol.asyncDispose]() {
-      server.close();
-      server.closeAllConnections();
-      await once(server, 'close');
-    },
-  };
-  return self;
-}
 
 async function keyFolder(keys: Record<string, string>): Promise<AsyncDisposable & { path: string }> {
   const path = await mkdtemp(join(tmpdir(), 'keys-'));
@@ -185,7 +127,7 @@ test('an event tells nobody the credentials that its publisher has shown', async
 });
 
 test('tokens: issuer, audience, claims, expiry and signature; claims reach the function', async () => {
-  await using issuer = await startIssuer();
+  await using issuer = await startTokenIssuer();
   await using t = await startTestProxy([`--jwt-issuers=${issuer.url}`]);
   const jwt = {
     Issuer: issuer.url,
@@ -231,7 +173,7 @@ test('tokens: issuer, audience, claims, expiry and signature; claims reach the f
 });
 
 test('an issuer that is away: 503 without keys; a token seen before and keys read before are good', async () => {
-  await using issuer = await startIssuer();
+  await using issuer = await startTokenIssuer();
   issuer.isDown = true;
   await using t = await startTestProxy([`--jwt-issuers=${issuer.url}=${issuer.url}/keys`]);
   t.addFunction('fib', { [AUTH]: JSON.stringify({ Jwt: { Issuer: issuer.url } }) });
@@ -263,7 +205,7 @@ test('what cannot be read lets nobody in', async () => {
 });
 
 test('a token is remembered for ten minutes: then its issuer’s keys of the moment must have signed it', async () => {
-  await using issuer = await startIssuer();
+  await using issuer = await startTokenIssuer();
   const startedMs = Date.now();
   let nowMs = startedMs;
   const deps = {
@@ -295,7 +237,7 @@ test('a token is remembered for ten minutes: then its issuer’s keys of the mom
 });
 
 test('tokens that are remembered have a bound in bytes', async () => {
-  await using issuer = await startIssuer();
+  await using issuer = await startTokenIssuer();
   await using t = await startTestProxy([`--jwt-issuers=${issuer.url}`, '--token-bytes=65536']);
   t.addFunction('fib', { [AUTH]: JSON.stringify({ Jwt: { Issuer: issuer.url } }) });
   await t.addPod('fib');

@@ -19,6 +19,17 @@ test('a burst at once, then one call for each token; what is refused takes nothi
   assert.equal(rates.takeOfCaller('a', RATE, 1_200), 0);
 });
 
+test('a limit that is raised counts at once: what was taken at the slower rate is no debt', () => {
+  const rates = new CallerRates(10).ofFunction();
+  const slow = { ratePerSecond: 1 / 3_600, burst: 3 };
+  for (let i = 0; i < 4; i++) rates.takeOfCaller('a', slow, 0);
+  for (let i = 0; i < 4; i++) rates.takeOfAll(slow, 0);
+  for (const take of [rates.takeOfCaller.bind(rates, 'a'), rates.takeOfAll.bind(rates)]) {
+    assert.equal(Math.round(take(RATE, 1_000)), 100, 'its bucket is empty, and not more than that');
+    assert.equal(take(RATE, 1_100), 0);
+  }
+});
+
 test('over a long time exactly the rate passes, however the calls come', () => {
   const rates = new CallerRates(10).ofFunction();
   let passed = 0;

@@ -65,7 +65,7 @@ export interface PodOptions extends FakePodOptions, PodState {
   readonly isDeaf?: boolean;
 }
 
-export interface TestProxyExtra extends Pick<ProxyDeps, 'resolve'> {
+export interface TestProxyExtra extends Pick<ProxyDeps, 'resolve' | 'clock' | 'wallClock'> {
   readonly nats?: NatsOptions;
   /** Of the proxy's link, and of the test's own. */
   readonly links?: { readonly proxy?: Partial<NatsLinkOptions>; readonly test?: Partial<NatsLinkOptions> };
