@@ -69,6 +69,28 @@ describe('scaling', { concurrency: 3 }, () => {
     await world.kubectl(['delete', 'hpa', fn.name, '-n', world.namespace]);
   });
 
+  it('tools that apply its manifest again leave a sleeping function asleep, if the manifest names no count', async () => {
+    const annotations = { TimeoutSecondBeforeSetReplicasMin: 3 };
+    await using fn = await world.deploy({ name: 'by-git', annotations, workload: { replicas: undefined } });
+    await fn.waitForReplicas(0, 60_000);
+    const { apiVersion, kind, spec } = await fn.read();
+    const metadata = { name: fn.name, namespace: world.namespace };
+    const manifest = { apiVersion, kind, metadata, spec: { ...spec, replicas: undefined } };
+    const apply = async (replicas: number | undefined, ...flags: string[]): Promise<void> => {
+      const input = JSON.stringify({ ...manifest, spec: { ...manifest.spec, replicas } });
+      await world.kubectl(['apply', ...flags, '-f', '-'], { input });
+    };
+    await apply(undefined, '--server-side', '--field-manager=git-tool', '--force-conflicts');
+    await apply(undefined); // with the annotation that kubectl compares with later
+    assert.equal(await fn.replicas(), 0);
+    // What the webhook adds is in pods alone, so nothing differs.
+    const difference = await world.tryKubectl(['diff', '-f', '-'], { input: JSON.stringify(manifest) });
+    assert.deepEqual([difference.code, difference.stdout], [0, '']);
+    await apply(2);
+    assert.equal(await fn.replicas(), 2, 'a count in a manifest is set each time');
+    await fn.waitForReplicas(0, 60_000);
+  });
+
   it('a paused function is left alone, and its callers are told', async () => {
     const annotations = { 'slimfaas.dev/paused': 'true', 'slimfaas.dev/cold-start-timeout': 5 };
     await using fn = await world.deploy({ name: 'paused', annotations });
