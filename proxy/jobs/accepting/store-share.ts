@@ -215,7 +215,7 @@ export class StoreShare {
     for (const account of accounts.slice(0, LOOK_BODIES)) await this.#lookAtBodies(queue, account);
   }
 
-  /** Of jobs that have ended. What is done has none, and a dead one has its until its letter is dropped. */
+  /** Bytes of large bodies whose jobs have ended: none for one that is done, and all of a dead one until its letter is dropped. */
   async #lookAtBodies(queue: Queue, account: Account): Promise<void> {
     account.bodiesAt = this.#now();
     const ended = [...account.jobs].filter(([, { hasEnded }]) => hasEnded);
