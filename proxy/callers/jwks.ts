@@ -7,17 +7,14 @@
  */
 import { request as httpRequest, type RequestOptions } from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import { KeptKeys } from '../../common/identity/kept-keys.ts';
 import { ReasonError } from '../../common/runtime/errors.ts';
 import type { CallbackAllow } from '../callbacks/allow.ts';
 import { checkedAddress, only } from '../callbacks/post.ts';
 import type { Resolve } from '../callbacks/resolve.ts';
 
-const JWKS_FRESH_MS = 600_000;
-const USABLE_MS = 86_400_000;
-/** Short, because a stranger with a made-up token can start it just before the issuer signs with another key. */
-const COOLDOWN_MS = 5_000;
-/** While there are no keys, no caller with a token is let in. */
-const FIRST_COOLDOWN_MS = 1_000;
+/** The cool-down is short: a stranger with a made-up token can start it just before the issuer signs with another key. */
+const TIMES = { freshMs: 600_000, usableMs: 86_400_000, coolDownMs: 5_000, firstCoolDownMs: 1_000 };
 const JWKS_FETCH_MS = 5_000;
 const MAX_JWKS_BYTES = 262_144;
 
@@ -28,16 +25,18 @@ export interface JwksDeps {
   readonly onError: (issuer: string, error: unknown) => void;
 }
 
+interface Document<Keys> {
+  readonly text: string;
+  readonly keys: Keys;
+}
+
 export class Jwks<Keys> {
   readonly issuer: string;
   readonly #url: string | undefined;
   readonly #make: (document: object) => Keys;
   readonly #deps: JwksDeps;
-  #keys: Keys | undefined;
-  #text = '';
-  #readAt = -Infinity;
-  #askedAt = -Infinity;
-  #pending: Promise<void> | undefined;
+  readonly #kept: KeptKeys<Document<Keys>>;
+  #last: Document<Keys> | undefined;
 
   /** @param url undefined: as the issuer's discovery document says */
   constructor(issuer: string, url: string | undefined, make: (document: object) => Keys, deps: JwksDeps) {
@@ -45,44 +44,34 @@ export class Jwks<Keys> {
     this.#url = url;
     this.#make = make;
     this.#deps = deps;
+    const onError = (error: unknown): void => deps.onError(issuer, error);
+    this.#kept = new KeptKeys({ ...TIMES, read: () => this.#read(), onError, now: deps.now });
   }
 
   /** @throws ReasonError `auth-unavailable` while there are none that may be used */
   async keys(): Promise<Keys> {
-    const age = this.#deps.now() - this.#readAt;
-    if (age > JWKS_FRESH_MS) {
-      const refreshed = this.refresh();
-      if (age > USABLE_MS) await refreshed;
+    try {
+      return (await this.#kept.current()).keys;
+    } catch (cause) {
+      throw new ReasonError('auth-unavailable', `the keys of ${this.issuer} cannot be read now`, {
+        retryAfterSeconds: TIMES.firstCoolDownMs / 1_000,
+        cause,
+      });
     }
-    if (this.#keys !== undefined && this.#deps.now() - this.#readAt <= USABLE_MS) return this.#keys;
-    throw new ReasonError('auth-unavailable', `the keys of ${this.issuer} cannot be read now`, {
-      retryAfterSeconds: FIRST_COOLDOWN_MS / 1_000,
-    });
   }
 
   /** Reads them again, at most once in a while. @returns whether the keys are others now */
   async refresh(): Promise<boolean> {
-    const before = this.#text;
-    if (!this.#pending) {
-      const cooldownMs = this.#keys === undefined ? FIRST_COOLDOWN_MS : COOLDOWN_MS;
-      if (this.#deps.now() - this.#askedAt < cooldownMs) return false;
-      this.#askedAt = this.#deps.now();
-      this.#pending = this.#read().finally(() => (this.#pending = undefined));
-    }
-    await this.#pending;
-    return this.#text !== before;
+    const before = this.#last;
+    await this.#kept.refresh().catch(() => undefined);
+    return this.#last !== before;
   }
 
-  async #read(): Promise<void> {
-    try {
-      const url = this.#url ?? (await this.#discover());
-      const text = await this.#fetch(url);
-      if (text !== this.#text) this.#keys = this.#make(JSON.parse(text) as object);
-      this.#text = text;
-      this.#readAt = this.#deps.now();
-    } catch (error) {
-      this.#deps.onError(this.issuer, error);
-    }
+  /** The same document gives the same keys. */
+  async #read(): Promise<Document<Keys>> {
+    const text = await this.#fetch(this.#url ?? (await this.#discover()));
+    if (text !== this.#last?.text) this.#last = { text, keys: this.#make(JSON.parse(text) as object) };
+    return this.#last;
   }
 
   async #discover(): Promise<string> {
