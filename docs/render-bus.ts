@@ -15,7 +15,10 @@ const MATRIX = `## Every identity and every subject
 
 \`test/webhook/issuer/table.test.ts\` tries each cell on a real server, with identities of the real exchange. A row is of one
 pod's sidecar: \`<namespace>\`, \`<function>\`, \`<pod>\`, \`<jobs>\` and \`<events>\` are its own. The columns say who may publish
-there, and who may subscribe to it.
+there, and who may subscribe to it. What is published with \`*\` or \`>\` in it is tried too.
+
+Two values open all cells. With \`auth: permissive\` and \`off\` NATS asks nobody. With \`oldSidecars: true\` a sidecar of the
+version before says and hears everything of \`CORE\`; without it, it is not let in.
 `;
 
 export function busPage(): string {

@@ -3,7 +3,7 @@
  * asked for at each connect, so that a connection lives on over new JWTs and a new CA.
  */
 import type { ConnectionOptions } from 'nats';
-import type { NatsIdentity } from '../identity/identity.ts';
+import type { NatsCredentials, NatsIdentity } from '../identity/identity.ts';
 import { sleep } from '../runtime/lifecycle.ts';
 import { natsServers } from './nats-servers.ts';
 
@@ -15,15 +15,33 @@ export interface NatsLogin {
   readonly identity: NatsIdentity;
   /** Resolves when it makes sense to dial, or `signal` aborts. */
   ready(signal: AbortSignal): Promise<void>;
+  /** What a server is shown that asks. @returns undefined without a JWT */
+  show(nonce: string): NatsCredentials | undefined;
+  /** The server believed what it was shown last. */
+  believed(): void;
 }
 
 /** Where nobody may ask, an issuer that is away holds up nothing for longer. */
 const PERMISSIVE_WAIT_MS = 2_000;
 
+/** Dials by address and by name are two at once, and a slow server may let some of them end. */
+const IN_VAIN = 5;
+
 export function natsLogin(auth: NatsAuth, identity: NatsIdentity): NatsLogin {
+  let inVain = 0;
   return {
     auth,
     identity,
+    // The library tells the error of the last server alone, which may be that its name cannot be resolved. So what counts
+    // here is how often a JWT was shown without a connection.
+    show(nonce) {
+      if (inVain >= IN_VAIN) identity.renew();
+      inVain++;
+      return identity.sign(nonce);
+    },
+    believed() {
+      inVain = 0;
+    },
     async ready(signal) {
       const over = new AbortController();
       const limitMs = auth === 'permissive' ? PERMISSIVE_WAIT_MS : 2 ** 31 - 1;
@@ -52,7 +70,7 @@ export function loginOptions({ servers, address, login }: LoginTarget, withTls: 
     ...(atHand && named[0] !== undefined ? { servername: hostOf(named[0]) } : {}),
   };
   return {
-    authenticator: (nonce) => (nonce === undefined ? undefined : identity.sign(nonce)),
+    authenticator: (nonce) => (nonce === undefined ? undefined : login.show(nonce)),
     // Without TLS this connection is one for the time being: its end is the moment to look for a server that has it.
     ...(withTls ? { tls: tls as NonNullable<ConnectionOptions['tls']> } : { tls: null, reconnect: false }),
   };

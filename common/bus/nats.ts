@@ -285,6 +285,7 @@ class Link implements NatsLink {
   #setConnected(isConnected: boolean): void {
     if (this.#isConnected === isConnected) return;
     this.#isConnected = isConnected;
+    if (isConnected) this.#options.login?.believed();
     this.#connectedAt = isConnected ? performance.now() : Infinity;
     this.#options.log.info({ servers: this.#options.servers }, isConnected ? 'NATS connected' : 'NATS lost');
     for (const listener of this.#listeners) listener(isConnected);

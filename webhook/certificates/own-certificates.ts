@@ -7,6 +7,7 @@
  * Comes in: a Secret or files.
  * Goes out: a key pair, a caBundle.
  */
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { describeError } from '../../common/runtime/errors.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import type { CertificateSource, KeyPair } from '../../common/tls/key-pair.ts';
@@ -61,19 +62,33 @@ function readMaterial(stored: StoredSecret, log: Log): Material | undefined {
   }
 }
 
+/**
+ * What is missing, or of no use, is made again alone: that is how a key is replaced by hand, and nobody is cut off by it.
+ * But the CAs that are trusted must be readable.
+ */
 function materialOf(data: Readonly<Record<string, string>>): Material {
   const trusted = splitBundle(required(data, FILE.trusted));
   const [certificate] = trusted;
   if (certificate === undefined) throw new Error(`${FILE.trusted} holds no certificate`);
+  for (const pem of trusted) expiryOf(pem); // throws on rubbish
+  const shown = data[FILE.server] ?? '';
   const material = {
-    authority: { certificate, key: required(data, FILE.authority) },
+    authority: { certificate, key: keyOf(certificate, data[FILE.authority]) },
     authoritySinceMs: Date.parse(required(data, FILE.since)),
     trusted,
-    server: { certificate: required(data, FILE.server), key: required(data, FILE.key) },
+    server: { certificate: shown, key: keyOf(shown, data[FILE.key]) },
   };
   if (Number.isNaN(material.authoritySinceMs)) throw new Error(`${FILE.since} is not a time`);
-  for (const pem of [...trusted, material.server.certificate]) expiryOf(pem); // throws on rubbish
   return material;
+}
+
+/** @returns '' for what is not the key of that certificate */
+function keyOf(certificate: string, key = ''): string {
+  try {
+    return new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key)) ? key : '';
+  } catch {
+    return '';
+  }
 }
 
 function dataOf(material: Material): Record<string, string> {

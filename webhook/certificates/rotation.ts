@@ -12,13 +12,13 @@ import type { KeyPair } from '../../common/tls/key-pair.ts';
 import { createAuthority, expiryOf, isForNames, isIssuedBy, issueCertificate } from './x509.ts';
 
 export interface Material {
-  /** Signs; its certificate is the first of `trusted`. */
+  /** Signs; its certificate is the first of `trusted`. An empty key is one that is lost: another CA is due. */
   readonly authority: KeyPair;
   /** When the authority came into caBundle. */
   readonly authoritySinceMs: number;
   /** CA certificates for caBundle, newest first. */
   readonly trusted: readonly string[];
-  /** What the server shows. */
+  /** What the server shows. With an empty key another one is due. */
   readonly server: KeyPair;
 }
 
@@ -40,6 +40,7 @@ export function nextStep(
   if (!material) return 'start-over';
   const authorityLeftMs = expiryOf(material.authority.certificate) - nowMs;
   if (authorityLeftMs <= 0) return 'start-over';
+  if (material.authority.key === '') return 'new-authority';
   if (!isServable(material, nowMs, policy)) return 'new-certificate';
   if (authorityLeftMs < policy.authorityValidMs / 3) return 'new-authority';
   const isSettled = nowMs - material.authoritySinceMs >= policy.settleMs;
@@ -51,6 +52,7 @@ export function nextStep(
 /** Nothing is lost by replacing at once a certificate that no API server would accept. */
 function isServable({ server, trusted }: Material, nowMs: number, policy: RotationPolicy): boolean {
   return (
+    server.key !== '' &&
     expiryOf(server.certificate) > nowMs &&
     isForNames(server.certificate, policy.dnsNames) &&
     trusted.some((authority) => isIssuedBy(server.certificate, authority))
@@ -89,7 +91,9 @@ export async function applyStep(
   if (step === 'new-authority') {
     const authority = await newAuthority(nowMs, policy);
     const trusted = [authority.certificate, ...stillValid];
-    return { ...material, authority, authoritySinceMs: nowMs, trusted };
+    const { key } = material.server;
+    const server = key === '' ? await newServer(authority, nowMs, policy) : material.server;
+    return { authority, authoritySinceMs: nowMs, trusted, server };
   }
   if (step === 'drop-expired') return { ...material, trusted: stillValid };
   return { ...material, server: await newServer(material.authority, nowMs, policy) };

@@ -84,8 +84,11 @@ function baseValues(image: string): object {
     nats: { storage: { size: '1Gi' }, resources: small },
     proxy: { resources: small },
     scaler: { resources: small },
-    // So that a test need not wait for half a minute.
-    webhook: { resources: small, flags: { 'certificate-check-seconds': 5 } },
+    // So that a test need not wait for minutes.
+    webhook: {
+      resources: small,
+      flags: { 'certificate-check-seconds': 5, 'certificate-settle-seconds': 10 },
+    },
   };
 }
 

@@ -2,6 +2,7 @@
 import { readFile, rm, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { natsLogin } from '../../../common/bus/login.ts';
 import type { NatsLinkOptions } from '../../../common/bus/nats.ts';
 import {
   inboxPrefix,
@@ -70,6 +71,6 @@ function loginOf(user: string, inbox?: string): Partial<NatsLinkOptions> {
     stop: async () => undefined,
   };
   // This server has no TLS.
-  const login = { auth: 'permissive' as const, identity, ready: async () => undefined };
+  const login = natsLogin('permissive', identity);
   return { login, ...(inbox === undefined ? {} : { inboxPrefix: inbox }) };
 }

@@ -3,7 +3,10 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer as createTcpServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { CoreV1Api, KubeConfig } from '@kubernetes/client-node';
 import { BookmarkWatch } from '../../../common/kube/bookmark-watch.ts';
@@ -215,4 +218,33 @@ test('a list that is never answered is asked for again', async (t) => {
   t.after(() => watched.stop());
   await waitFor(() => watched.isSynced, { what: 'synced' });
   assert.deepEqual([seen, lists], [['p'], 2]);
+});
+
+test('the service account token is replaced: requests go on with the next one', async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), 'token-'));
+  t.after(() => rm(dir, { recursive: true }));
+  const file = join(dir, 'token');
+  const put = async (token: string): Promise<void> => {
+    await writeFile(`${file}.next`, token);
+    await rename(`${file}.next`, file);
+  };
+  await put('first');
+  const shown: (string | undefined)[] = [];
+  const server = await serve(t, (req, res) => {
+    shown.push(req.headers.authorization);
+    res.setHeader('Content-Type', 'application/json').end('{"kind": "PodList", "items": []}');
+  });
+  const config = new PartConfig('slimfaas-test/1');
+  // As it is in a pod.
+  const authProvider = { name: 'tokenFile', config: { tokenFile: file } };
+  config.loadFromClusterAndUser({ name: 'c', server, skipTLSVerify: true }, { name: 'u', authProvider });
+  const core = config.makeApiClient(CoreV1Api);
+  const list = () => Promise.all(Array.from({ length: 5 }, () => core.listNamespacedPod({ namespace: 'a' })));
+  await list();
+  await put('second');
+  await list();
+  t.mock.timers.enable({ apis: ['Date'], now: Date.now() + 61_000 });
+  await list();
+  assert.deepEqual([...new Set(shown)], ['Bearer first', 'Bearer second']);
+  assert.deepEqual(new Set(shown.slice(-5)), new Set(['Bearer second']));
 });

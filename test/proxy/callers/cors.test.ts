@@ -6,6 +6,8 @@ import { UsageError } from '../../../common/runtime/errors.ts';
 import { readFlags } from '../../../common/runtime/flags.ts';
 import { readCorsFlags } from '../../../proxy/callers/caller-flags.ts';
 import { proxyFlags } from '../../../proxy/flags.ts';
+import { CLOSED_CORS } from '../../../common/function/annotations/callers/cors.ts';
+import { CorsPolicy } from '../../../proxy/callers/cors.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { h2Client } from '../http2/h2-client.ts';
 import { callUrl, rawCall, startCall } from '../support/calls.ts';
@@ -223,4 +225,25 @@ test('flags that cannot be used are errors that name the flag', () => {
       () => read(...args),
       (error) => error instanceof UsageError && problem.test(error.message),
     );
+});
+
+test('what a preflight asks for is said again only where it is a list of names, and costs little to read', () => {
+  const policy = new CorsPolicy({ ...CLOSED_CORS, origins: ['*'] }, 'here');
+  const said = (
+    method: string | string[],
+    headers: string | string[] | undefined,
+  ): (string | undefined)[] => {
+    const fields = policy.preflight({
+      origin: SHOP,
+      'access-control-request-method': method,
+      'access-control-request-headers': headers,
+    });
+    const valueOf = (name: string) => (fields.includes(name) ? fields[fields.indexOf(name) + 1] : undefined);
+    return [valueOf('Access-Control-Allow-Methods'), valueOf('Access-Control-Allow-Headers')];
+  };
+  assert.deepEqual(said('PUT', 'x-a,x-b , x-c'), ['PUT', 'x-a,x-b , x-c']);
+  for (const odd of ['', ' ', 'a,,b', ',a', 'a;b', 'a\r\nSet-Cookie: x', 'a b', 'é', '"a"', ['a', 'b']])
+    assert.deepEqual(said(odd, odd), ['*', undefined], JSON.stringify(odd));
+  for (const long of [`a${' '.repeat(60_000)}b`, `${'a, '.repeat(20_000)};`, `${'a'.repeat(60_000)};`])
+    assert.deepEqual(said('PUT', long), ['PUT', undefined]);
 });

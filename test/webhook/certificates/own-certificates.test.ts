@@ -61,6 +61,39 @@ describe('replicas that share a Secret', () => {
       assert.equal(cluster.secret.version, 8);
     });
 
+  for (const value of ['', 'rubbish'])
+    it(`make another certificate of the same CA where its key is ${JSON.stringify(value)}`, async () => {
+      const cluster = createFakeCluster();
+      const source = replica(cluster);
+      const before = await source.check();
+      const { bundle } = cluster;
+      cluster.secret = { version: 7, data: { ...cluster.secret?.data, 'tls.key': value } };
+      const after = await source.check();
+      assert.notEqual(after.certificate, before.certificate);
+      assert.equal(cluster.bundle, bundle);
+      assert.ok(isIssuedBy(after.certificate, splitBundle(bundle)[0] ?? ''));
+    });
+
+  it('make another CA where its key is taken out; the old one stays trusted, and signs until it is known', async () => {
+    const cluster = createFakeCluster();
+    let now = START;
+    const source = replica(cluster, () => now);
+    const before = await source.check();
+    const [old = ''] = splitBundle(cluster.bundle);
+    const { 'ca.key': _, ...rest } = cluster.secret?.data ?? {};
+    cluster.secret = { version: 7, data: rest };
+    assert.equal((await source.check()).certificate, before.certificate);
+    const [next = ''] = splitBundle(cluster.bundle);
+    assert.deepEqual(splitBundle(cluster.bundle), [next, old]);
+    now += MINUTE;
+    const after = await source.check();
+    assert.ok(isIssuedBy(after.certificate, next) && !isIssuedBy(after.certificate, old));
+    // Who has the old key must be believed no more: its certificate is taken out by hand.
+    cluster.secret = { version: 9, data: { ...cluster.secret?.data, 'ca.crt': next } };
+    await source.check();
+    assert.deepEqual(splitBundle(cluster.bundle), [next]);
+  });
+
   it('give up after some attempts when every write is stale, to try again at the next check', async () => {
     const cluster = createFakeCluster();
     let reads = 0;

@@ -48,8 +48,9 @@ function openLink(
   nats: TestNats,
   identity: NatsIdentity,
   auth: 'permissive' | 'required' = 'required',
+  moreServers = '',
 ): NatsLink {
-  const servers = `nats://localhost:${nats.port}`;
+  const servers = `nats://localhost:${nats.port}${moreServers}`;
   const login = natsLogin(auth, identity);
   const link = openNatsLink({ servers, address: nats.host, name: 'test', log: silentLog, login });
   t.after(() => link.stop());
@@ -184,25 +185,29 @@ describe('an identity', () => {
     await connected(link, 'the link is back without the issuer');
   });
 
-  it('that the server does not believe any more is asked for again', async (t) => {
-    const bus = await startTestBus(atEnd(t));
-    const nats = await bus.startNats();
-    const identity = bus.identity(await bus.tokenFile('slimfaas', 'slimfaas-proxy'));
-    const link = openLink(t, nats, identity);
-    await connected(link);
-    // The signing key is taken out of the Secret: another one is made, and NATS is told.
-    const before = bus.fake.cells.nats?.version;
-    const { 'signer.nk': _, ...rest } = bus.fake.cells.keys?.data ?? {};
-    bus.fake.cells.keys = { version: 99, data: rest };
-    await waitFor(() => bus.fake.cells.nats?.version !== before, { what: 'NATS is told' });
-    const old = identity.current?.jwt;
-    await nats.stop();
-    const next = await bus.startNats();
-    // The same address is not free to choose, so the link of a pod that starts again stands for it.
-    const again = openLink(t, next, identity);
-    await waitFor(() => again.isConnected, { what: 'believed again', timeoutMs: 30_000 });
-    assert.notEqual(identity.current?.jwt, old);
-  });
+  for (const [where, more] of [
+    ['', ''],
+    [', also where another name cannot be resolved', ',nats://no-such-name.invalid:4222'],
+  ] as const)
+    it(`that the server does not believe any more is asked for again${where}`, async (t) => {
+      const bus = await startTestBus(atEnd(t));
+      const nats = await bus.startNats();
+      const identity = bus.identity(await bus.tokenFile('slimfaas', 'slimfaas-proxy'));
+      const link = openLink(t, nats, identity);
+      await connected(link);
+      // The signing key is taken out of the Secret: another one is made, and NATS is told.
+      const before = bus.fake.cells.nats?.version;
+      const { 'signer.nk': _, ...rest } = bus.fake.cells.keys?.data ?? {};
+      bus.fake.cells.keys = { version: 99, data: rest };
+      await waitFor(() => bus.fake.cells.nats?.version !== before, { what: 'NATS is told' });
+      const old = identity.current?.jwt;
+      await nats.stop();
+      const next = await bus.startNats();
+      // The same address is not free to choose, so the link of a pod that starts again stands for it.
+      const again = openLink(t, next, identity, 'required', more);
+      await waitFor(() => again.isConnected, { what: 'believed again', timeoutMs: 30_000 });
+      assert.notEqual(identity.current?.jwt, old);
+    });
 
   it('may not say everything: what is refused is logged, once', async (t) => {
     const bus = await startTestBus(atEnd(t));

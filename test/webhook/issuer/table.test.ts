@@ -3,15 +3,35 @@
  * real exchange has made.
  */
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { request } from 'node:https';
 import { after, before, describe, it } from 'node:test';
-import { connect } from 'nats';
+import { connect, jwtAuthenticator, type NatsConnection } from 'nats';
+import { createNkey } from '../../../common/identity/nkey.ts';
 import { CLIENTS, filledIn, mayDo, SUBJECTS, type Way } from '../../../docs/bus-table.ts';
 import type { TestNats } from '../../helpers/nats.ts';
+import { waitFor } from '../../helpers/wait.ts';
 import { startTestBus, type TestBus } from './bus.ts';
 import { openClient } from './clients.ts';
 
 /** No wildcard is in what is published: tokens that stand for it. */
 const literal = (subject: string): string => subject.replaceAll('*', '7').replaceAll('>', '1.7.7.0.0');
+
+/** As a sidecar of the version before asks: it says no contract. */
+function exchanged(bus: TestBus, body: object): Promise<{ jwt?: string }> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request(
+      `${bus.url}/exchange`,
+      { method: 'POST', ca: bus.ca, agent: false },
+      (answer) => {
+        let text = '';
+        answer.on('data', (chunk: Buffer) => (text += chunk.toString()));
+        answer.on('end', () => resolve(JSON.parse(text) as { jwt?: string }));
+      },
+    );
+    outgoing.on('error', reject).end(JSON.stringify(body));
+  });
+}
 
 describe('each identity and each subject', () => {
   const releases: (() => unknown)[] = [];
@@ -27,7 +47,8 @@ describe('each identity and each subject', () => {
   });
 
   const heard = SUBJECTS.map(filledIn);
-  const said = [...new Set(heard.map(literal))];
+  // With wildcards as they are, too: a server takes them in what is published, and JetStream reads them as wildcards.
+  const said = [...new Set([...heard.map(literal), ...heard])];
   const refusedBy = (name: string, way: Way, subjects: readonly string[]): string[] =>
     subjects.filter((subject) => !mayDo(CLIENTS[name], way, subject)).map((subject) => `${way} ${subject}`);
 
@@ -49,6 +70,37 @@ describe('each identity and each subject', () => {
     const tls = { ca: bus.ca, servername: 'localhost' } as object;
     const at = { servers: [`${nats.host}:${nats.port}`], reconnect: false, timeout: 2_000, tls };
     await assert.rejects(connect(at), /Authorization Violation/);
+  });
+
+  it('a sidecar of the version before: everything of CORE while oldSidecars is set, and nothing else', async () => {
+    const open = await startTestBus(atEnd, 3_600_000, true);
+    const server = await open.startNats();
+    const at = { bus: open, nats: server, atEnd };
+    const user = createNkey('user');
+    const asOld = async (bus: TestBus, to: TestNats): Promise<NatsConnection> => {
+      const token = (await readFile(await bus.tokenFile('shop', 'default'), 'utf8')).trim();
+      const of = { function: 'cart.v2', grant: bus.grant('shop', 'cart.v2') };
+      const { jwt = '' } = await exchanged(bus, { token, user: user.publicKey, ...of });
+      const tls = { ca: bus.ca, servername: 'localhost' } as object;
+      const authenticator = jwtAuthenticator(jwt, Buffer.from(user.seed));
+      const servers = `${to.host}:${to.port}`;
+      const connection = await connect({ servers, reconnect: false, tls, authenticator });
+      atEnd(() => connection.close());
+      return connection;
+    };
+    const old = await asOld(open, server);
+    const heardByOld: string[] = [];
+    old.subscribe('>', { callback: (_, { subject }) => heardByOld.push(subject) });
+    const proxy = await openClient(at, { role: 'proxy', pod: 'proxy-1' });
+    await old.flush();
+    proxy.connection.publish('slimfaas.job.bank.pay');
+    await waitFor(() => heardByOld.includes('slimfaas.job.bank.pay'), {
+      what: 'it hears what is not its own',
+    });
+    for (const subject of said) old.publish(subject);
+    await old.flush();
+    assert.equal(old.isClosed(), false);
+    await assert.rejects(asOld(bus, nats), /Authorization Violation|JWT|old-sidecar/);
   });
 
   it('the table is no empty one: what counts most stands in it', () => {
