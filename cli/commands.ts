@@ -19,6 +19,7 @@ import {
   functionFlags,
   jobShowFlags,
   queryCommandFlags,
+  releaseFlags,
   statusFlags,
 } from './people-flags.ts';
 
@@ -80,6 +81,10 @@ async function addPeopleCommands(parser: Argv): Promise<void> {
   );
   part(parser, 'wake <function>', 'wake a function', functionFlags, async (argv) =>
     (await import('./client/call.ts')).runWake(argv),
+  );
+  const released = 'before an uninstall: wake all functions, and lead their Services to their pods alone';
+  part(parser, 'release', released, releaseFlags, async (argv) =>
+    (await import('./release/release.ts')).runRelease(argv),
   );
   part(parser, 'call <function> [path]', 'call a function and print its answer', callFlags, async (argv) =>
     (await import('./client/call.ts')).runCall(argv),

@@ -62,6 +62,22 @@ const scalerUrlFlags = {
   ...clusterFlags,
 } as const satisfies FlagTable;
 
+const { kubeconfig, context, 'system-namespace': systemNamespace } = clusterFlags;
+
+export const releaseFlags = {
+  wait: {
+    type: 'number',
+    default: 180,
+    min: 0,
+    max: 3_600,
+    group: 'Request',
+    describe: 'seconds that functions are given until their pods are ready',
+  },
+  kubeconfig,
+  context,
+  'system-namespace': systemNamespace,
+} as const satisfies FlagTable;
+
 /** What stands beside the name of a function. */
 const namespaceFlags = {
   namespace: {

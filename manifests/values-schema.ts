@@ -18,16 +18,16 @@ type Schema = Readonly<Record<string, unknown>>;
 export const OWN_FLAGS = {
   proxy: words(`host port metrics-port tls-port tls-cert tls-key api-keys waiting-page-file
     public-port public-routes outside-cidrs tls-public
-    namespaces namespace pod-name pod-ip nats nats-address scaler-url scaler-address function-hosts
+    namespaces namespace pod-name pod-ip nats nats-address scaler-url scaler-address function-hosts services-default
     auth old-sidecars issuer issuer-address issuer-ca-file token-file
     operator-auth operator-token-file open-metrics peer-token-file`),
   // Its rights are to the Lease of the default name, in its own namespace.
   scaler: words(`host port namespaces namespace pod-name pod-ip nats nats-address job-replicas nats-volume
-    lease-name lease-namespace function-hosts services-wake services-owner auth issuer issuer-address issuer-ca-file token-file
+    lease-name lease-namespace function-hosts services-wake services-default services-owner auth issuer issuer-address issuer-ca-file token-file
     operator-auth operator-token-file open-metrics peer-token-file`),
   // The names are those of the chart's objects.
   webhook:
-    words(`host port admin-port namespace pod-name sidecar-image sidecar-nats sidecar-nats-address sidecar-proxy
+    words(`host port admin-port namespace pod-name services-default sidecar-image sidecar-nats sidecar-nats-address sidecar-proxy
       sidecar-proxy-address sidecar-user sidecar-pull-policy sidecar-resources cert-dir
     service-name webhook-configuration configuration-may-lack secret-name
       auth old-sidecars exchange-port issuer-service nats-service sidecar-issuer sidecar-issuer-address`),
@@ -136,6 +136,18 @@ const PROXY_ONLY = {
   }),
   apiKeys: object({ secretName: NAME_OR_EMPTY }),
   waitingPage: object({ configMap: NAME_OR_EMPTY }),
+  httpRoute: object({
+    hosts: { type: 'array', items: { type: 'string', minLength: 1 } },
+    parentRefs: {
+      type: 'array',
+      items: object({
+        name: { type: 'string', minLength: 1 },
+        namespace: { type: 'string' },
+        sectionName: { type: 'string' },
+        port: { type: 'integer' },
+      }),
+    },
+  }),
   ingress: object({
     hosts: {
       type: 'array',
@@ -180,6 +192,7 @@ function valuesSchema(): Schema {
       namespaces: NAMES,
       clusterParts: oneOf('with', 'without', 'only'),
       servicesWake: BOOLEAN,
+      servicesDefault: oneOf('ignore', 'wake'),
       functionHosts: { type: 'array', items: { type: 'string', minLength: 1 } },
       operatorAuth: oneOf('kubernetes', 'token', 'off'),
       operatorToken: object({ secretName: NAME_OR_EMPTY }),

@@ -8,6 +8,7 @@ import { EVERY_ADDRESS } from '../common/runtime/listen-on.ts';
 import { LOG_LEVEL_FLAG } from '../common/runtime/log.ts';
 import { PROXY_PORT } from '../common/function/names.ts';
 import { hostFlags } from '../common/function/host-flags.ts';
+import { serviceFlags } from './services/service-flags.ts';
 import { callerFlags } from './callers/caller-flags.ts';
 import { accessFlags, ownTokenFlag } from '../common/access/access-flags.ts';
 import { outsideFlags } from './edge/outside-flags.ts';
@@ -219,14 +220,7 @@ export const proxyFlags = {
     group: 'Clients',
     describe: 'requests after which a connection is closed; 0: any number',
   },
-  'services-connections': {
-    type: 'int',
-    default: 4_000,
-    min: 1,
-    group: 'Clients',
-    describe:
-      'connections by Services of sleeping functions, waiting or open; further ones are closed at once',
-  },
+  ...serviceFlags,
   'http2-streams': {
     type: 'int',
     default: 250,

@@ -19,6 +19,7 @@ import { systemClock, type Clock } from './clock.ts';
 import { Ending, type EndedRequests } from './edge/ending.ts';
 import type { ProxyConfig } from './flags.ts';
 import { createProxyJobs } from './jobs/proxy-jobs.ts';
+import { annotationDefaults } from '../common/function/services-flags.ts';
 import { watchKube, type KubeWatch } from './functions/kube-watch.ts';
 import { joinListeners, listenAtEdge, type EdgeListener } from './edge/listener.ts';
 import { listenToPods } from './pods/bus-messages.ts';
@@ -62,7 +63,8 @@ export interface RunningProxy extends Running {
 export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<RunningProxy> {
   const { log, kube, nats, registry, clock = systemClock, random = Math.random } = deps;
   const jobs = createProxyJobs(config, deps); // first: it may find a flag that cannot be used
-  const stops = new StopStack(log, (config['lame-duck'] + config['drain-timeout']) * 1_000 + STOP_LIMIT_MS);
+  const lameDuck = Math.max(config['lame-duck'], config['services-lame-duck']);
+  const stops = new StopStack(log, (lameDuck + config['drain-timeout']) * 1_000 + STOP_LIMIT_MS);
   const podName = config['pod-name'];
   const pair = await firstKeyPair(tlsFiles(config));
   const gate = openGate(config, kube);
@@ -77,7 +79,8 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
   stops.add('connections to pods', () => state.relay.close());
   const onFailed = createObjectFailures(registry, log);
   const { namespaces } = config;
-  const watch = watchKube({ kube, namespaces, targets: state.targets, log, onFailed });
+  const defaults = annotationDefaults(config);
+  const watch = watchKube({ kube, namespaces, targets: state.targets, defaults, log, onFailed });
   stops.add('watch', () => watch.stop());
   const ending = createEnding(config, state, watch, log);
   stops.add('bus', hearBus(podName, state, { nats, onDropped: createDroppedMessages(registry), clock, log }));

@@ -9,6 +9,7 @@ import { UsageError } from '../common/runtime/errors.ts';
 import { EVERY_ADDRESS } from '../common/runtime/listen-on.ts';
 import { LOG_LEVEL_FLAG } from '../common/runtime/log.ts';
 import { hostFlags } from '../common/function/host-flags.ts';
+import { servicesFlags } from '../common/function/services-flags.ts';
 import { loadFlags } from './load/load-flags.ts';
 import { queryFlags } from './queries/query-flags.ts';
 import { accessFlags, ownTokenFlag } from '../common/access/access-flags.ts';
@@ -66,6 +67,7 @@ export const scalerFlags = {
     describe:
       'whether functions may ask for slimfaas.dev/services: wake; needs the right to write EndpointSlices',
   },
+  ...servicesFlags,
   'services-ports-first': {
     type: 'int',
     default: 20_000,

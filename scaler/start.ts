@@ -41,6 +41,7 @@ import { addQueryRoute } from './status/query-route.ts';
 import { Reconciler } from './loop/reconcile.ts';
 import { startServer } from './status/server.ts';
 import { createScrapePods, watchAllPods, type ScrapePods } from './scrape/scrape-pods.ts';
+import { annotationDefaults } from '../common/function/services-flags.ts';
 import { keepServices, type KeptServices } from './services/services.ts';
 import { Slicer } from './loop/slicer.ts';
 import { listFunctions, samplesOf, showFunction } from './status/views.ts';
@@ -120,7 +121,7 @@ function createParts(config: ScalerConfig, deps: ScalerDeps, election: Election,
   const { log, kube, nats, registry, now = Date.now } = deps;
   const isLeader = () => election.isLeader();
   const pod = config['pod-name'] || hostname();
-  const observer = new Observer(now);
+  const observer = new Observer(now, annotationDefaults(config));
   const functions = listFunctionsOf(observer.world);
   const loadDeps = { config, observed: observer, functions, isLeader, now, log };
   const queue = jetStreamUpkeep(nats);

@@ -1,6 +1,7 @@
 /** Flags of `slimfaas webhook`; the defaults are those of `manifests/install.yaml`. */
 import { isIP } from 'node:net';
 import { readResources } from '../common/function/annotations/resources.ts';
+import { servicesFlags } from '../common/function/services-flags.ts';
 import { AUTH_MODES } from '../common/identity/flags.ts';
 import type { FlagTable, FlagValues } from '../common/runtime/flags.ts';
 import { EVERY_ADDRESS } from '../common/runtime/listen-on.ts';
@@ -38,6 +39,7 @@ export const webhookFlags = {
     group: 'Listening',
     describe: 'seconds to go on answering after SIGTERM, until no API server sends reviews here any more',
   },
+  ...servicesFlags,
   namespace: {
     type: 'string',
     default: 'slimfaas',

@@ -71,7 +71,7 @@ type Decided = { readonly response: AdmissionResponse; readonly outcome: string 
 function decide(request: ReviewRequest, options: InjectOptions): Decided {
   const { uid, pod, namespace } = request;
   if (request.operation !== 'CREATE' || request.kind !== 'Pod') return skip(uid, 'not-a-new-pod');
-  const parsed = parseAnnotations(pod.metadata?.annotations ?? {});
+  const parsed = parseAnnotations(pod.metadata?.annotations ?? {}, options.annotations);
   const verdict = matchPod(pod, parsed);
   if (verdict.kind === 'skip' && verdict.reason === 'already-injected')
     return complete(request, parsed, options);

@@ -12,6 +12,7 @@ import { startAdmin } from './admin.ts';
 import { keepCertificate } from '../common/tls/certificate-keeper.ts';
 import type { CertificateSource, KeyPair } from '../common/tls/key-pair.ts';
 import { fileCertificates } from './certificates/file-certificates.ts';
+import { annotationDefaults } from '../common/function/services-flags.ts';
 import { sidecarDefaultsOf, type webhookFlags } from './flags.ts';
 import { randomToken, type InjectOptions } from './inject/inject.ts';
 import { certificateCluster } from './kube.ts';
@@ -99,6 +100,7 @@ function injectOptions(config: WebhookConfig, issuer: Issuer | undefined): Injec
     ...sidecarDefaultsOf(config),
     version: VERSION,
     createDrainToken: randomToken,
+    annotations: annotationDefaults(config),
     get identity() {
       return identityOptions(config, issuer?.identity);
     },

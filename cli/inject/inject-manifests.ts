@@ -99,7 +99,7 @@ interface WorkloadResult {
 
 function injectWorkload(workload: ManifestWorkload, options: InjectOptions): WorkloadResult {
   const shape = workload.problems.map(({ message, path }): Remark => ({ severity: 'fault', message, path }));
-  const parsed = parseAnnotations(workload.pod.metadata?.annotations ?? {});
+  const parsed = parseAnnotations(workload.pod.metadata?.annotations ?? {}, options.annotations);
   const remarks = [...shape, ...(parsed.isFunction ? faultRemarks(workload, parsed) : [])];
   const done = { remarks, isFunction: parsed.isFunction };
   if (!workload.isInjectable) return done;

@@ -295,4 +295,11 @@ export const PARTS: Readonly<Record<string, Line>> = {
     'manifests with sidecars',
     'cli/client cli/parts',
   ],
+  'cli/release': [
+    'release.ts',
+    'slimfaas release: functions that stand without slimfaas',
+    'workloads, EndpointSlices',
+    'counts of replicas, deleted EndpointSlices',
+    'cli/parts cli/reach',
+  ],
 };

@@ -62,7 +62,7 @@ export class Ending {
     this.#hasBegun = true;
     active.closeAfterAnswers();
     closeAfterAnswers();
-    await sleep(lameDuckMs);
+    await sleep(Math.max(lameDuckMs, listener.lingerMs ?? 0));
     await this.#waitForAnother();
     listener.refuse();
     closeStreams();

@@ -6,6 +6,8 @@ import { sleep } from '../../common/runtime/lifecycle.ts';
 
 export interface EdgeListener {
   readonly port: number;
+  /** How long it goes on at least when the proxy ends, before {@link refuse}; undefined: as the lame-duck time says. */
+  readonly lingerMs?: number;
   /** No new connections from now on; idle ones are closed. */
   refuse(): void;
   /**
@@ -63,6 +65,9 @@ export function joinListeners(first: EdgeListener, ...others: readonly EdgeListe
   const all = [first, ...others];
   return {
     port: first.port,
+    get lingerMs() {
+      return Math.max(...all.map(({ lingerMs = 0 }) => lingerMs));
+    },
     refuse: () => all.forEach((each) => each.refuse()),
     emptied: async (signal) => void (await Promise.all(all.map((each) => each.emptied(signal)))),
     close: async () => void (await Promise.all(all.map((each) => each.close()))),

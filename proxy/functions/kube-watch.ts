@@ -2,6 +2,7 @@
  * The proxy's one adapter to Kubernetes: Deployments, StatefulSets and pods of its namespaces, watched and
  * handed on. When the API is away, what was known last stays: nothing here forgets by itself.
  */
+import type { AnnotationDefaults } from '../../common/function/annotations/index.ts';
 import type { V1Deployment, V1Pod, V1StatefulSet, KubeClients } from '../../common/kube/client.ts';
 import { watchCreationFailures, type CreationFailure } from '../../common/kube/creation-failures.ts';
 import { listedIn } from '../../common/kube/listed.ts';
@@ -41,6 +42,8 @@ export interface KubeWatchOptions {
   /** Empty: all. */
   readonly namespaces: readonly string[];
   readonly targets: WatchTargets;
+  /** For the annotations of pods. Those of workloads are read without. */
+  readonly defaults: AnnotationDefaults;
   readonly log: Log;
   readonly onFailed: OnFailedObject;
 }
@@ -146,12 +149,12 @@ class KnownWorkloads {
 }
 
 function watchPods(namespace: string | undefined, options: KubeWatchOptions): WatchedList {
-  const { kube, targets, log, onFailed } = options;
+  const { kube, targets, defaults, log, onFailed } = options;
   // All of them, not only functions': a caller is inside the cluster if its address is a pod's.
   const { list, path } = listedIn(kube, namespace).pods;
   const handlers = {
     onSet(pod: V1Pod) {
-      const view = viewPod(pod);
+      const view = viewPod(pod, defaults);
       if (view) targets.setPod(view);
     },
     onDelete(pod: V1Pod) {

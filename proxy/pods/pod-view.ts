@@ -2,7 +2,7 @@
  * What the proxy needs of a pod, derived once when the watch brings it. Pure; types only. A pod's own
  * annotations count, not its workload's: during a rollout old pods still have the old limits and port.
  */
-import { parseAnnotations } from '../../common/function/annotations/index.ts';
+import { parseAnnotations, type AnnotationDefaults } from '../../common/function/annotations/index.ts';
 import type { FunctionSpec } from '../../common/function/spec.ts';
 import { SIDECAR_DATA_PORT } from '../../common/function/names.ts';
 import type { V1Pod } from '../../common/kube/client.ts';
@@ -37,10 +37,10 @@ export interface PodView extends AsReported {
 }
 
 /** Undefined for a pod without a name or owner. */
-export function viewPod(object: V1Pod): PodView | undefined {
+export function viewPod(object: V1Pod, defaults?: AnnotationDefaults): PodView | undefined {
   const pod = readPod(object);
   if (!pod) return undefined;
-  const { isFunction, spec } = parseAnnotations(pod.annotations);
+  const { isFunction, spec } = parseAnnotations(pod.annotations, defaults);
   const hasSidecar = pod.sidecar !== undefined;
   return {
     namespace: pod.namespace,

@@ -12,6 +12,7 @@ import { toldToAnybody } from '../edge/outside.ts';
 import type { FunctionEntry } from '../functions/function-entry.ts';
 import type { Endpoint } from '../pods/endpoint.ts';
 import { FirstBytesReader, looksLikeHttp } from './first-bytes.ts';
+import { GoAwayBetweenFrames, isHttp2Preface } from './go-away.ts';
 
 export interface HeldOptions {
   readonly socket: Socket;
@@ -35,6 +36,8 @@ const HEAD_MS = 10_000;
 const FIRST_WORD_MS = 1_000;
 /** For a client that does not close its half after the pod has closed its own. */
 const HALF_OPEN_MS = 60_000;
+/** By then the Service leads to the pod alone, so a client that connects again is connected to the pod. */
+const GO_AWAY_MS = 5_000;
 
 export class HeldConnection {
   readonly #options: HeldOptions;
@@ -42,6 +45,8 @@ export class HeldConnection {
   #held: Buffer = Buffer.alloc(0);
   readonly #reader = new FirstBytesReader();
   #upstream: Socket | undefined;
+  readonly #answers = new GoAwayBetweenFrames();
+  #cancelGoAway: () => void = () => undefined;
   #leave: () => void = () => undefined;
   #cancel: () => void = () => undefined;
   #isPiped = false;
@@ -109,7 +114,8 @@ export class HeldConnection {
       if (!this.#isPiped) this.#again();
       // Closed, an answer without a length would pass for a whole one.
       else if (hadError) socket.resetAndDestroy();
-      else socket.destroySoon();
+      else if (this.#answers.readableEnded) socket.destroySoon();
+      else this.#answers.once('end', () => socket.destroySoon());
     });
   }
 
@@ -132,7 +138,7 @@ export class HeldConnection {
     const { socket, entry, clock } = this.#options;
     this.#isPiped = true;
     entry.account.opened(clock.now());
-    upstream.pipe(socket);
+    upstream.pipe(this.#answers).pipe(socket);
     upstream.once('end', () => {
       this.#cancel();
       this.#cancel = clock.after(HALF_OPEN_MS, () => socket.destroy());
@@ -151,11 +157,16 @@ export class HeldConnection {
     if (first.kind === 'more' && !isLate) return;
     socket.off('data', this.#take);
     if (!isLate) this.#cancel();
+    if (isHttp2Preface(this.#held)) this.#endHttp2Soon();
     if (first.kind === 'http') upstream.write(first.head);
     const rest = first.kind === 'http' ? this.#held.subarray(first.length) : this.#held;
     if (rest.length > 0) upstream.write(rest);
     this.#held = Buffer.alloc(0);
     socket.pipe(upstream);
+  }
+
+  #endHttp2Soon(): void {
+    this.#cancelGoAway = this.#options.clock.after(GO_AWAY_MS, () => this.#answers.goAway());
   }
 
   /** A client that says nothing may speak anything: it gets no words that it would not understand. */
@@ -185,7 +196,9 @@ export class HeldConnection {
     this.#isOver = true;
     this.#leave();
     this.#cancel();
+    this.#cancelGoAway();
     this.#upstream?.destroy();
+    this.#answers.destroy();
     const { entry, clock, onEnd } = this.#options;
     if (this.#isPiped) entry.account.left(clock.now());
     onEnd(this.#isPiped ? 'served' : result);

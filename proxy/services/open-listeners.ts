@@ -23,6 +23,7 @@ export interface OpenListenersConfig {
   readonly namespaces: readonly string[];
   readonly 'pod-name': string;
   readonly 'services-connections': number;
+  readonly 'services-lame-duck': number;
 }
 
 export interface OpenListenersDeps {
@@ -63,6 +64,7 @@ export function openServiceListeners(config: OpenListenersConfig, deps: OpenList
   const listeners: ServiceListeners = new ServiceListeners({
     host: config.host,
     maxConnections: config['services-connections'],
+    lingerMs: config['services-lame-duck'] * 1_000,
     find: (id) => table.get(id),
     onChange,
     onEnd: (result) => ended.inc({ result }),

@@ -39,6 +39,11 @@ interface ServiceListener {
 export interface ServiceListenersOptions {
   readonly host: string;
   readonly maxConnections: number;
+  /**
+   * For so long ports serve on after the proxy has begun to end. The scaler takes it out of the slices within a
+   * second, and kube-proxy follows a second later. It may be away for some seconds itself.
+   */
+  readonly lingerMs: number;
   readonly find: (id: FunctionId) => FunctionEntry | undefined;
   /** The list of open ports is another. */
   readonly onChange: () => void;
@@ -95,8 +100,13 @@ export class ServiceListeners {
 
   /** As one listener beside those for calls, with which it ends. */
   get listener(): EdgeListener {
+    const listeners = this.#listeners;
+    const { lingerMs } = this.#options;
     return {
       port: 0,
+      get lingerMs() {
+        return listeners.size > 0 ? lingerMs : 0;
+      },
       refuse: () => {
         this.#isRefusing = true;
         this.#options.onChange();

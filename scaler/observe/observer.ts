@@ -8,6 +8,7 @@
  * Comes in: watch events, reports, wakes, what patches did.
  * Goes out: a readonly view.
  */
+import type { AnnotationDefaults } from '../../common/function/annotations/index.ts';
 import type { WorkloadKind } from '../../common/function/spec.ts';
 import type { ActivityMessage, ReadyMessage, WakeMessage } from '../../common/bus/messages.ts';
 import { functionKey, type FunctionId } from '../../common/bus/subjects.ts';
@@ -47,7 +48,7 @@ export interface WorkloadChange {
 }
 
 export class Observer implements Observed {
-  readonly #world = new World();
+  readonly #world: World;
   readonly #records = new Map<string, FunctionRecord>();
   readonly #lastUse = new LastUse();
   readonly #now: () => number;
@@ -59,8 +60,9 @@ export class Observer implements Observed {
   #lastRecord: FunctionRecord | undefined;
 
   /** @param now milliseconds, the clock of all decisions */
-  constructor(now: () => number) {
+  constructor(now: () => number, defaults?: AnnotationDefaults) {
     this.#now = now;
+    this.#world = new World(defaults);
   }
 
   get world(): WorldView {

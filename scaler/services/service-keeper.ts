@@ -1,11 +1,13 @@
 /**
  * Leads the Services of sleeping functions to the proxies. For each Service of a function with
- * `slimfaas.dev/services: wake` it keeps one EndpointSlice. While the function has no ready pod, the slice names the
- * proxies that listen for that Service. Else it names nobody and only keeps the ports. The Service is never changed.
+ * `slimfaas.dev/services: wake` it keeps one EndpointSlice. It names the proxies that listen for that Service. While
+ * the function has no ready pod they are ready endpoints. Else they are endpoints that end and serve still, which
+ * Kubernetes takes only where a Service has no ready one. The Service is never changed.
  *
- * Order, so that no connection is refused: the slice names the proxies as soon as the count is set to 0, while the
- * pods stay some seconds (sidecar/life/drain.ts). It names nobody only {@link AWAKE_MS} after a pod has become ready,
- * when the pod's own endpoint has arrived everywhere. In between both answer.
+ * So no connection is refused, whoever hears first of a change. The last ready pod may go at any time, also when this
+ * scaler is away: the proxies stand behind it. They come first as soon as the count is set to 0, and stand back
+ * {@link AWAKE_MS} after a pod has become ready. That is for readers that take ready endpoints alone. In between both
+ * answer. A pod that ends is taken out well before it stops (webhook/inject/sidecar-container.ts).
  *
  * The leader alone writes. Nothing is decided before all watches have listed once, or while one is broken.
  *
@@ -25,7 +27,7 @@ import { isOlder, type WorldView } from '../world/world.ts';
 import { matchServices, ServiceIndex, viewService, type Match } from './match.ts';
 import type { PortRange } from './ports.ts';
 import { Proxies } from './proxies.ts';
-import { sliceOf, sliceText, viewSlice, type WrittenSlice } from './slices.ts';
+import { sliceOf, sliceText, viewSlice, type Stand, type WrittenSlice } from './slices.ts';
 
 /** Endpoint controller and kube-proxy have heard of a ready pod by then, as a rule. */
 const AWAKE_MS = 3_000;
@@ -115,7 +117,7 @@ export class ServiceKeeper {
   /** Services that lead to proxies or would, and those of them that do now. */
   get counts(): { readonly services: number; readonly asleep: number; readonly refused: number } {
     let asleep = 0;
-    for (const { addresses } of this.#slices.values()) if (addresses.size > 0) asleep++;
+    for (const { leads } of this.#slices.values()) if (leads) asleep++;
     return { services: this.#matches.size, asleep, refused: this.#options.faults.size };
   }
 
@@ -132,10 +134,17 @@ export class ServiceKeeper {
     const ownedBy = this.#matches.size > 0 ? owner() : 'none';
     if (ownedBy === 'unreadable') this.#refuseAll();
     else if (ownedBy !== undefined)
-      for (const match of this.#matches.values())
+      for (const match of this.#sleepingFirst())
         this.#keep(match, family, ownedBy === 'none' ? undefined : ownedBy);
     this.#removeSpare();
     this.#tellFaults();
+  }
+
+  /** So many writes a second are allowed: who leads to a proxy that is gone comes before who has pods. */
+  #sleepingFirst(): readonly Match[] {
+    const isAsleep = ({ workload }: Match): boolean => workload.replicas === 0;
+    const all = [...this.#matches.values()];
+    return [...all.filter(isAsleep), ...all.filter((match) => !isAsleep(match))];
   }
 
   #refuseAll(): void {
@@ -149,7 +158,7 @@ export class ServiceKeeper {
     const key = sliceKeyOf(match.service);
     const written = this.#slices.get(key);
     const named = written?.addresses ?? new Set<string>();
-    const namesProxies = this.#shouldNameProxies(match.workload, named.size > 0);
+    const stand = this.#standOf(match.workload, written?.leads === true);
     if (writes.isBusy(key) || (!written && !family)) return;
     const proxyFamily = family ?? (written?.addressType === 'IPv6' ? 'IPv6' : 'IPv4');
     // What a slice's address type is cannot be changed.
@@ -157,25 +166,25 @@ export class ServiceKeeper {
     const ports = this.#portsOf(match, key);
     if (!ports) return;
     const numbers = ports.map(({ port }) => port);
-    const proxies = namesProxies ? this.#proxies.listening(numbers, named) : [];
-    const body = sliceOf({ match, ports, proxies, family: proxyFamily, owner, installation });
+    const proxies = this.#proxies.listening(numbers, named);
+    const body = sliceOf({ match, ports, proxies, stand, family: proxyFamily, owner, installation });
     if (!written) return writes.create(key, body);
     if (sliceText(body) === written.text) return;
     body.metadata = { ...body.metadata, resourceVersion: written.resourceVersion };
     writes.replace(key, body);
   }
 
-  /** Also keeps since when the function is awake. @param isNamed the slice names proxies now */
-  #shouldNameProxies(workload: Workload, isNamed: boolean): boolean {
+  /** Also keeps since when the function is awake. @param leads the slice leads to proxies now */
+  #standOf(workload: Workload, leads: boolean): Stand {
     const { world, now } = this.#options;
     const isReady = [...world.podsOf(workload).values()].some((pod) => pod.isReady && !pod.isEnding);
     if (workload.replicas === 0 || !isReady) {
       this.#awakeSince.delete(workload.key);
-      return true;
+      return 'first';
     }
     const since = this.#awakeSince.get(workload.key) ?? now();
     this.#awakeSince.set(workload.key, since);
-    return isNamed && now() - since < AWAKE_MS;
+    return leads && now() - since < AWAKE_MS ? 'first' : 'last';
   }
 
   /** Those that it had, and new ones for new ports of the Service; undefined when none is left. */

@@ -19,6 +19,8 @@ export interface WrittenSlice {
   readonly addressType: string;
   readonly ports: readonly WakePort[];
   readonly addresses: ReadonlySet<string>;
+  /** New connections go to the proxies, and not to them only where there is nobody else. */
+  readonly leads: boolean;
   /** {@link sliceText} of it. */
   readonly text: string;
 }
@@ -33,21 +35,31 @@ export function viewSlice(slice: V1EndpointSlice): WrittenSlice {
     addressType: slice.addressType,
     ports: readWakeSlice(slice)?.ports ?? [],
     addresses: new Set((slice.endpoints ?? []).flatMap(({ addresses }) => addresses)),
+    leads: (slice.endpoints ?? []).some(({ conditions }) => conditions?.ready === true),
     text: sliceText(slice),
   };
 }
+
+/**
+ * `first`: the proxies are ready endpoints. `last`: they are endpoints that end and serve still. To these Kubernetes
+ * sends new connections only where a Service has no ready endpoint.
+ */
+export type Stand = 'first' | 'last';
 
 export interface SlicePlan {
   readonly match: Match;
   readonly ports: readonly WakePort[];
   readonly proxies: readonly ProxyPod[];
+  /** See {@link Stand}. */
+  readonly stand: Stand;
   readonly family: 'IPv4' | 'IPv6';
   /** Goes with the installation; undefined: nothing takes the slice along. */
   readonly owner: V1OwnerReference | undefined;
   readonly installation: string;
 }
 
-export function sliceOf({ match, ports, proxies, family, owner, installation }: SlicePlan): V1EndpointSlice {
+export function sliceOf(plan: SlicePlan): V1EndpointSlice {
+  const { match, ports, proxies, stand, family, owner, installation } = plan;
   const { service, workload } = match;
   return {
     apiVersion: 'discovery.k8s.io/v1',
@@ -60,15 +72,15 @@ export function sliceOf({ match, ports, proxies, family, owner, installation }: 
     },
     addressType: family,
     ports: ports.map(({ name, port }) => ({ name, port, protocol: 'TCP' })),
-    endpoints: proxies.map(endpointOf),
+    endpoints: proxies.map((proxy) => endpointOf(proxy, stand)),
   };
 }
 
 /** Every condition is said: some readers take a missing one for `false`. */
-function endpointOf({ ip, node, name, namespace, uid }: ProxyPod): V1Endpoint {
+function endpointOf({ ip, node, name, namespace, uid }: ProxyPod, stand: Stand): V1Endpoint {
   return {
     addresses: [ip],
-    conditions: { ready: true, serving: true, terminating: false },
+    conditions: { ready: stand === 'first', serving: true, terminating: stand === 'last' },
     ...(node === undefined ? {} : { nodeName: node }),
     targetRef: { kind: 'Pod', name, namespace, uid },
   };

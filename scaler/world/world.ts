@@ -7,6 +7,7 @@
  * Comes in: watch events.
  * Goes out: workloads, pods, the lease, patches.
  */
+import type { AnnotationDefaults } from '../../common/function/annotations/index.ts';
 import type { WorkloadKind } from '../../common/function/spec.ts';
 import type { Trouble } from '../../common/kube/model/trouble.ts';
 import type { V1Deployment, V1StatefulSet } from '../../common/kube/client.ts';
@@ -50,6 +51,7 @@ export class World {
   readonly #byKey = new Map<string, Workload>();
   readonly #pods = new Map<string, Map<string, Pod>>();
   readonly #autoscalers = new Map<string, Autoscaler>();
+  readonly #defaults: AnnotationDefaults | undefined;
   /** Which workload each autoscaler looked after when last reported: it may be given another one. */
   readonly #targets = new Map<string, string>();
   readonly #failures = new FailedCreations();
@@ -57,6 +59,10 @@ export class World {
   specVersion = 0;
   /** The same of the autoscalers of others. */
   autoscalerVersion = 0;
+
+  constructor(defaults?: AnnotationDefaults) {
+    this.#defaults = defaults;
+  }
 
   workload(key: string): Workload | undefined {
     return this.#byKey.get(key);
@@ -81,7 +87,7 @@ export class World {
   /** What a watch has brought. @returns the workload as known before */
   observe(kind: WorkloadKind, object: V1Deployment | V1StatefulSet): Workload | undefined {
     const before = this.#workloads.get(ownerKeyOf(kind, functionKey(idOf(object))));
-    this.setWorkload(readWorkload(kind, object, before));
+    this.setWorkload(readWorkload(kind, object, before, this.#defaults));
     return before;
   }
 

@@ -1,6 +1,6 @@
 /**
  * The admin port, open from the first moment at the cost of a bare server. What answers on it (Koa, its router,
- * prom-client: 50 ms and 10 MB) is loaded by the first request. Liveness alone is answered without.
+ * prom-client: 50 ms and 10 MB) is loaded by the first request. The kubelet's probes are answered without.
  *
  * Room `sidecar/admin`: Health, metrics and activity reports.
  * Comes in: requests on port 15081.
@@ -21,8 +21,11 @@ export function createAdminServer(context: AdminContext, log: Log): Server {
   };
   const server = createOperatorServer(
     (req, res) => {
-      // The kubelet asks this forever, in pods that nobody scrapes: not worth loading anything for.
-      if (req.url === '/health') return void res.end('{"status":"ok"}');
+      // The kubelet asks these forever, in pods that nobody scrapes: not worth loading anything for.
+      if (req.url === '/health') return answer(res, 200, 'ok');
+      // About the sidecar, not the app: a native sidecar that waited for the app would keep it from starting.
+      const { isDraining } = context.drain;
+      if (req.url === '/ready') return answer(res, isDraining ? 503 : 200, isDraining ? 'draining' : 'ok');
       handle(req, res).catch((error: unknown) => {
         log.error({ error: describeError(error) }, 'admin request failed');
         res.destroy();
@@ -32,4 +35,8 @@ export function createAdminServer(context: AdminContext, log: Log): Server {
   );
   server.on('upgrade', (req, socket) => servePlaces(context.servePlaces, req, socket));
   return server;
+}
+
+function answer(res: ServerResponse, code: number, status: string): void {
+  res.writeHead(code, { 'content-type': 'application/json' }).end(JSON.stringify({ status }));
 }

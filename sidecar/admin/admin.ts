@@ -31,14 +31,6 @@ export async function createAdminHandler(context: AdminContext): Promise<AdminHa
   const registry = typeof context.registry === 'function' ? await context.registry() : context.registry;
   registerSidecarMetrics(registry, context);
   const router = new Router();
-  router.get('/health', (ctx) => {
-    ctx.body = { status: 'ok' };
-  });
-  // About the sidecar, not the app: a native sidecar that waited for the app would keep it from starting.
-  router.get('/ready', (ctx) => {
-    ctx.status = drain.isDraining ? 503 : 200;
-    ctx.body = { status: drain.isDraining ? 'draining' : 'ok' };
-  });
   // GET is what the kubelet's preStop sends. The answer is what it waits for.
   // With `container=` it is that container's, which may come back; without, the sidecar's own: the pod ends.
   // Every pod of the cluster can reach this port; the hooks alone know the token.

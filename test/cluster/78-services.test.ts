@@ -1,67 +1,30 @@
 /** slimfaas.dev/services: wake. Callers use a function's own Service, and never notice that it sleeps. */
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { KubeObject } from './harness/clients.ts';
-import { openWorld, until, type Deployed } from './harness/world.ts';
+import { WAKE, servicesOf, sleeps } from './services.ts';
+import { openWorld, until } from './harness/world.ts';
 
 const world = await openWorld();
 const caller = await world.caller();
 const { namespace } = world;
-const WAKE = { 'slimfaas.dev/services': 'wake' };
+const services = servicesOf(world);
+const { urlOf, slicePath, leadsToProxies } = services;
 
-async function addService(name: string, spec: Record<string, unknown> = {}): Promise<AsyncDisposable> {
-  const ports = [{ port: 80, targetPort: 5000 }];
-  const metadata = { name, namespace };
-  await world.apply({
-    apiVersion: 'v1',
-    kind: 'Service',
-    metadata,
-    spec: { selector: { app: name }, ports, ...spec },
-  });
-  return {
-    [Symbol.asyncDispose]: async () =>
-      void (await world.kubectl(['delete', 'service', name, '-n', namespace, '--wait=false'])),
-  };
+async function addressOf(pod: string): Promise<string> {
+  return String((await world.get(`/api/v1/namespaces/${namespace}/pods/${pod}`))?.['status'].podIP);
 }
 
-const urlOf = (name: string, path = '/hello'): string => `http://${name}.${namespace}${path}`;
-const slicePath = (name: string): string =>
-  `/apis/discovery.k8s.io/v1/namespaces/${namespace}/endpointslices/${name}-slimfaas`;
-
-async function namedBy(name: string): Promise<readonly Record<string, unknown>[]> {
-  const slice = await world.get(slicePath(name));
-  return (slice?.['endpoints'] as Record<string, unknown>[] | null | undefined) ?? [];
-}
-
-/** A new Service's address refuses until kube-proxy has written its rules, which nobody tells. */
-const KUBE_PROXY_MS = 3_000;
-
-async function leadsToProxies(name: string): Promise<void> {
-  await until(async () => (await namedBy(name)).length > 0, `${name} leads to the proxies`);
-  await delay(KUBE_PROXY_MS);
-}
-
-/** Whoever calls wakes it again at once. */
-async function putToSleep(fn: Deployed): Promise<void> {
-  const names = new Set((await fn.pods()).map(({ metadata }) => metadata.name));
-  await world.kubectl(['scale', '--replicas=0', `deployment/${fn.name}`, '-n', namespace]);
-  const isOver = async () => (await fn.pods()).every(({ metadata }) => !names.has(metadata.name));
-  await until(isOver, `the pods of ${fn.name} end`);
-}
-
-async function sleeps(fn: Deployed): Promise<void> {
-  await fn.waitForReplicas(0, 60_000);
-  await until(async () => (await fn.allPods()).length === 0, `the pods of ${fn.name} are gone`, 60_000);
-}
-
-describe('by its Service', () => {
+describe('by its Service', { concurrency: 4 }, () => {
   it('from zero, warm, and from zero again; path, Host and headers as they were', async (t) => {
     await using fn = await world.deploy({
       name: 'by-url',
       annotations: { ...WAKE, TimeoutSecondBeforeSetReplicasMin: 3 },
     });
-    await using _ = await addService(fn.name);
+    await using _ = await services.add(fn.name);
     await leadsToProxies(fn.name);
     const headers = { 'X-Mine': 'a' };
     for (const round of ['first', 'second']) {
@@ -83,11 +46,11 @@ describe('by its Service', () => {
 
   it('warm, it leads to the pods alone; the slice says all that readers look for', async () => {
     await using fn = await world.deploy({ name: 'no-hop', annotations: WAKE });
-    await using _ = await addService(fn.name);
+    await using _ = await services.add(fn.name);
     await leadsToProxies(fn.name);
-    const [endpoint] = await namedBy(fn.name);
-    assert.deepEqual(endpoint?.['conditions'], { ready: true, serving: true, terminating: false });
-    assert.ok(endpoint['nodeName']);
+    const [endpoint] = (await services.endpoints(fn.name)) ?? [];
+    assert.deepEqual(endpoint?.conditions, { ready: true, serving: true, terminating: false });
+    assert.ok(endpoint.nodeName);
     const { metadata } = (await world.get(slicePath(fn.name))) as KubeObject;
     const owners = metadata['ownerReferences'] as unknown as { kind: string; uid: string }[];
     const role = await world.get(
@@ -98,8 +61,14 @@ describe('by its Service', () => {
       [['ClusterRole', role?.metadata['uid']]],
     );
     assert.equal((await caller.call(urlOf(fn.name))).status, 200);
-    await until(async () => (await namedBy(fn.name)).length === 0, 'the slice names nobody');
-    assert.equal((await caller.call(urlOf(fn.name))).status, 200);
+    await services.leadsToPods(fn.name);
+    const [behind] = (await services.endpoints(fn.name)) ?? [];
+    assert.deepEqual(behind?.conditions, { ready: false, serving: true, terminating: true });
+    const load = await caller.load({ url: urlOf(fn.name), callers: 4, isFresh: true });
+    await delay(1_000);
+    const { calls, failures, peers } = await load.stop();
+    assert.deepEqual(failures, []);
+    assert.deepEqual(peers, [await addressOf('caller')], `${calls} calls, each from the caller itself`);
   });
 
   it('a port that a container names, and bytes that are no HTTP', async () => {
@@ -108,7 +77,7 @@ describe('by its Service', () => {
       annotations: WAKE,
       container: { ports: [{ name: 'talk', containerPort: 5000 }] },
     });
-    await using _ = await addService(fn.name, { ports: [{ port: 8080, targetPort: 'talk' }] });
+    await using _ = await services.add(fn.name, { ports: [{ port: 8080, targetPort: 'talk' }] });
     await leadsToProxies(fn.name);
     assert.equal((await caller.call(`http://${fn.name}.${namespace}:8080/hello`)).status, 200);
   });
@@ -119,70 +88,146 @@ describe('by its Service', () => {
       annotations: { ...WAKE, 'slimfaas.dev/cold-start-timeout': 8 },
       container: { image: 'localhost:1/no-such-image:1', imagePullPolicy: 'Always' },
     });
-    await using _ = await addService(fn.name);
+    await using _ = await services.add(fn.name);
     await leadsToProxies(fn.name);
     const answer = await caller.call(urlOf(fn.name));
     assert.equal(answer.status, 504, answer.body);
     assert.match(answer.body, /cold-start-timeout.*its operators see why/);
   });
 
-  it('a headless one is left alone, and an Event says why', async () => {
-    await using fn = await world.deploy({ name: 'headless', annotations: WAKE });
-    await using _ = await addService(fn.name, { clusterIP: 'None' });
-    await until(async () => {
+  it('those that cannot wake are left alone, and an Event says why; an ExternalName is nobody’s', async () => {
+    await using fn = await world.deploy({ name: 'refused', annotations: WAKE });
+    const kinds: Record<string, readonly [Record<string, unknown>, RegExp]> = {
+      headless: [{ clusterIP: 'None' }, /headless \(clusterIP: None\)/],
+      unready: [{ publishNotReadyAddresses: true }, /publishNotReadyAddresses/],
+      local: [{ internalTrafficPolicy: 'Local' }, /internalTrafficPolicy: Local/],
+      udp: [{ ports: [{ port: 53, protocol: 'UDP' }] }, /no TCP port/],
+    };
+    const selector = { app: fn.name };
+    await using all = new AsyncDisposableStack();
+    const external = { type: 'ExternalName', externalName: 'example.com', selector: null, ports: null };
+    all.use(await services.add('external', external));
+    for (const [name, [spec]] of Object.entries(kinds))
+      all.use(await services.add(name, { selector, ...spec }));
+    const told = async (): Promise<string> => {
       const events = await world.list(`/api/v1/namespaces/${namespace}/events`);
-      return events.some((event) => /headless \(clusterIP: None\)/.test(String(event['message'])));
-    }, 'an Event about it');
-    assert.equal(await world.get(slicePath(fn.name)), undefined);
+      return events.map((event) => String(event['message'])).join('\n');
+    };
+    for (const [name, [, why]] of Object.entries(kinds))
+      await until(async () => why.test(await told()), `an Event about the one of kind ${name}`);
+    for (const name of [...Object.keys(kinds), 'external'])
+      assert.equal(await services.endpoints(name), undefined, name);
+    assert.doesNotMatch(await told(), /external/);
+  });
+
+  it('NodePort, externalTrafficPolicy: Local, session affinity, several ports, UDP beside TCP', async () => {
+    await using fn = await world.deploy({ name: 'of-all-kinds', annotations: WAKE });
+    await using _ = await services.add(fn.name, {
+      type: 'LoadBalancer',
+      externalTrafficPolicy: 'Local',
+      sessionAffinity: 'ClientIP',
+      ports: [
+        { name: 'web', port: 80, targetPort: 5000 },
+        { name: 'other', port: 8080, targetPort: 5000 },
+        { name: 'dns', port: 53, protocol: 'UDP', targetPort: 5353 },
+      ],
+    });
+    await leadsToProxies(fn.name);
+    const slice = await world.get(slicePath(fn.name));
+    const names = ((slice as KubeObject)['ports'] as { name: string }[]).map(({ name }) => name);
+    assert.deepEqual(names, ['web', 'other'], 'UDP is left alone');
+    const [proxy] = (await services.endpoints(fn.name)) ?? [];
+    const node = await world.get(`/api/v1/nodes/${proxy?.nodeName}`);
+    const addresses = node?.['status'].addresses as { type: string; address: string }[];
+    const address = addresses.find(({ type }) => type === 'InternalIP')?.address ?? '';
+    assert.equal((await caller.call(await services.nodeUrl(fn.name, address))).status, 200, 'from zero');
+    await services.leadsToPods(fn.name);
+    for (const port of [80, 8080])
+      assert.equal((await caller.call(`http://${fn.name}.${namespace}:${port}/hello`)).status, 200);
+  });
+
+  it('a StatefulSet by its Service; its pods’ own names stand for pods, so they are there when it is warm', async () => {
+    await using fn = await world.deploy({ name: 'set', kind: 'StatefulSet', annotations: WAKE });
+    await using _ = await services.add(fn.name, { clusterIP: 'None' });
+    const selector = { app: fn.name };
+    await using _1 = await services.add('set-web', { selector });
+    await leadsToProxies('set-web');
+    const own = `http://${fn.name}-0.${fn.name}.${namespace}:5000/hello`;
+    assert.equal((await caller.call(own)).status, 0, 'a name of nobody');
+    assert.equal((await caller.call(urlOf('set-web'))).status, 200);
+    await fn.waitForReady(1);
+    const warm = await caller.poll(own);
+    assert.match(warm.body, /"pod":"set-0"/);
+  });
+
+  it('the routes of the guide are taken as they are written', async (t) => {
+    const page = await readFile(join(import.meta.dirname, '../../docs/guides/your-own-url.md'), 'utf8');
+    const blocks = [...page.matchAll(/(?:^ {4}.*\n)+/gm)].map(([text]) => text.replaceAll(/^ {4}/gm, ''));
+    const routes = blocks.filter((text) => text.startsWith('apiVersion: '));
+    assert.equal(routes.length, 2);
+    const groups = await world.kubectl(['api-versions']);
+    for (const input of routes) {
+      const [, group = ''] = /^apiVersion: ([^/\n]*)/.exec(input) ?? [];
+      if (groups.includes(group))
+        await world.kubectl(['apply', '--dry-run=server', '-n', namespace, '-f', '-'], { input });
+      t.diagnostic(`${group}: ${groups.includes(group) ? 'taken' : 'not in this cluster'}`);
+    }
   });
 
   it('without the annotation, and without the Service, the slice goes', async () => {
     await using fn = await world.deploy({ name: 'by-turns', annotations: WAKE });
-    await using service = await addService(fn.name);
+    await using service = await services.add(fn.name);
     await leadsToProxies(fn.name);
     await service[Symbol.asyncDispose]();
     await until(async () => (await world.get(slicePath(fn.name))) === undefined, 'the slice is gone');
-    await addService(fn.name);
+    await services.add(fn.name);
     await leadsToProxies(fn.name);
     const annotations = { 'slimfaas.dev/services': 'ignore' };
     await fn.patch({ spec: { template: { metadata: { annotations } } } });
     await until(async () => (await world.get(slicePath(fn.name))) === undefined, 'the slice is gone again');
   });
-});
 
-describe('under load', () => {
-  it('sleeps, wakes, a rollout and another proxy: no call fails', async (t) => {
+  it('a client that came at zero is connected to the pod later', async () => {
     await using fn = await world.deploy({
-      name: 'never-fails',
+      name: 'moves-on',
       annotations: { ...WAKE, TimeoutSecondBeforeSetReplicasMin: 600 },
     });
-    await using _ = await addService(fn.name);
+    await using _ = await services.add(fn.name);
+    await services.leadsToProxies(fn.name);
+    const load = await caller.load({ url: services.urlOf(fn.name), callers: 1, paceMs: 10_000 });
+    await fn.waitForReady(1);
+    await delay(11_000);
+    const { failures, peers } = await load.stop();
+    assert.deepEqual(failures, []);
+    assert.equal(peers.length, 2, `first by a proxy: ${peers.join(', ')}`);
+    assert.equal(peers.at(-1), await addressOf('caller'), 'then from the caller itself');
+  });
+
+  // Callers of a NodePort and the kubelet come from the same address.
+  it('a NodePort call every 5 s beside probes each second does, probes alone do not', async (t) => {
+    await using fn = await world.deploy({
+      name: 'in-use',
+      annotations: { ...WAKE, TimeoutSecondBeforeSetReplicasMin: 20 },
+      container: {
+        readinessProbe: { httpGet: { path: '/health', port: 5000 }, periodSeconds: 1 },
+        livenessProbe: { tcpSocket: { port: 5000 }, periodSeconds: 1 },
+      },
+    });
+    await using _ = await services.add(fn.name, { type: 'NodePort', ports: [{ port: 5000 }] });
     await leadsToProxies(fn.name);
-    const load = await caller.load({
-      url: urlOf(fn.name, '/work/20'),
-      callers: 16,
-      paceMs: 200,
-      isFresh: true,
-    });
-    const target = [`deployment/${fn.name}`, '-n', namespace];
-    for (let sleep = 0; sleep < 3; sleep++) {
-      await fn.waitForReady(1);
-      await delay(4_000); // the slice is emptied meanwhile
-      await putToSleep(fn);
-    }
-    await fn.waitForReady(1);
-    await world.kubectl(['rollout', 'restart', ...target]);
-    await world.kubectl(['rollout', 'status', ...target], { timeoutMs: 90_000 });
-    const system = world.release.system;
-    await world.kubectl(['rollout', 'restart', 'deployment/slimfaas-proxy', '-n', system]);
-    await world.kubectl(['rollout', 'status', 'deployment/slimfaas-proxy', '-n', system], {
-      timeoutMs: 90_000,
-    });
-    await putToSleep(fn);
-    await fn.waitForReady(1);
-    const seen = await load.stop();
-    t.diagnostic(`${seen.calls} calls, p50 ${seen.p50} ms, max ${seen.max} ms`);
-    assert.ok(seen.calls > 500);
-    assert.deepEqual(seen.failures.slice(0, 5), [], `${seen.failures.length} of ${seen.calls} calls failed`);
+    assert.equal((await caller.call(`${urlOf(fn.name).replace('/hello', ':5000/hello')}`)).status, 200);
+    const [pod] = await fn.pods();
+    const url = await services.nodeUrl(fn.name, String(pod?.['status'].hostIP));
+    const load = await caller.load({ url, callers: 1, paceMs: 5_000, isFresh: true });
+    await delay(80_000);
+    const { calls, failures } = await load.stop();
+    assert.deepEqual(failures, []);
+    const names = (await fn.pods()).map(({ metadata }) => metadata.name);
+    assert.deepEqual(names, [pod?.metadata.name], 'the very pod of the beginning');
+    const stoppedAt = Date.now();
+    await fn.waitForReplicas(0, 100_000);
+    t.diagnostic(
+      `${calls} calls in 80 s; asleep ${Math.round((Date.now() - stoppedAt) / 1_000)} s after the last`,
+    );
   });
 });

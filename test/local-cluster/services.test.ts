@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { after, describe, test } from 'node:test';
+import type { KubeObject } from '../../packages/local-cluster/api/objects/types.ts';
 import { startTestCluster } from '../helpers/cluster.ts';
 import { waitFor } from '../helpers/wait.ts';
 import { podOf, untilReady } from './support/pods.ts';
@@ -111,6 +112,29 @@ describe('services', { concurrency: true }, () => {
         ),
       { what: 'refused again' },
     );
+  });
+
+  test('who ends and serves still is called where nobody is ready, as kube-proxy does it', async () => {
+    const ip = await startService('lent');
+    await startPod('stand-in', 'stand-in');
+    const address = api.get('pods', 'default', 'stand-in')?.['status'].podIP as string;
+    await api.create('endpointslices', {
+      apiVersion: 'discovery.k8s.io/v1',
+      kind: 'EndpointSlice',
+      metadata: {
+        name: 'lent-other',
+        namespace: 'default',
+        labels: { 'kubernetes.io/service-name': 'lent' },
+      } as unknown as KubeObject['metadata'],
+      addressType: 'IPv4',
+      ports: [{ name: '', port: 7000, protocol: 'TCP' }],
+      endpoints: [{ addresses: [address], conditions: { ready: false, serving: true, terminating: true } }],
+    });
+    assert.match(await untilAnswered(ip, 80), /^stand-in /);
+    await startPod('lent-1', 'lent');
+    const isOwn = async () => (await greeting(ip, 80)).startsWith('lent-1 ');
+    await waitFor(isOwn, { what: 'the ready one is called' });
+    for (let i = 0; i < 10; i++) assert.match(await greeting(ip, 80), /^lent-1 /);
   });
 
   test('a connection outlives its service; new ones are refused', async () => {

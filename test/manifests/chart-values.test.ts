@@ -15,7 +15,7 @@ import { sidecarDefaultsOf, webhookFlags } from '../../webhook/flags.ts';
 import { VALUE_SETS } from './value-sets.ts';
 
 /** What only an operator's custom resources give a cluster. */
-const CUSTOM = new Set(['Certificate', 'PodMonitor']);
+const CUSTOM = new Set(['Certificate', 'HTTPRoute', 'PodMonitor']);
 const PARTS = ['proxy', 'scaler', 'webhook'] as const;
 
 class Rendered {
@@ -120,6 +120,25 @@ describe('the chart, with what production sets', () => {
     assert.equal(Object.keys(metadata.annotations ?? {}).length, 1);
   });
 
+  it('proxy.httpRoute: each host has a route, which publishes what the Ingress would', () => {
+    const ingress = chart.one('Ingress', 'slimfaas-proxy').spec;
+    const paths = ingress.rules[0].http.paths.map(({ path }: { path: string }) => path);
+    for (const [number, host] of ['functions.example.com', '*.a.example.com'].entries()) {
+      const { apiVersion, spec } = chart.one('HTTPRoute', `slimfaas-proxy-${number}`);
+      assert.equal(apiVersion, 'gateway.networking.k8s.io/v1');
+      assert.deepEqual(spec, {
+        parentRefs: [{ name: 'outside', namespace: 'gateways', sectionName: 'https' }],
+        hostnames: [host],
+        rules: [
+          {
+            matches: paths.map((value: string) => ({ path: { type: 'PathPrefix', value } })),
+            backendRefs: [{ name: 'slimfaas-proxy', port: 5080 }],
+          },
+        ],
+      });
+    }
+  });
+
   it('proxy.ingress and proxy.public: the paths of callers alone, to the port where nobody is trusted', () => {
     const { spec } = chart.one('Ingress', 'slimfaas-proxy');
     for (const { http } of spec.rules) {
@@ -155,7 +174,7 @@ describe('the chart, with what production sets', () => {
   });
 
   it('a longer drain gets its time before SIGKILL', () => {
-    assert.equal(chart.pod('proxy').terminationGracePeriodSeconds, 3 + 3 + 20 + 601 + 7);
+    assert.equal(chart.pod('proxy').terminationGracePeriodSeconds, 10 + 3 + 20 + 601 + 7);
     assert.equal(chart.pod('webhook').terminationGracePeriodSeconds, 10 + 27);
   });
 

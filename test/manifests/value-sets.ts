@@ -33,6 +33,10 @@ export const VALUE_SETS: Readonly<Record<string, object>> = {
         annotations: { 'nginx.ingress.kubernetes.io/proxy-body-size': '0' },
         tlsSecretName: 'ingress-tls',
       },
+      httpRoute: {
+        hosts: ['functions.example.com', '*.a.example.com'],
+        parentRefs: [{ name: 'outside', namespace: 'gateways', sectionName: 'https' }],
+      },
       flags: {
         'queue-bytes': 536_870_912,
         'drain-timeout': 600.5,
@@ -98,6 +102,10 @@ export const REFUSALS: readonly (readonly [values: object, message: RegExp])[] =
   [
     { proxy: { public: { routes: [] }, ingress: { hosts: ['a.example.com'] } } },
     /there is nothing to publish, because proxy\.public\.routes is empty/,
+  ],
+  [
+    { proxy: { httpRoute: { hosts: ['a.example.com'] } } },
+    /proxy\.httpRoute\.parentRefs: name the Gateway that takes the hosts/,
   ],
   [{ clusterParts: 'without' }, /namespaces must name them/],
   [{ networkPolicies: { sidecars: true } }, /namespaces must name them/],

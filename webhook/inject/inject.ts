@@ -8,7 +8,7 @@
  * Goes out: a patched pod, warnings.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import type { ParsedAnnotations } from '../../common/function/annotations/index.ts';
+import type { AnnotationDefaults, ParsedAnnotations } from '../../common/function/annotations/index.ts';
 import type { FunctionSpec } from '../../common/function/spec.ts';
 import type { FunctionId } from '../../common/bus/subjects.ts';
 import type { V1Container, V1Pod, V1PodSpec } from '../../common/kube/client.ts';
@@ -37,6 +37,8 @@ export interface InjectOptions extends SidecarDefaults {
   readonly createDrainToken: (pod: FunctionId) => string;
   /** undefined: nobody asks pods who they are. */
   readonly identity?: InjectedIdentity | undefined;
+  /** What holds for a pod that does not say it. */
+  readonly annotations?: AnnotationDefaults | undefined;
 }
 
 export interface Injection {

@@ -73,6 +73,7 @@ export function sidecarContainer(facts: SidecarFacts, defaults: SidecarDefaults)
       { name: 'slimfaas-admin', containerPort: SIDECAR_ADMIN_PORT, protocol: 'TCP' },
     ],
     livenessProbe: livenessProbe(),
+    ...(facts.spec.services === 'wake' ? { readinessProbe: readinessProbe(facts.drainSeconds) } : {}),
     lifecycle: drainBeforeStop(facts.drainToken),
     resources,
     ...(facts.volumeMounts ? { volumeMounts: facts.volumeMounts } : {}),
@@ -116,10 +117,24 @@ export function drainBeforeStop(
  * could only make the pod ready later (by up to its period, for each workload that others depend on), or take a
  * database out of its Service over a slow sidecar. Nothing needs it. A sidecar that is not up yet refuses the
  * connection, and one whose app is not up answers `starting`. Both send the call back to the proxy's queue.
+ * A function that its own Services wake is the exception: see {@link readinessProbe}.
  */
 function livenessProbe(): V1Probe {
   return { ...adminGet('/health'), periodSeconds: 10, timeoutSeconds: 3, failureThreshold: 6 };
 }
+
+/**
+ * Fails once the pod drains, so that its Services drop it after five seconds. Without it a pod that ends counts as one
+ * that serves until its containers have ended. Where no pod is ready Kubernetes sends callers to such pods, and one
+ * that has just closed its port refuses them. A sidecar that is only slow has 15 s (five times its timeout). Where the
+ * grace period is short, a third of the drain is for this.
+ */
+function readinessProbe(drainSeconds: number): V1Probe {
+  const failureThreshold = Math.min(UNREADY_SECONDS, Math.max(1, Math.floor(drainSeconds / 3)));
+  return { ...adminGet('/ready'), periodSeconds: 1, timeoutSeconds: 3, failureThreshold };
+}
+
+const UNREADY_SECONDS = 5;
 
 function environment(
   facts: SidecarFacts,
@@ -181,10 +196,11 @@ function directVariables({ spec, probes, scrapePort }: SidecarFacts): SidecarEnv
 }
 
 /**
- * Callers come by the function's Services until kube-proxy has taken the pod out: a second, as a rule. It may be
- * away for a while itself. Undefined: the sidecar's default.
+ * Callers come by the function's Services until kube-proxy has taken the pod out. Five seconds after its drain has
+ * begun the pod is ready no more; then kube-proxy needs a second, as a rule. It may be away for a while itself.
+ * Undefined: the sidecar's default.
  */
-const SERVICES_SETTLE_SECONDS = 10;
+const SERVICES_SETTLE_SECONDS = 15;
 
 function settleSeconds(spec: FunctionSpec): string | undefined {
   return spec.services === 'wake' ? String(SERVICES_SETTLE_SECONDS) : undefined;

@@ -29,6 +29,13 @@ import type { AnnotationFault, FunctionSpec, ScaleSpec } from '../spec.ts';
 
 export { ANNOTATION } from './names.ts';
 
+/** What holds for a function that does not say it; flags of the parts set it. */
+export interface AnnotationDefaults {
+  readonly services: 'wake' | 'ignore';
+}
+
+const DEFAULTS: AnnotationDefaults = { services: 'ignore' };
+
 export interface ParsedAnnotations {
   /** SlimFaas/Function is "true". */
   readonly isFunction: boolean;
@@ -39,10 +46,13 @@ export interface ParsedAnnotations {
 const KNOWN: readonly string[] = Object.values(ANNOTATION);
 const DEFAULT_PARALLEL_PER_POD = 10;
 
-export function parseAnnotations(annotations: Readonly<Record<string, string>>): ParsedAnnotations {
+export function parseAnnotations(
+  annotations: Readonly<Record<string, string>>,
+  defaults: AnnotationDefaults = DEFAULTS,
+): ParsedAnnotations {
   const source = new AnnotationSource(annotations);
   const isFunction = source.read(ANNOTATION.function, bool, false);
-  const spec = readSpec(source);
+  const spec = readSpec(source, defaults);
   checkDependedOnBy(source);
   reportUnknown(annotations, source.list);
   return Object.freeze({
@@ -52,11 +62,12 @@ export function parseAnnotations(annotations: Readonly<Record<string, string>>):
   });
 }
 
-function readSpec(source: AnnotationSource): FunctionSpec {
+function readSpec(source: AnnotationSource, defaults: AnnotationDefaults): FunctionSpec {
   const replicasMin = source.read(ANNOTATION.replicasMin, int(0), 0);
   const idleTimeoutSeconds = source.read(ANNOTATION.idleTimeout, int(0), 300);
   const defaultVisibility = source.read(ANNOTATION.defaultVisibility, word('Public', 'Private'), 'Public');
-  const services = source.read(ANNOTATION.services, word('wake', 'ignore'), 'ignore');
+  const overrides = readOverrides(source);
+  const services = readServices(source, defaults, overrides);
   const trust = [ANNOTATION.defaultTrust, ANNOTATION.defaultTrustAlias];
   return {
     replicasMin,
@@ -79,10 +90,27 @@ function readSpec(source: AnnotationSource): FunctionSpec {
     ...readPolicies(source),
     schedule: readJson(source, ANNOTATION.schedule, readSchedule),
     scale: readScaleWithin(source, replicasMin),
-    ...readOverrides(source),
+    ...overrides,
     services,
     direct: readDirect(source, { idleTimeoutSeconds, isWokenByServices: services === 'wake' }),
   };
+}
+
+/** Who calls by a Service is asked for nothing, so it wakes no function that asks its callers who they are. */
+function readServices(
+  source: AnnotationSource,
+  defaults: AnnotationDefaults,
+  { auth }: Pick<FunctionSpec, 'auth'>,
+): FunctionSpec['services'] {
+  const asked = source.read(ANNOTATION.services, word('wake', 'ignore'), undefined);
+  if (auth === undefined || auth === 'none') return asked ?? defaults.services;
+  if (asked === 'wake')
+    source.list.of(ANNOTATION.services)(
+      asked,
+      `not allowed beside ${ANNOTATION.auth}; allowed: ignore. Callers by a Service are not asked who they are`,
+      'ignore',
+    );
+  return 'ignore';
 }
 
 function readPolicies(source: AnnotationSource): Pick<FunctionSpec, 'sync' | 'async' | 'publish'> {

@@ -2,7 +2,7 @@
  * From a workload as Kubernetes has it to a {@link FunctionInfo}: the edge at which annotations are read,
  * once, for every part that watches workloads.
  */
-import { parseAnnotations } from '../../function/annotations/index.ts';
+import { parseAnnotations, type AnnotationDefaults } from '../../function/annotations/index.ts';
 import type { FunctionInfo, WorkloadKind } from '../../function/spec.ts';
 import type { V1Deployment, V1StatefulSet } from '../client.ts';
 import { noSidecarFault, whyNoSidecar } from './no-sidecar.ts';
@@ -12,10 +12,11 @@ import { findAppPort } from './app-port.ts';
 export function functionOfWorkload(
   kind: WorkloadKind,
   workload: V1Deployment | V1StatefulSet,
+  defaults?: AnnotationDefaults,
 ): FunctionInfo | undefined {
   const meta = workload.metadata;
   const template = workload.spec?.template;
-  const parsed = parseAnnotations(template?.metadata?.annotations ?? {});
+  const parsed = parseAnnotations(template?.metadata?.annotations ?? {}, defaults);
   if (!parsed.isFunction || !meta?.name || !meta.namespace) return undefined;
   const noSidecar = whyNoSidecar(meta.namespace, parsed.spec, template?.spec);
   return Object.freeze({

@@ -8,6 +8,7 @@ import type { FunctionInfo, WorkloadKind } from '../../function/spec.ts';
 import type { V1Deployment, V1StatefulSet } from '../client.ts';
 import { findAppPort } from './app-port.ts';
 import { findSidecar } from './containers.ts';
+import type { AnnotationDefaults } from '../../function/annotations/index.ts';
 import { functionOfWorkload } from './function-info.ts';
 import { idOf } from './identity.ts';
 import { obstacleToSidecar } from './no-sidecar.ts';
@@ -51,12 +52,13 @@ export function readWorkload(
   kind: WorkloadKind,
   object: WorkloadObject,
   previous?: Pick<WorkloadModel, 'written' | 'fn'>,
+  defaults?: AnnotationDefaults,
 ): WorkloadModel {
   const { metadata: meta = {}, spec, status } = object;
   const id = idOf(object);
   const key = functionKey(id);
   const written = writtenIn(object);
-  const fn = previous?.written === written ? previous.fn : functionOfWorkload(kind, object);
+  const fn = previous?.written === written ? previous.fn : functionOfWorkload(kind, object, defaults);
   return {
     id,
     key,

@@ -1,6 +1,6 @@
 /**
  * Services: an address of the cluster's own range for each, and a listener behind it for as long as an endpoint is
- * ready. So a connection is refused when none is, as with kube-proxy. NodePorts and host ports listen on 127.0.0.1,
+ * there to be called. So a connection is refused when none is, as with kube-proxy. NodePorts and host ports listen on 127.0.0.1,
  * as does whatever is published like a `kubectl port-forward`.
  *
  * Room `packages/local-cluster/services`: Services as loopback listeners.
@@ -51,7 +51,7 @@ export function startServices(options: ServicesOptions): Services {
   const choose = (namespace: string, name: string, port: number): Address | undefined => {
     const service = api.get('services', namespace, name);
     const found = portsOf(service).find((candidate) => candidate.port === port);
-    return found && pick(index.ready(`${namespace}/${name}`, found.name ?? ''));
+    return found && pick(index.callable(`${namespace}/${name}`, found.name ?? ''));
   };
   return {
     resolve: choose,
@@ -117,8 +117,8 @@ function freeNodePort(api: ClusterApi): number {
 function listenersOf(service: KubeObject, index: EndpointsIndex): WantedListener[] {
   const key = objectKey(service);
   return portsOf(service).flatMap(({ name = '', port, nodePort }) => {
-    if (index.ready(key, name).length === 0) return [];
-    const choose = () => pick(index.ready(key, name));
+    if (index.callable(key, name).length === 0) return [];
+    const choose = () => pick(index.callable(key, name));
     const cluster = { host: service['spec'].clusterIP as string, port, purpose: name, choose };
     return nodePort === undefined
       ? [cluster]

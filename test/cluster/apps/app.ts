@@ -3,7 +3,7 @@
  * demo's image from a ConfigMap, so a cluster needs no image for it.
  *
  *   PORT, START_MS   listens there, that long after its process began; the readiness of /health is the same
- *   GET /hello       {pod, startedAt, listeningAt, now}: milliseconds since 1970
+ *   GET /hello       {pod, peer, startedAt, listeningAt, now}: milliseconds since 1970; the address that calls
  *   GET /after/<ms>  503 until that long after the process began: for probes
  *   GET /work/<ms>   the same after that time, with {running}
  *   any /keep/<id>[/<ms>]  remembers the call, and answers after that time; GET /kept lists what it remembers
@@ -29,7 +29,7 @@ async function respond(request: IncomingMessage): Promise<unknown> {
   switch (route) {
     case 'health':
     case 'hello':
-      return { pod, startedAt, listeningAt, now: Date.now() };
+      return { pod, peer: peerOf(request), startedAt, listeningAt, now: Date.now() };
     case 'work': {
       running += 1;
       const now = running;
@@ -53,6 +53,11 @@ async function respond(request: IncomingMessage): Promise<unknown> {
     default:
       return { pod, method: request.method, url: request.url, headers: request.headers };
   }
+}
+
+/** IPv4 as such, on a socket of both kinds too. */
+function peerOf({ socket }: IncomingMessage): string {
+  return (socket.remoteAddress ?? '').replace(/^::ffff:/, '');
 }
 
 function isTooEarly(url: string): boolean {

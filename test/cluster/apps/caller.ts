@@ -21,6 +21,9 @@ class Load {
   #isOver = false;
   readonly #slow: LoadResult['slow'][number][] = [];
   readonly #times: number[] = [];
+  readonly #begun: number[] = [];
+  /** In the order in which they were first seen. */
+  readonly #peers = new Set<string>();
   readonly #failures: LoadResult['failures'][number][] = [];
   readonly #callers: Promise<void>[];
 
@@ -35,6 +38,9 @@ class Load {
       const { status, body } = await call(url, {}, agent);
       const ms = Date.now() - begun;
       this.#times.push(ms);
+      this.#begun.push(begun);
+      const peer = /"peer":"([^"]*)"/.exec(body)?.[1];
+      if (peer !== undefined) this.#peers.add(peer);
       if (ms > SLOW_MS && this.#slow.length < MAX_LISTED) this.#slow.push({ at: begun, ms });
       if (status !== 200) this.#failures.push({ at: begun, status, body: body.slice(0, 300) });
       await after(Math.max(0, begun + paceMs - Date.now()) + (status === 200 ? 0 : 100));
@@ -49,14 +55,24 @@ class Load {
     const at = (p: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * p))] ?? 0;
     const failures = this.#failures;
     const slow = this.#slow;
-    return { calls: sorted.length, failures, slow, p50: at(0.5), p99: at(0.99), max: sorted.at(-1) ?? 0 };
+    const seen = { begun: this.#begun, peers: [...this.#peers] };
+    return {
+      ...seen,
+      calls: sorted.length,
+      failures,
+      slow,
+      p50: at(0.5),
+      p99: at(0.99),
+      max: sorted.at(-1) ?? 0,
+    };
   }
 }
 
 /** Status 0: the connection broke; `body` says how. */
 function call(url: string, headers: Record<string, string> = {}, agent?: Agent, timeout = 120_000) {
   return new Promise<{ status: number; body: string }>((resolve) => {
-    const fail = (error: Error): void => resolve({ status: 0, body: error.message });
+    const fail = (error: Error): void =>
+      resolve({ status: 0, body: `${error.message} (from port ${req.socket?.localPort ?? '?'})` });
     const req = request(url, { headers, ...(agent ? { agent } : {}), timeout }, (res) => {
       let body = '';
       res.setEncoding('utf8').on('data', (chunk: string) => (body += chunk));

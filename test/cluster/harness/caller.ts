@@ -26,6 +26,10 @@ export interface LoadResult {
   readonly failures: readonly { readonly at: number; readonly status: number; readonly body: string }[];
   /** Those of more than 3 s, with the time when they began. */
   readonly slow: readonly { readonly at: number; readonly ms: number }[];
+  /** When each call began, in milliseconds since 1970. */
+  readonly begun: readonly number[];
+  /** Addresses that the app was called from, in the order of their first call; of `/hello` alone. */
+  readonly peers: readonly string[];
   readonly p50: number;
   readonly p99: number;
   readonly max: number;

@@ -397,3 +397,21 @@ test('who is woken by its Services and says that direct traffic is no use has it
   const annotations = { [ANNOTATION.services]: 'wake', [ANNOTATION.directTraffic]: 'ignore' };
   assert.equal(parse(annotations).spec.direct.isCounted, false);
 });
+
+test('who asks its callers who they are is not woken by its Services', () => {
+  const auth = '{"ApiKeys": ["team-a"]}';
+  const asked = { [ANNOTATION.services]: 'wake', [ANNOTATION.auth]: auth };
+  const fault = onlyFault(asked);
+  assert.equal(fault.annotation, ANNOTATION.services);
+  assert.match(fault.problem, /not allowed beside slimfaas\.dev\/auth/);
+  assert.equal(parse(asked).spec.services, 'ignore');
+  assert.equal(parse({ ...asked, [ANNOTATION.auth]: 'none' }).spec.services, 'wake');
+});
+
+test('an installation may let all functions be woken by their Services', () => {
+  const services = (annotations: Record<string, string>) =>
+    parseAnnotations(annotations, { services: 'wake' }).spec.services;
+  assert.equal(services({}), 'wake');
+  assert.equal(services({ [ANNOTATION.services]: 'ignore' }), 'ignore');
+  assert.equal(services({ [ANNOTATION.auth]: '{"ApiKeys": ["team-a"]}' }), 'ignore');
+});

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, request, type IncomingMessage } from 'node:http';
+import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2';
 import { connect, createServer as createTcpServer, type Server } from 'node:net';
 import type { Readable } from 'node:stream';
 import { test } from 'node:test';
@@ -108,6 +109,26 @@ test('a request waits for the first pod, wakes it, and is its own: path, Host an
   assert.deepEqual(heads, [
     ['/a%2Fb//c?x=1', 'Host', 'shop.default', 'X-Mine', 'a', 'Content-Length', '4', 'Connection', 'close'],
   ]);
+});
+
+test('a client of HTTP/2 is asked to connect again, and loses no call', async () => {
+  await using listener = await openListener();
+  const { t, host } = listener;
+  const app = createHttp2Server((req, res) => void req.pipe(res));
+  const session = connectHttp2(`http://${host}:${PORT}`);
+  const ask = async (body: string): Promise<string> => read(session.request({ ':method': 'POST' }).end(body));
+  const first = ask('first');
+  const slow = session.request({ ':method': 'POST' });
+  slow.write('begun ');
+  const ip = ownAddress();
+  await using _ = await listenAt(app, ip);
+  t.setPod('shop', 'shop-abc-1', ip);
+  assert.equal(await first, 'first');
+  const [code, last] = (await once(session, 'goaway')) as [number, number];
+  assert.deepEqual([code, last], [0, 0x7fff_ffff]);
+  slow.end('and ended');
+  assert.equal(await read(slow), 'begun and ended');
+  await once(session, 'close');
 });
 
 test('a server that speaks first is heard, and bytes are passed on as they are', async () => {

@@ -87,6 +87,7 @@ export async function startTestProxy(
     '--port=0',
     '--metrics-port=0',
     '--lame-duck=0',
+    '--services-lame-duck=0',
     '--drain-timeout=5',
     '--operator-auth=off',
   ];

@@ -129,7 +129,7 @@ class Fixture {
     return f;
   }
 
-  /** The same with a pod that has been ready for long. */
+  /** The same function with a pod that has been ready for long. */
   static awake(): Fixture {
     const f = Fixture.asleep();
     f.fn('shop', { replicas: 1 });
@@ -138,12 +138,19 @@ class Fixture {
     f.now = 4_000;
     f.listens('proxy-a', 20_000);
     f.keeper.pass();
-    assert.deepEqual(f.addresses(), []);
+    assert.equal(f.leads(), false);
     return f;
   }
 
   addresses(service = 'shop'): string[] | undefined {
     return this.slices.get(`default/${service}-slimfaas`)?.endpoints?.flatMap(({ addresses }) => addresses);
+  }
+
+  /** Whether new connections go to the proxies, and not only where there is nobody else. */
+  leads(service = 'shop'): boolean | undefined {
+    return this.slices
+      .get(`default/${service}-slimfaas`)
+      ?.endpoints?.some(({ conditions }) => conditions?.ready === true);
   }
 
   faults(fn = 'shop'): string {
@@ -194,36 +201,54 @@ describe('the slice of a Service', () => {
     assert.equal(f.writes, writes);
   });
 
-  test('names the proxies still for some seconds after a pod is ready, then nobody; its port stays', () => {
+  test('leads to the proxies still for some seconds after a pod is ready; then they stand behind it', () => {
     const f = Fixture.asleep();
     f.fn('shop', { replicas: 1 });
     f.pod('shop', { ready: false });
     f.keeper.pass();
-    assert.deepEqual(f.addresses(), [IP]);
+    assert.equal(f.leads(), true);
     f.pod('shop');
     f.keeper.pass();
     f.now = 2_900;
     f.listens('proxy-a', 20_000);
     f.keeper.pass();
-    assert.deepEqual(f.addresses(), [IP]);
+    assert.equal(f.leads(), true);
     f.now = 3_000;
     f.keeper.pass();
-    assert.deepEqual(f.addresses(), []);
-    assert.equal(f.slices.get('default/shop-slimfaas')?.ports?.[0]?.port, 20_000);
+    assert.equal(f.leads(), false);
+    const slice = f.slices.get('default/shop-slimfaas');
+    // Kubernetes takes such an endpoint only where a Service has no ready one.
+    const conditions = { ready: false, serving: true, terminating: true };
+    assert.deepEqual(
+      slice?.endpoints?.map((endpoint) => [endpoint.addresses, endpoint.conditions]),
+      [[[IP], conditions]],
+    );
+    assert.equal(slice?.ports?.[0]?.port, 20_000);
+    assert.equal(f.keeper.counts.asleep, 0);
   });
 
-  test('names the proxies as soon as the count is 0, while the pods are there', () => {
+  test('leads to the proxies as soon as the count is 0, while the pods are there', () => {
     const f = Fixture.awake();
     f.fn('shop', { replicas: 0 });
     f.keeper.pass();
-    assert.deepEqual(f.addresses(), [IP]);
+    assert.equal(f.leads(), true);
+    assert.equal(f.keeper.counts.asleep, 1);
   });
 
-  test('names them when the only ready pod ends', () => {
+  test('leads to them when the only ready pod ends', () => {
     const f = Fixture.awake();
     f.pod('shop', { ending: true });
     f.keeper.pass();
-    assert.deepEqual(f.addresses(), [IP]);
+    assert.equal(f.leads(), true);
+  });
+
+  test('of a function that is awake names a new proxy, and no longer one that has gone', () => {
+    const f = Fixture.awake();
+    f.proxy('proxy-b', { ip: '10.0.0.2' });
+    f.listens('proxy-b', 20_000);
+    f.keeper.onProxyGone({ metadata: { name: 'proxy-a' } });
+    f.keeper.pass();
+    assert.deepEqual([f.addresses(), f.leads()], [['10.0.0.2'], false]);
   });
 
   test('goes with the Service, with the annotation, and comes back with a port that was not used', () => {
@@ -254,7 +279,7 @@ describe('the slice of a Service', () => {
     const versioned = (resourceVersion: string, addresses: string[]): V1EndpointSlice => ({
       ...slice,
       metadata: { ...slice.metadata, resourceVersion },
-      endpoints: addresses.map((ip) => ({ addresses: [ip] })),
+      endpoints: addresses.map((ip) => ({ addresses: [ip], conditions: { ready: true } })),
     });
     f.mayAct = false;
     f.keeper.onSlice(versioned('90071992547409930001', [IP]));
@@ -389,6 +414,16 @@ describe('a Service that is left alone, and why', () => {
     f.proxy('proxy-a');
     f.keeper.pass();
     assert.equal(f.slices.size, 0);
+    assert.equal(f.faults(), '');
+  });
+
+  test('a dual-stack one is served in the family that the proxies have', () => {
+    const f = new Fixture();
+    f.fn('shop');
+    f.service('shop', { ipFamilies: ['IPv6', 'IPv4'], ports: [{ port: 80 }] });
+    f.proxy('proxy-a');
+    f.keeper.pass();
+    assert.equal(f.slices.get('default/shop-slimfaas')?.addressType, 'IPv4');
     assert.equal(f.faults(), '');
   });
 

@@ -291,8 +291,22 @@ describe('the environment of the sidecar', () => {
     const settle = (annotations: Record<string, string>) =>
       sidecarEnv(inject(annotations).pod)['SLIMFAAS_DRAIN_SETTLE_SECONDS'];
     assert.equal(settle({}), undefined);
-    assert.equal(settle({ 'slimfaas.dev/services': 'wake' }), '10');
+    assert.equal(settle({ 'slimfaas.dev/services': 'wake' }), '15');
     assert.equal(settle({ 'slimfaas.dev/services': 'ignore' }), undefined);
+  });
+
+  it('lets Services drop a pod of it well before that time is over', () => {
+    const probe = (annotations: Record<string, string>) => sidecarOf(inject(annotations).pod)?.readinessProbe;
+    assert.equal(probe({}), undefined);
+    const {
+      httpGet,
+      periodSeconds = 0,
+      failureThreshold = 0,
+    } = probe({ 'slimfaas.dev/services': 'wake' }) ?? {};
+    assert.deepEqual([httpGet?.path, httpGet?.port], ['/ready', 15_081]);
+    assert.equal(periodSeconds * failureThreshold, 5);
+    const short = inject({ 'slimfaas.dev/services': 'wake' }, { terminationGracePeriodSeconds: 8 }).pod;
+    assert.equal(sidecarOf(short)?.readinessProbe?.failureThreshold, 2);
   });
 
   it('gives a drain the grace period less two seconds, and at least one', () => {

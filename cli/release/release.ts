@@ -1,0 +1,134 @@
+/**
+ * `slimfaas release`: what comes before an uninstall, so that no caller notices it. It stops the scaler, so that
+ * nothing is put to sleep any more. It gives every function at zero its pods. When they are ready it takes away the
+ * EndpointSlices that led their Services to the proxies. It asks Kubernetes alone, with the rights of who calls it.
+ *
+ * Room `cli/release`: slimfaas release: functions that stand without slimfaas.
+ * Comes in: workloads, EndpointSlices.
+ * Goes out: counts of replicas, deleted EndpointSlices.
+ */
+import type { V1Deployment, V1EndpointSlice, V1StatefulSet } from '../../common/kube/client.ts';
+import { readWorkload, type WorkloadModel } from '../../common/kube/model/workload.ts';
+import { readWakeSlice, wakeSliceSelector } from '../../common/kube/wake-slice.ts';
+import type { FlagValues } from '../../common/runtime/flags.ts';
+import { sleep } from '../../common/runtime/lifecycle.ts';
+import { kubeFault, loadCluster, setReplicas, type ReachedCluster } from '../reach/cluster.ts';
+import { flagValues, type Parsed } from '../parts/flag-options.ts';
+import { releaseFlags } from '../people-flags.ts';
+
+const SCALER = 'slimfaas-scaler';
+const SCALER_LABELS = 'app.kubernetes.io/name=slimfaas,app.kubernetes.io/component=scaler';
+const POLL_MS = 500;
+/** Endpoint controller and kube-proxy have heard of a ready pod by then, as a rule. */
+const READY_EVERYWHERE_MS = 3_000;
+
+/** The exit code is 1 if a function has no ready pod in time. Its slice stays, and the command can be run again. */
+export async function runRelease(argv: Parsed): Promise<void> {
+  const flags = flagValues(releaseFlags, argv);
+  const cluster = loadCluster(flags);
+  try {
+    await release(cluster, flags);
+  } catch (cause) {
+    throw new Error(kubeFault(cause), { cause });
+  }
+}
+
+async function release(cluster: ReachedCluster, flags: FlagValues<typeof releaseFlags>): Promise<void> {
+  const system = flags['system-namespace'];
+  const deadline = performance.now() + flags.wait * 1_000;
+  const scopes = await stopScaler(cluster, system, deadline);
+  console.log(`${system}/${SCALER}: stopped; to take it up again: helm upgrade, or kubectl scale`);
+  const asleep = (await functionsIn(cluster, scopes)).filter(({ replicas }) => replicas === 0);
+  for (const workload of asleep) {
+    const count = workload.fn?.spec.replicasAtStart ?? 1;
+    await setReplicas(cluster, workload.kind, workload.id, count);
+    console.log(`${workload.key}: ${count} ${count === 1 ? 'replica' : 'replicas'}`);
+  }
+  const late = await waitUntilReady(cluster, scopes, deadline);
+  if (asleep.length > 0) await sleep(READY_EVERYWHERE_MS);
+  const count = await removeSlices(cluster, scopes, system, new Set(late));
+  console.log(`${count} EndpointSlices removed`);
+  if (late.length === 0) return void console.log('now uninstall slimfaas');
+  for (const key of late)
+    console.log(`${key}: no ready pod after ${flags.wait} s; its Services still lead to the proxies`);
+  process.exitCode = 1;
+}
+
+/** Undefined: all namespaces. */
+type Scopes = readonly (string | undefined)[];
+
+/** @returns the namespaces that it served */
+async function stopScaler(cluster: ReachedCluster, namespace: string, deadline: number): Promise<Scopes> {
+  const { apps, core } = cluster;
+  const scaler = await apps.readNamespacedDeployment({ name: SCALER, namespace }).catch((cause: unknown) => {
+    const hint = '--system-namespace says where slimfaas is installed';
+    throw new Error(`${namespace}/${SCALER}: ${kubeFault(cause)}; ${hint}`, { cause });
+  });
+  await setReplicas(cluster, 'Deployment', { namespace, name: SCALER }, 0);
+  for (;;) {
+    const { items } = await core.listNamespacedPod({ namespace, labelSelector: SCALER_LABELS });
+    if (items.length === 0) break;
+    if (performance.now() > deadline)
+      throw new Error(`${namespace}/${SCALER} does not end; nothing else was changed`);
+    await sleep(POLL_MS);
+  }
+  const args = scaler.spec?.template.spec?.containers[0]?.args ?? [];
+  const given = args.find((arg) => arg.startsWith('--namespaces='))?.slice('--namespaces='.length) ?? '';
+  const names = given.split(',').filter((name) => name !== '');
+  return names.length > 0 ? names : [undefined];
+}
+
+async function functionsIn({ apps }: ReachedCluster, scopes: Scopes): Promise<WorkloadModel[]> {
+  const all: WorkloadModel[] = [];
+  const add = (kind: 'Deployment' | 'StatefulSet', items: (V1Deployment | V1StatefulSet)[]) =>
+    all.push(...items.map((object) => readWorkload(kind, object)));
+  for (const namespace of scopes) {
+    const isAll = namespace === undefined;
+    add(
+      'Deployment',
+      (await (isAll ? apps.listDeploymentForAllNamespaces() : apps.listNamespacedDeployment({ namespace })))
+        .items,
+    );
+    add(
+      'StatefulSet',
+      (await (isAll ? apps.listStatefulSetForAllNamespaces() : apps.listNamespacedStatefulSet({ namespace })))
+        .items,
+    );
+  }
+  return all.filter(({ fn }) => fn !== undefined);
+}
+
+/** @returns `namespace/name` of those that are not ready in time */
+async function waitUntilReady(cluster: ReachedCluster, scopes: Scopes, deadline: number): Promise<string[]> {
+  for (;;) {
+    const all = await functionsIn(cluster, scopes);
+    const late = all.filter(({ replicas: wanted, readyReplicas }) => wanted > 0 && readyReplicas === 0);
+    if (late.length === 0 || performance.now() > deadline) return late.map(({ key }) => key);
+    await sleep(POLL_MS);
+  }
+}
+
+async function removeSlices(
+  { discovery }: ReachedCluster,
+  scopes: Scopes,
+  system: string,
+  kept: ReadonlySet<string>,
+): Promise<number> {
+  const labelSelector = wakeSliceSelector(system);
+  let count = 0;
+  for (const namespace of scopes) {
+    const { items } = await (namespace === undefined
+      ? discovery.listEndpointSliceForAllNamespaces({ labelSelector })
+      : discovery.listNamespacedEndpointSlice({ namespace, labelSelector }));
+    for (const { namespace: where, name } of items.flatMap((slice) => ownSlice(slice, kept))) {
+      await discovery.deleteNamespacedEndpointSlice({ namespace: where, name });
+      count++;
+    }
+  }
+  return count;
+}
+
+function ownSlice(slice: V1EndpointSlice, kept: ReadonlySet<string>) {
+  const read = readWakeSlice(slice);
+  return read && !kept.has(`${read.namespace}/${read.wakes}`) ? [read] : [];
+}
