@@ -142,9 +142,10 @@ export class ServiceKeeper {
 
   /** So many writes a second are allowed: who leads to a proxy that is gone comes before who has pods. */
   #sleepingFirst(): readonly Match[] {
-    const isAsleep = ({ workload }: Match): boolean => workload.replicas === 0;
+    const isFirst = ({ service, workload }: Match): boolean =>
+      workload.replicas === 0 || this.#slices.get(sliceKeyOf(service))?.leads === true;
     const all = [...this.#matches.values()];
-    return [...all.filter(isAsleep), ...all.filter((match) => !isAsleep(match))];
+    return [...all.filter(isFirst), ...all.filter((match) => !isFirst(match))];
   }
 
   #refuseAll(): void {

@@ -32,6 +32,7 @@ export interface ServicesConfig {
   readonly namespaces: readonly string[];
   readonly namespace: string;
   readonly 'services-wake': boolean;
+  readonly 'services-default': string;
   readonly 'services-ports-first': number;
   readonly 'services-ports-last': number;
   readonly 'services-owner': string;
@@ -58,6 +59,8 @@ export interface KeptServices extends Running {
 
 export function keepServices(config: ServicesConfig, deps: ServicesDeps): KeptServices {
   if (config['services-wake']) return keepAllowed(config, deps);
+  if (config['services-default'] === 'wake')
+    throw new UsageError('--services-default=wake is not allowed beside --services-wake=false; use ignore');
   return { heard: () => undefined, stop: async () => undefined };
 }
 

@@ -12,6 +12,7 @@ import { ownAddress } from '../../helpers/addresses.ts';
 import { jobSettings } from '../../helpers/jetstream.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { startTestProxy, type TestProxy } from '../support/test-proxy.ts';
+import { callUrl } from '../support/calls.ts';
 import { collectWakes, statusOf } from '../support/wakes.ts';
 
 const PORT = 20_000;
@@ -22,6 +23,8 @@ interface ServiceListener extends AsyncDisposable {
   readonly t: TestProxy;
   readonly host: string;
   readonly url: string;
+  /** As SIGTERM does it. */
+  readonly stop: () => Promise<void>;
   /** Ports that the proxy has last said to listen on. */
   ports(): readonly number[] | undefined;
 }
@@ -39,10 +42,10 @@ async function openListener(
     if (pod === 'second') said = ports;
   });
   t.addFunction('shop', WAKE);
-  const { url } = await t.another([`--host=${host}`, '--pod-name=second']);
+  const { url, stop } = await t.another([`--host=${host}`, '--pod-name=second']);
   setSlice(t, target);
   await waitFor(() => said?.includes(PORT), { what: 'the proxy says that the port is open' });
-  return { t, host, url, ports: () => said, [Symbol.asyncDispose]: () => t[Symbol.asyncDispose]() };
+  return { t, host, url, stop, ports: () => said, [Symbol.asyncDispose]: () => t[Symbol.asyncDispose]() };
 }
 
 function setSlice(t: TestProxy, target: string, name = 'shop-slimfaas', port = PORT): void {
@@ -285,4 +288,23 @@ test('a slice that came second gets the port when the first has gone, and not wh
   assert.equal(await read(client), 'second');
   t.kube.delete('EndpointSlice', 'default', 'second');
   await waitFor(() => !listener.ports()?.includes(PORT), { what: 'the port is closed' });
+});
+
+test('a proxy that ends takes connections of Services for longer than others', async () => {
+  await using listener = await openListener(String(APP_PORT), ['--services-lame-duck=3']);
+  const { t, host } = listener;
+  const app = createServer((_, res) => void res.end('served'));
+  const ip = ownAddress();
+  await using _ = await listenAt(app, ip);
+  t.setPod('shop', 'shop-abc-1', ip);
+  await waitFor(async () => (await statusOf(listener, 'shop')).NumberReady === 1, {
+    what: 'it knows the pod',
+  });
+  const stopped = listener.stop();
+  // The lame-duck time of others is 0 here: it would be over when this is answered.
+  assert.equal((await callUrl(`${listener.url}/status-functions`)).status, 200);
+  assert.equal((await callUrl(`http://${host}:${PORT}/`)).text, 'served');
+  await stopped;
+  const [error] = (await once(connect(PORT, host), 'error')) as [NodeJS.ErrnoException];
+  assert.equal(error.code, 'ECONNREFUSED');
 });

@@ -19,6 +19,8 @@ class Fixture {
   mayAct = true;
   mayMissReports = false;
   isBusy = false;
+  /** How many writes are allowed still. */
+  left = Infinity;
   writes = 0;
   #version = 0;
   readonly serviceFaults = new ServiceFaults(true);
@@ -27,6 +29,7 @@ class Fixture {
   constructor(ports = new PortRange(20_000, 20_009)) {
     const write = (key: string, body: V1EndpointSlice): void => {
       this.writes++;
+      this.left--;
       const metadata = { uid: key, ...body.metadata, resourceVersion: String(++this.#version) };
       this.slices.set(key, { ...body, metadata });
       this.keeper.onSlice({ ...body, metadata });
@@ -35,7 +38,7 @@ class Fixture {
       world: this.world,
       ports,
       writes: {
-        isBusy: () => this.isBusy,
+        isBusy: () => this.isBusy || this.left <= 0,
         create: write,
         replace: write,
         remove: (key) => {
@@ -316,6 +319,25 @@ describe('the slice of a Service', () => {
 });
 
 describe('proxies', () => {
+  test('another one is written for functions that sleep first, where few writes are allowed', () => {
+    const f = Fixture.awake();
+    f.fn('asleep');
+    f.service('asleep');
+    f.keeper.pass();
+    f.listens('proxy-a', 20_000, 20_001);
+    f.keeper.pass();
+    assert.deepEqual([f.leads('shop'), f.leads('asleep')], [false, true]);
+    f.keeper.onProxyGone({ metadata: { name: 'proxy-a' } });
+    f.proxy('proxy-b', { ip: '10.0.0.2' });
+    f.listens('proxy-b', 20_000, 20_001);
+    f.left = 1;
+    f.keeper.pass();
+    assert.deepEqual([f.addresses('shop'), f.addresses('asleep')], [[IP], ['10.0.0.2']]);
+    f.left = 1;
+    f.keeper.pass();
+    assert.deepEqual(f.addresses('shop'), ['10.0.0.2']);
+  });
+
   test('one that falls silent, or whose pod is not ready, is named no more', () => {
     const f = Fixture.asleep();
     f.now = 5_001;
