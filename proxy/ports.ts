@@ -2,7 +2,7 @@
 import type { Server, Socket } from 'node:net';
 import type { Log } from '../common/runtime/log.ts';
 import type { KeyPair } from '../common/tls/key-pair.ts';
-import { contains, type Ranges } from './callbacks/address.ts';
+import { contains, type Ranges } from '../common/outbound/address.ts';
 import { joinListeners, listenAtEdge, type ConnectionCounts, type EdgeListener } from './edge/listener.ts';
 import { createPublicPort, markOutside } from './edge/outside.ts';
 import { plainAddress } from './edge/trust.ts';

@@ -1,5 +1,5 @@
 /** What the proxy knows, put together: functions, pods, those who wait and those who run. No I/O but the wake. */
-import type { Ranges } from './callbacks/address.ts';
+import type { Ranges } from '../common/outbound/address.ts';
 import { readRanges } from './callers/caller-address.ts';
 import { HostPolicy } from '../common/function/hosts.ts';
 import { createRelay, type Relay } from '../common/relay/index.ts';
@@ -23,7 +23,7 @@ import { createTrust } from './edge/trust.ts';
 import { WaitingBudget } from './waiting/waiting-budget.ts';
 import { Siblings } from './pods/siblings.ts';
 import type { Log } from '../common/runtime/log.ts';
-import type { Resolve } from './callbacks/resolve.ts';
+import type { Resolve } from '../common/outbound/resolve.ts';
 import type { Report } from './metrics/report.ts';
 import type { Wake } from './waiting/wake.ts';
 

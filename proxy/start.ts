@@ -14,7 +14,7 @@ import { functionSubject, type FunctionId } from '../common/bus/subjects.ts';
 import { ownTokenFrom } from '../common/access/own-token.ts';
 import { openGate } from '../common/kube/access-reviewer.ts';
 import { watchSlowClients } from './edge/active-calls.ts';
-import type { Resolve } from './callbacks/resolve.ts';
+import type { Resolve } from '../common/outbound/resolve.ts';
 import { systemClock, type Clock } from './clock.ts';
 import { Ending, type EndedRequests } from './edge/ending.ts';
 import type { ProxyConfig } from './flags.ts';

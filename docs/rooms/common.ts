@@ -57,6 +57,13 @@ export const COMMON: Readonly<Record<string, Line>> = {
     'checked fields, one way to end a stream',
     'common/relay',
   ],
+  'common/outbound': [
+    'allow.ts',
+    'Connections to where a URL of somebody else leads',
+    'a URL, an operator’s list',
+    'an address that was judged, or why not',
+    'common/runtime',
+  ],
   'common/places': [
     'protocol.ts',
     'The messages that a proxy and a sidecar exchange about free places',

@@ -14,7 +14,7 @@ export const PARTS: Readonly<Record<string, Line>> = {
     'Who calls, and whether they may: tokens, API keys, rate limits, CORS',
     "a request's head",
     'the head as the function gets it, or a reason',
-    'proxy/callbacks proxy/edge',
+    'proxy/edge',
   ],
   'proxy/functions': [
     'function-table.ts',

@@ -3,9 +3,9 @@
  * not resolve now may do so when the job is done, so that alone is no reason.
  */
 import { ReasonError } from '../../common/runtime/errors.ts';
-import type { CallbackAllow } from './allow.ts';
-import { checkedAddress } from './post.ts';
-import type { Resolve } from './resolve.ts';
+import type { UrlAllow } from '../../common/outbound/allow.ts';
+import { checkedAddress } from '../../common/outbound/checked-address.ts';
+import type { Resolve } from '../../common/outbound/resolve.ts';
 
 export const CALLBACK_URL_HEADER = 'x-callback-url';
 
@@ -13,9 +13,9 @@ export const CALLBACK_URL_HEADER = 'x-callback-url';
 const RESOLVE_MS = 2_000;
 
 export class CallbackGate {
-  readonly #deps: { readonly allow: CallbackAllow; readonly resolve: Resolve };
+  readonly #deps: { readonly allow: UrlAllow; readonly resolve: Resolve };
 
-  constructor(deps: { readonly allow: CallbackAllow; readonly resolve: Resolve }) {
+  constructor(deps: { readonly allow: UrlAllow; readonly resolve: Resolve }) {
     this.#deps = deps;
   }
 

@@ -5,11 +5,11 @@
  */
 import { request as httpRequest, type RequestOptions } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import { isIP, type LookupFunction } from 'node:net';
 import { describeError } from '../../common/runtime/errors.ts';
 import { HEADER } from '../../common/function/names.ts';
-import { hostOf, type CallbackAllow } from './allow.ts';
-import type { Resolve } from './resolve.ts';
+import type { UrlAllow } from '../../common/outbound/allow.ts';
+import { checkedAddress, only } from '../../common/outbound/checked-address.ts';
+import type { Resolve } from '../../common/outbound/resolve.ts';
 
 export type PostOutcome =
   | { readonly kind: 'delivered'; readonly status: number }
@@ -19,7 +19,7 @@ export type PostOutcome =
   | { readonly kind: 'refused'; readonly why: string };
 
 export interface PostDeps {
-  readonly allow: CallbackAllow;
+  readonly allow: UrlAllow;
   readonly resolve: Resolve;
   readonly timeoutMs: number;
 }
@@ -45,33 +45,6 @@ export async function postResult(post: ResultPost, deps: PostDeps): Promise<Post
     const why = signal.aborted ? `no answer within ${deps.timeoutMs / 1_000} s` : describeError(error);
     return { kind: 'failed', why };
   }
-}
-
-/**
- * One address of an allowed URL. All of them must be allowed: a name that is half inside is not trusted at all.
- * @throws when the name does not resolve, or not in time
- */
-export async function checkedAddress(
-  url: URL,
-  { allow, resolve }: Pick<PostDeps, 'allow' | 'resolve'>,
-  signal: AbortSignal,
-): Promise<{ address: string } | { why: string }> {
-  const host = hostOf(url);
-  const addresses = isIP(host) === 0 ? await inTime(resolve(host), signal) : [host];
-  for (const address of addresses) {
-    const verdict = allow.address(url, address);
-    if (!verdict.isAllowed) return { why: verdict.why };
-  }
-  const [address] = addresses;
-  if (address === undefined) throw new Error(`${host} has no address`);
-  return { address };
-}
-
-function inTime<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
-    promise.then(resolve, reject);
-  });
 }
 
 function send(
@@ -101,13 +74,4 @@ function send(
     req.on('error', () => undefined); // a second one, from the destroyed answer
     req.end(body);
   });
-}
-
-/** The name stays in `Host` and in the TLS check; only where it leads is fixed. */
-export function only(address: string): LookupFunction {
-  const family = isIP(address);
-  return (_host, options, done) => {
-    if (options.all) done(null, [{ address, family }]);
-    else done(null, address, family);
-  };
 }

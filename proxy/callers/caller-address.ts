@@ -7,7 +7,7 @@ import { isIP, isIPv6 } from 'node:net';
 import { UsageError } from '../../common/runtime/errors.ts';
 import type { RawHeaders } from '../../common/relay/types.ts';
 import { plainAddress } from '../edge/trust.ts';
-import { contains, ranges, type Ranges } from '../callbacks/address.ts';
+import { contains, ranges, type Ranges } from '../../common/outbound/address.ts';
 
 /** @throws UsageError naming the flag and the entry */
 export function readRanges(flag: string, entries: readonly string[]): Ranges | undefined {

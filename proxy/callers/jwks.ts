@@ -9,9 +9,9 @@ import { request as httpRequest, type RequestOptions } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { KeptKeys } from '../../common/identity/kept-keys.ts';
 import { ReasonError } from '../../common/runtime/errors.ts';
-import type { CallbackAllow } from '../callbacks/allow.ts';
-import { checkedAddress, only } from '../callbacks/post.ts';
-import type { Resolve } from '../callbacks/resolve.ts';
+import type { UrlAllow } from '../../common/outbound/allow.ts';
+import { checkedAddress, only } from '../../common/outbound/checked-address.ts';
+import type { Resolve } from '../../common/outbound/resolve.ts';
 
 /** The cool-down is short: a stranger with a made-up token can start it just before the issuer signs with another key. */
 const TIMES = { freshMs: 600_000, usableMs: 86_400_000, coolDownMs: 5_000, firstCoolDownMs: 1_000 };
@@ -19,7 +19,7 @@ const JWKS_FETCH_MS = 5_000;
 const MAX_JWKS_BYTES = 262_144;
 
 export interface JwksDeps {
-  readonly allow: CallbackAllow;
+  readonly allow: UrlAllow;
   readonly resolve: Resolve;
   readonly now: () => number;
   readonly onError: (issuer: string, error: unknown) => void;

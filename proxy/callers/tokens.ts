@@ -14,7 +14,7 @@ import {
   type JWTVerifyOptions,
 } from 'jose';
 import { describeError, ReasonError, UsageError } from '../../common/runtime/errors.ts';
-import { CallbackAllow } from '../callbacks/allow.ts';
+import { UrlAllow } from '../../common/outbound/allow.ts';
 import { Jwks, type JwksDeps } from './jwks.ts';
 
 type Keys = ReturnType<typeof createLocalJWKSet>;
@@ -71,7 +71,7 @@ export class CallerTokens {
     this.#deps = deps;
     const urls = entries.map((entry) => entry.split('=') as [string, string?]);
     const named = urls.flatMap((pair) => pair.filter((text) => text !== undefined).map(hostOfEntry));
-    const allow = new CallbackAllow([...named, ...hosts], 'jwt-issuers');
+    const allow = new UrlAllow([...named, ...hosts], 'jwt-issuers');
     for (const [issuer, url] of urls)
       this.#issuers.set(issuer, {
         jwks: new Jwks(issuer, url, (keys) => this.#use(keys as JSONWebKeySet), { ...deps, allow }),

@@ -2,7 +2,7 @@
 import type { QueueLink } from '../../common/queue/queue.ts';
 import { Counter, Gauge, type Registry } from '../../common/runtime/metrics.ts';
 import type { CallbackDeliverer } from '../callbacks/deliverer.ts';
-import { systemNames } from '../callbacks/resolve.ts';
+import { systemNames } from '../../common/outbound/resolve.ts';
 import type { BodyWishes } from './body-wishes.ts';
 import type { StoreShare } from './accepting/store-share.ts';
 import type { JobQuery } from './query.ts';

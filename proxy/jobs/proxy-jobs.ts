@@ -11,10 +11,10 @@ import type { Running } from '../../common/runtime/lifecycle.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import type { Registry } from '../../common/runtime/metrics.ts';
 import type { NatsLink } from '../../common/bus/nats.ts';
-import { CallbackAllow } from '../callbacks/allow.ts';
+import { UrlAllow } from '../../common/outbound/allow.ts';
 import { CallbackDeliverer } from '../callbacks/deliverer.ts';
 import { CallbackGate } from '../callbacks/gate.ts';
-import { systemNames, type Resolve } from '../callbacks/resolve.ts';
+import { systemNames, type Resolve } from '../../common/outbound/resolve.ts';
 import type { ProxyConfig } from '../flags.ts';
 import type { AcceptOptions } from './accepting/accept.ts';
 import { BodyWishes } from './body-wishes.ts';
@@ -51,7 +51,7 @@ export function createProxyJobs(config: ProxyConfig, deps: ProxyJobsDeps): Proxy
   const queue = jetStreamQueue(nats);
   const settler = new Settler(queue, log);
   const writer = new StateWriter(queue, log);
-  const allow = new CallbackAllow(config['callback-allow']);
+  const allow = new UrlAllow(config['callback-allow']);
   const bytes = new JobBytes({
     maxBytes: config['max-job-bytes'],
     doneUpTo: (id) => doneUpTo(queue, id),
@@ -96,7 +96,7 @@ interface DelivererDeps extends Required<Omit<ProxyJobsDeps, 'nats'>> {
 }
 
 function startDeliverer(
-  allow: CallbackAllow,
+  allow: UrlAllow,
   { queue, log, registry, resolve }: DelivererDeps,
 ): CallbackDeliverer | undefined {
   const posts = callbackPosts(registry);

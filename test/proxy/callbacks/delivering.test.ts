@@ -8,7 +8,7 @@ import {
   streamConfigs,
 } from '../../../common/queue/jetstream/streams.ts';
 import type { JobView } from '../../../proxy/jobs/query.ts';
-import type { Resolve } from '../../../proxy/callbacks/resolve.ts';
+import type { Resolve } from '../../../common/outbound/resolve.ts';
 import { jobSettings } from '../../helpers/jetstream.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { App, APP_HOST } from '../../sidecar/support/app.ts';

@@ -4,10 +4,10 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test, type TestContext } from 'node:test';
-import { CallbackAllow } from '../../../proxy/callbacks/allow.ts';
+import { UrlAllow } from '../../../common/outbound/allow.ts';
 import { nextDelayMs } from '../../../proxy/callbacks/deliverer.ts';
 import { postResult } from '../../../proxy/callbacks/post.ts';
-import { fewAtOnce, type Resolve } from '../../../proxy/callbacks/resolve.ts';
+import { fewAtOnce, type Resolve } from '../../../common/outbound/resolve.ts';
 import { CALLBACK_TTL_MS } from '../../../common/queue/settings.ts';
 
 async function receiver(
@@ -27,7 +27,7 @@ async function receiver(
 const nobody: Resolve = () => Promise.reject(new Error('must not be asked'));
 
 function post(url: string, resolve: Resolve, timeoutMs = 5_000) {
-  const allow = new CallbackAllow(['hooks.test', '127.0.0.1']);
+  const allow = new UrlAllow(['hooks.test', '127.0.0.1']);
   return postResult({ url, elementId: 'an-id', body: Buffer.from('{"a":1}') }, { allow, resolve, timeoutMs });
 }
 

@@ -1,7 +1,7 @@
 /** Keys of issuers and remembered tokens: where they may come from, how long they hold, and their bound. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CallbackAllow } from '../../../proxy/callbacks/allow.ts';
+import { UrlAllow } from '../../../common/outbound/allow.ts';
 import { Jwks } from '../../../proxy/callers/jwks.ts';
 import { CallerTokens } from '../../../proxy/callers/tokens.ts';
 
@@ -15,7 +15,7 @@ test('keys come from hosts that the operator named, on public addresses or by a 
     ['https://issuer.example', /10\.0\.0\.7, which is private and not in --jwt-issuers/],
     ['http://169.254.169.254', /169\.254\.169\.254 is not in --jwt-issuers/],
   ] as const) {
-    const allow = new CallbackAllow(['issuer.example'], 'jwt-issuers');
+    const allow = new UrlAllow(['issuer.example'], 'jwt-issuers');
     const keys = new Jwks(issuer, `${issuer}/keys`, (document) => document, { ...deps, allow });
     await assert.rejects(keys.keys(), { code: 'auth-unavailable' });
     assert.match(said.at(-1) ?? '', why);

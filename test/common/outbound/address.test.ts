@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { addressKind } from '../../../proxy/callbacks/address.ts';
+import { addressKind } from '../../../common/outbound/address.ts';
 
 const local = [
   '0.0.0.0',

@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { UsageError } from '../../../common/runtime/errors.ts';
-import { CallbackAllow } from '../../../proxy/callbacks/allow.ts';
+import { UrlAllow } from '../../../common/outbound/allow.ts';
 
 /** `name` stands for an address that the host of the URL resolves to. */
 function isAllowed(entries: string[], url: string, address?: string): boolean {
-  const allow = new CallbackAllow(entries);
+  const allow = new UrlAllow(entries);
   const parsed = allow.url(url);
   if (typeof parsed === 'string') return false;
   return address === undefined || allow.address(parsed, address).isAllowed;
@@ -39,7 +39,7 @@ test('only http and https, no user, no password, no endless URL; and nothing at 
     assert.ok(!isAllowed(['*', '0.0.0.0/0'], url), url);
   for (const url of ['https://me@a.org', 'https://me:secret@a.org', `https://a.org/${'x'.repeat(2_048)}`])
     assert.ok(!isAllowed(['*'], url), url);
-  const why = new CallbackAllow([]).url('https://a.org');
+  const why = new UrlAllow([]).url('https://a.org');
   assert.match(String(why), /--callback-allow/);
 });
 
@@ -99,7 +99,7 @@ test('an entry that is none is an error that names it', () => {
   ];
   for (const entry of entries)
     assert.throws(
-      () => new CallbackAllow([entry]),
+      () => new UrlAllow([entry]),
       (error) => error instanceof UsageError && error.message.includes(JSON.stringify(entry)),
       entry,
     );
