@@ -11,6 +11,7 @@ import { LOG_LEVEL_FLAG } from '../common/runtime/log.ts';
 import { hostFlags } from '../common/function/host-flags.ts';
 import { servicesFlags } from '../common/function/services-flags.ts';
 import { loadFlags } from './load/load-flags.ts';
+import { sourceFlags } from './sources/source-flags.ts';
 import { queryFlags } from './queries/query-flags.ts';
 import { accessFlags, ownTokenFlag } from '../common/access/access-flags.ts';
 import type { JobSettings } from '../common/queue/settings.ts';
@@ -34,6 +35,7 @@ export const scalerFlags = {
   },
   ...loadFlags,
   ...queryFlags,
+  ...sourceFlags,
   nats: {
     type: 'string',
     default: 'nats://127.0.0.1:4222',

@@ -28,6 +28,7 @@ import {
   createEventReaders,
   createJobKeeper,
   createQueries,
+  createTriggers,
   loadTick,
   type Measures,
 } from './load/load.ts';
@@ -36,7 +37,7 @@ import { ServiceFaults } from './faults/service-faults.ts';
 import type { EventReaders } from './jobs/event-readers.ts';
 import { Observer } from './observe/observer.ts';
 import { jetStreamUpkeep } from '../common/queue/jetstream/upkeep.ts';
-import { TriggerQueries } from './queries/trigger-queries.ts';
+import { secretReader } from './world/kube-secrets.ts';
 import { addQueryRoute } from './status/query-route.ts';
 import { Reconciler } from './loop/reconcile.ts';
 import { startServer } from './status/server.ts';
@@ -128,7 +129,7 @@ function createParts(config: ScalerConfig, deps: ScalerDeps, election: Election,
   const jobs = createJobKeeper(loadDeps, queue);
   const eventReaders = createEventReaders(loadDeps, queue);
   const events = createEventKeeper(loadDeps, queue, eventReaders);
-  const triggers = new TriggerQueries({ now, isRemote: config['prometheus-url'] !== '' });
+  const triggers = createTriggers(loadDeps, secretReader(kube));
   const advisor = createAdvisor(loadDeps, jobs, triggers);
 
   const metrics = createScalerMetrics(registry);
@@ -153,19 +154,19 @@ function createParts(config: ScalerConfig, deps: ScalerDeps, election: Election,
 
   const watches = watch(config, deps, { observer, reconciler, serviceFaults, isLeader, onFailed, now });
   const { scrapePods, services } = watches;
-  const ownToken = ownTokenFrom(config['peer-token-file'], log);
   const samples = () => samplesOf(reconciler, (key) => jobs.depthOf(key), now());
   const queries = createQueries(loadDeps, {
-    triggers,
+    ...triggers,
     scrapePods,
     samples,
-    ownToken,
+    ownToken: ownTokenFrom(config['peer-token-file'], log),
     onAnswers: (keys) => reconciler.onAnswers(keys),
   });
   registerScalerGauges(registry, {
     isLeader,
     samples,
     queries: () => queries.stats,
+    sources: triggers.sources,
     earlyReports: () => observer.earlyReports(),
     eventWishes: () => eventReaders.waiting,
   });

@@ -25,6 +25,11 @@ export const BUILT_IN_TRIGGERS = {
   'message-rate': ({ messageRate }) => messageRate,
 } as const satisfies Readonly<Record<string, BuiltInTrigger>>;
 
+/** Measured here: neither by a query nor by a source. */
+export function isBuiltIn({ query, source }: { readonly query: string; readonly source?: string }): boolean {
+  return query === '' && source === undefined;
+}
+
 export const BUILT_IN_NAMES: readonly string[] = Object.keys(BUILT_IN_TRIGGERS);
 
 /** The one whose measuring costs a question to JetStream: asked only where a trigger names it. */

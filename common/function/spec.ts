@@ -50,7 +50,43 @@ export interface ScaleTrigger {
   readonly threshold: number;
   /** A query's value above it is work: it keeps the function up, and wakes it where scaleFromZero is set. */
   readonly activationThreshold: number;
+  /** The name of one of {@link ScaleSpec.sources}, which is asked instead of scraped pods. */
+  readonly source?: string;
+  /** The source says itself how much one pod can take, and its value is in such parts. */
+  readonly hasOwnTarget?: boolean;
 }
+
+/** What lies outside and knows how much work there is. Names are unique within a function. */
+export type SourceSpec = {
+  readonly name: string;
+  readonly intervalMs: number;
+  /** A Secret of the function's own namespace, with its credentials. */
+  readonly secret: string | undefined;
+} & SourcePlace;
+
+export type SourcePlace =
+  /** An exporter's page, which our own PromQL reads; or a Prometheus, which reads for us. */
+  | { readonly type: 'metrics' | 'prometheus'; readonly url: string }
+  | {
+      readonly type: 'nats-jetstream';
+      readonly url: string;
+      readonly stream: string;
+      readonly consumer: string;
+    }
+  /** KEDA's external scaler. */
+  | {
+      readonly type: 'external';
+      readonly url: string;
+      readonly metadata: Readonly<Record<string, string>>;
+    }
+  /** From each `start` to the next `end`; both as cron writes times. */
+  | {
+      readonly type: 'cron';
+      readonly start: string;
+      readonly end: string;
+      readonly timeZone: string;
+      readonly replicas: number;
+    };
 
 export interface ScalePolicy {
   readonly type: 'Percent' | 'Pods';
@@ -70,6 +106,7 @@ export interface ScaleSpec {
   /** A trigger with a query wakes the function from zero. */
   readonly scaleFromZero: boolean;
   readonly scrapeIntervalMs: number;
+  readonly sources: readonly SourceSpec[];
   readonly triggers: readonly ScaleTrigger[];
   readonly scaleUp: ScaleDirection;
   readonly scaleDown: ScaleDirection;

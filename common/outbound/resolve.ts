@@ -19,9 +19,10 @@ export interface NameLine {
   readonly open: number;
 }
 
-export const systemNames: NameLine = fewAtOnce(async (host) =>
-  (await lookup(host, { all: true })).map(({ address }) => address),
-);
+export const systemLookup: Resolve = async (host) =>
+  (await lookup(host, { all: true })).map(({ address }) => address);
+
+export const systemNames: NameLine = fewAtOnce(systemLookup);
 
 export function fewAtOnce(
   resolve: Resolve,

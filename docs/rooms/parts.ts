@@ -192,7 +192,7 @@ export const PARTS: Readonly<Record<string, Line>> = {
     'Load of functions from jobs, queries and reports',
     'depths, answers, reports',
     'replicas that triggers ask for',
-    'scaler/decide scaler/facts scaler/faults scaler/jobs scaler/observe scaler/queries scaler/scrape scaler/sizing scaler/world',
+    'scaler/decide scaler/facts scaler/faults scaler/jobs scaler/observe scaler/queries scaler/scrape scaler/sizing scaler/sources scaler/world',
   ],
   'scaler/sizing': [
     'triggers.ts',
@@ -239,7 +239,14 @@ export const PARTS: Readonly<Record<string, Line>> = {
     'Queries of triggers and people, in a thread of its own',
     'rules and questions',
     'answers',
-    'scaler/promql scaler/scrape scaler/sizing scaler/world',
+    'scaler/promql scaler/scrape scaler/sizing scaler/sources scaler/world',
+  ],
+  'scaler/sources': [
+    'source-rules.ts',
+    'Asks what lies outside how much work there is',
+    'sources of functions, their Secrets',
+    'one value for each trigger, or why there is none',
+    'scaler/promql scaler/sizing',
   ],
   'scaler/faults': [
     'faults.ts',
@@ -253,7 +260,7 @@ export const PARTS: Readonly<Record<string, Line>> = {
     'What the scaler shows: metrics and HTTP',
     'state of functions',
     'series, JSON',
-    'scaler/act scaler/faults scaler/loop scaler/observe scaler/promql scaler/queries scaler/world',
+    'scaler/act scaler/faults scaler/loop scaler/observe scaler/promql scaler/queries scaler/sources scaler/world',
   ],
   'webhook/inject': [
     'inject.ts',

@@ -1,5 +1,5 @@
 /** What jobs and queries must know of all functions; worked out again only after a change of any. */
-import { MESSAGE_RATE } from '../../common/function/built-in-triggers.ts';
+import { isBuiltIn, MESSAGE_RATE } from '../../common/function/built-in-triggers.ts';
 import type { FunctionInfo } from '../../common/function/spec.ts';
 import type { KeptFunction } from '../jobs/job-keeper.ts';
 import type { WorldView } from '../world/world.ts';
@@ -9,6 +9,8 @@ export interface FunctionList {
   readonly kept: readonly KeptFunction[];
   /** Those whose triggers have queries. */
   readonly withQueries: readonly FunctionInfo[];
+  /** Those whose triggers have sources of their own. */
+  readonly withSources: readonly FunctionInfo[];
   /** The shortest of their intervals; Infinity without any. */
   readonly everyMs: number;
 }
@@ -16,7 +18,7 @@ export interface FunctionList {
 /** @returns what gives the list; the same object as long as nothing has changed */
 export function listFunctionsOf(world: WorldView): () => FunctionList {
   let version = -1;
-  let list: FunctionList = { kept: [], withQueries: [], everyMs: Infinity };
+  let list: FunctionList = { kept: [], withQueries: [], withSources: [], everyMs: Infinity };
   return () => {
     if (version === world.specVersion) return list;
     version = world.specVersion;
@@ -28,15 +30,17 @@ export function listFunctionsOf(world: WorldView): () => FunctionList {
 function read(world: WorldView): FunctionList {
   const kept: KeptFunction[] = [];
   const withQueries: FunctionInfo[] = [];
+  const withSources: FunctionInfo[] = [];
   let everyMs = Infinity;
   for (const { fn } of world.workloads()) {
     if (!fn) continue;
     const { triggers = [], scrapeIntervalMs = Infinity } = fn.spec.scale ?? {};
-    const wantsRate = triggers.some(({ query, metricName }) => query === '' && metricName === MESSAGE_RATE);
+    const wantsRate = triggers.some((trigger) => isBuiltIn(trigger) && trigger.metricName === MESSAGE_RATE);
     kept.push({ id: fn.id, isOrdered: fn.spec.ordered, wantsRate });
-    if (!triggers.some(({ query }) => query !== '')) continue;
+    if (triggers.some(({ source }) => source !== undefined)) withSources.push(fn);
+    if (!triggers.some(({ query, source }) => query !== '' && source === undefined)) continue;
     withQueries.push(fn);
     everyMs = Math.min(everyMs, scrapeIntervalMs);
   }
-  return { kept, withQueries, everyMs };
+  return { kept, withQueries, withSources, everyMs };
 }

@@ -4,6 +4,7 @@
  * scaler begins with the replicas that it finds, as its first recommendation.
  */
 import type { FunctionInfo, FunctionSpec, ScaleTrigger } from '../../common/function/spec.ts';
+import { isBuiltIn } from '../../common/function/built-in-triggers.ts';
 import { functionKey } from '../../common/bus/subjects.ts';
 import type { ActivityView } from '../observe/activity.ts';
 import { applyBehavior, NO_HISTORY, recordChange, type BehaviorHistory } from '../sizing/behavior.ts';
@@ -124,12 +125,12 @@ class Advisor implements LoadAdvisor {
     // `Value` multiplies the count; of none it takes one, as SlimFaas does.
     const multiplied = Math.max(1, current);
     for (const trigger of scale.triggers) {
-      const { query, metricName } = trigger;
-      if (current === 0 && query === '') continue;
-      const result =
-        query === ''
-          ? asResult(windows.get(metricName)?.average(stableWindowMs, nowMs))
-          : queries.resultOf(fn, trigger, nowMs);
+      const { metricName } = trigger;
+      const isOwn = isBuiltIn(trigger);
+      if (current === 0 && isOwn) continue;
+      const result = isOwn
+        ? asResult(windows.get(metricName)?.average(stableWindowMs, nowMs))
+        : queries.resultOf(fn, trigger, nowMs);
       const value = result.kind === 'value' ? result.value : undefined;
       // Without pods there is nothing to be scraped of them, and an answer of their time is none.
       if (current === 0 && value === undefined && queries.asksOwnPods(trigger)) answers.forget(trigger);
@@ -188,12 +189,12 @@ class Advisor implements LoadAdvisor {
     const kept = this.#tuning.keepAnswerMs / 1_000;
     const faults: Fault[] = [];
     for (const trigger of fn.spec.scale?.triggers ?? []) {
-      if (trigger.query === '') continue;
+      if (isBuiltIn(trigger)) continue;
       const written = this.#options.queries.faultOf(fn, trigger);
       const fault = written ?? answers?.faultOf(trigger);
       if (fault === undefined) continue;
       const reason = written === undefined ? 'TriggerWithoutData' : 'InvalidAnnotation';
-      const name = `SlimFaas/Scale: query ${JSON.stringify(trigger.query)}`;
+      const name = `SlimFaas/Scale: ${askedOf(trigger)}`;
       faults.push({
         reason,
         message: `${name}: ${fault}; in force: its last answer for ${kept} s, then none`,
@@ -218,7 +219,7 @@ class Advisor implements LoadAdvisor {
     if (known?.spec === spec) return known;
     const { targetUtilization, stableWindowMs } = this.#tuning;
     const scale = effectiveScale(spec, targetUtilization);
-    const names = scale.triggers.filter(({ query }) => query === '').map(({ metricName }) => metricName);
+    const names = scale.triggers.filter(isBuiltIn).map(({ metricName }) => metricName);
     const windows = new Map(
       names.map((name) => [name, known?.windows.get(name) ?? createLoadWindow(stableWindowMs)]),
     );
@@ -237,8 +238,13 @@ class Advisor implements LoadAdvisor {
  * override the user's StabilizationWindowSeconds. `Value` follows the count, so pods that are not ready yet would
  * look like twice the load.
  */
-function canPanic({ query, metricType }: ScaleTrigger): boolean {
-  return query === '' && metricType === 'AverageValue';
+function canPanic(trigger: ScaleTrigger): boolean {
+  return isBuiltIn(trigger) && trigger.metricType === 'AverageValue';
+}
+
+function askedOf({ query, source }: ScaleTrigger): string {
+  const asked = query === '' ? '' : `query ${JSON.stringify(query)}`;
+  return source === undefined ? asked : `source ${JSON.stringify(source)}${asked && `, ${asked}`}`;
 }
 
 function boundsOf(spec: FunctionSpec, scale: EffectiveScale): { min: number; max: number } {

@@ -18,7 +18,10 @@ import { JobKeeper } from '../jobs/job-keeper.ts';
 import type { Observed } from '../observe/observer.ts';
 import { Queries } from '../queries/queries.ts';
 import { queryBudgetsOf, seriesOptionsOf } from '../queries/query-flags.ts';
-import type { TriggerQueries } from '../queries/trigger-queries.ts';
+import type { ReadSecret } from '../sources/source-secrets.ts';
+import { checkedSources } from '../sources/source-flags.ts';
+import { TriggerSources } from '../sources/trigger-sources.ts';
+import { TriggerQueries } from '../queries/trigger-queries.ts';
 import type { ScrapePods } from '../scrape/scrape-pods.ts';
 import { scrapeTargets } from '../scrape/scrape-targets.ts';
 import type { FunctionSample } from '../queries/function-gauges.ts';
@@ -89,14 +92,32 @@ function podStateOf({ isSynced, world }: Observed, id: FunctionId, pod: string):
   return known ? (known.isEnding ? 'ending' : 'there') : 'gone';
 }
 
+/** What triggers measure, apart from what is measured here. */
+export interface Triggers {
+  readonly queries: TriggerQueries;
+  readonly sources: TriggerSources;
+}
+
+export function createTriggers({ config, now }: LoadDeps, readSecret: ReadSecret): Triggers {
+  return {
+    queries: new TriggerQueries({ now, isRemote: config['prometheus-url'] !== '' }),
+    sources: new TriggerSources({ now, readSecret }),
+  };
+}
+
 export function createAdvisor(
   { config }: Pick<LoadDeps, 'config'>,
   jobs: JobKeeper,
-  queries: TriggerQueries,
+  { queries, sources }: Triggers,
 ): LoadAdvisor {
   return createLoadAdvisor({
     tuning: tuningOf(config),
-    queries,
+    queries: {
+      resultOf: (fn, trigger, nowMs) =>
+        (trigger.source === undefined ? queries : sources).resultOf(fn, trigger, nowMs),
+      faultOf: (fn, trigger) => (trigger.source === undefined ? queries.faultOf(fn, trigger) : undefined),
+      asksOwnPods: (trigger) => trigger.source === undefined && queries.asksOwnPods(trigger),
+    },
     jobsOf: (key) => ({
       ready: jobs.isFresh ? (jobs.depthOf(key)?.ready ?? 0) : undefined,
       total: jobs.depthOf(key)?.total ?? 0,
@@ -105,8 +126,7 @@ export function createAdvisor(
   });
 }
 
-export interface QueryParts {
-  readonly triggers: TriggerQueries;
+export interface QueryParts extends Triggers {
   /** Pods that are no function's. */
   readonly scrapePods: ScrapePods;
   readonly samples: () => Iterable<FunctionSample>;
@@ -117,13 +137,15 @@ export interface QueryParts {
 
 export function createQueries(
   { config, observed, isLeader, now, log }: LoadDeps,
-  { triggers, scrapePods, samples, ownToken, onAnswers }: QueryParts,
+  { queries, sources, scrapePods, samples, ownToken, onAnswers }: QueryParts,
 ): Queries {
   return new Queries({
-    triggers,
+    triggers: queries,
     series: seriesOptionsOf(config),
     budgets: queryBudgetsOf(config),
     prometheusUrl: config['prometheus-url'],
+    sources,
+    sourceAllow: checkedSources(config['source-allow']),
     isLeader,
     samples,
     onAnswers,

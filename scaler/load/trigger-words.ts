@@ -1,4 +1,5 @@
 /** What a function's triggers have answered, as readings for a recommendation, as a reason to stay up, and in words. Pure. */
+import { isBuiltIn } from '../../common/function/built-in-triggers.ts';
 import type { ScaleTrigger } from '../../common/function/spec.ts';
 import type { AnswerStanding, TriggerAnswers } from '../sizing/trigger-answers.ts';
 import type { EffectiveScale, Recommendation, TriggerReading } from '../sizing/triggers.ts';
@@ -30,14 +31,13 @@ interface Answered {
 
 /** Only queries: what the built-in metrics count keeps a function up by itself. */
 export function useOf({ scale, answers }: Answered, nowMs: number): TriggerUse {
-  const queries = scale.triggers.filter(({ query }) => query !== '');
+  const queries = scale.triggers.filter((trigger) => !isBuiltIn(trigger));
   for (const trigger of queries) {
     const standing = answers.standing(trigger, nowMs);
     if (standing.kind !== 'answered' && standing.kind !== 'kept') continue;
-    const { value } = standing.answer;
-    if (value <= trigger.activationThreshold) continue;
+    if (!standing.answer.isActive) continue;
     const old = standing.kind === 'kept' ? ' (its last answer)' : '';
-    return { active: `${nameOf(trigger)} is ${round(value)}, above ${trigger.activationThreshold}${old}` };
+    return { active: `${activity(trigger, standing.answer.value)}${old}` };
   }
   const awaited = queries.find(
     (trigger) => answers.isAwaited(trigger, nowMs) || isUnsure(answers.standing(trigger, nowMs)),
@@ -55,19 +55,26 @@ export function wakeOf({ scale, answers }: Answered, nowMs: number): TriggerUse 
   let active: string | undefined;
   let wanted = 0;
   for (const trigger of scale.triggers) {
-    if (trigger.query === '') continue;
+    if (isBuiltIn(trigger)) continue;
     const standing = answers.standing(trigger, nowMs);
     if (standing.kind !== 'answered') continue;
-    const { value, replicas } = standing.answer;
-    if (value <= trigger.activationThreshold) continue;
-    active ??= `${nameOf(trigger)} is ${round(value)}, above ${trigger.activationThreshold}`;
+    const { value, replicas, isActive } = standing.answer;
+    if (!isActive) continue;
+    active ??= activity(trigger, value);
     wanted = Math.max(wanted, replicas);
   }
   return active === undefined ? {} : { active, wanted };
 }
 
-function nameOf({ metricName, query }: ScaleTrigger): string {
-  return metricName || (query.length > 60 ? `${query.slice(0, 59)}…` : query);
+/** A source may say that there is work whatever the value. */
+function activity(trigger: ScaleTrigger, value: number): string {
+  const isAbove = value > trigger.activationThreshold;
+  return `${nameOf(trigger)} is ${round(value)}${isAbove ? `, above ${trigger.activationThreshold}` : ' and active'}`;
+}
+
+function nameOf({ metricName, query, source = '' }: ScaleTrigger): string {
+  const name = metricName || query || source;
+  return name.length > 60 ? `${name.slice(0, 59)}…` : name;
 }
 
 export function wording({ lead, isPartial }: Recommendation, desired: number): string {

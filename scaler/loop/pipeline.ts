@@ -11,6 +11,7 @@
  *   - what pods were granted: `Sharer` (shares/share-out.ts)
  *   - what people were told is wrong: `FaultTeller` and `MoreFaults` (faults/)
  */
+import { isBuiltIn } from '../../common/function/built-in-triggers.ts';
 import { describeError } from '../../common/runtime/errors.ts';
 import type { FunctionInfo } from '../../common/function/spec.ts';
 import type { OnFailedObject } from '../../common/kube/watched.ts';
@@ -67,7 +68,7 @@ export class Pipeline {
   onTick(workload: Workload, fn: FunctionInfo, finder: FactFinder, nowMs: number): void {
     const { observer, advice, decisions, faults } = this.#options;
     // What queries say changes by time alone, also while a decision stands.
-    const hasQueries = fn.spec.scale?.triggers.some(({ query }) => query !== '') === true;
+    const hasQueries = fn.spec.scale?.triggers.every(isBuiltIn) === false;
     if (decisions.isSteady(workload.key, nowMs, observer.epoch)) {
       if (hasQueries) faults.tellOf(workload);
       return;

@@ -145,13 +145,14 @@ export class Reconciler {
     if (this.#observer.world.workload(key)?.fn) this.#decideNow(key);
   }
 
-  /** What its triggers measure has changed. A function that sleeps need not wait for the tick. */
+  /** What its triggers measure has changed. Neither a sleeping function nor a source that pushes waits for the tick. */
   onAnswers(keys: readonly string[]): void {
     if (!this.#observer.hasSynced) return;
     const nowMs = this.#options.now();
     for (const key of keys) {
       const workload = this.#observer.world.workload(key);
-      if (workload?.fn?.spec.scale?.scaleFromZero !== true || workload.replicas > 0) continue;
+      const { scaleFromZero = false, sources = [] } = workload?.fn?.spec.scale ?? {};
+      if (!workload?.fn || (workload.replicas === 0 ? !scaleFromZero : sources.length === 0)) continue;
       this.#parts.pipeline.onAnswers(workload, workload.fn, this.#parts.pipeline.finder(nowMs), nowMs);
     }
   }

@@ -2,6 +2,7 @@
 import { METRIC_NAME } from './labels.ts';
 import type { Matcher } from './matcher.ts';
 import type { Query } from './query.ts';
+import { SOURCE_LABEL } from './scope.ts';
 import type { SeriesSource } from './values.ts';
 
 /** As far back as an instant selector looks; longer ranges see what was there before too. */
@@ -26,7 +27,8 @@ export function whyNothing(
 
 function textOf(matchers: readonly Matcher[]): string {
   const name = matchers.find(({ label, op }) => label === METRIC_NAME && op === '=')?.value ?? '';
-  const others = matchers.filter(({ label, op }) => label !== METRIC_NAME || op !== '=');
+  const shown = matchers.filter(({ label }) => label !== SOURCE_LABEL);
+  const others = shown.filter(({ label, op }) => label !== METRIC_NAME || op !== '=');
   const labels = others.map(({ label, op, value }) => `${label}${op}${JSON.stringify(value)}`);
   return `${name}{${labels.join(',')}}`;
 }

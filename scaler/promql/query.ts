@@ -10,7 +10,7 @@ import { PromqlError } from './error.ts';
 import { evaluate, type EvaluateOptions } from './evaluate/evaluate.ts';
 import type { Matcher } from './matcher.ts';
 import { parsePromql } from './parse/parse.ts';
-import { scopeTo, type QueryScope } from './scope.ts';
+import { onlyOf, scopeTo, type QueryScope } from './scope.ts';
 import { typeOf } from './parse/check.ts';
 import type { SeriesSource, Value } from './values.ts';
 
@@ -40,7 +40,15 @@ export function patternSize(selectors: readonly (readonly Matcher[])[]): number 
  */
 export function compileQuery(text: string, scope?: QueryScope): Query {
   const parsed = parsePromql(text);
-  const expr = scope ? scopeTo(parsed, scope) : parsed;
+  return compiled(text, scope ? scopeTo(parsed, scope) : parsed);
+}
+
+/** The same over the series of one source. @throws PromqlError */
+export function compileSourceQuery(text: string, source: string): Query {
+  return compiled(text, onlyOf(parsePromql(text), source));
+}
+
+function compiled(text: string, expr: Expr): Query {
   const selectors = selectorsOf(expr).map((selector) => selector.matchers);
   const size = patternSize(selectors);
   if (size > QUERY_PATTERN_INSTRUCTIONS) {

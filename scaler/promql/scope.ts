@@ -11,6 +11,14 @@ export interface QueryScope {
   readonly function: string;
 }
 
+/** Series of this source alone, whatever else a selector names. Nothing that is scraped can have the label. */
+export function onlyOf(expr: Expr, source: string): Expr {
+  const own = createMatcher(SOURCE_LABEL, '=', source);
+  return mapSelectors(expr, (selector) => ({ ...selector, matchers: [...selector.matchers, own] }));
+}
+
+export const SOURCE_LABEL = '__source__';
+
 const SCOPE_LABELS = ['namespace', 'function'] as const;
 
 export function scopeTo(expr: Expr, scope: QueryScope): Expr {

@@ -26,6 +26,7 @@ import {
 } from './query-messages.ts';
 import { viewOfError } from './query-error.ts';
 import type { ScrapeTarget } from '../scrape/scrape-targets.ts';
+import type { TriggerSources } from '../sources/trigger-sources.ts';
 import type { TriggerQueries } from './trigger-queries.ts';
 import type { QueriesStats } from './queries-stats.ts';
 
@@ -35,6 +36,10 @@ export interface QueriesOptions {
   readonly series: SeriesStoreOptions;
   readonly budgets?: QueryBudgets;
   readonly prometheusUrl: string;
+  /** Sources of triggers; default: nobody has any. */
+  readonly sources?: TriggerSources;
+  /** `--source-allow`. */
+  readonly sourceAllow?: readonly string[];
   readonly isLeader: () => boolean;
   readonly targets: (withSidecars: boolean) => readonly ScrapeTarget[];
   readonly samples: () => Iterable<FunctionSample>;
@@ -47,6 +52,7 @@ export interface QueriesOptions {
 
 export interface FunctionsWithQueries {
   readonly withQueries: readonly FunctionInfo[];
+  readonly withSources?: readonly FunctionInfo[];
   readonly everyMs: number;
 }
 
@@ -56,6 +62,7 @@ export interface JsonAnswer {
   readonly json: string;
 }
 
+const NO_CHANGE = { set: [], gone: [] };
 /** As often as the triggers' default, for series that only people ask for. */
 const ASKED_EVERY_MS = 5_000;
 const NOTHING: Wants = { gauges: [], sidecars: false, questions: false };
@@ -67,6 +74,7 @@ export class Queries {
   readonly triggers: TriggerQueries;
   /** As last set. */
   #functions: readonly FunctionInfo[] = [];
+  #withSources: readonly FunctionInfo[] = [];
   readonly #options: QueriesOptions;
   readonly #host: QueryHost;
   readonly #asked = new Map<number, (answer: JsonAnswer) => void>();
@@ -79,13 +87,13 @@ export class Queries {
   #scrapedAtMs = -Infinity;
 
   constructor(options: QueriesOptions) {
-    const { series, budgets = QUERY_BUDGETS, prometheusUrl, log } = options;
+    const { series, budgets = QUERY_BUDGETS, prometheusUrl, sourceAllow = [], log } = options;
     this.#options = options;
     this.triggers = options.triggers;
     const gauges = GAUGES.map(({ name }) => name);
     const leaderGauges = GAUGES.filter(({ isLeaders }) => isLeaders).map(({ name }) => name);
     this.#host = new QueryHost({
-      data: { series, budgets, prometheusUrl, gauges, leaderGauges },
+      data: { series, budgets, prometheusUrl, gauges, leaderGauges, sourceAllow },
       onMessage: (message) => this.#heard(message),
       onStarted: () => this.#started(),
       onLost: (culprit) => this.#lost(culprit),
@@ -103,7 +111,8 @@ export class Queries {
   }
 
   /** All whose triggers have queries, and the shortest of their intervals; the same list again costs nothing. */
-  setFunctions({ withQueries, everyMs }: FunctionsWithQueries): void {
+  setFunctions({ withQueries, withSources = [], everyMs }: FunctionsWithQueries): void {
+    this.#withSources = withSources;
     if (this.#functions === withQueries) return;
     this.#functions = withQueries;
     this.#everyMs = everyMs;
@@ -113,9 +122,14 @@ export class Queries {
 
   /** Starts what takes time and waits for none of it. */
   tick(): void {
-    const { isLeader, now } = this.#options;
-    if (this.triggers.size === 0 && !this.#host.isRunning) return;
+    const { isLeader, now, sources } = this.#options;
+    const { set, gone } = sources?.update(isLeader() ? this.#withSources : []) ?? NO_CHANGE;
+    const isWanted = this.triggers.size + (sources?.size ?? 0) > 0;
+    if (!isWanted && !this.#host.isRunning) return;
+    const wasRunning = this.#host.isRunning;
     if (!this.#host.ensure()) return;
+    // A thread that has just been started was told all.
+    if (wasRunning && set.length + gone.length > 0) this.#host.post({ kind: 'sources', set, gone });
     const free = this.triggers.unblocked();
     if (free.length > 0) this.#host.post({ kind: 'rules', set: free, gone: [] });
     const everyMs = this.#wants.questions ? Math.min(this.#everyMs, ASKED_EVERY_MS) : this.#everyMs;
@@ -145,6 +159,7 @@ export class Queries {
 
   #lost(culprit: number): void {
     this.triggers.block(culprit);
+    this.#options.sources?.block(culprit);
     this.#giveUpAsked();
   }
 
@@ -153,6 +168,7 @@ export class Queries {
     this.#requested = 0;
     this.#scrapedAtMs = -Infinity;
     this.#host.post({ kind: 'rules', set: this.triggers.rulesInUse(), gone: [] });
+    this.#host.post({ kind: 'sources', set: this.#options.sources?.rulesInUse() ?? [], gone: [] });
   }
 
   #giveUpAsked(): void {
@@ -166,6 +182,8 @@ export class Queries {
       case 'alive':
         this.#stats = message.stats;
         return this.#take(message.answers);
+      case 'source':
+        return this.#changed(this.#options.sources?.take([message.answer]) ?? []);
       case 'wants':
         return this.#want(message.wants, message.requested);
       case 'answer':
@@ -175,7 +193,10 @@ export class Queries {
   }
 
   #take(answers: readonly RuleAnswers[]): void {
-    const changed = this.triggers.take(answers);
+    this.#changed(this.triggers.take(answers));
+  }
+
+  #changed(changed: readonly string[]): void {
     if (changed.length > 0) this.#options.onAnswers?.(changed);
   }
 

@@ -6,6 +6,7 @@
 import { Worker } from 'node:worker_threads';
 import { describeError } from '../../common/runtime/errors.ts';
 import type { Log } from '../../common/runtime/log.ts';
+import { SOURCES_PART } from '../sources/source-series.ts';
 import { SERIES_LIMITS, type SeriesStoreOptions } from '../promql/limits.ts';
 import {
   QUESTION_AT_WORK,
@@ -144,10 +145,13 @@ export class QueryHost {
   }
 }
 
-/** 267 MiB as long as nobody changes a flag. */
+/** 302 MiB as long as nobody changes a flag. */
 function memoryFor({
   maxSamples = SERIES_LIMITS.maxSamples,
   maxSeries = SERIES_LIMITS.maxSeries,
 }: SeriesStoreOptions): number {
-  return BASE_MIB + Math.ceil((maxSamples * SAMPLE_BYTES + maxSeries * SERIES_BYTES) / 2 ** 20);
+  return (
+    BASE_MIB +
+    Math.ceil(((maxSamples * SAMPLE_BYTES + maxSeries * SERIES_BYTES) * (1 + SOURCES_PART)) / 2 ** 20)
+  );
 }

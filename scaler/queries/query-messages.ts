@@ -4,6 +4,7 @@
  */
 import type { SeriesStoreOptions } from '../promql/limits.ts';
 import type { SeriesStats } from '../promql/store/series.ts';
+import type { SourceAnswer, SourceRule } from '../sources/source-rules.ts';
 import type { QueryScope } from '../promql/scope.ts';
 
 /** The queries of one function. */
@@ -55,6 +56,8 @@ export interface QueryThreadData {
   readonly leaderGauges: readonly string[];
   /** One Int32: the id of the rule that is at work, 0 for none, {@link QUESTION_AT_WORK}. */
   readonly atWork: SharedArrayBuffer;
+  /** Where sources may lead beside Services of their own namespace. */
+  readonly sourceAllow: readonly string[];
 }
 
 export const QUESTION_AT_WORK = -1;
@@ -69,6 +72,7 @@ export interface OwnSamples {
 
 export type ToQueryThread =
   | { readonly kind: 'rules'; readonly set: readonly QueryRule[]; readonly gone: readonly string[] }
+  | { readonly kind: 'sources'; readonly set: readonly SourceRule[]; readonly gone: readonly number[] }
   /** @property targets JSON of ScrapeTarget[] */
   | {
       readonly kind: 'scrape';
@@ -104,6 +108,7 @@ export interface QueryThreadStats extends SeriesStats {
 
 export type FromQueryThread =
   | { readonly kind: 'alive'; readonly answers: readonly RuleAnswers[]; readonly stats: QueryThreadStats }
+  | { readonly kind: 'source'; readonly answer: SourceAnswer }
   /** @property requested the number of the last request for a scrape; a higher one than before: do it now */
   | { readonly kind: 'wants'; readonly wants: Wants; readonly requested: number }
   /** @property json the answer as the HTTP route gives it */

@@ -18,6 +18,11 @@ import {
   type ToQueryThread,
   type Wants,
 } from './query-messages.ts';
+import { fewAtOnce, systemLookup } from '../../common/outbound/resolve.ts';
+import { Reach } from '../sources/reach.ts';
+import { openSource } from '../sources/open-source.ts';
+import { SourcePollers } from '../sources/pollers.ts';
+import { SourceSeries } from '../sources/source-series.ts';
 import { viewOfError } from './query-error.ts';
 import { valueView } from './query-view.ts';
 import { Scraper, type ScrapedInto } from '../scrape/scraper.ts';
@@ -25,6 +30,9 @@ import { wantsSidecars, type ScrapeTarget } from '../scrape/scrape-targets.ts';
 
 /** The scaler's own samples are a target of their own. */
 const OWN_TARGET = 'scaler';
+
+/** Names of sources: those of a slow resolver are in no trigger's way but other sources'. */
+const NAMES_AT_ONCE = { atOnce: 2, inLine: 2_000 };
 
 type Scrape = Extract<ToQueryThread, { kind: 'scrape' }>;
 type Ask = Extract<ToQueryThread, { kind: 'ask' }>;
@@ -40,6 +48,7 @@ export class QueryThread {
   readonly #rules: QueryRules;
   readonly #remoteRules: RemoteRules | undefined;
   readonly #adHoc: AdHocQueries;
+  readonly #sources: SourcePollers;
   #owners: { text: string; labels: readonly (readonly [string, string])[] } = { text: '', labels: [] };
   #wants = '';
   /** Who waits for a round that takes account of what they want. */
@@ -68,6 +77,17 @@ export class QueryThread {
       scrapeFaultOf: (key) => this.#scraper.faultOf(key)?.text,
       onAtWork: (id) => this.#setAtWork(id),
     });
+    const reach = new Reach({
+      allow: data.sourceAllow,
+      resolve: fewAtOnce(systemLookup, NAMES_AT_ONCE).resolve,
+    });
+    const onAtWork = (id: number): void => this.#setAtWork(id);
+    const series = new SourceSeries({ limits: data.series, budgetMs: data.budgets.functionMs, onAtWork });
+    this.#sources = new SourcePollers({
+      open: (rule) => openSource(rule, { reach, series, now }),
+      onAnswer: (answer) => this.#post({ kind: 'source', answer }),
+      now,
+    });
     this.#alive(false);
   }
 
@@ -76,6 +96,8 @@ export class QueryThread {
       case 'rules':
         (this.#remoteRules ?? this.#rules).change(message.set, message.gone);
         return this.#tellWants();
+      case 'sources':
+        return this.#sources.change(message.set, message.gone);
       case 'scrape':
         return this.#scrape(message);
       case 'tick':

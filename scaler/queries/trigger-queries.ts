@@ -138,7 +138,8 @@ const NAMES_FUNCTIONS = /\bfunction\s*[=!]/;
 
 function queriesOf({ spec }: FunctionInfo): string[] {
   const { triggers = [] } = spec.scale ?? {};
-  return [...new Set(triggers.map(({ query }) => query).filter((query) => query !== ''))];
+  const own = triggers.filter(({ query, source }) => query !== '' && source === undefined);
+  return [...new Set(own.map(({ query }) => query))];
 }
 
 function isBlocked({ blockedUntilMs }: Entry, nowMs: number): boolean {

@@ -11,7 +11,13 @@ import type { FunctionInfo, ScaleTrigger } from '../../common/function/spec.ts';
 /** What asking a trigger gave. */
 export type TriggerResult =
   /** `isWhole` false: part of the data is missing, so the value may be too low; default true. */
-  | { readonly kind: 'value'; readonly value: number; readonly isWhole?: boolean }
+  | {
+      readonly kind: 'value';
+      readonly value: number;
+      readonly isWhole?: boolean;
+      /** What a source says itself, in place of an ActivationThreshold. */
+      readonly isActive?: boolean;
+    }
   /** It cannot be evaluated: as it is written, or over its budget. */
   | { readonly kind: 'fault'; readonly reason: string }
   | { readonly kind: 'no-data' };
@@ -28,6 +34,7 @@ export interface QueryValues {
 export interface TriggerAnswer {
   readonly value: number;
   readonly isWhole: boolean;
+  readonly isActive: boolean;
   readonly replicas: number;
   readonly atMs: number;
 }
@@ -69,7 +76,8 @@ export class TriggerAnswers {
   note(trigger: ScaleTrigger, result: TriggerResult, replicas: number | undefined, nowMs: number): void {
     const line = this.#line(trigger);
     if (result.kind === 'value' && replicas !== undefined) {
-      line.answer = { value: result.value, isWhole: result.isWhole ?? true, replicas, atMs: nowMs };
+      const { value, isWhole = true, isActive = value > trigger.activationThreshold } = result;
+      line.answer = { value, isWhole, isActive, replicas, atMs: nowMs };
       line.silentSinceMs = line.fault = undefined;
       return;
     }

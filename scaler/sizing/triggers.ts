@@ -7,7 +7,7 @@
  * Comes in: load over time.
  * Goes out: a wanted count.
  */
-import { DEFAULT_SCALE_DOWN, DEFAULT_SCALE_UP } from '../../common/function/annotations/scale.ts';
+import { DEFAULT_SCALE_DOWN, DEFAULT_SCALE_UP } from '../../common/function/annotations/scaling/scale.ts';
 import {
   BUILT_IN_TRIGGERS,
   type BuiltInLoad,

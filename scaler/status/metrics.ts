@@ -11,6 +11,8 @@ import { Counter, Gauge, Histogram, type Registry } from '../../common/runtime/m
 import type { Workload } from '../world/kube-objects.ts';
 import { GAUGES, type FunctionSample } from '../queries/function-gauges.ts';
 import type { QueriesStats } from '../queries/queries-stats.ts';
+import { sourceMetrics } from '../sources/source-metrics.ts';
+import type { TriggerSources } from '../sources/trigger-sources.ts';
 import { queryMetrics } from '../queries/query-metrics.ts';
 import type { EffectMetrics } from '../act/effects.ts';
 import type { PassTiming } from '../loop/slicer.ts';
@@ -22,6 +24,7 @@ export interface ScalerMetricsSource {
   readonly samples: () => Iterable<FunctionSample>;
   /** What is kept for queries. */
   readonly queries: () => QueriesStats;
+  readonly sources: Pick<TriggerSources, 'health' | 'polls'>;
   /** Reports of pods that no watch has shown. */
   readonly earlyReports: () => number;
   /** Wishes of pods about their events that are not fulfilled yet. */
@@ -36,6 +39,7 @@ export interface ScalerMetrics extends EffectMetrics {
 export function registerScalerGauges(registry: Registry, given: ScalerMetricsSource): void {
   const source = { ...given, samples: onceAScrape(given.samples) };
   queryMetrics(registry, given.queries);
+  sourceMetrics(registry, given.sources);
   for (const { name, help, value } of GAUGES) {
     new Gauge({
       name,

@@ -16,6 +16,9 @@ export const MAX_ITEMS = 100;
 /** Hosts of slimfaas.dev/hosts: every call's Host is looked up among those of all functions. */
 export const MAX_HOSTS = 20;
 
+/** Sources of SlimFaas/Scale: each is asked as often as every second. */
+export const MAX_SOURCES = 10;
+
 /** Rules of SlimFaas/PathsStartWithVisibility: kept for each pod too. */
 export const MAX_PATH_RULES = 500;
 

@@ -20,7 +20,7 @@ import { INJECT_STATUS_ANNOTATION } from '../names.ts';
 import { ANNOTATION } from './names.ts';
 import { readRateLimit } from './callers/rate-limit.ts';
 import { readResources } from './resources.ts';
-import { readScale } from './scale.ts';
+import { readScale } from './scaling/scale.ts';
 import { readSchedule } from './schedule.ts';
 import { AnnotationSource } from './source.ts';
 import { appProtocol, bool, image, int, word } from './values.ts';

@@ -39,7 +39,7 @@ function readTimeZone(part: JsonPart | undefined): string {
 /** A formatter takes 90 µs to make; there are about 600 zones, and most functions share one. */
 const knownZones = new Set<string>();
 
-function isTimeZone(zone: string): boolean {
+export function isTimeZone(zone: string): boolean {
   if (knownZones.has(zone)) return true;
   try {
     new Intl.DateTimeFormat('en-US', { timeZone: zone });

@@ -1,7 +1,7 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { DEFAULT_SCALE_DOWN, DEFAULT_SCALE_UP } from '../../../common/function/annotations/scale.ts';
+import { DEFAULT_SCALE_DOWN, DEFAULT_SCALE_UP } from '../../../common/function/annotations/scaling/scale.ts';
 import type { ScaleDirection, ScalePolicy } from '../../../common/function/spec.ts';
 import {
   applyBehavior,

@@ -168,7 +168,7 @@ test('ScaleFromZero is read; without a trigger that has a query it is a fault', 
   ]);
   assert.deepEqual(read({ ScaleFromZero: true, Triggers: [{ MetricName: 'queue', Threshold: 1 }] }), [
     false,
-    'ScaleFromZero is not allowed; allowed: true beside a trigger with a Query',
+    'ScaleFromZero is not allowed; allowed: true beside a trigger with a Query or a Source',
   ]);
 });
 

@@ -1,0 +1,228 @@
+/**
+ * KEDA's external scaler protocol. IsActive wakes and keeps awake, GetMetricSpec says what there is and what one pod can
+ * take, GetMetrics gives values. StreamIsActive pushes: what has changed is asked for at once. A scaler that has no
+ * stream is polled alone. The library is loaded with the first such source.
+ */
+import { isIPv6 } from 'node:net';
+import type { Client, ClientReadableStream, ServiceError } from '@grpc/grpc-js';
+import type { SourcePlace } from '../../../common/function/spec.ts';
+import type { Reach } from '../reach.ts';
+import type { SourceQuestion, SourceReader, SourceReading, SourceRule } from '../source-rules.ts';
+import type { MetricSpec, MetricValue, ScaledObjectRef } from './external-proto.ts';
+
+type ExternalPlace = Extract<SourcePlace, { type: 'external' }>;
+
+const SERVICE = '/externalscaler.ExternalScaler/';
+const MAX_GRPC_BYTES = 64 * 1024;
+/** A scaler with more metrics is asked for the first ones alone. */
+const MAX_METRICS = 20;
+/** Specs are asked for again after this: what a pod can take may change. */
+const SPECS_MS = 60_000;
+const UNIMPLEMENTED = 12;
+
+interface Library {
+  readonly grpc: typeof import('@grpc/grpc-js');
+  readonly proto: typeof import('./external-proto.ts');
+}
+
+interface Open extends Library {
+  readonly client: Client;
+}
+
+export class ExternalReader implements SourceReader {
+  readonly #rule: SourceRule;
+  readonly #place: ExternalPlace;
+  readonly #reach: Reach;
+  readonly #ref: ScaledObjectRef;
+  #open: Open | undefined;
+  #specs: { readonly list: readonly MetricSpec[]; readonly atMs: number } | undefined;
+  #stream: ClientReadableStream<boolean> | undefined;
+  #hasNoStream = false;
+  #isClosed = false;
+  /** What the stream said last. */
+  #pushed: boolean | undefined;
+  #wasActive: boolean | undefined;
+
+  constructor(rule: SourceRule, place: ExternalPlace, reach: Reach) {
+    this.#rule = rule;
+    this.#place = place;
+    this.#reach = reach;
+    this.#ref = { name: rule.of.name, namespace: rule.of.namespace, scalerMetadata: place.metadata };
+  }
+
+  async read(signal: AbortSignal): Promise<readonly SourceReading[]> {
+    try {
+      const open = (this.#open ??= await this.#connect(signal));
+      if (this.#isClosed) throw new Error('closed');
+      const pushed = this.#pushed;
+      this.#pushed = undefined;
+      const isActive =
+        pushed ??
+        (await this.#call(open, 'IsActive', [this.#ref, open.proto.encodeRef, open.proto.decodeIsActive]));
+      this.#wasActive = isActive;
+      const specs = await this.#specsOf(open);
+      const values = await Promise.all(this.#namesWanted(specs).map((name) => this.#values(open, name)));
+      const byName = new Map(values.flat().map(({ metricName, value }) => [metricName, value]));
+      return this.#rule.questions.map((question) => readingOf(question, specs, { byName, isActive }));
+    } catch (error) {
+      this.#drop();
+      throw describe(error);
+    }
+  }
+
+  follow(onChange: () => void): void {
+    this.#stream?.resume();
+    if (this.#stream || this.#hasNoStream || !this.#open || this.#isClosed) return;
+    const { client, proto } = this.#open;
+    const stream = client.makeServerStreamRequest(
+      `${SERVICE}StreamIsActive`,
+      proto.encodeRef,
+      proto.decodeIsActive,
+      this.#ref,
+      this.#metadata(this.#open),
+    );
+    this.#stream = stream;
+    let isFirst = true;
+    stream.on('data', (isActive: boolean) => {
+      // It says at its start how things are, which was asked for just now.
+      const isChange = !isFirst || isActive !== this.#wasActive;
+      isFirst = false;
+      if (!isChange) return;
+      this.#pushed = isActive;
+      stream.pause(); // until it was asked, so that a flood of messages stays with the sender
+      onChange();
+    });
+    const end = (): void => {
+      if (this.#stream === stream) this.#stream = undefined;
+    };
+    stream.on('error', ({ code }: ServiceError) => {
+      if (code === UNIMPLEMENTED) this.#hasNoStream = true;
+      end();
+    });
+    stream.on('end', end);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#drop();
+  }
+
+  #drop(): void {
+    this.#stream?.cancel();
+    this.#stream = undefined;
+    this.#open?.client.close();
+    this.#open = this.#specs = undefined;
+  }
+
+  async #connect(signal: AbortSignal): Promise<Open> {
+    const url = new URL(this.#place.url);
+    const isTls = url.protocol === 'grpcs:';
+    const port = url.port || (isTls ? '443' : '80');
+    const place = `http://${url.hostname}:${port}`;
+    const address = await this.#reach.address(this.#rule.of.namespace, place, signal);
+    const grpc = await import('@grpc/grpc-js');
+    const proto = await import('./external-proto.ts');
+    const { ca, cert, key } = this.#rule.credentials;
+    const credentials = isTls
+      ? grpc.credentials.createSsl(pem(ca), pem(key), pem(cert))
+      : grpc.credentials.createInsecure();
+    const host = isIPv6(address) ? `ipv6:[${address}]` : `ipv4:${address}`;
+    const client = new grpc.Client(`${host}:${port}`, credentials, {
+      'grpc.default_authority': url.host,
+      ...(isTls && { 'grpc.ssl_target_name_override': url.hostname }),
+      'grpc.max_receive_message_length': MAX_GRPC_BYTES,
+      'grpc.max_metadata_size': MAX_GRPC_BYTES,
+      'grpc.enable_http_proxy': 0,
+      'grpc.enable_retries': 0,
+      'grpc.service_config_disable_resolution': 1,
+      'grpc.use_local_subchannel_pool': 1,
+      'grpc.keepalive_time_ms': 30_000,
+      'grpc.keepalive_timeout_ms': 5_000,
+    });
+    return { grpc, proto, client };
+  }
+
+  #metadata({ grpc }: Library): InstanceType<Library['grpc']['Metadata']> {
+    const metadata = new grpc.Metadata();
+    const { token } = this.#rule.credentials;
+    if (token !== undefined) metadata.set('authorization', `Bearer ${token}`);
+    return metadata;
+  }
+
+  #call<Q, A>(
+    open: Open,
+    method: string,
+    [question, encode, decode]: [Q, (question: Q) => Buffer, (bytes: Buffer) => A],
+  ): Promise<A> {
+    return new Promise((resolve, reject) => {
+      const metadata = this.#metadata(open);
+      const done = (error: ServiceError | null, answer?: A): void =>
+        error ? reject(error) : resolve(answer as A);
+      open.client.makeUnaryRequest(SERVICE + method, encode, decode, question, metadata, done);
+    });
+  }
+
+  async #specsOf(open: Open): Promise<readonly MetricSpec[]> {
+    const nowMs = performance.now();
+    if (this.#specs && nowMs - this.#specs.atMs < SPECS_MS) return this.#specs.list;
+    const { encodeRef, decodeMetricSpecs } = open.proto;
+    const all = await this.#call(open, 'GetMetricSpec', [this.#ref, encodeRef, decodeMetricSpecs]);
+    if (all.length === 0) throw new Error('GetMetricSpec names no metric');
+    this.#specs = { list: all.slice(0, MAX_METRICS), atMs: nowMs };
+    return this.#specs.list;
+  }
+
+  /** Each once, whatever many triggers ask for it. */
+  #namesWanted(specs: readonly MetricSpec[]): string[] {
+    const wanted = new Set(this.#rule.questions.map(({ metricName }) => metricName));
+    const names = specs.map(({ metricName }) => metricName);
+    return names.filter((name) => wanted.has('') || wanted.has(name));
+  }
+
+  #values(open: Open, metricName: string): Promise<MetricValue[]> {
+    const { encodeMetricsRequest, decodeMetricValues } = open.proto;
+    const question = { ref: this.#ref, metricName };
+    return this.#call(open, 'GetMetrics', [question, encodeMetricsRequest, decodeMetricValues]);
+  }
+}
+
+interface Answers {
+  readonly byName: ReadonlyMap<string, number>;
+  readonly isActive: boolean;
+}
+
+/** Without a MetricName it is the largest of all, as an autoscaler takes it. */
+function readingOf(
+  { metricName, hasOwnTarget }: SourceQuestion,
+  specs: readonly MetricSpec[],
+  { byName, isActive }: Answers,
+): SourceReading {
+  const asked = specs.filter((spec) => metricName === '' || spec.metricName === metricName);
+  if (asked.length === 0) {
+    const known = specs
+      .map((spec) => spec.metricName)
+      .join(', ')
+      .slice(0, 200);
+    return { value: undefined, fault: `it has no metric ${metricName}; it has ${known}` };
+  }
+  const parts = asked.map((spec) => {
+    const value = byName.get(spec.metricName) ?? Number.NaN;
+    return hasOwnTarget ? value / spec.target : value;
+  });
+  const value = Math.max(...parts);
+  if (Number.isFinite(value)) return { value, isActive };
+  const why = hasOwnTarget
+    ? 'GetMetrics or GetMetricSpec gave no number above 0'
+    : 'GetMetrics gave no number';
+  return { value: undefined, fault: why };
+}
+
+function pem(text: string | undefined): Buffer | null {
+  return text === undefined ? null : Buffer.from(text);
+}
+
+function describe(error: unknown): Error {
+  const { details, code } = error as Partial<ServiceError>;
+  if (typeof code !== 'number') return error as Error;
+  return new Error(`gRPC status ${code}: ${String(details).slice(0, 200)}`, { cause: error });
+}
