@@ -10,14 +10,14 @@ export interface PollersOptions {
   readonly open: (rule: SourceRule) => SourceReader;
   readonly onAnswer: (answer: SourceAnswer) => void;
   readonly now: () => number;
-  /** For how long a poll may run; default {@link POLL_MS}. */
+  /** For how long a poll may run; default {@link SOURCE_POLL_MS}. */
   readonly pollMs?: number;
   /** From 0 to 1: spreads polls that began together. */
   readonly random?: () => number;
 }
 
 /** For one answer of one source. */
-const POLL_MS = 5_000;
+const SOURCE_POLL_MS = 5_000;
 /** A source that fails is asked again after twice its interval, then four times, up to so long. */
 const LONGEST_PAUSE_MS = 60_000;
 /** A source that pushes faster is read at most so often. */
@@ -95,7 +95,7 @@ class Poller {
   }
 
   async #ask(): Promise<void> {
-    const { pollMs = POLL_MS, now, onAnswer } = this.#options;
+    const { pollMs = SOURCE_POLL_MS, now, onAnswer } = this.#options;
     const timeout = AbortSignal.timeout(pollMs);
     const signal = AbortSignal.any([timeout, this.#closing.signal]);
     let readings: SourceAnswer['readings'];

@@ -20,8 +20,10 @@ const MAX_METRICS = 20;
 const SPECS_MS = 60_000;
 const UNIMPLEMENTED = 12;
 
+type GrpcModule = typeof import('@grpc/grpc-js');
+
 interface Library {
-  readonly grpc: typeof import('@grpc/grpc-js');
+  readonly grpc: GrpcModule;
   readonly proto: typeof import('./external-proto.ts');
 }
 
@@ -120,7 +122,9 @@ export class ExternalReader implements SourceReader {
     const port = url.port || (isTls ? '443' : '80');
     const place = `http://${url.hostname}:${port}`;
     const address = await this.#reach.address(this.#rule.of.namespace, place, signal);
-    const grpc = await import('@grpc/grpc-js');
+    // A bundle has what this library exports as its default alone.
+    const loaded: GrpcModule & { readonly default?: GrpcModule } = await import('@grpc/grpc-js');
+    const grpc = loaded.default ?? loaded;
     const proto = await import('./external-proto.ts');
     const { ca, cert, key } = this.#rule.credentials;
     const credentials = isTls

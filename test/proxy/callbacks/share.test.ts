@@ -8,7 +8,7 @@ import { jetStreamQueue } from '../../../common/queue/jetstream/link.ts';
 import { callbacksConsumerConfig, CALLBACKS_STREAM } from '../../../common/queue/jetstream/streams.ts';
 import type { CallbackRoom, Queue } from '../../../common/queue/queue.ts';
 import { silentLog } from '../../../common/runtime/log.ts';
-import { CallbackAllow } from '../../../proxy/callbacks/allow.ts';
+import { UrlAllow } from '../../../common/outbound/allow.ts';
 import { CallbackDeliverer } from '../../../proxy/callbacks/deliverer.ts';
 import { CallbackShare } from '../../../proxy/callbacks/callback-share.ts';
 import { jobSettings, startJetStream } from '../../helpers/jetstream.ts';
@@ -48,7 +48,7 @@ test('results of one function that nobody takes leave room for those of others, 
   const ends: string[] = [];
   const deliverer = new CallbackDeliverer({
     queue: jetStreamQueue(nats.link),
-    allow: new CallbackAllow([APP_HOST]),
+    allow: new UrlAllow([APP_HOST]),
     resolve: async () => [],
     timeoutMs: 2_000,
     ended: (how) => ends.push(how),
