@@ -21,6 +21,8 @@ import type { Log } from '../../common/runtime/log.ts';
 const AT_ONCE_MAX = 64;
 /** In line: an event with a large body is read by many pods at once. Beyond it there is no answer, and a sidecar asks again. */
 const IN_LINE_MAX = 512;
+/** One function may hold three times what it leaves free of both together. */
+const TIMES_FREE = 3;
 const PROXIES = 'proxies';
 
 export interface BodyWishDeps {
@@ -33,6 +35,8 @@ export class BodyWishes {
   readonly #deps: BodyWishDeps;
   readonly #release: () => void;
   readonly #few = new FewAtOnce({ atOnce: AT_ONCE_MAX });
+  /** Asked and not answered yet, by function. */
+  readonly #held = new Map<string, number>();
 
   constructor(deps: BodyWishDeps) {
     this.#deps = deps;
@@ -55,13 +59,21 @@ export class BodyWishes {
   async #answer(data: Uint8Array, subject: string): Promise<Uint8Array | undefined> {
     const { queue, log } = this.#deps;
     const id = parseFunctionSubject(subject)?.id;
-    if (!id || this.#few.open >= AT_ONCE_MAX + IN_LINE_MAX) return undefined;
+    if (!id) return undefined;
+    const key = functionKey(id);
+    const held = this.#held.get(key) ?? 0;
+    if (held >= TIMES_FREE * (AT_ONCE_MAX + IN_LINE_MAX - this.#few.open)) return undefined;
+    this.#held.set(key, held + 1);
     try {
       const wish = decodeWish(data);
       return await this.#few.run(async () => queue.live && grant(queue.live, id, wish));
     } catch (error) {
-      log.info({ function: functionKey(id), error: describeError(error) }, 'a wish about a body is not met');
+      log.info({ function: key, error: describeError(error) }, 'a wish about a body is not met');
       return undefined;
+    } finally {
+      const left = (this.#held.get(key) ?? 1) - 1;
+      if (left > 0) this.#held.set(key, left);
+      else this.#held.delete(key);
     }
   }
 }

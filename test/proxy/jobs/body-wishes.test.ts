@@ -79,7 +79,7 @@ test('a body of an event is read by its whole name, by functions of its namespac
     assert.equal(await read(FN, name), undefined, name);
 });
 
-test('64 are answered at once, 512 wait, and there is no answer for more', async () => {
+test('64 are answered at once and 512 wait; one function alone holds three quarters, and others find room', async () => {
   const held = Promise.withResolvers<void>();
   const queue = new MemoryQueue({ maxJobsPerFunction: 1, ackWaitMs: 1_000 });
   const { ask, wishes } = serving(queue);
@@ -88,10 +88,18 @@ test('64 are answered at once, 512 wait, and there is no answer for more', async
     running += 1;
     return held.promise;
   };
-  const asked = Array.from({ length: 600 }, () => ask(FN, { kind: 'remove', name: OWN_BODY }));
+  const asks = (id: typeof FN, count: number, name: string) =>
+    Array.from({ length: count }, () => ask(id, { kind: 'remove', name }));
+  const asked = asks(FN, 600, OWN_BODY);
+  assert.deepEqual([wishes.open, running], [432, 64]);
+  const others = Array.from({ length: 600 }, (_, i) =>
+    ask({ namespace: 'shop', name: `other-${i}` }, { kind: 'remove', name: `shop.other-${i}.abc` }),
+  );
   assert.deepEqual([wishes.open, running], [576, 64]);
   held.resolve();
-  const answers = await Promise.all(asked);
-  assert.equal(answers.filter((answer) => answer !== undefined).length, 576);
+  const met = async (answers: readonly Promise<unknown>[]) =>
+    (await Promise.all(answers)).filter((answer) => answer !== undefined).length;
+  assert.deepEqual([await met(asked), await met(others)], [432, 144]);
   assert.equal(wishes.open, 0);
+  assert.equal(await met(asks(FN, 10, OWN_BODY)), 10, 'what was answered is held no more');
 });
