@@ -6,6 +6,7 @@
 import { functionKey, type FunctionId } from '../../common/bus/subjects.ts';
 import type { EventReader, Upkeep, UpkeepLink } from '../../common/queue/upkeep.ts';
 import { describeError } from '../../common/runtime/errors.ts';
+import { FewAtOnce } from '../../common/runtime/few-at-once.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import { EVENTS_PER_ROUND, type EventReaders } from './event-readers.ts';
 
@@ -73,14 +74,10 @@ export class EventKeeper {
       const sure = [...this.#orphans].filter(([consumer, orphan]) =>
         this.#isSure(orphan, before.get(consumer)),
       );
-      const failures: unknown[] = [];
-      const left = sure.values();
-      const work = async (): Promise<void> => {
-        for (const [, orphan] of left)
-          await this.#moveToQueue(queue, orphan).catch((error) => failures.push(error));
-      };
-      await Promise.all(Array.from({ length: MAX_MOVES_AT_ONCE }, work));
-      if (failures.length > 0) throw failures[0];
+      const few = new FewAtOnce({ atOnce: MAX_MOVES_AT_ONCE });
+      const moves = sure.map(([, orphan]) => few.run(() => this.#moveToQueue(queue, orphan)));
+      const failed = (await Promise.allSettled(moves)).find((move) => move.status === 'rejected');
+      if (failed) throw failed.reason;
       this.#hasFailed = false;
     } catch (error) {
       if (!this.#hasFailed)
