@@ -68,20 +68,40 @@ test('from zero, warm, and from zero again by its own Service; calls all the tim
   assert.deepEqual(failed, []);
 });
 
+/** As somebody with a kubeconfig calls it. */
+async function release(...args: string[]): Promise<{ code: number; stdout: string }> {
+  const env = { PATH: process.env['PATH'], HOME: '/nowhere', KUBECONFIG: world.system.kubeconfigPath };
+  const run = promisify(execFile)(process.execPath, [MAIN, 'release', ...args], { env });
+  return run.then(
+    ({ stdout }) => ({ code: 0, stdout }),
+    (error: { code: number; stdout: string }) => error,
+  );
+}
+
 test('slimfaas release: functions have their pods, their Services lead there alone, and nothing sleeps any more', async () => {
   const annotations = { 'slimfaas.dev/services': 'wake', ReplicasAtStart: 2 };
-  await world.deploy({ name: 'stays', annotations });
-  const url = await addService('stays');
-  await waitFor(() => leads('stays') === true, { what: 'its Service leads to the proxy' });
-  const env = { PATH: process.env['PATH'], HOME: '/nowhere', KUBECONFIG: world.system.kubeconfigPath };
-  const { stdout } = await promisify(execFile)(process.execPath, [MAIN, 'release'], { env });
-  assert.match(stdout, /^slimfaas\/stays: 2 replicas$/m);
-  assert.match(stdout, /EndpointSlices removed\nnow uninstall slimfaas\n$/);
-  const slices = world.system.api.list('endpointslices', {
-    labelSelector: 'endpointslice.kubernetes.io/managed-by=slimfaas.dev',
-  });
-  assert.deepEqual(slices, []);
-  assert.equal((await send(`${url}/hello/you`)).body, 'Hello you\n');
+  const schedule = world.system.failures.unschedulable((pod) => pod.metadata.labels?.['app'] === 'late');
+  const urls = new Map<string, string>();
+  for (const name of ['stays', 'late']) {
+    await world.deploy({ name, annotations });
+    urls.set(name, await addService(name));
+    await waitFor(() => leads(name) === true, { what: 'its Service leads to the proxy' });
+  }
+  const first = await release('--wait=20');
+  assert.equal(first.code, 1);
+  assert.match(first.stdout, /^slimfaas\/stays: 2 replicas$/m);
+  assert.match(
+    first.stdout,
+    /^slimfaas\/late: no ready pod after 20 s; its Services still lead to the proxies$/m,
+  );
+  assert.deepEqual([leads('stays'), leads('late')], [undefined, true]);
+  assert.equal((await send(`${urls.get('stays')}/hello/you`)).body, 'Hello you\n');
+  schedule();
+  const second = await release();
+  assert.equal(second.code, 0);
+  assert.match(second.stdout, /^1 EndpointSlices removed\nnow uninstall slimfaas\n$/m);
+  assert.equal(leads('late'), undefined);
+  assert.equal((await send(`${urls.get('late')}/hello/you`)).body, 'Hello you\n');
   const scaler = world.system.api.get('deployments', NAMESPACE, 'slimfaas-scaler');
   assert.equal(scaler?.['spec'].replicas, 0);
 });
