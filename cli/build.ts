@@ -4,7 +4,6 @@
  * part of its start. The result runs with no node_modules beside it.
  * dist/ is the npm package (`npm pack ./dist`). With --image it is what the image holds: no local cluster, no demo.
  */
-import * as crypto from 'node:crypto';
 import { cp, rm, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -48,17 +47,20 @@ const builtinsAsObjects: Plugin = {
 };
 
 /**
- * For the sidecar: node:crypto costs 3 to 4 ms of CPU, and is needed for the proof of `ready` and by who signs. Its
- * exports are there by name, and load it when they are read.
+ * For the sidecar: what it needs after the first answer, or for a moment only. node:crypto costs 4 ms of CPU. The exports
+ * are there by name, and load their module when they are read.
  */
-const lazyCrypto: Plugin = {
-  name: 'lazy-crypto',
+const lazyBuiltins: Plugin = {
+  name: 'lazy-builtins',
   setup({ onLoad }) {
-    onLoad({ filter: /^node:crypto$/, namespace: 'builtin' }, () => ({
-      contents: `for (const name of ${JSON.stringify(Object.keys(crypto))})
-        Object.defineProperty(exports, name, { enumerable: true, get: () => process.getBuiltinModule('node:crypto')[name] });`,
-      loader: 'js',
-    }));
+    onLoad({ filter: /^node:(crypto|module|v8)$/, namespace: 'builtin' }, ({ path }) => {
+      const names = Object.keys(process.getBuiltinModule(path) as object);
+      return {
+        contents: `for (const name of ${JSON.stringify(names)})
+          Object.defineProperty(exports, name, { enumerable: true, get: () => process.getBuiltinModule('${path}')[name] });`,
+        loader: 'js',
+      };
+    });
   },
 };
 
@@ -108,7 +110,7 @@ const { metafile } = await build({
   entryPoints: { sidecar: 'cli/sidecar.ts' },
   outdir: 'dist/sidecar',
   metafile: true,
-  plugins: [lazyCrypto, builtinsAsObjects, lazyTls],
+  plugins: [lazyBuiltins, builtinsAsObjects, lazyTls],
 });
 await mergeChunks(`${root}dist/sidecar`, 'sidecar.js', common, metafile);
 await cp(`${root}proxy/status/status-page`, `${root}dist/status-page`, { recursive: true });

@@ -1,6 +1,5 @@
 #!/usr/bin/env node
 /** The executable of the image: every part and every command, without the local cluster. */
-import './parts/v8-flags.ts';
 import { run } from './run.ts';
 
 await run(process.argv.slice(2));

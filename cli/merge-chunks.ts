@@ -1,7 +1,7 @@
 /**
  * One file for all that an entry loads at once. esbuild makes a chunk of whatever the entry shares with what is loaded
- * later, and Node resolves, reads and links each of them: half a millisecond a file, before a pod can answer. Here the
- * entry and its chunks become one file, which exports what the chunks did. What is loaded later takes it from there.
+ * later. Node resolves, reads and links each chunk. This takes half a millisecond a file, before a pod can answer. Here
+ * the entry and its chunks become one file, which exports what the chunks did. What is loaded later imports it from there.
  */
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';

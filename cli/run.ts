@@ -13,6 +13,8 @@ export async function run(args: readonly string[], loadMore?: () => Promise<AddC
     const { sidecar } = await import('./sidecar.ts');
     return sidecar(args.slice(1));
   }
+  const { setV8Flags } = await import('./parts/v8-flags.ts');
+  setV8Flags();
   const { reportingErrors } = await import('./errors.ts');
   await reportingErrors(async () => {
     const { runCommand } = await import('./commands.ts');

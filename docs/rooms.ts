@@ -33,7 +33,7 @@ export const COMPOSITION: Readonly<Record<string, string>> = {
   sidecar: 'start.ts config.ts core.ts parts.ts context.ts stats.ts',
   scaler: 'start.ts listen.ts flags.ts',
   webhook: 'start.ts flags.ts server.ts review.ts admin.ts metrics.ts kube.ts',
-  cli: 'main.ts image.ts run.ts errors.ts sidecar.ts commands.ts people-flags.ts local.ts build.ts',
+  cli: 'main.ts image.ts run.ts errors.ts sidecar.ts commands.ts people-flags.ts local.ts build.ts merge-chunks.ts',
   'packages/local-cluster': 'start.ts cluster.ts flags.ts addresses.ts apply.ts drain.ts log-lines.ts',
 };
 

@@ -2,7 +2,8 @@
  * How each piece of a sidecar is made from its configuration and from the pieces before it. The order, and what
  * follows what, is in start.ts.
  */
-import { troubleText, type ReadyMessage } from '../common/bus/messages.ts';
+import { encodeMessage, troubleText, type ReadyMessage } from '../common/bus/messages.ts';
+import { proveReady } from '../common/places/ready-proof.ts';
 import { functionSubject, podSubject, type FunctionId, type PodSubjectKind } from '../common/bus/subjects.ts';
 import type { AdminContext } from './admin/admin.ts';
 import { Reporter } from './admin/report.ts';
@@ -22,7 +23,8 @@ import { Announcer } from './life/announcer.ts';
 import { Drain, type DrainFollower, type OutliveApp } from './life/drain.ts';
 import { Opening } from './life/opening.ts';
 import { Pause } from './life/pause.ts';
-import { tellProxy } from './life/ready-by-http.ts';
+import { CallsFirst } from './life/calls-first.ts';
+import { tellProxy, type ProxyPlace } from './life/ready-by-http.ts';
 import { Shares } from './limits/shares.ts';
 
 export interface OwnPorts {
@@ -185,17 +187,46 @@ export function adminContextOf(
 }
 
 /** @param port on which proxies reach this pod */
+export function buildCallsFirst(
+  config: SidecarConfig,
+  { id, inFlight, startedAtMs }: Core,
+  port: number,
+): CallsFirst {
+  const token = config['drain-token'];
+  return new CallsFirst({
+    inFlight,
+    async ask() {
+      if (token === '') return { isTaken: false }; // without a proof nobody answers
+      const message = { ...ownPod(config, startedAtMs, port), state: 'starting' } as const;
+      return tellProxy(placeOf(config), id, encodeMessage({ ...message, proof: proveReady(token, message) }));
+    },
+  });
+}
+
+function ownPod(config: SidecarConfig, start: number, port: number): Omit<ReadyMessage, 'state' | 'seq'> {
+  return { pod: config['pod-name'], ip: config['pod-ip'], port, start };
+}
+
+function placeOf(config: SidecarConfig): ProxyPlace {
+  return { url: config.proxy, address: config['proxy-address'] };
+}
+
+export interface AnnouncerParts {
+  readonly callsFirst: CallsFirst;
+  /** On which proxies reach this pod. */
+  readonly port: number;
+}
+
 export function buildAnnouncer(
   config: SidecarConfig,
   { nats }: SidecarDeps,
   { id, placeLines, startedAtMs }: Core,
-  port: number,
+  { callsFirst, port }: AnnouncerParts,
 ): Announcer {
-  const pod = { pod: config['pod-name'], ip: config['pod-ip'], port, start: startedAtMs };
-  const place = { url: config.proxy, address: config['proxy-address'] };
+  const pod = ownPod(config, startedAtMs, port);
   const sayDirectly = (message: Uint8Array, state: ReadyMessage['state']): void => {
     placeLines.announce(message);
-    if (state === 'ready') void tellProxy(place, id, message);
+    if (state === 'ready') callsFirst.telling(tellProxy(placeOf(config), id, message));
   };
   const options = { sayDirectly, token: config['drain-token'] };
   return new Announcer(nats, spokenSubject('ready', config, id), pod, options);

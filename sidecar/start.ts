@@ -17,6 +17,7 @@ import { countDirectTraffic } from './direct/on-demand.ts';
 import type { EventsPart } from './events/events-part.ts';
 import { JobStats } from './jobs/ending/job-stats.ts';
 import type { JobsPart } from './jobs/jobs-part.ts';
+import type { CallsFirst } from './life/calls-first.ts';
 import { giveMemoryBackWhenIdle } from './life/idle-memory.ts';
 import { listen } from './life/listener.ts';
 import * as build from './parts.ts';
@@ -26,6 +27,8 @@ export interface RunningSidecar extends Running {
   readonly adminPort: number;
   /** Resolves when the app has passed its probe, or there is none to pass. */
   readonly appReady: Promise<void>;
+  /** Resolves when no caller waits any more for what does not need NATS; see life/calls-first.ts. */
+  readonly callsFirst: Promise<void>;
 }
 
 /**
@@ -44,7 +47,8 @@ export async function startSidecar(config: SidecarConfig, deps: SidecarDeps): Pr
   const { drain, opening } = calls;
   stops.add('idle memory', giveMemoryBack(core, deps));
   stops.add('app probe', () => opening.stop());
-  const announcer = build.buildAnnouncer(config, deps, core, ports.data);
+  const callsFirst = build.buildCallsFirst(config, core, ports.data);
+  const announcer = build.buildAnnouncer(config, deps, core, { callsFirst, port: ports.data });
   stops.add('announcements', () => announcer.stop());
   const work = { ...calls, policies };
   const jobs = build.buildJobs(config, deps, work, ports.admin);
@@ -61,13 +65,14 @@ export async function startSidecar(config: SidecarConfig, deps: SidecarDeps): Pr
     if (how === 'passed' || hasDrained) announcer.announce('ready');
   });
   if (config['app-port'] !== 0)
-    opening.onOpen(({ how }) => void fetchWork(how, { config, deps, calls, jobs, events }));
+    opening.onOpen(({ how }) => void fetchWork(how, { config, deps, calls, jobs, events, callsFirst }));
 
   const appReady = opening.open();
   stops.add('drain', () => drain.end());
   log.info({ function: config.function, port: ports.data, appPort: config['app-port'] }, 'listening');
   stops.add('direct traffic', countDirectTraffic(config, log, core, ports));
-  return { stop: () => stops.stop(), port: ports.data, adminPort: ports.admin, appReady };
+  const own = { port: ports.data, adminPort: ports.admin };
+  return { ...own, stop: () => stops.stop(), appReady, callsFirst: callsFirst.over };
 }
 
 interface CallSideParts {
@@ -139,10 +144,13 @@ interface Fetching {
   readonly calls: CallSide;
   readonly jobs: JobsPart;
   readonly events: EventsPart;
+  readonly callsFirst: CallsFirst;
 }
 
 /** Jobs and events: a proxy that sends us a call knows that the pod is ready, but these are fetched. */
-async function fetchWork(how: AppReady, { config, deps, calls, jobs, events }: Fetching): Promise<void> {
+async function fetchWork(how: AppReady, parts: Fetching): Promise<void> {
+  const { config, deps, calls, jobs, events, callsFirst } = parts;
+  await callsFirst.over;
   if (how === 'kubernetes') {
     const { waitForKubeReady } = await import('./life/kube-ready.ts');
     const self = { id: calls.context.id, pod: config['pod-name'] };

@@ -7,6 +7,7 @@ import { sidecarFlags } from '../../common/function/sidecar-flags.ts';
 import { startSidecar } from '../../sidecar/start.ts';
 import { openLogin, ownInbox } from './login.ts';
 import { runPart } from './run-part.ts';
+import { setV8Flags } from './v8-flags.ts';
 
 export async function runSidecar(args: readonly string[]): Promise<void> {
   const config = readFlags(sidecarFlags, args, process.env);
@@ -16,22 +17,30 @@ export async function runSidecar(args: readonly string[]): Promise<void> {
     // prom-client is loaded for a scrape, not for a caller that waits for this pod.
     const registry = async () =>
       (await import('../../common/runtime/metrics.ts')).createRegistry('sidecar', VERSION);
-    // Callers come before NATS: the proxy asks the pod itself whether it is ready.
-    const { promise: listening, resolve: nowListening } = Promise.withResolvers<void>();
+    const { promise: callsFirst, resolve: restMayBegin } = Promise.withResolvers<void>();
     const nats = openNatsLink({
       servers: config.nats,
       address: config['nats-address'],
       name: `sidecar ${config['pod-name']}`,
       log,
-      after: listening,
+      after: callsFirst,
       inboxPrefix: ownInbox(config, { role: 'sidecar', ...config, pod: config['pod-name'] }),
       login: openLogin(config, {
         log,
         ca: async () => config['issuer-ca'],
         of: { function: config.function, grant: config.grant },
-        after: listening,
+        after: callsFirst,
       }),
     });
-    return startSidecar(config, { log, nats, registry }).finally(nowListening);
+    const started = startSidecar(config, { log, nats, registry });
+    void started.then((sidecar) => sidecar.callsFirst).then(restMayBegin, restMayBegin);
+    void callsFirst.then(setV8FlagsLater);
+    return started;
   });
+}
+
+/** When what most sidecars load is loaded: what comes later is compiled without Node's own compiled code. */
+async function setV8FlagsLater(): Promise<void> {
+  await import('../../common/bus/nats-library.ts');
+  setV8Flags();
 }

@@ -1,6 +1,10 @@
 /**
- * V8's settings for a process that carries requests; to be imported before anything else. Measured with the proxy
- * and 64 B answers, each against the same code without it (docs/decisions/relay.md).
+ * V8's settings for a process that carries requests. Measured with the proxy and 64 B answers, each against the same
+ * code without it (docs/decisions/relay.md).
+ *
+ * They have a price: V8 uses compiled code only under the flags that it was compiled with. So Node compiles each of its
+ * own modules that is loaded later from source. A starting sidecar spent a sixth of its CPU on that, and sets the flags
+ * when it has loaded what it needs.
  *
  * Pretenuring off: V8 counts how many of a class's first objects survive a collection and, if most do, allocates that
  * class in the old generation forever. While a process warms up or a burst is in flight, most requests survive. So in
@@ -15,9 +19,19 @@
  * one above 460. (2,000 and 1,000 save 3 to 6 %; 5,000 was worse again.) Both together: 6 %. Given up: some memory
  * for longer machine code, less than could be measured.
  */
+import { flushCompileCache } from 'node:module';
 import { setFlagsFromString } from 'node:v8';
 
-setFlagsFromString('--no-allocation-site-pretenuring');
-setFlagsFromString('--max-valid-polymorphic-map-count=8');
-setFlagsFromString('--max-inlined-bytecode-size=1000');
-setFlagsFromString('--max-inlined-bytecode-size-cumulative=2000');
+const FLAGS = [
+  '--no-allocation-site-pretenuring',
+  '--max-valid-polymorphic-map-count=8',
+  '--max-inlined-bytecode-size=1000',
+  '--max-inlined-bytecode-size-cumulative=2000',
+];
+
+/** What is loaded before keeps its compiled code, in memory and in Node's compile cache; what is loaded later has none. */
+export function setV8Flags(): void {
+  // The cache is written at the end of a process as well. Then V8 would note these flags with code that is loaded before.
+  flushCompileCache();
+  for (const flag of FLAGS) setFlagsFromString(flag);
+}

@@ -62,6 +62,11 @@ export interface ReadyMessage extends AnnouncementOrder {
   readonly proof?: string;
 }
 
+/** sidecar → proxy, by HTTP: the pod has started and its app is not ready. The answer says how many callers there are. */
+export interface StartingMessage extends Omit<ReadyMessage, 'state'> {
+  readonly state: 'starting';
+}
+
 /** scaler → sidecars, proxies: how NumberParallelRequest is split. */
 export interface ShareMessage {
   readonly limit: number;
@@ -70,7 +75,7 @@ export interface ShareMessage {
 }
 
 export function encodeMessage(
-  message: WakeMessage | ActivityMessage | ReadyMessage | ShareMessage,
+  message: WakeMessage | ActivityMessage | ReadyMessage | StartingMessage | ShareMessage,
 ): Uint8Array {
   return encoder.encode(JSON.stringify(message));
 }
@@ -102,12 +107,26 @@ export function decodeActivity(data: Uint8Array): ActivityMessage {
   };
 }
 
+const READY_STATES = ['ready', 'draining'] as const;
+const POSTED_STATES = ['starting', ...READY_STATES] as const;
+
 export function decodeReady(data: Uint8Array): ReadyMessage {
-  const o = parseMessage(data);
-  const state = text(o, 'state');
-  if (state !== 'ready' && state !== 'draining') {
-    throw new MessageError(`state is ${JSON.stringify(state)}; allowed: ready, draining`);
-  }
+  return readPod(parseMessage(data), READY_STATES);
+}
+
+/** What a sidecar posts to a proxy. */
+export function decodePosted(data: Uint8Array): ReadyMessage | StartingMessage {
+  return readPod(parseMessage(data), POSTED_STATES) as ReadyMessage | StartingMessage;
+}
+
+function readPod<S extends string>(
+  o: Json,
+  states: readonly S[],
+): Omit<ReadyMessage, 'state'> & { readonly state: S } {
+  const given = text(o, 'state');
+  const state = states.find((allowed) => allowed === given);
+  if (state === undefined)
+    throw new MessageError(`state is ${JSON.stringify(given)}; allowed: ${states.join(', ')}`);
   const order = optionalCounts(o, 'start', 'seq');
   const proof = o['proof'] === undefined ? {} : { proof: text(o, 'proof') };
   return {

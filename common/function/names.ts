@@ -30,6 +30,8 @@ export const HEADER = {
   for: 'slimfaas-for',
   /** Proxy to sidecar: the id of the place that was granted to this call (common/places/protocol.ts). */
   place: 'slimfaas-place',
+  /** Proxy to sidecar, where it told of itself (proxy/pods/pod-ready-route.ts): calls that wait or run, as far as is known. */
+  callers: 'slimfaas-callers',
   /** gRPC caller to proxy: which function, where the path cannot say it. */
   function: 'SlimFaas-Function',
   elementId: 'SlimFaas-Element-Id',

@@ -5,15 +5,15 @@
  * the address.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import type { ReadyMessage } from '../bus/messages.ts';
+import type { ReadyMessage, StartingMessage } from '../bus/messages.ts';
 
-export function proveReady(token: string, message: ReadyMessage): string {
+export function proveReady(token: string, message: ReadyMessage | StartingMessage): string {
   const { pod, ip, port, state, start = 0, seq = 0 } = message;
   return createHmac('sha256', token).update([pod, ip, port, state, start, seq].join('\n')).digest('hex');
 }
 
 /** @param token undefined or empty: that pod can prove nothing */
-export function isProven(token: string | undefined, message: ReadyMessage): boolean {
+export function isProven(token: string | undefined, message: ReadyMessage | StartingMessage): boolean {
   if (!token || message.proof === undefined) return false;
   const wanted = Buffer.from(proveReady(token, message));
   const given = Buffer.from(message.proof);

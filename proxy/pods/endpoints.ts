@@ -9,7 +9,12 @@
  */
 import { isIP } from 'node:net';
 import type { PodOwner } from '../../common/kube/model/ownership.ts';
-import type { ActivityMessage, ReadyMessage, ShareMessage } from '../../common/bus/messages.ts';
+import type {
+  ActivityMessage,
+  ReadyMessage,
+  ShareMessage,
+  StartingMessage,
+} from '../../common/bus/messages.ts';
 import { isProven } from '../../common/places/ready-proof.ts';
 import { functionKey, type FunctionId } from '../../common/bus/subjects.ts';
 import type { Clock } from '../clock.ts';
@@ -116,14 +121,17 @@ export class Endpoints {
   }
 
   /**
-   * A `ready` that came without NATS, from anybody: it counts if its proof is the pod's own.
+   * A `ready` that came without NATS, from anybody: it counts if its proof is the pod's own. `starting` changes nothing.
    * @returns `unknown`: the watch has not shown that pod as that function's
    */
-  heardDirectly(id: FunctionId, message: ReadyMessage): 'believed' | 'unknown' | 'unproven' {
+  heardDirectly(
+    id: FunctionId,
+    message: ReadyMessage | StartingMessage,
+  ): 'believed' | 'unknown' | 'unproven' {
     const known = this.#of(id, message.pod);
     if (!known) return 'unknown';
     if (!isProven(known.endpoint.view.token, message)) return 'unproven';
-    this.heardReady(id, message);
+    if (message.state !== 'starting') this.heardReady(id, message);
     return 'believed';
   }
 

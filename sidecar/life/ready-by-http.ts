@@ -1,10 +1,13 @@
 /**
- * The pod's first `ready`, brought to a proxy by HTTP. At this moment NATS may not be reachable for a new pod, and
- * Kubernetes may not have reported the pod's address to anybody. A few tries and no more; the other ways go on.
+ * The pod's first `ready`, brought to a proxy by HTTP, and before it `starting`. At this moment NATS may not be reachable
+ * for a new pod, and Kubernetes may not have reported the pod's address to anybody. A few tries and no more; the other
+ * ways go on.
  */
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import { sleep } from '../../common/runtime/lifecycle.ts';
+import { HEADER } from '../../common/function/names.ts';
+import { parseCount } from '../../common/places/protocol.ts';
 import { http } from '../../common/runtime/node-http.ts';
 import type { FunctionId } from '../../common/bus/subjects.ts';
 
@@ -22,19 +25,31 @@ export interface ProxyPlace {
   readonly address?: string;
 }
 
-/** @returns whether a proxy took it */
-export async function tellProxy(place: ProxyPlace, id: FunctionId, message: Uint8Array): Promise<boolean> {
+export interface Told {
+  /** A proxy took it. */
+  readonly isTaken: boolean;
+  /** Calls of this function that waited or ran; undefined: no proxy said so. */
+  readonly callers?: number | undefined;
+}
+
+interface Reply {
+  readonly status: number | undefined;
+  readonly callers?: number | undefined;
+}
+
+export async function tellProxy(place: ProxyPlace, id: FunctionId, message: Uint8Array): Promise<Told> {
   const path = `/pod-ready/${encodeURIComponent(id.namespace)}/${encodeURIComponent(id.name)}`;
-  if (!URL.canParse(path, place.url)) return false;
+  if (!URL.canParse(path, place.url)) return { isTaken: false };
   const named = new URL(path, place.url);
   const atHand = atAddress(named, place.address ?? '');
   for (const pause of PAUSES_MS) {
     await sleep(pause);
-    const status = await ask(named, atHand, message);
-    if (status === 204) return true;
-    if (status !== undefined && status !== 404) return false; // an older proxy says 405, and one that knows better 403
+    const { status, callers } = await ask(named, atHand, message);
+    if (status === 204) return { isTaken: true, callers };
+    // An older proxy says 405, or 400 to `starting`; one that knows better says 403.
+    if (status !== undefined && status !== 404) break;
   }
-  return false;
+  return { isTaken: false };
 }
 
 function atAddress(named: URL, address: string): URL | undefined {
@@ -49,23 +64,28 @@ function atAddress(named: URL, address: string): URL | undefined {
  * The address first, which needs no lookup, and soon after the name as well. Whoever else has the address by now
  * may say anything but 204: the name's answer is what counts then.
  */
-async function ask(named: URL, atHand: URL | undefined, message: Uint8Array): Promise<number | undefined> {
+async function ask(named: URL, atHand: URL | undefined, message: Uint8Array): Promise<Reply> {
   if (!atHand) return post(named, message);
   const byAddress = post(atHand, message);
-  if ((await Promise.race([byAddress, sleep(ADDRESS_HEAD_START_MS)])) === 204) return 204;
+  const first = await Promise.race([byAddress, sleep(ADDRESS_HEAD_START_MS)]);
+  if (first?.status === 204) return first;
   const byName = post(named, message);
-  const taken = byAddress.then((status) => (status === 204 ? 204 : byName));
-  return Promise.race([taken, byName.then((status) => (status === 204 ? 204 : taken))]);
+  const taken = byAddress.then((reply) => (reply.status === 204 ? reply : byName));
+  return Promise.race([taken, byName.then((reply) => (reply.status === 204 ? reply : taken))]);
 }
 
-function post(url: URL, body: Uint8Array): Promise<number | undefined> {
+function post(url: URL, body: Uint8Array): Promise<Reply> {
   return new Promise((resolve) => {
     const options = { method: 'POST', agent: false, signal: AbortSignal.timeout(POST_TIMEOUT_MS) };
     const req = http.request(url, { ...options, headers: { 'Content-Length': body.length } });
-    req.on('error', () => resolve(undefined));
+    req.on('error', () => resolve({ status: undefined }));
     req.on('response', (res: IncomingMessage) => {
       res.resume();
-      resolve(res.statusCode);
+      const callers = res.headers[HEADER.callers];
+      resolve({
+        status: res.statusCode,
+        callers: typeof callers === 'string' ? parseCount(callers) : undefined,
+      });
     });
     req.end(body);
   });

@@ -24,7 +24,11 @@ export class InFlight {
 
   /** Resolves when there is nothing, at once if so already. */
   idle(): Promise<void> {
-    if (this.#count === 0) return Promise.resolve();
+    return this.#count === 0 ? Promise.resolve() : this.ended();
+  }
+
+  /** Resolves when all that runs now, or is the next to begin, has ended. */
+  ended(): Promise<void> {
     return new Promise((resolve) => this.#listeners.push(resolve));
   }
 }

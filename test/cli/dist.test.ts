@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test, type TestContext } from 'node:test';
@@ -69,6 +69,16 @@ test('--help names every command', async () => {
     'jobs',
   ])
     assert.match(stdout, new RegExp(`slimfaas ${command}\\b`), command);
+});
+
+test('a sidecar loads one file until it listens, and what comes later takes from that file', () => {
+  const text = (name: string) => readFileSync(join(folder, 'sidecar', name), 'utf8');
+  assert.doesNotMatch(text('sidecar.js'), /\b(?:import|export)\s*(?:\{[^}]*\}\s*from\s*)?"\.\//);
+  const later = readdirSync(join(folder, 'sidecar')).filter((name) => name !== 'sidecar.js');
+  assert.ok(
+    later.some((name) => /\bimport\{[^}]*\}from"\.\/sidecar\.js"/.test(text(name))),
+    later.join(),
+  );
 });
 
 test('dist/ is the npm package: packed, it has no dependency, brings the demo, and runs', async () => {

@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import WebSocket, { WebSocketServer } from 'ws';
 import { encodeMessage } from '../../common/bus/messages.ts';
 import { PLACES_PATH, PLACES_PROTOCOL } from '../../common/places/protocol.ts';
+import { proveReady } from '../../common/places/ready-proof.ts';
 import { functionSubject } from '../../common/bus/subjects.ts';
 import { openPlaceLine, type LineEnd } from '../../proxy/pods/place-line.ts';
 import { ownAddress } from '../helpers/addresses.ts';
@@ -98,6 +99,36 @@ test('POST /pod-ready: what nobody proves is refused, each with its status', asy
   assert.equal(await post('default/fib', 'not json'), 400);
   assert.equal(await post('default/fib', 'x'.repeat(5_000)), 413);
   assert.equal((await statusOf(t, 'fib')).NumberReady, 0);
+});
+
+test('a pod that says that it starts is told how many callers there are, and is not ready by it', async () => {
+  await using t = await startTestProxy();
+  t.addFunction('fib');
+  const heard: string[] = [];
+  t.link.subscribe(functionSubject('ready', { namespace: 'default', name: 'fib' }), (_subject, data) => {
+    heard.push(Buffer.from(data).toString());
+  });
+  t.setPod('fib', 'p', '', { isReady: false, token: 'secret' });
+  await waitFor(async () => (await statusOf(t, 'fib')).Pods.length === 1, { what: 'the pod is known' });
+  const post = async (token: string, state: 'starting' | 'ready') => {
+    const message = { pod: 'p', ip: '127.0.0.1', port: 9, state };
+    const body = JSON.stringify({ ...message, proof: proveReady(token, message) });
+    const answer = await callUrl(`${t.url}/pod-ready/default/fib`, { method: 'POST', body });
+    return [answer.status, answer.headers['slimfaas-callers']];
+  };
+  assert.deepEqual(await post('secret', 'starting'), [204, '0']);
+  const call = startCall(`${t.url}/function/fib/`);
+  await waitFor(async () => (await statusOf(t, 'fib')).Waiting === 1, { what: 'it waits' });
+  assert.deepEqual(await post('secret', 'starting'), [204, '1']);
+  assert.deepEqual(await post('guess', 'starting'), [403, undefined], 'callers are nobody else’s business');
+  assert.equal((await statusOf(t, 'fib')).NumberReady, 0);
+  assert.deepEqual(await post('secret', 'ready'), [204, '1'], 'counted before it is sent to the pod');
+  await waitFor(() => heard.length > 0, { what: 'its ready is passed on' });
+  assert.deepEqual(
+    heard.map((text) => (JSON.parse(text) as { state: string }).state),
+    ['ready'],
+  );
+  call.destroy();
 });
 
 test('a pod that reaches no NATS gets its share from a proxy that heard it', async () => {

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { MessageError } from '../../../common/runtime/errors.ts';
 import {
   decodeActivity,
+  decodePosted,
   decodeReady,
   decodeShare,
   decodeWake,
@@ -65,6 +66,16 @@ const refusals: [string, () => unknown, RegExp][] = [
     'a wrong state',
     () => decodeReady(bytes({ pod: 'p', ip: 'i', port: 1, state: 'up' })),
     /allowed: ready, draining/,
+  ],
+  [
+    'a state that is posted and never published',
+    () => decodeReady(bytes({ pod: 'p', ip: 'i', port: 1, state: 'starting' })),
+    /"starting"; allowed: ready, draining/,
+  ],
+  [
+    'a wrong state that is posted',
+    () => decodePosted(bytes({ pod: 'p', ip: 'i', port: 1, state: 'up' })),
+    /allowed: starting, ready, draining/,
   ],
   [
     'a start that is no number',

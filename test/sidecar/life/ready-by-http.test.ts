@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test, type TestContext } from 'node:test';
-import { tellProxy } from '../../../sidecar/life/ready-by-http.ts';
+import { tellProxy, type ProxyPlace } from '../../../sidecar/life/ready-by-http.ts';
 import { ownAddress } from '../../helpers/addresses.ts';
 
 const ID = { namespace: 'ns', name: 'fn' };
@@ -26,12 +26,13 @@ async function serve(t: TestContext, host: string, port: number, status?: number
 }
 
 const POST = 'POST /pod-ready/ns/fn';
+const isTaken = async (place: ProxyPlace) => (await tellProxy(place, ID, MESSAGE)).isTaken;
 
 test('the address is asked alone while it answers', async (t) => {
   const address = ownAddress();
   const proxy = await serve(t, address, 0, 204);
   const named = await serve(t, '127.0.0.1', proxy.port, 204);
-  assert.equal(await tellProxy({ url: `http://127.0.0.1:${proxy.port}`, address }, ID, MESSAGE), true);
+  assert.equal(await isTaken({ url: `http://127.0.0.1:${proxy.port}`, address }), true);
   assert.deepEqual([proxy.paths, named.paths], [[POST], []]);
 });
 
@@ -39,13 +40,13 @@ test('a Service that was made again is found by its name', async (t) => {
   const proxy = await serve(t, '127.0.0.1', 0, 204);
   const { port } = proxy;
   const place = { url: `http://localhost:${port}`, address: ownAddress() };
-  assert.equal(await tellProxy(place, ID, MESSAGE), true, 'nobody listens at the address');
+  assert.equal(await isTaken(place), true, 'nobody listens at the address');
   const silent = await serve(t, place.address, port);
-  assert.equal(await tellProxy(place, ID, MESSAGE), true, 'the address is silent');
+  assert.equal(await isTaken(place), true, 'the address is silent');
   assert.equal(silent.paths.length, 1);
   const stranger = ownAddress();
   await serve(t, stranger, port, 405);
-  assert.equal(await tellProxy({ ...place, address: stranger }, ID, MESSAGE), true, 'somebody else has it');
+  assert.equal(await isTaken({ ...place, address: stranger }), true, 'somebody else has it');
   assert.deepEqual(proxy.paths, [POST, POST, POST]);
 });
 
@@ -53,21 +54,32 @@ test('a pod that cannot resolve names tells by the address', async (t) => {
   const address = ownAddress();
   const proxy = await serve(t, address, 0, 204);
   const place = { url: `http://proxy.invalid:${proxy.port}`, address };
-  assert.equal(await tellProxy(place, ID, MESSAGE), true);
+  assert.equal(await isTaken(place), true);
 });
 
 test('what is no address, and what is no URL, is as none', async (t) => {
   const proxy = await serve(t, '127.0.0.1', 0, 204);
   const url = `http://127.0.0.1:${proxy.port}`;
-  assert.equal(await tellProxy({ url, address: '$(SLIMFAAS_PROXY_SERVICE_HOST)' }, ID, MESSAGE), true);
-  assert.equal(await tellProxy({ url: 'http://$(HOST):$(PORT)' }, ID, MESSAGE), false);
+  assert.equal(await isTaken({ url, address: '$(SLIMFAAS_PROXY_SERVICE_HOST)' }), true);
+  assert.equal(await isTaken({ url: 'http://$(HOST):$(PORT)' }), false);
 });
 
 test('a proxy that knows better is not asked again, one that does not know the pod yet is', async (t) => {
   const refusing = await serve(t, '127.0.0.1', 0, 403);
-  assert.equal(await tellProxy({ url: `http://127.0.0.1:${refusing.port}` }, ID, MESSAGE), false);
+  assert.equal(await isTaken({ url: `http://127.0.0.1:${refusing.port}` }), false);
   assert.equal(refusing.paths.length, 1);
   const unknowing = await serve(t, '127.0.0.1', 0, 404);
-  assert.equal(await tellProxy({ url: `http://127.0.0.1:${unknowing.port}` }, ID, MESSAGE), false);
+  assert.equal(await isTaken({ url: `http://127.0.0.1:${unknowing.port}` }), false);
   assert.equal(unknowing.paths.length, 4);
+});
+
+test('what the proxy says of callers is heard, and a proxy of before says nothing of them', async (t) => {
+  const saying = createServer((_req, res) => res.writeHead(204, { 'slimfaas-callers': '3' }).end());
+  await new Promise<void>((resolve) => saying.listen(0, '127.0.0.1', resolve));
+  t.after(() => saying.close());
+  const { port } = saying.address() as AddressInfo;
+  assert.equal((await tellProxy({ url: `http://127.0.0.1:${port}` }, ID, MESSAGE)).callers, 3);
+  const older = await serve(t, '127.0.0.1', 0, 204);
+  const told = await tellProxy({ url: `http://127.0.0.1:${older.port}` }, ID, MESSAGE);
+  assert.deepEqual(told, { isTaken: true, callers: undefined });
 });
