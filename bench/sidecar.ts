@@ -1,7 +1,8 @@
 /**
  * What a sidecar weighs, beside bare Node as the floor: from exec to the first call answered, CPU spent until
  * then, and memory idle, after many calls and with many WebSockets open. Runs the bundle (`npm run build`), with the
- * allocator of this machine and with that of the image.
+ * allocator of this machine and with that of the image. A start as in a pod also asks a proxy for callers, proves who it is
+ * and has an identity to get.
  *
  * Switches: `--calls=100000` `--sockets=1000`.
  */
@@ -16,6 +17,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { WebSocket, WebSocketServer } from 'ws';
+import { HEADER } from '../common/function/names.ts';
 import { sidecarMemory } from '../webhook/inject/sidecar-resources.ts';
 import { imageAllocator } from './lib/allocator.ts';
 import { median, type Bench, type BenchOptions, type Row } from './lib/bench.ts';
@@ -39,22 +41,33 @@ export const bench: Bench = {
 async function run(options: BenchOptions): Promise<Row[]> {
   if (!existsSync(BUNDLE)) throw new Error('dist/slimfaas.js is missing; npm run build makes it');
   const app = await startApp();
+  const proxy = createServer((_req, res) => void res.writeHead(204, { [HEADER.callers]: '1' }).end());
+  proxy.listen(0, '127.0.0.1');
+  await once(proxy, 'listening');
+  const { port: proxyPort } = proxy.address() as AddressInfo;
   const cache = await mkdtemp(join(tmpdir(), 'slimfaas-compile-cache-'));
   try {
     const allocator = imageAllocator(options.say);
-    const starts = await startUp(options, { appPort: app.port, cache, allocator });
+    const starts = await startUp(options, { appPort: app.port, proxyPort, cache, allocator });
     return [...starts, ...(await underLoad(options, app.port, allocator))];
   } finally {
     await app.stop();
+    proxy.close();
     await rm(cache, { recursive: true, force: true });
   }
 }
 
-const KINDS = ['bare Node', 'sidecar', 'sidecar, compile cache', 'sidecar, as in the image'] as const;
+const IN_POD = 'sidecar, as in the image and in a pod';
+const KINDS = ['bare Node', 'sidecar', 'sidecar, compile cache', 'sidecar, as in the image', IN_POD] as const;
 type Kind = (typeof KINDS)[number];
+
+/** Between two looks whether a process under test listens. */
+const LOOK_MS = 2;
 
 interface Start {
   readonly appPort: number;
+  /** Of what stands for a proxy with one caller. */
+  readonly proxyPort: number;
   /** The folder of the compile cache. */
   readonly cache: string;
   /** The image's variables. */
@@ -87,11 +100,10 @@ async function startUp({ quick, say }: BenchOptions, how: Start): Promise<Row[]>
 async function startOnce(kind: Kind, how: Start) {
   const port = await freePort();
   const begun = performance.now();
-  const subject = startSubject(kind, port, await commandOf(kind, port, how));
+  const running = await startSubject(kind, port, await commandOf(kind, port, how));
   while (!(await answers(port))) await new Promise((resolve) => setTimeout(resolve, 2));
+  const cpuMs = running.exactCpuMicros() / 1_000; // at once: the rest of a sidecar begins after its answer
   const readyMs = performance.now() - begun;
-  const running = await subject;
-  const cpuMs = running.cpuMicros() / 1_000;
   await new Promise((resolve) => setTimeout(resolve, 1_000)); // what is lazy has come by then
   const rssMiB = running.rssBytes() / 1_048_576;
   await running.stop();
@@ -99,10 +111,18 @@ async function startOnce(kind: Kind, how: Start) {
 }
 
 async function commandOf(kind: Kind, port: number, how: Start): Promise<SubjectCommand> {
-  if (kind === 'bare Node') return { command: process.execPath, args: ['-e', BARE, String(port)] };
+  if (kind === 'bare Node')
+    return { command: process.execPath, args: ['-e', BARE, String(port)], lookMs: LOOK_MS };
   const cached: Record<string, string> = kind === 'sidecar' ? {} : { NODE_COMPILE_CACHE: how.cache };
-  const allocator = kind === 'sidecar, as in the image' ? how.allocator : {};
-  return sidecarCommand(port, how.appPort, { ...cached, ...allocator });
+  const allocator = kind === 'sidecar, as in the image' || kind === IN_POD ? how.allocator : {};
+  const { args, ...command } = await sidecarCommand(port, how.appPort, { ...cached, ...allocator });
+  return { ...command, args: kind === IN_POD ? [...args, ...inPod(how)] : args, lookMs: LOOK_MS };
+}
+
+/** Woken by a caller, and with an identity to get: the proxy says so, and the token proves it. */
+function inPod({ proxyPort }: Start): string[] {
+  const identity = ['--auth=required', `--issuer=https://127.0.0.1:9`, `--token-file=${BUNDLE}`];
+  return [...identity, '--drain-token=secret', `--proxy=http://127.0.0.1:${proxyPort}`];
 }
 
 async function sidecarCommand(

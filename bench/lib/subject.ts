@@ -3,7 +3,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 
 /** Kernel clock ticks a second; 100 on every Linux that Node runs on. */
@@ -17,6 +17,8 @@ export interface Subject {
   readonly prefix?: string;
   /** User and system time since the start, µs, all threads; counted in steps of 10 ms. */
   cpuMicros(): number;
+  /** The same to the nanosecond, of the threads that live; for the short life of a start. */
+  exactCpuMicros(): number;
   rssBytes(): number;
   stop(): Promise<void>;
 }
@@ -27,6 +29,8 @@ export interface SubjectCommand {
   readonly env?: Readonly<Record<string, string>>;
   /** Where it listens; 127.0.0.1 unless said otherwise. */
   readonly host?: string;
+  /** Between two looks whether it listens. */
+  readonly lookMs?: number;
 }
 
 /** @param port where it will listen; it is ready when it accepts a connection there */
@@ -39,12 +43,13 @@ export async function startSubject(name: string, port: number, run: SubjectComma
   child.stderr?.on('data', (chunk: Buffer) => (errors = (errors + chunk.toString()).slice(-2_000)));
   const pid = child.pid;
   if (pid === undefined) throw new Error(`${name}: could not start ${run.command}`);
-  await untilListening({ name, port, host: run.host }, child, () => errors);
+  await untilListening({ name, port, ...run }, child, () => errors);
   return {
     name,
     port,
     pid,
     cpuMicros: () => cpuMicros(pid),
+    exactCpuMicros: () => exactCpuMicros(pid),
     rssBytes: () => rssBytes(pid),
     stop: () => stopChild(child),
   };
@@ -60,6 +65,7 @@ export async function runningSubject(text: string, host?: string): Promise<Subje
     pid: Number(pid),
     prefix,
     cpuMicros: () => cpuMicros(Number(pid)),
+    exactCpuMicros: () => exactCpuMicros(Number(pid)),
     rssBytes: () => rssBytes(Number(pid)),
     stop: async () => undefined,
   };
@@ -71,7 +77,7 @@ export function nodeCommand(file: string, args: readonly (string | number)[]): S
 }
 
 async function untilListening(
-  { name, port, host }: { name: string; port: number; host: string | undefined },
+  { name, port, host, lookMs = 20 }: Pick<SubjectCommand, 'host' | 'lookMs'> & { name: string; port: number },
   child: ChildProcess,
   errors: () => string,
 ): Promise<void> {
@@ -79,7 +85,7 @@ async function untilListening(
   while (performance.now() < deadline) {
     if (child.exitCode !== null) throw new Error(`${name} ended at its start: ${errors()}`);
     if (await accepts(port, host)) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await new Promise((resolve) => setTimeout(resolve, lookMs));
   }
   await stopChild(child);
   throw new Error(`${name} did not listen within 15 s: ${errors()}`);
@@ -110,6 +116,14 @@ function cpuMicros(pid: number): number {
   const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   return ((Number(fields[11]) + Number(fields[12])) * 1e6) / TICKS_PER_SECOND;
+}
+
+function exactCpuMicros(pid: number): number {
+  const threads = readdirSync(`/proc/${pid}/task`);
+  const ran = threads.map((id) =>
+    Number(readFileSync(`/proc/${pid}/task/${id}/schedstat`, 'latin1').split(' ')[0]),
+  );
+  return ran.reduce((sum, nanos) => sum + nanos, 0) / 1_000;
 }
 
 function rssBytes(pid: number): number {
