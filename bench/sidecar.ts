@@ -66,7 +66,7 @@ const LOOK_MS = 2;
 
 interface Start {
   readonly appPort: number;
-  /** Of what stands for a proxy with one caller. */
+  /** Where something stands for a proxy with one caller. */
   readonly proxyPort: number;
   /** The folder of the compile cache. */
   readonly cache: string;

@@ -57,6 +57,7 @@ export async function startSidecar(config: SidecarConfig, deps: SidecarDeps): Pr
   stops.add('events', () => events.stop());
 
   drain.follow({ begin: () => announcer.announce('draining') });
+  drain.follow({ begin: () => callsFirst.end() });
   drain.follow({ begin: () => core.tunnels.closeAll() });
   drain.follow(build.drainsWork(jobs));
   drain.follow(build.drainsWork(events));
@@ -150,7 +151,6 @@ interface Fetching {
 /** Jobs and events: a proxy that sends us a call knows that the pod is ready, but these are fetched. */
 async function fetchWork(how: AppReady, parts: Fetching): Promise<void> {
   const { config, deps, calls, jobs, events, callsFirst } = parts;
-  await callsFirst.over;
   if (how === 'kubernetes') {
     const { waitForKubeReady } = await import('./life/kube-ready.ts');
     const self = { id: calls.context.id, pod: config['pod-name'] };
@@ -158,6 +158,7 @@ async function fetchWork(how: AppReady, parts: Fetching): Promise<void> {
     const { stopping: signal } = calls.opening;
     if (!(await waitForKubeReady({ nats: deps.nats, self, asksOlder, signal }))) return;
   }
+  void events.start(); // without waiting: what came for this pod is handed over when it ends
+  await callsFirst.over;
   void jobs.start();
-  void events.start();
 }

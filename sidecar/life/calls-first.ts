@@ -1,5 +1,5 @@
 /**
- * When all begins that no call needs: the identity, NATS, jobs, events. Loading and connecting them takes as much CPU
+ * When all begins that no call needs: the identity, NATS, jobs. Loading and connecting them takes as much CPU
  * as a half of the start before it. So while callers wait for this pod, it comes after their answers. A pod that was
  * woken by a job or an event has no callers, and begins at once.
  *
@@ -31,6 +31,7 @@ export class CallsFirst {
   readonly over: Promise<void>;
   readonly #options: CallsFirstOptions;
   readonly #pause: (ms: number) => Promise<void>;
+  readonly #ended = Promise.withResolvers<void>();
   #ready: Promise<Told> | undefined;
 
   /** To be made when the sidecar listens. */
@@ -38,12 +39,17 @@ export class CallsFirst {
     this.#options = options;
     this.#pause = options.pause ?? sleep;
     const served = options.inFlight.ended().then(() => this.#pause(AFTER_ANSWERS_MS));
-    this.over = Promise.race([served, this.#unlessAwaited(), this.#pause(LIMIT_MS)]);
+    this.over = Promise.race([served, this.#unlessAwaited(), this.#ended.promise, this.#pause(LIMIT_MS)]);
   }
 
   /** The pod's `ready` is on its way to a proxy. */
   telling(answer: Promise<Told>): void {
     this.#ready ??= answer;
+  }
+
+  /** The pod ends: its last messages need NATS. */
+  end(): void {
+    this.#ended.resolve();
   }
 
   async #unlessAwaited(): Promise<void> {

@@ -86,6 +86,15 @@ test('no proxy says anything: the rest begins, unless a call is here', async () 
   assert.equal(older.state.isOver, false);
 });
 
+test('the pod ends while callers wait: what it has to say goes out', async () => {
+  const { pauses, state, first } = world(1);
+  await pauses.end(ASK);
+  assert.equal(state.isOver, false);
+  first.end();
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(state.isOver, true);
+});
+
 test('an app that is ready at once: the answer to the pod’s ready counts, and nothing is asked', async () => {
   const { pauses, state, first } = world('silent');
   first.telling(Promise.resolve({ isTaken: true, callers: 0 }));
