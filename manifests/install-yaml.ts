@@ -9,6 +9,7 @@ import { helmTemplate } from './helm.ts';
 const SECTIONS: readonly (readonly [template: string, heading: string])[] = [
   ['namespace.yaml', ''],
   ['rbac.yaml', 'who may do what'],
+  ['proof-rbac.yaml', ''],
   ['operator-rbac.yaml', ''],
   ['services-policy.yaml', ''],
   ['services.yaml', 'addresses, before any pod'],

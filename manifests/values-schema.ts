@@ -203,6 +203,7 @@ function valuesSchema(): Schema {
       createNamespace: BOOLEAN,
       auth: oneOf(...AUTH_MODES),
       oldSidecars: BOOLEAN,
+      proxyProof: oneOf('', ...AUTH_MODES),
       sidecar: object({ resources: object({ requests: AMOUNTS, limits: AMOUNTS }) }),
       nats: NATS,
       networkPolicies: object({

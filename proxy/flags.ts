@@ -13,6 +13,7 @@ import { callerFlags } from './callers/caller-flags.ts';
 import { accessFlags, ownTokenFlag } from '../common/access/access-flags.ts';
 import { outsideFlags } from './edge/outside-flags.ts';
 import { jobFlags } from './jobs/job-flags.ts';
+import { proofFlags } from './pods/proof-keys.ts';
 
 export const proxyFlags = {
   host: {
@@ -279,6 +280,7 @@ export const proxyFlags = {
     describe: 'seconds that calls in the proxy are given to end after SIGTERM',
   },
   ...partIdentityFlags,
+  ...proofFlags,
   ...accessFlags,
   ...ownTokenFlag,
   'log-level': LOG_LEVEL_FLAG,

@@ -23,6 +23,7 @@ import { annotationDefaults } from '../common/function/services-flags.ts';
 import { watchKube, type KubeWatch } from './functions/kube-watch.ts';
 import { joinListeners, listenAtEdge, type EdgeListener } from './edge/listener.ts';
 import { listenToPods } from './pods/bus-messages.ts';
+import { followProofKeys } from './pods/proof-keys.ts';
 import { createProxyMetrics, type ProxyMetrics } from './metrics/proxy-metrics.ts';
 import { createPorts, tlsFiles } from './ports.ts';
 import { createProxyState, type ProxyState } from './proxy-state.ts';
@@ -75,6 +76,9 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
     void nats.publish(functionSubject('ready', id), message);
   const state = createProxyState(config, { ...deps, clock, random, metrics, wake, report, passOn });
   stops.add('API keys', await state.gates.start());
+  const { namespace, 'proxy-keys-secret': secret } = config;
+  const { prover } = state;
+  stops.add('keys of proofs', await followProofKeys({ kube, namespace, secret, prover, log }));
   const status = createStatus(config, state, { clock, metrics });
   stops.add('connections to pods', () => state.relay.close());
   const onFailed = createObjectFailures(registry, log);

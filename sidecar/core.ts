@@ -8,6 +8,7 @@ import { InFlight } from './limits/in-flight.ts';
 import { Fairness } from './limits/fairness.ts';
 import { OlderProxies } from './limits/older-proxies.ts';
 import { PlaceGivers } from './limits/place-lines.ts';
+import { createDoor } from './call/door.ts';
 import { OpenTunnels } from './call/open-tunnels.ts';
 import { firstLimit } from './limits/shares.ts';
 import type { SidecarConfig, SidecarDeps } from './config.ts';
@@ -25,11 +26,14 @@ export function buildCore(config: SidecarConfig, { relay, hop, policies, log }: 
     fairness: new Fairness(config['job-share'] / 100),
   });
   const placeLines = new PlaceGivers({ admission, log });
+  const stats = new Stats();
+  const identity = config['pod-name'] === '' ? undefined : podIdentity(config.namespace, config['pod-name']);
   return {
     id,
     /** When this run of the sidecar began; see common/bus/announcement-order.ts. */
     startedAtMs: Date.now(),
-    identity: config['pod-name'] === '' ? undefined : podIdentity(config.namespace, config['pod-name']),
+    identity,
+    door: createDoor({ config, pod: identity, stats }),
     placeLines,
     olderProxies: new OlderProxies(placeLines),
     app: { host: config['app-host'], port: config['app-port'] },
@@ -39,7 +43,7 @@ export function buildCore(config: SidecarConfig, { relay, hop, policies, log }: 
     hop,
     admission,
     inFlight: new InFlight(),
-    stats: new Stats(),
+    stats,
     tunnels: new OpenTunnels(),
   };
 }

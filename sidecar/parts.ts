@@ -12,6 +12,7 @@ import { checkApp, waitForAppGone } from './app/app-probe.ts';
 import { AppTrouble } from './app/app-trouble.ts';
 import { checkTcp } from './app/probe-checks.ts';
 import type { AppReadiness } from './app/readiness.ts';
+import { proofOf } from './call/door.ts';
 import type { Policies } from './call/policies.ts';
 import type { SidecarConfig, SidecarDeps } from './config.ts';
 import type { SidecarContext } from './context.ts';
@@ -165,7 +166,7 @@ export interface AdminParts {
 export function adminContextOf(
   config: SidecarConfig,
   { registry }: SidecarDeps,
-  { id, identity, placeLines, admission, stats }: Core,
+  { id, identity, door, placeLines, admission, stats }: Core,
   { drain, pause, shares, workStats }: AdminParts,
 ): AdminContext {
   return {
@@ -174,6 +175,7 @@ export function adminContextOf(
     servePlaces: {
       lines: placeLines,
       identity: identity ?? '',
+      isProxys: (req) => door.enter(req, proofOf(req)) === 'believed',
       onShare: (data: Uint8Array) => shares.hearFromProxy(data),
     },
     pause,

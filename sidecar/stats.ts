@@ -28,6 +28,8 @@ export class Stats {
   readonly refusals: Partial<Record<RefusalReason | ReasonCode, number>> = {};
   readonly duration = new LatencyCounts();
   retries = 0;
+  /** Requests of connections that had not shown that a proxy opened them, and came in all the same. */
+  unproven = 0;
   /** Calls and jobs that have ended since the start. */
   ended = 0;
   /** Length of the drain so far; undefined before it began. */

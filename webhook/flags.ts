@@ -140,6 +140,28 @@ export const webhookFlags = {
     describe:
       'sidecars of the version before get every right on NATS, which they need; false: they get no identity',
   },
+  'proxy-proof': {
+    type: 'string',
+    default: 'off',
+    choices: AUTH_MODES,
+    group: 'Identity',
+    describe:
+      'what pods ask of callers at the port for calls: off: nothing; permissive: a proof that a proxy calls, and those without are counted; required: they are refused',
+  },
+  'proxy-keys-secret': {
+    type: 'string',
+    default: 'slimfaas-proxy-keys',
+    group: 'Identity',
+    describe: 'Secret with the keys of these proofs, which proxies read; made when absent',
+  },
+  'proxy-key-days': {
+    type: 'number',
+    default: 90,
+    min: 0.00001,
+    max: 36_500,
+    group: 'Identity',
+    describe: 'a new key is made when the newest is so old; pods that run keep the key that they know',
+  },
   'exchange-port': {
     type: 'int',
     default: 8444,

@@ -23,6 +23,7 @@ import { createReviewServer, type ReviewServer } from './server.ts';
 import { expiryOf } from './certificates/x509.ts';
 import { identityOptions, issuerOf } from './issuer/of-config.ts';
 import type { Issuer } from './issuer/issuer.ts';
+import { keepProxyKeys, type ProxyKeys } from './proof/keep-proxy-keys.ts';
 
 export type WebhookConfig = FlagValues<typeof webhookFlags>;
 
@@ -52,7 +53,10 @@ export async function startWebhook(config: WebhookConfig, deps: WebhookDeps): Pr
   const { host, port } = config;
   const issuer = issuerOf(config, deps, metrics);
   if (issuer) stops.add('issuer', () => issuer.stop());
-  const server = createReviewServer({ host, port, inject: injectOptions(config, issuer), log, metrics });
+  const proxyKeys = keepProxyKeys(config, deps);
+  if (proxyKeys) stops.add('keys of proxies', () => proxyKeys.stop());
+  const inject = injectOptions(config, issuer, proxyKeys);
+  const server = createReviewServer({ host, port, inject, log, metrics });
   const admin = await startAdmin({
     host,
     port: config['admin-port'],
@@ -70,6 +74,7 @@ export async function startWebhook(config: WebhookConfig, deps: WebhookDeps): Pr
       metrics.certificateExpires(expiryOf(pair.certificate));
       // Tried again soon. A pod that is let in without an identity could never get one.
       if (issuer && !issuer.identity) throw new Error('no keys for identities yet');
+      if (proxyKeys && !proxyKeys.injected) throw new Error('no key of proxies yet');
       await server.serve(pair);
     },
   });
@@ -95,7 +100,11 @@ function notReadyBecause(server: ReviewServer, stopping: AbortSignal): string | 
   return server.port === undefined ? 'no certificate yet' : undefined;
 }
 
-function injectOptions(config: WebhookConfig, issuer: Issuer | undefined): InjectOptions {
+function injectOptions(
+  config: WebhookConfig,
+  issuer: Issuer | undefined,
+  proxyKeys: ProxyKeys | undefined,
+): InjectOptions {
   return {
     ...sidecarDefaultsOf(config),
     version: VERSION,
@@ -103,6 +112,9 @@ function injectOptions(config: WebhookConfig, issuer: Issuer | undefined): Injec
     annotations: annotationDefaults(config),
     get identity() {
       return identityOptions(config, issuer?.identity);
+    },
+    get proof() {
+      return proxyKeys?.injected;
     },
   };
 }

@@ -32,6 +32,8 @@ export const HEADER = {
   place: 'slimfaas-place',
   /** Proxy to sidecar, where it told of itself (proxy/pods/pod-ready-route.ts): calls that wait or run, as far as is known. */
   callers: 'slimfaas-callers',
+  /** Proxy to sidecar, with the first request of a connection: that a proxy has opened it (common/proof/proof.ts). */
+  proof: 'slimfaas-proof',
   /** gRPC caller to proxy: which function, where the path cannot say it. */
   function: 'SlimFaas-Function',
   elementId: 'SlimFaas-Element-Id',
@@ -42,7 +44,8 @@ export const HEADER = {
 /**
  * Why the sidecar sent a request back untouched. `starting`: the app has not passed its probe yet; no place
  * coming free will change that, only a `ready` message or time. `elsewhere`: the call is for another pod, which had
- * this address before. `crashed`: the app is down, and may have seen the call before that.
+ * this address before. `crashed`: the app is down, and may have seen the call before that. `unproven`: the connection
+ * has not shown that it is a proxy's.
  */
-export const REFUSALS = ['full', 'draining', 'starting', 'elsewhere', 'crashed'] as const;
+export const REFUSALS = ['full', 'draining', 'starting', 'elsewhere', 'crashed', 'unproven'] as const;
 export type RefusalReason = (typeof REFUSALS)[number];

@@ -186,6 +186,14 @@ export const sidecarFlags = {
     describe: 'the longest time between two looks at the connections, whatever they cost',
   },
 
+  'direct-calls': {
+    type: 'boolean',
+    default: false,
+    group: LIMITS,
+    describe:
+      'take calls of others than proxies too, in a queue of their own, where --proxy-proof is required',
+    annotated: (spec) => (spec.directCalls ? 'true' : undefined),
+  },
   'max-connections': {
     type: 'int',
     default: 4_096,

@@ -183,6 +183,8 @@ export interface FunctionSpec {
   readonly retryJitterPercent: number | undefined;
   /** slimfaas.dev/job-share: the part of a pod's places that jobs get while calls wait too. */
   readonly jobSharePercent: number | undefined;
+  /** slimfaas.dev/direct-calls "true": its pods take calls of others than proxies. */
+  readonly directCalls: boolean;
   /** slimfaas.dev/rate-limit, if given; else the proxy's default. */
   readonly rateLimit: RateLimitSpec | undefined;
   /** slimfaas.dev/auth, if given; else the proxy's default. */

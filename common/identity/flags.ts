@@ -59,4 +59,18 @@ export const sidecarIdentityFlags = {
     group: IDENTITY,
     describe: 'what proves to the issuer that this pod is one of the function; the webhook writes it',
   },
+  'proxy-proof': {
+    type: 'string',
+    default: 'off',
+    choices: AUTH_MODES,
+    group: IDENTITY,
+    describe:
+      'off: whoever reaches the port for calls may call; permissive: callers that have not shown that they are proxies are counted; required: they are refused',
+  },
+  'proxy-keys': {
+    type: 'list',
+    default: [],
+    group: IDENTITY,
+    describe: 'public keys by which proxies are known',
+  },
 } as const satisfies FlagTable;

@@ -3,7 +3,7 @@
  * `node:crypto`. The library that comes with the NATS client signs in JavaScript, which takes a starting sidecar
  * milliseconds.
  */
-import { createPrivateKey, createPublicKey, randomBytes, sign, type KeyObject } from 'node:crypto';
+import { createPrivateKey, createPublicKey, randomBytes, sign, verify, type KeyObject } from 'node:crypto';
 
 export type NkeyKind = 'operator' | 'account' | 'user';
 
@@ -21,6 +21,8 @@ const SEED_PREFIX = 18 << 3;
 const RAW_BYTES = 32;
 /** What stands before the 32 bytes of an Ed25519 key in PKCS #8 (RFC 8410). */
 const PKCS8_HEAD = Buffer.from('302e020100300506032b657004220420', 'hex');
+/** The same before a public key. */
+const SPKI_HEAD = Buffer.from('302a300506032b6570032100', 'hex');
 
 export function createNkey(kind: NkeyKind): Nkey {
   return nkeyOf(kind, randomBytes(RAW_BYTES));
@@ -42,6 +44,22 @@ export function isPublicKey(kind: NkeyKind, text: string): boolean {
   } catch {
     return false;
   }
+}
+
+export type Verify = (data: Uint8Array, signature: Uint8Array) => boolean;
+
+/** The key is read at the first use. @throws Error for what is not the public key of a user */
+export function verifierOf(publicKey: string): Verify {
+  if (!isPublicKey('user', publicKey)) throw new Error(`${publicKey} is not a public key`);
+  let key: KeyObject | undefined;
+  return (data, signature) => {
+    key ??= createPublicKey({ key: spkiOf(publicKey), format: 'der', type: 'spki' });
+    return verify(null, data, key, signature);
+  };
+}
+
+function spkiOf(publicKey: string): Buffer {
+  return Buffer.concat([SPKI_HEAD, unseal(publicKey).subarray(1)]);
 }
 
 function nkeyOf(kind: NkeyKind, raw: Buffer): Nkey {

@@ -9,6 +9,11 @@ export interface RelayTarget {
   /** An IP address on the hot path; a name costs a lookup a connection. */
   readonly host: string;
   readonly port: number;
+  /**
+   * Header lines, each with its line end, for the first request on a connection of ours: what it says of itself holds
+   * for the connection. Asked for each new connection; '' says nothing.
+   */
+  readonly greeting?: (() => string) | undefined;
 }
 
 /** `rawHeaders` as Node gives them: name, value, name, value …; order, case and duplicates kept. */

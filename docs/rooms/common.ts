@@ -29,6 +29,13 @@ export const COMMON: Readonly<Record<string, Line>> = {
     'a JWT and the signature of its key',
     'common/runtime',
   ],
+  'common/proof': [
+    'proof.ts',
+    'What a proxy shows to a sidecar: that it is a proxy',
+    'a key, the pod that is meant, the time',
+    'the text of a header, or why it is not believed',
+    'common/identity',
+  ],
   'common/queue': [
     'queue.ts',
     'Jobs and events at rest, and JetStream behind them',

@@ -275,6 +275,13 @@ export const PARTS: Readonly<Record<string, Line>> = {
     "a user JWT of NATS with this pod's permissions",
     'webhook/certificates webhook/inject',
   ],
+  'webhook/proof': [
+    'proxy-keys.ts',
+    'The keys by which sidecars know proxies',
+    'a Secret',
+    'public keys for new pods',
+    'webhook/inject',
+  ],
   'webhook/certificates': [
     'own-certificates.ts',
     'The certificate of the webhook, and its rotation',

@@ -21,7 +21,7 @@ import type { CallEnd } from '../metrics/call-end.ts';
 import { MAX_DEATHS } from './proxy-call.ts';
 import type { Clock } from '../clock.ts';
 import type { FunctionEntry } from '../functions/function-entry.ts';
-import { forSidecar, parseLoad } from '../edge/headers.ts';
+import { openingSidecar, parseLoad } from '../edge/headers.ts';
 import type { PodPlace } from '../pods/pod-group.ts';
 import { noteRefusal } from '../pods/refusal.ts';
 import type { CallTicket, WaitingCall } from '../waiting/throttler.ts';
@@ -132,7 +132,7 @@ export class ProxyUpgrade implements WaitingCall {
     const { head, protocol, socket, early } = this.#request;
     const { hasSidecar } = endpoint;
     return {
-      head: hasSidecar ? { ...head, headers: forSidecar(head.headers, place) } : head,
+      head: hasSidecar ? { ...head, headers: openingSidecar(head.headers, place) } : head,
       socket,
       early,
       protocol,

@@ -101,6 +101,13 @@ export function forSidecar(headers: readonly string[], { endpoint, grant }: PodP
   return [...headers, ...endpoint.callHeaders, HEADER.place, grant];
 }
 
+/** The same for a connection of its own, which proves that a proxy opens it. */
+export function openingSidecar(headers: readonly string[], place: PodPlace): string[] {
+  const { proof } = place.endpoint;
+  const all = forSidecar(headers, place);
+  return proof === undefined ? all : [...all, HEADER.proof, proof];
+}
+
 /** `running/limit` of a sidecar, each of at most nine digits; undefined for anything else. */
 export function parseLoad(text: string | undefined): { running: number; limit: number } | undefined {
   const slash = text?.indexOf('/') ?? -1;

@@ -9,6 +9,7 @@ import type { RelayTarget } from '../../common/relay/index.ts';
 import { HEADER } from '../../common/function/names.ts';
 import { podIdentity } from '../../common/places/protocol.ts';
 import type { PodView } from './pod-view.ts';
+import type { Prover } from './prover.ts';
 
 export type EndpointState =
   | { readonly kind: 'starting' }
@@ -21,6 +22,7 @@ type Health =
   { readonly kind: 'ok' } | { readonly kind: 'suspect'; readonly why: string; readonly isAppsFault?: true };
 
 export class Endpoint {
+  readonly #prover: Prover | undefined;
   #view: PodView;
   #target: RelayTarget | undefined;
   #wasKubeReady = false;
@@ -43,8 +45,10 @@ export class Endpoint {
   /** Calls that this proxy runs in the pod. */
   #inFlight = 0;
 
-  constructor(view: PodView) {
+  /** @param prover undefined: this proxy proves nothing */
+  constructor(view: PodView, prover?: Prover) {
     this.#view = view;
+    this.#prover = prover;
     this.#wasKubeReady = view.isKubeReady;
     const perPod = view.spec?.parallelPerPod ?? 1;
     // A limit over all pods: a sidecar admits one call until it hears its share (docs/internals/architecture.md).
@@ -67,8 +71,14 @@ export class Endpoint {
   get target(): RelayTarget {
     const { host } = this;
     const { port = 0 } = this.#view;
-    if (this.#target?.host !== host || this.#target.port !== port) this.#target = { host, port };
+    if (this.#target?.host !== host || this.#target.port !== port)
+      this.#target = { host, port, ...(this.#provesItself && { greeting: () => this.#greeting() }) };
     return this.#target;
+  }
+
+  /** What opens a connection to its sidecar; undefined: it asks for none, or we cannot make it. */
+  get proof(): string | undefined {
+    return this.#prover?.proofFor(this, this.#view);
   }
 
   /** A port of the pod by its number, or by the name that a container gives it. */
@@ -267,5 +277,14 @@ export class Endpoint {
 
   gone(): void {
     this.#isGone = true;
+  }
+
+  get #provesItself(): boolean {
+    return this.#prover !== undefined && this.#view.proxyKeys.length > 0;
+  }
+
+  #greeting(): string {
+    const { proof } = this;
+    return proof === undefined ? '' : `${HEADER.proof}: ${proof}\r\n`;
   }
 }

@@ -22,6 +22,7 @@ import { EarlyReadies } from './early-ready.ts';
 import { Endpoint } from './endpoint.ts';
 import { PodGroup } from './pod-group.ts';
 import type { PodView } from './pod-view.ts';
+import type { Prover } from './prover.ts';
 import { TrustedAddresses } from '../edge/trusted-addresses.ts';
 
 /** `Deployment:namespace/name`: workloads of two kinds may share a name. */
@@ -34,6 +35,7 @@ export function ownerKey(owner: PodOwner): OwnerKey {
 export interface EndpointsOptions {
   readonly clock: Clock;
   readonly random: () => number;
+  readonly prover?: Prover;
   /** A pod is gone: its connections are of no more use. */
   readonly onGone: (endpoint: Endpoint) => void;
 }
@@ -172,7 +174,7 @@ export class Endpoints {
   }
 
   #addEndpoint(key: string, view: PodView): void {
-    const endpoint = new Endpoint(view);
+    const endpoint = new Endpoint(view, this.#options.prover);
     const group = this.group(view.owner);
     this.#byPod.set(key, { endpoint, group });
     group.add(endpoint);

@@ -8,7 +8,8 @@ import { HEADER, SIDECAR_ADMIN_PORT } from '../../common/function/names.ts';
 import { createLineReader, PLACES_PATH, PLACES_PROTOCOL } from '../../common/places/protocol.ts';
 
 /**
- * - `unreached`: nobody listens, or something on the way lets nothing through: a pod that starts, most times.
+ * - `unreached`: nobody listens, or something on the way lets nothing through: a pod that starts, most times. Or it does
+ *   not take us for a proxy.
  * - `unsupported`: it answers and has no place lines: a sidecar of an older version, or one with too many proxies.
  * - `elsewhere`: another pod has this address by now.
  * - `lost`: it was open.
@@ -31,6 +32,8 @@ export interface LineTarget {
   readonly host: string;
   /** `namespace/pod`: only that pod may answer. */
   readonly identity: string;
+  /** That we are a proxy; undefined: its sidecar asks for none. */
+  readonly proof?: string | undefined;
 }
 
 export interface PlaceLine {
@@ -38,6 +41,9 @@ export interface PlaceLine {
   send(message: string): void;
   close(): void;
 }
+
+/** By the status of an answer. 403: it does not take us for a proxy, which the next proof may mend. */
+const ENDS: Readonly<Record<number, LineEnd>> = { 421: 'elsewhere', 403: 'unreached' };
 
 /** A new pod's network may swallow what comes first, and TCP asks again only after 1 s: we ask sooner. */
 const LINE_CONNECT_MS = 150;
@@ -47,7 +53,7 @@ const LINE_ANSWER_MS = 2_000;
 const MOST_UNSENT_BYTES = 65_536;
 
 export function openPlaceLine(target: LineTarget, events: LineHandlers): PlaceLine {
-  const { host, identity } = target;
+  const { host, identity, proof } = target;
   let socket: Duplex | undefined;
   let isOver = false;
   const end = (how: LineEnd): void => {
@@ -63,7 +69,12 @@ export function openPlaceLine(target: LineTarget, events: LineHandlers): PlaceLi
     port: SIDECAR_ADMIN_PORT,
     path: PLACES_PATH,
     agent: false,
-    headers: { Connection: 'Upgrade', Upgrade: PLACES_PROTOCOL, [HEADER.for]: identity },
+    headers: {
+      Connection: 'Upgrade',
+      Upgrade: PLACES_PROTOCOL,
+      [HEADER.for]: identity,
+      ...(proof !== undefined && { [HEADER.proof]: proof }),
+    },
   });
   let timer = setTimeout(() => end('unreached'), LINE_CONNECT_MS);
   req.on('socket', (raw) =>
@@ -73,7 +84,7 @@ export function openPlaceLine(target: LineTarget, events: LineHandlers): PlaceLi
     }),
   );
   req.on('error', () => end(socket ? 'lost' : 'unreached'));
-  req.on('response', (res) => end(res.statusCode === 421 ? 'elsewhere' : 'unsupported'));
+  req.on('response', ({ statusCode }) => end(ENDS[statusCode ?? 0] ?? 'unsupported'));
   req.on('upgrade', (res, upgraded: Duplex, head: Buffer) => {
     clearTimeout(timer);
     if (isOver) return void upgraded.destroy();

@@ -133,7 +133,11 @@ export class PlaceLines {
     line.dials++;
     const open = this.#options.open ?? openPlaceLine;
     line.connection = open(
-      { host: line.endpoint.host, identity: podIdentity(view.namespace, view.name) },
+      {
+        host: line.endpoint.host,
+        identity: podIdentity(view.namespace, view.name),
+        proof: line.endpoint.proof,
+      },
       {
         opened: () => this.#opened(line),
         place: (id) => this.#offer(line, id),

@@ -28,6 +28,8 @@ export interface PodView extends AsReported {
   readonly portNames?: ReadonlyMap<string, number> | undefined;
   /** What proves that a message is its sidecar's (common/places/ready-proof.ts); undefined: it has none. */
   readonly token: string | undefined;
+  /** Keys of which its sidecar wants a proof of a proxy, newest first; none: it wants none. */
+  readonly proxyKeys: readonly string[];
   /** Ready as Kubernetes says; its sidecar may say so earlier. */
   readonly isKubeReady: boolean;
   /** Why it does not come up, or what it is at, as far as Kubernetes says. */
@@ -54,6 +56,7 @@ export function viewPod(object: V1Pod, defaults?: AnnotationDefaults): PodView |
     port: hasSidecar ? SIDECAR_DATA_PORT : (spec.port ?? findAppPort(object)?.port),
     portNames: isFunction && spec.services === 'wake' ? portNames(object.spec) : undefined,
     token: pod.sidecar && sidecarVariable(pod.sidecar, 'drain-token'),
+    proxyKeys: keysOf(pod.sidecar && sidecarVariable(pod.sidecar, 'proxy-keys')),
     isKubeReady: pod.isReady,
     isTerminating: pod.isTerminating,
     isEnded: pod.isEnded,
@@ -61,6 +64,12 @@ export function viewPod(object: V1Pod, defaults?: AnnotationDefaults): PodView |
     trouble: pod.trouble && troubleText(pod.name, pod.trouble),
     isFailing: pod.trouble !== undefined && isFailing(pod.trouble),
   };
+}
+
+const NO_KEYS: readonly string[] = [];
+
+function keysOf(text: string | undefined): readonly string[] {
+  return text === undefined || text === '' ? NO_KEYS : text.split(',');
 }
 
 /** For the caller that waits: it names the pod. A pod that is on its way says what it is at, as that may take long. */

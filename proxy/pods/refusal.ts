@@ -1,6 +1,7 @@
 /** What a sidecar's refusal tells of its pod. To be noted after the call's place was given back. */
 import { REFUSALS } from '../../common/function/names.ts';
 import type { Endpoint } from './endpoint.ts';
+import { unknownKeyText } from './prover.ts';
 import type { FunctionEntry } from '../functions/function-entry.ts';
 
 /**
@@ -24,8 +25,14 @@ export function noteRefusal(
     case 'draining':
       endpoint.markDraining();
       return pods.refresh();
+    case 'unproven':
+      return endpoint.failed(`its sidecar does not take us for a proxy: ${whyUnproven(endpoint, trouble)}`);
     case 'elsewhere':
       endpoint.movedAway();
       return pods.refresh();
   }
+}
+
+function whyUnproven({ proof, view }: Endpoint, trouble = 'it does not say why'): string {
+  return proof === undefined && view.proxyKeys.length > 0 ? unknownKeyText(view) : trouble.slice(0, 300);
 }

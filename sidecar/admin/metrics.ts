@@ -33,6 +33,8 @@ export function registerSidecarMetrics(registry: Registry, source: SidecarMetric
   counter(registry, 'refusals_total', 'Calls turned away untouched, by reason', 'reason', () =>
     labelled(stats.refusals, base, 'reason'),
   );
+  const unproven = 'Calls let in from connections that had not shown that a proxy opened them';
+  counter(registry, 'unproven_calls_total', unproven, undefined, () => [[base, stats.unproven]]);
   counter(registry, 'retries_total', 'Calls tried again on the spot', undefined, () => [
     [base, stats.retries],
   ]);

@@ -24,6 +24,7 @@ import { SidecarCall } from './sidecar-call.ts';
 import type { SidecarContext } from '../context.ts';
 import type { OpenTunnels } from './open-tunnels.ts';
 import { refuse, refuseUpgrade } from './refuse.ts';
+import { refuseStranger, refuseStrangersUpgrade } from './stranger.ts';
 import { forTheApp, readProxysWords, type ProxysWords } from './own-headers.ts';
 
 /** Longer than the 30 s that a proxy keeps an idle connection: so the proxy closes first, and no call is sent into a closing one. */
@@ -55,6 +56,9 @@ function serve(context: SidecarContext, req: IncomingMessage, res: ServerRespons
   const head = readHead(context, req, res);
   if (!head) return;
   const words = readProxysWords(req.rawHeaders);
+  const entry = context.door.enter(req, words.proof);
+  if (typeof entry === 'object') return refuseStranger(context, res, entry.why, words.wantsRefusal);
+  if (entry === 'direct') return void new SidecarCall(context, req, res, head).queue();
   if (!words.wantsRefusal) {
     if (isKubeProbe(req)) return passProbe(context, req, res, head);
     return void new SidecarCall(context, req, res, head).queue();
@@ -150,7 +154,10 @@ interface Upgrade {
 function serveUpgrade(context: SidecarContext, tunnels: OpenTunnels, { req, socket, head }: Upgrade): void {
   const early = watchEarlyBytes(socket, head);
   const words = readProxysWords(req.rawHeaders);
-  const place = words.wantsRefusal ? enterForProxy(context, words) : undefined;
+  const entry = context.door.enter(req, words.proof);
+  if (typeof entry === 'object')
+    return refuseStrangersUpgrade(context, socket, entry.why, words.wantsRefusal);
+  const place = words.wantsRefusal && entry !== 'direct' ? enterForProxy(context, words) : undefined;
   if (typeof place === 'string') return refuseUpgrade(context, socket, place);
   void startUpgrade(context, tunnels, { req, socket, early, place });
 }

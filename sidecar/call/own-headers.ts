@@ -5,7 +5,7 @@
 import { HEADER } from '../../common/function/names.ts';
 import { HeaderNames, withoutHeaders, type RawHeaders } from '../../common/relay/index.ts';
 
-const NOT_FOR_THE_APP = new HeaderNames([HEADER.queue, HEADER.for, HEADER.place]);
+const NOT_FOR_THE_APP = new HeaderNames([HEADER.queue, HEADER.for, HEADER.place, HEADER.proof]);
 const NOT_FROM_THE_APP = new HeaderNames([HEADER.load, HEADER.refused, HEADER.trouble]);
 
 /** What a proxy said with its call. */
@@ -16,6 +16,8 @@ export interface ProxysWords {
   readonly meant: string | undefined;
   /** The id of a granted place. */
   readonly place: string | undefined;
+  /** That a proxy has opened the connection; with its first call. */
+  readonly proof: string | undefined;
 }
 
 const QUEUE_LENGTH = HEADER.queue.length;
@@ -26,6 +28,7 @@ export function readProxysWords(rawHeaders: RawHeaders): ProxysWords {
   let queue: string | undefined;
   let meant: string | undefined;
   let place: string | undefined;
+  let proof: string | undefined;
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] as string;
     if ((name.length !== QUEUE_LENGTH && name.length !== FOR_LENGTH) || (name.charCodeAt(0) | 0x20) !== S)
@@ -34,8 +37,9 @@ export function readProxysWords(rawHeaders: RawHeaders): ProxysWords {
     if (lower === HEADER.queue) queue ??= rawHeaders[i + 1];
     else if (lower === HEADER.for) meant ??= rawHeaders[i + 1];
     else if (lower === HEADER.place) place ??= rawHeaders[i + 1];
+    else if (lower === HEADER.proof) proof ??= rawHeaders[i + 1];
   }
-  return { wantsRefusal: queue === 'none', meant, place };
+  return { wantsRefusal: queue === 'none', meant, place, proof };
 }
 
 const S = 0x73;

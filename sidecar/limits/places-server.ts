@@ -19,6 +19,8 @@ export interface PlacesServerOptions {
   readonly lines: PlaceGivers;
   /** `namespace/pod` of this pod. */
   readonly identity: string;
+  /** Whether a proxy asks. */
+  readonly isProxys: (req: IncomingMessage) => boolean;
   /** A share that a proxy passes on. */
   readonly onShare: (data: Uint8Array) => void;
 }
@@ -41,10 +43,14 @@ export function servePlaces(options: PlacesServerOptions, req: IncomingMessage, 
   follow(line, socket, options);
 }
 
-function whyNot({ lines, identity }: PlacesServerOptions, req: IncomingMessage): string | undefined {
+function whyNot(
+  { lines, identity, isProxys }: PlacesServerOptions,
+  req: IncomingMessage,
+): string | undefined {
   if (req.url !== PLACES_PATH || req.headers.upgrade?.toLowerCase() !== PLACES_PROTOCOL)
     return '404 Not Found';
   if (req.headers[HEADER.for] !== identity) return '421 Misdirected Request';
+  if (!isProxys(req)) return '403 Forbidden';
   return lines.size >= MOST_LINES ? '503 Service Unavailable' : undefined;
 }
 

@@ -54,8 +54,17 @@ test('an upgrade from identities with every right is refused until their sidecar
   for (const part of ['webhook', 'proxy']) assert.match(args(part), /--old-sidecars/);
   // The new webhook makes its own.
   await cluster.apply(secret('slimfaas-nats-accounts'));
+  // Proxies of the version before prove nothing: pods that ask for it would refuse them.
+  await assert.rejects(
+    helmIn(path, ['upgrade', 'slimfaas'], replicas),
+    /upgrade with --set proxyProof=permissive first/,
+  );
+  await helmIn(path, ['upgrade', 'slimfaas'], { ...replicas, proxyProof: 'permissive' });
+  assert.match(args('webhook'), /--proxy-proof=permissive/);
+  await cluster.apply(secret('slimfaas-proxy-keys'));
   await helmIn(path, ['upgrade', 'slimfaas'], replicas);
   for (const part of ['webhook', 'proxy']) assert.doesNotMatch(args(part), /--old-sidecars/);
+  assert.match(args('webhook'), /--proxy-proof=required/);
 });
 
 async function waitUntilUp({ api }: TestCluster): Promise<void> {

@@ -11,7 +11,7 @@ import { envelopeOf } from './envelope.ts';
 import type { InjectOptions } from './inject.ts';
 import { readinessOf } from './readiness.ts';
 import { envName } from '../../common/runtime/flags.ts';
-import { giveIdentity } from './identity.ts';
+import { giveIdentity, giveProof } from './identity.ts';
 import { literal } from './literal.ts';
 import { drainBeforeStop, probeVariables } from './sidecar-container.ts';
 
@@ -40,6 +40,7 @@ export function completeInjection(
       container.lifecycle = { ...container.lifecycle, ...drainBeforeStop(token, container.name) };
   refreshProbes(desired, sidecar);
   if (options.identity && id) giveIdentity(desired, sidecar, id, options.identity);
+  if (options.proof) giveProof(sidecar, options.proof);
   const warning = foreignLimit(pod, sidecar, parsed, options);
   return { pod: desired, warnings: warning === undefined ? [] : [warning] };
 }

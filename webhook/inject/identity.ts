@@ -1,6 +1,6 @@
 /**
  * What a sidecar needs to show who it is: the pod's token of our audience, which only its own container mounts, the
- * webhook's proof of the function, and where the issuer is. Pure.
+ * webhook's proof of the function, and where the issuer is. And by what it knows proxies. Pure.
  */
 import type { FunctionId } from '../../common/bus/subjects.ts';
 import type { SidecarFlagName } from '../../common/function/sidecar-flags.ts';
@@ -22,6 +22,16 @@ export interface InjectedIdentity {
   /** CA certificates, PEM. */
   readonly ca: string;
   readonly grantFor: (granted: Granted) => string;
+}
+
+export interface InjectedProof {
+  readonly mode: 'permissive' | 'required';
+  readonly publicKeys: readonly string[];
+}
+
+/** Changes the container in place. Nothing of it is secret. */
+export function giveProof(sidecar: V1Container, { mode, publicKeys }: InjectedProof): void {
+  setVariables(sidecar, { 'proxy-proof': mode, 'proxy-keys': publicKeys.join(',') });
 }
 
 const VOLUME = 'slimfaas-identity';

@@ -26,7 +26,7 @@ import {
 import type { SidecarPlace } from './sidecar-place.ts';
 import { addNoTokenVolume, noTokenMounts } from './no-token.ts';
 import { readinessOf } from './readiness.ts';
-import { giveIdentity, type InjectedIdentity } from './identity.ts';
+import { giveIdentity, giveProof, type InjectedIdentity, type InjectedProof } from './identity.ts';
 import { probeTimings, scrapePortBeside, scrapeTimings } from './direct-probes.ts';
 import { appPort, appProtocolOf, protocolFault } from './user-containers.ts';
 
@@ -39,6 +39,8 @@ export interface InjectOptions extends SidecarDefaults {
   readonly identity?: InjectedIdentity | undefined;
   /** What holds for a pod that does not say it. */
   readonly annotations?: AnnotationDefaults | undefined;
+  /** undefined: pods ask proxies for no proof. */
+  readonly proof?: InjectedProof | undefined;
 }
 
 export interface Injection {
@@ -116,6 +118,7 @@ function withSidecar(pod: V1Pod, facts: SidecarFacts, options: InjectOptions): V
   addSidecar(spec, sidecar, place);
   if (facts.volumeMounts) addNoTokenVolume(spec);
   if (options.identity) giveIdentity(desired, sidecar, id, options.identity);
+  if (options.proof) giveProof(sidecar, options.proof);
   return desired;
 }
 

@@ -130,6 +130,7 @@ function readOverrides(source: AnnotationSource) {
     ordered: source.read(ANNOTATION.ordered, bool, false),
     retryJitterPercent: source.read(ANNOTATION.retryJitter, int(0, 100), undefined),
     jobSharePercent: source.read(ANNOTATION.jobShare, int(0, 100), undefined),
+    directCalls: source.read(ANNOTATION.directCalls, bool, false),
     rateLimit: readJson(source, ANNOTATION.rateLimit, readRateLimit),
     auth: readJson(source, ANNOTATION.auth, readAuth) ?? closedIfUnread(source),
     cors: readJson(source, ANNOTATION.cors, readCors) ?? noSiteIfUnread(source),

@@ -38,6 +38,7 @@ export const ANNOTATION = {
   directTraffic: 'slimfaas.dev/direct-traffic',
   directIgnore: 'slimfaas.dev/direct-ignore',
   directIdle: 'slimfaas.dev/direct-idle',
+  directCalls: 'slimfaas.dev/direct-calls',
   auth: 'slimfaas.dev/auth',
   cors: 'slimfaas.dev/cors',
   services: 'slimfaas.dev/services',

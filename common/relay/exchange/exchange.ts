@@ -61,7 +61,8 @@ export class RunningExchange extends ExchangeLife implements Tenant {
     this.connected();
     const { head, body, target } = this.request;
     connection.begin(this, head.method === 'HEAD');
-    this.sender = new RequestSender(connection, writeHead(head, body, target), body, this);
+    const greeting = connection.isReused ? '' : target.greeting?.();
+    this.sender = new RequestSender(connection, writeHead(head, body, target, greeting), body, this);
     this.sender.start();
   }
 

@@ -17,10 +17,16 @@ export interface WrittenHead {
 /**
  * Headers pass as they are, and where they frame the body, they decide how it is framed. What the message
  * needs and they lack is added at the end: Host, Content-Length or Transfer-Encoding.
+ * @param greeting header lines that stand first
  */
-export function writeHead(head: RequestHead, body: BodySource, target: RelayTarget): WrittenHead {
+export function writeHead(
+  head: RequestHead,
+  body: BodySource,
+  target: RelayTarget,
+  greeting = '',
+): WrittenHead {
   const { headers } = head;
-  let text = `${head.method} ${head.path} HTTP/1.1\r\n`;
+  let text = `${head.method} ${head.path} HTTP/1.1\r\n${greeting}`;
   let hasHost = false;
   let isChunked = false;
   let length = -1;

@@ -48,6 +48,14 @@ names (dnsPolicy Default or None) needs none. The name finds a Service that was 
 {{- if .Values.nats.url }}off{{ else }}{{ .Values.auth }}{{ end -}}
 {{- end }}
 
+{{/* What sidecars ask of those who call them. By itself as NATS is asked about, and softer while there are old sidecars. */}}
+{{- define "slimfaas.proxyProof" -}}
+{{- if .Values.proxyProof }}{{ .Values.proxyProof }}
+{{- else if eq .Values.auth "off" }}off
+{{- else if .Values.oldSidecars }}permissive
+{{- else }}{{ .Values.auth }}{{ end -}}
+{{- end }}
+
 {{- define "slimfaas.issuer" -}}
 https://slimfaas-issuer.{{ .Release.Namespace }}.svc:8444
 {{- end }}

@@ -57,6 +57,7 @@ test('no annotations: every default of docs/reference/annotations.md, no functio
     ordered: false,
     retryJitterPercent: undefined,
     jobSharePercent: undefined,
+    directCalls: false,
     rateLimit: undefined,
     direct: { isCounted: false, ignored: [], idleSeconds: 3_600 },
     auth: undefined,

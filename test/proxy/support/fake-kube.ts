@@ -50,6 +50,8 @@ export class FakeKube implements AsyncDisposable {
   readonly tokens = new Map<string, string>();
   /** What an access review answers. */
   may: (user: string, attributes: Record<string, string>) => boolean = () => false;
+  /** Secrets by their names, in any namespace. */
+  readonly secrets = new Map<string, Record<string, string>>();
   /** Reviews that were asked for. */
   reviews = 0;
 
@@ -143,6 +145,8 @@ export class FakeKube implements AsyncDisposable {
     if (this.isAway) return void req.socket.destroy();
     const url = new URL(req.url ?? '', 'http://fake');
     if (req.method === 'POST') return void this.#review(req, res);
+    const secret = /^\/api\/v1\/namespaces\/[^/]+\/secrets\/([^/]+)$/.exec(url.pathname)?.[1];
+    if (secret !== undefined) return this.#secret(secret, res);
     const match =
       /^\/(?:api\/v1|apis\/apps\/v1|apis\/discovery\.k8s\.io\/v1)(?:\/namespaces\/([^/]+))?\/([a-z]+)$/.exec(
         url.pathname,
@@ -160,6 +164,13 @@ export class FakeKube implements AsyncDisposable {
     res.end(
       JSON.stringify({ kind: `${kind}List`, metadata: { resourceVersion: String(this.#version) }, items }),
     );
+  }
+
+  #secret(name: string, res: ServerResponse): void {
+    const entries = this.secrets.get(name);
+    res.writeHead(entries ? 200 : 404, { 'Content-Type': 'application/json' });
+    const data = mapValues(entries ?? {}, (text) => Buffer.from(text).toString('base64'));
+    res.end(JSON.stringify(entries ? { kind: 'Secret', apiVersion: 'v1', metadata: { name }, data } : {}));
   }
 
   async #review(req: IncomingMessage, res: ServerResponse): Promise<void> {
@@ -185,6 +196,10 @@ export class FakeKube implements AsyncDisposable {
     }
     watcher.res.once('close', () => this.#watchers.delete(watcher));
   }
+}
+
+function mapValues(entries: Record<string, string>, change: (text: string) => string): object {
+  return Object.fromEntries(Object.entries(entries).map(([key, text]) => [key, change(text)]));
 }
 
 function keyOf(object: FakeObject): string {

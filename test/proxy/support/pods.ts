@@ -20,6 +20,7 @@ export function podView(changes: Partial<PodView> = {}): PodView {
     spec: specOf(),
     hasSidecar: true,
     token: undefined,
+    proxyKeys: [],
     port: 15080,
     isKubeReady: true,
     isTerminating: false,

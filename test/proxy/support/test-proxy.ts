@@ -57,6 +57,8 @@ export interface PodState {
   readonly uid?: string;
   /** Of its sidecar. */
   readonly token?: string;
+  /** Of which its sidecar wants a proof. */
+  readonly proxyKeys?: readonly string[];
 }
 
 export interface PodOptions extends FakePodOptions, PodState {
@@ -179,8 +181,9 @@ interface PodSpec extends PodState {
   readonly functionAnnotations: Record<string, string>;
 }
 
-function sidecarContainer(token: string | undefined) {
-  const env = token === undefined ? [] : [{ name: 'SLIMFAAS_DRAIN_TOKEN', value: token }];
+function sidecarContainer({ token, proxyKeys }: PodState) {
+  const values = { SLIMFAAS_DRAIN_TOKEN: token, SLIMFAAS_PROXY_KEYS: proxyKeys?.join(',') };
+  const env = Object.entries(values).flatMap(([name, value]) => (value === undefined ? [] : [{ name, value }]));
   return { name: 'slimfaas-sidecar', env };
 }
 
@@ -216,7 +219,7 @@ function podObject(pod: PodSpec): Parameters<FakeKube['set']>[0] {
     spec: {
       containers: [
         { name: 'app', ...(pod.port && { ports: [{ containerPort: pod.port }] }) },
-        ...(hasSidecar ? [sidecarContainer(pod.token)] : []),
+        ...(hasSidecar ? [sidecarContainer(pod)] : []),
       ],
     },
     status: {

@@ -1,0 +1,83 @@
+/**
+ * The keys of our proofs, from the Secret that the webhook keeps. They are read at the start, each half a minute, and when
+ * a pod asks for one that is not there. What cannot be read leaves the keys as they are.
+ */
+import type { KubeClients } from '../../common/kube/client.ts';
+import { readSeed, type Nkey } from '../../common/identity/nkey.ts';
+import { describeError } from '../../common/runtime/errors.ts';
+import type { FlagTable } from '../../common/runtime/flags.ts';
+import { sleep } from '../../common/runtime/lifecycle.ts';
+import type { Log } from '../../common/runtime/log.ts';
+import type { Prover } from './prover.ts';
+
+export const proofFlags = {
+  'proxy-keys-secret': {
+    type: 'string',
+    default: '',
+    group: 'Identity',
+    describe:
+      'Secret of our namespace with the keys by which sidecars know proxies; empty: they are asked for none',
+  },
+} as const satisfies FlagTable;
+
+const READ_EACH_MS = 30_000;
+/** While there is none, and at most that often when a pod asks for another one. */
+const READ_SOON_MS = 1_000;
+/** The start waits for it: an API server that is slow must not hold up a proxy. */
+const FIRST_READ_MS = 2_000;
+
+export interface ProofKeysOptions {
+  readonly kube: Pick<KubeClients, 'core'>;
+  readonly namespace: string;
+  /** Name of the Secret. Empty: we prove nothing. */
+  readonly secret: string;
+  readonly prover: Prover;
+  readonly log: Log;
+}
+
+/** Resolves when the Secret was read once, or soon. @returns its release */
+export async function followProofKeys(options: ProofKeysOptions): Promise<() => void> {
+  if (options.secret === '') return () => undefined;
+  const stopping = new AbortController();
+  const firstRead = Promise.withResolvers<void>();
+  void follow(options, stopping.signal, firstRead.resolve);
+  await Promise.race([firstRead.promise, sleep(FIRST_READ_MS, stopping.signal)]);
+  return () => stopping.abort();
+}
+
+async function follow(
+  { prover, log, ...where }: ProofKeysOptions,
+  signal: AbortSignal,
+  onRead: () => void,
+): Promise<void> {
+  let asked = new AbortController();
+  prover.onUnknownKey = () => asked.abort();
+  while (!signal.aborted) {
+    try {
+      prover.setKeys(await readKeys(where, log));
+    } catch (error) {
+      log.warn({ secret: where.secret, error: describeError(error) }, 'keys of proofs: not read');
+    }
+    onRead();
+    await sleep(READ_SOON_MS, signal);
+    asked = new AbortController();
+    if (prover.keyCount > 0)
+      await sleep(READ_EACH_MS - READ_SOON_MS, AbortSignal.any([signal, asked.signal]));
+  }
+}
+
+async function readKeys(
+  { kube, namespace, secret }: Pick<ProofKeysOptions, 'kube' | 'namespace' | 'secret'>,
+  log: Log,
+): Promise<Nkey[]> {
+  const { data = {} } = await kube.core.readNamespacedSecret({ name: secret, namespace });
+  return Object.entries(data).flatMap(([entry, text]) => {
+    if (!entry.endsWith('.nk')) return [];
+    try {
+      return [readSeed('user', Buffer.from(text, 'base64').toString())];
+    } catch (error) {
+      log.error({ secret, entry, error: describeError(error) }, 'keys of proofs: an entry is left out');
+      return [];
+    }
+  });
+}

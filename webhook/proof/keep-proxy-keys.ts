@@ -1,0 +1,85 @@
+/**
+ * Keeps the Secret with the keys of proxies, shared by the replicas as certificates are: whoever comes first writes.
+ * Proxies read it by name; nobody else has to.
+ */
+import { createBackoff } from '../../common/runtime/backoff.ts';
+import { describeError } from '../../common/runtime/errors.ts';
+import { sleep, type Running } from '../../common/runtime/lifecycle.ts';
+import type { Log } from '../../common/runtime/log.ts';
+import type { KubeClients } from '../../common/kube/client.ts';
+import type { WebhookFlagValues } from '../flags.ts';
+import type { InjectedProof } from '../inject/identity.ts';
+import { retryStale, secretStore, type SecretStore } from '../kube.ts';
+import { keyForPods, nextData, type ProxyKeysPolicy } from './proxy-keys.ts';
+
+/** Twice the time in which proxies read the Secret again. */
+const SETTLE_MS = 60_000;
+
+export interface ProxyKeysDeps {
+  readonly store: SecretStore;
+  readonly policy: ProxyKeysPolicy;
+  readonly now: () => number;
+  readonly log: Log;
+}
+
+/** Brings the Secret up to date. @returns what pods are given now */
+export async function checkProxyKeys({ store, policy, now, log }: ProxyKeysDeps): Promise<string> {
+  return retryStale(async () => {
+    const { version, data } = await store.readSecret();
+    const next = nextData(data, policy, now());
+    if (next) {
+      await store.writeSecret(next, version);
+      log.info({ keys: Object.keys(next).length }, 'a new key for proofs of proxies');
+    }
+    return keyForPods(next ?? data, policy, now()) as string;
+  }, log);
+}
+
+export interface ProxyKeys extends Running {
+  /** What pods are given; undefined until there is a key. */
+  readonly injected: InjectedProof | undefined;
+}
+
+/** Starts, and tries forever. @returns undefined where pods ask proxies for no proof */
+export function keepProxyKeys(
+  config: WebhookFlagValues,
+  deps: { readonly log: Log; readonly kube: KubeClients; readonly now?: () => number },
+): ProxyKeys | undefined {
+  const mode = config['proxy-proof'];
+  if (mode !== 'permissive' && mode !== 'required') return undefined;
+  const { log, kube, now = Date.now } = deps;
+  const { namespace, 'proxy-keys-secret': name } = config;
+  const store = secretStore(kube, { namespace, name, type: 'Opaque' });
+  const policy = { days: config['proxy-key-days'], settleMs: SETTLE_MS };
+  const stopping = new AbortController();
+  let key: string | undefined;
+  const checkMs = config['certificate-check-seconds'] * 1_000;
+  const check = async (): Promise<void> => void (key = await checkProxyKeys({ store, policy, now, log }));
+  void repeat(check, checkMs, log, stopping.signal);
+  return {
+    get injected() {
+      return key === undefined ? undefined : ({ mode, publicKeys: [key] } as const);
+    },
+    async stop() {
+      stopping.abort();
+    },
+  };
+}
+
+async function repeat(check: () => Promise<void>, eachMs: number, log: Log, signal: AbortSignal) {
+  const backoff = createBackoff({ minMs: Math.min(250, eachMs), maxMs: Math.max(eachMs, 250) });
+  while (!signal.aborted) {
+    let waitMs = eachMs;
+    try {
+      await check();
+      backoff.reset();
+    } catch (error) {
+      waitMs = backoff.next();
+      log.warn(
+        { error: describeError(error), retryInMs: Math.round(waitMs) },
+        'check of proxies’ keys failed',
+      );
+    }
+    await sleep(waitMs, signal);
+  }
+}
