@@ -4,7 +4,7 @@ import type { Admission } from './limits/admission.ts';
 import type { AppDown } from './app/app-down.ts';
 import type { AppTrouble } from './app/app-trouble.ts';
 import type { RetryPolicy } from '../common/call/policy.ts';
-import type { Door } from './call/door.ts';
+import type { CallerCheck } from './call/caller-check.ts';
 import type { Drain } from './life/drain.ts';
 import type { InFlight } from './limits/in-flight.ts';
 import type { OlderProxies } from './limits/older-proxies.ts';
@@ -29,7 +29,7 @@ export interface AppHop {
 export interface SidecarContext {
   /** `namespace/pod` of this pod, as proxies name it; undefined for a sidecar that was given no pod name. */
   readonly identity: string | undefined;
-  readonly door: Door;
+  readonly callers: CallerCheck;
   readonly app: RelayTarget;
   /** For proxies and direct callers together. */
   readonly maxConnections: number;

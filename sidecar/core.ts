@@ -8,7 +8,7 @@ import { InFlight } from './limits/in-flight.ts';
 import { Fairness } from './limits/fairness.ts';
 import { OlderProxies } from './limits/older-proxies.ts';
 import { PlaceGivers } from './limits/place-lines.ts';
-import { createDoor } from './call/door.ts';
+import { createCallerCheck } from './call/caller-check.ts';
 import { OpenTunnels } from './call/open-tunnels.ts';
 import { firstLimit } from './limits/shares.ts';
 import type { SidecarConfig, SidecarDeps } from './config.ts';
@@ -33,7 +33,7 @@ export function buildCore(config: SidecarConfig, { relay, hop, policies, log }: 
     /** When this run of the sidecar began; see common/bus/announcement-order.ts. */
     startedAtMs: Date.now(),
     identity,
-    door: createDoor({ config, pod: identity, stats }),
+    callers: createCallerCheck({ config, pod: identity, stats, log }),
     placeLines,
     olderProxies: new OlderProxies(placeLines),
     app: { host: config['app-host'], port: config['app-port'] },

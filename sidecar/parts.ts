@@ -12,7 +12,7 @@ import { checkApp, waitForAppGone } from './app/app-probe.ts';
 import { AppTrouble } from './app/app-trouble.ts';
 import { checkTcp } from './app/probe-checks.ts';
 import type { AppReadiness } from './app/readiness.ts';
-import { proofOf } from './call/door.ts';
+import { proofOf } from './call/caller-check.ts';
 import type { Policies } from './call/policies.ts';
 import type { SidecarConfig, SidecarDeps } from './config.ts';
 import type { SidecarContext } from './context.ts';
@@ -166,7 +166,7 @@ export interface AdminParts {
 export function adminContextOf(
   config: SidecarConfig,
   { registry }: SidecarDeps,
-  { id, identity, door, placeLines, admission, stats }: Core,
+  { id, identity, callers, placeLines, admission, stats }: Core,
   { drain, pause, shares, workStats }: AdminParts,
 ): AdminContext {
   return {
@@ -175,7 +175,7 @@ export function adminContextOf(
     servePlaces: {
       lines: placeLines,
       identity: identity ?? '',
-      isProxys: (req) => door.enter(req, proofOf(req)) === 'believed',
+      isProxys: (req) => callers.enter(req, proofOf(req)) === 'believed',
       onShare: (data: Uint8Array) => shares.hearFromProxy(data),
     },
     pause,

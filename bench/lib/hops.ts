@@ -3,12 +3,15 @@
  * with one function whose pods are always ready. NATS is not there: warm calls need none.
  */
 import { join } from 'node:path';
+import { createNkey } from '../../common/identity/nkey.ts';
 import { SIDECAR_ADMIN_PORT } from '../../common/function/names.ts';
 import { sidecarMemory } from '../../webhook/inject/sidecar-resources.ts';
 import { freePort, nodeCommand, startSubject, type Subject } from './subject.ts';
 
 const MAIN = join(import.meta.dirname, '..', '..', 'cli', 'main.ts');
 const PROXY = join(import.meta.dirname, 'subjects', 'proxy.ts');
+/** By which the sidecars of pods know our proxies, as where nobody else may call them. */
+const PROXY_KEY = createNkey('user');
 /** Where a proxy expects the sidecar of a pod. */
 export const POD_PORT = 15_080;
 /** How calls for the function of {@link startProxyHop} begin. */
@@ -30,13 +33,15 @@ export interface SidecarHop {
   readonly pod?: number;
 }
 
+const ASKS_FOR_PROOF = { 'proxy-proof': 'required', 'proxy-keys': PROXY_KEY.publicKey };
+
 /** A sidecar as it runs in a pod. */
 export async function startSidecarHop(name: string, hop: SidecarHop): Promise<Subject> {
   const flags = {
     host: hop.host,
     port: hop.port,
     'admin-port': hop.pod === undefined ? await freePort() : SIDECAR_ADMIN_PORT,
-    ...(hop.pod === undefined ? {} : { 'pod-name': podName(hop.pod), 'pod-ip': hop.host }),
+    ...(hop.pod === undefined ? {} : { 'pod-name': podName(hop.pod), 'pod-ip': hop.host, ...ASKS_FOR_PROOF }),
     'app-host': hop.appHost ?? '127.0.0.1',
     'app-port': hop.appPort,
     function: FUNCTION,
@@ -60,7 +65,7 @@ export async function startProxyHop(
   perPod = 1_000,
 ): Promise<Subject> {
   const port = await freePort();
-  const args = [port, await noNats(), FUNCTION, addresses.join(','), perPod];
+  const args = [port, await noNats(), FUNCTION, addresses.join(','), perPod, PROXY_KEY.seed];
   const subject = await startSubject(name, port, nodeCommand(PROXY, args));
   return { ...subject, prefix: `/function/${FUNCTION}` };
 }

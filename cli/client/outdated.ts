@@ -1,17 +1,17 @@
 /**
  * `slimfaas status --outdated`: pods whose sidecar is of another image than the webhook injects now, as after an
- * upgrade, or lacks the identity that it gives to new ones; `--restart` rolls their workloads. Sidecars of the previous version keep working until then.
+ * upgrade. Also those that lack the identity of new ones, or ask callers for another proof. `--restart` rolls their
+ * workloads. Sidecars of the previous version keep working until then.
  * It asks Kubernetes alone: pods say what they carry, the webhook's Deployment says what is injected.
  */
 import type { FlagValues } from '../../common/runtime/flags.ts';
 import type { V1Pod } from '../../common/kube/client.ts';
 import type { PodOwner } from '../../common/kube/model/ownership.ts';
+import { sidecarVariable } from '../../common/kube/model/containers.ts';
 import { injectedVersion, readPod } from '../../common/kube/model/pod.ts';
-import { envName } from '../../common/runtime/flags.ts';
 import { sleep } from '../../common/runtime/lifecycle.ts';
 import { ANNOTATION } from '../../common/function/annotations/names.ts';
 import { FUNCTION_LABEL } from '../../common/function/names.ts';
-import type { SidecarFlagName } from '../../common/function/sidecar-flags.ts';
 import { kubeFault, loadCluster, rolloutRestart, type ReachedCluster } from '../reach/cluster.ts';
 import { chooseCluster } from '../reach/open-door.ts';
 import type { Parsed } from '../parts/flag-options.ts';
@@ -29,11 +29,11 @@ export interface OutdatedPod {
 
 export async function runOutdated(argv: Parsed, flags: FlagValues<typeof statusFlags>): Promise<void> {
   const cluster = loadCluster(await chooseCluster(flags));
-  const { image, hasIdentity } = await injected(cluster, flags['system-namespace']);
+  const { image, ...asks } = await injected(cluster, flags['system-namespace']);
   const name = argv['function'];
   const pods = (await functionPods(cluster, flags.namespace))
     .filter((pod) => typeof name !== 'string' || pod.metadata?.labels?.[FUNCTION_LABEL] === name)
-    .flatMap((pod) => outdated(pod, image, hasIdentity) ?? []);
+    .flatMap((pod) => outdated(pod, image, asks) ?? []);
   if (flags.json) console.log(JSON.stringify({ image, pods }, undefined, 2));
   else console.log(outdatedTable(pods, image));
   if (flags.restart && pods.length > 0) await webhookIsNew(cluster, flags['system-namespace'], image);
@@ -51,14 +51,22 @@ async function injected({ apps }: ReachedCluster, namespace: string): Promise<In
   const [container] = webhook.spec?.template.spec?.containers ?? [];
   const image = sidecarImage(container?.env);
   if (image === undefined) throw new Error(`${namespace}/${name} does not say which sidecar it injects`);
-  const hasIdentity = container?.args?.some((arg) => /^--auth=(permissive|required)$/.test(arg)) ?? false;
-  return { image, hasIdentity };
+  const { args = [] } = container ?? {};
+  const hasIdentity = args.some((arg) => /^--auth=(permissive|required)$/.test(arg));
+  const proof = args.find((arg) => arg.startsWith('--proxy-proof='))?.slice('--proxy-proof='.length);
+  return { image, hasIdentity, proof: proof === 'off' ? undefined : proof };
 }
 
-interface Injected {
-  readonly image: string;
-  /** Sidecars get what they need to show who they are. */
+/** What sidecars that are injected now show and ask. */
+export interface Asks {
+  /** They get what they need to show who they are. */
   readonly hasIdentity: boolean;
+  /** What they ask of their callers: `permissive` or `required`; undefined: nothing. */
+  readonly proof: string | undefined;
+}
+
+interface Injected extends Asks {
+  readonly image: string;
 }
 
 /** While the webhook is rolled out the old one still answers: a pod made then would get the old sidecar again. */
@@ -97,20 +105,20 @@ async function functionPods({ core }: ReachedCluster, namespace: string): Promis
 
 /**
  * @param current the image that is injected now
- * @param hasIdentity whether sidecars that are injected now have an identity
  * @returns undefined: the pod is ending, has no sidecar, or has one such as is injected now
  */
-export function outdated(object: V1Pod, current: string, hasIdentity = false): OutdatedPod | undefined {
+export function outdated(object: V1Pod, current: string, asks: Asks = NOTHING): OutdatedPod | undefined {
   const pod = readPod(object);
   if (!pod?.sidecar || pod.isTerminating) return undefined;
   const { namespace, name, owner, sidecar } = pod;
   const { image = '' } = sidecar;
   const isCurrent = image === (pod.annotations[ANNOTATION.sidecarImage] ?? current);
-  if (isCurrent && (!hasIdentity || sidecar.env?.some(({ name }) => name === GRANT))) return undefined;
+  const hasIdentity = !asks.hasIdentity || sidecarVariable(sidecar, 'grant') !== undefined;
+  if (isCurrent && hasIdentity && sidecarVariable(sidecar, 'proxy-proof') === asks.proof) return undefined;
   return { namespace, pod: name, owner, version: injectedVersion(pod) ?? '?', image };
 }
 
-const GRANT = envName('grant' satisfies SidecarFlagName);
+const NOTHING: Asks = { hasIdentity: false, proof: undefined };
 
 export function outdatedTable(pods: readonly OutdatedPod[], image: string): string {
   if (pods.length === 0) return `every sidecar is ${image}`;

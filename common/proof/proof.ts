@@ -52,9 +52,9 @@ export class ProofChecker {
 
   /** @returns why it is not believed; undefined: it is */
   whyNot(proof: string): string | undefined {
-    const seen = hash('sha256', proof);
+    const digest = hash('sha256', proof);
     const nowMs = this.#now();
-    if ((this.#believed.get(seen) ?? 0) > nowMs) return undefined;
+    if ((this.#believed.get(digest) ?? 0) > nowMs) return undefined;
     const [, id = '', seconds = '', signature = ''] = FORM.exec(proof) ?? [];
     if (id === '') return 'its proof has another form than this version knows';
     const verify = this.#keys.get(id);
@@ -65,16 +65,16 @@ export class ProofChecker {
       return `its clock and that of this pod differ by ${Math.round(offMs / 1_000)} s; allowed: ${PROOF_AGE_MS / 1_000} s`;
     const text = signedText(this.#options.pod, seconds);
     if (!verify(text, Buffer.from(signature, 'base64url'))) return 'its proof is not for this pod';
-    this.#remember(seen, madeMs + PROOF_AGE_MS);
+    this.#remember(digest, madeMs + PROOF_AGE_MS);
     return undefined;
   }
 
-  #remember(seen: string, untilMs: number): void {
+  #remember(digest: string, untilMs: number): void {
     if (this.#believed.size >= MOST_REMEMBERED) {
       const [oldest] = this.#believed.keys();
       if (oldest !== undefined) this.#believed.delete(oldest);
     }
-    this.#believed.set(seen, untilMs);
+    this.#believed.set(digest, untilMs);
   }
 }
 

@@ -21,7 +21,7 @@ export const proofFlags = {
 } as const satisfies FlagTable;
 
 const READ_EACH_MS = 30_000;
-/** While there is none, and at most that often when a pod asks for another one. */
+/** At most that often, when pods ask for a key that is not there. */
 const READ_SOON_MS = 1_000;
 /** The start waits for it: an API server that is slow must not hold up a proxy. */
 const FIRST_READ_MS = 2_000;
@@ -50,19 +50,20 @@ async function follow(
   signal: AbortSignal,
   onRead: () => void,
 ): Promise<void> {
-  let asked = new AbortController();
-  prover.onUnknownKey = () => asked.abort();
   while (!signal.aborted) {
+    const asked = new AbortController();
+    prover.onUnknownKey = () => asked.abort();
     try {
       prover.setKeys(await readKeys(where, log));
     } catch (error) {
-      log.warn({ secret: where.secret, error: describeError(error) }, 'keys of proofs: not read');
+      const facts = { secret: where.secret, error: describeError(error) };
+      // Where pods ask for no proof nobody makes one; where they do, the calls say what is missing.
+      if ((error as { code?: unknown }).code === 404) log.debug(facts, 'keys of proofs: there are none');
+      else log.warn(facts, 'keys of proofs: not read');
     }
     onRead();
     await sleep(READ_SOON_MS, signal);
-    asked = new AbortController();
-    if (prover.keyCount > 0)
-      await sleep(READ_EACH_MS - READ_SOON_MS, AbortSignal.any([signal, asked.signal]));
+    await sleep(READ_EACH_MS - READ_SOON_MS, AbortSignal.any([signal, asked.signal]));
   }
 }
 

@@ -36,10 +36,6 @@ export class Prover {
     for (const key of keys) this.#keys.set(key.publicKey, key);
   }
 
-  get keyCount(): number {
-    return this.#keys.size;
-  }
-
   /**
    * @param pod the same object for the same pod
    * @returns undefined: it asks for none, or for one of a key that we do not have

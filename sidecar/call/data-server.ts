@@ -56,7 +56,7 @@ function serve(context: SidecarContext, req: IncomingMessage, res: ServerRespons
   const head = readHead(context, req, res);
   if (!head) return;
   const words = readProxysWords(req.rawHeaders);
-  const entry = context.door.enter(req, words.proof);
+  const entry = context.callers.enter(req, words.proof);
   if (typeof entry === 'object') return refuseStranger(context, res, entry.why, words.wantsRefusal);
   if (entry === 'direct') return void new SidecarCall(context, req, res, head).queue();
   if (!words.wantsRefusal) {
@@ -154,7 +154,7 @@ interface Upgrade {
 function serveUpgrade(context: SidecarContext, tunnels: OpenTunnels, { req, socket, head }: Upgrade): void {
   const early = watchEarlyBytes(socket, head);
   const words = readProxysWords(req.rawHeaders);
-  const entry = context.door.enter(req, words.proof);
+  const entry = context.callers.enter(req, words.proof);
   if (typeof entry === 'object')
     return refuseStrangersUpgrade(context, socket, entry.why, words.wantsRefusal);
   const place = words.wantsRefusal && entry !== 'direct' ? enterForProxy(context, words) : undefined;

@@ -21,6 +21,8 @@ function pod(image: string, changes: Partial<V1Pod['metadata']> = {}, isNative =
   };
 }
 
+const WITH_IDENTITY = { hasIdentity: true, proof: undefined };
+
 describe('a pod is outdated', () => {
   it('when its sidecar is of another image, whichever kind of container it is', () => {
     for (const isNative of [true, false])
@@ -47,8 +49,22 @@ describe('a pod is outdated', () => {
     const known = pod(NEW);
     const sidecar = known.spec?.containers.find(({ name }) => name === 'slimfaas-sidecar');
     if (sidecar) sidecar.env = [{ name: 'SLIMFAAS_GRANT', value: 'x' }];
-    assert.equal(outdated(pod(NEW), NEW, true)?.pod, 'fn-abc-1');
-    assert.equal(outdated(known, NEW, true), undefined);
+    assert.equal(outdated(pod(NEW), NEW, WITH_IDENTITY)?.pod, 'fn-abc-1');
+    assert.equal(outdated(known, NEW, WITH_IDENTITY), undefined);
+  });
+
+  it('when it asks callers for another proof than sidecars that are injected now', () => {
+    const asking = (proof: string): V1Pod => {
+      const made = pod(NEW);
+      const sidecar = made.spec?.containers.find(({ name }) => name === 'slimfaas-sidecar');
+      if (sidecar) sidecar.env = [{ name: 'SLIMFAAS_PROXY_PROOF', value: proof }];
+      return made;
+    };
+    const now = { hasIdentity: false, proof: 'required' };
+    assert.equal(outdated(asking('permissive'), NEW, now)?.pod, 'fn-abc-1');
+    assert.equal(outdated(pod(NEW), NEW, now)?.pod, 'fn-abc-1');
+    assert.equal(outdated(asking('required'), NEW, now), undefined);
+    assert.equal(outdated(asking('required'), NEW)?.pod, 'fn-abc-1', 'nobody is asked any more');
   });
 
   it('also when its status annotation is not there, or no JSON: somebody else wrote it', () => {

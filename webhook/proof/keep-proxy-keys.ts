@@ -13,7 +13,7 @@ import { retryStale, secretStore, type SecretStore } from '../kube.ts';
 import { keyForPods, nextData, type ProxyKeysPolicy } from './proxy-keys.ts';
 
 /** Twice the time in which proxies read the Secret again. */
-const SETTLE_MS = 60_000;
+const KEY_SETTLE_MS = 60_000;
 
 export interface ProxyKeysDeps {
   readonly store: SecretStore;
@@ -50,7 +50,7 @@ export function keepProxyKeys(
   const { log, kube, now = Date.now } = deps;
   const { namespace, 'proxy-keys-secret': name } = config;
   const store = secretStore(kube, { namespace, name, type: 'Opaque' });
-  const policy = { days: config['proxy-key-days'], settleMs: SETTLE_MS };
+  const policy = { days: config['proxy-key-days'], settleMs: KEY_SETTLE_MS };
   const stopping = new AbortController();
   let key: string | undefined;
   const checkMs = config['certificate-check-seconds'] * 1_000;

@@ -7,7 +7,8 @@ import { describe, it } from 'node:test';
 import { WebSocket, WebSocketServer } from 'ws';
 import { createNkey } from '../../../common/identity/nkey.ts';
 import { makeProof } from '../../../common/proof/proof.ts';
-import { createDoor } from '../../../sidecar/call/door.ts';
+import { silentLog } from '../../../common/runtime/log.ts';
+import { createCallerCheck } from '../../../sidecar/call/caller-check.ts';
 import { Stats } from '../../../sidecar/stats.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { App } from '../support/app.ts';
@@ -169,10 +170,11 @@ describe('a sidecar that asks for a proof', () => {
 
   it('does not start half open: without keys, with a bad one, or without its own name', () => {
     const open = (publicKeys: readonly string[], pod: string | undefined) =>
-      createDoor({
+      createCallerCheck({
         config: { 'proxy-proof': 'required', 'proxy-keys': publicKeys, 'direct-calls': false },
         pod,
         stats: new Stats(),
+        log: silentLog,
       });
     assert.throws(() => open([], POD), /--proxy-proof needs --proxy-keys/);
     assert.throws(() => open([key.publicKey], undefined), /--pod-name/);

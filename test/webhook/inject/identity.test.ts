@@ -19,6 +19,37 @@ const MOUNT = '/var/run/secrets/slimfaas.dev/identity';
 const injected = (given: Review, options: InjectOptions = WITH): V1Pod => review(given, options).after;
 const given = (): Review => fixture('deployment');
 
+const PROOF = { mode: 'required', publicKeys: ['UKEY'] } as const;
+
+describe('what a sidecar asks of its callers', () => {
+  const asking = { ...OPTIONS, proof: PROOF };
+  const askedBy = (pod: V1Pod) => {
+    const { SLIMFAAS_PROXY_PROOF: mode, SLIMFAAS_PROXY_KEYS: keys } = sidecarEnv(pod);
+    return [mode, keys];
+  };
+
+  it('is nothing by itself, and a proof with its public key where the webhook says so', () => {
+    assert.deepEqual(askedBy(injected(given(), OPTIONS)), [undefined, undefined]);
+    assert.deepEqual(askedBy(injected(given(), asking)), ['required', 'UKEY']);
+    const direct = given();
+    const { metadata } = direct.request.object;
+    if (metadata) metadata.annotations = { ...metadata.annotations, 'slimfaas.dev/direct-calls': 'true' };
+    assert.equal(sidecarEnv(injected(direct, asking))['SLIMFAAS_DIRECT_CALLS'], 'true');
+  });
+
+  it('is set in a pod that has a sidecar already, whatever it says itself', () => {
+    const pod = structuredClone(injected(given(), OPTIONS));
+    sidecarOf(pod)?.env?.push({ name: 'SLIMFAAS_PROXY_PROOF', value: 'off' });
+    assert.deepEqual(askedBy(injected(withPod(given(), pod), asking)), ['required', 'UKEY']);
+  });
+
+  it('does not make two injections different: keys change', () => {
+    const hash = (pod: V1Pod) => pod.metadata?.annotations?.[INJECT_STATUS_ANNOTATION];
+    const other = { ...OPTIONS, proof: { ...PROOF, publicKeys: ['UOTHER'] } };
+    assert.equal(hash(injected(given(), asking)), hash(injected(given(), other)));
+  });
+});
+
 describe('an identity', () => {
   it('is a token that the sidecar alone mounts, and what it is exchanged with', () => {
     const pod = injected(given());

@@ -7,38 +7,40 @@ import { HEADER } from '../../common/function/names.ts';
 import { ProofChecker } from '../../common/proof/proof.ts';
 import { describeError, UsageError } from '../../common/runtime/errors.ts';
 import type { SidecarConfig } from '../config.ts';
+import type { Log } from '../../common/runtime/log.ts';
 import type { Stats } from '../stats.ts';
 
 /**
  * - `believed`: what it says of itself counts. - `direct`: a direct caller, whatever it says. - Else a text: why it
  * may not come in.
  */
-export type Entry = 'believed' | 'direct' | { readonly why: string };
+export type CallerKind = 'believed' | 'direct' | { readonly why: string };
 
-export interface Door {
+export interface CallerCheck {
   /** @param proof of the request's headers */
-  enter(req: IncomingMessage, proof: string | undefined): Entry;
+  enter(req: IncomingMessage, proof: string | undefined): CallerKind;
 }
 
-const OPEN: Door = { enter: () => 'believed' };
+const OPEN: CallerCheck = { enter: () => 'believed' };
 const NO_PROOF = 'it has shown no proof that it is a proxy';
 
-export interface DoorOptions {
+export interface CallerCheckOptions {
   readonly config: Pick<SidecarConfig, 'proxy-proof' | 'proxy-keys' | 'direct-calls'>;
   /** `namespace/pod`. */
   readonly pod: string | undefined;
   readonly stats: Pick<Stats, 'unproven'>;
-  readonly now?: () => number;
+  readonly log: Log;
 }
 
 /** @throws UsageError for keys that cannot be used, or none */
-export function createDoor({ config, pod, stats, now }: DoorOptions): Door {
+export function createCallerCheck({ config, pod, stats, log }: CallerCheckOptions): CallerCheck {
   const { 'proxy-proof': mode, 'proxy-keys': publicKeys, 'direct-calls': takesDirect } = config;
   if (mode === 'off') return OPEN;
-  const checker = checkerOf({ publicKeys, pod: pod ?? '', ...(now ? { now } : {}) });
+  const checker = checkerOf({ publicKeys, pod: pod ?? '' });
   const proven = new WeakSet<object>();
-  const unproven = (why: string): Entry => {
+  const unproven = (from: string | undefined, why: string): CallerKind => {
     if (mode === 'required' && !takesDirect) return { why };
+    if (stats.unproven === 0) log.info({ from, why }, 'the first call past the proxies');
     stats.unproven += 1;
     return mode === 'required' ? 'direct' : 'believed';
   };
@@ -46,7 +48,7 @@ export function createDoor({ config, pod, stats, now }: DoorOptions): Door {
     enter({ socket }, proof) {
       if (proven.has(socket)) return 'believed';
       const why = proof === undefined ? NO_PROOF : checker.whyNot(proof);
-      if (why !== undefined) return unproven(why);
+      if (why !== undefined) return unproven(socket.remoteAddress, why);
       proven.add(socket);
       return 'believed';
     },
