@@ -4,7 +4,9 @@
  */
 import type { V1Container, V1Pod, V1Probe } from '../../common/kube/client.ts';
 import { scrapeHint } from '../../common/kube/model/scrape-hint.ts';
-import { SIDECAR_CONTAINER } from '../../common/function/names.ts';
+import { userContainers } from '../../common/kube/model/containers.ts';
+import { ANNOTATION } from '../../common/function/annotations/names.ts';
+import { SIDECAR_CONTAINER, SIDECAR_DATA_PORT } from '../../common/function/names.ts';
 
 /**
  * Probes that go on as long as the pod runs and open a connection to it: readiness and liveness, of containers and of
@@ -23,6 +25,23 @@ export function probeTimings(pod: V1Pod): string[] {
 function connectsToPod({ httpGet, tcpSocket, grpc }: V1Probe): boolean {
   if (httpGet?.host || tcpSocket?.host) return false;
   return Boolean(httpGet ?? tcpSocket ?? grpc);
+}
+
+/** A probe that would be refused: the port for calls takes proxies alone, and a user agent proves nothing. */
+export function refusedProbe(pod: V1Pod): string | undefined {
+  const found = userContainers(pod.spec).find(({ startupProbe, livenessProbe, readinessProbe }) =>
+    [startupProbe, livenessProbe, readinessProbe].some((probe) =>
+      isAt(probe?.httpGet?.port, SIDECAR_DATA_PORT),
+    ),
+  );
+  return (
+    found &&
+    `container "${found.name}" has a probe of port ${SIDECAR_DATA_PORT}, which takes calls of proxies alone: probe the app's own port, or set ${ANNOTATION.directCalls}: "true"`
+  );
+}
+
+function isAt(port: string | number | undefined, wanted: number): boolean {
+  return String(port) === String(wanted);
 }
 
 /** How often the scaler reads metrics of pods that ask for it, each time with a connection of its own. */

@@ -43,6 +43,26 @@ describe('what a sidecar asks of its callers', () => {
     assert.deepEqual(askedBy(injected(withPod(given(), pod), asking)), ['required', 'UKEY']);
   });
 
+  it('is a fault where a probe would be refused by it', () => {
+    const probed = (annotations: Record<string, string> = {}): Review => {
+      const one = given();
+      const { object } = one.request;
+      object.metadata = {
+        ...object.metadata,
+        annotations: { ...object.metadata?.annotations, ...annotations },
+      };
+      const [app] = object.spec?.containers ?? [];
+      if (app) app.livenessProbe = { httpGet: { path: '/', port: 15_080 } };
+      return one;
+    };
+    const warned = (given: Review, options: InjectOptions = asking) =>
+      (review(given, options).response.warnings ?? []).filter((text) => text.includes('15080'));
+    assert.match(warned(probed()).join(), /probe of port 15080.*probe the app's own port/);
+    assert.deepEqual(warned(probed({ 'slimfaas.dev/direct-calls': 'true' })), []);
+    assert.deepEqual(warned(probed(), OPTIONS), []);
+    assert.deepEqual(warned(probed(), { ...asking, proof: { ...PROOF, mode: 'permissive' } }), []);
+  });
+
   it('does not make two injections different: keys change', () => {
     const hash = (pod: V1Pod) => pod.metadata?.annotations?.[INJECT_STATUS_ANNOTATION];
     const other = { ...OPTIONS, proof: { ...PROOF, publicKeys: ['UOTHER'] } };
