@@ -17,7 +17,6 @@ import type { WatchTargets } from './functions/kube-watch.ts';
 import { OpenUpgrades } from './edge/open-upgrades.ts';
 import type { LineBudget } from './pods/place-lines.ts';
 import type { PodGroup } from './pods/pod-group.ts';
-import { Prover } from './pods/prover.ts';
 import type { ProxyMetrics } from './metrics/proxy-metrics.ts';
 import { PublishedRoutes } from './edge/outside.ts';
 import { createTrust } from './edge/trust.ts';
@@ -33,7 +32,6 @@ export interface ProxyState {
   readonly siblings: Siblings;
   readonly table: FunctionTable<FunctionEntry>;
   readonly endpoints: Endpoints;
-  readonly prover: Prover;
   readonly lookup: FunctionLookup;
   readonly budget: WaitingBudget;
   readonly lines: LineBudget;
@@ -73,9 +71,7 @@ export function createProxyState(config: ProxyConfig, deps: ProxyStateDeps): Pro
     coldStartSeconds: config['cold-start-timeout'],
   };
   const lines: LineBudget = { open: 0, most: MOST_PLACE_LINES };
-  const prover = new Prover({ clock: deps.clock });
   const endpoints = new Endpoints({
-    prover,
     clock: deps.clock,
     random: deps.random,
     onGone: ({ host, port }) => {
@@ -100,7 +96,6 @@ export function createProxyState(config: ProxyConfig, deps: ProxyStateDeps): Pro
     siblings,
     table,
     endpoints,
-    prover,
     lookup: new FunctionLookup(table, createTrust(endpoints)),
     budget,
     lines,

@@ -77,7 +77,7 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
   const state = createProxyState(config, { ...deps, clock, random, metrics, wake, report, passOn });
   stops.add('API keys', await state.gates.start());
   const { namespace, 'proxy-keys-secret': secret } = config;
-  const { prover } = state;
+  const { prover } = state.endpoints;
   stops.add('keys of proofs', await followProofKeys({ kube, namespace, secret, prover, log }));
   const status = createStatus(config, state, { clock, metrics });
   stops.add('connections to pods', () => state.relay.close());

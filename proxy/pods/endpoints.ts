@@ -22,7 +22,7 @@ import { EarlyReadies } from './early-ready.ts';
 import { Endpoint } from './endpoint.ts';
 import { PodGroup } from './pod-group.ts';
 import type { PodView } from './pod-view.ts';
-import type { Prover } from './prover.ts';
+import { Prover } from './prover.ts';
 import { TrustedAddresses } from '../edge/trusted-addresses.ts';
 
 /** `Deployment:namespace/name`: workloads of two kinds may share a name. */
@@ -35,13 +35,14 @@ export function ownerKey(owner: PodOwner): OwnerKey {
 export interface EndpointsOptions {
   readonly clock: Clock;
   readonly random: () => number;
-  readonly prover?: Prover;
   /** A pod is gone: its connections are of no more use. */
   readonly onGone: (endpoint: Endpoint) => void;
 }
 
 export class Endpoints {
   readonly #options: EndpointsOptions;
+  /** Proves to pods that we are a proxy, once it has keys. */
+  readonly prover: Prover;
   readonly #groups = new Map<OwnerKey, PodGroup>();
   readonly #byPod = new Map<string, { endpoint: Endpoint; group: PodGroup }>();
   readonly #early: EarlyReadies;
@@ -50,6 +51,7 @@ export class Endpoints {
 
   constructor(options: EndpointsOptions) {
     this.#options = options;
+    this.prover = new Prover({ clock: options.clock });
     this.#early = new EarlyReadies(options.clock);
   }
 
@@ -174,7 +176,7 @@ export class Endpoints {
   }
 
   #addEndpoint(key: string, view: PodView): void {
-    const endpoint = new Endpoint(view, this.#options.prover);
+    const endpoint = new Endpoint(view, this.prover);
     const group = this.group(view.owner);
     this.#byPod.set(key, { endpoint, group });
     group.add(endpoint);

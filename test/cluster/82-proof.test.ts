@@ -13,10 +13,11 @@ const SECRET = 'slimfaas-proxy-keys';
 const SECRET_PATH = `/api/v1/namespaces/${system}/secrets/${SECRET}`;
 
 const ipOf = (pod: KubeObject | undefined): string => String(pod?.['status'].podIP);
-const sidecarEnv = (pod: KubeObject | undefined, name: string): string | undefined =>
-  (pod?.['spec'].containers as { name: string; env?: { name: string; value?: string }[] }[])
-    .find((container) => container.name === 'slimfaas-sidecar')
-    ?.env?.find((variable) => variable.name === name)?.value;
+function sidecarEnv({ spec }: KubeObject, name: string): string | undefined {
+  const containers = spec.containers as { name: string; env?: { name: string; value?: string }[] }[];
+  const sidecar = containers.find((container) => container.name === 'slimfaas-sidecar');
+  return sidecar?.env?.find((variable) => variable.name === name)?.value;
+}
 
 async function stranger() {
   const namespace = `${world.context.settings.prefix}-past`;

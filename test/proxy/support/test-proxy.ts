@@ -183,7 +183,9 @@ interface PodSpec extends PodState {
 
 function sidecarContainer({ token, proxyKeys }: PodState) {
   const values = { SLIMFAAS_DRAIN_TOKEN: token, SLIMFAAS_PROXY_KEYS: proxyKeys?.join(',') };
-  const env = Object.entries(values).flatMap(([name, value]) => (value === undefined ? [] : [{ name, value }]));
+  const env = Object.entries(values).flatMap(([name, value]) =>
+    value === undefined ? [] : [{ name, value }],
+  );
   return { name: 'slimfaas-sidecar', env };
 }
 
