@@ -19,7 +19,7 @@ export const OWN_FLAGS = {
   proxy: words(`host port metrics-port tls-port tls-cert tls-key api-keys waiting-page-file
     public-port public-routes outside-cidrs tls-public
     namespaces namespace pod-name pod-ip nats nats-address scaler-url scaler-address function-hosts services-default
-    auth old-sidecars issuer issuer-address issuer-ca-file token-file
+    auth old-sidecars issuer issuer-address issuer-ca-file token-file proxy-keys-secret
     operator-auth operator-token-file open-metrics peer-token-file`),
   // Its rights are to the Lease of the default name, in its own namespace.
   scaler: words(`host port namespaces namespace pod-name pod-ip nats nats-address job-replicas nats-volume
@@ -30,7 +30,8 @@ export const OWN_FLAGS = {
     words(`host port admin-port namespace pod-name services-default sidecar-image sidecar-nats sidecar-nats-address sidecar-proxy
       sidecar-proxy-address sidecar-user sidecar-pull-policy sidecar-resources cert-dir
     service-name webhook-configuration configuration-may-lack secret-name
-      auth old-sidecars exchange-port issuer-service nats-service sidecar-issuer sidecar-issuer-address`),
+      auth old-sidecars exchange-port issuer-service nats-service sidecar-issuer sidecar-issuer-address
+      proxy-proof proxy-keys-secret`),
 } as const;
 
 function words(text: string): readonly string[] {

@@ -54,7 +54,7 @@ async function follow(
     const asked = new AbortController();
     prover.onUnknownKey = () => asked.abort();
     try {
-      prover.setKeys(await readKeys(where, log));
+      prover.addKeys(await readKeys(where, log));
     } catch (error) {
       const facts = { secret: where.secret, error: describeError(error) };
       // Where pods ask for no proof nobody makes one; where they do, the calls say what is missing.

@@ -11,6 +11,8 @@ import type { PodView } from './pod-view.ts';
 
 /** A fifth of what a sidecar allows: the rest is for clocks that differ. */
 const PROOF_USE_MS = 60_000;
+/** A Secret has 16 at most. */
+const MOST_KNOWN_KEYS = 64;
 
 type Provable = Pick<PodView, 'namespace' | 'name' | 'proxyKeys'>;
 
@@ -31,9 +33,13 @@ export class Prover {
     this.#options = options;
   }
 
-  setKeys(keys: readonly Nkey[]): void {
-    this.#keys.clear();
+  /** Keys that are there no more stay: pods may still know them alone, and it opens nothing else. */
+  addKeys(keys: readonly Nkey[]): void {
     for (const key of keys) this.#keys.set(key.publicKey, key);
+    for (const name of this.#keys.keys()) {
+      if (this.#keys.size <= MOST_KNOWN_KEYS) return;
+      this.#keys.delete(name);
+    }
   }
 
   /**

@@ -167,6 +167,7 @@ describe('install.yaml: Services', () => {
     });
 });
 
+const PROXY_KEYS = [webhookFlags['proxy-keys-secret'].default];
 const IDENTITY = ['slimfaas-identity', 'slimfaas-identity-tls', 'slimfaas-nats-accounts'];
 
 describe('install.yaml: rights', () => {
@@ -211,16 +212,19 @@ describe('install.yaml: rights', () => {
     assert.ok(!proxy.some(({ resources }) => resources.includes('secrets')));
   });
 
-  it('Secrets are read and changed by their names, in one namespace, by the webhook', () => {
+  it('Secrets are read and changed by their names, in one namespace, by the webhook; proxies read one', () => {
     for (const role of roles)
       for (const rule of rulesOf(role).filter(({ resources }) => resources.includes('secrets'))) {
         const names = {
           'slimfaas-webhook': [webhookFlags['secret-name'].default],
           'slimfaas-issuer': IDENTITY,
+          'slimfaas-proxy-keys-keeper': PROXY_KEYS,
+          'slimfaas-proxy-keys': PROXY_KEYS,
         };
         const { name } = role.metadata;
         assert.equal(role.kind, 'Role');
         assert.ok(name in names, name);
+        if (name === 'slimfaas-proxy-keys') assert.deepEqual(rule.verbs, ['get']);
         if (!rule.verbs.includes('create'))
           assert.deepEqual(rule.resourceNames, names[name as keyof typeof names]);
       }

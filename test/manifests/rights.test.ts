@@ -62,8 +62,9 @@ function filesWithCalls(part: string): string[] {
 
 /** Roles that are not named after their part. */
 const MORE: Readonly<Record<string, readonly string[]>> = {
+  proxy: ['slimfaas-proxy-keys'],
   scaler: ['slimfaas-services', 'slimfaas-services-slices'],
-  webhook: ['slimfaas-issuer'],
+  webhook: ['slimfaas-issuer', 'slimfaas-proxy-keys-keeper'],
 };
 
 function rightsGranted(part: string, manifests: readonly Manifest[]): string[] {

@@ -10,7 +10,7 @@ import type { KubeClients } from '../../common/kube/client.ts';
 import type { WebhookFlagValues } from '../flags.ts';
 import type { InjectedProof } from '../inject/identity.ts';
 import { retryStale, secretStore, type SecretStore } from '../kube.ts';
-import { keyForPods, nextData, type ProxyKeysPolicy } from './proxy-keys.ts';
+import { keyForPods, nextData, WISH, type ProxyKeysPolicy } from './proxy-keys.ts';
 
 /** Twice the time in which proxies read the Secret again. */
 const KEY_SETTLE_MS = 60_000;
@@ -22,16 +22,32 @@ export interface ProxyKeysDeps {
   readonly log: Log;
 }
 
-/** Brings the Secret up to date. @returns what pods are given now */
-export async function checkProxyKeys({ store, policy, now, log }: ProxyKeysDeps): Promise<string> {
+interface KeptKeys {
+  /** What is in the Secret. */
+  readonly data: Readonly<Record<string, string>>;
+  /** What pods are given now. */
+  readonly key: string;
+}
+
+/**
+ * Brings the Secret up to date.
+ * @param known what was in it before: if somebody has deleted it, pods that run still know these keys
+ */
+export async function checkProxyKeys(
+  { store, policy, now, log }: ProxyKeysDeps,
+  known: KeptKeys['data'] = {},
+): Promise<KeptKeys> {
   return retryStale(async () => {
-    const { version, data } = await store.readSecret();
+    const read = await store.readSecret();
+    const { version } = read;
+    const data = version === undefined ? { ...known, [WISH]: '' } : read.data;
     const next = nextData(data, policy, now());
     if (next) {
       await store.writeSecret(next, version);
       log.info({ keys: Object.keys(next).length }, 'a new key for proofs of proxies');
     }
-    return keyForPods(next ?? data, policy, now()) as string;
+    const kept = next ?? data;
+    return { data: kept, key: keyForPods(kept, policy, now()) as string };
   }, log);
 }
 
@@ -52,13 +68,15 @@ export function keepProxyKeys(
   const store = secretStore(kube, { namespace, name, type: 'Opaque' });
   const policy = { days: config['proxy-key-days'], settleMs: KEY_SETTLE_MS };
   const stopping = new AbortController();
-  let key: string | undefined;
+  let kept: KeptKeys | undefined;
   const checkMs = config['certificate-check-seconds'] * 1_000;
-  const check = async (): Promise<void> => void (key = await checkProxyKeys({ store, policy, now, log }));
+  const check = async (): Promise<void> => {
+    kept = await checkProxyKeys({ store, policy, now, log }, kept?.data);
+  };
   void repeat(check, checkMs, log, stopping.signal);
   return {
     get injected() {
-      return key === undefined ? undefined : ({ mode, publicKeys: [key] } as const);
+      return kept && ({ mode, publicKeys: [kept.key] } as const);
     },
     async stop() {
       stopping.abort();

@@ -12,7 +12,7 @@ import { createNkey, readSeed } from '../../common/identity/nkey.ts';
 /** Pods with a key that is gone take no calls: at 90 days for each, these are four years. */
 const MOST_KEYS = 16;
 /** An operator puts this entry into the Secret to have a new key. */
-const WISH = 'rotate';
+export const WISH = 'rotate';
 const ENTRY = /^key-(\d{1,15})\.nk$/;
 const DAY_MS = 86_400_000;
 

@@ -140,6 +140,17 @@ describe('pods that ask for a proof of a proxy', () => {
     );
   });
 
+  it('keys that are taken out of the Secret go on for pods that know no other', async () => {
+    const [key, next] = [createNkey('user'), createNkey('user')];
+    await using t = await startGuarded([key]);
+    await using _pod = await startPod(t, 'p', key);
+    assert.equal((await call(t)).text, 'p');
+    setKeys(t, [next]);
+    await using _other = await startPod(t, 'q', next);
+    const texts = new Set<string>();
+    await waitFor(async () => texts.add((await call(t)).text).size === 2, { what: 'both pods answer' });
+  });
+
   it('the Secret comes after the proxy: calls wait for it', async () => {
     const key = createNkey('user');
     await using t = await startTestProxy(FLAGS);

@@ -57,8 +57,22 @@ describe('keys of proxies', () => {
     const store = createFakeCluster();
     const deps = { store, policy: POLICY, now: () => START, log: silentLog };
     const found = await Promise.all([1, 2, 3].map(() => checkProxyKeys(deps)));
-    assert.equal(new Set(found).size, 1);
+    assert.equal(new Set(found.map(({ key }) => key)).size, 1);
     assert.equal(store.writes.secret, 1);
     assert.ok(store.writes.stale > 0, 'they did meet');
+  });
+
+  it('a Secret that somebody deletes comes back with the keys that pods know, and with a new one', async () => {
+    const store = createFakeCluster();
+    let nowMs = START;
+    const deps = { store, policy: POLICY, now: () => nowMs, log: silentLog };
+    const first = await checkProxyKeys(deps);
+    store.secret = undefined;
+    nowMs += 1_000;
+    const again = await checkProxyKeys(deps, first.data);
+    assert.equal(Object.keys(again.data).length, 2);
+    for (const [entry, seed] of Object.entries(first.data)) assert.equal(again.data[entry], seed);
+    assert.equal(again.key, first.key, 'until proxies know the new one');
+    assert.deepEqual(store.secret, { version: 1, data: again.data });
   });
 });
