@@ -76,9 +76,8 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
     void nats.publish(functionSubject('ready', id), message);
   const state = createProxyState(config, { ...deps, clock, random, metrics, wake, report, passOn });
   stops.add('API keys', await state.gates.start());
-  const { namespace, 'proxy-keys-secret': secret } = config;
   const { prover } = state.endpoints;
-  stops.add('keys of proofs', await followProofKeys({ kube, namespace, secret, prover, log }));
+  stops.add('keys of proofs', await followProofKeys(config, { kube, prover, log }));
   const status = createStatus(config, state, { clock, metrics });
   stops.add('connections to pods', () => state.relay.close());
   const onFailed = createObjectFailures(registry, log);

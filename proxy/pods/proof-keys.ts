@@ -2,10 +2,10 @@
  * The keys of our proofs, from the Secret that the webhook keeps. They are read at the start, each half a minute, and when
  * a pod asks for one that is not there. What cannot be read leaves the keys as they are.
  */
-import type { KubeClients } from '../../common/kube/client.ts';
+import type { KubeClients, V1Secret } from '../../common/kube/client.ts';
 import { readSeed, type Nkey } from '../../common/identity/nkey.ts';
 import { describeError } from '../../common/runtime/errors.ts';
-import type { FlagTable } from '../../common/runtime/flags.ts';
+import type { FlagTable, FlagValues } from '../../common/runtime/flags.ts';
 import { sleep } from '../../common/runtime/lifecycle.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import type { Prover } from './prover.ts';
@@ -26,27 +26,28 @@ const READ_SOON_MS = 1_000;
 /** The start waits for it: an API server that is slow must not hold up a proxy. */
 const FIRST_READ_MS = 2_000;
 
-export interface ProofKeysOptions {
+/** Where the Secret is. */
+type SecretPlace = FlagValues<typeof proofFlags> & { readonly namespace: string };
+
+export interface ProofKeysDeps {
   readonly kube: Pick<KubeClients, 'core'>;
-  readonly namespace: string;
-  /** Name of the Secret. Empty: we prove nothing. */
-  readonly secret: string;
   readonly prover: Prover;
   readonly log: Log;
 }
 
 /** Resolves when the Secret was read once, or soon. @returns its release */
-export async function followProofKeys(options: ProofKeysOptions): Promise<() => void> {
-  if (options.secret === '') return () => undefined;
+export async function followProofKeys(place: SecretPlace, deps: ProofKeysDeps): Promise<() => void> {
+  if (place['proxy-keys-secret'] === '') return () => undefined;
   const stopping = new AbortController();
   const firstRead = Promise.withResolvers<void>();
-  void follow(options, stopping.signal, firstRead.resolve);
+  void follow(place, deps, stopping.signal, firstRead.resolve);
   await Promise.race([firstRead.promise, sleep(FIRST_READ_MS, stopping.signal)]);
   return () => stopping.abort();
 }
 
 async function follow(
-  { prover, log, ...where }: ProofKeysOptions,
+  { 'proxy-keys-secret': name, namespace }: SecretPlace,
+  { kube, prover, log }: ProofKeysDeps,
   signal: AbortSignal,
   onRead: () => void,
 ): Promise<void> {
@@ -54,9 +55,9 @@ async function follow(
     const asked = new AbortController();
     prover.onUnknownKey = () => asked.abort();
     try {
-      prover.addKeys(await readKeys(where, log));
+      prover.addKeys(keysIn(await kube.core.readNamespacedSecret({ name, namespace }), log));
     } catch (error) {
-      const facts = { secret: where.secret, error: describeError(error) };
+      const facts = { secret: name, error: describeError(error) };
       // Where pods ask for no proof nobody makes one; where they do, the calls say what is missing.
       if ((error as { code?: unknown }).code === 404) log.debug(facts, 'keys of proofs: there are none');
       else log.warn(facts, 'keys of proofs: not read');
@@ -67,17 +68,13 @@ async function follow(
   }
 }
 
-async function readKeys(
-  { kube, namespace, secret }: Pick<ProofKeysOptions, 'kube' | 'namespace' | 'secret'>,
-  log: Log,
-): Promise<Nkey[]> {
-  const { data = {} } = await kube.core.readNamespacedSecret({ name: secret, namespace });
+function keysIn({ data = {} }: V1Secret, log: Log): Nkey[] {
   return Object.entries(data).flatMap(([entry, text]) => {
     if (!entry.endsWith('.nk')) return [];
     try {
       return [readSeed('user', Buffer.from(text, 'base64').toString())];
     } catch (error) {
-      log.error({ secret, entry, error: describeError(error) }, 'keys of proofs: an entry is left out');
+      log.error({ entry, error: describeError(error) }, 'keys of proofs: an entry is left out');
       return [];
     }
   });

@@ -57,7 +57,7 @@ export interface PodState {
   readonly uid?: string;
   /** Of its sidecar. */
   readonly token?: string;
-  /** Of which its sidecar wants a proof. */
+  /** Keys of which its sidecar wants a proof. */
   readonly proxyKeys?: readonly string[];
 }
 
