@@ -20,7 +20,7 @@ import { leaseTimesOf, type ScalerConfig } from './flags.ts';
 import { createEffects } from './act/effects.ts';
 import { createKubeWriter, createLeaseStore, scalerClients } from './world/kube.ts';
 import { watchCluster, type ClusterHandlers } from './world/kube-watch.ts';
-import { createElection, type Election } from './world/lease.ts';
+import { createElection, urlOf, type Election } from './world/lease.ts';
 import { listFunctionsOf, type FunctionList } from './load/functions.ts';
 import {
   createAdvisor,
@@ -290,12 +290,4 @@ function clusterHandlers(reconciler: Reconciler, onFailed: OnFailedObject): Clus
     onAutoscalerGone: (key) => reconciler.onAutoscalerGone(key),
     onSynced: (isSynced) => reconciler.onSynced(isSynced),
   };
-}
-
-/** `<pod>@<ip>:<port>` → `http://<ip>:<port>`, an IPv6 address in brackets. */
-export function urlOf(holder: string | undefined): string | undefined {
-  const address = /@([^@]*):(\d+)$/.exec(holder ?? '');
-  if (!address) return undefined;
-  const [, host = '', port] = address;
-  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

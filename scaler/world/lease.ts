@@ -211,3 +211,11 @@ class LeaseElection implements Election {
 export function isConflict(error: unknown): boolean {
   return typeof error === 'object' && error !== null && (error as { code?: unknown }).code === 409;
 }
+
+/** `<pod>@<ip>:<port>` → `http://<ip>:<port>`, an IPv6 address in brackets. */
+export function urlOf(holder: string | undefined): string | undefined {
+  const address = /@([^@]*):(\d+)$/.exec(holder ?? '');
+  if (!address) return undefined;
+  const [, host = '', port] = address;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}

@@ -1,7 +1,7 @@
 /** A scaler in a cluster of IPv6 addresses. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { urlOf } from '../../scaler/start.ts';
+import { urlOf } from '../../scaler/world/lease.ts';
 import { TestCluster } from './support/test-cluster.ts';
 
 test('listens on an IPv6 address, and names itself in the Lease so that others find it', async (t) => {

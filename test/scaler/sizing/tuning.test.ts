@@ -10,7 +10,7 @@ import { leaseTimesOf, scalerFlags } from '../../../scaler/flags.ts';
 import { tuningOf } from '../../../scaler/load/load-flags.ts';
 import { SERIES_LIMITS } from '../../../scaler/promql/limits.ts';
 import { queryBudgetsOf, seriesOptionsOf } from '../../../scaler/queries/query-flags.ts';
-import { urlOf } from '../../../scaler/start.ts';
+import { urlOf } from '../../../scaler/world/lease.ts';
 import { Sim } from '../support/sim.ts';
 
 const read = (...args: string[]) => readFlags(scalerFlags, args, {});
