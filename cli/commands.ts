@@ -9,6 +9,7 @@ import { proxyFlags } from '../proxy/flags.ts';
 import { scalerFlags } from '../scaler/flags.ts';
 import { sidecarFlags } from '../common/function/sidecar-flags.ts';
 import { webhookFlags } from '../webhook/flags.ts';
+import { natsReloadFlags } from './parts/nats-reload.ts';
 import { natsStreamsFlags } from './parts/nats-streams.ts';
 import { part } from './parts/part-command.ts';
 import {
@@ -62,6 +63,9 @@ function addParts(parser: Argv): void {
   );
   part(parser, 'nats-streams', 'what runs in the pod of NATS before it', natsStreamsFlags, async (argv) =>
     (await import('./parts/nats-streams.ts')).runNatsStreams(argv),
+  );
+  part(parser, 'nats-reload', 'what runs beside NATS in its pod', natsReloadFlags, async (argv) =>
+    (await import('./parts/nats-reload.ts')).runNatsReload(argv),
   );
   // Real runs never come here (run.ts dispatches the sidecar before yargs): this is its --help.
   part(parser, 'sidecar', 'what the webhook injects', sidecarFlags, () => {

@@ -17,6 +17,8 @@ export interface NatsStore {
   readonly volume: string;
   /** Another configuration file; empty: none. */
   readonly include: string;
+  /** With tls.crt and tls.key; empty: clients come without TLS. */
+  readonly tlsDir: string;
   /** Absent: it is alone. */
   readonly cluster?: NatsCluster;
 }
@@ -38,7 +40,7 @@ const OF_VOLUME = 0.7;
 const OF_FREE = 0.75;
 
 /** @returns what was done, in words @throws UsageError for a size that is none */
-export function writeStoreConfig({ storeDir, volume, include, cluster }: NatsStore): string {
+export function writeStoreConfig({ storeDir, volume, include, tlsDir, cluster }: NatsStore): string {
   const wanted = bytesOfSize(volume);
   if (wanted === undefined || wanted === 0)
     throw new UsageError(`--volume must be a size such as 10Gi, not ${JSON.stringify(volume)}`);
@@ -46,9 +48,11 @@ export function writeStoreConfig({ storeDir, volume, include, cluster }: NatsSto
   const bytes = Math.floor(Math.min(OF_VOLUME * wanted, OF_FREE * (bavail * bsize + bytesIn(storeDir))));
   const lines = [
     '# Written by slimfaas before each start of the server.',
-    `jetstream { max_file_store: ${bytes} }`,
+    // Not by flags: with them a server refuses to read its files again.
+    `jetstream { store_dir: ${JSON.stringify(storeDir)}, max_file_store: ${bytes} }`,
     // A server looks for it from the folder of the file that includes it.
     ...(include === '' ? [] : [`include '${relative(storeDir, include)}'`]),
+    ...(tlsDir === '' ? [] : [`tls { cert_file: "${tlsDir}/tls.crt", key_file: "${tlsDir}/tls.key" }`]),
     ...(cluster ? clusterLines(cluster) : []),
   ];
   writeFileSync(join(storeDir, STORE_CONFIG), `${lines.join('\n')}\n`);

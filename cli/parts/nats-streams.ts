@@ -26,6 +26,12 @@ export const natsStreamsFlags = {
     group: 'Streams',
     describe: 'a configuration file that slimfaas.conf includes; empty: none',
   },
+  'tls-dir': {
+    type: 'string',
+    default: '',
+    group: 'Streams',
+    describe: 'folder with tls.crt and tls.key, which the server shows its clients; empty: it has no TLS',
+  },
   'cluster-listen': {
     type: 'string',
     default: '',
@@ -58,7 +64,15 @@ export function runNatsStreams(argv: Parsed): void {
       : giveStreams(storeDir, flags['account-file']),
   );
   if (volume !== '')
-    console.log(writeStoreConfig({ storeDir, volume, include, ...(cluster ? { cluster } : {}) }));
+    console.log(
+      writeStoreConfig({
+        storeDir,
+        volume,
+        include,
+        tlsDir: flags['tls-dir'],
+        ...(cluster ? { cluster } : {}),
+      }),
+    );
 }
 
 /** @returns undefined for a server that is alone @throws UsageError */

@@ -16,7 +16,7 @@ before(async () => {
 after(() => rm(storeDir, { recursive: true, force: true }));
 
 async function written(volume: string, include = ''): Promise<string> {
-  writeStoreConfig({ storeDir, volume, include });
+  writeStoreConfig({ storeDir, volume, include, tlsDir: '' });
   return readFile(join(storeDir, STORE_CONFIG), 'utf8');
 }
 
@@ -41,7 +41,7 @@ test('less where the file system has less; what the streams have already counts 
 test('a size that is none names the flag', () => {
   for (const volume of ['10gi', '-1', '0', 'all'])
     assert.throws(
-      () => writeStoreConfig({ storeDir, volume, include: '' }),
+      () => writeStoreConfig({ storeDir, volume, include: '', tlsDir: '' }),
       (error) => error instanceof UsageError && error.message.includes('--volume'),
     );
 });

@@ -118,15 +118,19 @@ describe('install.yaml: pods', () => {
     });
 
     it(`${name}: holds to Pod Security restricted, with a read-only root`, () => {
-      const container = onlyContainer(workload);
-      const securityContext = { ...spec?.securityContext, ...container.securityContext };
-      assert.deepEqual(brokenRestrictedRules({ ...container, securityContext }), []);
-      assert.equal(securityContext.readOnlyRootFilesystem, true);
+      for (const container of spec?.containers ?? []) {
+        const securityContext = { ...spec?.securityContext, ...container.securityContext };
+        assert.deepEqual(brokenRestrictedRules({ ...container, securityContext }), []);
+        assert.equal(securityContext.readOnlyRootFilesystem, true);
+      }
     });
 
     it(`${name}: has requests, a memory limit, both probes on ports that it declares`, () => {
-      const { resources, livenessProbe, readinessProbe, ports } = onlyContainer(workload);
-      assert.ok(resources?.requests?.['cpu'] && resources.requests['memory'] && resources.limits?.['memory']);
+      for (const { resources } of spec?.containers ?? [])
+        assert.ok(
+          resources?.requests?.['cpu'] && resources.requests['memory'] && resources.limits?.['memory'],
+        );
+      const { livenessProbe, readinessProbe, ports } = onlyContainer(workload);
       const names = ports?.map((port) => port.name);
       for (const probe of [livenessProbe, readinessProbe]) assert.ok(names?.includes(portOf(probe)));
     });

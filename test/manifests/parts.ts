@@ -13,10 +13,15 @@ export const TABLES: Readonly<Record<string, FlagTable>> = {
   webhook: webhookFlags,
 };
 
+/** The one that does the work. Beside NATS with identities is one that tells it of changed files, and has no port. */
 export function onlyContainer(workload: Manifest): V1Container {
-  const containers = templateOf(workload).spec?.containers ?? [];
-  assert.equal(containers.length, 1);
-  return containers[0] as V1Container;
+  const [container, ...others] = templateOf(workload).spec?.containers ?? [];
+  const isToldOfFiles = container?.args?.some((arg) => arg.startsWith('--pid=')) === true;
+  assert.deepEqual(
+    others.map(({ name, ports }) => [name, ports]),
+    isToldOfFiles ? [['reload', undefined]] : [],
+  );
+  return container as V1Container;
 }
 
 /** `slimfaas <part>`: undefined for NATS. */

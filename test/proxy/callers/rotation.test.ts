@@ -14,7 +14,8 @@ import { callUrl } from '../support/calls.ts';
 import { startTestProxy, type TestProxy } from '../support/test-proxy.ts';
 import { startTokenIssuer } from './token-issuer.ts';
 
-interface Load {
+/** Ends with its test, also with one that failed. */
+interface Load extends AsyncDisposable {
   readonly calls: number;
   /** Waits until some more calls were answered, all that began after this moment among them. */
   goOn(): Promise<void>;
@@ -34,6 +35,10 @@ function startLoad(call: (number: number) => Promise<unknown>): Load {
     }
   };
   const running = Promise.all([caller(), caller(), caller()]);
+  const end = async (): Promise<void> => {
+    over.abort();
+    await running;
+  };
   return {
     get calls() {
       return calls;
@@ -43,10 +48,10 @@ function startLoad(call: (number: number) => Promise<unknown>): Load {
       await waitFor(() => calls >= wanted, { what: 'more calls' });
     },
     async stop() {
-      over.abort();
-      await running;
+      await end();
       return [...ends];
     },
+    [Symbol.asyncDispose]: end,
   };
 }
 
@@ -65,7 +70,7 @@ test('an issuer changes its keys: no call fails, and tokens of the old key end w
   const url = await oneFunction(t, { Jwt: { Issuer: issuer.url } });
   const call = async (token: string): Promise<number> =>
     (await callUrl(url, { headers: { Authorization: `Bearer ${token}` } })).status;
-  const load = startLoad(async (number) => call(await issuer.token({ sub: `caller ${number}` }, '5h')));
+  await using load = startLoad(async (number) => call(await issuer.token({ sub: `caller ${number}` }, '5h')));
   await load.goOn();
   const old = await issuer.token({ sub: 'old' }, '5h');
   assert.equal(await call(old), 200);
@@ -100,7 +105,7 @@ test('an API key is replaced: the new one is added, callers take it, the old one
   const call = async (key: string): Promise<number> =>
     (await callUrl(url, { headers: { 'X-Api-Key': key } })).status;
   let key = 'first';
-  const load = startLoad(() => call(key));
+  await using load = startLoad(() => call(key));
   await load.goOn();
   await write('team-a-next', 'second');
   await waitFor(async () => (await call('second')) === 200, { what: 'the new key is known' });
@@ -142,7 +147,8 @@ test('the certificate is replaced: no call fails, on open connections and on new
       req.once('error', reject).end();
     });
   const kept = new Agent({ keepAlive: true });
-  const load = startLoad((number) => call(number % 2 === 0 ? kept : false));
+  using _agent = { [Symbol.dispose]: () => kept.destroy() };
+  await using load = startLoad((number) => call(number % 2 === 0 ? kept : false));
   await load.goOn();
   for (const count of [2, 3]) {
     await renew();
@@ -150,5 +156,4 @@ test('the certificate is replaced: no call fails, on open connections and on new
     await load.goOn();
   }
   assert.deepEqual(await load.stop(), [200]);
-  kept.destroy();
 });

@@ -29,6 +29,7 @@ async function clusterConfig(index: number, tlsDir: string): Promise<string> {
       storeDir,
       volume: '64Mi',
       include: '',
+      tlsDir: '',
       cluster: {
         listen: `127.0.0.1:${ports[index]}`,
         routes: ports.map((port) => `localhost:${port}`),
