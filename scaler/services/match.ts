@@ -64,6 +64,8 @@ export class ServiceIndex {
   readonly #byKey = new Map<string, ServiceView>();
   /** By one pair of its selector: then a function looks at few Services, however many its namespace has. */
   readonly #byPair = new Map<string, Map<string, ServiceView>>();
+  /** Counts changes. */
+  version = 0;
 
   get(key: string): ServiceView | undefined {
     return this.#byKey.get(key);
@@ -72,6 +74,7 @@ export class ServiceIndex {
   set(service: ServiceView): void {
     const key = `${service.namespace}/${service.name}`;
     this.delete(key);
+    this.version++;
     this.#byKey.set(key, service);
     const pair = pairOf(service);
     const same = this.#byPair.get(pair) ?? new Map<string, ServiceView>();
@@ -81,6 +84,7 @@ export class ServiceIndex {
   delete(key: string): void {
     const service = this.#byKey.get(key);
     if (!service) return;
+    this.version++;
     this.#byKey.delete(key);
     const same = this.#byPair.get(pairOf(service));
     same?.delete(key);

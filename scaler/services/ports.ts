@@ -16,8 +16,12 @@ export class PortRange {
     this.#next = first;
   }
 
+  get size(): number {
+    return this.#last - this.#first + 1;
+  }
+
   get free(): number {
-    return this.#last - this.#first + 1 - this.#owners.size;
+    return this.size - this.#owners.size;
   }
 
   /** Given out before, as its slice says. False when it is another's, or outside the range. */

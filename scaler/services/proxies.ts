@@ -25,7 +25,10 @@ export class Proxies {
   readonly #pods = new Map<string, ProxyPod | undefined>();
   /** By name. Each pass reads it once for each Service. */
   #ready: readonly ProxyPod[] = [];
-  readonly #heard = new Map<string, { readonly atMs: number; readonly ports: ReadonlySet<number> }>();
+  readonly #heard = new Map<string, Heard>();
+  #version = 0;
+  /** Of each ready proxy and of NATS, when they were looked at last. */
+  #silent = '';
   readonly #now: () => number;
   /** Whether a proxy that keeps silent may be there. */
   readonly #mayMissReports: () => boolean;
@@ -55,7 +58,21 @@ export class Proxies {
 
   /** One whose pod is not seen yet says it again within a second. */
   heard({ pod, ports }: ServicePortsMessage): void {
-    if (this.#pods.has(pod)) this.#heard.set(pod, { atMs: this.#now(), ports: new Set(ports) });
+    if (!this.#pods.has(pod)) return;
+    const known = this.#heard.get(pod);
+    if (known && isSameList(known.said, ports)) known.atMs = this.#now();
+    else {
+      this.#heard.set(pod, { atMs: this.#now(), said: ports, ports: new Set(ports) });
+      this.#version++;
+    }
+  }
+
+  /** @returns a number that is another one whenever {@link listening} may tell something else */
+  look(): number {
+    const silent = `${this.#mayMissReports()} ${this.#ready.map(({ name }) => this.#isFresh(this.#heard.get(name))).join(' ')}`;
+    if (silent !== this.#silent) this.#version++;
+    this.#silent = silent;
+    return this.#version;
   }
 
   get family(): 'IPv4' | 'IPv6' | undefined {
@@ -79,12 +96,26 @@ export class Proxies {
   #sortReady(): void {
     const ready = [...this.#pods.values()].filter((pod) => pod !== undefined);
     this.#ready = ready.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    this.#version++;
   }
 
   #isOpen({ name }: ProxyPod, ports: readonly number[], isNamed: boolean): boolean {
     const word = this.#heard.get(name);
-    const isFresh = word !== undefined && this.#now() - word.atMs <= PROXY_SILENT_MS;
-    if (!isFresh) return isNamed && this.#mayMissReports();
+    if (!this.#isFresh(word)) return isNamed && this.#mayMissReports();
     return ports.every((port) => word.ports.has(port));
   }
+
+  #isFresh(word: Heard | undefined): word is Heard {
+    return word !== undefined && this.#now() - word.atMs <= PROXY_SILENT_MS;
+  }
+}
+
+interface Heard {
+  atMs: number;
+  readonly said: readonly number[];
+  readonly ports: ReadonlySet<number>;
+}
+
+function isSameList(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((one, at) => one === b[at]);
 }

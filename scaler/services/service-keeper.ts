@@ -9,7 +9,8 @@
  * {@link AWAKE_MS} after a pod has become ready. That is for readers that take ready endpoints alone. In between both
  * answer. A pod that ends is taken out well before it stops (webhook/inject/sidecar-container.ts).
  *
- * The leader alone writes. Nothing is decided before all watches have listed once, or while one is broken.
+ * The leader alone writes. Nothing is decided before all watches have listed once, or while one is broken. A pass works out
+ * the slices only of those Services for which something has changed.
  *
  * Room `scaler/services`: Leads the Services of sleeping functions to the proxies.
  * Comes in: Services, EndpointSlices, pods of proxies, and the ports on which they listen.
@@ -24,7 +25,9 @@ import { wakeSliceName } from '../../common/kube/wake-slice.ts';
 import type { ServiceFaults } from '../faults/service-faults.ts';
 import type { Workload } from '../world/kube-objects.ts';
 import { isOlder, type WorldView } from '../world/world.ts';
+import { hasReady, isSettled, keptFor, type Circumstances, type Kept } from './kept.ts';
 import { matchServices, ServiceIndex, viewService, type Match } from './match.ts';
+import { GivenPorts } from './given-ports.ts';
 import type { PortRange } from './ports.ts';
 import { Proxies } from './proxies.ts';
 import { sliceOf, sliceText, viewSlice, type Stand, type WrittenSlice } from './slices.ts';
@@ -44,7 +47,7 @@ export interface SliceWrites {
 export type SliceOwner = V1OwnerReference | 'none' | 'unreadable' | undefined;
 
 export interface KeeperOptions {
-  readonly world: Pick<WorldView, 'workloads' | 'podsOf' | 'workload'>;
+  readonly world: Pick<WorldView, 'workloads' | 'podsOf' | 'workload' | 'specVersion' | 'version'>;
   readonly ports: PortRange;
   readonly writes: SliceWrites;
   readonly installation: string;
@@ -63,17 +66,24 @@ export class ServiceKeeper {
   readonly #services = new ServiceIndex();
   readonly #slices = new Map<string, WrittenSlice>();
   readonly #proxies: Proxies;
-  /** Since when a function has had a ready pod. */
-  readonly #awakeSince = new Map<string, number>();
-  /** In this pass. */
+  readonly #given: GivenPorts;
+  /** By key of the slice. */
+  #kept: ReadonlyMap<string, Kept> = new Map();
+  #matchedFor = '';
+  /** Services that cannot lead to proxies, of the last matching. */
+  #unfit: ReadonlyMap<string, string[]> = new Map();
+  /** The same, and of the last pass. */
   #refused = new Map<string, string[]>();
-  #matches = new Map<string, Match>();
-  /** By slice and by name of the Service's port: the proxies' port. */
-  readonly #given = new Map<string, Map<string, number>>();
+  #slicesVersion = 0;
+  #isActing = false;
+  /** What the last pass was for, if it left nothing to do: no write, and nothing that waits for its time. */
+  #quietFor: string | undefined;
+  #isQuiet = false;
 
   constructor(options: KeeperOptions) {
     this.#options = options;
     this.#proxies = new Proxies(options.now, options.mayMissReports);
+    this.#given = new GivenPorts(options.ports);
   }
 
   onService(object: V1Service): void {
@@ -91,15 +101,21 @@ export class ServiceKeeper {
     const written = viewSlice(object);
     const known = this.#slices.get(keyOf(object));
     if (known?.uid === written.uid && isOlder(written.resourceVersion, known.resourceVersion)) return;
-    this.#slices.set(keyOf(object), written);
-    const given = this.#givenTo(keyOf(object));
-    for (const { name, port } of written.ports)
-      if (!given.has(name) && this.#options.ports.claim(port, keyOf(object))) given.set(name, port);
+    this.#setSlice(keyOf(object), written);
+    if (this.#isActing) this.#given.claim(keyOf(object), written.ports);
   }
 
   /** @param key `namespace/name` of the slice */
   onSliceGone(key: string): void {
-    this.#slices.delete(key);
+    this.#setSlice(key, undefined);
+  }
+
+  #setSlice(key: string, written: WrittenSlice | undefined): void {
+    if (written) this.#slices.set(key, written);
+    else this.#slices.delete(key);
+    const kept = this.#kept.get(key);
+    if (kept) kept.written = written;
+    this.#slicesVersion++;
   }
 
   onProxy(pod: V1Pod): void {
@@ -118,48 +134,93 @@ export class ServiceKeeper {
   get counts(): { readonly services: number; readonly asleep: number; readonly refused: number } {
     let asleep = 0;
     for (const { leads } of this.#slices.values()) if (leads) asleep++;
-    return { services: this.#matches.size, asleep, refused: this.#options.faults.size };
+    return { services: this.#kept.size, asleep, refused: this.#options.faults.size };
   }
 
-  /** Brings all slices in line with what the watches tell. Cheap where nothing has changed. */
+  /** For a follower: what the slices leave free. */
+  get freePorts(): number {
+    const { ports } = this.#options;
+    if (this.#isActing) return ports.free;
+    let used = 0;
+    for (const slice of this.#slices.values()) used += slice.ports.length;
+    return Math.max(0, ports.size - used);
+  }
+
+  /** Brings all slices in line with what the watches tell. Where nothing has changed it does nothing. */
   pass(): void {
     const { mayAct, owner, world } = this.#options;
-    if (!mayAct()) return;
-    this.#refused = new Map();
+    if (mayAct() !== this.#isActing) this.#turn();
+    if (!this.#isActing) return;
     const { family } = this.#proxies;
-    this.#matches = matchServices(world.workloads(), this.#services, family, (...args) =>
-      this.#refuse(...args),
-    );
+    this.#match(family);
     // Asked for only where it is needed: most installations keep no slice.
-    const ownedBy = this.#matches.size > 0 ? owner() : 'none';
+    const ownedBy = this.#kept.size > 0 ? owner() : 'none';
+    const proxies = this.#proxies.look();
+    const uid = typeof ownedBy === 'object' ? ownedBy.uid : ownedBy;
+    const state = [this.#matchedFor, world.version, this.#slicesVersion, proxies, uid].join(' ');
+    if (state === this.#quietFor) return;
+    this.#isQuiet = ownedBy !== undefined;
+    this.#refused = new Map(this.#unfit);
     if (ownedBy === 'unreadable') this.#refuseAll();
     else if (ownedBy !== undefined)
-      for (const match of this.#sleepingFirst())
-        this.#keep(match, family, ownedBy === 'none' ? undefined : ownedBy);
+      this.#keepAll({ family, proxies, owner: ownedBy === 'none' ? undefined : ownedBy });
     this.#removeSpare();
     this.#tellFaults();
+    this.#quietFor = this.#isQuiet ? state : undefined;
   }
 
-  /** So many writes a second are allowed: who leads to a proxy that is gone comes before who has pods. */
-  #sleepingFirst(): readonly Match[] {
-    const isFirst = ({ service, workload }: Match): boolean =>
-      workload.replicas === 0 || this.#slices.get(sliceKeyOf(service))?.leads === true;
-    const all = [...this.#matches.values()];
-    return [...all.filter(isFirst), ...all.filter((match) => !isFirst(match))];
+  /** Begins to act, or ends. Others may have given ports meanwhile, and pods have come and gone. */
+  #turn(): void {
+    this.#isActing = !this.#isActing;
+    this.#kept = new Map();
+    this.#matchedFor = '';
+    if (this.#isActing) this.#given.follow(this.#slices, (key) => this.#options.writes.isBusy(key));
+  }
+
+  #match(family: 'IPv4' | 'IPv6' | undefined): void {
+    const { world } = this.#options;
+    const version = `${world.specVersion} ${this.#services.version} ${family}`;
+    if (version === this.#matchedFor) return;
+    this.#matchedFor = version;
+    this.#refused = new Map();
+    const matches = matchServices(world.workloads(), this.#services, family, (...args) =>
+      this.#refuse(...args),
+    );
+    this.#unfit = this.#refused;
+    const before = this.#kept;
+    this.#kept = new Map(
+      [...matches.values()].map((match) => {
+        const key = sliceKeyOf(match.service);
+        return [key, keptFor(key, match, this.#slices.get(key), before.get(key))];
+      }),
+    );
   }
 
   #refuseAll(): void {
     const why = 'the scaler cannot read the ClusterRole that is to own its EndpointSlices; its log says why';
-    for (const { service, workload } of this.#matches.values())
-      this.#refuse(workload, `${service.namespace}/${service.name}`, why);
+    for (const { match } of this.#kept.values())
+      this.#refuse(match.workload, `${match.service.namespace}/${match.service.name}`, why);
   }
 
-  #keep(match: Match, family: 'IPv4' | 'IPv6' | undefined, owner: V1OwnerReference | undefined): void {
+  /** So many writes a second are allowed: who leads to a proxy that is gone comes before who has pods. */
+  #keepAll(circumstances: Circumstances): void {
+    const { proxies, owner } = circumstances;
+    const later: [Kept, Stand][] = [];
+    for (const kept of this.#kept.values()) {
+      const workload = this.#options.world.workload(kept.match.workload.key); // scaling makes no other match
+      const stand = this.#standOf(kept, workload);
+      if (isSettled(kept, { stand, proxies, ownerUid: owner?.uid })) continue;
+      this.#isQuiet = false;
+      const isFirst = workload?.replicas === 0 || kept.written?.leads === true;
+      if (isFirst) this.#keep(kept, stand, circumstances);
+      else later.push([kept, stand]);
+    }
+    for (const [kept, stand] of later) this.#keep(kept, stand, circumstances);
+  }
+
+  #keep(kept: Kept, stand: Stand, { family, proxies, owner }: Circumstances): void {
     const { writes, installation } = this.#options;
-    const key = sliceKeyOf(match.service);
-    const written = this.#slices.get(key);
-    const named = written?.addresses ?? new Set<string>();
-    const stand = this.#standOf(match.workload, written?.leads === true);
+    const { key, match, written } = kept;
     if (writes.isBusy(key) || (!written && !family)) return;
     const proxyFamily = family ?? (written?.addressType === 'IPv6' ? 'IPv6' : 'IPv4');
     // What a slice's address type is cannot be changed.
@@ -167,59 +228,40 @@ export class ServiceKeeper {
     const ports = this.#portsOf(match, key);
     if (!ports) return;
     const numbers = ports.map(({ port }) => port);
-    const proxies = this.#proxies.listening(numbers, named);
-    const body = sliceOf({ match, ports, proxies, stand, family: proxyFamily, owner, installation });
+    const listening = this.#proxies.listening(numbers, written?.addresses ?? new Set());
+    const plan = { match, ports, proxies: listening, stand, family: proxyFamily, owner, installation };
+    const body = sliceOf(plan);
     if (!written) return writes.create(key, body);
-    if (sliceText(body) === written.text) return;
+    if (sliceText(body) === written.text) {
+      kept.settled = { stand, proxies, ownerUid: owner?.uid, written };
+      return;
+    }
     body.metadata = { ...body.metadata, resourceVersion: written.resourceVersion };
     writes.replace(key, body);
   }
 
-  /** Also keeps since when the function is awake. @param leads the slice leads to proxies now */
-  #standOf(workload: Workload, leads: boolean): Stand {
+  /** Also keeps since when the function is awake. */
+  #standOf(kept: Kept, workload: Workload | undefined): Stand {
     const { world, now } = this.#options;
-    const isReady = [...world.podsOf(workload).values()].some((pod) => pod.isReady && !pod.isEnding);
-    if (workload.replicas === 0 || !isReady) {
-      this.#awakeSince.delete(workload.key);
+    if (!workload || workload.replicas === 0 || !hasReady(world.podsOf(workload))) {
+      kept.awakeSinceMs = undefined;
       return 'first';
     }
-    const since = this.#awakeSince.get(workload.key) ?? now();
-    this.#awakeSince.set(workload.key, since);
-    return leads && now() - since < AWAKE_MS ? 'first' : 'last';
+    kept.awakeSinceMs ??= now();
+    if (!kept.written?.leads || now() - kept.awakeSinceMs >= AWAKE_MS) return 'last';
+    this.#isQuiet = false; // time alone will change it
+    return 'first';
   }
 
-  /** Those that it had, and new ones for new ports of the Service; undefined when none is left. */
+  /** Undefined when no port is left. */
   #portsOf({ service, workload }: Match, key: string): WakePort[] | undefined {
-    const given = this.#givenTo(key);
-    for (const { name } of service.ports) {
-      const port = given.get(name) ?? this.#options.ports.give(key);
-      if (port === undefined) {
-        const why = 'no port of the proxies is left for it: see --services-ports-last of the scaler';
-        this.#refuse(workload, `${service.namespace}/${service.name}`, why);
-        return undefined;
-      }
-      given.set(name, port);
-    }
-    for (const name of given.keys())
-      if (!service.ports.some((port) => port.name === name)) this.#takeBack(key, name);
-    return service.ports.map(({ name, target }) => ({ name, target, port: given.get(name) as number }));
-  }
-
-  #givenTo(key: string): Map<string, number> {
-    const given = this.#given.get(key) ?? new Map<string, number>();
-    this.#given.set(key, given);
-    return given;
-  }
-
-  /** @param only the Service's port of that name; undefined: all of them */
-  #takeBack(key: string, only?: string): void {
-    const given = this.#given.get(key);
-    for (const [name, port] of given ?? []) {
-      if (only !== undefined && name !== only) continue;
-      this.#options.ports.release(port, key);
-      given?.delete(name);
-    }
-    if (given?.size === 0) this.#given.delete(key);
+    const names = service.ports.map(({ name }) => name);
+    const given = this.#given.give(key, names);
+    if (given)
+      return service.ports.map(({ name, target }) => ({ name, target, port: given.get(name) as number }));
+    const why = 'no port of the proxies is left for it: see --services-ports-last of the scaler';
+    this.#refuse(workload, `${service.namespace}/${service.name}`, why);
+    return undefined;
   }
 
   #refuse(workload: Workload, service: string, why: string): void {
@@ -237,12 +279,13 @@ export class ServiceKeeper {
 
   #removeSpare(): void {
     const { writes } = this.#options;
-    const kept = new Set([...this.#matches.values()].map(({ service }) => sliceKeyOf(service)));
-    for (const [key, slice] of this.#slices)
-      if (!kept.has(key) && !writes.isBusy(key)) writes.remove(key, slice);
-    for (const key of this.#given.keys()) if (!kept.has(key) && !this.#slices.has(key)) this.#takeBack(key);
-    for (const key of this.#awakeSince.keys())
-      if (this.#options.world.workload(key)?.fn?.spec.services !== 'wake') this.#awakeSince.delete(key);
+    for (const [key, slice] of this.#slices) {
+      if (this.#kept.has(key)) continue;
+      this.#isQuiet = false;
+      if (!writes.isBusy(key)) writes.remove(key, slice);
+    }
+    for (const key of this.#given.keys())
+      if (!this.#kept.has(key) && !this.#slices.has(key)) this.#given.takeBack(key);
   }
 }
 

@@ -1,14 +1,14 @@
 /** Puts the room together: watches, reports of proxies, and a pass five times a second over both. */
 import type { ServicePortsMessage } from '../../common/bus/service-ports.ts';
 import type { NatsLink } from '../../common/bus/nats.ts';
-import type { V1EndpointSlice, V1OwnerReference, V1Pod, V1Service } from '../../common/kube/client.ts';
+import type { V1EndpointSlice, V1Pod, V1Service } from '../../common/kube/client.ts';
 import { functionKey } from '../../common/bus/subjects.ts';
 import { listedIn, listPath } from '../../common/kube/listed.ts';
 import type { PageRequest } from '../../common/kube/lists.ts';
 import { idOf } from '../../common/kube/model/identity.ts';
 import { wakeSliceSelector } from '../../common/kube/wake-slice.ts';
 import { watchResource, type OnFailedObject, type Watched } from '../../common/kube/watched.ts';
-import { describeError, UsageError } from '../../common/runtime/errors.ts';
+import { UsageError } from '../../common/runtime/errors.ts';
 import type { Running } from '../../common/runtime/lifecycle.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import type { Registry } from '../../common/runtime/metrics.ts';
@@ -18,12 +18,12 @@ import type { ScalerClients } from '../world/kube.ts';
 import type { Workload } from '../world/kube-objects.ts';
 import type { WorldView } from '../world/world.ts';
 import { PortRange } from './ports.ts';
-import { ServiceKeeper, type SliceOwner } from './service-keeper.ts';
+import { followOwner } from './owner.ts';
+import { ServiceKeeper } from './service-keeper.ts';
 import { registerSliceMetrics } from './slice-metrics.ts';
 import { SliceWriter } from './slice-writer.ts';
 
 const PASS_MS = 200;
-const OWNER_AGAIN_MS = 10_000;
 /** Proxies send their ports each second. This long after NATS is back, silence means that a proxy is gone. */
 const HEARD_MS = 3_000;
 const PROXY_LABELS = 'app.kubernetes.io/name=slimfaas,app.kubernetes.io/component=proxy';
@@ -68,9 +68,11 @@ function keepAllowed(config: ServicesConfig, deps: ServicesDeps): KeptServices {
   const { nats, isLeader, isSynced, now, log, world } = deps;
   const watches: Watched[] = [];
   const areSynced = () => isSynced() && watches.every((watch) => watch.isSynced);
-  const owner = followOwner(config, deps);
+  const name = config['services-owner'];
+  const owner = followOwner({ name, read: () => readOwner(deps.clients, name), now, log });
   const ports = portRange(config);
-  const writes = registerSliceMetrics(deps.registry, { ports, isLeader, counts: () => keeper.counts });
+  const shown = { isLeader, counts: () => keeper.counts, freePorts: () => keeper.freePorts };
+  const writes = registerSliceMetrics(deps.registry, shown);
   const writer = new SliceWriter({
     api: createSliceApi(deps.clients),
     onWritten: (slice) => keeper.onSlice(slice),
@@ -84,7 +86,7 @@ function keepAllowed(config: ServicesConfig, deps: ServicesDeps): KeptServices {
     ports,
     writes: writer,
     installation: config.namespace,
-    owner: () => owner.current(),
+    owner,
     mayAct: () => isLeader() && areSynced(),
     mayMissReports: mayMissReports(nats, now),
     faults: deps.faults,
@@ -119,32 +121,6 @@ function mayMissReports(nats: ServicesDeps['nats'], now: () => number): () => bo
     if (isConnected) sinceMs = now();
   });
   return () => !nats.isConnected || nats.othersBackInMs > 0 || now() - sinceMs < HEARD_MS;
-}
-
-/** The installation's own object, which takes the slices with it; read when it is needed first. */
-function followOwner({ 'services-owner': name }: ServicesConfig, { clients, now, log }: ServicesDeps) {
-  let known: V1OwnerReference | 'unreadable' | undefined;
-  let askedMs = -Infinity;
-  const ask = () => {
-    askedMs = now();
-    readOwner(clients, name).then(
-      (owner) => (known = owner),
-      (error: unknown) => {
-        known = 'unreadable';
-        log.error(
-          { clusterRole: name, error: describeError(error) },
-          'the owner of EndpointSlices cannot be read',
-        );
-      },
-    );
-  };
-  return {
-    current(): SliceOwner {
-      if (name === '') return 'none';
-      if (typeof known !== 'object' && now() - askedMs >= OWNER_AGAIN_MS) ask();
-      return known;
-    },
-  };
 }
 
 function watchServices(config: ServicesConfig, deps: ServicesDeps, keeper: ServiceKeeper): Watched[] {

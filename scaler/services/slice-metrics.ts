@@ -1,18 +1,17 @@
 /** What is shown of Services: how many, how many lead to proxies, ports, writes. */
 import { Counter, Gauge, type Registry } from '../../common/runtime/metrics.ts';
-import type { PortRange } from './ports.ts';
 import type { ServiceKeeper } from './service-keeper.ts';
 
 interface Shown {
-  readonly ports: Pick<PortRange, 'free'>;
   readonly isLeader: () => boolean;
   readonly counts: () => ServiceKeeper['counts'];
+  readonly freePorts: () => number;
 }
 
 /** @returns what counts writes */
 export function registerSliceMetrics(
   registry: Registry,
-  { ports, isLeader, counts }: Shown,
+  { isLeader, counts, freePorts }: Shown,
 ): Counter<'verb' | 'result'> {
   const registers = [registry];
   new Gauge({
@@ -31,7 +30,7 @@ export function registerSliceMetrics(
     help: 'Ports of the proxies that are left for Services',
     registers,
     collect() {
-      this.set(ports.free);
+      this.set(freePorts());
     },
   });
   return new Counter({

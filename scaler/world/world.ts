@@ -38,6 +38,7 @@ export type WorldView = Readonly<
     | 'autoscalerOf'
     | 'creationTroubleOf'
     | 'specVersion'
+    | 'version'
     | 'autoscalerVersion'
   >
 >;
@@ -55,7 +56,9 @@ export class World {
   /** Which workload each autoscaler looked after when last reported: it may be given another one. */
   readonly #targets = new Map<string, string>();
   readonly #failures = new FailedCreations();
-  /** Counts changes of the set of functions and of their specs: a cache of the dependency graph compares it. */
+  /** Counts changes of workloads and of their pods. */
+  version = 0;
+  /** Counts changes of the set of functions, of their specs and of their pods' labels: for what is worked out of these. */
   specVersion = 0;
   /** The same of the autoscalers of others. */
   autoscalerVersion = 0;
@@ -98,9 +101,13 @@ export class World {
     if (known && isOlder(workload.resourceVersion, known.resourceVersion) && known.uid === workload.uid)
       return;
     this.#workloads.set(ownerKey, workload);
+    this.version++;
     this.#failures.look(workload);
     this.#choose(workload.key);
-    const isSame = known?.fn?.spec === workload.fn?.spec && known?.dependedOnBy === workload.dependedOnBy;
+    const isSame =
+      known?.fn?.spec === workload.fn?.spec &&
+      known?.dependedOnBy === workload.dependedOnBy &&
+      JSON.stringify(known?.podLabels) === JSON.stringify(workload.podLabels);
     if (!known || !isSame) this.specVersion++;
   }
 
@@ -108,6 +115,7 @@ export class World {
     this.#failures.forget(ownerKeyOf(kind, key));
     this.#workloads.delete(ownerKeyOf(kind, key));
     this.#choose(key);
+    this.version++;
     this.specVersion++;
   }
 
@@ -131,12 +139,14 @@ export class World {
   }
 
   setPod(pod: Pod): void {
+    this.version++;
     const pods = this.#pods.get(pod.ownerKey);
     if (pods) pods.set(pod.name, pod);
     else this.#pods.set(pod.ownerKey, new Map([[pod.name, pod]]));
   }
 
   deletePod(pod: Pod): void {
+    this.version++;
     const pods = this.#pods.get(pod.ownerKey);
     pods?.delete(pod.name);
     if (pods?.size === 0) this.#pods.delete(pod.ownerKey);

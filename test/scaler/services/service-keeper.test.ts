@@ -21,7 +21,11 @@ class Fixture {
   isBusy = false;
   /** How many writes are allowed still. */
   left = Infinity;
+  ownerUid = 'o';
   writes = 0;
+  /** At workloads, and at slices that may have to be written. */
+  looks = 0;
+  built = 0;
   #version = 0;
   readonly serviceFaults = new ServiceFaults(true);
   readonly keeper: ServiceKeeper;
@@ -34,11 +38,15 @@ class Fixture {
       this.slices.set(key, { ...body, metadata });
       this.keeper.onSlice({ ...body, metadata });
     };
+    const podsOf = this.world.podsOf.bind(this.world);
+    this.world.podsOf = (workload) => (this.looks++, podsOf(workload));
+    const workload = this.world.workload.bind(this.world);
+    this.world.workload = (key) => (this.looks++, workload(key));
     this.keeper = new ServiceKeeper({
       world: this.world,
       ports,
       writes: {
-        isBusy: () => this.isBusy || this.left <= 0,
+        isBusy: () => (this.built++, this.isBusy || this.left <= 0),
         create: write,
         replace: write,
         remove: (key) => {
@@ -49,7 +57,7 @@ class Fixture {
       },
       faults: this.serviceFaults,
       installation: 'slimfaas',
-      owner: () => ({ apiVersion: 'v1', kind: 'ClusterRole', name: 'owner', uid: 'o' }),
+      owner: () => ({ apiVersion: 'v1', kind: 'ClusterRole', name: 'owner', uid: this.ownerUid }),
       mayAct: () => this.mayAct,
       mayMissReports: () => this.mayMissReports,
       onFaultsChanged: ({ key }) => this.told.push(key),
@@ -128,8 +136,13 @@ class Fixture {
     f.proxy('proxy-a');
     f.keeper.pass();
     f.listens('proxy-a', 20_000);
-    f.keeper.pass();
-    return f;
+    return f.calm();
+  }
+
+  /** Until there is nothing to do. */
+  calm(): this {
+    for (let pass = 0; pass < 3; pass++) this.keeper.pass();
+    return this;
   }
 
   /** The same function with a pod that has been ready for long. */
@@ -142,7 +155,7 @@ class Fixture {
     f.listens('proxy-a', 20_000);
     f.keeper.pass();
     assert.equal(f.leads(), false);
-    return f;
+    return f.calm();
   }
 
   addresses(service = 'shop'): string[] | undefined {
@@ -272,7 +285,9 @@ describe('the slice of a Service', () => {
     const slice = f.slices.get('default/shop-slimfaas') as V1EndpointSlice;
     const metadata = { ...slice.metadata, resourceVersion: '900' };
     f.keeper.onSlice({ ...slice, metadata, endpoints: [{ addresses: ['10.9.9.9'] }] });
+    const { writes } = f;
     f.keeper.pass();
+    assert.equal(f.writes, writes + 1);
     assert.deepEqual(f.addresses(), [IP]);
   });
 
@@ -305,6 +320,100 @@ describe('the slice of a Service', () => {
     g.keeper.pass();
     assert.equal(g.slices.get('default/shop-slimfaas')?.ports?.[0]?.port, 20_007);
     assert.deepEqual(g.addresses(), ['10.0.0.5']);
+  });
+
+  test('keeps the port that another leader gave it, whatever this scaler knew of that port before', () => {
+    const f = Fixture.asleep();
+    const slice = f.slices.get('default/shop-slimfaas') as V1EndpointSlice;
+    f.mayAct = false;
+    f.keeper.pass();
+    // Meanwhile the leader gives the port to another Service, and another port to this one.
+    f.fn('bank');
+    f.service('bank');
+    const { metadata } = slice;
+    const bank = { ...metadata, name: 'bank-slimfaas', uid: 'bank', labels: { ...metadata?.labels } };
+    bank.labels['kubernetes.io/service-name'] = 'bank';
+    const record = (written: V1EndpointSlice): void => {
+      f.slices.set(`default/${written.metadata?.name}`, written);
+      f.keeper.onSlice(written);
+    };
+    const at = (port: number) => [{ name: '', port, protocol: 'TCP' }];
+    record({ metadata: bank, addressType: 'IPv4', endpoints: [], ports: at(20_000) });
+    record({ ...slice, metadata: { ...metadata, resourceVersion: '900' }, ports: at(20_004) });
+    assert.equal(f.keeper.freePorts, 8);
+    f.mayAct = true;
+    f.listens('proxy-a', 20_000, 20_004);
+    f.keeper.pass();
+    const portOf = (service: string) => f.slices.get(`default/${service}-slimfaas`)?.ports?.[0]?.port;
+    assert.deepEqual([portOf('shop'), portOf('bank')], [20_004, 20_000]);
+    assert.deepEqual([f.addresses(), f.addresses('bank')], [[IP], [IP]]);
+    assert.equal(f.keeper.freePorts, 8);
+  });
+
+  test('is written again when its owner was made again', () => {
+    const f = Fixture.asleep();
+    f.ownerUid = 'another';
+    f.keeper.pass();
+    const slice = f.slices.get('default/shop-slimfaas');
+    assert.equal(slice?.metadata?.ownerReferences?.[0]?.uid, 'another');
+  });
+
+  test('follows the labels of the pods, though no annotation changes', () => {
+    const f = Fixture.asleep();
+    f.fn('shop', { labels: { app: 'other' } });
+    f.keeper.pass();
+    assert.equal(f.slices.size, 0);
+    f.fn('shop');
+    f.keeper.pass();
+    assert.equal(f.slices.size, 1);
+  });
+
+  test('is written, and goes, as soon as writes are allowed again, though nothing else changes', () => {
+    const f = Fixture.asleep();
+    f.fn('bank');
+    f.service('bank');
+    f.isBusy = true;
+    f.calm();
+    f.isBusy = false;
+    f.keeper.pass();
+    assert.ok(f.slices.has('default/bank-slimfaas'));
+    f.keeper.onServiceGone({ metadata: { namespace: 'default', name: 'bank' } });
+    f.isBusy = true;
+    f.calm();
+    f.isBusy = false;
+    f.keeper.pass();
+    assert.ok(!f.slices.has('default/bank-slimfaas'));
+  });
+
+  test('is not looked at while nothing changes, and alone when only its function does', () => {
+    const f = new Fixture(new PortRange(20_000, 20_099));
+    for (let i = 0; i < 50; i++) {
+      f.fn(`fn-${i}`);
+      f.service(`fn-${i}`);
+    }
+    f.proxy('proxy-a');
+    const all = Array.from({ length: 100 }, (_, i) => 20_000 + i);
+    for (let i = 0; i < 3; i++) {
+      f.listens('proxy-a', ...all);
+      f.keeper.pass();
+    }
+    const { looks, writes } = f;
+    for (let i = 0; i < 10; i++) {
+      f.now += 1_000;
+      f.listens('proxy-a', ...all);
+      f.keeper.pass();
+    }
+    assert.deepEqual([f.looks, f.writes], [looks, writes]);
+    f.built = 0;
+    f.fn('fn-7', { replicas: 1 });
+    f.pod('fn-7');
+    f.now += 1_000;
+    f.listens('proxy-a', ...all);
+    f.keeper.pass();
+    f.now += 3_000;
+    f.keeper.pass();
+    assert.equal(f.writes, writes + 1);
+    assert.ok(f.built <= 4, `${f.built} slices were worked out`);
   });
 
   test('nothing is written by a follower, or while something is not known', () => {
