@@ -78,6 +78,7 @@ function createReconciler(run: (pass: () => Slice) => void, onPatch: (name: stri
         onPatch(workload.id.name);
         return { kind: 'done', replicas: to, resourceVersion: String(++version) };
       },
+      rollBack: () => Promise.resolve(),
       publishShares: () => {},
       onDecision: () => {},
       onScaled: () => {},

@@ -4,7 +4,9 @@
  * hand, because a schema library is too heavy for the sidecar.
  */
 import { MessageError } from '../runtime/errors.ts';
+import { isObject } from '../runtime/is-object.ts';
 import type { AnnouncementOrder } from './announcement-order.ts';
+import { DURATION_BUCKETS, type CallCounts } from './call-counts.ts';
 
 /** proxy → scaler: `waiting` callers have no pod to go to. */
 export interface WakeMessage {
@@ -33,6 +35,8 @@ export interface ActivityMessage extends Pick<AnnouncementOrder, 'start'> {
   readonly failed: number;
   /** Length of the window in milliseconds. */
   readonly windowMs: number;
+  /** How calls ended, of a canary and of a function that has one; from proxies, and none from older ones. */
+  readonly calls?: CallCounts;
   /** The limit that the sidecar enforces now; absent from proxies. */
   readonly limit?: number;
   /** How many of `runningNow` are jobs; absent from proxies, and from sidecars of older versions. */
@@ -103,6 +107,7 @@ export function decodeActivity(data: Uint8Array): ActivityMessage {
     windowMs: count(o, 'windowMs'),
     ...optionalCounts(o, 'limit', 'jobs', 'start'),
     ...directCounts(o),
+    ...(o['calls'] === undefined ? {} : { calls: callCounts(o['calls']) }),
     ...(o['trouble'] === undefined ? {} : { trouble: troubleText(text(o, 'trouble', Infinity)) }),
   };
 }
@@ -159,6 +164,18 @@ function directCounts(o: Json): Pick<ActivityMessage, 'direct' | 'directOpened'>
     if (!Number.isSafeInteger(value) || value > DIRECT_MAX)
       throw new MessageError(`${name} is ${value}; allowed: a whole number up to ${DIRECT_MAX}`);
   return counts;
+}
+
+function callCounts(value: unknown): CallCounts {
+  if (!isObject(value)) throw new MessageError('calls is no object');
+  const [ended, failed, durations] = [count(value, 'ended'), count(value, 'failed'), value['durations']];
+  const isPaired = Array.isArray(durations) && durations.length % 2 === 0;
+  if (!isPaired || durations.length > 2 * DURATION_BUCKETS)
+    throw new MessageError(`durations is no list of at most ${DURATION_BUCKETS} pairs`);
+  for (const [i, item] of durations.entries())
+    if (!Number.isSafeInteger(item) || item < 0 || (i % 2 === 0 && item >= DURATION_BUCKETS))
+      throw new MessageError(`durations[${i}] is ${JSON.stringify(item)}; allowed: a whole number`);
+  return { ended, failed, durations: durations as number[] };
 }
 
 /** @throws MessageError where the subject names another pod than the message, or a proxy speaks as a pod */

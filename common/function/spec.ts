@@ -6,6 +6,7 @@
 import type { CallPolicy } from '../call/policy.ts';
 import type { FunctionId } from '../bus/subjects.ts';
 import type { AuthSpec, CorsSpec, RateLimitSpec } from './callers.ts';
+import type { RollBackSpec } from './canary-end.ts';
 
 export type Visibility = 'Public' | 'Private';
 /** What the user's port speaks; `h2c`: HTTP/2 without TLS, which gRPC is spoken over; `https`: HTTP/1.1 over TLS. */
@@ -118,6 +119,8 @@ export interface CanarySpec {
   readonly of: string;
   /** Its part of the calls by the other one's name or host. */
   readonly weightPercent: number;
+  /** slimfaas.dev/roll-back; undefined: it is never rolled back by itself. */
+  readonly rollBack: RollBackSpec | undefined;
 }
 
 /** What of a call keeps it with one part of a split function. */

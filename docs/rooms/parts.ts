@@ -185,7 +185,7 @@ export const PARTS: Readonly<Record<string, Line>> = {
     'The tick: observe, facts, decide, act',
     'everything heard',
     'effects, in slices that keep the process awake',
-    'scaler/act scaler/decide scaler/facts scaler/faults scaler/load scaler/observe scaler/shares scaler/world',
+    'scaler/act scaler/canaries scaler/decide scaler/facts scaler/faults scaler/load scaler/observe scaler/shares scaler/world',
   ],
   'scaler/load': [
     'load.ts',
@@ -211,6 +211,13 @@ export const PARTS: Readonly<Record<string, Line>> = {
     'Streams and consumers of jobs and events',
     'functions, NATS',
     'streams that exist, depths',
+  ],
+  'scaler/canaries': [
+    'canaries.ts',
+    'Judges canaries by what callers got of them',
+    'counts of ended calls',
+    'roll-backs, and what was counted',
+    'scaler/world',
   ],
   'scaler/shares': [
     'shares.ts',

@@ -66,6 +66,8 @@ export class ProxyCall implements WaitingCall {
   /** Placed as it arrives, it has waited for nothing and its clock has just been read. */
   #isArriving = true;
   #wasCold = false;
+  #placedMs: number | undefined;
+  #isShownPage = false;
   #refusal: string | undefined;
   /** What the sidecar said beside it. */
   #trouble: string | undefined;
@@ -113,6 +115,7 @@ export class ProxyCall implements WaitingCall {
     const state: CallState = { kind: 'running', place, exchange: undefined };
     this.#state = state;
     this.#refusal = undefined;
+    this.#placedMs = now;
     this.#entry.account.started(now, now - arrivedMs, this.#wasCold);
     const { head, body, sink } = this.#request;
     if (endpoint.suspicion !== undefined) this.#trustAfterConnect(state);
@@ -134,6 +137,7 @@ export class ProxyCall implements WaitingCall {
   #giveUp(error: ReasonError): void {
     if (this.#state.kind !== 'waiting') return;
     this.#entry.throttler.leave(this.#ticket);
+    this.#isShownPage = true;
     this.refused(error);
   }
 
@@ -201,7 +205,10 @@ export class ProxyCall implements WaitingCall {
     if (this.#state.kind === 'ended') return;
     this.#state = { kind: 'ended' };
     this.#stopPage?.();
-    this.#entry.account.ended(end, now - this.#ticket.arrivedMs);
+    const { account } = this.#entry;
+    account.ended(end, now - this.#ticket.arrivedMs);
+    if (!this.#isShownPage)
+      account.judged(end, this.#placedMs === undefined ? undefined : now - this.#placedMs);
     this.#request.onEnd(end);
   }
 }

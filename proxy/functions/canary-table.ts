@@ -17,13 +17,16 @@ interface Canary<E> extends CanaryShare {
 
 export class CanaryTable<E extends SplitEntry> {
   readonly #random: () => number;
+  readonly #onSplit: (stable: string, isSplit: boolean) => void;
   /** The canaries by their function's key, in the order of their names. */
   readonly #canaries = new Map<string, readonly Canary<E>[]>();
   /** What each canary is a part of, as the table has it. */
   readonly #stableOf = new Map<E, string>();
 
-  constructor(random: () => number) {
+  /** @param onSplit a function has canaries now, or none any more; with its key */
+  constructor(random: () => number, onSplit: (stable: string, isSplit: boolean) => void = () => undefined) {
     this.#random = random;
+    this.#onSplit = onSplit;
   }
 
   /** Its annotations may have changed. */
@@ -39,6 +42,7 @@ export class CanaryTable<E extends SplitEntry> {
       [...others, { name: entry.id.name, weightPercent, entry }].toSorted(byCanaryName),
     );
     this.#stableOf.set(entry, key);
+    if (others.length === 0) this.#onSplit(key, true);
   }
 
   remove(entry: E): void {
@@ -47,7 +51,15 @@ export class CanaryTable<E extends SplitEntry> {
     this.#stableOf.delete(entry);
     const left = (this.#canaries.get(key) ?? []).filter((canary) => canary.entry !== entry);
     if (left.length > 0) this.#canaries.set(key, left);
-    else this.#canaries.delete(key);
+    else {
+      this.#canaries.delete(key);
+      this.#onSplit(key, false);
+    }
+  }
+
+  /** @param stable its key */
+  splits(stable: string): boolean {
+    return this.#canaries.has(stable);
   }
 
   /** @param headers as the function gets them */
@@ -58,7 +70,9 @@ export class CanaryTable<E extends SplitEntry> {
     if (!canaries || stable.view.spec.canary) return stable;
     const shown = stickyValue(stable.view.spec.sticky, headers);
     const point = shown === undefined ? this.#random() * 100 : pointOf(shown);
-    return canaryAt(canaries, point)?.entry ?? stable;
+    const canary = canaryAt(canaries, point)?.entry;
+    // The others' places on the line stay: callers that stick to them are not moved.
+    return canary && !canary.view.canaryEnd ? canary : stable;
   }
 }
 

@@ -51,6 +51,8 @@ export class FunctionEntry {
   gate: CallerGate | undefined;
   /** What browsers are told; undefined: what its app says. */
   cors: CorsPolicy | undefined;
+  /** It has canaries. */
+  isSplit = false;
   #view: FunctionView;
 
   constructor(view: FunctionView, pods: PodGroup, deps: EntryDeps) {
@@ -102,6 +104,11 @@ export class FunctionEntry {
 
   get view(): FunctionView {
     return this.#view;
+  }
+
+  /** It is a canary, or has one. */
+  get isPart(): boolean {
+    return this.isSplit || this.#view.spec.canary !== undefined;
   }
 
   /** Calls and connections in this proxy. */

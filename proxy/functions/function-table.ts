@@ -21,6 +21,8 @@ const PRECEDENCE: readonly Kind[] = ['Deployment', 'StatefulSet', 'Pod'];
 export interface TableEntry {
   readonly id: FunctionId;
   readonly view: FunctionView;
+  /** It has canaries. */
+  isSplit: boolean;
   update(view: FunctionView): void;
   close(): void;
 }
@@ -55,7 +57,10 @@ export class FunctionTable<E extends TableEntry> {
     this.#namespace = namespace;
     this.#create = create;
     this.#hosts = new HostTable(hosts);
-    this.#canaries = new CanaryTable(random);
+    this.#canaries = new CanaryTable(random, (stable, isSplit) => {
+      const entry = this.#entries.get(stable);
+      if (entry) entry.isSplit = isSplit;
+    });
   }
 
   /** The function that claims the Host of a request. */
@@ -122,9 +127,11 @@ export class FunctionTable<E extends TableEntry> {
     entry?.close();
     if (entry) this.#canaries.remove(entry);
     const made = view && this.#create(view);
-    if (made) this.#canaries.set(made);
-    if (made) this.#entries.set(key, made);
-    else this.#entries.delete(key);
+    if (made) {
+      made.isSplit = this.#canaries.splits(key);
+      this.#entries.set(key, made);
+      this.#canaries.set(made);
+    } else this.#entries.delete(key);
     this.#setHosts(key, made);
   }
 

@@ -3,6 +3,7 @@
  * themselves and that nobody scales.
  */
 import type { AnnotationFault, FunctionSpec } from '../../common/function/spec.ts';
+import type { CanaryEnd } from '../../common/function/canary-end.ts';
 import type { PodOwner } from '../../common/kube/model/ownership.ts';
 import type { WorkloadModel } from '../../common/kube/model/workload.ts';
 import type { FunctionId } from '../../common/bus/subjects.ts';
@@ -22,6 +23,8 @@ export interface FunctionView {
   readonly replicas: number;
   /** What Kubernetes says when it cannot create pods: quota, admission. */
   readonly blocked: string | undefined;
+  /** This version of it gets no calls as a canary. */
+  readonly canaryEnd?: CanaryEnd | undefined;
 }
 
 /**
@@ -29,13 +32,14 @@ export interface FunctionView {
  * @param trouble why its pods cannot be created, where an Event says it and not the workload
  */
 export function viewWorkload(
-  { fn, kind, id, replicas, trouble: own }: WorkloadModel,
-  trouble = own,
+  { fn, kind, id, replicas, canaryEnd, trouble: ofWorkload }: WorkloadModel,
+  trouble = ofWorkload,
 ): FunctionView | undefined {
   if (!fn) return undefined;
   const { spec, createdAtMs, faults, noSidecar } = fn;
   const blocked = trouble?.message;
-  return { id, kind, owner: { kind, id }, spec, createdAtMs, faults, noSidecar, replicas, blocked };
+  const own = { id, kind, owner: { kind, id }, spec, createdAtMs, faults, noSidecar };
+  return { ...own, replicas, blocked, canaryEnd };
 }
 
 /** Undefined while none of them is there. One that has ended, as a Job's pod does, is nobody's function any more. */

@@ -3,6 +3,7 @@
  * the counts for the next activity report.
  */
 import type { ActivityMessage } from '../../common/bus/messages.ts';
+import { CallTally } from '../../common/bus/call-counts.ts';
 import { TimeAverage } from '../../common/runtime/time-average.ts';
 import type { FunctionId } from '../../common/bus/subjects.ts';
 import type { Clock } from '../clock.ts';
@@ -12,6 +13,8 @@ import type { CallEnd } from './call-end.ts';
 export class Account {
   readonly #metrics: ProxyMetrics;
   readonly #id: FunctionId;
+  /** For the comparison of a canary with the function itself. */
+  readonly #calls = new CallTally();
   readonly #running: TimeAverage;
   #series: FunctionSeries | undefined;
   #isClosed = false;
@@ -70,9 +73,15 @@ export class Account {
     this.series.ended(end, tookMs / 1000);
   }
 
-  /** The window since the last one; undefined when there is nothing to say. */
-  report(pod: string, waiting: number): ActivityMessage | undefined {
+  /** A call that a pod has run, or was to run, is over. @param ranMs from its last place on; undefined: it had none */
+  judged(end: CallEnd, ranMs: number | undefined): void {
+    if (end.kind === 'status') this.#calls.note(end.status >= 500, ranMs);
+  }
+
+  /** The window since the last one; undefined when there is nothing to say. @param isPart of a function that is split */
+  report(pod: string, waiting: number, isPart = false): ActivityMessage | undefined {
     const { average, windowMs } = this.#running.read();
+    const calls = this.#calls.take();
     if (!this.#hasChanged && this.#runningNow === 0 && waiting === 0) return undefined;
     const message: ActivityMessage = {
       source: 'proxy',
@@ -84,6 +93,7 @@ export class Account {
       finished: this.#finished,
       failed: this.#failed,
       windowMs,
+      ...(isPart && calls !== undefined && { calls }),
     };
     this.#started = this.#finished = this.#failed = 0;
     this.#hasChanged = false;

@@ -17,13 +17,15 @@ interface Reported {
   readonly id: FunctionId;
   readonly account: Account;
   readonly waiting: number;
+  /** Of a function that is split among canaries. */
+  readonly isPart: boolean;
 }
 
 export type Report = (entry: Reported) => void;
 
 export function createReport(nats: Pick<NatsLink, 'publish'>, podName: string): Report {
-  return ({ id, account, waiting }) => {
-    const message = account.report(podName, waiting);
+  return ({ id, account, waiting, isPart }) => {
+    const message = account.report(podName, waiting, isPart);
     if (message) nats.publish(functionSubject('activity', id), encodeMessage(message));
   };
 }

@@ -6,6 +6,7 @@ import type { Log } from '../../common/runtime/log.ts';
 import { encodeMessage, type ShareMessage } from '../../common/bus/messages.ts';
 import type { NatsLink } from '../../common/bus/nats.ts';
 import { functionSubject, type FunctionId } from '../../common/bus/subjects.ts';
+import { CANARY_END_ANNOTATION, canaryEndText } from '../../common/function/canary-end.ts';
 import type { Decision } from '../decide/types.ts';
 import { createEventSink } from './events.ts';
 import type { OnFaults } from '../faults/faults.ts';
@@ -20,6 +21,8 @@ export interface ReconcileEffects {
   readonly onDecision: (workload: Workload, decision: Decision) => void;
   /** A replica count was changed; `wakeMs`: since the wake that caused it arrived. */
   readonly onScaled: (workload: Workload, decision: Decision, wakeMs: number | undefined) => void;
+  /** This version of the canary gets no calls any more. */
+  readonly rollBack: (workload: Workload, why: string) => Promise<void>;
   /** All that is wrong with a function, whenever it has changed. */
   readonly onFaults: OnFaults;
 }
@@ -28,6 +31,7 @@ export interface ReconcileEffects {
 export interface EffectMetrics {
   decided(workload: Workload, kind: string): void;
   wokenAfter(seconds: number): void;
+  rolledBack(workload: Workload): void;
   /** A Kubernetes Event was not written, because its workload has had too many. */
   eventDropped(): void;
 }
@@ -58,6 +62,14 @@ export function createEffects({ writer, nats, metrics, isLeader, now, log }: Eff
       events.emit(workload, { type: 'Normal', reason: eventReason(decision.kind), message });
       metrics.decided(workload, decision.kind);
       if (wakeMs !== undefined) metrics.wokenAfter(wakeMs / 1_000);
+    },
+    async rollBack(workload, why) {
+      const at = new Date(now()).toISOString();
+      await writer.annotate(workload, {
+        [CANARY_END_ANNOTATION]: canaryEndText({ revision: workload.revision, at, why, isPromoted: false }),
+      });
+      log.warn({ function: workload.key }, `the canary is rolled back: ${why}`);
+      metrics.rolledBack(workload);
     },
     onFaults(workload, faults) {
       if (!isLeader()) return;

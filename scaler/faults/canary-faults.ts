@@ -2,7 +2,9 @@
 import { byCanaryName, canaryProblem, type CanaryShare } from '../../common/function/canary.ts';
 import { ANNOTATION } from '../../common/function/annotations/index.ts';
 import { functionKey } from '../../common/bus/subjects.ts';
+import { CANARY_END_ANNOTATION } from '../../common/function/canary-end.ts';
 import type { FunctionInfo } from '../../common/function/spec.ts';
+import type { Workload } from '../world/kube-objects.ts';
 import type { WorldView } from '../world/world.ts';
 import { invalidValue, type Fault } from './faults.ts';
 
@@ -38,4 +40,11 @@ export function canaryFaults(
     const message = `${ANNOTATION.canaryOf}: ${JSON.stringify(canary.of)}: ${found.problem}; in force: ${found.inForce}`;
     return [invalidValue(message)];
   };
+}
+
+/** It stands while the version of the canary that was rolled back is there. */
+export function canaryEndFault({ canaryEnd }: Pick<Workload, 'canaryEnd'>, { spec }: FunctionInfo): Fault[] {
+  if (!canaryEnd || canaryEnd.isPromoted || !spec.canary) return [];
+  const message = `the canary gets no calls of ${spec.canary.of}: ${canaryEnd.why}; deploy another version, or remove the annotation ${CANARY_END_ANNOTATION} of the workload`;
+  return [{ reason: 'CanaryRolledBack', message }];
 }

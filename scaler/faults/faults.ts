@@ -13,7 +13,12 @@ import type { WorldView } from '../world/world.ts';
 export interface Fault {
   /** The reason of the Kubernetes Event that tells it. */
   readonly reason:
-    'InvalidAnnotation' | 'TriggerWithoutData' | 'NotDecided' | 'ColdStartFailing' | 'ServiceNotServed';
+    | 'InvalidAnnotation'
+    | 'TriggerWithoutData'
+    | 'NotDecided'
+    | 'ColdStartFailing'
+    | 'ServiceNotServed'
+    | 'CanaryRolledBack';
   readonly message: string;
   /** What makes it another fault, where the message alone does not: the kubelet writes a time into it. */
   readonly key?: string;

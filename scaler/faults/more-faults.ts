@@ -7,7 +7,7 @@ import type { FunctionInfo } from '../../common/function/spec.ts';
 import type { Observed } from '../observe/observer.ts';
 import { appTroubleSinceMs, readyPods, troublesOf } from '../observe/pods.ts';
 import type { Workload } from '../world/kube-objects.ts';
-import { canaryFaults } from './canary-faults.ts';
+import { canaryFaults, canaryEndFault } from './canary-faults.ts';
 import { COLD_START_TIMEOUT_MS, coldStartFault } from './cold-start-faults.ts';
 import type { Fault } from './faults.ts';
 import { hostFaults } from './host-faults.ts';
@@ -47,6 +47,7 @@ export class MoreFaults {
     return [
       ...this.#hostFaultsOf(fn),
       ...this.#canaryFaultsOf(fn),
+      ...canaryEndFault(workload, fn),
       ...dependencyFaultsOf(workload, fn),
       ...triggerFaultsOf(fn),
       ...this.#failure(workload),

@@ -3,6 +3,7 @@ import type { OnFailedObject } from '../../common/kube/watched.ts';
 import type { Log } from '../../common/runtime/log.ts';
 import { Actuator, type ActuatorOptions } from '../act/actuator.ts';
 import type { ReconcileEffects } from '../act/effects.ts';
+import { Canaries } from '../canaries/canaries.ts';
 import { Nudges } from '../act/nudges.ts';
 import { FaultTeller } from '../faults/faults.ts';
 import { MoreFaults, type FaultSources } from '../faults/more-faults.ts';
@@ -31,6 +32,7 @@ export interface LoopParts {
   readonly moreFaults: MoreFaults;
   readonly faults: FaultTeller;
   readonly sharer: Sharer;
+  readonly canaries: Canaries;
   readonly actuator: Actuator;
   readonly pipeline: Pipeline;
 }
@@ -57,6 +59,8 @@ export function createLoopParts(
   });
   const faults = new FaultTeller(observer.world, effects.onFaults, (...of) => moreFaults.of(...of));
   const sharer = new Sharer(observer.world, effects.isLeader);
+  const { isLeader, rollBack } = effects;
+  const canaries = new Canaries({ isLeader, rollBack, log });
   const actuator = new Actuator({ effects, nudges, now, log, ...onDone });
   const pipeline = new Pipeline({
     observer,
@@ -70,5 +74,5 @@ export function createLoopParts(
     jobsOf,
     onFailed,
   });
-  return { nudges, decisions, advice, moreFaults, faults, sharer, actuator, pipeline };
+  return { nudges, decisions, advice, moreFaults, faults, sharer, canaries, actuator, pipeline };
 }

@@ -17,6 +17,7 @@ import type { CreationFailure } from '../../common/kube/creation-failures.ts';
 import type { ActivityMessage, ReadyMessage, ShareMessage, WakeMessage } from '../../common/bus/messages.ts';
 import { functionKey, type FunctionId } from '../../common/bus/subjects.ts';
 import type { V1Deployment, V1Pod, V1StatefulSet } from '../../common/kube/client.ts';
+import type { CanaryView } from '../canaries/canaries.ts';
 import type { Facts } from '../decide/types.ts';
 import type { FactFinder } from '../facts/facts.ts';
 import type { Fault } from '../faults/faults.ts';
@@ -57,6 +58,11 @@ export class Reconciler {
     return this.#parts.decisions;
   }
 
+  /** How it does, beside the function that it may replace; undefined: it is no canary. */
+  canaryOf(workload: Workload): CanaryView | undefined {
+    return this.#parts.canaries.viewOf(workload);
+  }
+
   /** What its pods were granted. */
   sharesOf(key: string): Ledger {
     return this.#parts.sharer.ledgerOf(key);
@@ -74,11 +80,13 @@ export class Reconciler {
   onWorkload(kind: WorkloadKind, object: V1Deployment | V1StatefulSet): void {
     const { before, after } = this.#observer.onWorkload(kind, object);
     if (!after) return;
+    this.#parts.canaries.onWorkload(after);
     if (after.fn) {
       this.#noteCreation(after);
       if (this.#isSetByOthers(after, before)) this.#observer.onCountOfOthers(after);
     } else if (before?.fn) this.#forget(after.key);
     this.#onChange(after.key);
+    if (before?.canaryEnd?.at !== after.canaryEnd?.at) this.tellFaults(after);
   }
 
   onWorkloadGone(kind: WorkloadKind, key: string): void {
@@ -129,6 +137,7 @@ export class Reconciler {
     const isTurn = this.#observer.onActivity(workload, message, nowMs);
     if (isTurn || contradicts(message, this.#parts.decisions.last(key))) this.#parts.decisions.reopen(key);
     if (message.source === 'sidecar') this.#share(key, nowMs);
+    else if (message.calls) this.#parts.canaries.hear(workload, message.calls, nowMs);
   }
 
   onReady(id: FunctionId, message: ReadyMessage): void {
@@ -251,8 +260,18 @@ export class Reconciler {
 
   #forget(key: string): void {
     const { advisor } = this.#options;
-    const { decisions, advice, nudges, actuator, sharer, moreFaults } = this.#parts;
-    const owners = [this.#observer, decisions, advice, advisor, nudges, actuator, sharer, moreFaults];
+    const { decisions, advice, nudges, actuator, sharer, canaries, moreFaults } = this.#parts;
+    const owners = [
+      this.#observer,
+      decisions,
+      advice,
+      advisor,
+      nudges,
+      actuator,
+      sharer,
+      canaries,
+      moreFaults,
+    ];
     for (const owner of owners) owner.forget(key);
   }
 }

@@ -99,12 +99,19 @@ export function createScalerMetrics(registry: Registry): ScalerMetrics {
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15],
     registers: [registry],
   });
+  const rolledBack = new Counter({
+    name: 'slimfaas_autoscaler_canaries_rolled_back_total',
+    help: 'Canaries that were rolled back because they did worse than the function that they may replace',
+    labelNames: LABELS,
+    registers: [registry],
+  });
   const passed = passHistograms(registry);
   return {
     passed,
     eventDropped: () => dropped.inc(),
     decided: (workload, kind) => decisions.inc({ ...labelsOf(workload), kind }),
     wokenAfter: (seconds) => wakes.observe(seconds),
+    rolledBack: (workload) => rolledBack.inc(labelsOf(workload)),
   };
 }
 

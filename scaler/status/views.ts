@@ -99,7 +99,17 @@ function summary(reconciler: Reconciler, workload: Workload): ScaledFunctionView
     reason: last?.reason ?? 'not decided yet',
     troubles: troublesOf(workload, reconciler.observed),
     faults: reconciler.faultsOf(workload).length,
+    ...canaryView(reconciler, workload),
   };
+}
+
+/** Of a canary alone. */
+function canaryView(reconciler: Reconciler, workload: Workload): { canary?: object } {
+  const canary = reconciler.canaryOf(workload);
+  if (!canary) return {};
+  const { canaryEnd: end } = workload;
+  const ended = end && { at: end.at, why: end.why, isPromoted: end.isPromoted };
+  return { canary: { ...canary, ...(ended && { ended }) } };
 }
 
 function isOfAnnotation({ reason }: Fault): boolean {

@@ -63,6 +63,11 @@ export interface KubeEvent {
 /** Effects on the cluster. */
 export interface KubeWriter {
   scale(request: ScaleRequest): Promise<ScaleOutcome>;
+  /**
+   * Writes annotations of the workload itself, by its status: that needs no right to change what its pods run.
+   * @throws for another workload of that name
+   */
+  annotate(workload: Workload, annotations: Readonly<Record<string, string>>): Promise<void>;
   /** A Kubernetes Event on the workload; `count` and times are one each: aggregation is the caller's. */
   emit(workload: Workload, event: KubeEvent): Promise<void>;
 }
@@ -137,6 +142,13 @@ export function createKubeWriter(
         resourceVersion = now.metadata?.resourceVersion ?? '';
       }
       return { kind: 'overtaken' };
+    },
+    async annotate({ kind, id: { namespace, name }, uid }, annotations) {
+      const body = { metadata: { uid, annotations } };
+      const request = { name, namespace, body, fieldManager: FIELD_MANAGER };
+      const options = setHeaderOptions('Content-Type', 'application/merge-patch+json', inTime);
+      if (kind === 'Deployment') await clients.apps.patchNamespacedDeploymentStatus(request, options);
+      else await clients.apps.patchNamespacedStatefulSetStatus(request, options);
     },
     async emit(workload, event) {
       const { namespace } = workload.id;

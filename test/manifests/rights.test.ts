@@ -23,8 +23,10 @@ const VERBS: Readonly<Record<string, readonly string[]>> = {
 const RESOURCES: Readonly<Record<string, string>> = {
   Deployment: 'deployments',
   DeploymentScale: 'deployments/scale',
+  DeploymentStatus: 'deployments/status',
   StatefulSet: 'statefulsets',
   StatefulSetScale: 'statefulsets/scale',
+  StatefulSetStatus: 'statefulsets/status',
   Pod: 'pods',
   Event: 'events',
   Lease: 'leases',

@@ -27,6 +27,7 @@ export const ANNOTATION = {
   hosts: 'slimfaas.dev/hosts',
   canaryOf: 'slimfaas.dev/canary-of',
   weight: 'slimfaas.dev/weight',
+  rollBack: 'slimfaas.dev/roll-back',
   sticky: 'slimfaas.dev/sticky',
   rewritePaths: 'slimfaas.dev/rewrite-paths',
   waitingPage: 'slimfaas.dev/waiting-page',

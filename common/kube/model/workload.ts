@@ -4,6 +4,7 @@
 import { functionKey, type FunctionId } from '../../bus/subjects.ts';
 import { ANNOTATION } from '../../function/annotations/index.ts';
 import { MAX_VALUE_LENGTH } from '../../function/annotations/bounds.ts';
+import { readCanaryEnd, CANARY_END_ANNOTATION, type CanaryEnd } from '../../function/canary-end.ts';
 import type { FunctionInfo, WorkloadKind } from '../../function/spec.ts';
 import type { V1Deployment, V1StatefulSet } from '../client.ts';
 import { findAppPort } from './app-port.ts';
@@ -38,6 +39,12 @@ export interface WorkloadModel {
   readonly podLabels?: Readonly<Record<string, string>> | undefined;
   /** slimfaas.dev/depended-on-by, of the workload or of its pod template; empty: nobody of another namespace. */
   readonly dependedOnBy: string;
+  /** Of its template, as Kubernetes counts; empty: not known yet. */
+  readonly revision: string;
+  /** Pods of an older template are there too. */
+  readonly isRollingOut: boolean;
+  /** This version of it was rolled back as a canary. */
+  readonly canaryEnd: CanaryEnd | undefined;
   /** All of the manifest that `fn` was read from. */
   readonly written: string;
 }
@@ -74,8 +81,17 @@ export function readWorkload(
     fn,
     podLabels: fn?.spec.services === 'wake' ? { ...spec?.template?.metadata?.labels } : undefined,
     dependedOnBy: dependedOnBy(object),
+    ...versionOf(object),
     written,
   };
+}
+
+function versionOf({ metadata, status }: WorkloadObject) {
+  const ofSet = status && 'updateRevision' in status ? status.updateRevision : undefined;
+  const revision = ofSet ?? metadata?.annotations?.['deployment.kubernetes.io/revision'] ?? '';
+  const { replicas = 0, updatedReplicas = 0 } = status ?? {};
+  const canaryEnd = readCanaryEnd(metadata?.annotations?.[CANARY_END_ANNOTATION], revision);
+  return { revision, isRollingOut: updatedReplicas < replicas, canaryEnd };
 }
 
 export function ownerKeyOf(kind: WorkloadKind, key: string): string {

@@ -4,7 +4,10 @@ import { once } from 'node:events';
 import { describe, it, test } from 'node:test';
 import WebSocket, { WebSocketServer } from 'ws';
 import { parseAnnotations } from '../../../common/function/annotations/index.ts';
+import { decodeActivity, type ActivityMessage } from '../../../common/bus/messages.ts';
+import { functionSubject } from '../../../common/bus/subjects.ts';
 import { canaryAt, pointOf } from '../../../common/function/canary.ts';
+import { CANARY_END_ANNOTATION } from '../../../common/function/canary-end.ts';
 import { CanaryTable } from '../../../proxy/functions/canary-table.ts';
 import type { FunctionView } from '../../../proxy/functions/function-view.ts';
 import { waitFor } from '../../helpers/wait.ts';
@@ -152,4 +155,63 @@ test('each part sleeps by itself: only the part that is chosen is waited for', a
   assert.equal((await call(forShop)).text, 'shop');
   await t.addPod('next', { run: (_req, res) => res.end('next') });
   assert.equal((await held).text, 'next');
+});
+
+const CANARY = { 'slimfaas.dev/canary-of': 'shop', 'slimfaas.dev/weight': '100' };
+
+test('a canary that is rolled back gets no calls of the function, until another version of it is there', async () => {
+  await using t = await startShop({}, 100);
+  for (const name of ['shop', 'next']) await t.addPod(name, { run: (_req, res) => res.end(name) });
+  await t.readyPods('shop', 1);
+  await t.readyPods('next', 1);
+  const answered = async () => (await callUrl(`${t.url}/function/shop/`)).text;
+  assert.equal(await answered(), 'next');
+  const version = { 'deployment.kubernetes.io/revision': '1' };
+  const back = { [CANARY_END_ANNOTATION]: JSON.stringify({ revision: '1', why: 'bad' }) };
+  t.addFunction('next', CANARY, { ownAnnotations: { ...version, ...back } });
+  await waitFor(async () => (await answered()) === 'shop', { what: 'it is rolled back' });
+  assert.equal((await callUrl(`${t.url}/function/next/`)).text, 'next');
+  const second = await t.another();
+  assert.equal((await callUrl(`${second.url}/function/shop/`)).text, 'shop');
+  t.addFunction('next', CANARY, { ownAnnotations: { 'deployment.kubernetes.io/revision': '2', ...back } });
+  await waitFor(async () => (await answered()) === 'next', { what: 'another version takes its part' });
+});
+
+test('a proxy says how calls of a canary and of its function ended, and of no other', async () => {
+  await using t = await startShop({ 'slimfaas.dev/sticky': 'header:X-User' }, 50);
+  t.addFunction('other');
+  const reports = new Map<string, ActivityMessage[]>();
+  for (const name of ['shop', 'next', 'other']) {
+    await t.addPod(name, { run: (req, res) => res.writeHead(req.url === '/bad' ? 500 : 200).end(name) });
+    await t.readyPods(name, 1);
+    const all: ActivityMessage[] = [];
+    reports.set(name, all);
+    t.link.subscribe(functionSubject('activity', { namespace: 'default', name }), (_subject, data) => {
+      const message = decodeActivity(data);
+      if (message.source === 'proxy') all.push(message);
+    });
+  }
+  const users = Array.from({ length: 20 }, (_, i) => `user-${i}`);
+  for (const user of users)
+    await callUrl(`${t.url}/function/shop/${user === 'user-0' ? 'bad' : ''}`, {
+      headers: { 'X-User': user },
+    });
+  for (let i = 0; i < 3; i++) await callUrl(`${t.url}/function/other/`);
+  const sums = (name: string) => {
+    const calls = (reports.get(name) ?? []).flatMap(({ calls: each }) => each ?? []);
+    const ran = calls.flatMap(({ durations }) => durations.filter((_, i) => i % 2 === 1));
+    const sum = (numbers: number[]) => numbers.reduce((a, b) => a + b, 0);
+    return [sum(calls.map(({ ended }) => ended)), sum(calls.map(({ failed }) => failed)), sum(ran)];
+  };
+  const forNext = users.filter((user) => pointOf(user) < 50);
+  const expected = (its: string[]) => [its.length, its.includes('user-0') ? 1 : 0, its.length];
+  await waitFor(() => (sums('shop')[0] ?? 0) + (sums('next')[0] ?? 0) === users.length, {
+    what: 'all is said',
+  });
+  await waitFor(() => reports.get('other')?.some(({ finished }) => finished > 0), {
+    what: 'the other one too',
+  });
+  assert.deepEqual(sums('next'), expected(forNext));
+  assert.deepEqual(sums('shop'), expected(users.filter((user) => !forNext.includes(user))));
+  assert.deepEqual(sums('other'), [0, 0, 0]);
 });

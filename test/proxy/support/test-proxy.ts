@@ -41,6 +41,8 @@ export interface FunctionExtra {
   readonly namespace?: string;
   readonly kind?: 'Deployment' | 'StatefulSet';
   readonly status?: Record<string, unknown>;
+  /** Of the workload itself. */
+  readonly ownAnnotations?: Record<string, string>;
   /** Of its pod template. */
   readonly podSpec?: Record<string, unknown>;
 }
@@ -125,13 +127,20 @@ export async function startTestProxy(
     addFunction(
       name,
       annotations = {},
-      { replicas = 0, namespace = 'default', kind = 'Deployment', status, podSpec = {} } = {},
+      {
+        replicas = 0,
+        namespace = 'default',
+        kind = 'Deployment',
+        status,
+        ownAnnotations = {},
+        podSpec = {},
+      } = {},
     ) {
       const all = { 'SlimFaas/Function': 'true', ...annotations };
       annotationsOf.set(name, all);
       kube.set({
         kind,
-        metadata: { name, namespace },
+        metadata: { name, namespace, annotations: ownAnnotations },
         spec: {
           replicas,
           template: { metadata: { annotations: all }, spec: { containers: [], ...podSpec } },

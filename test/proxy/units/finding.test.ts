@@ -45,6 +45,7 @@ test('property: prefix, name and path put together again are the target', () => 
 class Entry {
   readonly id: FunctionView['id'];
   view: FunctionView;
+  isSplit = false;
   isClosed = false;
 
   constructor(view: FunctionView) {

@@ -100,6 +100,7 @@ export class Sim {
         isLeader: () => this.isLeader,
         scale: (request) => (this.onScale ?? ((r) => this.#scale(r)))(request),
         publishShares: (_id, message) => void this.shares.push(message),
+        rollBack: () => Promise.resolve(),
         onDecision: () => {},
         onScaled: (workload, decision) => this.#note(workload.id, workload.replicas, decision),
         onFaults: (workload, faults) => {

@@ -209,9 +209,11 @@ function checkPreconditions(kind: Kind, current: KubeObject, { metadata }: KubeO
   if (metadata?.resourceVersion && metadata.resourceVersion !== resourceVersion) throw conflict(kind, name);
 }
 
-/** Labels and annotations of a status write are dropped too: stricter than Kubernetes, which keeps some. */
+/** Annotations may be written too. Labels are dropped: stricter than Kubernetes, which keeps some. */
 function withStatus(current: KubeObject, proposed: KubeObject): KubeObject {
-  return { ...current, status: proposed.status ?? {} };
+  const { annotations } = proposed.metadata;
+  const metadata = annotations ? { ...current.metadata, annotations } : current.metadata;
+  return { ...current, metadata, status: proposed.status ?? {} };
 }
 
 /** The proposal with what it may not touch put back. */

@@ -1,0 +1,194 @@
+/** When a canary is rolled back, and what is counted for it. */
+import assert from 'node:assert/strict';
+import { describe, it, test } from 'node:test';
+import { CallTally, DURATION_BUCKETS } from '../../../common/bus/call-counts.ts';
+import { silentLog } from '../../../common/runtime/log.ts';
+import { Canaries } from '../../../scaler/canaries/canaries.ts';
+import { numbersOf, whyRollBack } from '../../../scaler/canaries/judge.ts';
+import type { Workload } from '../../../scaler/world/kube-objects.ts';
+
+/** @returns a tally of calls of which some failed */
+function tally(calls: number, failed: number, ms = 10): CallTally {
+  const made = new CallTally();
+  for (let i = 0; i < calls; i++) made.note(i < failed, ms);
+  return made;
+}
+
+const SPEC = { calls: 100, errorMarginPercent: 5, latencyMarginPercent: 50 };
+
+function why(canary: CallTally, stable: CallTally, spec: Partial<typeof SPEC> = {}): string | undefined {
+  return whyRollBack(numbersOf(canary), numbersOf(stable), { ...SPEC, ...spec }, 'shop');
+}
+
+describe('a canary is rolled back', () => {
+  it('for more errors than the margin above the other one allows', () => {
+    assert.equal(why(tally(100, 6), tally(900, 9)), undefined);
+    assert.equal(
+      why(tally(100, 12), tally(900, 9)),
+      '12 % of 100 calls failed, and 1 % of 900 calls of shop; allowed: 5 points more',
+    );
+  });
+  it('not for errors that the other one has too', () =>
+    assert.equal(why(tally(100, 50), tally(900, 450)), undefined));
+  it('for errors where the other one had no calls', () =>
+    assert.match(why(tally(100, 6), tally(0, 0)) ?? '', /^6 % of 100 calls failed/));
+  it('for a 95th percentile above the margin, where one is given', () => {
+    assert.match(
+      why(tally(100, 0, 20), tally(900, 0, 10)) ?? '',
+      /^the 95th percentile of 100 calls is \d+ ms/,
+    );
+    assert.equal(why(tally(100, 0, 13), tally(900, 0, 10)), undefined);
+    const { latencyMarginPercent: _none, ...errorsOnly } = SPEC;
+    assert.equal(
+      whyRollBack(
+        numbersOf(tally(100, 0, 900)),
+        numbersOf(tally(900, 0)),
+        { ...errorsOnly, latencyMarginPercent: undefined },
+        'shop',
+      ),
+      undefined,
+    );
+  });
+  it('not for durations of too few calls', () =>
+    assert.equal(why(tally(100, 0, 900), tally(19, 0, 1)), undefined));
+});
+
+test('a percentile is right to a fifth, from a millisecond to half an hour', () => {
+  for (const ms of [0.2, 1, 7, 99, 1_234, 60_000, 1_700_000]) {
+    const got = tally(50, 0, ms).percentile(0.95, 20) as number;
+    assert.ok(got >= ms / 1.21 && got <= Math.max(1, ms * 1.21), `${ms} ms: ${got}`);
+  }
+  const mixed = tally(95, 0, 10);
+  for (let i = 0; i < 5; i++) mixed.note(false, 5_000);
+  assert.ok((mixed.percentile(0.95, 20) as number) < 13);
+  assert.ok((mixed.percentile(0.96, 20) as number) > 4_000);
+});
+
+test('what was counted is taken once, and adds up elsewhere to the same', () => {
+  const [from, to] = [tally(30, 3, 40), new CallTally()];
+  from.note(true, undefined);
+  const taken = from.take();
+  assert.ok(taken);
+  assert.equal(from.take(), undefined);
+  to.add(taken);
+  to.add(taken);
+  assert.deepEqual([to.ended, to.failed], [62, 8]);
+  assert.equal(to.counts.durations.length, 2);
+  assert.ok((to.counts.durations[0] as number) < DURATION_BUCKETS);
+  assert.equal(to.counts.durations[1], 60);
+});
+
+class Fixture {
+  isLeader = true;
+  failures = 0;
+  nowMs = 0;
+  readonly rolledBack: string[] = [];
+  readonly canaries = new Canaries({
+    isLeader: () => this.isLeader,
+    rollBack: async ({ key, revision }) => {
+      this.rolledBack.push(`${key} ${revision}`);
+      if (this.failures-- > 0) throw new Error('the API is away');
+    },
+    log: silentLog,
+  });
+
+  say(name: string, calls: number, failed: number, more: Partial<Workload> = {}): void {
+    const counts = tally(calls, failed).take();
+    if (counts) this.canaries.hear(workload(name, more), counts, (this.nowMs += 2_000));
+  }
+}
+
+function workload(name: string, more: Partial<Workload> = {}): Workload {
+  const rollBack = { calls: 100, errorMarginPercent: 5, latencyMarginPercent: undefined };
+  const canary = name === 'next' ? { of: 'shop', weightPercent: 10, rollBack } : undefined;
+  return {
+    key: `default/${name}`,
+    id: { namespace: 'default', name },
+    revision: '1',
+    isRollingOut: false,
+    fn: { spec: { canary } },
+    ...more,
+  } as Workload;
+}
+
+describe('canaries of a scaler', () => {
+  it('are judged by the calls of all proxies together, each time so many have come', () => {
+    const f = new Fixture();
+    f.canaries.onWorkload(workload('next'));
+    f.say('shop', 400, 0);
+    f.say('next', 60, 3);
+    f.say('next', 39, 3);
+    assert.deepEqual(f.rolledBack, []);
+    f.say('next', 1, 0);
+    assert.deepEqual(f.rolledBack, ['default/next 1']);
+  });
+
+  it('are not judged before the function’s calls of the same second can be known', () => {
+    const f = new Fixture();
+    f.canaries.onWorkload(workload('next'));
+    f.say('next', 100, 100);
+    assert.deepEqual(f.rolledBack, []);
+    f.say('shop', 900, 900);
+    f.say('next', 1, 1);
+    assert.deepEqual(f.rolledBack, []);
+    assert.equal(f.canaries.viewOf(workload('next'))?.stable.errorPercent, 100);
+  });
+
+  it('are counted anew after each judgement', () => {
+    const f = new Fixture();
+    f.say('next', 1, 0);
+    f.say('next', 99, 4);
+    f.say('next', 99, 50);
+    assert.deepEqual(f.rolledBack, []);
+    const view = f.canaries.viewOf(workload('next'));
+    assert.deepEqual([view?.of, view?.weight, view?.canary.calls], ['shop', 10, 199]);
+    f.say('next', 1, 0);
+    assert.equal(f.rolledBack.length, 1);
+  });
+
+  it('are judged by the leader alone; a new leader counts on', () => {
+    const f = new Fixture();
+    f.isLeader = false;
+    f.say('next', 50, 50);
+    f.say('next', 50, 50);
+    f.isLeader = true;
+    f.say('next', 1, 1);
+    assert.deepEqual(f.rolledBack, []);
+    f.say('next', 99, 99);
+    assert.equal(f.rolledBack.length, 1);
+  });
+
+  it('are rolled back at the next report where the API was away', async () => {
+    const f = new Fixture();
+    f.failures = 1;
+    f.say('next', 50, 50);
+    f.say('next', 50, 50);
+    await Promise.resolve();
+    f.say('next', 1, 0);
+    await Promise.resolve();
+    f.say('next', 1, 0);
+    assert.equal(f.rolledBack.length, 2);
+  });
+
+  it('count nothing while two versions answer, or once they are rolled back', () => {
+    const f = new Fixture();
+    f.say('next', 99, 99, { isRollingOut: true });
+    f.say('next', 99, 99);
+    const canaryEnd = { revision: '1', at: '', why: 'x', isPromoted: false };
+    f.say('next', 99, 99, { canaryEnd });
+    f.say('next', 99, 99);
+    assert.deepEqual(f.rolledBack, []);
+  });
+
+  it('begin anew with another version, or of another function', () => {
+    const f = new Fixture();
+    f.say('next', 99, 99);
+    f.say('next', 99, 99, { revision: '2' });
+    assert.deepEqual(f.rolledBack, []);
+    f.say('next', 1, 1, { revision: '2' });
+    assert.deepEqual(f.rolledBack, ['default/next 2']);
+    f.canaries.forget('default/next');
+    assert.equal(f.canaries.viewOf(workload('next'))?.canary.calls, 0);
+    assert.equal(f.canaries.viewOf(workload('shop')), undefined);
+  });
+});
