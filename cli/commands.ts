@@ -14,11 +14,13 @@ import { natsStreamsFlags } from './parts/nats-streams.ts';
 import { part } from './parts/part-command.ts';
 import {
   adminUrlFlags,
+  canaryFlags,
   callFlags,
   checkFlags,
   deadListFlags,
   functionFlags,
   jobShowFlags,
+  promoteFlags,
   queryCommandFlags,
   releaseFlags,
   statusFlags,
@@ -93,9 +95,20 @@ async function addPeopleCommands(parser: Argv): Promise<void> {
   part(parser, 'call <function> [path]', 'call a function and print its answer', callFlags, async (argv) =>
     (await import('./client/call.ts')).runCall(argv),
   );
+  parser.command('canary', 'canaries: look, and put one in the place of its function', addCanaryCommands);
   parser.command('jobs', 'asynchronous jobs: look, cancel, and those that were given up', addJobCommands);
   const { injectCommand } = await import('./inject/inject.ts');
   parser.command(injectCommand);
+}
+
+function addCanaryCommands(parser: Argv): Argv {
+  part(parser, '$0', 'list them, beside their functions', canaryFlags, async (argv) =>
+    (await import('./client/canary.ts')).runCanaries(argv),
+  );
+  part(parser, 'promote <function>', "give the function its canary's pods", promoteFlags, async (argv) =>
+    (await import('./client/promote.ts')).runPromote(argv),
+  );
+  return parser;
 }
 
 function addJobCommands(parser: Argv): Argv {

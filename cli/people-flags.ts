@@ -110,6 +110,49 @@ export const statusFlags = {
   json: { type: 'boolean', default: false, group: 'Output', describe: 'print JSON instead of a table' },
 } as const satisfies FlagTable;
 
+export const canaryFlags = {
+  ...scalerUrlFlags,
+  namespace: {
+    type: 'string',
+    default: '',
+    alias: 'n',
+    group: 'Request',
+    describe: 'namespace of the canaries; empty: all',
+  },
+  json: { type: 'boolean', default: false, group: 'Output', describe: 'print JSON instead of a table' },
+} as const satisfies FlagTable;
+
+export const promoteFlags = {
+  ...clusterFlags,
+  namespace: {
+    type: 'string',
+    default: '',
+    alias: 'n',
+    group: 'Request',
+    describe: 'namespace of the canary; empty: what NAME.NAMESPACE says, else that of the context',
+  },
+  'dry-run': {
+    type: 'boolean',
+    default: false,
+    group: 'Request',
+    describe: 'print what would change and ask the API server whether it allows it; nothing is changed',
+  },
+  force: {
+    type: 'boolean',
+    default: false,
+    group: 'Request',
+    describe: 'also a canary that was rolled back, or that is being rolled out',
+  },
+  timeout: {
+    type: 'int',
+    default: 300,
+    min: 1,
+    max: 3_600,
+    group: 'Request',
+    describe: 'seconds to wait until the pods of the function run the new version',
+  },
+} as const satisfies FlagTable;
+
 export const queryCommandFlags = {
   ...scalerUrlFlags,
   time: {

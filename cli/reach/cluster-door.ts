@@ -18,16 +18,9 @@ export async function openClusterDoor(part: PartAddress, flags: ClusterFlags): P
   const namespace = flags['system-namespace'];
   const pod = await readyPod(cluster, namespace, part.component);
   const base = `/api/v1/namespaces/${namespace}/pods/${pod}:${part.port}/proxy`;
-  const server = cluster.config.getCurrentCluster()?.server ?? '';
   return {
     name: `${part.component} ${namespace}/${pod}`,
-    async fetch(path, init = {}) {
-      try {
-        return await send(cluster, `${server.replace(/\/$/, '')}${base}${path}`, init);
-      } catch (cause) {
-        throw new Error(`no answer from ${server}: ${describeError(cause)}`, { cause });
-      }
-    },
+    fetch: (path, init = {}) => askApi(cluster, `${base}${path}`, init),
   };
 }
 
@@ -54,6 +47,20 @@ function takesCalls(pod: PodModel): boolean {
 
 /** Answers of these have no body, and `Response` takes none. */
 const WITHOUT_BODY: ReadonlySet<number> = new Set([101, 204, 205, 304]);
+
+/** The API server itself; nothing is followed and no status is an error. @throws Error when nothing answers */
+export async function askApi(
+  cluster: ReachedCluster,
+  path: string,
+  init: RequestInit = {},
+): Promise<Response> {
+  const server = cluster.config.getCurrentCluster()?.server ?? '';
+  try {
+    return await send(cluster, `${server.replace(/\/$/, '')}${path}`, init);
+  } catch (cause) {
+    throw new Error(`no answer from ${server}: ${describeError(cause)}`, { cause });
+  }
+}
 
 /** `fetch` cannot take the client certificates and agents that a kubeconfig may ask for. */
 async function send({ config }: ReachedCluster, url: string, init: RequestInit): Promise<Response> {

@@ -137,9 +137,9 @@ export class Canaries {
       record.counted = counted();
       const { canary, stable } = record.before;
       const why = rollBack && whyRollBack(numbersOf(canary), numbersOf(stable), rollBack, of);
-      // One process judges: others have counted other calls together.
-      if (isLeader()) record.why ??= why;
+      record.why ??= why;
     }
+    // One process judges: others have counted other calls together.
     if (!isLeader()) record.why = undefined;
     else if (record.why !== undefined && !record.isWriting) void this.#rollBack(workload, record, record.why);
   }

@@ -73,6 +73,8 @@ function metrics(): string {
 function handle(request: IncomingMessage, response: ServerResponse): void {
   request.resume();
   if (request.url === '/keys') return void response.end(process.env['KEYS'] ?? '');
+  if (request.url === '/sale')
+    return void response.writeHead(Number(process.env['SALE_STATUS'] ?? 200)).end(pod);
   if (request.url === '/metrics') return void response.setHeader('content-type', 'text/plain').end(metrics());
   void respond(request).then((body) => {
     if (isTooEarly(request.url ?? '')) response.statusCode = 503;
