@@ -130,6 +130,11 @@ export interface StickyKey {
   readonly name: string;
 }
 
+/** What a caller gets where no pod comes: an answer as it is written, or that of another function of the namespace. */
+export type FallbackSpec =
+  | { readonly kind: 'answer'; readonly status: number; readonly contentType: string; readonly body: string }
+  | { readonly kind: 'function'; readonly name: string };
+
 /** A bad annotation value: what was written, where, what is allowed, what is in force instead. */
 export interface AnnotationFault {
   readonly annotation: string;
@@ -160,6 +165,8 @@ export interface FunctionSpec {
   readonly canary: CanarySpec | undefined;
   /** slimfaas.dev/sticky; undefined: each call is split by itself. */
   readonly sticky: StickyKey | undefined;
+  /** slimfaas.dev/fallback; undefined: the caller is told why it cannot be woken. */
+  readonly fallback: FallbackSpec | undefined;
   /** slimfaas.dev/waiting-page: when a browser is shown that the function starts; 0: never; undefined: the proxy's flag. */
   readonly waitingPageSeconds: number | undefined;
   /** slimfaas.dev/rewrite-paths: answers to /function/NAME get that prefix put in front of the app's own paths. */

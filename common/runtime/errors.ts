@@ -57,6 +57,14 @@ export const REASON_STATUS: Readonly<Record<ReasonCode, number>> = {
   'function-timeout': 504,
 };
 
+/** What somebody wants to be said in place of a reason. */
+export interface OwnAnswer {
+  /** Default: that of the reason. */
+  readonly status?: number;
+  readonly contentType: string;
+  readonly body: string;
+}
+
 /** An answer of the system itself. `retryAfterSeconds` becomes `Retry-After`. */
 export class ReasonError extends Error {
   readonly code: ReasonCode;
@@ -64,8 +72,8 @@ export class ReasonError extends Error {
   readonly retryAfterSeconds: number | undefined;
   /** name, value …, of its answer. */
   readonly headers: readonly string[];
-  /** For a person in a browser, in place of the JSON body. */
-  readonly html: string | undefined;
+  /** In place of the status and the JSON body. */
+  readonly answer: OwnAnswer | undefined;
 
   constructor(
     code: ReasonCode,
@@ -74,16 +82,16 @@ export class ReasonError extends Error {
       cause?: unknown;
       retryAfterSeconds?: number;
       headers?: readonly string[];
-      html?: string;
+      answer?: OwnAnswer | undefined;
     } = {},
   ) {
     super(message, { cause: options.cause });
     this.name = 'ReasonError';
     this.code = code;
-    this.status = REASON_STATUS[code];
+    this.status = options.answer?.status ?? REASON_STATUS[code];
     this.retryAfterSeconds = options.retryAfterSeconds;
     this.headers = options.headers ?? [];
-    this.html = options.html;
+    this.answer = options.answer;
   }
 }
 

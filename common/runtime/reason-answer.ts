@@ -17,9 +17,9 @@ export interface ReasonAnswer {
 
 /** The answer to send for `error`; `extraHeaders` (name, value …) go last. */
 export function reasonAnswer(error: ReasonError, extraHeaders: readonly string[] = []): ReasonAnswer {
-  const body = error.html ?? `${JSON.stringify({ error: error.code, message: error.message })}\n`;
-  const type = error.html === undefined ? 'application/json' : 'text/html';
-  const headers = [HEADER.reason, error.code, 'Content-Type', `${type}; charset=utf-8`];
+  const body = error.answer?.body ?? `${JSON.stringify({ error: error.code, message: error.message })}\n`;
+  const type = error.answer?.contentType ?? 'application/json; charset=utf-8';
+  const headers = [HEADER.reason, error.code, 'Content-Type', type];
   headers.push('Content-Length', String(Buffer.byteLength(body)));
   if (error.retryAfterSeconds !== undefined) {
     // Whole seconds, at least 1: `Retry-After: 0` invites the storm that it is to prevent.

@@ -24,12 +24,14 @@ import {
 import type { CallEnd } from '../metrics/call-end.ts';
 import type { Clock } from '../clock.ts';
 import type { FunctionEntry } from '../functions/function-entry.ts';
+import type { FunctionLookup } from '../functions/function-lookup.ts';
 import { forSidecar, parseLoad } from '../edge/headers.ts';
 import type { PodPlace } from '../pods/pod-group.ts';
 import { noteRefusal } from '../pods/refusal.ts';
 import { outcomeAction } from './retry.ts';
 import type { CallTicket, WaitingCall } from '../waiting/throttler.ts';
 import type { WaitingPages } from '../waiting/waiting-page.ts';
+import { fallbackOf } from './fallback.ts';
 import { callTimeouts, POD_CONNECT_MS } from './timeouts.ts';
 
 export interface CallRequest {
@@ -50,6 +52,7 @@ export interface CallDeps {
   readonly relay: Relay;
   readonly clock: Clock;
   readonly pages: Pick<WaitingPages, 'watch'>;
+  readonly lookup: Pick<FunctionLookup, 'neighbour'>;
 }
 
 /** With what belongs to a phase. */
@@ -61,6 +64,9 @@ export class ProxyCall implements WaitingCall {
   readonly #entry: FunctionEntry;
   readonly #request: CallRequest;
   readonly #deps: CallDeps;
+  /** It is one: where it fails as well, the caller is told. */
+  readonly #isFallback: boolean;
+  #fallback: ProxyCall | undefined;
   readonly #ticket: CallTicket;
   #state: CallState = { kind: 'waiting' };
   /** Placed as it arrives, it has waited for nothing and its clock has just been read. */
@@ -75,10 +81,11 @@ export class ProxyCall implements WaitingCall {
   /** Tries that may have reached a function and got no answer. */
   #deaths = 0;
 
-  constructor(entry: FunctionEntry, request: CallRequest, deps: CallDeps) {
+  constructor(entry: FunctionEntry, request: CallRequest, deps: CallDeps, isFallback = false) {
     this.#entry = entry;
     this.#request = request;
     this.#deps = deps;
+    this.#isFallback = isFallback;
     this.#ticket = entry.throttler.ticket(this);
   }
 
@@ -102,6 +109,7 @@ export class ProxyCall implements WaitingCall {
 
   /** The caller has gone. */
   cancel(): void {
+    this.#fallback?.cancel();
     if (this.#state.kind === 'running') this.#state.exchange?.cancel();
     if (this.#state.kind !== 'waiting') return;
     this.#entry.throttler.leave(this.#ticket);
@@ -143,8 +151,18 @@ export class ProxyCall implements WaitingCall {
 
   refused(error: ReasonError): void {
     this.#entry.account.series.failed(error.code);
-    this.#request.fail(error);
+    const fallback = this.#isFallback ? undefined : fallbackOf(this.#entry, this.#request, error, this.#deps);
+    if (fallback) this.#entry.account.series.fellBack(fallback.kind);
+    if (fallback?.kind === 'function') return this.#passTo(fallback.entry, error);
+    this.#request.fail(fallback?.error ?? error);
     this.#end({ kind: 'status', status: error.status });
+  }
+
+  /** The call ends here as one that failed, and goes on as one of the other function. */
+  #passTo(other: FunctionEntry, { status }: ReasonError): void {
+    this.#count({ kind: 'status', status }, this.#deps.clock.now());
+    this.#fallback = new ProxyCall(other, this.#request, this.#deps, true);
+    this.#fallback.start();
   }
 
   get #isRepeatable(): boolean {
@@ -203,13 +221,17 @@ export class ProxyCall implements WaitingCall {
 
   #end(end: CallEnd, now = this.#deps.clock.now()): void {
     if (this.#state.kind === 'ended') return;
+    this.#count(end, now);
+    this.#request.onEnd(end);
+  }
+
+  #count(end: CallEnd, now: number): void {
     this.#state = { kind: 'ended' };
     this.#stopPage?.();
     const { account } = this.#entry;
     account.ended(end, now - this.#ticket.arrivedMs);
     if (!this.#isShownPage)
       account.judged(end, this.#placedMs === undefined ? undefined : now - this.#placedMs);
-    this.#request.onEnd(end);
   }
 }
 

@@ -99,9 +99,10 @@ export function toldTo(socket: object | null, error: ReasonError): ReasonError {
 export function toldToAnybody(error: ReasonError): ReasonError {
   const message = INSIDE[error.code];
   if (message === undefined) return error;
-  const { retryAfterSeconds, headers } = error;
+  const { retryAfterSeconds, headers, answer } = error;
   return new ReasonError(error.code, message, {
     headers,
+    answer,
     ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
   });
 }

@@ -56,6 +56,11 @@ export class FunctionLookup {
     return this.#table.partFor(entry, headers);
   }
 
+  /** Of the same namespace. */
+  neighbour({ id: { namespace } }: FunctionEntry, name: string): FunctionEntry | undefined {
+    return this.#table.get({ namespace, name });
+  }
+
   /** @throws ReasonError `unknown-function` */
   forCall(req: CallerFacts, name: string, path: string): FunctionEntry {
     const entry = this.#table.find(name);

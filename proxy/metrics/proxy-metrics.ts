@@ -32,6 +32,8 @@ export interface FunctionSeries {
   retried(why: string): void;
   /** The proxy answered by itself. */
   failed(reason: string): void;
+  /** No pod came, and the caller got what is said for that: `answer`, `function`. */
+  fellBack(kind: string): void;
   /** A job was accepted, so long after its request's head. */
   jobAccepted(seconds: number): void;
   jobRefused(reason: string): void;
@@ -47,6 +49,7 @@ export const NO_SERIES: FunctionSeries = Object.freeze({
   refused: () => undefined,
   retried: () => undefined,
   failed: () => undefined,
+  fellBack: () => undefined,
   jobAccepted: () => undefined,
   jobRefused: () => undefined,
   eventAccepted: () => undefined,
@@ -74,6 +77,7 @@ export function createProxyMetrics(registry: Registry): ProxyMetrics {
     refusals: own('slimfaas_proxy_refusals_total', 'Calls that a sidecar sent back untouched', ['why']),
     retries: own('slimfaas_proxy_retries_total', 'Calls sent again after a connection failed', ['phase']),
     errors: own('slimfaas_proxy_errors_total', "Answers of the proxy's own, by reason", ['reason']),
+    fallbacks: own('slimfaas_proxy_fallbacks_total', 'Calls without a pod that got a fallback', ['kind']),
     coldStarts: own('slimfaas_proxy_cold_starts_total', 'Calls that waited for a first pod and got it', []),
     jobs: own('slimfaas_proxy_jobs_accepted_total', 'Jobs that JetStream confirmed', []),
     jobRefusals: own('slimfaas_proxy_jobs_refused_total', 'Jobs that were not accepted, by reason', [
@@ -165,6 +169,7 @@ interface AllMetrics {
   readonly refusals: Counter;
   readonly retries: Counter;
   readonly errors: Counter;
+  readonly fallbacks: Counter;
   readonly coldStarts: Counter;
   readonly coldStart: Histogram;
   readonly jobs: Counter;
@@ -197,6 +202,7 @@ function makeSeries(all: AllMetrics, { namespace, name }: FunctionId): FunctionS
       errors.add(reason);
       all.errors.inc({ ...labels, reason });
     },
+    fellBack: (kind) => all.fallbacks.inc({ ...labels, kind }),
     jobAccepted(tookSeconds) {
       all.jobs.inc(labels);
       all.jobAccept.observe(labels, tookSeconds);
@@ -224,6 +230,7 @@ function removeSeries(
   for (const phase of ['connect', 'send', 'head']) all.retries.remove({ ...labels, phase });
   for (const reason of JOB_REFUSALS) all.jobRefusals.remove({ ...labels, reason });
   for (const way of ['pods', 'queue']) all.events.remove({ ...labels, way });
+  for (const kind of ['answer', 'function']) all.fallbacks.remove({ ...labels, kind });
   for (const reason of errors) all.errors.remove({ ...labels, reason });
   for (const counter of [all.coldStarts, all.jobs]) counter.remove(labels);
 }

@@ -62,7 +62,7 @@ export class WaitingPages {
     return new ReasonError('starting', `${view.id.name} is starting: ${progress}`, {
       retryAfterSeconds: RELOAD_SECONDS,
       headers: HEADERS,
-      html: fill(this.#options.template, values),
+      answer: { contentType: 'text/html; charset=utf-8', body: fill(this.#options.template, values) },
     });
   }
 }

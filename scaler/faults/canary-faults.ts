@@ -1,5 +1,13 @@
-/** Faults of `slimfaas.dev/canary-of`: a canary that gets no calls, or fewer than it asks for. */
-import { byCanaryName, canaryProblem, type CanaryShare } from '../../common/function/canary.ts';
+/**
+ * Faults of functions that name another one: a canary that gets no calls, or fewer than it asks for
+ * (`slimfaas.dev/canary-of`), and a fallback that is not there (`slimfaas.dev/fallback`).
+ */
+import {
+  byCanaryName,
+  canaryProblem,
+  type CanaryProblem,
+  type CanaryShare,
+} from '../../common/function/canary.ts';
 import { ANNOTATION } from '../../common/function/annotations/index.ts';
 import { functionKey } from '../../common/bus/subjects.ts';
 import { CANARY_END_ANNOTATION } from '../../common/function/canary-end.ts';
@@ -29,17 +37,38 @@ export function canaryFaults(
     }
   };
   return (fn) => {
-    const { canary } = fn.spec;
-    if (!canary) return [];
+    const { canary, fallback } = fn.spec;
+    if (!canary && fallback?.kind !== 'function') return [];
     read();
-    const { namespace } = fn.id;
-    const keyOf = (name: string) => functionKey({ namespace, name });
-    const siblings = (canaries.get(keyOf(canary.of)) ?? []).toSorted(byCanaryName);
-    const found = canaryProblem(fn, canary, (name) => functions.get(keyOf(name)), siblings);
-    if (!found) return [];
-    const message = `${ANNOTATION.canaryOf}: ${JSON.stringify(canary.of)}: ${found.problem}; in force: ${found.inForce}`;
-    return [invalidValue(message)];
+    const keyOf = (name: string) => functionKey({ namespace: fn.id.namespace, name });
+    const find = (name: string) => functions.get(keyOf(name));
+    const siblings = canary ? (canaries.get(keyOf(canary.of)) ?? []).toSorted(byCanaryName) : [];
+    const problem = canary && canaryProblem(fn, canary, find, siblings);
+    return [
+      ...(problem ? [unusable(ANNOTATION.canaryOf, canary.of, problem)] : []),
+      ...fallbackFaults(fn, find),
+    ];
   };
+}
+
+function fallbackFaults(
+  { id, spec }: FunctionInfo,
+  find: (name: string) => FunctionInfo | undefined,
+): Fault[] {
+  if (spec.fallback?.kind !== 'function') return [];
+  const { name } = spec.fallback;
+  const { namespace } = id;
+  const isThere = name !== id.name && find(name) !== undefined;
+  if (isThere) return [];
+  const problem =
+    name === id.name
+      ? 'it names itself'
+      : `there is no function ${JSON.stringify(name)} in namespace ${namespace}`;
+  return [unusable(ANNOTATION.fallback, name, { problem, inForce: 'no fallback' })];
+}
+
+function unusable(annotation: string, value: string, { problem, inForce }: CanaryProblem): Fault {
+  return invalidValue(`${annotation}: ${JSON.stringify(value)}: ${problem}; in force: ${inForce}`);
 }
 
 /** It stands while the version of the canary that was rolled back is there. */

@@ -11,6 +11,7 @@ import { DEFAULT_POLICIES } from '../../call/policy.ts';
 import { readAuth } from './callers/auth.ts';
 import { CLOSED_CORS, readCors } from './callers/cors.ts';
 import { readConfiguration } from './configuration.ts';
+import { readFallback } from './fallback.ts';
 import { closestName, type FaultList, type ReportFault } from './faults.ts';
 import { readCanary, readSticky } from './canary.ts';
 import { readHosts } from './hosts.ts';
@@ -84,6 +85,7 @@ function readSpec(source: AnnotationSource, defaults: AnnotationDefaults): Funct
     hosts: readHosts(source),
     canary: readCanary(source),
     sticky: readSticky(source),
+    fallback: readJson(source, ANNOTATION.fallback, readFallback),
     waitingPageSeconds: source.read(ANNOTATION.waitingPage, int(0, 3_600), undefined),
     rewritesPaths: source.read(ANNOTATION.rewritePaths, bool, false),
     trusted: source.read(trust, word('Trusted', 'Untrusted'), 'Trusted') === 'Trusted',

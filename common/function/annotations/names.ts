@@ -30,6 +30,7 @@ export const ANNOTATION = {
   rollBack: 'slimfaas.dev/roll-back',
   sticky: 'slimfaas.dev/sticky',
   rewritePaths: 'slimfaas.dev/rewrite-paths',
+  fallback: 'slimfaas.dev/fallback',
   waitingPage: 'slimfaas.dev/waiting-page',
   paused: 'slimfaas.dev/paused',
   ordered: 'slimfaas.dev/ordered',

@@ -34,6 +34,7 @@ test('no annotations: every default of docs/reference/annotations.md, no functio
     hosts: [],
     canary: undefined,
     sticky: undefined,
+    fallback: undefined,
     waitingPageSeconds: undefined,
     rewritesPaths: false,
     dependsOn: [],

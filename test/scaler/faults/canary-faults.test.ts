@@ -52,3 +52,28 @@ test('unknown, itself, a canary, another namespace’s, and more than 100 in all
   world.specVersion = 2;
   assert.deepEqual(faultsOf(world.all[1] as FunctionInfo), []);
 });
+
+test('a fallback that is not there, or is the function itself', () => {
+  const named = (name: string, other: string) => {
+    const fallback = { 'slimfaas.dev/fallback': JSON.stringify({ Function: other }) };
+    const { spec } = parseAnnotations({ 'SlimFaas/Function': 'true', ...fallback });
+    return { id: { namespace: 'default', name }, spec } as FunctionInfo;
+  };
+  const all = [fn('sorry'), named('good', 'sorry'), named('lost', 'nobody'), named('self', 'self')];
+  const workloads = () =>
+    all.map((each) => ({ key: `default/${each.id.name}`, fn: each }) as Workload).values();
+  const faultsOf = canaryFaults({ specVersion: 1, workloads });
+  assert.deepEqual(
+    all.map((each) =>
+      faultsOf(each)
+        .map(({ message }) => message)
+        .join(),
+    ),
+    [
+      '',
+      '',
+      'slimfaas.dev/fallback: "nobody": there is no function "nobody" in namespace default; in force: no fallback',
+      'slimfaas.dev/fallback: "self": it names itself; in force: no fallback',
+    ],
+  );
+});
