@@ -26,13 +26,28 @@ const activity = {
 } as const;
 const bytes = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
 
+const BAD_DURATIONS: readonly [unknown, RegExp][] = [
+  [[1], /durations is no list of at most 80 pairs/],
+  ['12', /durations is no list/],
+  [Array.from({ length: 162 }, () => 1), /durations is no list of at most 80 pairs/],
+  [[80, 1], /durations\[0\] is 80; allowed/],
+  [[1, -1], /durations\[1\] is -1; allowed/],
+  [[1, 0.5], /durations\[1\] is 0.5; allowed/],
+];
+
+function badDurations([durations, why]: [unknown, RegExp]): [string, () => unknown, RegExp] {
+  const message = { ...activity, calls: { ended: 1, failed: 0, durations } };
+  return [`durations ${JSON.stringify(durations).slice(0, 20)}`, () => decodeActivity(bytes(message)), why];
+}
+
 test('each message survives the round trip, unknown fields aside', () => {
   assert.deepEqual(decodeWake(encodeMessage({ from: 'proxy-1', waiting: 4 })), {
     from: 'proxy-1',
     waiting: 4,
   });
   assert.deepEqual(decodeActivity(bytes({ ...activity, later: true })), activity);
-  const told = { ...activity, limit: 5, jobs: 2, direct: 3, directOpened: 1 };
+  const calls = { ended: 3, failed: 1, durations: [0, 1, 79, 2] };
+  const told = { ...activity, limit: 5, jobs: 2, direct: 3, directOpened: 1, calls };
   assert.deepEqual(decodeActivity(encodeMessage(told)), told);
   const ready = { pod: 'p', ip: '127.16.1.1', port: 15080, state: 'draining' } as const;
   assert.deepEqual(decodeReady(encodeMessage(ready)), ready);
@@ -82,6 +97,8 @@ const refusals: [string, () => unknown, RegExp][] = [
     () => decodeReady(bytes({ pod: 'p', ip: 'i', port: 1, state: 'ready', start: 'now' })),
     /start is missing or not a number/,
   ],
+  ['calls that are none', () => decodeActivity(bytes({ ...activity, calls: 7 })), /calls is no object/],
+  ...BAD_DURATIONS.map(badDurations),
   ['half a connection', () => decodeActivity(bytes({ ...activity, direct: 0.5 })), /direct is 0.5/],
   ['no number', () => decodeActivity(bytes({ ...activity, direct: '2' })), /direct is missing or not/],
   [

@@ -1,6 +1,7 @@
 /** When a canary is rolled back, and what is counted for it. */
 import assert from 'node:assert/strict';
 import { describe, it, test } from 'node:test';
+import { parseAnnotations } from '../../../common/function/annotations/index.ts';
 import { CallTally, DURATION_BUCKETS } from '../../../common/bus/call-counts.ts';
 import { silentLog } from '../../../common/runtime/log.ts';
 import { Canaries } from '../../../scaler/canaries/canaries.ts';
@@ -191,4 +192,32 @@ describe('canaries of a scaler', () => {
     assert.equal(f.canaries.viewOf(workload('next'))?.canary.calls, 0);
     assert.equal(f.canaries.viewOf(workload('shop')), undefined);
   });
+});
+
+describe('slimfaas.dev/roll-back', () => {
+  const read = (text: string, canary: Record<string, string> = { 'slimfaas.dev/canary-of': 'shop' }) => {
+    const annotations = { 'SlimFaas/Function': 'true', ...canary, 'slimfaas.dev/roll-back': text };
+    const { spec, faults } = parseAnnotations(annotations);
+    return [spec.canary?.rollBack, faults.map(({ problem }) => problem).join()];
+  };
+  const defaults = { calls: 100, errorMarginPercent: 5, latencyMarginPercent: undefined };
+
+  it('looks at errors alone, unless it says otherwise', () => {
+    assert.deepEqual(read('{}'), [defaults, '']);
+    const all = read('{"Calls": 20, "ErrorMargin": 0, "LatencyMargin": 20}');
+    assert.deepEqual(all, [{ calls: 20, errorMarginPercent: 0, latencyMarginPercent: 20 }, '']);
+  });
+
+  it('has a default for each number that cannot be used, and is none where it is no JSON', () => {
+    const [spec, problem] = read('{"Calls": 9, "ErrorMargin": 101, "LatencyMargin": 19, "Call": 1}');
+    assert.deepEqual(spec, defaults);
+    assert.match(
+      String(problem),
+      /Call is not known; did you mean Calls\?.*Calls .*ErrorMargin .*LatencyMargin /,
+    );
+    assert.equal(read('on')[0], undefined);
+  });
+
+  it('counts only beside canary-of', () =>
+    assert.deepEqual(read('{}', {}), [undefined, 'counts only beside slimfaas.dev/canary-of']));
 });
