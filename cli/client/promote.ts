@@ -7,13 +7,14 @@ import { UsageError } from '../../common/runtime/errors.ts';
 import type { FunctionId } from '../../common/bus/subjects.ts';
 import type { WorkloadKind } from '../../common/function/spec.ts';
 import type { V1Deployment, V1StatefulSet } from '../../common/kube/client.ts';
+import { isRolledOut } from '../../common/kube/model/workload.ts';
 import { sleep } from '../../common/runtime/lifecycle.ts';
 import { flagValues, type Parsed } from '../parts/flag-options.ts';
 import { promoteFlags } from '../people-flags.ts';
 import { loadCluster, type ReachedCluster } from '../reach/cluster.ts';
 import { askApi } from '../reach/cluster-door.ts';
 import { chooseCluster } from '../reach/open-door.ts';
-import { endingPatch, isRolledOut, obstacleTo, promotingPatch, promotionText } from './promotion.ts';
+import { endingPatch, obstacleTo, promotingPatch, promotionText } from './promotion.ts';
 
 type WorkloadObject = V1Deployment | V1StatefulSet;
 

@@ -47,14 +47,6 @@ export function endingPatch(kind: WorkloadKind, canary: WorkloadObject, at: stri
   return { metadata: { annotations: { [CANARY_END_ANNOTATION]: canaryEndText(end) } } };
 }
 
-/** All pods run the template, and as many as wanted can be used. A function at zero is at once. */
-export function isRolledOut({ metadata, spec, status }: WorkloadObject): boolean {
-  const wanted = spec?.replicas ?? 1;
-  const isSeen = (status?.observedGeneration ?? 0) >= (metadata?.generation ?? 0);
-  const { replicas = 0, updatedReplicas = 0, availableReplicas = 0 } = status ?? {};
-  return isSeen && replicas === wanted && updatedReplicas === wanted && availableReplicas >= wanted;
-}
-
 /** For people: what will be another thing than before, one line each. */
 export function promotionText(stable: WorkloadObject, canary: WorkloadObject): string[] {
   const [from, to] = [stable.spec?.template, canary.spec?.template];

@@ -16,7 +16,7 @@ export interface RollBackSpec {
 }
 
 export interface CanaryEnd {
-  /** Of the template, as Kubernetes counts; empty: any. */
+  /** The number of the template, as Kubernetes counts; empty: any. */
   readonly revision: string;
   /** ISO 8601; empty: not known. */
   readonly at: string;

@@ -56,7 +56,7 @@ export class FunctionLookup {
     return this.#table.partFor(entry, headers);
   }
 
-  /** Of the same namespace. */
+  /** A function of the same namespace. */
   neighbour({ id: { namespace } }: FunctionEntry, name: string): FunctionEntry | undefined {
     return this.#table.get({ namespace, name });
   }

@@ -17,7 +17,7 @@ interface Reported {
   readonly id: FunctionId;
   readonly account: Account;
   readonly waiting: number;
-  /** Of a function that is split among canaries. */
+  /** Its function is split among canaries. */
   readonly isPart: boolean;
 }
 

@@ -1,7 +1,7 @@
 /**
  * Compares each canary with the function that it may replace, over the calls of all proxies, and has the bad ones
- * rolled back. It owns what was counted since a canary was last judged. All of that can be lost: a new leader counts
- * anew. What was decided is in the cluster, as an annotation of the canary's workload.
+ * rolled back. It owns what was counted since a canary was last judged. All of that can be lost: a new leader
+ * begins again. What was decided is in the cluster, as an annotation of the canary's workload.
  *
  * Room `scaler/canaries`: Judges canaries by what callers got of them.
  * Comes in: counts of ended calls.
@@ -21,7 +21,7 @@ import { numbersOf, whyRollBack, type PartNumbers } from './judge.ts';
  */
 const WINDOW_MS = 2_000;
 
-/** Shown, and counted anew after so many calls, where the canary itself says no number. */
+/** Shown, and counted again from zero after so many calls, where the canary itself says no number. */
 const CALLS = 100;
 
 export interface CanariesOptions {

@@ -2,7 +2,7 @@
 import type { CallTally } from '../../common/bus/call-counts.ts';
 import type { RollBackSpec } from '../../common/function/canary-end.ts';
 
-/** Of fewer calls a 95th percentile says nothing. */
+/** A 95th percentile of fewer calls says nothing. */
 const LEAST_CALLS = 20;
 
 export interface PartNumbers {

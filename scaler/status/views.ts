@@ -103,7 +103,7 @@ function summary(reconciler: Reconciler, workload: Workload): ScaledFunctionView
   };
 }
 
-/** Of a canary alone. */
+/** Empty for a function that is no canary. */
 function canaryView(reconciler: Reconciler, workload: Workload): { canary?: object } {
   const canary = reconciler.canaryOf(workload);
   if (!canary) return {};

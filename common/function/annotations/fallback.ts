@@ -4,7 +4,7 @@ import type { ReportFault } from './faults.ts';
 import { fields, numberOr, parseJsonPart, reject, textOr, type JsonPart } from './json.ts';
 import { isWorkloadName } from './values.ts';
 
-/** Of the body, in UTF-8. It is kept for each function, and sent to each caller that is refused. */
+/** The body's, in UTF-8. It is kept for each function, and sent to each caller that is refused. */
 export const MAX_FALLBACK_BYTES = 8_192;
 
 const NONE = 'no fallback';

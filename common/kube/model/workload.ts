@@ -39,7 +39,7 @@ export interface WorkloadModel {
   readonly podLabels?: Readonly<Record<string, string>> | undefined;
   /** slimfaas.dev/depended-on-by, of the workload or of its pod template; empty: nobody of another namespace. */
   readonly dependedOnBy: string;
-  /** Of its template, as Kubernetes counts; empty: not known yet. */
+  /** The number of its template, as Kubernetes counts; empty: not known yet. */
   readonly revision: string;
   /** Pods of an older template are there too. */
   readonly isRollingOut: boolean;
@@ -96,6 +96,14 @@ function versionOf({ metadata, status }: WorkloadObject) {
 
 export function ownerKeyOf(kind: WorkloadKind, key: string): string {
   return `${kind}/${key}`;
+}
+
+/** All pods run its template, and as many as wanted can be used. At zero that is so at once. */
+export function isRolledOut({ metadata, spec, status }: WorkloadObject): boolean {
+  const wanted = spec?.replicas ?? 1;
+  const isKnown = (status?.observedGeneration ?? 0) >= (metadata?.generation ?? 0);
+  const { replicas = 0, updatedReplicas = 0, availableReplicas = 0 } = status ?? {};
+  return isKnown && replicas === wanted && updatedReplicas === wanted && availableReplicas >= wanted;
 }
 
 /** Fewer pods exist than it is to have. */
