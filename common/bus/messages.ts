@@ -6,7 +6,7 @@
 import { MessageError } from '../runtime/errors.ts';
 import { isObject } from '../runtime/is-object.ts';
 import type { AnnouncementOrder } from './announcement-order.ts';
-import { DURATION_BUCKETS, type CallCounts } from './call-counts.ts';
+import { DURATION_BUCKETS, type CallCounts } from '../call/call-counts.ts';
 
 /** proxy → scaler: `waiting` callers have no pod to go to. */
 export interface WakeMessage {

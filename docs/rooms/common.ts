@@ -20,7 +20,7 @@ export const COMMON: Readonly<Record<string, Line>> = {
     'Core NATS: subjects, messages, the connection',
     'server addresses, messages',
     'a link that subscribes, publishes and reconnects',
-    'common/identity common/runtime',
+    'common/call common/identity common/runtime',
   ],
   'common/identity': [
     'identity.ts',

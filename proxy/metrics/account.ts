@@ -3,7 +3,7 @@
  * the counts for the next activity report.
  */
 import type { ActivityMessage } from '../../common/bus/messages.ts';
-import { CallTally } from '../../common/bus/call-counts.ts';
+import { CallTally } from '../../common/call/call-counts.ts';
 import { TimeAverage } from '../../common/runtime/time-average.ts';
 import type { FunctionId } from '../../common/bus/subjects.ts';
 import type { Clock } from '../clock.ts';

@@ -7,7 +7,7 @@
  * Comes in: counts of ended calls.
  * Goes out: roll-backs, and what was counted.
  */
-import { CallTally, type CallCounts } from '../../common/bus/call-counts.ts';
+import { CallTally, type CallCounts } from '../../common/call/call-counts.ts';
 import { functionKey } from '../../common/bus/subjects.ts';
 import { describeError } from '../../common/runtime/errors.ts';
 import type { Log } from '../../common/runtime/log.ts';
@@ -19,7 +19,7 @@ import { numbersOf, whyRollBack, type PartNumbers } from './judge.ts';
  * A proxy tells of each function once a second, of a canary before or after the function itself. In less time
  * the function's calls of the same moment may be missing.
  */
-const WINDOW_MS = 2_000;
+const LEAST_WINDOW_MS = 2_000;
 
 /** Shown, and counted again from zero after so many calls, where the canary itself says no number. */
 const CALLS = 100;
@@ -132,7 +132,7 @@ export class Canaries {
   #judge(workload: Workload, { of, rollBack }: CanarySpec, record: CanaryRecord, nowMs: number): void {
     const { isLeader } = this.#options;
     const { canary: those, sinceMs = nowMs } = record.counted;
-    if (those.ended >= (rollBack?.calls ?? CALLS) && nowMs - sinceMs >= WINDOW_MS) {
+    if (those.ended >= (rollBack?.calls ?? CALLS) && nowMs - sinceMs >= LEAST_WINDOW_MS) {
       record.before = record.counted;
       record.counted = counted();
       const { canary, stable } = record.before;

@@ -1,5 +1,5 @@
 /** Whether a canary does worse than the function that it may replace. Pure. */
-import type { CallTally } from '../../common/bus/call-counts.ts';
+import type { CallTally } from '../../common/call/call-counts.ts';
 import type { RollBackSpec } from '../../common/function/canary-end.ts';
 
 /** A 95th percentile of fewer calls says nothing. */

@@ -11,7 +11,7 @@ import { DEFAULT_POLICIES } from '../../call/policy.ts';
 import { readAuth } from './callers/auth.ts';
 import { CLOSED_CORS, readCors } from './callers/cors.ts';
 import { readConfiguration } from './configuration.ts';
-import { readFallback } from './fallback.ts';
+import { readFallback } from './callers/fallback.ts';
 import { closestName, type FaultList, type ReportFault } from './faults.ts';
 import { readCanary, readSticky } from './canary.ts';
 import { readHosts } from './hosts.ts';

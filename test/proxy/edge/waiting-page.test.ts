@@ -84,7 +84,10 @@ test('names and progress are written as text, and other places of a template sta
   watch('GET', BROWSER);
   clock.timers[0]?.run();
   const [page] = given;
-  assert.match(page?.answer?.body ?? '', /^A &#60;b&#62;&#38;&#34;&#39; B Its pod is there .* C \{\{other\}\}$/);
+  assert.match(
+    page?.answer?.body ?? '',
+    /^A &#60;b&#62;&#38;&#34;&#39; B Its pod is there .* C \{\{other\}\}$/,
+  );
   assert.deepEqual([page?.status, page?.retryAfterSeconds], [503, 1]);
 });
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it, test } from 'node:test';
 import { parseAnnotations } from '../../../common/function/annotations/index.ts';
-import { CallTally, DURATION_BUCKETS } from '../../../common/bus/call-counts.ts';
+import { CallTally, DURATION_BUCKETS } from '../../../common/call/call-counts.ts';
 import { silentLog } from '../../../common/runtime/log.ts';
 import { Canaries } from '../../../scaler/canaries/canaries.ts';
 import { numbersOf, whyRollBack } from '../../../scaler/canaries/judge.ts';

@@ -1,11 +1,11 @@
 /** `slimfaas.dev/fallback`: what callers get when a function cannot be woken. */
-import type { FallbackSpec } from '../spec.ts';
-import type { ReportFault } from './faults.ts';
-import { fields, numberOr, parseJsonPart, reject, textOr, type JsonPart } from './json.ts';
-import { isWorkloadName } from './values.ts';
+import type { FallbackSpec } from '../../spec.ts';
+import type { ReportFault } from '../faults.ts';
+import { fields, numberOr, parseJsonPart, reject, textOr, type JsonPart } from '../json.ts';
+import { isWorkloadName } from '../values.ts';
 
 /** The body's, in UTF-8. It is kept for each function, and sent to each caller that is refused. */
-export const MAX_FALLBACK_BYTES = 8_192;
+const MAX_FALLBACK_BYTES = 8_192;
 
 const NONE = 'no fallback';
 const MEDIA_TYPE = /^[\w.+-]{1,80}\/[\w.+-]{1,80}(?:; ?[\w-]{1,40}=[\w.-]{1,80})?$/;
