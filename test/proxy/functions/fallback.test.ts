@@ -74,13 +74,13 @@ const counted = async (t: TestProxy, fn: string, kind: string): Promise<number> 
 };
 
 test('an answer as it is written, with the reason beside it, over HTTP/1.1 and HTTP/2', async () => {
-  await using t = await startTestProxy();
+  await using t = await startTestProxy(['--public-port=0', '--public-routes=function']);
   t.addFunction('shop', { ...NEVER, ...fallback({ Body: 'sorry', Status: 200, ContentType: 'text/html' }) });
   const url = `${t.url}/function/shop/`;
   const answer = await callUrl(url);
   assert.deepEqual([answer.status, answer.text, answer.headers['content-type']], [200, 'sorry', 'text/html']);
   assert.equal(answer.headers['slimfaas-reason'], 'cold-start-timeout');
-  const outside = await callUrl(url, { headers: { 'X-Forwarded-For': '203.0.113.9' } });
+  const outside = await callUrl(`http://127.0.0.1:${t.proxy.publicPort}/function/shop/`);
   assert.equal(outside.text, 'sorry');
   using client = h2Client(t.url);
   const streamed = await client.call('/function/shop/');
