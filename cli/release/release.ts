@@ -7,9 +7,9 @@
  * Comes in: workloads, EndpointSlices.
  * Goes out: counts of replicas, deleted EndpointSlices.
  */
-import type { V1Deployment, V1EndpointSlice, V1StatefulSet } from '../../common/kube/client.ts';
+import type { V1Deployment, V1StatefulSet } from '../../common/kube/client.ts';
 import { readWorkload, type WorkloadModel } from '../../common/kube/model/workload.ts';
-import { readWakeSlice, wakeSliceSelector } from '../../common/kube/wake-slice.ts';
+import { readWakeSlice, wakeSliceSelector, type WakeSlice } from '../../common/kube/wake-slice.ts';
 import type { FlagValues } from '../../common/runtime/flags.ts';
 import { sleep } from '../../common/runtime/lifecycle.ts';
 import { kubeFault, loadCluster, setReplicas, type ReachedCluster } from '../reach/cluster.ts';
@@ -19,8 +19,8 @@ import { releaseFlags } from '../people-flags.ts';
 const SCALER = 'slimfaas-scaler';
 const SCALER_LABELS = 'app.kubernetes.io/name=slimfaas,app.kubernetes.io/component=scaler';
 const POLL_MS = 500;
-/** Endpoint controller and kube-proxy have heard of a ready pod by then, as a rule. */
-const READY_EVERYWHERE_MS = 3_000;
+/** Kubernetes has written a ready pod into the slices of its Services by then, as a rule. */
+const ENDPOINTS_MS = 10_000;
 
 /** The exit code is 1 if a function has no ready pod in time. Its slice stays, and the command can be run again. */
 export async function runRelease(argv: Parsed): Promise<void> {
@@ -45,11 +45,12 @@ async function release(cluster: ReachedCluster, flags: FlagValues<typeof release
     console.log(`${workload.key}: ${count} ${count === 1 ? 'replica' : 'replicas'}`);
   }
   const late = await waitUntilReady(cluster, scopes, deadline);
-  if (asleep.length > 0) await sleep(READY_EVERYWHERE_MS);
-  const count = await removeSlices(cluster, scopes, system, new Set(late));
-  console.log(`${count} EndpointSlices removed`);
-  if (late.length === 0) return void console.log('now uninstall slimfaas');
-  for (const key of late)
+  const until = Math.max(deadline, performance.now() + ENDPOINTS_MS);
+  const { removed, left } = await removeSlices(cluster, scopes, system, late.length > 0 ? 0 : until);
+  console.log(`${removed} EndpointSlices removed`);
+  const behind = new Set([...late, ...left]);
+  if (behind.size === 0) return void console.log('now uninstall slimfaas');
+  for (const key of behind)
     console.log(`${key}: no ready pod after ${flags.wait} s; its Services still lead to the proxies`);
   process.exitCode = 1;
 }
@@ -108,27 +109,51 @@ async function waitUntilReady(cluster: ReachedCluster, scopes: Scopes, deadline:
   }
 }
 
+/**
+ * Takes away each slice whose Service has a ready pod in a slice of Kubernetes' own. Whoever watches slices hears of
+ * them in the order in which they were written: of the pod before of this.
+ * @returns also the functions, `namespace/name`, of those that are left when time is up
+ */
 async function removeSlices(
+  cluster: ReachedCluster,
+  scopes: Scopes,
+  system: string,
+  deadline: number,
+): Promise<{ readonly removed: number; readonly left: readonly string[] }> {
+  for (let removed = 0; ; await sleep(POLL_MS)) {
+    const left: string[] = [];
+    for (const { namespace, name, service, wakes } of await ownSlices(cluster, scopes, system))
+      if (await hasReadyPod(cluster, namespace, service)) {
+        await cluster.discovery.deleteNamespacedEndpointSlice({ namespace, name });
+        removed++;
+      } else left.push(`${namespace}/${wakes}`);
+    if (left.length === 0 || performance.now() > deadline) return { removed, left };
+  }
+}
+
+async function ownSlices(
   { discovery }: ReachedCluster,
   scopes: Scopes,
   system: string,
-  kept: ReadonlySet<string>,
-): Promise<number> {
+): Promise<readonly WakeSlice[]> {
   const labelSelector = wakeSliceSelector(system);
-  let count = 0;
-  for (const namespace of scopes) {
-    const { items } = await (namespace === undefined
+  const lists = scopes.map((namespace) =>
+    namespace === undefined
       ? discovery.listEndpointSliceForAllNamespaces({ labelSelector })
-      : discovery.listNamespacedEndpointSlice({ namespace, labelSelector }));
-    for (const { namespace: where, name } of items.flatMap((slice) => ownSlice(slice, kept))) {
-      await discovery.deleteNamespacedEndpointSlice({ namespace: where, name });
-      count++;
-    }
-  }
-  return count;
+      : discovery.listNamespacedEndpointSlice({ namespace, labelSelector }),
+  );
+  return (await Promise.all(lists)).flatMap(({ items }) =>
+    items.flatMap((slice) => readWakeSlice(slice) ?? []),
+  );
 }
 
-function ownSlice(slice: V1EndpointSlice, kept: ReadonlySet<string>) {
-  const read = readWakeSlice(slice);
-  return read && !kept.has(`${read.namespace}/${read.wakes}`) ? [read] : [];
+async function hasReadyPod(
+  { discovery }: ReachedCluster,
+  namespace: string,
+  service: string,
+): Promise<boolean> {
+  const labelSelector = `kubernetes.io/service-name=${service}`;
+  const { items } = await discovery.listNamespacedEndpointSlice({ namespace, labelSelector });
+  const others = items.filter((slice) => readWakeSlice(slice) === undefined);
+  return others.some(({ endpoints }) => endpoints?.some(({ conditions }) => conditions?.ready === true));
 }

@@ -34,14 +34,17 @@ interface ServiceListener {
   claim: Claim;
   readonly server: Server;
   isOpen: boolean;
+  /** Its slice has gone: it ends in a while. This takes that back. */
+  stay: (() => void) | undefined;
 }
 
 export interface ServiceListenersOptions {
   readonly host: string;
   readonly maxConnections: number;
   /**
-   * For so long ports serve on after the proxy has begun to end. The scaler takes it out of the slices within a
-   * second, and kube-proxy follows a second later. It may be away for some seconds itself.
+   * For so long ports serve on after the proxy has begun to end, or after their slice has gone. The scaler takes an
+   * ending proxy out of the slices within a second, and kube-proxy follows a second later. It may be away for some
+   * seconds itself.
    */
   readonly lingerMs: number;
   readonly find: (id: FunctionId) => FunctionEntry | undefined;
@@ -73,7 +76,8 @@ export class ServiceListeners {
 
   get openPorts(): number[] {
     if (this.#isRefusing) return [];
-    return [...this.#listeners].filter(([, listener]) => listener.isOpen).map(([port]) => port);
+    const isKept = ({ isOpen, stay }: ServiceListener): boolean => isOpen && stay === undefined;
+    return [...this.#listeners].filter(([, listener]) => isKept(listener)).map(([port]) => port);
   }
 
   get counts(): { readonly waiting: number; readonly open: number } {
@@ -126,20 +130,36 @@ export class ServiceListeners {
   #set(port: number, slice: string, claim: Claim): void {
     const known = this.#listeners.get(port);
     if (!known) this.#open(port, slice, claim);
-    else if (known.slice === slice) known.claim = claim;
-    else {
+    else if (known.slice === slice) this.#keep(known, claim);
+    else if (known.stay) {
+      this.#close(port, known);
+      this.#open(port, slice, claim);
+    } else {
       // The scaler gives no port twice, so it is not the scaler's: the first one counts.
       this.#options.log.error({ port, slice, first: known.slice }, 'two EndpointSlices claim one port');
       this.#refused.set(port, (this.#refused.get(port) ?? new Set()).add(slice));
     }
   }
 
-  /** The slice wants the port no longer. */
+  #keep(listener: ServiceListener, claim: Claim): void {
+    listener.claim = claim;
+    if (!listener.stay) return;
+    listener.stay();
+    listener.stay = undefined;
+    this.#options.onChange();
+  }
+
+  /** The slice wants the port no longer. Callers come until kube-proxy has heard of it, so the port ends later. */
   #release(port: number, slice: string): void {
     const listener = this.#listeners.get(port);
     if (listener?.slice === slice) {
-      this.#close(port, listener);
-      return this.#openNext(port);
+      const { clock, lingerMs, onChange } = this.#options;
+      if (this.#refused.has(port)) {
+        this.#close(port, listener);
+        return this.#openNext(port);
+      }
+      listener.stay = clock.after(lingerMs, () => this.#close(port, listener));
+      return onChange();
     }
     const refused = this.#refused.get(port);
     refused?.delete(slice);
@@ -162,7 +182,7 @@ export class ServiceListeners {
     const server = createServer({ allowHalfOpen: true, ...TCP_OPTIONS }, (socket) =>
       this.#accept(listener, socket),
     );
-    const listener: ServiceListener = { slice, claim, server, isOpen: false };
+    const listener: ServiceListener = { slice, claim, server, isOpen: false, stay: undefined };
     this.#listeners.set(port, listener);
     const { host, log, clock, onChange } = this.#options;
     server.on('listening', () => {
@@ -180,6 +200,7 @@ export class ServiceListeners {
   }
 
   #close(port: number, listener: ServiceListener): void {
+    listener.stay?.();
     this.#listeners.delete(port);
     listener.server.close();
     this.#options.onChange();

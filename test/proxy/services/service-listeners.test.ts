@@ -70,6 +70,14 @@ function setSlice(t: TestProxy, target: string, name = 'shop-slimfaas', port = P
   });
 }
 
+function isRefused(host: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(PORT, host, () => resolve(false));
+    socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'));
+    socket.unref().setTimeout(1_000, () => socket.destroy());
+  });
+}
+
 /** The app of a pod, on the address that the pod has. */
 async function listenAt(server: Server, host: string): Promise<AsyncDisposable> {
   server.listen(APP_PORT, host);
@@ -260,8 +268,31 @@ test('a port closes with its slice, and a second slice cannot take it', async ()
   assert.deepEqual(listener.ports(), [PORT]);
   t.kube.delete('EndpointSlice', 'default', 'shop-slimfaas');
   await waitFor(() => listener.ports()?.length === 0, { what: 'no port is open' });
-  const [error] = (await once(connect(PORT, host), 'error')) as [NodeJS.ErrnoException];
-  assert.equal(error.code, 'ECONNREFUSED');
+  await waitFor(() => isRefused(host), { what: 'it refuses' });
+});
+
+test('a port serves on for a while when its slice has gone: callers come until kube-proxy has heard of it', async () => {
+  await using listener = await openListener(String(APP_PORT), ['--services-lame-duck=5']);
+  const { t, host } = listener;
+  const app = createServer((_, res) => void res.end('served'));
+  const ip = ownAddress();
+  await using _ = await listenAt(app, ip);
+  t.setPod('shop', 'shop-abc-1', ip);
+  await waitFor(async () => (await statusOf(listener, 'shop')).NumberReady === 1, {
+    what: 'it knows the pod',
+  });
+  t.kube.delete('EndpointSlice', 'default', 'shop-slimfaas');
+  await waitFor(() => listener.ports()?.length === 0, { what: 'it says the port no longer' });
+  assert.equal((await callUrl(`http://${host}:${PORT}/`)).text, 'served');
+  setSlice(t, String(APP_PORT));
+  await waitFor(() => listener.ports()?.includes(PORT), { what: 'it says the port again' });
+  t.kube.delete('EndpointSlice', 'default', 'shop-slimfaas');
+  await waitFor(() => listener.ports()?.length === 0, { what: 'it says the port no longer' });
+  setSlice(t, '1', 'other');
+  await waitFor(() => listener.ports()?.includes(PORT), { what: 'another slice has the port at once' });
+  t.kube.delete('EndpointSlice', 'default', 'other');
+  setSlice(t, String(APP_PORT), 'last', PORT + 1);
+  await waitFor(() => listener.ports()?.includes(PORT + 1), { what: 'all of it is heard' });
 });
 
 test('a slice that came second gets the port when the first has gone, and not when it has gone itself', async () => {
