@@ -69,6 +69,13 @@ function addParts(parser: Argv): void {
   part(parser, 'nats-reload', 'what runs beside NATS in its pod', natsReloadFlags, async (argv) =>
     (await import('./parts/nats-reload.ts')).runNatsReload(argv),
   );
+  part(
+    parser,
+    'nats-accounts',
+    'print what a NATS of your own is told: accounts, users, rights',
+    {},
+    async () => (await import('./parts/nats-accounts.ts')).printNatsAccounts(),
+  );
   // Real runs never come here (run.ts dispatches the sidecar before yargs): this is its --help.
   part(parser, 'sidecar', 'what the webhook injects', sidecarFlags, () => {
     throw new UsageError('the sidecar is started without yargs');

@@ -1,5 +1,5 @@
 /** The page of metrics, from the registries that the parts fill. Nothing is measured for it. */
-import { createDroppedMessages } from '../common/bus/dropped-messages.ts';
+import { createBusMetrics, registerUnauthenticated } from '../common/bus/bus-metrics.ts';
 import { createObjectFailures } from '../common/kube/object-failures.ts';
 import { silentLog } from '../common/runtime/log.ts';
 import { createRegistry, type Registry } from '../common/runtime/metrics.ts';
@@ -32,7 +32,7 @@ const PARTS: readonly Part[] = [
       callbackPosts(registry);
       registerServiceMetrics(registry, nothing);
       createObjectFailures(registry, silentLog);
-      createDroppedMessages(registry);
+      createBusMetrics(registry, nothing);
     },
   },
   {
@@ -44,14 +44,17 @@ const PARTS: readonly Part[] = [
       registerScalerGauges(registry, nothing);
       registerSliceMetrics(registry, nothing);
       createObjectFailures(registry, silentLog);
-      createDroppedMessages(registry);
+      createBusMetrics(registry, nothing);
     },
   },
   { name: 'webhook', where: 'Port 5002.', register: createWebhookMetrics },
   {
     name: 'sidecar',
     where: 'Port 15081 of each pod.',
-    register: (registry) => registerSidecarMetrics(registry, nothing),
+    register(registry) {
+      registerSidecarMetrics(registry, nothing);
+      registerUnauthenticated(registry, nothing);
+    },
   },
 ];
 

@@ -30,8 +30,8 @@ export const OWN_FLAGS = {
     words(`host port admin-port namespace pod-name services-default sidecar-image sidecar-nats sidecar-nats-address sidecar-proxy
       sidecar-proxy-address sidecar-user sidecar-pull-policy sidecar-resources cert-dir
     service-name webhook-configuration configuration-may-lack secret-name
-      auth old-sidecars exchange-port issuer-service nats-service sidecar-issuer sidecar-issuer-address
-      proxy-proof proxy-keys-secret`),
+      auth old-sidecars exchange-port issuer-service nats-service nats-signing-key nats-credentials nats-ca-file
+      sidecar-issuer sidecar-issuer-address proxy-proof proxy-keys-secret`),
 } as const;
 
 function words(text: string): readonly string[] {
@@ -164,7 +164,15 @@ const PROXY_ONLY = {
 
 const NATS = object({
   // The client reads no password from the address.
-  url: { type: 'string', pattern: '^(nats://[^@/, ]+(,nats://[^@/, ]+)*)?$' },
+  url: {
+    description:
+      'nats://host:4222 or tls://host:4222, several by commas, all of one kind, without user and password',
+    type: 'string',
+    pattern: '^(nats://[^@/, ]+(,nats://[^@/, ]+)*|tls://[^@/, ]+(,tls://[^@/, ]+)*)?$',
+  },
+  signingKey: object({ secretName: NAME_OR_EMPTY }),
+  credentials: object({ secretName: NAME_OR_EMPTY }),
+  ca: object({ secretName: NAME_OR_EMPTY }),
   replicas: { type: 'integer', enum: [1, 3] },
   leaveStreams: BOOLEAN,
   podDisruptionBudget: BOOLEAN,

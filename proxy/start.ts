@@ -7,8 +7,7 @@ import { createObjectFailures } from '../common/kube/object-failures.ts';
 import { STOP_LIMIT_MS, StopStack, type Running } from '../common/runtime/lifecycle.ts';
 import type { Log } from '../common/runtime/log.ts';
 import type { Registry } from '../common/runtime/metrics.ts';
-import { createDroppedMessages } from '../common/bus/dropped-messages.ts';
-import type { HearingOptions } from '../common/bus/hearing.ts';
+import { createBusMetrics } from '../common/bus/bus-metrics.ts';
 import type { NatsLink } from '../common/bus/nats.ts';
 import { functionSubject, type FunctionId } from '../common/bus/subjects.ts';
 import { ownTokenFrom } from '../common/access/own-token.ts';
@@ -81,12 +80,12 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
   const status = createStatus(config, state, { clock, metrics });
   stops.add('connections to pods', () => state.relay.close());
   const onFailed = createObjectFailures(registry, log);
-  const { namespaces } = config;
   const defaults = annotationDefaults(config);
+  const { namespaces } = config;
   const watch = watchKube({ kube, namespaces, targets: state.targets, defaults, log, onFailed });
   stops.add('watch', () => watch.stop());
   const ending = createEnding(config, state, watch, log);
-  stops.add('bus', hearBus(podName, state, { nats, onDropped: createDroppedMessages(registry), clock, log }));
+  stops.add('bus', hearBus(podName, state, { nats, registry, clock, log }));
   stops.add('reports', reportActivity({ functions: () => state.table.all, report, clock }));
   stops.add('slow clients', watchSlowClients(state.active, clock, config['body-idle-timeout'] * 1000));
   stops.add('unsettled jobs', () => jobs.stop());
@@ -132,20 +131,16 @@ function scalerOf(config: ProxyConfig, log: Log) {
 
 interface BusDeps {
   readonly nats: NatsLink;
-  readonly onDropped: HearingOptions['onDropped'];
+  readonly registry: Registry;
   readonly clock: Clock;
   readonly log: Log;
 }
 
 /** What sidecars and other proxies say on NATS. Returns its release. */
-function hearBus(
-  podName: string,
-  { endpoints, table }: ProxyState,
-  { nats, onDropped, clock, log }: BusDeps,
-) {
+function hearBus(podName: string, { endpoints, table }: ProxyState, { nats, registry, clock, log }: BusDeps) {
   return listenToPods({
     nats,
-    onDropped,
+    onDropped: createBusMetrics(registry, nats),
     endpoints,
     wantsActivity: (id) => table.get(id)?.wantsActivity ?? false,
     heardProxy(id, message) {

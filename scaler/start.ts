@@ -9,7 +9,7 @@ import { createObjectFailures } from '../common/kube/object-failures.ts';
 import type { OnFailedObject } from '../common/kube/watched.ts';
 import { StopStack, type Running } from '../common/runtime/lifecycle.ts';
 import type { Log } from '../common/runtime/log.ts';
-import { createDroppedMessages } from '../common/bus/dropped-messages.ts';
+import { createBusMetrics } from '../common/bus/bus-metrics.ts';
 import type { Registry } from '../common/runtime/metrics.ts';
 import type { NatsLink } from '../common/bus/nats.ts';
 import type { Gate } from '../common/access/gate.ts';
@@ -76,7 +76,7 @@ export async function startScaler(config: ScalerConfig, deps: ScalerDeps): Promi
     if (isKnown && !isLeader()) void election.tryNow();
     return isKnown;
   };
-  const onDropped = createDroppedMessages(registry);
+  const onDropped = createBusMetrics(registry, nats);
   const { services } = parts;
   const hearsOlder = config.auth !== 'required';
   const heard = { nats, reconciler, observer, services, wake, hearsOlder, eventReaders, onDropped, log };

@@ -165,7 +165,7 @@ export interface AdminParts {
 
 export function adminContextOf(
   config: SidecarConfig,
-  { registry }: SidecarDeps,
+  { registry, nats }: SidecarDeps,
   { id, identity, callers, placeLines, admission, stats }: Core,
   { drain, pause, shares, workStats }: AdminParts,
 ): AdminContext {
@@ -182,6 +182,7 @@ export function adminContextOf(
     breaker: admission.breaker,
     stats,
     registry,
+    nats,
     drain,
     drainToken: config['drain-token'],
     jobs: { stats: workStats.jobs, events: workStats.events, running: () => admission.jobs },

@@ -7,6 +7,7 @@ import type { FlagTable, FlagValues } from '../common/runtime/flags.ts';
 import { EVERY_ADDRESS } from '../common/runtime/listen-on.ts';
 import { LOG_LEVEL_FLAG } from '../common/runtime/log.ts';
 import type { SidecarDefaults } from './inject/sidecar-container.ts';
+import { externalNatsFlags } from './issuer/external-flags.ts';
 
 export const webhookFlags = {
   host: {
@@ -182,6 +183,7 @@ export const webhookFlags = {
     group: 'Identity',
     describe: 'the Service of the NATS servers',
   },
+  ...externalNatsFlags,
   'identity-hours': {
     type: 'number',
     default: 12,

@@ -8,6 +8,8 @@ export interface WebhookMetrics {
   certificateExpires(atMs: number): void;
   exchange(outcome: string): void;
   asksOnBus(isRequired: boolean): void;
+  /** Whether what is mounted of an external NATS can be used. */
+  readonly externalNats: (isUsable: boolean) => void;
   /** A connection was closed for another one. */
   limited(limit: ConnectionLimit): void;
 }
@@ -42,6 +44,12 @@ export function createWebhookMetrics(registry: Registry): WebhookMetrics {
     help: 'Whether NATS is to ask who one is: 1, or 0 where whoever reaches it can read and write all jobs',
     registers: [registry],
   });
+  const external = new Gauge({
+    name: 'slimfaas_issuer_nats_secret_usable',
+    help: 'Whether the mounted signing key or credentials of an external NATS can be used: 1, or 0 where older ones count or none; -1 with the bundled NATS',
+    registers: [registry],
+  });
+  external.set(-1);
   const limited = new Counter({
     name: 'slimfaas_webhook_limited_total',
     help: 'Connections that were closed or refused because there were too many, by the port',
@@ -55,6 +63,7 @@ export function createWebhookMetrics(registry: Registry): WebhookMetrics {
       seconds.observe(elapsed);
     },
     asksOnBus: (isRequired) => asks.set(isRequired ? 1 : 0),
+    externalNats: (isUsable) => external.set(isUsable ? 1 : 0),
     exchange: (outcome) => exchanges.inc({ outcome }),
     certificateExpires: (atMs) => expiry.set(atMs / 1_000),
   };

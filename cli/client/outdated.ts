@@ -1,7 +1,7 @@
 /**
  * `slimfaas status --outdated`: pods whose sidecar is of another image than the webhook injects now, as after an
- * upgrade. Also those that lack the identity of new ones, or ask callers for another proof. `--restart` rolls their
- * workloads. Sidecars of the previous version keep working until then.
+ * upgrade. Also those that lack the identity of new ones, ask callers for another proof, or look for NATS elsewhere.
+ * `--restart` rolls their workloads. Sidecars of the previous version keep working until then.
  * It asks Kubernetes alone: pods say what they carry, the webhook's Deployment says what is injected.
  */
 import type { FlagValues } from '../../common/runtime/flags.ts';
@@ -29,14 +29,15 @@ export interface OutdatedPod {
 
 export async function runOutdated(argv: Parsed, flags: FlagValues<typeof statusFlags>): Promise<void> {
   const cluster = loadCluster(await chooseCluster(flags));
-  const { image, ...asks } = await injected(cluster, flags['system-namespace']);
+  const now = await injected(cluster, flags['system-namespace']);
+  const { image } = now;
   const name = argv['function'];
   const pods = (await functionPods(cluster, flags.namespace))
     .filter((pod) => typeof name !== 'string' || pod.metadata?.labels?.[FUNCTION_LABEL] === name)
-    .flatMap((pod) => outdated(pod, image, asks) ?? []);
+    .flatMap((pod) => outdated(pod, image, now) ?? []);
   if (flags.json) console.log(JSON.stringify({ image, pods }, undefined, 2));
   else console.log(outdatedTable(pods, image));
-  if (flags.restart && pods.length > 0) await webhookIsNew(cluster, flags['system-namespace'], image);
+  if (flags.restart && pods.length > 0) await webhookIsNew(cluster, flags['system-namespace'], now);
   if (flags.restart) for (const line of await restart(cluster, pods)) console.log(line);
 }
 
@@ -54,8 +55,14 @@ async function injected({ apps }: ReachedCluster, namespace: string): Promise<In
   const { args = [] } = container ?? {};
   const hasIdentity = args.some((arg) => /^--auth=(permissive|required)$/.test(arg));
   const proof = args.find((arg) => arg.startsWith('--proxy-proof='))?.slice('--proxy-proof='.length);
-  return { image, hasIdentity, proof: proof === 'off' ? undefined : proof };
+  return { image, hasIdentity, proof: proof === 'off' ? undefined : proof, nats: natsOf(args) };
 }
+
+function natsOf(args: readonly string[] = []): string | undefined {
+  return args.find((arg) => arg.startsWith(NATS_ARGUMENT))?.slice(NATS_ARGUMENT.length);
+}
+
+const NATS_ARGUMENT = '--sidecar-nats=';
 
 /** What sidecars that are injected now show and ask. */
 export interface Asks {
@@ -63,6 +70,8 @@ export interface Asks {
   readonly hasIdentity: boolean;
   /** What they ask of their callers: `permissive` or `required`; undefined: nothing. */
   readonly proof: string | undefined;
+  /** Where they look for NATS; undefined: the webhook does not say. */
+  readonly nats?: string | undefined;
 }
 
 interface Injected extends Asks {
@@ -70,12 +79,18 @@ interface Injected extends Asks {
 }
 
 /** While the webhook is rolled out the old one still answers: a pod made then would get the old sidecar again. */
-async function webhookIsNew({ core }: ReachedCluster, namespace: string, image: string): Promise<void> {
+async function webhookIsNew(
+  { core }: ReachedCluster,
+  namespace: string,
+  { image, nats }: Injected,
+): Promise<void> {
   const labelSelector = 'app.kubernetes.io/name=slimfaas,app.kubernetes.io/component=webhook';
   const deadline = performance.now() + ROLLOUT_MS;
   while (performance.now() < deadline) {
     const { items } = await core.listNamespacedPod({ namespace, labelSelector });
-    if (items.every((pod) => pod.spec?.containers.some(({ env }) => sidecarImage(env) === image))) return;
+    const isNew = ({ spec }: V1Pod): boolean =>
+      spec?.containers.some(({ env, args }) => sidecarImage(env) === image && natsOf(args) === nats) ?? false;
+    if (items.every(isNew)) return;
     await sleep(ROLLOUT_POLL_MS);
   }
   throw new Error(
@@ -114,7 +129,10 @@ export function outdated(object: V1Pod, current: string, asks: Asks = NOTHING): 
   const { image = '' } = sidecar;
   const isCurrent = image === (pod.annotations[ANNOTATION.sidecarImage] ?? current);
   const hasIdentity = !asks.hasIdentity || sidecarVariable(sidecar, 'grant') !== undefined;
-  if (isCurrent && hasIdentity && sidecarVariable(sidecar, 'proxy-proof') === asks.proof) return undefined;
+  const hasProof = sidecarVariable(sidecar, 'proxy-proof') === asks.proof;
+  const nats = sidecarVariable(sidecar, 'nats');
+  const hasNats = nats === undefined || asks.nats === undefined || nats === asks.nats;
+  if (isCurrent && hasIdentity && hasProof && hasNats) return undefined;
   return { namespace, pod: name, owner, version: injectedVersion(pod) ?? '?', image };
 }
 

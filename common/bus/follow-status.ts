@@ -27,3 +27,25 @@ export async function followStatus(
     log.warn({ operation: refusal.operation, subject: refusal.subject }, 'NATS does not permit it');
   }
 }
+
+/** The server takes and tells everything, whoever asks. False without a connection. */
+export function asksNobody(connection: Pick<NatsConnection, 'info'> | undefined): boolean {
+  return connection !== undefined && connection.info?.auth_required !== true;
+}
+
+interface WatchedLink {
+  readonly isUnauthenticated: boolean;
+  onStatus(listener: () => void): () => void;
+}
+
+/** Once, when it has connected to such a server. */
+export function warnIfOpen(
+  link: WatchedLink,
+  { log, servers }: { readonly log: Log; readonly servers: string },
+): void {
+  const release = link.onStatus(() => {
+    if (!link.isUnauthenticated) return;
+    release();
+    log.warn({ servers }, 'NATS asks nobody who one is: whoever reaches it can read and write all jobs');
+  });
+}

@@ -15,8 +15,8 @@ export interface NatsLogin {
   readonly identity: NatsIdentity;
   /** Resolves when it makes sense to dial, or `signal` aborts. */
   ready(signal: AbortSignal): Promise<void>;
-  /** What a server is shown that asks. @returns undefined without a JWT */
-  show(nonce: string): NatsCredentials | undefined;
+  /** What a server is shown. @param nonce undefined: it asks for no key @returns undefined without anything */
+  show(nonce: string | undefined): NatsCredentials | undefined;
   /** The server believed what it was shown last. */
   believed(): void;
 }
@@ -59,29 +59,36 @@ interface LoginTarget {
 
 /** @param withTls false: the server was found to have none */
 export function loginOptions({ servers, address, login }: LoginTarget, withTls: boolean): ConnectionOptions {
-  if (!login) return {};
+  if (!login) return needsTls(servers) ? { tls: {} } : {};
   const { identity } = login;
   const { named, atHand } = natsServers(servers, address);
   const tls = {
     get ca() {
-      return identity.current?.ca;
+      const { ca, natsCa = ca } = identity.current ?? {};
+      return natsCa === '' ? undefined : natsCa;
     },
     // The certificate has the first name and no address, so that name is the one to check.
     ...(atHand && named[0] !== undefined ? { servername: hostOf(named[0]) } : {}),
   };
   return {
-    authenticator: (nonce) => (nonce === undefined ? undefined : login.show(nonce)),
+    authenticator: (nonce) => login.show(nonce),
     // Without TLS this connection is one for the time being: its end is the moment to look for a server that has it.
     ...(withTls ? { tls: tls as NonNullable<ConnectionOptions['tls']> } : { tls: null, reconnect: false }),
   };
+}
+
+/** Each address says so itself, as `tls://`. */
+function needsTls(servers: string): boolean {
+  return servers.split(',').every((server) => server.trim().startsWith('tls://'));
 }
 
 function hostOf(server: string): string {
   return new URL(server.includes('://') ? server : `nats://${server}`).hostname;
 }
 
-export function isNoTls(error: unknown): boolean {
-  return codeOf(error) === 'SERVER_OPT_NA';
+/** @param error of a try with TLS: whether one without it is worth while */
+export function mayLackTls({ login, servers }: LoginTarget, error: unknown): boolean {
+  return login?.auth === 'permissive' && !needsTls(servers) && codeOf(error) === 'SERVER_OPT_NA';
 }
 
 const REFUSALS = new Set(['AUTHORIZATION_VIOLATION', 'AUTHENTICATION_EXPIRED', 'ACCOUNT_EXPIRED']);

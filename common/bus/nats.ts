@@ -16,14 +16,16 @@ import { describeError } from '../runtime/errors.ts';
 import { sleep, type Running } from '../runtime/lifecycle.ts';
 import type { Log } from '../runtime/log.ts';
 import { connectionOptions, DIAL_MS, reconnectsWithinMs } from './connection-options.ts';
-import { followStatus } from './follow-status.ts';
-import { isNoTls, isRefusal, type NatsLogin } from './login.ts';
+import { asksNobody, followStatus, warnIfOpen } from './follow-status.ts';
+import { isRefusal, mayLackTls, type NatsLogin } from './login.ts';
 import { connectFirst, natsServers } from './nats-servers.ts';
 
 export type { Msg, NatsConnection };
 
 export interface NatsLink extends Running {
   readonly isConnected: boolean;
+  /** The server that it is connected to asks nobody who one is: it takes and tells everything. */
+  readonly isUnauthenticated: boolean;
   /** The live connection, for JetStream; undefined while there is none. */
   readonly connection: NatsConnection | undefined;
   /**
@@ -103,12 +105,17 @@ class Link implements NatsLink {
 
   constructor(options: NatsLinkOptions) {
     this.#options = options;
+    warnIfOpen(this, options);
     options.login?.identity.onRenewed(() => void this.#reconnect());
     void this.#keepConnected();
   }
 
   get isConnected(): boolean {
     return this.#isConnected;
+  }
+
+  get isUnauthenticated(): boolean {
+    return asksNobody(this.connection);
   }
 
   get connection(): NatsConnection | undefined {
@@ -241,7 +248,7 @@ class Link implements NatsLink {
       return await by(true);
     } catch (error) {
       this.#heed(error);
-      if (this.#options.login?.auth !== 'permissive' || !isNoTls(error)) throw error;
+      if (!mayLackTls(this.#options, error)) throw error;
       return by(false);
     }
   }

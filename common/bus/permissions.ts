@@ -137,15 +137,34 @@ function consumerToken(namespace: string, name: string): string {
   return `${escapeToken(namespace)}__${escapeToken(name)}`.replaceAll('%', '_');
 }
 
+/** Whether sidecars have an account of their own. */
+export type SidecarAccount = 'of their own' | 'with the proxies';
+
+/** In one account no server puts another name in the place of a proxy's inbox. Its end is made by chance. */
+const TO_PROXIES = '_INBOX_proxy.*.>';
+
 /**
  * What the sidecar of one pod may; nothing in it names another function, or another pod's own subjects. It has no
  * `responses`: they allow any reply subject that was heard. A sidecar that asks itself could choose each there is.
  */
-export function sidecarPermissions(sidecar: SidecarIdentity): BusPermissions {
+export function sidecarPermissions(
+  sidecar: SidecarIdentity,
+  account: SidecarAccount = 'of their own',
+): BusPermissions {
+  return permissionsOf((subject) => subjectOf(subject, sidecar), account);
+}
+
+/** What the sidecars of all functions may, where they share a user. */
+export function anySidecarPermissions(account: SidecarAccount): BusPermissions {
+  return permissionsOf((subject) => fillIn(subject, ANY), account);
+}
+
+function permissionsOf(fill: (subject: string) => string, account: SidecarAccount): BusPermissions {
   const of = (way: SidecarRule['way']): string[] =>
-    SIDECAR_RULES.filter((rule) => rule.way === way).map(({ subject }) => subjectOf(subject, sidecar));
+    SIDECAR_RULES.filter((rule) => rule.way === way).map(({ subject }) => fill(subject));
+  const more = account === 'with the proxies' ? [TO_PROXIES] : [];
   return {
-    publish: { allow: of('publish'), deny: [] },
+    publish: { allow: [...of('publish'), ...more], deny: [] },
     subscribe: { allow: of('subscribe'), deny: [] },
   };
 }

@@ -5,7 +5,13 @@
 import { readFile } from 'node:fs/promises';
 import { request as httpsRequest } from 'node:https';
 import { isIP } from 'node:net';
-import { CONTRACT, EXCHANGE_PATH, type ExchangeAnswer, type TokenExchangeRequest } from './messages.ts';
+import {
+  CONTRACT,
+  EXCHANGE_PATH,
+  type ExchangeAnswer,
+  type SharedCredentials,
+  type TokenExchangeRequest,
+} from './messages.ts';
 
 export interface IssuerPlace {
   /** `https://host:port` */
@@ -76,14 +82,27 @@ function post({ hostname, port }: URL, host: string, ca: string, body: string): 
 function readAnswer({ status, text }: Answer): ExchangeAnswer {
   const value = parsed(text);
   if (status !== 200) throw new Error(`the issuer answers ${status}: ${String(value['message'] ?? '')}`);
-  const { jwt, expires, ca } = value;
+  const { jwt, expires, ca, natsCa, renewMs, shared } = value;
   if (typeof jwt !== 'string' || typeof expires !== 'number' || typeof ca !== 'string')
     throw new Error('the answer of the issuer lacks jwt, expires or ca');
   return {
     jwt,
     expires,
     ca,
+    ...(typeof natsCa === 'string' ? { natsCa } : {}),
+    ...(typeof renewMs === 'number' && renewMs > 0 ? { renewMs } : {}),
+    ...(shared === undefined ? {} : { shared: readShared(shared) }),
   };
+}
+
+const SHARED_FIELDS = { jwt: ['jwt', 'seed'], token: ['token'], password: ['user', 'password'] } as const;
+
+function readShared(value: unknown): SharedCredentials {
+  const shared = (value ?? {}) as Record<string, unknown>;
+  const fields = SHARED_FIELDS[shared['kind'] as SharedCredentials['kind']] as readonly string[] | undefined;
+  if (!fields?.every((field) => typeof shared[field] === 'string'))
+    throw new Error('the answer of the issuer has credentials of a kind that is not known here');
+  return shared as unknown as SharedCredentials;
 }
 
 function parsed(text: string): Record<string, unknown> {

@@ -11,27 +11,33 @@ import { describeError } from '../runtime/errors.ts';
 import { sleep, type Running } from '../runtime/lifecycle.ts';
 import type { Log } from '../runtime/log.ts';
 import type { ExchangeInput, IssuerPlace } from './exchange.ts';
-import type { ExchangeAnswer } from './messages.ts';
-import { createNkey, type Nkey } from './nkey.ts';
+import type { ExchangeAnswer, SharedCredentials } from './messages.ts';
+import { createNkey, readSeed, type Nkey } from './nkey.ts';
 
 /** What the NATS client sends when it connects. */
-export interface NatsCredentials {
-  readonly jwt: string;
-  readonly nkey: string;
-  /** The signature of the server's nonce, base64url. */
-  readonly sig: string;
-}
+export type NatsCredentials =
+  | {
+      readonly jwt: string;
+      readonly nkey: string;
+      /** The signature of the server's nonce, base64url. */
+      readonly sig: string;
+    }
+  | { readonly auth_token: string }
+  | { readonly user: string; readonly pass: string };
 
 export interface NatsIdentity extends Running {
   /** What the issuer said last; undefined before the first answer, and once it has expired. */
   readonly current: ExchangeAnswer | undefined;
   /** Resolves when there is a JWT that has not expired; at once where there is one. */
   valid(): Promise<void>;
-  /** @returns undefined without a JWT */
-  sign(nonce: string): NatsCredentials | undefined;
+  /**
+   * @param nonce undefined: the server asks for no key
+   * @returns undefined without anything that could be shown
+   */
+  sign(nonce: string | undefined): NatsCredentials | undefined;
   /** Asks the issuer soon, whatever it said before: the server did not believe its JWT. */
   renew(): void;
-  /** Told of each new answer but the first. Returns its own release. */
+  /** Told of each answer but the first that changes what is shown to NATS. Returns its own release. */
   onRenewed(listener: (answer: ExchangeAnswer) => void): () => void;
 }
 
@@ -51,6 +57,9 @@ const RENEW_AT = 2 / 3;
 const RENEW_SPREAD = 1 / 6;
 /** A server that does not believe us makes us ask so often at most. */
 const RENEW_PAUSE_MS = 5_000;
+
+/** A timer takes no longer one. */
+const LONGEST_WAIT_MS = 2 ** 31 - 1;
 
 /** Starts exchanging, and returns. */
 export function openIdentity(options: NatsIdentityOptions): NatsIdentity {
@@ -82,9 +91,10 @@ class OwnIdentity implements NatsIdentity {
     while (!this.current && !this.#stopping.signal.aborted) await this.#isValid.promise;
   }
 
-  sign(nonce: string): NatsCredentials | undefined {
+  sign(nonce: string | undefined): NatsCredentials | undefined {
     const answer = this.current;
-    if (!answer || !this.#key) return undefined;
+    if (answer?.shared) return sharedCredentials(answer.shared, nonce);
+    if (!answer || !this.#key || nonce === undefined) return undefined;
     const sig = this.#key.sign(Buffer.from(nonce)).toString('base64url');
     return { jwt: answer.jwt, nkey: this.#key.publicKey, sig };
   }
@@ -136,12 +146,32 @@ class OwnIdentity implements NatsIdentity {
   #take(answer: ExchangeAnswer): number {
     const lifeMs = answer.expires - this.#now();
     if (lifeMs <= 0) throw new Error('the identity has ended already; is the clock of this node right?');
-    const isFirst = this.#answer === undefined;
+    const before = this.#answer;
+    const isSame = before !== undefined && isSameLogin(before, answer);
     this.#answer = answer;
-    this.#options.log.info({ expires: new Date(answer.expires).toISOString() }, 'identity');
+    const facts = { expires: new Date(answer.expires).toISOString() };
+    if (isSame) this.#options.log.debug(facts, 'the same identity');
+    else this.#options.log.info(facts, 'identity');
     this.#isValid.resolve();
     this.#isValid = Promise.withResolvers<void>();
-    if (!isFirst) for (const listener of this.#listeners) listener(answer);
-    return lifeMs * (RENEW_AT - Math.random() * RENEW_SPREAD);
+    if (before && !isSame) for (const listener of this.#listeners) listener(answer);
+    const part = RENEW_AT - Math.random() * RENEW_SPREAD;
+    return Math.min(lifeMs * part, (answer.renewMs ?? Infinity) * part, LONGEST_WAIT_MS);
   }
+}
+
+function isSameLogin({ shared: before }: ExchangeAnswer, { shared: now }: ExchangeAnswer): boolean {
+  return before !== undefined && JSON.stringify(before) === JSON.stringify(now);
+}
+
+function sharedCredentials(
+  shared: SharedCredentials,
+  nonce: string | undefined,
+): NatsCredentials | undefined {
+  if (shared.kind === 'token') return { auth_token: shared.token };
+  if (shared.kind === 'password') return { user: shared.user, pass: shared.password };
+  if (nonce === undefined) return undefined;
+  const key = readSeed('user', shared.seed);
+  const sig = key.sign(Buffer.from(nonce)).toString('base64url');
+  return { jwt: shared.jwt, nkey: key.publicKey, sig };
 }

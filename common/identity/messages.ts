@@ -27,9 +27,22 @@ export interface TokenExchangeRequest {
 export const CONTRACT = 2;
 
 export interface ExchangeAnswer {
+  /** Empty where there are shared credentials. */
   readonly jwt: string;
   /** When the JWT ends, in milliseconds since 1970. */
   readonly expires: number;
   /** CA certificates that NATS and the issuer are known by from now on, PEM. */
   readonly ca: string;
+  /** CA certificates that NATS alone is known by, PEM; empty: those that the system knows. Absent: {@link ca}. */
+  readonly natsCa?: string;
+  /** What others show to a NATS that is not ours too, instead of a JWT for this pod's own key. */
+  readonly shared?: SharedCredentials;
+  /** To be asked again after so many milliseconds at most. */
+  readonly renewMs?: number;
 }
+
+/** `jwt`: of a credentials file, with the seed of its user. */
+export type SharedCredentials =
+  | { readonly kind: 'jwt'; readonly jwt: string; readonly seed: string }
+  | { readonly kind: 'token'; readonly token: string }
+  | { readonly kind: 'password'; readonly user: string; readonly password: string };

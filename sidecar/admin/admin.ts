@@ -5,6 +5,8 @@
 import { timingSafeEqual } from 'node:crypto';
 import Koa from 'koa';
 import Router from 'koa-router';
+import type { NatsLink } from '../../common/bus/nats.ts';
+import { registerUnauthenticated } from '../../common/bus/bus-metrics.ts';
 import type { Registry } from '../../common/runtime/metrics.ts';
 import type { Drain } from '../life/drain.ts';
 import type { Pause } from '../life/pause.ts';
@@ -13,6 +15,7 @@ import { registerSidecarMetrics, type SidecarMetricsSource } from './metrics.ts'
 
 export interface AdminContext extends SidecarMetricsSource {
   readonly registry: Registry | (() => Promise<Registry>);
+  readonly nats: Pick<NatsLink, 'isUnauthenticated'>;
   readonly drain: Drain;
   /** Empty: anyone may drain. */
   readonly drainToken: string;
@@ -30,6 +33,7 @@ export async function createAdminHandler(context: AdminContext): Promise<AdminHa
   const { drain } = context;
   const registry = typeof context.registry === 'function' ? await context.registry() : context.registry;
   registerSidecarMetrics(registry, context);
+  registerUnauthenticated(registry, context.nats);
   const router = new Router();
   // GET is what the kubelet's preStop sends. The answer is what it waits for.
   // With `container=` it is that container's, which may come back; without, the sidecar's own: the pod ends.

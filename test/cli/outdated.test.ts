@@ -67,6 +67,15 @@ describe('a pod is outdated', () => {
     assert.equal(outdated(asking('required'), NEW)?.pod, 'fn-abc-1', 'nobody is asked any more');
   });
 
+  it('when it looks for NATS elsewhere than sidecars that are injected now', () => {
+    const known = pod(NEW);
+    const sidecar = known.spec?.containers.find(({ name }) => name === 'slimfaas-sidecar');
+    if (sidecar) sidecar.env = [{ name: 'SLIMFAAS_NATS', value: 'tls://nats:4222' }];
+    const now = { hasIdentity: false, proof: undefined, nats: 'tls://nats:4222' };
+    assert.equal(outdated(known, NEW, { ...now, nats: 'nats://slimfaas-nats:4222' })?.pod, 'fn-abc-1');
+    assert.equal(outdated(known, NEW, now), undefined);
+  });
+
   it('also when its status annotation is not there, or no JSON: somebody else wrote it', () => {
     assert.equal(outdated(pod(OLD, { annotations: {} }), NEW)?.version, '?');
     assert.equal(outdated(pod(OLD, { annotations: { 'slimfaas.dev/status': 'null' } }), NEW)?.version, '?');

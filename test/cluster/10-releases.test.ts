@@ -58,7 +58,7 @@ describe('releases', { concurrency: 2 }, () => {
   it('two side by side, the second with a NATS of its own: neither touches the other’s', async () => {
     const first = await openWorld();
     const release = releaseOf('second');
-    const url = await openNats(clients, context, release.system);
+    const { url } = await openNats(clients, context, release.system);
     after(() => removeRelease(clients, release));
     await installRelease(clients, context, release, { values: { 'nats.url': url } });
     const second = await openWorldOf(clients, context, release);
@@ -122,7 +122,7 @@ describe('releases', { concurrency: 2 }, () => {
   it('uninstalled with a function awake and one asleep: the awake one serves on, a new install takes both', async () => {
     const release = releaseOf('gone');
     after(() => removeRelease(clients, release));
-    const url = await openNats(clients, context, release.system);
+    const { url } = await openNats(clients, context, release.system);
     const values = { 'nats.url': url };
     await installRelease(clients, context, release, { values });
     const world = await openWorldOf(clients, context, release);

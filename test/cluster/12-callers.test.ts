@@ -52,7 +52,7 @@ async function install(): Promise<void> {
     metadata: { name: 'operators', namespace: system },
     stringData: { token: 'an-operator' },
   });
-  const natsUrl = await openNats(clients, context, system);
+  const { url: natsUrl } = await openNats(clients, context, system);
   await installRelease(clients, context, release, {
     values: {
       'nats.url': natsUrl,

@@ -311,6 +311,29 @@ describe('the chart, for other users and another NATS', () => {
   });
 });
 
+describe('the chart, for another NATS that asks who one is', () => {
+  it('nats.signingKey: the webhook alone has it, and all pods show what it gives them', async () => {
+    const chart = await render('NATS of the operator, with a signing key');
+    const config = readFlags(webhookFlags, (chart.container('webhook').args ?? []).slice(1), {});
+    assert.equal(config['nats-signing-key'], '/nats/key');
+    assert.equal(config['nats-credentials'] + config['nats-ca-file'], '');
+    for (const part of PARTS) assert.ok(chart.container(part).args?.includes('--auth=required'), part);
+    const volumes = (part: string) => JSON.stringify(chart.pod(part).volumes ?? []);
+    assert.match(volumes('webhook'), /"secretName":"nats-account"/);
+    for (const part of ['proxy', 'scaler']) assert.doesNotMatch(volumes(part), /nats-account/);
+    chart.one('Service', 'slimfaas-issuer');
+  });
+
+  it('nats.credentials and nats.ca, beside the certificate of cert-manager', async () => {
+    const chart = await render('NATS of the operator, with credentials and a CA');
+    const config = readFlags(webhookFlags, (chart.container('webhook').args ?? []).slice(1), {});
+    assert.equal(config['nats-credentials'], '/nats/key');
+    assert.equal(config['nats-ca-file'], '/nats/ca/ca.crt');
+    const secrets = chart.pod('webhook').volumes?.map(({ secret }) => secret?.secretName);
+    assert.deepEqual(secrets, ['slimfaas-webhook-certificate', '2025', 'nats-ca']);
+  });
+});
+
 async function applied(t: TestContext, what: string) {
   const server = await startLocalApi((release) => t.after(release));
   const { path, remove } = await writeKubeconfig(server.kubeconfig());

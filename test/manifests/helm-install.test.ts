@@ -67,6 +67,23 @@ test('an upgrade from identities with every right is refused until their sidecar
   assert.match(args('webhook'), /--proxy-proof=required/);
 });
 
+test('an upgrade between one NATS server and three is refused until streams may stay behind', async () => {
+  await using cluster = await startTestCluster();
+  const path = cluster.kubeconfigPath;
+  const replicas = { proxy: { replicas: 0 }, scaler: { replicas: 0 }, webhook: { replicas: 0 } };
+  const one = { ...replicas, auth: 'off' };
+  await helmIn(path, ['install', 'slimfaas', '--create-namespace'], one);
+  const three = { ...one, nats: { replicas: 3 } };
+  await assert.rejects(
+    helmIn(path, ['upgrade', 'slimfaas'], three),
+    /would leave the jobs that wait on the volumes of StatefulSet slimfaas-nats; .* nats\.leaveStreams=true/,
+  );
+  await helmIn(path, ['upgrade', 'slimfaas'], { ...one, nats: { replicas: 3, leaveStreams: true } });
+  // The step is done, so nothing is asked for any more.
+  await helmIn(path, ['upgrade', 'slimfaas'], three);
+  await assert.rejects(helmIn(path, ['upgrade', 'slimfaas'], one), /StatefulSet slimfaas-nats-cluster/);
+});
+
 async function waitUntilUp({ api }: TestCluster): Promise<void> {
   const isUp = () =>
     api

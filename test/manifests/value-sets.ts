@@ -85,6 +85,17 @@ export const VALUE_SETS: Readonly<Record<string, object>> = {
     nats: { url: 'nats://nats-0.nats.messaging:4222,nats://nats-1.nats.messaging:4222' },
     jobs: { replicas: 3 },
   },
+  'NATS of the operator, with a signing key': {
+    nats: { url: 'tls://nats.example.com:4222', signingKey: { secretName: 'nats-account' } },
+  },
+  'NATS of the operator, with credentials and a CA': {
+    nats: {
+      url: 'tls://nats-0.nats.messaging:4222,tls://nats-1.nats.messaging:4222',
+      credentials: { secretName: '2025' },
+      ca: { secretName: 'nats-ca' },
+    },
+    webhook: { certManager: { issuer: 'internal-ca' } },
+  },
 };
 
 /** A wrong value, and what helm's refusal must say: which value it is, and why not. */
@@ -134,6 +145,29 @@ export const REFUSALS: readonly (readonly [values: object, message: RegExp])[] =
   [{ nats: { url: 'nats://me:secret@nats:4222' } }, /'\/nats\/url': .* does not match pattern/],
   [{ nats: { storage: { size: '10 GB' } } }, /'\/nats\/storage\/size': '10 GB' does not match pattern/],
   [{ jobs: { replicas: 3 } }, /jobs\.replicas: 3 is for a NATS of your own \(nats\.url\); nats\.replicas: 3/],
+  [{ nats: { url: 'tls://a:4222,nats://b:4222' } }, /'\/nats\/url': .* does not match pattern/],
+  [
+    { nats: { url: 'tls://a:4222', signingKey: { secretName: 'x' }, credentials: { secretName: 'y' } } },
+    /nats\.signingKey and nats\.credentials are two ways to the same NATS; give one/,
+  ],
+  [
+    { nats: { signingKey: { secretName: 'x' } } },
+    /nats\.signingKey is for a NATS of your own; set nats\.url/,
+  ],
+  [{ nats: { credentials: { secretName: 'x' } } }, /nats\.credentials is for a NATS of your own/],
+  [{ nats: { ca: { secretName: 'x' } } }, /nats\.ca is for a NATS of your own; set nats\.url/],
+  [
+    { nats: { url: 'tls://a:4222', ca: { secretName: 'x' } } },
+    /nats\.ca goes with nats\.signingKey or nats\.credentials/,
+  ],
+  [
+    { nats: { url: 'nats://a:4222', credentials: { secretName: 'x' } } },
+    /nats\.credentials needs TLS, .* must begin with tls:\/\/, not nats:\/\/a:4222/,
+  ],
+  [
+    { auth: 'off', nats: { url: 'tls://a:4222', signingKey: { secretName: 'x' } } },
+    /nats\.signingKey says who pods are, and auth: off that nobody asks/,
+  ],
   [{ nats: { replicas: 2 } }, /'\/nats\/replicas': value must be one of 1, 3/],
   [
     { nats: { replicas: 3, url: 'nats://nats.messaging:4222' } },

@@ -10,7 +10,8 @@ import type { ExchangeAnswer, TokenExchangeRequest } from '../../common/identity
 import { userJwt } from '../../common/identity/nats-jwt.ts';
 import { isPublicKey } from '../../common/identity/nkey.ts';
 import { isGrant, type IdentityKeys } from './identity-keys.ts';
-import { isOld, rightsOf, type Client } from './rights.ts';
+import type { ExternalNats } from './external-nats.ts';
+import { isOld, ownAccounts, rightsOf, type Client } from './rights.ts';
 import type { TokenIdentity } from './verify-token.ts';
 
 export interface Exchanged {
@@ -23,6 +24,8 @@ export interface ExchangeFacts {
   readonly keys: IdentityKeys;
   /** CA certificates, PEM. */
   readonly ca: string;
+  /** undefined: NATS is the bundled one. */
+  readonly external: ExternalNats | undefined;
   /** Where slimfaas itself is, with the service accounts of its parts. */
   readonly namespace: string;
   readonly lifeMs: number;
@@ -64,24 +67,49 @@ export function readRequest(text: string): TokenExchangeRequest {
 /** A JWT with every right lives this long at most. So these rights end soon after `oldSidecars` is switched off. */
 const OLD_LIFE_MS = 3_600_000;
 
+/** Credentials that change are with all who share them after so long. */
+const SHARED_RENEW_MS = 300_000;
+/** They end when somebody changes them. */
+const SHARED_LIFE_MS = 365 * 86_400_000;
+
 /** @throws GrantError; OldContractError */
 export function answerExchange(
   request: TokenExchangeRequest,
   pod: TokenIdentity,
-  { keys, ca, namespace, lifeMs, nowMs, allowsOldSidecars }: ExchangeFacts,
+  facts: ExchangeFacts,
 ): Exchanged {
+  const { keys, ca, namespace, external, nowMs } = facts;
   const client = clientOf(request, pod, { keys, namespace });
-  const { signer, account, permissions } = rightsOf(client, keys, allowsOldSidecars);
+  if (external?.kind !== 'credentials') return signed(request, { client, pod }, facts);
+  const answer = {
+    jwt: '',
+    shared: external.of[client.role],
+    renewMs: SHARED_RENEW_MS,
+    expires: nowMs + SHARED_LIFE_MS,
+    ca,
+    natsCa: external.ca,
+  };
+  return { answer, outcome: 'ok-shared' };
+}
+
+function signed(
+  { user }: TokenExchangeRequest,
+  { client, pod }: { readonly client: Client; readonly pod: TokenIdentity },
+  { keys, ca, external, lifeMs, nowMs, allowsOldSidecars }: ExchangeFacts,
+): Exchanged {
+  const accounts = external?.kind === 'signing-key' ? external : ownAccounts(keys);
+  const { signer, account, permissions } = rightsOf(client, accounts, allowsOldSidecars);
   const expires = nowMs + (isOld(client) ? Math.min(lifeMs, OLD_LIFE_MS) : lifeMs);
   const jwt = userJwt(signer, {
-    account: account.publicKey,
-    user: request.user,
+    account,
+    user,
     name: `${client.role} ${pod.namespace}/${pod.pod}`,
     permissions,
     nowMs,
     expiresMs: expires,
   });
-  return { answer: { jwt, expires, ca }, outcome: isOld(client) ? 'ok-old-sidecar' : 'ok' };
+  const answer = { jwt, expires, ca, ...(external ? { natsCa: external.ca } : {}) };
+  return { answer, outcome: isOld(client) ? 'ok-old-sidecar' : 'ok' };
 }
 
 function clientOf(

@@ -6,6 +6,8 @@ import { createBackoff } from '../../common/runtime/backoff.ts';
 import { describeError } from '../../common/runtime/errors.ts';
 import { sleep, type Running } from '../../common/runtime/lifecycle.ts';
 import { answerExchange, readRequest, type Exchanged } from './exchange.ts';
+import type { ExternalNats } from './external-nats.ts';
+import { FollowedNats } from './followed-nats.ts';
 import { createExchangeServer, type ExchangeServer } from './exchange-server.ts';
 import { checkIdentity, type IssuerIdentity, type IdentityDeps } from './keep-identity.ts';
 import { verifyToken, type TokenKeys } from './verify-token.ts';
@@ -21,6 +23,10 @@ export interface IssuerOptions extends IdentityDeps {
   readonly tokenKeys: TokenKeys;
   /** Sidecars of the version before get what they had there. */
   readonly allowsOldSidecars: boolean;
+  /** Reads what is mounted of a NATS that is not ours; absent: NATS is the bundled one. */
+  readonly readExternal?: () => Promise<ExternalNats>;
+  /** Told at each look whether what is mounted can be used. */
+  readonly onExternal?: (isUsable: boolean) => void;
   readonly onOutcome: (outcome: string) => void;
   /** A connection was closed for another one. */
   readonly onLimited: () => void;
@@ -38,12 +44,14 @@ export function startIssuer(options: IssuerOptions): Issuer {
   const stopping = new AbortController();
   let identity: IssuerIdentity | undefined;
   let server: ExchangeServer | undefined;
+  const external = options.readExternal && new FollowedNats(options.readExternal, options);
   const take = async (next: IssuerIdentity): Promise<void> => {
     const isSame = identity?.pair.certificate === next.pair.certificate;
     identity = next;
     if (server) return isSame ? undefined : server.setCertificate(next.pair);
     const created = createExchangeServer(next.pair, {
-      exchange: (body) => exchange(body, options, () => identity as IssuerIdentity),
+      exchange: (body) =>
+        exchange(body, options, () => ({ ...(identity as IssuerIdentity), external: external?.current })),
       onOutcome: options.onOutcome,
       onLimited: options.onLimited,
       log: options.log,
@@ -52,7 +60,14 @@ export function startIssuer(options: IssuerOptions): Issuer {
     server = created;
     options.log.info({ port: created.port }, 'ready for exchanges');
   };
-  const loop = keepForever(options, take, stopping.signal);
+  const loop = keepForever(
+    options,
+    async (next) => {
+      await take(next);
+      await external?.look();
+    },
+    stopping.signal,
+  );
   return {
     get port() {
       return server?.port;
@@ -92,12 +107,12 @@ async function keepForever(
 async function exchange(
   body: string,
   { namespace, lifeMs, now, tokenKeys, allowsOldSidecars, log }: IssuerOptions,
-  identity: () => IssuerIdentity,
+  identity: () => IssuerIdentity & { readonly external: ExternalNats | undefined },
 ): Promise<Exchanged> {
   const request = readRequest(body);
   const pod = await verifyToken(request.token, tokenKeys, now());
-  const { keys, ca } = identity();
-  const facts = { keys, ca, namespace, lifeMs, nowMs: now(), allowsOldSidecars };
+  const { keys, ca, external } = identity();
+  const facts = { keys, ca, external, namespace, lifeMs, nowMs: now(), allowsOldSidecars };
   const exchanged = answerExchange(request, pod, facts);
   log.debug({ pod: `${pod.namespace}/${pod.pod}`, function: request.function }, 'JWT made');
   return exchanged;

@@ -6,6 +6,8 @@ import type { InjectedIdentity } from '../inject/identity.ts';
 import type { WebhookMetrics } from '../metrics.ts';
 import { readPublishedKeys } from '../kube.ts';
 import { clusterKeys } from './cluster-keys.ts';
+import { UsageError } from '../../common/runtime/errors.ts';
+import { readExternalNats, type ExternalPlaces } from './external-nats.ts';
 import { grantFor } from './identity-keys.ts';
 import { startIssuer, type Issuer } from './issuer.ts';
 import { identityStores, type IssuerIdentity } from './keep-identity.ts';
@@ -38,6 +40,7 @@ export function issuerOf(
       { auth: config.auth },
       'NATS does not authenticate its clients: whoever reaches it can read and write all jobs',
     );
+  const places = externalPlaces(config);
   if (config.auth === 'off') return undefined;
   const { namespace } = config;
   return startIssuer({
@@ -51,11 +54,25 @@ export function issuerOf(
     tokenKeys: clusterKeys({ read: () => readPublishedKeys(kube), now, log }),
     // With `permissive` NATS authenticates nobody yet. Old and new sidecars change to `required` together.
     allowsOldSidecars: config['old-sidecars'] || config.auth === 'permissive',
+    ...(places ? { readExternal: () => readExternalNats(places), onExternal: metrics.externalNats } : {}),
     onOutcome: (outcome) => metrics.exchange(outcome),
     onLimited: () => metrics.limited('exchange-connections'),
     now,
     log,
   });
+}
+
+/** @returns undefined for the bundled NATS @throws UsageError */
+function externalPlaces(config: WebhookFlagValues): ExternalPlaces | undefined {
+  const { 'nats-signing-key': signingKey, 'nats-credentials': credentials, 'nats-ca-file': caFile } = config;
+  if (signingKey !== '' && credentials !== '')
+    throw new UsageError('--nats-signing-key and --nats-credentials are two ways to the same NATS: give one');
+  const hasOne = signingKey !== '' || credentials !== '';
+  if (!hasOne && caFile !== '')
+    throw new UsageError('--nats-ca-file goes with --nats-signing-key or --nats-credentials');
+  if (hasOne && config.auth === 'off')
+    throw new UsageError('--nats-signing-key and --nats-credentials need --auth required or permissive');
+  return hasOne ? { signingKey, credentials, caFile } : undefined;
 }
 
 /** What the certificate of issuer and NATS is for. NATS servers of which there are three reach each other by name. */

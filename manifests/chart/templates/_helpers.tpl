@@ -43,9 +43,38 @@ names (dnsPolicy Default or None) needs none. The name finds a Service that was 
 {{- end }}
 {{- end }}
 
-{{/* Who is asked on the bus. Nobody on NATS servers of your own, which know nothing of our keys. */}}
+{{/* The values by which pods show to a NATS of your own who they are; empty: they do not. */}}
+{{- define "slimfaas.natsWay" -}}
+{{- $nats := .Values.nats }}
+{{- $ways := list }}
+{{- if $nats.signingKey.secretName }}{{ $ways = append $ways "nats.signingKey" }}{{ end }}
+{{- if $nats.credentials.secretName }}{{ $ways = append $ways "nats.credentials" }}{{ end }}
+{{- if gt (len $ways) 1 }}
+{{- fail "nats.signingKey and nats.credentials are two ways to the same NATS; give one" }}
+{{- end }}
+{{- range concat $ways (ternary (list "nats.ca") list (ne $nats.ca.secretName "")) }}
+{{- if not $nats.url }}
+{{- fail (printf "%s is for a NATS of your own; set nats.url" .) }}
+{{- end }}
+{{- end }}
+{{- if and $nats.ca.secretName (not $ways) }}
+{{- fail "nats.ca goes with nats.signingKey or nats.credentials: pods are given all of it together" }}
+{{- end }}
+{{- range $ways }}
+{{- if not (hasPrefix "tls://" $nats.url) }}
+{{- fail (printf "%s needs TLS, so that nobody reads what pods show; nats.url must begin with tls://, not %s" . $nats.url) }}
+{{- end }}
+{{- if eq $.Values.auth "off" }}
+{{- fail (printf "%s says who pods are, and auth: off that nobody asks; set auth: required" .) }}
+{{- end }}
+{{- end }}
+{{- join "" $ways }}
+{{- end }}
+
+{{/* Who is asked on the bus. Nobody on NATS servers of your own, unless you say how they know us. */}}
 {{- define "slimfaas.auth" -}}
-{{- if .Values.nats.url }}off{{ else }}{{ .Values.auth }}{{ end -}}
+{{- $way := include "slimfaas.natsWay" . }}
+{{- if and .Values.nats.url (not $way) }}off{{ else }}{{ .Values.auth }}{{ end -}}
 {{- end }}
 
 {{/* What sidecars ask of those who call them. By itself as NATS is asked about, and softer while there are old sidecars. */}}

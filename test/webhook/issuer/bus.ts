@@ -7,7 +7,7 @@ import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { openIdentity, type NatsIdentity } from '../../../common/identity/identity.ts';
 import { silentLog, type Log } from '../../../common/runtime/log.ts';
 import { grantFor } from '../../../webhook/issuer/identity-keys.ts';
-import { startIssuer, type Issuer } from '../../../webhook/issuer/issuer.ts';
+import { startIssuer, type Issuer, type IssuerOptions } from '../../../webhook/issuer/issuer.ts';
 import type { PublishedKeys } from '../../../webhook/issuer/verify-token.ts';
 import type { AtEnd } from '../../helpers/local-api.ts';
 import { startNats, type TestNats } from '../../helpers/nats.ts';
@@ -39,6 +39,7 @@ export async function startTestBus(
   atEnd: AtEnd,
   lifeMs = 3_600_000,
   allowsOldSidecars = false,
+  more: Partial<IssuerOptions> = {},
 ): Promise<TestBus> {
   const dir = await mkdtemp(join(tmpdir(), 'slimfaas-bus-'));
   atEnd(() => rm(dir, { recursive: true, force: true }));
@@ -66,6 +67,7 @@ export async function startTestBus(
     onLimited: () => undefined,
     now: Date.now,
     log: silentLog,
+    ...more,
   });
   atEnd(() => issuer.stop());
   await waitFor(() => issuer.identity !== undefined, { what: 'the issuer has keys' });

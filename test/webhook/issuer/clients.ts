@@ -70,12 +70,13 @@ export async function openClient(
 /** Pulls one job as a sidecar does, and finishes it. */
 export async function pullOne(connection: NatsConnection, id: FunctionId): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<Delivery>();
-  const jobs = new PullConsumer({
+  const jobs: PullConsumer = new PullConsumer({
     connection,
     stream: JOBS_STREAM,
     consumer: consumerName(id),
     onDelivery: resolve,
-    onCredits: () => undefined,
+    // Nobody may have heard it: a consumer that is moving keeps silent.
+    onCredits: () => jobs.ask(1),
   });
   jobs.ask(1);
   const delivery = await promise;
