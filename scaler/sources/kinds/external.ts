@@ -19,6 +19,8 @@ const MAX_METRICS = 20;
 /** Specs are asked for again after this: what a pod can take may change. */
 const SPECS_MS = 60_000;
 const UNIMPLEMENTED = 12;
+/** Messages of a stream that are read between two polls. */
+const MAX_HEARD = 100;
 
 type GrpcModule = typeof import('@grpc/grpc-js');
 
@@ -44,6 +46,8 @@ export class ExternalReader implements SourceReader {
   /** What the stream said last. */
   #pushed: boolean | undefined;
   #wasActive: boolean | undefined;
+  /** Messages of the stream since it was last asked. */
+  #heard = 0;
 
   constructor(rule: SourceRule, place: ExternalPlace, reach: Reach) {
     this.#rule = rule;
@@ -73,6 +77,7 @@ export class ExternalReader implements SourceReader {
   }
 
   follow(onChange: () => void): void {
+    this.#heard = 0;
     this.#stream?.resume();
     if (this.#stream || this.#hasNoStream || !this.#open || this.#isClosed) return;
     const { client, proto } = this.#open;
@@ -91,7 +96,8 @@ export class ExternalReader implements SourceReader {
       isFirst = false;
       if (!isChange) return;
       this.#pushed = isActive;
-      stream.pause(); // until it was asked, so that a flood of messages stays with the sender
+      // The last one counts. A flood stays with the sender until it was asked.
+      if (++this.#heard >= MAX_HEARD) stream.pause();
       onChange();
     });
     const end = (): void => {

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { connect, nanos } from 'nats';
+import { ownAddress } from '../../helpers/addresses.ts';
 import { startNats } from '../../helpers/nats.ts';
 import { serve } from '../../helpers/serve.ts';
 import { waitFor } from '../../helpers/wait.ts';
@@ -125,8 +126,8 @@ const skip = hasPrometheus() ? false : 'prometheus is not installed';
 test('prometheus: a real one', { skip }, async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'slimfaas-prometheus-'));
   writeFileSync(join(folder, 'prometheus.yml'), '');
-  const port = await freePort();
-  const address = `127.0.0.1:${port}`;
+  const host = ownAddress();
+  const address = `${host}:${await freePort(host)}`;
   const args = [`--config.file=${folder}/prometheus.yml`, `--storage.tsdb.path=${folder}/data`];
   const child = spawn('prometheus', [...args, `--web.listen-address=${address}`], { stdio: 'ignore' });
   t.after(async () => {
@@ -145,8 +146,9 @@ test('prometheus: a real one', { skip }, async (t) => {
   assert.match(broken?.fault ?? '', /status 400/);
 });
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
+/** Of an address that is this file's alone: nobody else takes it meanwhile. */
+async function freePort(host: string): Promise<number> {
+  const server = createServer().listen(0, host);
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   server.close();
