@@ -29,6 +29,7 @@
  * Comes in: a stored request.
  * Goes out: deliveries, states, results, dead letters.
  */
+import type { CallbackRoom, StoreRoom } from './room.ts';
 import type { FunctionId } from '../bus/subjects.ts';
 import type { StoredBody } from './body.ts';
 import type { ReadChunk } from './body-wish.ts';
@@ -111,25 +112,6 @@ export type StoreOutcome =
   /** Never left this process, or nobody was there to take it. */
   | { readonly kind: 'not-sent'; readonly error: Error }
   | { readonly kind: 'unknown'; readonly error: Error };
-
-/** Jobs with their bodies, and bodies that are too large for that. */
-export type StoreKind = 'inline' | 'stored';
-
-export interface StoreRoom extends Readonly<
-  Record<StoreKind, { readonly bytes: number; readonly maxBytes: number } | undefined>
-> {
-  /** By `namespace/name`; a function without jobs is not listed. */
-  readonly jobs: ReadonlyMap<string, number>;
-}
-
-/** How full the store of results on their way to URLs is. */
-export interface CallbackRoom {
-  readonly all: { readonly results: number; readonly bytes: number };
-  /** Undefined: without a bound. */
-  readonly bounds: { readonly results: number | undefined; readonly bytes: number | undefined };
-  /** By `namespace/name`; a function without results is not listed. */
-  readonly results: ReadonlyMap<string, number>;
-}
 
 /** All that ask throw {@link QueueError}. */
 export interface JobStore {

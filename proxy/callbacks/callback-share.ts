@@ -4,7 +4,8 @@
  * of the one at hand, and never as more than all that is stored. It is asked only for results that have waited long.
  */
 import { functionKey, type FunctionId } from '../../common/bus/subjects.ts';
-import type { CallbackRoom, QueueLink } from '../../common/queue/queue.ts';
+import type { QueueLink } from '../../common/queue/queue.ts';
+import type { CallbackRoom } from '../../common/queue/room.ts';
 
 export interface CallbackShareOptions {
   readonly queue: Pick<QueueLink, 'live'>;

@@ -4,7 +4,7 @@
  * consumer has delivered and not seen acknowledged; it is asked only for functions that have jobs at all.
  */
 import type { JobDepth } from '../upkeep.ts';
-import type { CallbackRoom, StoreRoom } from '../queue.ts';
+import type { CallbackRoom, StoreRoom } from '../room.ts';
 import { BODIES_STREAM, CALLBACKS_STREAM, JOBS_STREAM } from './streams.ts';
 import { functionKey, parseFunctionSubject } from '../../bus/subjects.ts';
 import { absentIf, CONSUMER_NOT_FOUND, type JetStreamManager, type StreamInfo } from './library.ts';

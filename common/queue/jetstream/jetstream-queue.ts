@@ -4,7 +4,6 @@ import { everyFunction, functionSubject, resultSubject, type FunctionId } from '
 import { isEventBodyName, isOldBodyName, type StoredBody } from '../body.ts';
 import type { ReadChunk } from '../body-wish.ts';
 import type {
-  CallbackRoom,
   DeadLetter,
   DeadLetterEntry,
   Delivery,
@@ -14,11 +13,11 @@ import type {
   Queue,
   QueueSource,
   SourceView,
-  StoreRoom,
   StoreOutcome,
   TakeOptions,
   Taker,
 } from '../queue.ts';
+import type { CallbackRoom, StoreRoom } from '../room.ts';
 import { AckedPublisher } from './acked-publisher.ts';
 import { askForChunk, askToRemove } from './bodies/ask-proxies.ts';
 import {

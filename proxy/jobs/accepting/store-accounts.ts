@@ -6,12 +6,12 @@
  * an entry stays until the body is gone.
  */
 import { functionKey, type FunctionId } from '../../../common/bus/subjects.ts';
-import type { StoreKind } from '../../../common/queue/queue.ts';
+import type { StoreKind } from '../../../common/queue/room.ts';
 
 /** Entries of all functions, 100 bytes each. Beyond it the oldest of the function at hand goes uncounted. */
 const ENTRIES_MAX = 100_000;
 
-export interface Entry {
+export interface AccountedJob {
   readonly kind: StoreKind;
   readonly bytes: number;
   /** The name of its large body. */
@@ -20,11 +20,11 @@ export interface Entry {
   hasEnded: boolean;
 }
 
-export interface Account {
+export interface StoreAccount {
   readonly id: FunctionId;
   readonly held: Record<StoreKind, number>;
   /** By the job's sequence, the one looked at longest ago first. */
-  readonly jobs: Map<number, Entry>;
+  readonly jobs: Map<number, AccountedJob>;
   /** The highest sequence that was entered. */
   last: number;
   /** Jobs on their way: they keep the account, also those without a body. */
@@ -35,14 +35,14 @@ export interface Account {
 }
 
 export class StoreAccounts {
-  readonly #accounts = new Map<string, Account>();
+  readonly #accounts = new Map<string, StoreAccount>();
   #entries = 0;
 
   get entries(): number {
     return this.#entries;
   }
 
-  get all(): readonly Account[] {
+  get all(): readonly StoreAccount[] {
     return [...this.#accounts.values()];
   }
 
@@ -50,7 +50,7 @@ export class StoreAccounts {
     return this.#accounts.get(functionKey(id))?.held[kind] ?? 0;
   }
 
-  of(id: FunctionId): Account {
+  of(id: FunctionId): StoreAccount {
     const key = functionKey(id);
     let account = this.#accounts.get(key);
     if (!account) {
@@ -62,7 +62,7 @@ export class StoreAccounts {
     return account;
   }
 
-  enter(account: Account, sequence: number, entry: Omit<Entry, 'hasEnded'>): void {
+  enter(account: StoreAccount, sequence: number, entry: Omit<AccountedJob, 'hasEnded'>): void {
     // Another stream counts from 1 again: what was entered under this number is over.
     const isReused = account.jobs.has(sequence);
     this.strike(account, sequence);
@@ -74,13 +74,13 @@ export class StoreAccounts {
   }
 
   /** The job is in the queue no more. */
-  end(account: Account, sequence: number): void {
+  end(account: StoreAccount, sequence: number): void {
     const entry = account.jobs.get(sequence);
     if (entry?.body === undefined) this.strike(account, sequence);
     else entry.hasEnded = true;
   }
 
-  strike(account: Account, sequence: number): void {
+  strike(account: StoreAccount, sequence: number): void {
     const entry = account.jobs.get(sequence);
     if (!entry) return;
     account.jobs.delete(sequence);
@@ -89,7 +89,7 @@ export class StoreAccounts {
   }
 
   /** So much is held no more. */
-  give(account: Account, kind: StoreKind, bytes: number): void {
+  give(account: StoreAccount, kind: StoreKind, bytes: number): void {
     account.held[kind] -= bytes;
     const { jobs, coming, held } = account;
     if (jobs.size === 0 && coming === 0 && held.inline === 0 && held.stored === 0)

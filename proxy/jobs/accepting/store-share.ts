@@ -9,9 +9,10 @@
  * number are done. A function that is at its bound is looked at job by job. Then it is asked which large bodies are left.
  */
 import { functionKey, type FunctionId } from '../../../common/bus/subjects.ts';
-import type { Queue, QueueLink, StoreKind, StoreRoom } from '../../../common/queue/queue.ts';
+import type { Queue, QueueLink } from '../../../common/queue/queue.ts';
+import type { StoreKind, StoreRoom } from '../../../common/queue/room.ts';
 import { ReasonError } from '../../../common/runtime/errors.ts';
-import { StoreAccounts, type Account } from './store-accounts.ts';
+import { StoreAccounts, type StoreAccount } from './store-accounts.ts';
 
 /** What is held for one job, until it is stored or given up. */
 export interface ShareHold {
@@ -174,7 +175,7 @@ export class StoreShare {
   }
 
   /** A function without any job: what had been stored by then is done. */
-  #dropDone(before: ReadonlyMap<Account, number>, jobs: ReadonlyMap<string, number>): void {
+  #dropDone(before: ReadonlyMap<StoreAccount, number>, jobs: ReadonlyMap<string, number>): void {
     for (const [account, last] of before) {
       if (jobs.has(functionKey(account.id))) continue;
       for (const sequence of account.jobs.keys()) if (sequence <= last) this.#accounts.end(account, sequence);
@@ -196,7 +197,7 @@ export class StoreShare {
     await this.#reading;
   }
 
-  async #lookAt(queue: Queue, account: Account, sequence: number): Promise<void> {
+  async #lookAt(queue: Queue, account: StoreAccount, sequence: number): Promise<void> {
     const isThere = await queue.job({ id: account.id, sequence }).then(
       (payload) => payload !== undefined,
       () => true,
@@ -216,7 +217,7 @@ export class StoreShare {
   }
 
   /** Bytes of large bodies whose jobs have ended: none for one that is done, and all of a dead one until its letter is dropped. */
-  async #lookAtBodies(queue: Queue, account: Account): Promise<void> {
+  async #lookAtBodies(queue: Queue, account: StoreAccount): Promise<void> {
     account.bodiesAt = this.#now();
     const ended = [...account.jobs].filter(([, { hasEnded }]) => hasEnded);
     if (ended.length === 0) return;

@@ -7,7 +7,6 @@ import type { ReadChunk } from '../../../common/queue/body-wish.ts';
 import { functionKey, type FunctionId } from '../../../common/bus/subjects.ts';
 import type {
   CallbackEntry,
-  CallbackRoom,
   DeadLetter,
   DeadLetterEntry,
   Delivery,
@@ -20,11 +19,11 @@ import type {
   RecordEntry,
   QueueSource,
   SourceView,
-  StoreRoom,
   StoreOutcome,
   TakeOptions,
   Taker,
 } from '../../../common/queue/queue.ts';
+import type { CallbackRoom, StoreRoom } from '../../../common/queue/room.ts';
 import { Feed } from './memory-feed.ts';
 import { Shelf, type Kept } from './memory-shelf.ts';
 

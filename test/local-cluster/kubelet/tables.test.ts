@@ -4,7 +4,6 @@ import { describe, test } from 'node:test';
 import { Deadline } from '../../../packages/local-cluster/kubelet/container/deadline.ts';
 import {
   expandVariables,
-  parseQuantity,
   rewritePaths,
 } from '../../../packages/local-cluster/kubelet/container/expansion.ts';
 import { imageName } from '../../../packages/local-cluster/kubelet/container/images.ts';
@@ -53,19 +52,6 @@ describe('mount paths', () => {
   ] as const) {
     test(text, () => assert.equal(rewritePaths(text, mounts), expected));
   }
-});
-
-test('quantities', () => {
-  const table = {
-    '1': 1,
-    '250m': 0.25,
-    '64Mi': 67_108_864,
-    '1.5Gi': 1_610_612_736,
-    '2k': 2_000,
-    '1e3': 1_000,
-  };
-  for (const [text, value] of Object.entries(table)) assert.equal(parseQuantity(text), value, text);
-  assert.throws(() => parseQuantity('many'), RangeError);
 });
 
 test('image names', () => {

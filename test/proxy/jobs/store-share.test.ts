@@ -1,7 +1,8 @@
 /** How much of what NATS keeps jobs in one function may hold: the account by itself. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Queue, StoreRoom } from '../../../common/queue/queue.ts';
+import type { Queue } from '../../../common/queue/queue.ts';
+import type { StoreRoom } from '../../../common/queue/room.ts';
 import { functionKey } from '../../../common/bus/subjects.ts';
 import { ReasonError } from '../../../common/runtime/errors.ts';
 import { StoreShare } from '../../../proxy/jobs/accepting/store-share.ts';

@@ -4,7 +4,8 @@
  */
 import { availableParallelism, totalmem } from 'node:os';
 import type { ClusterApi, KubeObject } from '../../api/objects/types.ts';
-import { expandVariables, parseQuantity } from './expansion.ts';
+import { parseQuantity } from '../../../../common/function/quantity.ts';
+import { expandVariables } from './expansion.ts';
 import { specOf, type ContainerSpec, type EnvFrom, type EnvVar, type KeySelector } from '../pods/pod-spec.ts';
 
 /** A container that cannot be made from what is there; the kubelet tries again until it can. */
@@ -97,9 +98,15 @@ function resourceValue(
   const [kind, name] = resource.split('.') as ['limits' | 'requests', string];
   const text = container?.resources?.[kind]?.[name];
   const capacity = name === 'cpu' ? availableParallelism() : name === 'memory' ? totalmem() : 0;
-  const amount = text === undefined ? (kind === 'limits' ? capacity : 0) : parseQuantity(text);
-  const unit = divisor === '0' ? 1 : parseQuantity(divisor);
+  const amount = text === undefined ? (kind === 'limits' ? capacity : 0) : quantityOf(text);
+  const unit = divisor === '0' ? 1 : quantityOf(divisor);
   return String(Math.ceil(amount / unit - 1e-9));
+}
+
+function quantityOf(text: string): number {
+  const value = parseQuantity(text);
+  if (value === undefined) throw new RangeError(`not a quantity: ${JSON.stringify(text)}`);
+  return value;
 }
 
 /** The decoded entries of a Secret or ConfigMap; undefined when there is none of that name. */

@@ -36,24 +36,3 @@ export function rewritePaths(text: string, mounts: readonly Mount[]): string {
   const pattern = new RegExp(`${BEFORE}(${any})${AFTER}`, 'g');
   return text.replaceAll(pattern, (_, before: string, path: string) => before + (hosts.get(path) ?? path));
 }
-
-/** A trailing suffix to its factor: `64Mi`, `500m`, `1k`, `2`. */
-const SUFFIX: Record<string, number> = {
-  '': 1,
-  m: 1e-3,
-  k: 1e3,
-  M: 1e6,
-  G: 1e9,
-  T: 1e12,
-  Ki: 2 ** 10,
-  Mi: 2 ** 20,
-  Gi: 2 ** 30,
-  Ti: 2 ** 40,
-};
-
-export function parseQuantity(text: string): number {
-  const match = /^([0-9.]+(?:e[0-9]+)?)([a-zA-Z]*)$/.exec(text);
-  const factor = SUFFIX[match?.[2] ?? ''];
-  if (!match || factor === undefined) throw new RangeError(`not a quantity: ${JSON.stringify(text)}`);
-  return Number(match[1]) * factor;
-}
