@@ -22,7 +22,7 @@ export class GivenPorts {
     for (const [key, { ports }] of slices) this.claim(key, ports);
   }
 
-  /** Of a slice that is there. A port that is another's already is not its. */
+  /** Takes over the ports of a slice that is there. A port that is another's already is not its. */
   claim(key: string, ports: readonly WakePort[]): void {
     const given = this.#of(key);
     for (const { name, port } of ports)

@@ -11,7 +11,7 @@ import type { SliceOwner } from './service-keeper.ts';
 const AGAIN_MS = 10_000;
 
 export interface OwnerOptions {
-  /** Of the ClusterRole; '': nothing owns the slices. */
+  /** The name of the ClusterRole; '': nothing owns the slices. */
   readonly name: string;
   readonly read: () => Promise<V1OwnerReference>;
   readonly now: () => number;

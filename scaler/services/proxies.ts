@@ -27,7 +27,7 @@ export class Proxies {
   #ready: readonly ProxyPod[] = [];
   readonly #heard = new Map<string, Heard>();
   #version = 0;
-  /** Of each ready proxy and of NATS, when they were looked at last. */
+  /** What each ready proxy and NATS were like when they were looked at last. */
   #silent = '';
   readonly #now: () => number;
   /** Whether a proxy that keeps silent may be there. */
@@ -60,9 +60,9 @@ export class Proxies {
   heard({ pod, ports }: ServicePortsMessage): void {
     if (!this.#pods.has(pod)) return;
     const known = this.#heard.get(pod);
-    if (known && isSameList(known.said, ports)) known.atMs = this.#now();
+    if (known && isSameList(known.message, ports)) known.atMs = this.#now();
     else {
-      this.#heard.set(pod, { atMs: this.#now(), said: ports, ports: new Set(ports) });
+      this.#heard.set(pod, { atMs: this.#now(), message: ports, ports: new Set(ports) });
       this.#version++;
     }
   }
@@ -112,7 +112,8 @@ export class Proxies {
 
 interface Heard {
   atMs: number;
-  readonly said: readonly number[];
+  /** The ports in the order of the last message. */
+  readonly message: readonly number[];
   readonly ports: ReadonlySet<number>;
 }
 
