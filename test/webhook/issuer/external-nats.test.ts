@@ -140,6 +140,7 @@ describe('credentials for each role', () => {
       timeoutMs: 30_000,
     });
     // What was half written does not take away what there is.
+    usable.length = 0;
     await write({ 'scaler.token': 'beside a user' });
     await waitFor(() => usable.includes(false), { what: 'it was looked at' });
     await openClient({ bus, nats, atEnd }, { ...SIDECAR, pod: 'pay-2' });
