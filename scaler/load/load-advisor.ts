@@ -195,10 +195,10 @@ class Advisor implements LoadAdvisor {
       if (fault === undefined) continue;
       const reason = written === undefined ? 'TriggerWithoutData' : 'InvalidAnnotation';
       const name = `SlimFaas/Scale: ${askedOf(trigger)}`;
-      faults.push({
-        reason,
-        message: `${name}: ${fault}; in force: its last answer for ${kept} s, then none`,
-      });
+      const message = `${name}: ${fault}; in force: its last answer for ${kept} s, then none`;
+      // A source may use other words each time. They are shown, and they are no fault of their own.
+      const isOfSource = trigger.source !== undefined && written === undefined;
+      faults.push({ reason, message, ...(isOfSource && { key: `${name}: without data` }) });
     }
     return faults;
   }

@@ -21,6 +21,8 @@ export interface RemoteOptions {
 const DEFAULT_TIMEOUT_MS = 5_000;
 /** A trigger needs one number; an answer of many megabytes is a mistake in the query. */
 const MAX_REMOTE_ANSWER_BYTES = 4 * 1024 * 1024;
+/** Characters of its own words that are told. */
+const MAX_REMOTE_WORDS = 200;
 
 export function createRemotePrometheus(options: RemoteOptions): RemotePrometheus {
   const url = new URL('api/v1/query', options.url.endsWith('/') ? options.url : `${options.url}/`);
@@ -70,13 +72,17 @@ function readAnswer(status: number, text: string): Value {
     throw new PromqlError('remote', `status ${status} without JSON`, { cause });
   }
   if (answer?.status !== 'success') {
-    throw new PromqlError('remote', `status ${status}: ${String(answer?.error ?? 'no success')}`);
+    throw new PromqlError('remote', `status ${status}: ${wordsOf(answer?.error, 'no success')}`);
   }
   const { resultType, result } = answer.data ?? {};
   if (resultType === 'scalar') return { type: 'scalar', value: pointValue(result) };
   if (resultType === 'vector' && Array.isArray(result))
     return { type: 'vector', samples: result.map(readSample) };
-  throw new PromqlError('remote', `a result of type ${String(resultType)} is no number`);
+  throw new PromqlError('remote', `a result of type ${wordsOf(resultType, 'none')} is no number`);
+}
+
+function wordsOf(value: unknown, otherwise: string): string {
+  return typeof value === 'string' ? value.slice(0, MAX_REMOTE_WORDS) : otherwise;
 }
 
 function readSample(item: unknown): Sample {

@@ -3,7 +3,7 @@
  * often, and so is one whose answers take long to read. Nothing of a source outlives its rule.
  */
 import { describeError } from '../../common/runtime/errors.ts';
-import type { SourceAnswer, SourceReader, SourceRule } from './source-rules.ts';
+import type { SourceAnswer, SourceReader, SourceReading, SourceRule } from './source-rules.ts';
 import { PollTurns } from './poll-turns.ts';
 
 export interface PollersOptions {
@@ -24,6 +24,8 @@ const LONGEST_PAUSE_MS = 60_000;
 const PUSH_SPACING_MS = 50;
 /** Reading one source may take a twentieth of a core. */
 const COST_FACTOR = 20;
+/** Characters of a fault. It may hold a server's own words. */
+const MAX_FAULT_LENGTH = 300;
 
 export class SourcePollers {
   readonly #options: PollersOptions;
@@ -108,7 +110,7 @@ class Poller {
       readings = this.#rule.questions.map(() => ({ value: undefined, fault }));
     }
     if (this.#closing.signal.aborted) return;
-    onAnswer({ id: this.#rule.id, atMs: now(), readings });
+    onAnswer({ id: this.#rule.id, atMs: now(), readings: readings.map(withShortFault) });
     if (this.#failures === 0) this.#reader.follow?.(() => this.#pushed());
   }
 
@@ -133,6 +135,11 @@ class Poller {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => void this.poll(), Math.max(0, inMs));
   }
+}
+
+function withShortFault(reading: SourceReading): SourceReading {
+  const { fault } = reading;
+  return fault === undefined ? reading : { ...reading, fault: fault.slice(0, MAX_FAULT_LENGTH) };
 }
 
 /** Also where the work itself does not listen. */

@@ -107,3 +107,15 @@ test('no server at all', async () => {
     message: /no answer from http:\/\/127\.0\.0\.1:1/,
   });
 });
+
+test('its own words are cut, and what is no text is left out', async () => {
+  const long = 'x'.repeat(200_000);
+  answer = json(400, { status: 'error', error: long });
+  await assert.rejects(remote.query('up', 0), { message: `status 400: ${'x'.repeat(200)}` });
+  answer = json(400, { status: 'error', error: { toString: 1 } });
+  await assert.rejects(remote.query('up', 0), { message: 'status 400: no success' });
+  answer = success(long, []);
+  await assert.rejects(remote.query('up', 0), {
+    message: `a result of type ${'x'.repeat(200)} is no number`,
+  });
+});

@@ -54,7 +54,9 @@ export class Sim {
   readonly ownQueries = new Set<string>();
   /** Why a query cannot be asked as it is written. */
   readonly queryFaults = new Map<string, string>();
-  /** How often that was asked. */
+  /** Why a query has no answer this time. */
+  readonly troubles = new Map<string, string>();
+  /** How often queryFaults was asked. */
   looksAtFaults = 0;
   readonly reconciler: Reconciler;
   /** What the API server does with a patch; default: does it. */
@@ -79,6 +81,8 @@ export class Sim {
         asksOwnPods: ({ query }) => this.ownQueries.has(query),
         resultOf: (_fn, { query }) => {
           const value = this.queries.get(query);
+          const reason = this.troubles.get(query);
+          if (reason !== undefined) return { kind: 'fault', reason };
           if (value === undefined) return { kind: 'no-data' };
           return { kind: 'value', value, isWhole: !this.partial.has(query) };
         },
