@@ -18,6 +18,8 @@ const MAX_GRPC_BYTES = 64 * 1024;
 const MAX_METRICS = 20;
 /** Specs are asked for again after this: what a pod can take may change. */
 const SPECS_MS = 60_000;
+/** For one call; a poll as a whole has 5 s. The server sees it too. */
+const CALL_MS = 4_500;
 const UNIMPLEMENTED = 12;
 /** Messages of a stream that are read between two polls. */
 const MAX_HEARD = 100;
@@ -31,6 +33,12 @@ interface Library {
 
 interface Open extends Library {
   readonly client: Client;
+}
+
+/** In one poll, which its signal ends. */
+interface Asked {
+  readonly open: Open;
+  readonly signal: AbortSignal;
 }
 
 export class ExternalReader implements SourceReader {
@@ -57,23 +65,33 @@ export class ExternalReader implements SourceReader {
   }
 
   async read(signal: AbortSignal): Promise<readonly SourceReading[]> {
+    let open: Open | undefined;
     try {
-      const open = (this.#open ??= await this.#connect(signal));
-      if (this.#isClosed) throw new Error('closed');
+      open = await this.#opened(signal);
       const pushed = this.#pushed;
       this.#pushed = undefined;
+      const asked = { open, signal };
+      const { encodeRef, decodeIsActive } = open.proto;
       const isActive =
-        pushed ??
-        (await this.#call(open, 'IsActive', [this.#ref, open.proto.encodeRef, open.proto.decodeIsActive]));
+        pushed ?? (await this.#call(asked, 'IsActive', [this.#ref, encodeRef, decodeIsActive]));
       this.#wasActive = isActive;
-      const specs = await this.#specsOf(open);
-      const values = await Promise.all(this.#namesWanted(specs).map((name) => this.#values(open, name)));
+      const specs = await this.#specsOf(asked);
+      const values = await Promise.all(this.#namesWanted(specs).map((name) => this.#values(asked, name)));
       const byName = new Map(values.flat().map(({ metricName, value }) => [metricName, value]));
       return this.#rule.questions.map((question) => readingOf(question, specs, { byName, isActive }));
     } catch (error) {
-      this.#drop();
+      if (open && open === this.#open) this.#drop();
       throw describe(error);
     }
+  }
+
+  /** A poll that ends late may have been followed by another, which has opened its own. */
+  async #opened(signal: AbortSignal): Promise<Open> {
+    if (this.#open) return this.#open;
+    const open = await this.#connect(signal);
+    if (!this.#isClosed && !signal.aborted) return (this.#open = open);
+    open.client.close();
+    throw new Error('closed');
   }
 
   follow(onChange: () => void): void {
@@ -160,23 +178,39 @@ export class ExternalReader implements SourceReader {
   }
 
   #call<Q, A>(
-    open: Open,
+    { open, signal }: Asked,
     method: string,
     [question, encode, decode]: [Q, (question: Q) => Buffer, (bytes: Buffer) => A],
   ): Promise<A> {
+    signal.throwIfAborted();
     return new Promise((resolve, reject) => {
       const metadata = this.#metadata(open);
-      const done = (error: ServiceError | null, answer?: A): void =>
-        error ? reject(error) : resolve(answer as A);
-      open.client.makeUnaryRequest(SERVICE + method, encode, decode, question, metadata, done);
+      const options = { deadline: Date.now() + CALL_MS };
+      const done = (error: ServiceError | null, answer?: A): void => {
+        signal.removeEventListener('abort', cancel);
+        if (error) reject(error);
+        else resolve(answer as A);
+      };
+      const { client } = open;
+      const call = client.makeUnaryRequest(
+        SERVICE + method,
+        encode,
+        decode,
+        question,
+        metadata,
+        options,
+        done,
+      );
+      const cancel = (): void => call.cancel();
+      signal.addEventListener('abort', cancel);
     });
   }
 
-  async #specsOf(open: Open): Promise<readonly MetricSpec[]> {
+  async #specsOf(asked: Asked): Promise<readonly MetricSpec[]> {
     const nowMs = performance.now();
     if (this.#specs && nowMs - this.#specs.atMs < SPECS_MS) return this.#specs.list;
-    const { encodeRef, decodeMetricSpecs } = open.proto;
-    const all = await this.#call(open, 'GetMetricSpec', [this.#ref, encodeRef, decodeMetricSpecs]);
+    const { encodeRef, decodeMetricSpecs } = asked.open.proto;
+    const all = await this.#call(asked, 'GetMetricSpec', [this.#ref, encodeRef, decodeMetricSpecs]);
     if (all.length === 0) throw new Error('GetMetricSpec names no metric');
     this.#specs = { list: all.slice(0, MAX_METRICS), atMs: nowMs };
     return this.#specs.list;
@@ -189,10 +223,10 @@ export class ExternalReader implements SourceReader {
     return names.filter((name) => wanted.has('') || wanted.has(name));
   }
 
-  #values(open: Open, metricName: string): Promise<MetricValue[]> {
-    const { encodeMetricsRequest, decodeMetricValues } = open.proto;
+  #values(asked: Asked, metricName: string): Promise<MetricValue[]> {
+    const { encodeMetricsRequest, decodeMetricValues } = asked.open.proto;
     const question = { ref: this.#ref, metricName };
-    return this.#call(open, 'GetMetrics', [question, encodeMetricsRequest, decodeMetricValues]);
+    return this.#call(asked, 'GetMetrics', [question, encodeMetricsRequest, decodeMetricValues]);
   }
 }
 

@@ -95,3 +95,14 @@ test('what cannot be used is a fault that says why', async (t) => {
   const [away] = await new SourcesWorld(t).first({ Type: 'external', Url: 'grpc://127.0.0.1:1' }, {});
   assert.match(away?.fault ?? '', /gRPC status 14/);
 });
+
+test('a call that is not answered ends with its poll, and the server knows how long it may take', async (t) => {
+  const { server, world, source } = await scaler(t);
+  server.isHanging = true;
+  world.ask(source, [{ Threshold: 1 }]);
+  await waitFor(() => server.open === 1, { what: 'a call is open' });
+  assert.ok(server.timeLeftMs > 0 && server.timeLeftMs <= 4_500, `${server.timeLeftMs} ms`);
+  world.stop();
+  await waitFor(() => server.open === 0, { what: 'no call is open' });
+  assert.ok(server.timeLeftMs > 0, 'its caller has ended it, before its time was over');
+});

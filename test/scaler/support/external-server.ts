@@ -56,6 +56,12 @@ export class ExternalServer {
   ref: unknown;
   authorization: unknown;
   calls = 0;
+  /** From now on no call is answered. */
+  isHanging = false;
+  /** Calls without an answer that their caller has not ended. */
+  open = 0;
+  /** How long its caller gave the last call still, in ms: when it came, or when its caller ended it. */
+  timeLeftMs = Infinity;
   readonly #server = new grpc.Server();
   readonly #streams = new Set<grpc.ServerWritableStream<object, object>>();
 
@@ -63,11 +69,19 @@ export class ExternalServer {
   async start(t: TestContext, { hasStream = true } = {}): Promise<string> {
     const unary =
       (answer: (asked: Asked) => object): Unary =>
-      ({ request, metadata }, done) => {
+      (call, done) => {
+        const { request, metadata } = call;
         this.calls += 1;
+        const look = (): void => void (this.timeLeftMs = Number(call.getDeadline()) - Date.now());
+        look();
         this.ref = (request as Asked).scaledObjectRef ?? request;
         [this.authorization] = metadata.get('authorization');
-        done(null, answer(request as Asked));
+        if (!this.isHanging) return done(null, answer(request as Asked));
+        this.open += 1;
+        call.once('cancelled', () => {
+          this.open -= 1;
+          look();
+        });
       };
     const { streamIsActive: _stream, ...others } = SERVICE;
     this.#server.addService(hasStream ? SERVICE : (others as typeof SERVICE), {
