@@ -77,7 +77,9 @@ describe('sidecar: whether Kubernetes calls the pod ready', () => {
     const text = (value: string) => new TextEncoder().encode(value);
     assert.deepEqual(decodePodReadyQuestion(encodePodReadyQuestion(self)), self);
     assert.throws(() => decodePodReadyQuestion(text('{')), MessageError);
-    for (const bad of ['null', '7', '{"pod":"p"}', '{"namespace":1,"name":"n","pod":"p"}'])
+    for (const bad of ['null', '7', '[]'])
+      assert.throws(() => decodePodReadyQuestion(text(bad)), /not a JSON object/, bad);
+    for (const bad of ['{"pod":"p"}', '{"namespace":1,"name":"n","pod":"p"}'])
       assert.throws(() => decodePodReadyQuestion(text(bad)), /lacks namespace, name or pod/, bad);
     assert.deepEqual(
       [true, false].map((is) => decodePodReadyAnswer(encodePodReadyAnswer(is))),
