@@ -31,6 +31,11 @@ export class CallTally {
     return this.#failed;
   }
 
+  /** Calls that a pod ran. */
+  get ran(): number {
+    return this.#buckets.reduce((sum, count) => sum + count, 0);
+  }
+
   /** @param ranMs undefined: no pod has run it */
   note(isFailure: boolean, ranMs: number | undefined): void {
     this.#ended++;
@@ -65,8 +70,7 @@ export class CallTally {
 
   /** In milliseconds, within its bucket in proportion; undefined: fewer calls ran than `least`. */
   percentile(part: number, least: number): number | undefined {
-    let left = 0;
-    for (const count of this.#buckets) left += count ?? 0;
+    let left = this.ran;
     if (left === 0 || left < least) return undefined;
     left *= part;
     for (const [bucket, count = 0] of this.#buckets.entries()) {

@@ -9,11 +9,13 @@
  */
 import { CallTally, type CallCounts } from '../../common/call/call-counts.ts';
 import { functionKey } from '../../common/bus/subjects.ts';
+import { createBackoff, type Backoff } from '../../common/runtime/backoff.ts';
 import { describeError } from '../../common/runtime/errors.ts';
 import type { Log } from '../../common/runtime/log.ts';
+import type { RollBackSpec } from '../../common/function/canary-end.ts';
 import type { CanarySpec } from '../../common/function/spec.ts';
 import type { Workload } from '../world/kube-objects.ts';
-import { numbersOf, whyRollBack, type PartNumbers } from './judge.ts';
+import { canCompareTimes, numbersOf, whyByErrors, whyByTimes, type PartNumbers } from './judge.ts';
 
 /**
  * A proxy tells of each function once a second, of a canary before or after the function itself. In less time
@@ -24,6 +26,18 @@ const LEAST_WINDOW_MS = 2_000;
 /** Shown, and counted again from zero after so many calls, where the canary itself says no number. */
 const CALLS = 100;
 
+/** After so long without a call of the canary, those of the function are of another time. */
+const PAUSE_MS = 600_000;
+
+/** Pods of an older version answer for so long after a roll-out, or for their own grace. */
+const LEAST_GRACE_MS = 30_000;
+/** What comes later are few calls beside the others. */
+const MOST_GRACE_MS = 300_000;
+
+/** A roll-back that is refused is tried again after this. */
+const RETRY = { minMs: 1_000, maxMs: 60_000 };
+const LOG_AGAIN_MS = 600_000;
+
 export interface CanariesOptions {
   readonly isLeader: () => boolean;
   /** Takes the canary's calls away. */
@@ -31,11 +45,16 @@ export interface CanariesOptions {
   readonly log: Log;
 }
 
-interface Counted {
-  /** undefined: no call of the canary yet. */
-  sinceMs: number | undefined;
+interface Parts {
   readonly canary: CallTally;
   readonly stable: CallTally;
+}
+
+interface Counted extends Parts {
+  /** undefined: no call of the canary yet. */
+  sinceMs: number | undefined;
+  /** When the canary had calls last. */
+  heardMs: number;
 }
 
 interface CanaryRecord {
@@ -45,9 +64,18 @@ interface CanaryRecord {
   counted: Counted;
   /** Those by which it was judged last. */
   before: Counted | undefined;
+  /** Since durations were compared last, which takes more calls than a window may have. */
+  times: Parts;
+  /** Pods of two versions are there, as was seen last. */
+  isMixed: boolean;
+  /** Before it, answers may be those of an older version. */
+  countsFromMs: number;
   /** It is to be rolled back, which is tried until it is seen. */
   why: string | undefined;
   isWriting: boolean;
+  readonly backoff: Backoff;
+  retryAtMs: number;
+  loggedAtMs: number;
 }
 
 export interface CanaryView {
@@ -69,20 +97,25 @@ export class Canaries {
   /** It is another version, or a canary now, or none any more. */
   onWorkload(workload: Workload): void {
     const spec = workload.fn?.spec.canary;
-    if (spec) this.#recordOf(workload, spec);
-    else this.forget(workload.key);
+    if (!spec) return this.forget(workload.key);
+    const record = this.#recordOf(workload, spec);
+    if (workload.isRollingOut) record.isMixed = true;
+    if (workload.canaryEnd) startAgain(record);
   }
 
   /** A proxy said how calls of a function ended: of a canary, or of one that has some. */
   hear(workload: Workload, counts: CallCounts, nowMs: number): void {
-    for (const key of this.#ofStable.get(workload.key) ?? [])
-      this.#records.get(key)?.counted.stable.add(counts);
+    for (const key of this.#ofStable.get(workload.key) ?? []) {
+      const window = this.#records.get(key)?.counted;
+      if (window?.sinceMs !== undefined && nowMs - window.heardMs <= PAUSE_MS) window.stable.add(counts);
+    }
     const spec = workload.fn?.spec.canary;
     if (!spec) return;
     const record = this.#recordOf(workload, spec);
-    // While it is rolled out its calls are those of two versions.
-    if (workload.isRollingOut || workload.canaryEnd) return void (record.counted = counted());
+    if (workload.canaryEnd) record.why = undefined;
+    if (isOfTwoVersions(record, workload, nowMs) || workload.canaryEnd) return startAgain(record);
     record.counted.sinceMs ??= nowMs;
+    record.counted.heardMs = nowMs;
     record.counted.canary.add(counts);
     this.#judge(workload, spec, record, nowMs);
   }
@@ -116,14 +149,9 @@ export class Canaries {
     const known = this.#records.get(key);
     if (known?.stable === stable && known.revision === revision) return known;
     this.forget(key);
-    const record: CanaryRecord = {
-      stable,
-      revision,
-      counted: counted(),
-      before: undefined,
-      why: undefined,
-      isWriting: false,
-    };
+    const record = recordFor(stable, revision);
+    // A new Deployment has no revision at first.
+    record.isMixed = known !== undefined && known.revision !== '' && known.revision !== revision;
     this.#records.set(key, record);
     this.#ofStable.set(stable, (this.#ofStable.get(stable) ?? new Set()).add(key));
     return record;
@@ -135,28 +163,95 @@ export class Canaries {
     if (those.ended >= (rollBack?.calls ?? CALLS) && nowMs - sinceMs >= LEAST_WINDOW_MS) {
       record.before = record.counted;
       record.counted = counted();
-      const { canary, stable } = record.before;
-      const why = rollBack && whyRollBack(numbersOf(canary), numbersOf(stable), rollBack, of);
+      const why = rollBack && whyRollBack(record, record.before, rollBack, of);
       record.why ??= why;
     }
     // One process judges: others have counted other calls together.
     if (!isLeader()) record.why = undefined;
-    else if (record.why !== undefined && !record.isWriting) void this.#rollBack(workload, record, record.why);
+    else if (record.why !== undefined && !record.isWriting && nowMs >= record.retryAtMs)
+      void this.#rollBack(workload, record, { why: record.why, nowMs });
   }
 
-  async #rollBack(workload: Workload, record: CanaryRecord, why: string): Promise<void> {
+  async #rollBack(
+    workload: Workload,
+    record: CanaryRecord,
+    { why, nowMs }: { readonly why: string; readonly nowMs: number },
+  ): Promise<void> {
     record.isWriting = true;
     try {
       await this.#options.rollBack(workload, why);
       record.why = undefined;
+      record.backoff.reset();
     } catch (error) {
-      const { log } = this.#options;
-      log.warn({ function: workload.key, error: describeError(error) }, 'rolling back failed; trying again');
+      record.retryAtMs = nowMs + record.backoff.next();
+      if (nowMs - record.loggedAtMs >= LOG_AGAIN_MS) {
+        record.loggedAtMs = nowMs;
+        const told = { function: workload.key, why, error: describeError(error) };
+        this.#options.log.warn(told, 'rolling back failed; trying again, at most once a minute at last');
+      }
     }
     record.isWriting = false;
   }
 }
 
+/** Over the window that has ended; durations over as many windows as it takes. */
+function whyRollBack(
+  record: CanaryRecord,
+  window: Parts,
+  rollBack: RollBackSpec,
+  of: string,
+): string | undefined {
+  const { canary, stable } = record.times;
+  canary.add(window.canary.counts);
+  stable.add(window.stable.counts);
+  const byErrors = whyByErrors(window.canary, window.stable, rollBack, of);
+  if (!canCompareTimes(canary, stable)) return byErrors;
+  record.times = parts();
+  return byErrors ?? whyByTimes(canary, stable, rollBack, of);
+}
+
+/** While it is rolled out, and until the pods of the older version have ended. */
+function isOfTwoVersions(
+  record: CanaryRecord,
+  { isRollingOut, terminationGraceMs }: Workload,
+  nowMs: number,
+): boolean {
+  const wasMixed = record.isMixed;
+  record.isMixed = isRollingOut;
+  if (wasMixed && !isRollingOut) {
+    const graceMs = Math.max(LEAST_GRACE_MS, terminationGraceMs);
+    record.countsFromMs = nowMs + Math.min(graceMs, MOST_GRACE_MS);
+  }
+  return isRollingOut || nowMs < record.countsFromMs;
+}
+
+/** What was counted is not to count; the last judgement stays, for people. */
+function startAgain(record: CanaryRecord): void {
+  record.counted = counted();
+  record.times = parts();
+}
+
+function recordFor(stable: string, revision: string): CanaryRecord {
+  return {
+    stable,
+    revision,
+    counted: counted(),
+    before: undefined,
+    times: parts(),
+    isMixed: false,
+    countsFromMs: -Infinity,
+    why: undefined,
+    isWriting: false,
+    backoff: createBackoff(RETRY),
+    retryAtMs: -Infinity,
+    loggedAtMs: -Infinity,
+  };
+}
+
+function parts(): Parts {
+  return { canary: new CallTally(), stable: new CallTally() };
+}
+
 function counted(): Counted {
-  return { sinceMs: undefined, canary: new CallTally(), stable: new CallTally() };
+  return { sinceMs: undefined, heardMs: -Infinity, ...parts() };
 }

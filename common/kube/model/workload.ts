@@ -43,6 +43,8 @@ export interface WorkloadModel {
   readonly revision: string;
   /** Pods of an older template are there too. */
   readonly isRollingOut: boolean;
+  /** How long a pod that ends may go on answering. */
+  readonly terminationGraceMs: number;
   /** This version of it was rolled back as a canary. */
   readonly canaryEnd: CanaryEnd | undefined;
   /** All of the manifest that `fn` was read from. */
@@ -82,6 +84,7 @@ export function readWorkload(
     podLabels: fn?.spec.services === 'wake' ? { ...spec?.template?.metadata?.labels } : undefined,
     dependedOnBy: dependedOnBy(object),
     ...versionOf(object),
+    terminationGraceMs: 1_000 * (spec?.template?.spec?.terminationGracePeriodSeconds ?? 30), // what Kubernetes fills in
     written,
   };
 }
