@@ -7,8 +7,8 @@ const SHOWN_CALLS = 20;
 /** Of fewer calls of either part it is not compared: it would be one of their five longest. */
 const COMPARED_CALLS = 100;
 const PART = 0.95;
-/** A difference within so many standard errors counts as chance. */
-const STANDARD_ERRORS = 3;
+/** A difference within so many standard errors counts as chance. A canary is judged thousands of times, so three are too few. */
+const STANDARD_ERRORS = 4;
 
 export interface PartNumbers {
   readonly calls: number;
