@@ -37,9 +37,9 @@ export class UrlAllow {
   readonly #isInside: (host: string) => boolean;
 
   /**
-   * @param flag that the entries are of
-   * @param isInside names that are allowed without an entry, on each port and in the private network too
-   * @throws UsageError naming the entry that is none
+   * @param flag the flag that holds the entries
+   * @param isInside says which names need no entry. They are allowed on each port, in the private network too.
+   * @throws UsageError that names the bad entry
    */
   constructor(entries: readonly string[], flag = 'callback-allow', isInside?: (host: string) => boolean) {
     this.#flag = flag;
@@ -54,7 +54,7 @@ export class UrlAllow {
 
   /** The URL itself, with nothing resolved. @returns the URL, or why it is refused */
   url(text: string): URL | string {
-    if (this.isOff) return 'this system posts no results (--callback-allow is empty)';
+    if (this.isOff) return `no URL is allowed (--${this.#flag} is empty)`;
     if (text.length > URL_MAX) return `a URL may have ${URL_MAX} characters`;
     const url = URL.parse(text);
     if (!url || (url.protocol !== 'http:' && url.protocol !== 'https:'))

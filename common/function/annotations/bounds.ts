@@ -19,6 +19,10 @@ export const MAX_HOSTS = 20;
 /** Sources of SlimFaas/Scale: each is asked as often as every second. */
 export const MAX_SOURCES = 10;
 
+/** `Metadata` of one such source: each poll sends it again. */
+export const MAX_METADATA_ENTRIES = 50;
+export const MAX_METADATA_BYTES = 4_096;
+
 /** Rules of SlimFaas/PathsStartWithVisibility: kept for each pod too. */
 export const MAX_PATH_RULES = 500;
 

@@ -139,6 +139,21 @@ test('a name is given once, and there are at most ten', () => {
   );
 });
 
+test('Metadata has room for 50 entries and 4 KiB; a source with more is ignored, with a fault', () => {
+  const readOf = (count: number, text: string) => {
+    const metadata = Object.fromEntries(Array.from({ length: count }, (_, i) => [`k${i}`, text]));
+    const source = { Name: 'e', Type: 'external', Url: 'grpc://e:1', Metadata: metadata };
+    const { scale, problems } = read([source], { Source: 'e' });
+    return [scale?.sources.length ?? 0, problems[0]];
+  };
+  const fault =
+    'Sources[0].Metadata is not allowed; allowed: at most 50 entries and 4096 bytes of JSON in all';
+  assert.deepEqual(readOf(50, 'x'), [1, undefined]);
+  assert.deepEqual(readOf(51, 'x'), [0, fault]);
+  assert.deepEqual(readOf(1, 'x'.repeat(4_000)), [1, undefined]);
+  assert.deepEqual(readOf(1, 'x'.repeat(4_096)), [0, fault]);
+});
+
 test('a trigger and its source must fit each other', () => {
   const lag = { Name: 'lag', Type: 'nats-jetstream', Url: 'nats://n', Stream: 's', Consumer: 'c' };
   const external = { Name: 'ext', Type: 'external', Url: 'grpc://e:1' };

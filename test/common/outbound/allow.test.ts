@@ -104,3 +104,9 @@ test('an entry that is none is an error that names it', () => {
       entry,
     );
 });
+
+test('without an entry it names the flag that is empty', () => {
+  assert.equal(new UrlAllow([]).url('https://a.org'), 'no URL is allowed (--callback-allow is empty)');
+  const issuers = new UrlAllow([], 'jwt-issuers');
+  assert.equal(issuers.url('https://a.org'), 'no URL is allowed (--jwt-issuers is empty)');
+});

@@ -3,7 +3,7 @@
  * form: an exporter's page in text format. What a cron expression means is the scaler's to say, which has the library.
  */
 import type { SourcePlace, SourceSpec } from '../../spec.ts';
-import { MAX_SOURCES } from '../bounds.ts';
+import { MAX_METADATA_BYTES, MAX_METADATA_ENTRIES, MAX_SOURCES } from '../bounds.ts';
 import { fields, items, numberOr, reject, textOr, wordOr, type Fields, type JsonPart } from '../json.ts';
 import { isTimeZone } from '../schedule.ts';
 import { isWorkloadName, MAX_INT } from '../values.ts';
@@ -90,7 +90,10 @@ function readPlace(part: JsonPart, f: SourceFields): SourcePlace | undefined {
   if (type === 'cron') return readCron(part, f);
   const url = readUrl(part, f, SCHEMES[type]);
   if (url === undefined) return undefined;
-  if (type === 'external') return { type, url, metadata: readMetadata(f.Metadata) };
+  if (type === 'external') {
+    const metadata = readMetadata(f.Metadata);
+    return metadata && { type, url, metadata };
+  }
   if (type !== 'nats-jetstream') return { type, url };
   const [stream, consumer] = [readToken(part, f, 'Stream'), readToken(part, f, 'Consumer')];
   return stream === undefined || consumer === undefined ? undefined : { type, url, stream, consumer };
@@ -114,14 +117,22 @@ function readToken(part: JsonPart, f: SourceFields, field: 'Stream' | 'Consumer'
   return undefined;
 }
 
-function readMetadata(part: JsonPart | undefined): Record<string, string> {
+/** @returns undefined for more than there is room for: with a part of it a scaler would count something else */
+function readMetadata(part: JsonPart | undefined): Record<string, string> | undefined {
   if (part === undefined) return {};
   if (!isObject(part.value)) {
     reject(part, 'an object of texts', '{}');
     return {};
   }
+  const entries = Object.entries(part.value);
+  const bytes = Buffer.byteLength(JSON.stringify(part.value));
+  if (entries.length > MAX_METADATA_ENTRIES || bytes > MAX_METADATA_BYTES) {
+    const room = `at most ${MAX_METADATA_ENTRIES} entries and ${MAX_METADATA_BYTES} bytes of JSON in all`;
+    reject({ ...part, value: `${entries.length} entries, ${bytes} bytes` }, room, IGNORED);
+    return undefined;
+  }
   const texts: [string, string][] = [];
-  for (const [key, value] of Object.entries(part.value)) {
+  for (const [key, value] of entries) {
     if (typeof value === 'string') texts.push([key, value]);
     else if (typeof value === 'number' || typeof value === 'boolean') texts.push([key, String(value)]);
     else reject({ ...part, path: `${part.path}.${key}`, value }, 'a text', 'left out');
