@@ -38,6 +38,8 @@ export async function retryStale<T>(attempt: () => Promise<T>, log: Log): Promis
 export interface StoredSecret {
   /** undefined: the Secret does not exist yet. */
   readonly version: string | undefined;
+  /** Another one when it was deleted and made again. */
+  readonly uid?: string | undefined;
   /** Decoded. */
   readonly data: Readonly<Record<string, string>>;
 }
@@ -81,7 +83,8 @@ export function secretStore(kube: KubeClients, { type, ...secret }: SecretName):
   return {
     async readSecret() {
       const found = await orAbsent(kube.core.readNamespacedSecret(secret));
-      return { version: found?.metadata?.resourceVersion, data: decoded(found?.data) };
+      const { resourceVersion: version, uid } = found?.metadata ?? {};
+      return { version, uid, data: decoded(found?.data) };
     },
     async writeSecret(data, version) {
       const body: V1Secret = {

@@ -4,11 +4,12 @@
  * `--restart` rolls their workloads. Sidecars of the previous version keep working until then.
  * It asks Kubernetes alone: pods say what they carry, the webhook's Deployment says what is injected.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { FlagValues } from '../../common/runtime/flags.ts';
-import type { V1Pod } from '../../common/kube/client.ts';
+import type { V1Container, V1Pod } from '../../common/kube/client.ts';
 import type { PodOwner } from '../../common/kube/model/ownership.ts';
 import { sidecarVariable } from '../../common/kube/model/containers.ts';
-import { injectedVersion, readPod } from '../../common/kube/model/pod.ts';
+import { hasEnded, injectedVersion, readPod } from '../../common/kube/model/pod.ts';
 import { sleep } from '../../common/runtime/lifecycle.ts';
 import { ANNOTATION } from '../../common/function/annotations/names.ts';
 import { FUNCTION_LABEL } from '../../common/function/names.ts';
@@ -51,14 +52,15 @@ async function injected({ apps }: ReachedCluster, namespace: string): Promise<In
   });
   const [container] = webhook.spec?.template.spec?.containers ?? [];
   const image = sidecarImage(container?.env);
-  if (image === undefined) throw new Error(`${namespace}/${name} does not say which sidecar it injects`);
-  const { args = [] } = container ?? {};
+  if (!container || image === undefined)
+    throw new Error(`${namespace}/${name} does not say which sidecar it injects`);
+  const { args = [] } = container;
   const hasIdentity = args.some((arg) => /^--auth=(permissive|required)$/.test(arg));
   const proof = args.find((arg) => arg.startsWith('--proxy-proof='))?.slice('--proxy-proof='.length);
-  return { image, hasIdentity, proof: proof === 'off' ? undefined : proof, nats: natsOf(args) };
+  return { container, image, hasIdentity, proof: proof === 'off' ? undefined : proof, nats: natsOf(args) };
 }
 
-function natsOf(args: readonly string[] = []): string | undefined {
+function natsOf(args: readonly string[]): string | undefined {
   return args.find((arg) => arg.startsWith(NATS_ARGUMENT))?.slice(NATS_ARGUMENT.length);
 }
 
@@ -76,26 +78,40 @@ export interface Asks {
 
 interface Injected extends Asks {
   readonly image: string;
+  /** The webhook's, as its pods are made now. */
+  readonly container: V1Container;
 }
 
 /** While the webhook is rolled out the old one still answers: a pod made then would get the old sidecar again. */
 async function webhookIsNew(
   { core }: ReachedCluster,
   namespace: string,
-  { image, nats }: Injected,
+  { container }: Injected,
 ): Promise<void> {
   const labelSelector = 'app.kubernetes.io/name=slimfaas,app.kubernetes.io/component=webhook';
   const deadline = performance.now() + ROLLOUT_MS;
   while (performance.now() < deadline) {
     const { items } = await core.listNamespacedPod({ namespace, labelSelector });
-    const isNew = ({ spec }: V1Pod): boolean =>
-      spec?.containers.some(({ env, args }) => sidecarImage(env) === image && natsOf(args) === nats) ?? false;
-    if (items.every(isNew)) return;
+    if (!items.some((pod) => isOfOlderWebhook(pod, container))) return;
     await sleep(ROLLOUT_POLL_MS);
   }
   throw new Error(
     `after ${ROLLOUT_MS / 1_000} s pods of an older webhook are still there: nothing was restarted`,
   );
+}
+
+/**
+ * Whatever it is told counts, as every flag may change what it injects. Somebody else may add variables to its pods.
+ * @param template the webhook's container as it is made now
+ */
+export function isOfOlderWebhook(pod: V1Pod, template: V1Container): boolean {
+  if (hasEnded(pod)) return false;
+  const own = pod.spec?.containers.find(({ name }) => name === template.name);
+  if (!isDeepStrictEqual(own?.args ?? [], template.args ?? [])) return true;
+  return (template.env ?? []).some(({ name, value }) => {
+    const given = own?.env?.find((variable) => variable.name === name);
+    return !given || given.value !== value;
+  });
 }
 
 const ROLLOUT_MS = 60_000;

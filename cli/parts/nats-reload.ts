@@ -35,7 +35,7 @@ export const natsReloadFlags = {
 export async function runNatsReload(argv: Parsed): Promise<void> {
   const flags = flagValues(natsReloadFlags, argv);
   const log = createLog('nats-reload', 'info', undefined);
-  await runPart(log, () =>
+  await runPart(log, async () =>
     startReloads({
       dir: flags.watch,
       pidFile: flags['pid-file'],
@@ -52,13 +52,9 @@ export interface ReloadOptions {
   readonly log: Log;
 }
 
-/** Resolves once it knows what is there. */
-export async function startReloads(options: ReloadOptions): Promise<Running> {
-  const { dir, pidFile } = options;
-  // A server that starts later reads what is there now. Of one that runs already nobody knows what it has read.
-  const told = (await serverIn(pidFile)) === undefined ? await digestOf(dir).catch(() => '') : '';
+export function startReloads(options: ReloadOptions): Running {
   const stopping = new AbortController();
-  const loop = follow(options, told, stopping.signal);
+  const loop = follow(options, stopping.signal);
   return {
     async stop() {
       stopping.abort();
@@ -67,13 +63,9 @@ export async function startReloads(options: ReloadOptions): Promise<Running> {
   };
 }
 
-/** @param first what the server knows: a digest of its files, '' for nothing */
-async function follow(
-  { dir, pidFile, checkMs, log }: ReloadOptions,
-  first: string,
-  signal: AbortSignal,
-): Promise<void> {
-  let told = first;
+async function follow({ dir, pidFile, checkMs, log }: ReloadOptions, signal: AbortSignal): Promise<void> {
+  // A digest. What a server has read by itself nobody knows, also of one that starts now; once more harms nothing.
+  let told = '';
   while (!signal.aborted) {
     try {
       const found = await digestOf(dir);

@@ -7,7 +7,9 @@
  * Comes in: workloads, EndpointSlices.
  * Goes out: counts of replicas, deleted EndpointSlices.
  */
+import type { FunctionId } from '../../common/bus/subjects.ts';
 import type { V1Deployment, V1StatefulSet } from '../../common/kube/client.ts';
+import { hasEnded } from '../../common/kube/model/pod.ts';
 import { readWorkload, type WorkloadModel } from '../../common/kube/model/workload.ts';
 import { readWakeSlice, wakeSliceSelector, type WakeSlice } from '../../common/kube/wake-slice.ts';
 import type { FlagValues } from '../../common/runtime/flags.ts';
@@ -68,7 +70,8 @@ async function stopScaler(cluster: ReachedCluster, namespace: string, deadline: 
   await setReplicas(cluster, 'Deployment', { namespace, name: SCALER }, 0);
   for (;;) {
     const { items } = await core.listNamespacedPod({ namespace, labelSelector: SCALER_LABELS });
-    if (items.length === 0) break;
+    // One that was evicted stays for as long as nobody deletes it.
+    if (items.every(hasEnded)) break;
     if (performance.now() > deadline)
       throw new Error(`${namespace}/${SCALER} does not end; nothing else was changed`);
     await sleep(POLL_MS);
@@ -124,10 +127,19 @@ async function removeSlices(
     const left: string[] = [];
     for (const { namespace, name, service, wakes } of await ownSlices(cluster, scopes, system))
       if (await hasReadyPod(cluster, namespace, service)) {
-        await cluster.discovery.deleteNamespacedEndpointSlice({ namespace, name });
+        await deleteSlice(cluster, { namespace, name });
         removed++;
       } else left.push(`${namespace}/${wakes}`);
     if (left.length === 0 || performance.now() > deadline) return { removed, left };
+  }
+}
+
+/** Kubernetes may have been faster: it collects slices whose Service is gone. */
+async function deleteSlice({ discovery }: ReachedCluster, id: FunctionId): Promise<void> {
+  try {
+    await discovery.deleteNamespacedEndpointSlice(id);
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== 404) throw error;
   }
 }
 

@@ -32,10 +32,11 @@ test('a running server reads changed files again; a process that is none gets no
   // SIGHUP would end this process.
   await writeFile(pidFile, `${process.pid}\n`);
   const { log, lines } = recordingLog();
-  const reloads = await startReloads({ dir, pidFile, checkMs: 20, log });
+  // As when they change between what the server has read and its pid.
+  await write(200_000);
+  const reloads = startReloads({ dir, pidFile, checkMs: 20, log });
   try {
     assert.equal(await maxPayload(nats), 100_000);
-    await write(200_000);
     await writeFile(pidFile, `${nats.pid}\n`);
     await waitFor(async () => (await maxPayload(nats)) === 200_000, { what: 'it has read the files again' });
     await write(300_000);

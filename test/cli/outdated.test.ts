@@ -1,7 +1,7 @@
 /** Which pods carry a sidecar that is not the webhook's of today. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { outdated, outdatedTable } from '../../cli/client/outdated.ts';
+import { isOfOlderWebhook, outdated, outdatedTable } from '../../cli/client/outdated.ts';
 import type { V1Pod } from '../../common/kube/client.ts';
 
 const NEW = 'slimfaas/slimfaas:0.2.0';
@@ -91,4 +91,35 @@ it('the table names workloads, versions and images, and says so when there is no
     /shop +fn-abc-1 +deployment\/fn +0\.1\.0 +slimfaas\/slimfaas:0\.1\.0/,
   );
   assert.equal(outdatedTable([], NEW), `every sidecar is ${NEW}`);
+});
+
+describe('a pod is of an older webhook, which still injects what it did', () => {
+  const template = {
+    name: 'webhook',
+    args: ['webhook', '--auth=required', '--proxy-proof=required'],
+    env: [{ name: 'SLIMFAAS_SIDECAR_IMAGE', value: NEW }],
+  };
+  const webhook = (changes: object, phase = 'Running'): V1Pod => ({
+    spec: { containers: [{ ...template, ...changes }] },
+    status: { phase },
+  });
+
+  it('when it is told anything else: the image, a flag, a variable', () => {
+    const older = [
+      { args: ['webhook', '--auth=required', '--proxy-proof=permissive'] },
+      { args: ['webhook', '--auth=permissive', '--proxy-proof=required'] },
+      { args: template.args.slice(0, 2) },
+      { env: [{ name: 'SLIMFAAS_SIDECAR_IMAGE', value: OLD }] },
+      { env: [] },
+    ];
+    for (const changes of older)
+      assert.equal(isOfOlderWebhook(webhook(changes), template), true, JSON.stringify(changes));
+  });
+
+  it('not when somebody else adds to it, nor when it has ended, as after an eviction', () => {
+    assert.equal(isOfOlderWebhook(webhook({}), template), false);
+    const added = { env: [{ name: 'OTHER', value: 'x' }, ...template.env] };
+    assert.equal(isOfOlderWebhook(webhook(added), template), false);
+    assert.equal(isOfOlderWebhook(webhook({ args: [] }, 'Failed'), template), false);
+  });
 });

@@ -15,6 +15,7 @@ export interface FakeCluster extends CertificateCluster {
 
 export function createFakeCluster(): FakeCluster {
   let bundleVersion = 1;
+  let created = 0;
   const stale = (): never => {
     cluster.writes.stale++;
     throw new StaleWriteError('stale');
@@ -27,11 +28,16 @@ export function createFakeCluster(): FakeCluster {
     async readSecret() {
       await begin(cluster, 'readSecret');
       const { secret } = cluster;
-      return { version: secret && String(secret.version), data: secret?.data ?? {} };
+      return {
+        version: secret && String(secret.version),
+        uid: secret && String(created),
+        data: secret?.data ?? {},
+      };
     },
     async writeSecret(data, version) {
       await begin(cluster, 'writeSecret');
       if (version !== (cluster.secret && String(cluster.secret.version))) stale();
+      if (version === undefined) created++;
       cluster.secret = { version: (cluster.secret?.version ?? 0) + 1, data };
       cluster.writes.secret++;
     },

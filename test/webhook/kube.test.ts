@@ -27,7 +27,7 @@ describe('Secret and caBundle over the API, with the rights of install.yaml', ()
   });
 
   it('a Secret that is not there is empty, without a version', async () => {
-    assert.deepEqual(await certificates.readSecret(), { version: undefined, data: {} });
+    assert.deepEqual(await certificates.readSecret(), { version: undefined, uid: undefined, data: {} });
   });
 
   it('of two that create it the second is told', async () => {

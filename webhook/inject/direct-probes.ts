@@ -5,7 +5,6 @@
 import type { V1Container, V1Pod, V1Probe } from '../../common/kube/client.ts';
 import { scrapeHint } from '../../common/kube/model/scrape-hint.ts';
 import { userContainers } from '../../common/kube/model/containers.ts';
-import { ANNOTATION } from '../../common/function/annotations/names.ts';
 import { SIDECAR_CONTAINER, SIDECAR_DATA_PORT } from '../../common/function/names.ts';
 
 /**
@@ -27,8 +26,11 @@ function connectsToPod({ httpGet, tcpSocket, grpc }: V1Probe): boolean {
   return Boolean(httpGet ?? tcpSocket ?? grpc);
 }
 
-/** A probe that would be refused: the port for calls takes proxies alone, and a user agent proves nothing. */
-export function refusedProbe(pod: V1Pod): string | undefined {
+/**
+ * A probe of the port for calls. It is a call: without a proof it is refused. Where direct calls are let in it stands in
+ * the pod's line, so that a full pod fails it and is restarted.
+ */
+export function probeOfCallPort(pod: V1Pod): string | undefined {
   const found = userContainers(pod.spec).find(({ startupProbe, livenessProbe, readinessProbe }) =>
     [startupProbe, livenessProbe, readinessProbe].some((probe) =>
       isAt(probe?.httpGet?.port, SIDECAR_DATA_PORT),
@@ -36,7 +38,7 @@ export function refusedProbe(pod: V1Pod): string | undefined {
   );
   return (
     found &&
-    `container "${found.name}" has a probe of port ${SIDECAR_DATA_PORT}, which takes calls of proxies alone: probe the app's own port, or set ${ANNOTATION.directCalls}: "true"`
+    `container "${found.name}" has a probe of port ${SIDECAR_DATA_PORT}, which is for calls: it is refused, or waits in line while the pod is full; probe the app's own port`
   );
 }
 

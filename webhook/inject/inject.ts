@@ -27,7 +27,7 @@ import type { SidecarPlace } from './sidecar-place.ts';
 import { addNoTokenVolume, noTokenMounts } from './no-token.ts';
 import { readinessOf } from './readiness.ts';
 import { giveIdentity, giveProof, type InjectedIdentity, type InjectedProof } from './identity.ts';
-import { probeTimings, refusedProbe, scrapePortBeside, scrapeTimings } from './direct-probes.ts';
+import { probeOfCallPort, probeTimings, scrapePortBeside, scrapeTimings } from './direct-probes.ts';
 import { appPort, appProtocolOf, protocolFault } from './user-containers.ts';
 
 export interface InjectOptions extends SidecarDefaults {
@@ -90,7 +90,7 @@ export function injectPod(
     pod: withSidecar(pod, facts, options),
     faults: [
       protocolFault(pod, port, protocol),
-      options.proof?.mode === 'required' && !spec.directCalls ? refusedProbe(pod) : undefined,
+      options.proof?.mode === 'required' ? probeOfCallPort(pod) : undefined,
     ].filter((fault) => fault !== undefined),
     warnings: [
       portWarning,

@@ -10,7 +10,7 @@ import type { KubeClients } from '../../common/kube/client.ts';
 import type { WebhookFlagValues } from '../flags.ts';
 import type { InjectedProof } from '../inject/identity.ts';
 import { retryStale, secretStore, type SecretStore } from '../kube.ts';
-import { keyForPods, nextData, WISH, type ProxyKeysPolicy } from './proxy-keys.ts';
+import { keyForPods, malformed, nextData, WISH, withKnown, type ProxyKeysPolicy } from './proxy-keys.ts';
 
 /** Twice the time in which proxies read the Secret again. */
 const KEY_SETTLE_MS = 60_000;
@@ -25,29 +25,32 @@ export interface ProxyKeysDeps {
 interface KeptKeys {
   /** What is in the Secret. */
   readonly data: Readonly<Record<string, string>>;
+  /** What tells the Secret that was read from one that is made again; undefined: there was none. */
+  readonly uid: string | undefined;
   /** What pods are given now. */
   readonly key: string;
 }
 
 /**
- * Brings the Secret up to date.
- * @param known what was in it before: if somebody has deleted it, pods that run still know these keys
+ * Brings the Secret up to date. A malformed entry is left out, and the log names it: pods that are made have a key anyhow.
+ * @param known what was found before. If somebody has deleted the Secret since, pods that run still know its keys. Another
+ *   replica may have made it again, with the keys that it knew itself. Entries that somebody takes out stay out
  */
 export async function checkProxyKeys(
   { store, policy, now, log }: ProxyKeysDeps,
-  known: KeptKeys['data'] = {},
+  known?: KeptKeys,
 ): Promise<KeptKeys> {
   return retryStale(async () => {
-    const read = await store.readSecret();
-    const { version } = read;
-    const data = version === undefined ? { ...known, [WISH]: '' } : read.data;
-    const next = nextData(data, policy, now());
-    if (next) {
-      await store.writeSecret(next, version);
-      log.info({ keys: Object.keys(next).length }, 'a new key for proofs of proxies');
-    }
-    const kept = next ?? data;
-    return { data: kept, key: keyForPods(kept, policy, now()) as string };
+    const { version, uid, data: found } = await store.readSecret();
+    for (const error of malformed(found)) log.error({ error }, 'keys of proxies: an entry is left out');
+    const isAnother = version === undefined || uid !== known?.uid;
+    const data = isAnother ? withKnown(found, known?.data ?? {}) : found;
+    const wanted = version === undefined ? { ...data, [WISH]: '' } : data;
+    const made = nextData(wanted, policy, now());
+    const kept = made ?? data;
+    if (kept !== found) await store.writeSecret(kept, version);
+    if (made) log.info({ keys: Object.keys(made).length }, 'a new key for proofs of proxies');
+    return { data: kept, uid, key: keyForPods(kept, policy, now()) as string };
   }, log);
 }
 
@@ -71,7 +74,7 @@ export function keepProxyKeys(
   let kept: KeptKeys | undefined;
   const checkMs = config['certificate-check-seconds'] * 1_000;
   const check = async (): Promise<void> => {
-    kept = await checkProxyKeys({ store, policy, now, log }, kept?.data);
+    kept = await checkProxyKeys({ store, policy, now, log }, kept);
   };
   void repeat(check, checkMs, log, stopping.signal);
   return {

@@ -32,9 +32,8 @@ interface MadeKey {
 }
 
 /**
- * What the Secret should hold now.
+ * What the Secret should hold now. A malformed entry counts as none, and goes when the next key is made.
  * @returns undefined: it does
- * @throws Error for an entry that cannot be read
  */
 export function nextData(data: Data, { days }: ProxyKeysPolicy, nowMs: number): Data | undefined {
   const keys = keysOf(data);
@@ -52,19 +51,45 @@ export function keyForPods(data: Data, { settleMs }: ProxyKeysPolicy, nowMs: num
   return (settled.at(-1) ?? keys[0])?.publicKey;
 }
 
+/**
+ * What to go on from when the Secret was deleted, and another replica may have made it again: pods still know the keys that
+ * it had. They come back.
+ */
+export function withKnown(data: Data, known: Data): Data {
+  const lacking = keysOf(known).filter(({ entry }) => !(entry in data));
+  if (lacking.length === 0) return data;
+  const all = { ...data, ...Object.fromEntries(lacking.map(({ entry }) => [entry, known[entry] as string])) };
+  const kept = new Set(
+    keysOf(all)
+      .slice(-MOST_KEYS)
+      .map(({ entry }) => entry),
+  );
+  return Object.fromEntries(Object.entries(all).filter(([entry]) => !ENTRY.test(entry) || kept.has(entry)));
+}
+
+/** Entries that look like keys and are none: `key-1.nk: not a key`. */
+export function malformed(data: Data): string[] {
+  return Object.entries(data).flatMap(([entry, seed]) => {
+    const read = ENTRY.test(entry) ? readKey(seed) : undefined;
+    return typeof read === 'object' ? [`${entry}: ${read.why}`] : [];
+  });
+}
+
 /** Oldest first. */
 function keysOf(data: Data): MadeKey[] {
   const entries = Object.entries(data).flatMap(([entry, seed]) => {
     const madeMs = Number(ENTRY.exec(entry)?.[1] ?? NaN);
-    return Number.isNaN(madeMs) ? [] : [{ entry, madeMs, publicKey: publicKeyOf(entry, seed) }];
+    const publicKey = Number.isNaN(madeMs) ? undefined : readKey(seed);
+    return typeof publicKey === 'string' ? [{ entry, madeMs, publicKey }] : [];
   });
   return entries.toSorted((a, b) => a.madeMs - b.madeMs);
 }
 
-function publicKeyOf(entry: string, seed: string): string {
+/** @returns the public key, or why there is none */
+function readKey(seed: string): string | { readonly why: string } {
   try {
     return readSeed('user', seed).publicKey;
   } catch (cause) {
-    throw new Error(`${entry}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    return { why: cause instanceof Error ? cause.message : String(cause) };
   }
 }

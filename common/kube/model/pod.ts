@@ -44,7 +44,7 @@ export function readPod(pod: V1Pod): PodModel | undefined {
   if (!meta?.name || !meta.namespace) return undefined;
   const owner = ownerOfPod(pod, meta.namespace);
   if (!owner) return undefined;
-  const isEnded = status?.phase === 'Succeeded' || status?.phase === 'Failed';
+  const isEnded = hasEnded(pod);
   return {
     namespace: meta.namespace,
     name: meta.name,
@@ -62,6 +62,11 @@ export function readPod(pod: V1Pod): PodModel | undefined {
     trouble: troubleOfPod(pod),
     sidecar: findSidecar(spec),
   };
+}
+
+/** Nothing of it runs any more, as after an eviction. The object may stay for as long as nobody deletes it. */
+export function hasEnded({ status }: Pick<V1Pod, 'status'>): boolean {
+  return status?.phase === 'Succeeded' || status?.phase === 'Failed';
 }
 
 const NOTHING: Readonly<Record<string, string>> = Object.freeze({});

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test, type TestContext } from 'node:test';
+import { CallsFirst } from '../../../sidecar/life/calls-first.ts';
 import { tellProxy, type ProxyPlace } from '../../../sidecar/life/ready-by-http.ts';
 import { ownAddress } from '../../helpers/addresses.ts';
 
@@ -71,6 +72,17 @@ test('a proxy that knows better is not asked again, one that does not know the p
   const unknowing = await serve(t, '127.0.0.1', 0, 404);
   assert.equal(await isTaken({ url: `http://127.0.0.1:${unknowing.port}` }), false);
   assert.equal(unknowing.paths.length, 4);
+});
+
+test('an older proxy, which has no `starting`, is asked once, and the rest goes on', async (t) => {
+  const older = await serve(t, '127.0.0.1', 0, 400);
+  const told = await tellProxy({ url: `http://127.0.0.1:${older.port}` }, ID, MESSAGE);
+  assert.deepEqual(told, { isTaken: false });
+  assert.equal(older.paths.length, 1);
+  const inFlight = { count: 0, ended: () => new Promise<void>(() => undefined) };
+  // Its own bound of half a second never comes here.
+  const pause = (ms: number) => (ms < 100 ? Promise.resolve() : new Promise<void>(() => undefined));
+  await new CallsFirst({ inFlight, ask: async () => told, pause }).over;
 });
 
 test('what the proxy says of callers is heard, and a proxy of before says nothing of them', async (t) => {

@@ -43,7 +43,7 @@ describe('what a sidecar asks of its callers', () => {
     assert.deepEqual(askedBy(injected(withPod(given(), pod), asking)), ['required', 'UKEY']);
   });
 
-  it('is a fault where a probe would be refused by it', () => {
+  it('is a fault where a probe would be refused by it, or would stand in line with direct calls', () => {
     const probed = (annotations: Record<string, string> = {}): Review => {
       const one = given();
       const { object } = one.request;
@@ -57,8 +57,10 @@ describe('what a sidecar asks of its callers', () => {
     };
     const warned = (given: Review, options: InjectOptions = asking) =>
       (review(given, options).response.warnings ?? []).filter((text) => text.includes('15080'));
-    assert.match(warned(probed()).join(), /probe of port 15080.*probe the app's own port/);
-    assert.deepEqual(warned(probed({ 'slimfaas.dev/direct-calls': 'true' })), []);
+    const advice = /has a probe of port 15080, .*; probe the app's own port$/;
+    assert.match(warned(probed()).join(), advice);
+    const direct = warned(probed({ 'slimfaas.dev/direct-calls': 'true' }));
+    assert.match(direct.join(), advice, 'a full pod would be restarted');
     assert.deepEqual(warned(probed(), OPTIONS), []);
     assert.deepEqual(warned(probed(), { ...asking, proof: { ...PROOF, mode: 'permissive' } }), []);
   });
