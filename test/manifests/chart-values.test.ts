@@ -268,6 +268,19 @@ describe('helm test', () => {
 });
 
 describe('the chart, for other users and another NATS', () => {
+  it('resources: where a quota asks for a limit, every container of every pod has one', async () => {
+    const chart = await render('limits that a quota asks for');
+    const check = chart.one('Pod', 'slimfaas-check')['spec'] as V1PodSpec;
+    for (const { initContainers = [], containers } of [
+      ...[...PARTS, 'nats'].map((part) => chart.pod(part)),
+      check,
+    ])
+      for (const { name, resources } of [...initContainers, ...containers])
+        for (const what of ['cpu', 'memory', 'ephemeral-storage'])
+          assert.ok(resources?.limits?.[what] !== undefined, `${name} has no limits.${what}`);
+    assert.equal(chart.pod('nats').containers[1]?.resources?.limits?.['cpu'], '100m', 'a quota counts it');
+  });
+
   it('user: none leaves ids to the namespace everywhere, the sidecar’s too', async () => {
     const chart = await render('user ids of the namespace');
     for (const part of [...PARTS, 'nats']) {

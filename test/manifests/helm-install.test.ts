@@ -57,7 +57,7 @@ test('an upgrade from identities with every right is refused until their sidecar
   // Proxies of the version before prove nothing: pods that ask for it would refuse them.
   await assert.rejects(
     helmIn(path, ['upgrade', 'slimfaas'], replicas),
-    /upgrade with --set proxyProof=permissive first/,
+    /no Secret slimfaas-proxy-keys, .* upgrade with --set proxyProof=permissive first/,
   );
   await helmIn(path, ['upgrade', 'slimfaas'], { ...replicas, proxyProof: 'permissive' });
   assert.match(args('webhook'), /--proxy-proof=permissive/);

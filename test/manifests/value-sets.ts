@@ -79,6 +79,15 @@ export const VALUE_SETS: Readonly<Record<string, object>> = {
     sidecar: { resources: { limits: { cpu: '500m' } } },
     image: { pullPolicy: 'Always' },
   },
+  'limits that a quota asks for': {
+    nats: { resources: { limits: { cpu: 1, 'ephemeral-storage': '64Mi' } } },
+    ...Object.fromEntries(
+      ['proxy', 'scaler', 'webhook'].map((part) => [
+        part,
+        { resources: { limits: { cpu: 1, 'ephemeral-storage': '64Mi' } } },
+      ]),
+    ),
+  },
   'NATS of three': { nats: { replicas: 3 }, networkPolicies: { parts: true } },
   'NATS of three, of IPv6, which asks nobody': { auth: 'off', nats: { replicas: 3, listen: '::' } },
   'NATS of the operator': {

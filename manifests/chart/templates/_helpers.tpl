@@ -71,13 +71,27 @@ names (dnsPolicy Default or None) needs none. The name finds a Service that was 
 {{- join "" $ways }}
 {{- end }}
 
+{{/*
+What a container has whose resources are fixed. Where a namespace asks for more limits, the values of its neighbour say some,
+so it gets its own: a small one of CPU, which a quota counts too. A list: the neighbour's resources, requests, limits, CPU.
+*/}}
+{{- define "slimfaas.fixedResources" -}}
+{{- $neighbour := index . 0 -}}
+{{- $requests := index . 1 -}}
+{{- $limits := index . 2 -}}
+{{- if get ($neighbour.limits | default dict) "cpu" }}{{ $_ := set $limits "cpu" (index . 3) }}{{ end -}}
+{{- with get ($neighbour.requests | default dict) "ephemeral-storage" }}{{ $_ := set $requests "ephemeral-storage" . }}{{ end -}}
+{{- with get ($neighbour.limits | default dict) "ephemeral-storage" }}{{ $_ := set $limits "ephemeral-storage" . }}{{ end -}}
+{{ toYaml (dict "requests" $requests "limits" $limits) }}
+{{- end }}
+
 {{/* Who is asked on the bus. Nobody on NATS servers of your own, unless you say how they know us. */}}
 {{- define "slimfaas.auth" -}}
 {{- $way := include "slimfaas.natsWay" . }}
 {{- if and .Values.nats.url (not $way) }}off{{ else }}{{ .Values.auth }}{{ end -}}
 {{- end }}
 
-{{/* What sidecars ask of those who call them. By itself as NATS is asked about, and softer while there are old sidecars. */}}
+{{/* What sidecars ask of those who call them. As `auth` in the values says, also with a NATS of your own. */}}
 {{- define "slimfaas.proxyProof" -}}
 {{- if .Values.proxyProof }}{{ .Values.proxyProof }}
 {{- else if eq .Values.auth "off" }}off
