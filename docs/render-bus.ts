@@ -4,8 +4,8 @@ import { ACCOUNTS, ROLE_RULES, SIDECAR_RULES, type AccountRule } from '../common
 
 const HEAD = `# Who may do what on NATS
 
-Written by \`npm run docs\` from \`common/bus/permissions.ts\`, of which the issuer makes each identity. What is not in these
-tables is refused. Why there are two accounts: [bus-accounts](../decisions/bus-accounts.md).
+Written by \`npm run docs\` from \`common/bus/permissions.ts\`. The issuer takes each identity's rights from that file too. What
+is not in these tables is refused. Why there are two accounts: [bus-accounts](../decisions/bus-accounts.md).
 
 \`<jobs>\` is the consumer of the function's jobs, \`<events>\` the one of the pod's events. The server fills in nothing:
 each pod has permissions of its own, and these name its namespace, its function and itself.

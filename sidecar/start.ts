@@ -148,7 +148,7 @@ interface Fetching {
   readonly callsFirst: CallsFirst;
 }
 
-/** Jobs and events: a proxy that sends us a call knows that the pod is ready, but these are fetched. */
+/** Jobs and events are fetched, so the sidecar itself must know that the pod is ready. For calls a proxy knows it. */
 async function fetchWork(how: AppReady, parts: Fetching): Promise<void> {
   const { config, deps, calls, jobs, events, callsFirst } = parts;
   if (how === 'kubernetes') {

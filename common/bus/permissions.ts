@@ -249,7 +249,7 @@ function ruleOf({ crosses = 'service', subject, responseType }: SidecarRule): Ac
   return { kind: crosses, subject: fillIn(subject, ANY), ...(responseType ? { responseType } : {}) };
 }
 
-/** A server takes no account with two rules of which one covers the other. */
+/** A server refuses an account with two rules if one covers the other. */
 function widest(rules: readonly AccountRule[]): AccountRule[] {
   return rules.filter(
     (rule) => !rules.some((other) => other !== rule && covers(other.subject, rule.subject)),

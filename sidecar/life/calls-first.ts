@@ -1,9 +1,10 @@
 /**
- * When all begins that no call needs: the identity, NATS, jobs. Loading and connecting them takes as much CPU
- * as a half of the start before it. So while callers wait for this pod, it comes after their answers. A pod that was
- * woken by a job or an event has no callers, and begins at once.
+ * When the parts begin that no call needs: the identity, NATS, jobs. Loading and connecting them takes half as much CPU as
+ * the start before it. So while callers wait for this pod, they begin after the answers. A pod that was woken by a job or
+ * an event has no callers: they begin after 10 ms and a round trip to a proxy.
  *
- * What it gives up: where a job waits beside callers, the job may begin up to {@link LIMIT_MS} later.
+ * What it gives up: a job or an event waits for that round trip, and 160 ms where no proxy answers. Where a job waits
+ * beside callers, it may begin up to {@link LIMIT_MS} later.
  */
 import { sleep } from '../../common/runtime/lifecycle.ts';
 import type { InFlight } from '../limits/in-flight.ts';
