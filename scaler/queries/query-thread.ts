@@ -18,9 +18,9 @@ import {
   type ToQueryThread,
   type Wants,
 } from './query-messages.ts';
-import { fewAtOnce, systemLookup } from '../../common/outbound/resolve.ts';
 import { Reach } from '../sources/reach.ts';
 import { openSource } from '../sources/open-source.ts';
+import { SourceNames } from '../sources/source-names.ts';
 import { SourcePollers } from '../sources/pollers.ts';
 import { SourceSeries } from '../sources/source-series.ts';
 import { viewOfError } from './query-error.ts';
@@ -30,9 +30,6 @@ import { wantsSidecars, type ScrapeTarget } from '../scrape/scrape-targets.ts';
 
 /** The scaler's own samples are a target of their own. */
 const OWN_TARGET = 'scaler';
-
-/** Names of sources: those of a slow resolver are in no trigger's way but other sources'. */
-const NAMES_AT_ONCE = { atOnce: 2, inLine: 2_000 };
 
 type Scrape = Extract<ToQueryThread, { kind: 'scrape' }>;
 type Ask = Extract<ToQueryThread, { kind: 'ask' }>;
@@ -48,6 +45,7 @@ export class QueryThread {
   readonly #rules: QueryRules;
   readonly #remoteRules: RemoteRules | undefined;
   readonly #adHoc: AdHocQueries;
+  readonly #names = new SourceNames();
   readonly #sources: SourcePollers;
   #owners: { text: string; labels: readonly (readonly [string, string])[] } = { text: '', labels: [] };
   #wants = '';
@@ -77,10 +75,7 @@ export class QueryThread {
       scrapeFaultOf: (key) => this.#scraper.faultOf(key)?.text,
       onAtWork: (id) => this.#setAtWork(id),
     });
-    const reach = new Reach({
-      allow: data.sourceAllow,
-      resolve: fewAtOnce(systemLookup, NAMES_AT_ONCE).resolve,
-    });
+    const reach = new Reach({ allow: data.sourceAllow, resolve: this.#names.resolve });
     const onAtWork = (id: number): void => this.#setAtWork(id);
     const series = new SourceSeries({ limits: data.series, budgetMs: data.budgets.functionMs, onAtWork });
     this.#sources = new SourcePollers({

@@ -1,10 +1,12 @@
 /**
  * Asks each source at its interval, and at once when it says that something has changed. One that fails is asked less
- * often, and so is one whose answers take long to read. Nothing of a source outlives its rule.
+ * often, and so is one whose answers take long to read. A namespace whose sources take much of the thread's time waits.
+ * Nothing of a source outlives its rule.
  */
 import { describeError } from '../../common/runtime/errors.ts';
 import type { SourceAnswer, SourceReader, SourceReading, SourceRule } from './source-rules.ts';
-import { PollTurns } from './poll-turns.ts';
+import { ThreadTime, TimeBudget, type TimePayer } from './thread-time.ts';
+import { POLL_TURNS, SourceTurns } from './turns.ts';
 
 export interface PollersOptions {
   readonly open: (rule: SourceRule) => SourceReader;
@@ -14,6 +16,8 @@ export interface PollersOptions {
   readonly pollMs?: number;
   /** From 0 to 1: spreads polls that began together. */
   readonly random?: () => number;
+  /** In ms, for what the thread's time is spent on. */
+  readonly clock?: () => number;
 }
 
 /** For one answer of one source. */
@@ -27,17 +31,33 @@ const COST_FACTOR = 20;
 /** Characters of a fault. It may hold a server's own words. */
 const MAX_FAULT_LENGTH = 300;
 
+interface Shared {
+  readonly time: ThreadTime;
+  readonly turns: SourceTurns;
+  readonly cost: SourceCost;
+}
+
 export class SourcePollers {
   readonly #options: PollersOptions;
+  readonly #clock: () => number;
   readonly #pollers = new Map<number, Poller>();
-  readonly #turns = new PollTurns();
+  readonly #budgets = new Map<string, TimeBudget>();
+  readonly #time: ThreadTime;
+  readonly #turns = new SourceTurns(POLL_TURNS, (namespace) => this.#budgets.get(namespace)?.waitMs ?? 0);
 
   constructor(options: PollersOptions) {
     this.#options = options;
+    this.#clock = options.clock ?? (() => performance.now());
+    this.#time = new ThreadTime(this.#clock);
   }
 
   get size(): number {
     return this.#pollers.size;
+  }
+
+  /** Polls that run, and polls that wait for their turn. */
+  get polls(): { readonly running: number; readonly inLine: number } {
+    return this.#turns;
   }
 
   /** @param gone ids of rules that are no more */
@@ -46,18 +66,61 @@ export class SourcePollers {
       this.#pollers.get(id)?.close();
       this.#pollers.delete(id);
     }
-    for (const rule of set) {
-      const poller = new Poller(rule, this.#options, this.#turns);
-      this.#pollers.set(rule.id, poller);
-      void poller.poll();
-    }
+    if (set.length > 0) this.#time.start();
+    for (const rule of set) this.#open(rule);
+    for (const [namespace, budget] of this.#budgets) if (budget.isUnused) this.#budgets.delete(namespace);
+    if (this.#pollers.size === 0) this.#time.stop();
+  }
+
+  #open(rule: SourceRule): void {
+    const cost = new SourceCost(() => this.#budgetOf(rule.of.namespace));
+    const shared = { time: this.#time, turns: this.#turns, cost };
+    const poller = this.#time.run(cost, () => new Poller(rule, this.#options, shared));
+    this.#pollers.set(rule.id, poller);
+    poller.begin();
+  }
+
+  /** What was used counts on when rules change: only who used nothing is forgotten. */
+  #budgetOf(namespace: string): TimeBudget {
+    const budget = this.#budgets.get(namespace) ?? new TimeBudget(this.#clock);
+    this.#budgets.set(namespace, budget);
+    return budget;
+  }
+}
+
+/** What one source costs, on its namespace's account. */
+class SourceCost implements TimePayer {
+  readonly #budget: () => TimeBudget;
+  #spentMs = 0;
+  #lastMs = 0;
+  #ms = 0;
+
+  constructor(budget: () => TimeBudget) {
+    this.#budget = budget;
+  }
+
+  spend(ms: number): void {
+    this.#spentMs += ms;
+    this.#budget().spend(ms);
+  }
+
+  /** A poll ends. One that was dear by chance, such as the first one that loads a library, does not count. */
+  polled(): void {
+    this.#ms = Math.min(this.#spentMs, this.#lastMs);
+    this.#lastMs = this.#spentMs;
+    this.#spentMs = 0;
+  }
+
+  /** From the start of one poll to that of the next. */
+  get pauseMs(): number {
+    return this.#ms * COST_FACTOR;
   }
 }
 
 class Poller {
   readonly #rule: SourceRule;
   readonly #options: PollersOptions;
-  readonly #turns: PollTurns;
+  readonly #shared: Shared;
   readonly #reader: SourceReader;
   readonly #closing = new AbortController();
   #timer: NodeJS.Timeout | undefined;
@@ -67,10 +130,10 @@ class Poller {
   #isPushed = false;
   #polledAtMs = -Infinity;
 
-  constructor(rule: SourceRule, options: PollersOptions, turns: PollTurns) {
+  constructor(rule: SourceRule, options: PollersOptions, shared: Shared) {
     this.#rule = rule;
     this.#options = options;
-    this.#turns = turns;
+    this.#shared = shared;
     this.#reader = options.open(rule);
   }
 
@@ -80,16 +143,24 @@ class Poller {
     this.#reader.close();
   }
 
-  async poll(): Promise<void> {
+  /** Whoever pushed, or set the timer: the source pays. */
+  begin(): void {
+    const { time, cost } = this.#shared;
+    time.run(cost, () => void this.#poll());
+  }
+
+  async #poll(): Promise<void> {
     clearTimeout(this.#timer);
     if (this.#isPolling) return;
     this.#isPolling = true;
-    const end = await this.#turns.take(this.#rule.of);
+    const end = await this.#shared.turns.take(this.#rule.of, this.#closing.signal);
+    if (!end) return;
     this.#isPushed = false;
     this.#polledAtMs = performance.now();
     try {
       if (!this.#closing.signal.aborted) await this.#ask();
     } finally {
+      this.#shared.cost.polled();
       end();
       this.#isPolling = false;
     }
@@ -116,24 +187,29 @@ class Poller {
 
   #plan(): void {
     const { random = Math.random } = this.#options;
-    const { costMs = 0 } = this.#reader;
-    if (this.#isPushed) return this.#again(PUSH_SPACING_MS - (performance.now() - this.#polledAtMs));
+    if (this.#isPushed) return this.#againPushed();
     const { intervalMs } = this.#rule.source;
     const pauseMs = Math.min(intervalMs * 2 ** this.#failures, Math.max(intervalMs, LONGEST_PAUSE_MS));
     const spread = this.#polls++ === 0 ? 0.5 + random() / 2 : 1;
-    const dueMs = this.#polledAtMs + Math.max(pauseMs * spread, costMs * COST_FACTOR) - performance.now();
+    const dueMs =
+      this.#polledAtMs + Math.max(pauseMs * spread, this.#shared.cost.pauseMs) - performance.now();
     this.#again(Math.min(dueMs, this.#reader.nextInMs?.() ?? Infinity));
   }
 
   #pushed(): void {
     if (this.#closing.signal.aborted || this.#isPushed) return;
     this.#isPushed = true;
-    if (!this.#isPolling) this.#again(PUSH_SPACING_MS - (performance.now() - this.#polledAtMs));
+    if (!this.#isPolling) this.#againPushed();
+  }
+
+  #againPushed(): void {
+    const pauseMs = Math.max(PUSH_SPACING_MS, this.#shared.cost.pauseMs);
+    this.#again(this.#polledAtMs + pauseMs - performance.now());
   }
 
   #again(inMs: number): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.poll(), Math.max(0, inMs));
+    this.#timer = setTimeout(() => this.begin(), Math.max(0, inMs));
   }
 }
 

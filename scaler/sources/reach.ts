@@ -13,14 +13,14 @@ import {
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import type { LookupFunction } from 'node:net';
 import { UrlAllow } from '../../common/outbound/allow.ts';
-import { checkedAddress, only } from '../../common/outbound/checked-address.ts';
-import type { Resolve } from '../../common/outbound/resolve.ts';
+import { checkedAddress, only, type Judges } from '../../common/outbound/checked-address.ts';
+import type { ResolveFor } from './source-names.ts';
 import type { Credentials } from './source-rules.ts';
 
 export interface ReachOptions {
   /** `--source-allow`. */
   readonly allow: readonly string[];
-  readonly resolve: Resolve;
+  readonly resolve: ResolveFor;
 }
 
 export interface SourceRequest {
@@ -60,7 +60,7 @@ export class Reach {
     const allow = this.#allowOf(namespace);
     const judged = allow.url(url);
     if (typeof judged === 'string') throw new SourceRefused(judged);
-    const place = await checkedAddress(judged, { allow, resolve: this.#options.resolve }, signal);
+    const place = await checkedAddress(judged, { allow, resolve: this.#resolve(namespace, signal) }, signal);
     if ('why' in place) throw new SourceRefused(place.why);
     return place.address;
   }
@@ -103,7 +103,7 @@ export class Reach {
       method: form === undefined ? 'GET' : 'POST',
       agent: isTls ? this.#https : this.#http,
       signal,
-      lookup: this.#lookup(allow, url, signal),
+      lookup: this.#lookup(url, { allow, resolve: this.#resolve(namespace, signal) }, signal),
       headers: { ...headersOf(credentials), ...formHeaders(form), Accept: 'text/plain, application/json' },
       ...(isTls && { ca, cert, key }),
     };
@@ -116,14 +116,18 @@ export class Reach {
   }
 
   /** Asked when a connection is opened; one that is kept leads where it was judged to lead. */
-  #lookup(allow: UrlAllow, url: URL, signal: AbortSignal): LookupFunction {
+  #lookup(url: URL, judges: Judges, signal: AbortSignal): LookupFunction {
     return (host, options, done) => {
-      checkedAddress(url, { allow, resolve: this.#options.resolve }, signal).then(
+      checkedAddress(url, judges, signal).then(
         (place) =>
           'why' in place ? done(new SourceRefused(place.why), '') : only(place.address)(host, options, done),
         (error: Error) => done(error, ''),
       );
     };
+  }
+
+  #resolve(namespace: string, signal: AbortSignal): Judges['resolve'] {
+    return (host) => this.#options.resolve(host, { namespace, signal });
   }
 
   #allowOf(namespace: string): UrlAllow {

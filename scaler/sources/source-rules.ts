@@ -61,8 +61,6 @@ export interface SourceReader {
   follow?(onChange: () => void): void;
   /** In how many ms the answer will be another one, where that is known. */
   nextInMs?(): number;
-  /** What the last answer took to be read, in ms of the thread. */
-  readonly costMs?: number;
   close(): void;
 }
 

@@ -39,7 +39,6 @@ export class MetricsReader implements SourceReader {
   /** Since when polls have followed each other. */
   #sinceMs = Infinity;
   #lastMs = -Infinity;
-  costMs = 0;
 
   constructor(
     rule: SourceRule,
@@ -57,13 +56,12 @@ export class MetricsReader implements SourceReader {
 
   async read(signal: AbortSignal): Promise<readonly SourceReading[]> {
     const { now, series } = this.#deps;
-    this.costMs = 0;
     const begunMs = now();
     await this.#scrape(signal, begunMs);
     const isLate = begunMs - this.#lastMs > GAP_INTERVALS * this.#rule.source.intervalMs;
     if (isLate || begunMs < this.#lastMs) this.#sinceMs = begunMs;
     this.#lastMs = begunMs;
-    return this.#timed(() => series.evaluate(this.#rule.id, (isOverTime) => this.#answers(isOverTime)));
+    return series.evaluate(this.#rule.id, (isOverTime) => this.#answers(isOverTime));
   }
 
   close(): void {
@@ -86,8 +84,8 @@ export class MetricsReader implements SourceReader {
     );
     try {
       const ask = { url: this.#url, credentials, signal, maxBytes: PAGE.bytes };
-      for await (const text of reach.text(of.namespace, ask)) this.#timed(() => reader.push(text));
-      this.#timed(() => reader.end());
+      for await (const text of reach.text(of.namespace, ask)) reader.push(text);
+      reader.end();
     } catch (error) {
       intake.fail();
       throw error;
@@ -121,15 +119,6 @@ export class MetricsReader implements SourceReader {
     const isWhole = this.#sinceMs <= nowMs - needsMs + this.#rule.source.intervalMs;
     if (value !== undefined) return { value, isWhole };
     return { value, fault: whyNothing(query, store, nowMs, () => undefined) ?? 'no data' };
-  }
-
-  #timed<T>(work: () => T): T {
-    const begunMs = performance.now();
-    try {
-      return work();
-    } finally {
-      this.costMs += performance.now() - begunMs;
-    }
   }
 }
 

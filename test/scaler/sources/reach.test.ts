@@ -3,9 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { checkedSources } from '../../../scaler/sources/source-flags.ts';
 import { Reach, SourceRefused } from '../../../scaler/sources/reach.ts';
-import { PollTurns, POLL_TURNS } from '../../../scaler/sources/poll-turns.ts';
 import { serve } from '../../helpers/serve.ts';
-import { waitFor } from '../../helpers/wait.ts';
 import { SourcesWorld } from '../support/sources-world.ts';
 
 const PLACES: Readonly<Record<string, string>> = {
@@ -105,24 +103,4 @@ test('for gRPC and NATS the same holds', async (t) => {
   };
   const [nats] = await new SourcesWorld(t, { allow: [] }).first(stream, { Threshold: 1 });
   assert.match(nats?.fault ?? '', /metadata.google.internal is not in --source-allow/);
-});
-
-test('sources that do not answer are in the way of their own tenant alone', async () => {
-  const turns = new PollTurns();
-  const taken: string[] = [];
-  const take = (namespace: string, name: string) =>
-    turns.take({ namespace, name }).then((end) => (taken.push(`${namespace}/${name}`), end));
-  const held = [take('slow', 'a'), take('slow', 'a')];
-  await Promise.all(held);
-  void take('slow', 'a');
-  const others = Array.from({ length: POLL_TURNS.ofNamespace - 2 }, (_, i) => take('slow', `f${i}`));
-  await Promise.all(others);
-  void take('slow', 'late');
-  await take('calm', 'b');
-  assert.equal(taken.length, POLL_TURNS.ofNamespace + 1);
-  assert.equal(turns.open, POLL_TURNS.ofNamespace + 3);
-  const [first] = held;
-  (await first)?.();
-  await waitFor(() => taken.length === POLL_TURNS.ofNamespace + 2, { what: 'the next one of the function' });
-  assert.equal(taken.at(-1), 'slow/a');
 });
