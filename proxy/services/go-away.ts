@@ -3,7 +3,7 @@
  * Between two frames of the server it puts a GOAWAY of its own. That names no last stream, so all streams that the
  * client has begun, or begins before it has read it, run to their end. Then a client connects again by the Service.
  *
- * It reads no more of the server's bytes than the lengths of frames. What does not begin as HTTP/2 is not looked at.
+ * It reads no more of the server's bytes than the heads of frames. What does not begin as HTTP/2 is not looked at.
  */
 import { Transform, type TransformCallback } from 'node:stream';
 
@@ -11,6 +11,9 @@ import { Transform, type TransformCallback } from 'node:stream';
 const HEADER_BYTES = 9;
 const SETTINGS = 4;
 const SETTING_BYTES = 6;
+/** HEADERS, PUSH_PROMISE and CONTINUATION: fields go on in the next frame, unless the last flag says that they end. */
+const WITH_FIELDS: ReadonlySet<number> = new Set([1, 5, 9]);
+const END_HEADERS = 0x4;
 /** Type 7 on stream 0, 8 bytes: the highest stream that there may be, and NO_ERROR. */
 const GO_AWAY = Buffer.from([0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
 const PREFACE = 'PRI * HTTP/2.0\r\n\r\n';
@@ -24,12 +27,14 @@ export class GoAwayBetweenFrames extends Transform {
   #header = Buffer.alloc(0);
   /** How many bytes of the frame under way are still to come. */
   #left = 0;
+  /** RFC 9113, 6.10: no other frame may come between those of one block of fields. */
+  #isInBlock = false;
   #state: 'new' | 'frames' | 'other' = 'new';
   #isDue = false;
 
-  /** Once, between the next two frames; nothing on a connection that is not HTTP/2. */
+  /** Once, between the next two frames; nothing on a connection that is not HTTP/2, or whose server has ended. */
   goAway(): void {
-    if (this.#state !== 'frames') return;
+    if (this.#state !== 'frames' || this.writableEnded || this.destroyed) return;
     this.#isDue = true;
     if (this.#isBetween) this.#say();
   }
@@ -49,7 +54,7 @@ export class GoAwayBetweenFrames extends Transform {
   }
 
   get #isBetween(): boolean {
-    return this.#left === 0 && this.#header.length === 0;
+    return this.#left === 0 && this.#header.length === 0 && !this.#isInBlock;
   }
 
   /** @returns how many bytes it took */
@@ -68,9 +73,10 @@ export class GoAwayBetweenFrames extends Transform {
   #begin(header: Buffer): void {
     this.#header = Buffer.alloc(0);
     this.#left = header.readUIntBE(0, 3);
+    const [type = 0, flags = 0] = header.subarray(3);
+    this.#isInBlock = WITH_FIELDS.has(type) && (flags & END_HEADERS) === 0;
     if (this.#state !== 'new') return;
-    const isSettings =
-      header[3] === SETTINGS && this.#left % SETTING_BYTES === 0 && header.readUInt32BE(5) === 0;
+    const isSettings = type === SETTINGS && this.#left % SETTING_BYTES === 0 && header.readUInt32BE(5) === 0;
     this.#state = isSettings ? 'frames' : 'other';
   }
 

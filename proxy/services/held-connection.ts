@@ -20,6 +20,7 @@ export interface HeldOptions {
   /** A port of the pod, or the name that a container gives it. */
   readonly target: string;
   readonly clock: Clock;
+  /** Its socket is closed. */
   readonly onEnd: (result: HeldResult) => void;
 }
 
@@ -51,6 +52,7 @@ export class HeldConnection {
   #cancel: () => void = () => undefined;
   #isPiped = false;
   #isOver = false;
+  #result: HeldResult = 'left';
 
   constructor(options: HeldOptions) {
     this.#options = options;
@@ -58,8 +60,12 @@ export class HeldConnection {
     const { socket } = options;
     socket.on('data', this.#take);
     socket.on('error', () => undefined); // 'close' follows
-    socket.once('close', () => this.#end('left'));
+    socket.once('close', () => {
+      this.#end();
+      options.onEnd(this.#isPiped ? 'served' : this.#result);
+    });
     socket.once('end', () => this.#clientEnded());
+    this.#answers.on('error', () => socket.resetAndDestroy());
   }
 
   /** True once its bytes go to a pod. */
@@ -140,6 +146,7 @@ export class HeldConnection {
     entry.account.opened(clock.now());
     upstream.pipe(this.#answers).pipe(socket);
     upstream.once('end', () => {
+      this.#cancelGoAway();
       this.#cancel();
       this.#cancel = clock.after(HALF_OPEN_MS, () => socket.destroy());
     });
@@ -172,7 +179,8 @@ export class HeldConnection {
   /** A client that says nothing may speak anything: it gets no words that it would not understand. */
   #refuse(error: ReasonError): void {
     const { socket, clock } = this.#options;
-    this.#end('refused');
+    this.#result = 'refused';
+    this.#end();
     if (this.#held.length > 0) return this.#answer(error);
     const cancel = clock.after(FIRST_WORD_MS, () => socket.destroy());
     socket.once('close', cancel);
@@ -191,7 +199,8 @@ export class HeldConnection {
     sendReasonOnSocket(socket, toldToAnybody(error));
   }
 
-  #end(result: HeldResult): void {
+  /** It waits and passes on no longer. Its socket may be open still. */
+  #end(): void {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#leave();
@@ -199,8 +208,7 @@ export class HeldConnection {
     this.#cancelGoAway();
     this.#upstream?.destroy();
     this.#answers.destroy();
-    const { entry, clock, onEnd } = this.#options;
+    const { entry, clock } = this.#options;
     if (this.#isPiped) entry.account.left(clock.now());
-    onEnd(this.#isPiped ? 'served' : result);
   }
 }

@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { GoAwayBetweenFrames, isHttp2Preface } from '../../../proxy/services/go-away.ts';
 
-function frame(type: number, payload: Buffer, stream = 0): Buffer {
+function frame(type: number, payload: Buffer, stream = 0, flags = 0): Buffer {
   const header = Buffer.alloc(9);
   header.writeUIntBE(payload.length, 0, 3);
   header[3] = type;
+  header[4] = flags;
   header.writeUInt32BE(stream, 5);
   return Buffer.concat([header, payload]);
 }
@@ -51,6 +52,29 @@ describe('a GOAWAY', () => {
 
   test('comes at once where nothing is under way', () => {
     assert.equal(passed(SETTINGS, SETTINGS.length, SETTINGS.length), hex(SETTINGS) + GO_AWAY);
+  });
+
+  test('does not come within a block of fields', () => {
+    for (const type of [1, 5]) {
+      const begun = Buffer.concat([SETTINGS, frame(type, Buffer.from('fields'), 1)]);
+      const more = Buffer.concat([frame(9, Buffer.from('more'), 1), frame(9, Buffer.from('last'), 1, 0x4)]);
+      for (let after = SETTINGS.length + 1; after < begun.length + more.length; after++)
+        assert.equal(
+          passed(Buffer.concat([begun, more, DATA]), 1, after),
+          hex(begun, more) + GO_AWAY + hex(DATA),
+        );
+      const whole = Buffer.concat([SETTINGS, frame(type, Buffer.from('fields'), 1, 0x5)]);
+      assert.equal(passed(whole, 1, whole.length), hex(whole) + GO_AWAY);
+    }
+  });
+
+  test('does not come after the end', async () => {
+    const stream = new GoAwayBetweenFrames();
+    stream.end(SETTINGS);
+    await new Promise(setImmediate);
+    stream.goAway();
+    assert.equal(hex(...((await stream.toArray()) as Buffer[])), hex(SETTINGS));
+    stream.goAway();
   });
 
   test('is not said before the first frame, nor on anything else than HTTP/2', () => {
