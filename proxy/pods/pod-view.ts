@@ -28,7 +28,7 @@ export interface PodView extends AsReported {
   readonly portNames?: ReadonlyMap<string, number> | undefined;
   /** What proves that a message is its sidecar's (common/places/ready-proof.ts); undefined: it has none. */
   readonly token: string | undefined;
-  /** Keys of which its sidecar wants a proof of a proxy, newest first; none: it wants none. */
+  /** Public keys. Its sidecar wants a proof made with one of them, newest first; none: it wants no proof. */
   readonly proxyKeys: readonly string[];
   /** Ready as Kubernetes says; its sidecar may say so earlier. */
   readonly isKubeReady: boolean;
@@ -67,9 +67,16 @@ export function viewPod(object: V1Pod, defaults?: AnnotationDefaults): PodView |
 }
 
 const NO_KEYS: readonly string[] = [];
+/** The webhook writes one; the next release may write a few. */
+const MOST_PROOF_KEYS = 4;
+const KEY_CHARACTERS = 56;
 
+/** A pod may name its own container as ours, so it may bring any text. What is longer than our keys is cut. */
 function keysOf(text: string | undefined): readonly string[] {
-  return text === undefined || text === '' ? NO_KEYS : text.split(',');
+  if (text === undefined || text === '') return NO_KEYS;
+  const first = text.slice(0, MOST_PROOF_KEYS * (KEY_CHARACTERS + 1)).split(',', MOST_PROOF_KEYS);
+  // Copied: a part of a string keeps the whole of it in memory.
+  return first.map((key) => Buffer.from(key.slice(0, KEY_CHARACTERS)).toString());
 }
 
 /** For the caller that waits: it names the pod. A pod that is on its way says what it is at, as that may take long. */
