@@ -15,7 +15,7 @@ import { openGate } from '../common/kube/access-reviewer.ts';
 import { watchSlowClients } from './edge/active-calls.ts';
 import type { Resolve } from '../common/outbound/resolve.ts';
 import { systemClock, type Clock } from './clock.ts';
-import { Ending, type EndedRequests } from './edge/ending.ts';
+import { Ending, longestEndMs, type EndedRequests, type EndingTimes } from './edge/ending.ts';
 import type { ProxyConfig } from './flags.ts';
 import { createProxyJobs } from './jobs/proxy-jobs.ts';
 import { annotationDefaults } from '../common/function/services-flags.ts';
@@ -63,8 +63,7 @@ export interface RunningProxy extends Running {
 export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<RunningProxy> {
   const { log, kube, nats, registry, clock = systemClock, random = Math.random } = deps;
   const jobs = createProxyJobs(config, deps); // first: it may find a flag that cannot be used
-  const lameDuck = Math.max(config['lame-duck'], config['services-lame-duck']);
-  const stops = new StopStack(log, (lameDuck + config['drain-timeout']) * 1_000 + STOP_LIMIT_MS);
+  const stops = new StopStack(log, stopLimitMs(config));
   const podName = config['pod-name'];
   const pair = await firstKeyPair(tlsFiles(config));
   const gate = openGate(config, kube);
@@ -193,13 +192,24 @@ function createStatus(
   return { board, stream };
 }
 
-function createEnding(config: ProxyConfig, { siblings }: ProxyState, watch: KubeWatch, log: Log): Ending {
-  return new Ending({
+function endingTimes(config: ProxyConfig): EndingTimes {
+  return {
     lameDuckMs: config['lame-duck'] * 1000,
-    // Without the API server nobody makes another one.
-    isAlone: () => siblings.isAlone && watch.missing.length === 0,
     aloneMs: config['lame-duck-alone'] * 1000,
     drainMs: config['drain-timeout'] * 1000,
+  };
+}
+
+/** For one step, of which the calls take longest. */
+function stopLimitMs(config: ProxyConfig): number {
+  return longestEndMs(endingTimes(config), config['services-lame-duck'] * 1_000) + STOP_LIMIT_MS;
+}
+
+function createEnding(config: ProxyConfig, { siblings }: ProxyState, watch: KubeWatch, log: Log): Ending {
+  return new Ending({
+    ...endingTimes(config),
+    // Without the API server nobody makes another one.
+    isAlone: () => siblings.isAlone && watch.missing.length === 0,
     log,
   });
 }

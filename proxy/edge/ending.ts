@@ -14,13 +14,16 @@ import type { ActiveCalls } from './active-calls.ts';
 import type { EdgeListener } from './listener.ts';
 import type { OpenUpgrades } from './open-upgrades.ts';
 
-export interface EndingOptions {
+export interface EndingTimes {
   readonly lameDuckMs: number;
-  /** No other proxy is ready. */
-  readonly isAlone: () => boolean;
-  /** How much longer at most. */
+  /** How much longer at most while no other proxy is ready. */
   readonly aloneMs: number;
   readonly drainMs: number;
+}
+
+export interface EndingOptions extends EndingTimes {
+  /** No other proxy is ready. */
+  readonly isAlone: () => boolean;
   readonly log: Log;
 }
 
@@ -38,6 +41,11 @@ export interface EndedRequests {
 const ALONE_CHECK_INTERVAL_MS = 50;
 /** For the answers to those who still waited. */
 const LAST_WORDS_MS = 500;
+
+/** How long an ending takes at most: that of a proxy that is alone, whose calls last until they are cut. */
+export function longestEndMs({ lameDuckMs, aloneMs, drainMs }: EndingTimes, lingerMs = 0): number {
+  return Math.max(lameDuckMs, lingerMs) + aloneMs + lameDuckMs + drainMs + LAST_WORDS_MS;
+}
 
 export class Ending {
   readonly #options: EndingOptions;

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { Agent } from 'node:http';
 import { connect } from 'node:net';
 import { test } from 'node:test';
+import { longestEndMs } from '../../proxy/edge/ending.ts';
 import { isFasterThan, staysTrue, waitFor } from '../helpers/wait.ts';
 import { callUrl, startCall } from './support/calls.ts';
 import type { FakeFunction } from './support/fake-pod.ts';
@@ -130,6 +131,12 @@ test('an idle proxy stops at once, idle connections and all', async () => {
     return took;
   };
   await isFasterThan(1_000, measure, { what: 'stopping' });
+});
+
+test('the longest ending is that of a proxy that is alone, with all its steps', () => {
+  const times = { lameDuckMs: 3_000, aloneMs: 20_000, drainMs: 120_000 };
+  assert.equal(longestEndMs(times, 10_000), 10_000 + 20_000 + 3_000 + 120_000 + 500);
+  assert.equal(longestEndMs(times, 1_000), 3_000 + 20_000 + 3_000 + 120_000 + 500);
 });
 
 const answerIn30Ms: FakeFunction = (_req, res) => void setTimeout(() => res.end('ok'), 30);
