@@ -60,11 +60,15 @@ export class Jwks<Keys> {
     }
   }
 
-  /** Reads them again, at most once in a while. @returns whether the keys are others now */
-  async refresh(): Promise<boolean> {
-    const before = this.#last;
-    await this.#kept.refresh().catch(() => undefined);
-    return this.#last !== before;
+  /**
+   * Reads them again, at most once in a while.
+   * @param used no key of these fits a token
+   * @returns whether the keys are others now. Another check may have read them in the meantime.
+   * @throws ReasonError `auth-unavailable` while there are none that may be used
+   */
+  async refresh(used: Keys): Promise<boolean> {
+    if ((await this.keys()) === used) await this.#kept.refresh().catch(() => undefined);
+    return (await this.keys()) !== used;
   }
 
   /** The same document gives the same keys. */

@@ -63,8 +63,8 @@ export class CallerTokens {
   bytes = 0;
 
   /**
-   * @param entries issuers, each with `=` and the URL of its keys where it has no discovery document
-   * @param hosts on which keys may be besides the issuers' own
+   * @param entries URLs of issuers. One without a discovery document has the URL of its keys behind it, after `=`
+   * @param hosts where keys may be, too. The hosts of the issuers need not be named
    * @throws UsageError naming the entry
    */
   constructor(entries: readonly string[], hosts: readonly string[], deps: TokensDeps) {
@@ -130,10 +130,11 @@ export class CallerTokens {
       requiredClaims: ['exp'],
       currentDate: new Date(this.#deps.now()),
     };
+    const keys = await jwks.keys();
     try {
-      return await byAnyKey(token, await jwks.keys(), options);
+      return await byAnyKey(token, keys, options);
     } catch (error) {
-      if (!isOfNoKey(error) || !(await jwks.refresh())) throw error;
+      if (!isOfNoKey(error) || !(await jwks.refresh(keys))) throw error;
       return byAnyKey(token, await jwks.keys(), options); // its keys were rotated
     }
   }

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { UrlAllow } from '../../../common/outbound/allow.ts';
 import { Jwks } from '../../../proxy/callers/jwks.ts';
 import { CallerTokens } from '../../../proxy/callers/tokens.ts';
+import { startTokenIssuer } from './token-issuer.ts';
 
 const never = async (): Promise<string[]> => ['10.0.0.7'];
 
@@ -28,4 +29,19 @@ test('--jwt-issuers names what it does not take', () => {
     () => new CallerTokens(['issuer.example'], [], deps),
     /--jwt-issuers: "issuer\.example" is not allowed/,
   );
+});
+
+test('keys that another check has read in the meantime are others than those that were used', async () => {
+  await using issuer = await startTokenIssuer();
+  let nowMs = 0;
+  const allow = new UrlAllow([new URL(issuer.url).host], 'jwt-issuers');
+  const deps = { resolve: async () => ['127.0.0.1'], now: () => nowMs, onError: () => undefined, allow };
+  const jwks = new Jwks(issuer.url, undefined, (document) => document, deps);
+  const used = await jwks.keys();
+  await issuer.rotate();
+  nowMs += 10_000;
+  assert.equal(await jwks.refresh(used), true, 'one reads them');
+  assert.equal(await jwks.refresh(used), true, 'another one had begun with those before');
+  assert.equal(await jwks.refresh(await jwks.keys()), false, 'they are read once in 5 s');
+  assert.equal(issuer.fetches, 4, 'two documents, twice');
 });
