@@ -5,11 +5,15 @@
  */
 import { OpenidApi, PatchStrategy, setHeaderOptions, WellKnownApi } from '@kubernetes/client-node';
 import type { KubeClients, V1Secret } from '../common/kube/client.ts';
+import { within } from '../common/kube/within.ts';
 import type { Log } from '../common/runtime/log.ts';
 import type { PublishedKeys } from './issuer/verify-token.ts';
 
 /** Conflicts and `managedFields` name the writer. */
 const FIELD_MANAGER = 'slimfaas-webhook';
+
+/** One request that never ends must not be the last one. */
+const inTime = within(10_000);
 
 /** Somebody else wrote in between: read again. */
 export class StaleWriteError extends Error {
@@ -78,11 +82,15 @@ export interface SecretName {
 export type SecretStore = Pick<CertificateCluster, 'readSecret' | 'writeSecret'>;
 
 /** One Secret, whose writes carry the version that was read. */
-export function secretStore(kube: KubeClients, { type, ...secret }: SecretName): SecretStore {
+export function secretStore(
+  kube: Pick<KubeClients, 'core'>,
+  { type, ...secret }: SecretName,
+  requestTime = inTime,
+): SecretStore {
   const { namespace } = secret;
   return {
     async readSecret() {
-      const found = await orAbsent(kube.core.readNamespacedSecret(secret));
+      const found = await orAbsent(kube.core.readNamespacedSecret(secret, requestTime));
       const { resourceVersion: version, uid } = found?.metadata ?? {};
       return { version, uid, data: decoded(found?.data) };
     },
@@ -96,8 +104,8 @@ export function secretStore(kube: KubeClients, { type, ...secret }: SecretName):
       };
       await orStale(
         version === undefined
-          ? kube.core.createNamespacedSecret({ namespace, body, fieldManager: FIELD_MANAGER })
-          : kube.core.replaceNamespacedSecret({ ...secret, body, fieldManager: FIELD_MANAGER }),
+          ? kube.core.createNamespacedSecret({ namespace, body, fieldManager: FIELD_MANAGER }, requestTime)
+          : kube.core.replaceNamespacedSecret({ ...secret, body, fieldManager: FIELD_MANAGER }, requestTime),
       );
     },
   };
@@ -116,7 +124,7 @@ export function configMapStore(
   const { namespace } = name;
   return {
     async read(): Promise<StoredText> {
-      const found = await orAbsent(kube.core.readNamespacedConfigMap(name));
+      const found = await orAbsent(kube.core.readNamespacedConfigMap(name, inTime));
       return { version: found?.metadata?.resourceVersion, data: found?.data ?? {} };
     },
     /** @throws StaleWriteError */
@@ -124,8 +132,8 @@ export function configMapStore(
       const body = { apiVersion: 'v1', kind: 'ConfigMap', metadata: metadataOf(name, version), data };
       await orStale(
         version === undefined
-          ? kube.core.createNamespacedConfigMap({ namespace, body, fieldManager: FIELD_MANAGER })
-          : kube.core.replaceNamespacedConfigMap({ ...name, body, fieldManager: FIELD_MANAGER }),
+          ? kube.core.createNamespacedConfigMap({ namespace, body, fieldManager: FIELD_MANAGER }, inTime)
+          : kube.core.replaceNamespacedConfigMap({ ...name, body, fieldManager: FIELD_MANAGER }, inTime),
       );
     },
   };
@@ -147,7 +155,7 @@ export function certificateCluster(kube: KubeClients, names: ClusterNames): Cert
       await orStale(
         kube.admission.patchMutatingWebhookConfiguration(
           { name: names.configuration, body, fieldManager: FIELD_MANAGER },
-          setHeaderOptions('Content-Type', PatchStrategy.JsonPatch),
+          setHeaderOptions('Content-Type', PatchStrategy.JsonPatch, inTime),
         ),
       );
     },
@@ -157,8 +165,8 @@ export function certificateCluster(kube: KubeClients, names: ClusterNames): Cert
 /** Every service account may read both: the role `system:service-account-issuer-discovery`. */
 export async function readPublishedKeys({ config }: Pick<KubeClients, 'config'>): Promise<PublishedKeys> {
   const [discovery, jwks] = (await Promise.all([
-    config.makeApiClient(WellKnownApi).getServiceAccountIssuerOpenIDConfiguration(),
-    config.makeApiClient(OpenidApi).getServiceAccountIssuerOpenIDKeyset(),
+    config.makeApiClient(WellKnownApi).getServiceAccountIssuerOpenIDConfiguration(inTime),
+    config.makeApiClient(OpenidApi).getServiceAccountIssuerOpenIDKeyset(inTime),
   ])) as unknown as [{ issuer?: unknown }, PublishedKeys['jwks']];
   if (typeof discovery.issuer !== 'string' || !Array.isArray(jwks.keys))
     throw new Error('the API server publishes no keys for tokens of service accounts');
@@ -183,7 +191,7 @@ async function readBundle(kube: KubeClients, names: ClusterNames): Promise<Store
 /** @returns undefined for one that is not there yet, where that is allowed */
 async function readConfiguration(kube: KubeClients, names: ClusterNames) {
   try {
-    return await kube.admission.readMutatingWebhookConfiguration({ name: names.configuration });
+    return await kube.admission.readMutatingWebhookConfiguration({ name: names.configuration }, inTime);
   } catch (error) {
     const isAway = [403, 404].includes(statusOf(error) ?? 0);
     if (isAway && names.mayLackConfiguration) return undefined;

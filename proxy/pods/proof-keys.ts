@@ -3,6 +3,7 @@
  * a pod asks for one that is not there. What cannot be read leaves the keys as they are.
  */
 import type { KubeClients, V1Secret } from '../../common/kube/client.ts';
+import { within } from '../../common/kube/within.ts';
 import { readSeed, type Nkey } from '../../common/identity/nkey.ts';
 import { describeError } from '../../common/runtime/errors.ts';
 import type { FlagTable, FlagValues } from '../../common/runtime/flags.ts';
@@ -26,6 +27,9 @@ const READ_SOON_MS = 1_000;
 /** The start waits for it: an API server that is slow must not hold up a proxy. */
 const FIRST_READ_MS = 2_000;
 
+/** One request that never ends must not be the last one. */
+const READ_LIMIT_MS = 10_000;
+
 /** Where the Secret is. */
 type SecretPlace = FlagValues<typeof proofFlags> & { readonly namespace: string };
 
@@ -33,6 +37,8 @@ export interface ProofKeysDeps {
   readonly kube: Pick<KubeClients, 'core'>;
   readonly prover: Prover;
   readonly log: Log;
+  /** For one read. */
+  readonly readLimitMs?: number;
 }
 
 /** Resolves when the Secret was read once, or soon. @returns its release */
@@ -47,15 +53,16 @@ export async function followProofKeys(place: SecretPlace, deps: ProofKeysDeps): 
 
 async function follow(
   { 'proxy-keys-secret': name, namespace }: SecretPlace,
-  { kube, prover, log }: ProofKeysDeps,
+  { kube, prover, log, readLimitMs = READ_LIMIT_MS }: ProofKeysDeps,
   signal: AbortSignal,
   onRead: () => void,
 ): Promise<void> {
+  const inTime = within(readLimitMs);
   while (!signal.aborted) {
     const asked = new AbortController();
     prover.onUnknownKey = () => asked.abort();
     try {
-      prover.addKeys(keysIn(await kube.core.readNamespacedSecret({ name, namespace }), log));
+      prover.addKeys(keysIn(await kube.core.readNamespacedSecret({ name, namespace }, inTime), log));
     } catch (error) {
       const facts = { secret: name, error: describeError(error) };
       // Where pods ask for no proof nobody makes one; where they do, the calls say what is missing.

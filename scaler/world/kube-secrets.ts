@@ -1,5 +1,6 @@
 /** Secrets that a namespace lets the scaler read, one by one and by name. */
-import { REQUEST_TIMEOUT_MS, within, type ScalerClients } from './kube.ts';
+import { within } from '../../common/kube/within.ts';
+import { REQUEST_TIMEOUT_MS, type ScalerClients } from './kube.ts';
 
 /** @returns values by key. Rejects with the API server's status as `code`. */
 export function secretReader({ core }: Pick<ScalerClients, 'core'>) {

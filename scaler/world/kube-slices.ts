@@ -1,6 +1,7 @@
 /** EndpointSlices and their owner, at the Kubernetes API: the only way on which the scaler leads callers anywhere. */
 import type { V1EndpointSlice, V1OwnerReference } from '../../common/kube/client.ts';
-import { FIELD_MANAGER, REQUEST_TIMEOUT_MS, within, type ScalerClients } from './kube.ts';
+import { within } from '../../common/kube/within.ts';
+import { FIELD_MANAGER, REQUEST_TIMEOUT_MS, type ScalerClients } from './kube.ts';
 
 export interface SliceApi {
   create(body: V1EndpointSlice): Promise<V1EndpointSlice>;

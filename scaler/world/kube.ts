@@ -14,16 +14,15 @@
 import {
   AutoscalingV2Api,
   RbacAuthorizationV1Api,
-  Observable,
   setHeaderOptions,
   V1MicroTime,
-  type ObservableMiddleware,
   type ConfigurationOptions,
   type CoreV1Event,
   type V1Lease,
   type V1Scale,
 } from '@kubernetes/client-node';
 import type { KubeClients } from '../../common/kube/client.ts';
+import { within } from '../../common/kube/within.ts';
 import type { Workload } from './kube-objects.ts';
 import { isConflict, type LeaseRecord, type LeaseStore } from './lease.ts';
 
@@ -99,18 +98,6 @@ function raising({ uid, replicas }: Workload, to: number): object[] {
 /** What a JSON patch tests does not hold. */
 function isPatchRefused(error: unknown): boolean {
   return (error as { code?: unknown }).code === 422;
-}
-
-/** Options that give a request so much time for its answer. */
-export function within(timeoutMs: number): ConfigurationOptions {
-  const middleware: ObservableMiddleware = {
-    pre(context) {
-      context.setSignal(AbortSignal.timeout(timeoutMs));
-      return new Observable(Promise.resolve(context));
-    },
-    post: (context) => new Observable(Promise.resolve(context)),
-  };
-  return { middleware: [middleware], middlewareMergeStrategy: 'append' };
 }
 
 export interface WriterOptions {

@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { after, before, describe, it } from 'node:test';
-import { certificateCluster, type CertificateCluster } from '../../webhook/kube.ts';
+import { CoreV1Api, KubeConfig } from '@kubernetes/client-node';
+import { within } from '../../common/kube/within.ts';
+import { certificateCluster, secretStore, type CertificateCluster } from '../../webhook/kube.ts';
 import { startWebhookCluster, type WebhookCluster } from './cluster.ts';
 
 const NAMES = {
@@ -91,4 +96,20 @@ describe('Secret and caBundle over the API, with the rights of install.yaml', ()
     const lost = certificateCluster(cluster.kube, { ...NAMES, secret: 'somebody-elses' });
     await assert.rejects(lost.readSecret(), { code: 403 });
   });
+});
+
+it('requests for the Secret that the API server never answers are given up', async (t) => {
+  const server = createServer(() => undefined).listen(0, '127.0.0.1');
+  t.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  await once(server, 'listening');
+  const config = new KubeConfig();
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  config.loadFromClusterAndUser({ name: 'test', server: url, skipTLSVerify: true }, { name: 'test' });
+  const place = { namespace: 'slimfaas', name: 'keys', type: 'Opaque' } as const;
+  const store = secretStore({ core: config.makeApiClient(CoreV1Api) }, place, within(50));
+  for (const ask of [store.readSecret(), store.writeSecret({}, undefined), store.writeSecret({}, '1')])
+    await assert.rejects(ask, /abort|timeout/i);
 });
