@@ -3,8 +3,8 @@
  * may send one; only what proves to come from a pod that the watch knows is believed. What is said to all others: 404
  * for a pod that is not known (yet), 403 for a wrong proof.
  *
- * With `state: starting` a pod asks before that how many callers there are: while some wait, it does for them alone what
- * they need. The answer to both has the number.
+ * With `state: starting` a pod asks before that how many callers there are. While some wait, it does first what their
+ * calls need. The answer to both has the number.
  */
 import type Router from 'koa-router';
 import { describeError, ReasonError } from '../../common/runtime/errors.ts';
