@@ -141,7 +141,7 @@ export const promoteFlags = {
     type: 'boolean',
     default: false,
     group: 'Request',
-    describe: 'also a canary that was rolled back, or that is being rolled out',
+    describe: 'also a canary that was rolled back, or that is being rolled out, or a function without pods',
   },
   timeout: {
     type: 'int',

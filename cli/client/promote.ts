@@ -14,7 +14,14 @@ import { promoteFlags } from '../people-flags.ts';
 import { loadCluster, type ReachedCluster } from '../reach/cluster.ts';
 import { askApi } from '../reach/cluster-door.ts';
 import { chooseCluster } from '../reach/open-door.ts';
-import { endingPatch, obstacleTo, promotingPatch, promotionText } from './promotion.ts';
+import {
+  endingPatch,
+  obstacleOf,
+  obstacleTo,
+  obstacleToEnd,
+  promotingPatch,
+  promotionText,
+} from './promotion.ts';
 
 type WorkloadObject = V1Deployment | V1StatefulSet;
 
@@ -36,6 +43,8 @@ export async function runPromote(argv: Parsed): Promise<void> {
   const of = { namespace: id.namespace, name: found.of };
   const stable = await workloads.read(canary.kind, of);
   if (!stable) throw new Error(`there is no ${canary.kind} ${of.namespace}/${of.name}, as the canary is`);
+  const obstacle = obstacleOf(stable, flags.force);
+  if (obstacle !== undefined) throw new Error(`${of.namespace}/${of.name} is not changed: ${obstacle}`);
 
   const changes = promotionText(stable, canary.object);
   for (const line of changes) console.log(`${of.name}: ${line}`);
@@ -43,8 +52,8 @@ export async function runPromote(argv: Parsed): Promise<void> {
   await workloads.patch(canary.kind, of, promotingPatch(stable, canary.object));
   if (flags['dry-run']) return console.log('dry run: the API server would allow it; nothing was changed');
   console.log(`${of.name}: has the pods of ${id.name}; waiting until they run`);
-  await workloads.rolledOut(canary.kind, of, flags.timeout);
-  await workloads.patch(canary.kind, id, endingPatch(canary.kind, canary.object, new Date().toISOString()));
+  await workloads.rolledOut(canary.kind, of, flags);
+  await workloads.end(id, canary, flags.force);
   console.log(`${id.name}: gets no more calls of ${of.name}, until another version of it is deployed`);
   console.log('Change your manifests too: the next apply of old ones brings the old version back.');
 }
@@ -96,11 +105,26 @@ class Workloads {
     await answerOf(response);
   }
 
-  async rolledOut(kind: WorkloadKind, id: FunctionId, timeoutSeconds: number): Promise<void> {
+  /** The canary gets no more calls. @throws Error if it is another one by now, or was ended by others */
+  async end(id: FunctionId, { kind, object }: Found, isForced: boolean): Promise<void> {
+    const now = await this.read(kind, id);
+    const obstacle = obstacleToEnd(object, now, { kind, isForced });
+    if (!now || obstacle !== undefined)
+      throw new Error(`the function has the pods, and ${id.namespace}/${id.name} is not ended: ${obstacle}`);
+    await this.patch(kind, id, endingPatch(kind, now, new Date().toISOString()));
+  }
+
+  /** At zero there is no pod that could show that they run: it is waited for one, unless forced. */
+  async rolledOut(
+    kind: WorkloadKind,
+    id: FunctionId,
+    flags: { timeout: number; force: boolean },
+  ): Promise<void> {
+    const timeoutSeconds = flags.timeout;
     const deadline = performance.now() + timeoutSeconds * 1_000;
     for (;;) {
       const object = await this.read(kind, id);
-      if (object && isRolledOut(object)) return;
+      if (object && isRolledOut(object) && (flags.force || object.spec?.replicas !== 0)) return;
       if (performance.now() > deadline)
         throw new Error(
           `after ${timeoutSeconds} s the pods of ${id.namespace}/${id.name} do not all run the new version; the canary takes its part as before. Look at its pods, then run this again, or kubectl rollout undo ${RESOURCE[kind]}/${id.name}`,

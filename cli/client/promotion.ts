@@ -32,6 +32,29 @@ export function obstacleTo(
   return { of: spec.of };
 }
 
+/** @returns why the function cannot take the canary's pods now; undefined: it can */
+export function obstacleOf({ spec }: WorkloadObject, isForced: boolean): string | undefined {
+  if (isForced || spec?.replicas !== 0) return undefined;
+  return 'it has no pods, so nobody would see whether the new ones start: wake it by a call and run this again; --force promotes it nevertheless';
+}
+
+/**
+ * @param now the canary, read again once its function has the pods of `promoted`
+ * @returns why it is not to be ended; undefined: it is
+ */
+export function obstacleToEnd(
+  promoted: WorkloadObject,
+  now: WorkloadObject | undefined,
+  { kind, isForced }: { readonly kind: WorkloadKind; readonly isForced: boolean },
+): string | undefined {
+  if (!now || now.metadata?.uid !== promoted.metadata?.uid) return 'it was deleted meanwhile';
+  const isSame = isDeepStrictEqual(now.spec?.template, promoted.spec?.template);
+  if (!isSame) return 'it has another version meanwhile, which goes on as a canary';
+  const { canaryEnd } = readWorkload(kind, now);
+  if (!canaryEnd || isForced) return undefined;
+  return `it was ended meanwhile: ${canaryEnd.why}. Look at the function, which has its pods now`;
+}
+
 /** The function's pods get the canary's spec. Its labels and annotations stay, since Services and its rules depend on them. */
 export function promotingPatch(stable: WorkloadObject, canary: WorkloadObject): object[] {
   return [
@@ -40,27 +63,40 @@ export function promotingPatch(stable: WorkloadObject, canary: WorkloadObject): 
   ];
 }
 
-/** Its weight stays as it is written: the next version takes its part again. */
-export function endingPatch(kind: WorkloadKind, canary: WorkloadObject, at: string): object {
-  const { revision } = readWorkload(kind, canary);
-  const end = { revision, at, why: 'promoted', isPromoted: true };
-  return { metadata: { annotations: { [CANARY_END_ANNOTATION]: canaryEndText(end) } } };
+const REVISION = {
+  Deployment: '/metadata/annotations/deployment.kubernetes.io~1revision',
+  StatefulSet: '/status/updateRevision',
+} as const;
+
+/**
+ * It holds for the version that was read. Its weight stays as it is written: the next version takes its part again.
+ */
+export function endingPatch(kind: WorkloadKind, canary: WorkloadObject, at: string): object[] {
+  const { metadata, spec } = canary;
+  const { revision, uid } = readWorkload(kind, canary);
+  const text = canaryEndText({ revision, at, why: 'promoted', isPromoted: true });
+  const { annotations } = metadata ?? {};
+  const key = CANARY_END_ANNOTATION.replaceAll('/', '~1');
+  return [
+    { op: 'test', path: '/metadata/uid', value: uid },
+    ...(revision === '' ? [] : [{ op: 'test', path: REVISION[kind], value: revision }]),
+    { op: 'test', path: '/spec/template', value: spec?.template },
+    annotations
+      ? { op: 'add', path: `/metadata/annotations/${key}`, value: text }
+      : { op: 'add', path: '/metadata/annotations', value: { [CANARY_END_ANNOTATION]: text } },
+  ];
 }
 
 /** For people: what will be another thing than before, one line each. */
 export function promotionText(stable: WorkloadObject, canary: WorkloadObject): string[] {
   const [from, to] = [stable.spec?.template, canary.spec?.template];
-  const [before, after] = [imagesOf(stable), imagesOf(canary)];
-  const images = [...new Set([...before.keys(), ...after.keys()])]
-    .filter((name) => before.get(name) !== after.get(name))
-    .map((name) => `container ${name}: ${before.get(name) ?? 'none'} → ${after.get(name) ?? 'none'}`);
+  const containers = containersText(stable, canary);
   const old: Record<string, unknown> = { ...from?.spec };
   const made: Record<string, unknown> = { ...to?.spec };
-  const others = [...new Set([...Object.keys(old), ...Object.keys(made)])]
-    .filter((key) => !isDeepStrictEqual(old[key], made[key]))
-    .filter((key) => key !== 'containers' || images.length === 0)
+  const others = differing(old, made)
+    .filter((key) => key !== 'containers' || containers.length === 0)
     .map((key) => `${key}: as the canary has it`);
-  return [...images, ...others, ...stays(from?.metadata?.annotations, to?.metadata?.annotations)];
+  return [...containers, ...others, ...stays(from?.metadata?.annotations, to?.metadata?.annotations)];
 }
 
 const OF_CANARIES: ReadonlySet<string> = new Set([
@@ -79,6 +115,53 @@ function text(value: string | undefined): string {
   return value === undefined ? 'unset' : JSON.stringify(value);
 }
 
-function imagesOf({ spec }: WorkloadObject): Map<string, string> {
-  return new Map(spec?.template.spec?.containers.map(({ name, image = '' }) => [name, image]));
+function containersText(stable: WorkloadObject, canary: WorkloadObject): string[] {
+  const [before, after] = [containersOf(stable), containersOf(canary)];
+  return [...new Set([...before.keys(), ...after.keys()])].flatMap((name) => {
+    const [old, made] = [before.get(name), after.get(name)];
+    if (!old || !made || old['image'] !== made['image'])
+      return [
+        `container ${name}: ${old?.['image'] ?? 'none'} → ${made?.['image'] ?? 'none'}`,
+        ...(old && made ? fieldsText(name, old, made) : []),
+      ];
+    return fieldsText(name, old, made);
+  });
+}
+
+/** Values of variables are not shown: they may be secret. */
+function fieldsText(name: string, old: Container, made: Container): string[] {
+  return differing(old, made)
+    .filter((field) => field !== 'image')
+    .map((field) => {
+      if (field !== 'env') return `container ${name}: ${field}: ${short(old[field])} → ${short(made[field])}`;
+      const variables = differing(byName(old.env), byName(made.env));
+      return `container ${name}: env ${variables.join(', ') || 'in another order'}: as the canary has it`;
+    });
+}
+
+type Container = Readonly<Record<string, unknown>> & { readonly env?: readonly { readonly name: string }[] };
+
+function containersOf({ spec }: WorkloadObject): Map<string, Container> {
+  const containers = spec?.template.spec?.containers ?? [];
+  return new Map(containers.map((each) => [each.name, { ...each } as unknown as Container]));
+}
+
+function byName(items: readonly { readonly name: string }[] = []): Record<string, unknown> {
+  return Object.fromEntries(items.map((each) => [each.name, each]));
+}
+
+function differing(
+  old: Readonly<Record<string, unknown>>,
+  made: Readonly<Record<string, unknown>>,
+): string[] {
+  return [...new Set([...Object.keys(old), ...Object.keys(made)])].filter(
+    (key) => !isDeepStrictEqual(old[key], made[key]),
+  );
+}
+
+const SHOWN_CHARS = 120;
+
+function short(value: unknown): string {
+  const text = value === undefined ? 'unset' : JSON.stringify(value);
+  return text.length > SHOWN_CHARS ? `${text.slice(0, SHOWN_CHARS)}…` : text;
 }

@@ -11,7 +11,7 @@ import { text } from 'node:stream/consumers';
 import { describe, it, test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { canaryTable, type ShownCanary } from '../../cli/client/canary.ts';
-import { obstacleTo, promotionText } from '../../cli/client/promotion.ts';
+import { obstacleOf, obstacleTo, obstacleToEnd, promotionText } from '../../cli/client/promotion.ts';
 import { CANARY_END_ANNOTATION, readCanaryEnd } from '../../common/function/canary-end.ts';
 import type { V1Deployment } from '../../common/kube/client.ts';
 import { isRolledOut } from '../../common/kube/model/workload.ts';
@@ -111,8 +111,49 @@ describe('a promotion', () => {
     assert.deepEqual(promotionText(canary, canary), []);
     const other = deployment(FUNCTION, { containers: [{ name: 'app', image: 'a:1', tty: true }] });
     assert.deepEqual(promotionText(deployment(FUNCTION, app('a:1')), other), [
-      'containers: as the canary has it',
+      'container app: tty: unset → true',
     ]);
+    const with2 = (more: object) =>
+      deployment(FUNCTION, { containers: [{ ...app('a:1').containers[0], ...more }] });
+    const env = (value: string) => [
+      { name: 'SAME', value: '1' },
+      { name: 'KEY', value },
+    ];
+    const changes = promotionText(
+      with2({ env: env('old'), resources: { limits: { memory: '1Gi' } }, command: ['a'] }),
+      with2({ env: env('new'), resources: { limits: { memory: '2Gi' } }, command: ['b'], image: 'a:2' }),
+    );
+    assert.deepEqual(changes, [
+      'container app: a:1 → a:2',
+      'container app: env KEY: as the canary has it',
+      'container app: resources: {"limits":{"memory":"1Gi"}} → {"limits":{"memory":"2Gi"}}',
+      'container app: command: ["a"] → ["b"]',
+    ]);
+  });
+
+  it('ends the canary that was promoted, and no other', () => {
+    const made = (spec: object, uid = 'u', annotations: Record<string, string> = {}) => {
+      const object = deployment({ ...FUNCTION, ...CANARY }, spec);
+      Object.assign(object.metadata as object, { uid, annotations });
+      return object;
+    };
+    const end = (now: V1Deployment | undefined, isForced = false) =>
+      obstacleToEnd(made(app('a:2')), now, { kind: 'Deployment', isForced });
+    assert.equal(end(made(app('a:2'))), undefined);
+    assert.match(end(undefined) ?? '', /deleted/);
+    assert.match(end(made(app('a:2'), 'other')) ?? '', /deleted/);
+    assert.match(end(made(app('a:3'))) ?? '', /another version/);
+    const ended = made(app('a:2'), 'u', { [CANARY_END_ANNOTATION]: 'broken' });
+    assert.match(end(ended) ?? '', /was ended meanwhile/);
+    assert.equal(end(ended, true), undefined);
+  });
+
+  it('is refused at zero, where no pod would show that it runs', () => {
+    const asleep = deployment(FUNCTION, app('a:1'));
+    Object.assign(asleep.spec as object, { replicas: 0 });
+    assert.match(obstacleOf(asleep, false) ?? '', /^it has no pods.*wake it by a call.*--force/);
+    assert.equal(obstacleOf(asleep, true), undefined);
+    assert.equal(obstacleOf(deployment(FUNCTION, app('a:1')), false), undefined);
   });
 
   it('is done when all pods run the template, at zero at once', () => {
@@ -132,7 +173,10 @@ describe('a promotion', () => {
   });
 });
 
-async function startShop(t: TestContext): Promise<{ api: ApiServer; env: Record<string, string> }> {
+async function startShop(
+  t: TestContext,
+  replicas = 1,
+): Promise<{ api: ApiServer; env: Record<string, string> }> {
   const api = await startLocalApi((release) => t.after(release));
   const folder = await mkdtemp(join(tmpdir(), 'canary-'));
   t.after(() => rm(folder, { recursive: true }));
@@ -142,7 +186,7 @@ async function startShop(t: TestContext): Promise<{ api: ApiServer; env: Record<
     ['shop', {}],
     ['next', CANARY],
   ] as const) {
-    const manifest = deploymentManifest(name, { replicas: 0 });
+    const manifest = deploymentManifest(name, { replicas: name === 'shop' ? replicas : 0 });
     manifest.metadata.annotations = { [REVISION]: '4' };
     manifest['spec'].template.metadata.annotations = { 'SlimFaas/Function': 'true', ...annotations };
     manifest['spec'].template.spec.containers = [{ name: 'app', image: `example/${name}:1` }];
@@ -177,7 +221,8 @@ test('promote: a dry run changes nothing; then the function has the pods, and th
     'default',
     'shop',
     (draft) => {
-      draft['status'] = { observedGeneration: draft.metadata.generation };
+      const pods = { replicas: 1, updatedReplicas: 1, availableReplicas: 1 };
+      draft['status'] = { observedGeneration: draft.metadata.generation, ...pods };
     },
     'status',
   );
@@ -207,4 +252,41 @@ test('promote: pods that do not come up leave the canary as it is, and say what 
     assert.match(refused.stderr, why);
     assert.notEqual(refused.code, 0);
   }
+});
+
+test('promote: at zero nothing is changed, with --force it is done at once', async (t) => {
+  const { api, env } = await startShop(t, 0);
+  const refused = await start(['promote', 'next'], env);
+  assert.match(refused.stderr, /default\/shop is not changed: it has no pods/);
+  assert.deepEqual([refused.code, imageOf(api, 'shop')], [1, 'example/shop:1']);
+  const running = start(['promote', 'next', '--force'], env);
+  await waitFor(() => imageOf(api, 'shop') === 'example/next:1', { what: 'the function has the pods' });
+  const seen = (draft: { metadata: { generation?: number }; status?: unknown }) => {
+    draft.status = { observedGeneration: draft.metadata.generation };
+  };
+  await api.api.modify('deployments', 'default', 'shop', (draft) => seen(draft as never), 'status');
+  const done = await running;
+  assert.match(done.stdout, /next: gets no more calls of shop/, done.stderr);
+});
+
+test('promote: a canary that has another version meanwhile goes on', async (t) => {
+  const { api, env } = await startShop(t);
+  const running = start(['promote', 'next'], env);
+  await waitFor(() => imageOf(api, 'shop') === 'example/next:1', { what: 'the function has the pods' });
+  await api.api.modify('deployments', 'default', 'next', (draft) => {
+    draft['spec'].template.spec.containers = [{ name: 'app', image: 'example/next:2' }];
+  });
+  await api.api.modify(
+    'deployments',
+    'default',
+    'shop',
+    (draft) => {
+      const pods = { replicas: 1, updatedReplicas: 1, availableReplicas: 1 };
+      draft['status'] = { observedGeneration: draft.metadata.generation, ...pods };
+    },
+    'status',
+  );
+  const late = await running;
+  assert.match(late.stderr, /default\/next is not ended: it has another version meanwhile/);
+  assert.deepEqual([late.code, annotationOf(api, 'next')], [1, undefined]);
 });

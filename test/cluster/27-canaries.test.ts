@@ -83,7 +83,10 @@ it('a canary that fails is rolled back; with another version it takes its part, 
   await world.kubectl(['-n', world.namespace, 'set', 'env', 'deployment/sale-next', 'SALE_STATUS=200']);
   await until(async () => (await sell(20)).canary > 0, 'another version takes its part');
   const promote = ['promote', 'sale-next', '-n', world.namespace];
-  assert.match(await slimfaas(...promote, '--dry-run'), /containers: as the canary has it\n.*dry run/s);
+  assert.match(
+    await slimfaas(...promote, '--dry-run'),
+    /container \S+: env SALE_STATUS: as the canary has it\n.*dry run/s,
+  );
   assert.match(await slimfaas(...promote), /sale-next: gets no more calls of sale/);
   await until(async () => (await sell(20)).canary === 0, 'the function has all of its calls');
   const { spec } = (await stable.read()) as unknown as {
