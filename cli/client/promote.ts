@@ -7,7 +7,7 @@ import { UsageError } from '../../common/runtime/errors.ts';
 import type { FunctionId } from '../../common/bus/subjects.ts';
 import type { WorkloadKind } from '../../common/function/spec.ts';
 import type { V1Deployment, V1StatefulSet } from '../../common/kube/client.ts';
-import { isRolledOut } from '../../common/kube/model/workload.ts';
+import { isRolledOut, readWorkload } from '../../common/kube/model/workload.ts';
 import { sleep } from '../../common/runtime/lifecycle.ts';
 import { flagValues, type Parsed } from '../parts/flag-options.ts';
 import { promoteFlags } from '../people-flags.ts';
@@ -43,7 +43,7 @@ export async function runPromote(argv: Parsed): Promise<void> {
   const of = { namespace: id.namespace, name: found.of };
   const stable = await workloads.read(canary.kind, of);
   if (!stable) throw new Error(`there is no ${canary.kind} ${of.namespace}/${of.name}, as the canary is`);
-  const obstacle = obstacleOf(stable, flags.force);
+  const obstacle = obstacleOf(canary.kind, stable, flags.force);
   if (obstacle !== undefined) throw new Error(`${of.namespace}/${of.name} is not changed: ${obstacle}`);
 
   const changes = promotionText(stable, canary.object);
@@ -124,7 +124,7 @@ class Workloads {
     const deadline = performance.now() + timeoutSeconds * 1_000;
     for (;;) {
       const object = await this.read(kind, id);
-      if (object && isRolledOut(object) && (flags.force || object.spec?.replicas !== 0)) return;
+      if (object && isRolledOut(object) && (flags.force || readWorkload(kind, object).replicas > 0)) return;
       if (performance.now() > deadline)
         throw new Error(
           `after ${timeoutSeconds} s the pods of ${id.namespace}/${id.name} do not all run the new version; the canary takes its part as before. Look at its pods, then run this again, or kubectl rollout undo ${RESOURCE[kind]}/${id.name}`,

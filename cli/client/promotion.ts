@@ -33,8 +33,12 @@ export function obstacleTo(
 }
 
 /** @returns why the function cannot take the canary's pods now; undefined: it can */
-export function obstacleOf({ spec }: WorkloadObject, isForced: boolean): string | undefined {
-  if (isForced || spec?.replicas !== 0) return undefined;
+export function obstacleOf(
+  kind: WorkloadKind,
+  stable: WorkloadObject,
+  isForced: boolean,
+): string | undefined {
+  if (isForced || readWorkload(kind, stable).replicas > 0) return undefined;
   return 'it has no pods, so nobody would see whether the new ones start: wake it by a call and run this again; --force promotes it nevertheless';
 }
 

@@ -107,7 +107,7 @@ export function decodeActivity(data: Uint8Array): ActivityMessage {
     windowMs: count(o, 'windowMs'),
     ...optionalCounts(o, 'limit', 'jobs', 'start'),
     ...directCounts(o),
-    ...(o['calls'] === undefined ? {} : { calls: callCounts(o['calls']) }),
+    ...callCounts(o['calls']),
     ...(o['trouble'] === undefined ? {} : { trouble: troubleText(text(o, 'trouble', Infinity)) }),
   };
 }
@@ -166,16 +166,22 @@ function directCounts(o: Json): Pick<ActivityMessage, 'direct' | 'directOpened'>
   return counts;
 }
 
-function callCounts(value: unknown): CallCounts {
-  if (!isObject(value)) throw new MessageError('calls is no object');
-  const [ended, failed, durations] = [count(value, 'ended'), count(value, 'failed'), value['durations']];
-  const isPaired = Array.isArray(durations) && durations.length % 2 === 0;
-  if (!isPaired || durations.length > 2 * DURATION_BUCKETS)
-    throw new MessageError(`durations is no list of at most ${DURATION_BUCKETS} pairs`);
-  for (const [i, item] of durations.entries())
-    if (!Number.isSafeInteger(item) || item < 0 || (i % 2 === 0 && item >= DURATION_BUCKETS))
-      throw new MessageError(`durations[${i}] is ${JSON.stringify(item)}; allowed: a whole number`);
-  return { ended, failed, durations: durations as number[] };
+/** Left out where it cannot be read: the load of the same message must not be lost with it. */
+function callCounts(value: unknown): Pick<ActivityMessage, 'calls'> {
+  if (!isObject(value)) return {};
+  const { ended, failed, durations } = value as Partial<Record<string, unknown>>;
+  if (!isCount(ended) || !isCount(failed) || !Array.isArray(durations)) return {};
+  const isPaired = durations.length % 2 === 0 && durations.length <= 2 * DURATION_BUCKETS;
+  const areCounts = durations.every((item, i) => isWhole(item, i % 2 === 0 ? DURATION_BUCKETS : Infinity));
+  return isPaired && areCounts ? { calls: { ended, failed, durations: durations as number[] } } : {};
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && value >= 0 && value <= COUNT_MAX;
+}
+
+function isWhole(value: unknown, below: number): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) < below;
 }
 
 /** @throws MessageError where the subject names another pod than the message, or a proxy speaks as a pod */

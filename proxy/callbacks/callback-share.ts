@@ -1,7 +1,8 @@
 /**
  * How much of the store of results on their way one function may hold: three times what it leaves free, in bytes and in
  * results. JetStream counts messages by function and no bytes. So a function counts as if all its results had the size
- * of the one at hand, and never as more than all that is stored. It is asked only for results that have waited long.
+ * of the one at hand, and never as more than all that is stored. A function that holds little loses nothing,
+ * however full the store is. It is asked only for results that have waited long.
  */
 import { functionKey, type FunctionId } from '../../common/bus/subjects.ts';
 import type { QueueLink } from '../../common/queue/queue.ts';
@@ -13,6 +14,9 @@ export interface CallbackShareOptions {
 }
 
 const TIMES_FREE = 3;
+/** A function that holds less than both, and less than a hundredth of all bytes, keeps all its results. */
+const ALWAYS_BYTES = 1024 * 1024;
+const ALWAYS_PART = 0.01;
 /** Between two readings. */
 const READ_MS = 2_000;
 
@@ -40,9 +44,10 @@ export class CallbackShare {
     const { all, bounds, results } = this.#room;
     const key = functionKey(id);
     const own = results.get(key) ?? 0;
-    const isAbove =
-      isMore(own, all.results, bounds.results) ||
-      isMore(Math.min(all.bytes, own * bytes), all.bytes, bounds.bytes);
+    const ownBytes = Math.min(all.bytes, own * bytes);
+    const fewBytes = Math.min(ALWAYS_BYTES, ALWAYS_PART * (bounds.bytes ?? Infinity));
+    if (ownBytes < fewBytes && own < ALWAYS_PART * (bounds.results ?? Infinity)) return false;
+    const isAbove = isMore(own, all.results, bounds.results) || isMore(ownBytes, all.bytes, bounds.bytes);
     if (!isAbove) return false;
     results.set(key, own - 1); // the next reading does not know it yet
     this.#room = { bounds, results, all: { results: all.results - 1, bytes: all.bytes - bytes } };

@@ -27,7 +27,7 @@ const LEAST_WINDOW_MS = 2_000;
 const CALLS = 100;
 
 /** After so long without a call of the canary, those of the function are of another time. */
-const PAUSE_MS = 600_000;
+const NO_CALLS_MS = 600_000;
 
 /** Pods of an older version answer for so long after a roll-out, or for their own grace. */
 const LEAST_GRACE_MS = 30_000;
@@ -107,7 +107,7 @@ export class Canaries {
   hear(workload: Workload, counts: CallCounts, nowMs: number): void {
     for (const key of this.#ofStable.get(workload.key) ?? []) {
       const window = this.#records.get(key)?.counted;
-      if (window?.sinceMs !== undefined && nowMs - window.heardMs <= PAUSE_MS) window.stable.add(counts);
+      if (window?.sinceMs !== undefined && nowMs - window.heardMs <= NO_CALLS_MS) window.stable.add(counts);
     }
     const spec = workload.fn?.spec.canary;
     if (!spec) return;

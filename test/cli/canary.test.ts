@@ -151,9 +151,12 @@ describe('a promotion', () => {
   it('is refused at zero, where no pod would show that it runs', () => {
     const asleep = deployment(FUNCTION, app('a:1'));
     Object.assign(asleep.spec as object, { replicas: 0 });
-    assert.match(obstacleOf(asleep, false) ?? '', /^it has no pods.*wake it by a call.*--force/);
-    assert.equal(obstacleOf(asleep, true), undefined);
-    assert.equal(obstacleOf(deployment(FUNCTION, app('a:1')), false), undefined);
+    assert.match(
+      obstacleOf('Deployment', asleep, false) ?? '',
+      /^it has no pods.*wake it by a call.*--force/,
+    );
+    assert.equal(obstacleOf('Deployment', asleep, true), undefined);
+    assert.equal(obstacleOf('Deployment', deployment(FUNCTION, app('a:1')), false), undefined);
   });
 
   it('is done when all pods run the template, at zero at once', () => {

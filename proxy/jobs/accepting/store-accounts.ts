@@ -8,7 +8,7 @@
 import { functionKey, type FunctionId } from '../../../common/bus/subjects.ts';
 import type { StoreKind } from '../../../common/queue/room.ts';
 
-/** Entries of all functions, 100 bytes each. Beyond it the oldest of the function at hand goes uncounted. */
+/** Entries of all functions, 100 bytes each. Beyond it the oldest of the function with the most goes uncounted. */
 const ENTRIES_MAX = 100_000;
 
 export interface AccountedJob {
@@ -69,8 +69,15 @@ export class StoreAccounts {
     account.last = isReused ? sequence : Math.max(account.last, sequence);
     account.jobs.set(sequence, { ...entry, hasEnded: false });
     this.#entries += 1;
-    const [oldest] = account.jobs.keys();
-    if (this.#entries > ENTRIES_MAX && oldest !== undefined) this.strike(account, oldest);
+    if (this.#entries > ENTRIES_MAX) this.#strikeOldest();
+  }
+
+  /** Of the function with the most entries, so that nobody else loses count of what it holds. */
+  #strikeOldest(): void {
+    let most: StoreAccount | undefined;
+    for (const each of this.#accounts.values()) if (each.jobs.size > (most?.jobs.size ?? 0)) most = each;
+    const [oldest] = most?.jobs.keys() ?? [];
+    if (most && oldest !== undefined) this.strike(most, oldest);
   }
 
   /** The job is in the queue no more. */

@@ -125,3 +125,14 @@ test('many results are one reading every two seconds', async () => {
   await Promise.all(Array.from({ length: 10 }, () => world.share.givesUp(GREEDY, 1)));
   assert.equal(world.reads, 2);
 });
+
+test('a function that holds little loses nothing, also where others have left no room', async () => {
+  const room = { all: { results: 1_000, bytes: 50_000_000 }, bounds: { results: 1_000, bytes: 50_000_000 } };
+  const { share } = shareOf({ ...room, results: { 'default/greedy': 991, 'default/other': 9 } });
+  assert.equal(await givenUp(share, OTHER, 1_000), 0);
+  assert.ok((await givenUp(share, GREEDY, 50_000)) > 0);
+  const { share: bytes } = shareOf({ ...room, results: { 'default/greedy': 991, 'default/other': 9 } });
+  assert.ok((await givenUp(bytes, OTHER, 200_000)) > 0, 'more than 1 MiB');
+  const { share: many } = shareOf({ ...room, results: { 'default/greedy': 990, 'default/other': 10 } });
+  assert.ok((await givenUp(many, OTHER, 1_000)) > 0, 'a hundredth of all results');
+});

@@ -61,6 +61,11 @@ describe('the annotation', () => {
       body: 'b',
     });
     assert.match(result.problem, /Status .*ContentType/);
+    for (const status of [204, 205, 301, 304, 399]) {
+      const { fallback: answer, problem } = read(JSON.stringify({ Body: 'b', Status: status }));
+      assert.equal(answer?.kind === 'answer' && answer.status, 503, `${status}`);
+      assert.match(problem, /Status is not allowed; allowed: a status that has a body/);
+    }
   });
 });
 

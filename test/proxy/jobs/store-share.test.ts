@@ -210,3 +210,12 @@ test('what is remembered has a bound', async () => {
   assert.equal(share.entries, 100_000);
   assert.equal(share.heldBy(FIB, 'inline'), 100_000);
 });
+
+test('beyond that bound the function with the most entries loses one, and no other', async () => {
+  const { share, put, read } = world();
+  await read();
+  for (let i = 0; i < 100_000; i++) await put(FIB, 1);
+  for (let i = 0; i < 10; i++) await put(OTHER, 1_000);
+  assert.equal(share.heldBy(OTHER, 'inline'), 10_000);
+  assert.deepEqual([share.heldBy(FIB, 'inline'), share.entries], [99_990, 100_000]);
+});

@@ -25,9 +25,21 @@ export function readFallback(text: string, report: ReportFault): FallbackSpec | 
   return {
     kind: 'answer',
     body,
-    status: numberOr(f.Status, { min: 200, max: 599, isWhole: true }, 503),
+    status: readStatus(f.Status),
     contentType: readType(f.ContentType),
   };
+}
+
+const STATUS = 503;
+/** These have no body, or only for machines (RFC 9110, 15.3.5, 15.3.6, 15.4). */
+const isWithoutBody = (status: number): boolean =>
+  status === 204 || status === 205 || (status >= 300 && status < 400);
+
+function readStatus(part: JsonPart | undefined): number {
+  const status = numberOr(part, { min: 200, max: 599, isWhole: true }, STATUS);
+  if (!part || !isWithoutBody(status)) return status;
+  reject(part, 'a status that has a body: not 204, 205 or 300 to 399', `${STATUS}`);
+  return STATUS;
 }
 
 function readFunction(part: JsonPart): FallbackSpec | undefined {
