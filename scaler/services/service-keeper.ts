@@ -30,18 +30,10 @@ import { matchServices, ServiceIndex, viewService, type Match } from './match.ts
 import { GivenPorts } from './given-ports.ts';
 import type { PortRange } from './ports.ts';
 import { Proxies } from './proxies.ts';
-import { sliceOf, sliceText, viewSlice, type Stand, type WrittenSlice } from './slices.ts';
+import { sliceOf, sliceText, viewSlice, type SliceWrites, type Stand, type WrittenSlice } from './slices.ts';
 
 /** Endpoint controller and kube-proxy have heard of a ready pod by then, as a rule. */
 const AWAKE_MS = 3_000;
-
-/** One write at a time for each slice; see `slice-writer.ts`. */
-export interface SliceWrites {
-  isBusy(key: string): boolean;
-  create(key: string, body: V1EndpointSlice): void;
-  replace(key: string, body: V1EndpointSlice): void;
-  remove(key: string, slice: WrittenSlice): void;
-}
 
 /** Undefined: it is not known yet, nothing is written. `unreadable`: neither, and functions are told. */
 export type SliceOwner = V1OwnerReference | 'none' | 'unreadable' | undefined;
@@ -221,6 +213,12 @@ export class ServiceKeeper {
   #keep(kept: Kept, stand: Stand, { family, proxies, owner }: Circumstances): void {
     const { writes, installation } = this.#options;
     const { key, match, written } = kept;
+    if (!written && writes.isTaken(key))
+      this.#refuse(
+        match.workload,
+        functionKey(match.service),
+        `an EndpointSlice ${key} of somebody else is there`,
+      );
     if (writes.isBusy(key) || (!written && !family)) return;
     const proxyFamily = family ?? (written?.addressType === 'IPv6' ? 'IPv6' : 'IPv4');
     // What a slice's address type is cannot be changed.

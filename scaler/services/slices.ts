@@ -10,6 +10,16 @@ import {
 import type { Match } from './match.ts';
 import type { ProxyPod } from './proxies.ts';
 
+/** One write at a time for each slice; see `slice-writer.ts`. */
+export interface SliceWrites {
+  isBusy(key: string): boolean;
+  /** Somebody else has a slice of that name, which is not ours to change. */
+  isTaken(key: string): boolean;
+  create(key: string, body: V1EndpointSlice): void;
+  replace(key: string, body: V1EndpointSlice): void;
+  remove(key: string, slice: WrittenSlice): void;
+}
+
 /** A slice of ours, as last written. */
 export interface WrittenSlice {
   readonly namespace: string;

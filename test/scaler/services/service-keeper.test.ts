@@ -19,6 +19,7 @@ class Fixture {
   mayAct = true;
   mayMissReports = false;
   isBusy = false;
+  isTaken = false;
   /** How many writes are allowed still. */
   left = Infinity;
   ownerUid = 'o';
@@ -47,7 +48,10 @@ class Fixture {
       ports,
       writes: {
         isBusy: () => (this.built++, this.isBusy || this.left <= 0),
-        create: write,
+        isTaken: () => this.isTaken,
+        create: (key, body) => {
+          if (!this.isTaken) write(key, body);
+        },
         replace: write,
         remove: (key) => {
           this.writes++;
@@ -383,6 +387,25 @@ describe('the slice of a Service', () => {
     f.isBusy = false;
     f.keeper.pass();
     assert.ok(!f.slices.has('default/bank-slimfaas'));
+  });
+
+  test('of somebody else under its name: the workload says so until it is gone', () => {
+    const f = Fixture.asleep();
+    f.fn('bank');
+    f.service('bank');
+    f.isTaken = true;
+    f.keeper.pass();
+    const fault =
+      /Service default\/bank does not wake it: .*EndpointSlice default\/bank-slimfaas of somebody else/;
+    assert.match(f.faults('bank'), fault);
+    f.isBusy = true;
+    f.keeper.pass();
+    assert.match(f.faults('bank'), fault, 'also until it is tried again');
+    f.isBusy = false;
+    f.isTaken = false;
+    f.keeper.pass();
+    assert.equal(f.faults('bank'), '');
+    assert.ok(f.slices.has('default/bank-slimfaas'));
   });
 
   test('is not looked at while nothing changes, and alone when only its function does', () => {
