@@ -65,13 +65,11 @@ for (const [what, answer, fault] of [
     assert.match(reading?.fault ?? '', fault);
   });
 
-test('metrics: a page that does not come is a fault after its time, and is asked for less often', async (t) => {
-  let asked = 0;
-  const host = await serve(t, () => (asked += 1));
+test('metrics: a page that does not come is a fault after its time', async (t) => {
+  const host = await serve(t, () => {});
   const world = new SourcesWorld(t, { pollMs: 100 });
   const [reading] = await world.first({ Url: `http://${host}/` }, trigger('x'));
   assert.match(reading?.fault ?? '', /no answer within 0.1 s/);
-  assert.equal(asked, 1);
 });
 
 test('credentials are shown to the source', async (t) => {
