@@ -4,7 +4,7 @@ import type { RollBackSpec } from '../../common/function/canary-end.ts';
 
 /** A 95th percentile of fewer calls is not shown. */
 const SHOWN_CALLS = 20;
-/** Of fewer calls of either part it is not compared: it would be one of their five longest. */
+/** With fewer calls of either part it is not compared: it would be one of their five longest. */
 const COMPARED_CALLS = 100;
 const PART = 0.95;
 /** A difference within so many standard errors counts as chance. A canary is judged thousands of times, so three are too few. */
@@ -67,8 +67,8 @@ export function whyByTimes(
 }
 
 /**
- * Of the difference of two rates, as in a two-proportion z-test without pooling (NIST/SEMATECH e-Handbook of Statistical
- * Methods, 7.3.3). Each part gets a success and a failure more (Agresti and Caffo, The American Statistician 54, 2000),
+ * The standard error of the difference of two rates, as in a two-proportion z-test without pooling (NIST/SEMATECH
+ * e-Handbook of Statistical Methods, 7.3.3). Each part gets a success and a failure more (Agresti and Caffo, The American Statistician 54, 2000),
  * since few calls without an error do not prove a rate of zero.
  */
 function standardError(canary: CallTally, stable: CallTally): number {

@@ -20,7 +20,7 @@ export interface NatsQuestion {
 }
 
 /** What a server may send in all: its INFO, and one answer. */
-export const MAX_NATS_BYTES = 64 * 1024;
+const MAX_NATS_BYTES = 64 * 1024;
 const ERROR_LENGTH = 200;
 
 /** @returns the answer's payload. @throws what the server says, what the network says, or the signal's reason */
