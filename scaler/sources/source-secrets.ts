@@ -19,7 +19,7 @@ export interface SecretState {
 
 interface Kept {
   state: SecretState;
-  /** Of what was read: a Secret may hold much that no source needs. */
+  /** A digest of what was read: a Secret may hold much that no source needs. */
   hash: string;
   readAfterMs: number;
   /** After the next failure. */
@@ -30,7 +30,7 @@ const READ_AGAIN_MS = 300_000;
 /** After a failure, then twice that, up to {@link READ_AGAIN_MS}. */
 const FIRST_PAUSE_MS = 15_000;
 const READ_TURNS = { inAll: 4, ofNamespace: 1, ofFunction: 1, inLine: 100 } as const;
-/** Of all that a source needs together; a CA file of a company may hold many certificates. */
+/** All that a source needs together; a CA file of a company may hold many certificates. */
 const MAX_CREDENTIALS_BYTES = 64 * 1024;
 
 const NONE: SecretState = { credentials: Object.freeze({}), fault: undefined };
