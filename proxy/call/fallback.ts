@@ -4,7 +4,7 @@
  * written, so that machines are not deceived.
  */
 import { ReasonError } from '../../common/runtime/errors.ts';
-import type { BodySource } from '../../common/relay/index.ts';
+import type { BodySource, RequestHead } from '../../common/relay/index.ts';
 import type { FunctionEntry } from '../functions/function-entry.ts';
 import type { FunctionLookup } from '../functions/function-lookup.ts';
 
@@ -15,9 +15,9 @@ export type Fallback =
 /** @returns undefined: the caller is told why the call failed */
 export function fallbackOf(
   entry: FunctionEntry,
-  { body }: { readonly body: BodySource },
+  { body, head }: { readonly body: BodySource; readonly head: Pick<RequestHead, 'headers'> },
   error: ReasonError,
-  { lookup }: { readonly lookup: Pick<FunctionLookup, 'neighbour'> },
+  { lookup }: { readonly lookup: Pick<FunctionLookup, 'neighbour' | 'partFor'> },
 ): Fallback | undefined {
   const { fallback } = entry.view.spec;
   if (!fallback || error.code !== 'cold-start-timeout') return undefined;
@@ -28,5 +28,8 @@ export function fallbackOf(
   }
   const other = lookup.neighbour(entry, fallback.name);
   // A body that has been read in part is not there for another function.
-  return other && other !== entry && body.canStart ? { kind: 'function', entry: other } : undefined;
+  if (!other || other === entry || !body.canStart) return undefined;
+  const part = lookup.partFor(other, head.headers);
+  // A canary of it may be the one that has failed.
+  return { kind: 'function', entry: part === entry ? other : part };
 }

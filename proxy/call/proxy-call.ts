@@ -52,7 +52,7 @@ export interface CallDeps {
   readonly relay: Relay;
   readonly clock: Clock;
   readonly pages: Pick<WaitingPages, 'watch'>;
-  readonly lookup: Pick<FunctionLookup, 'neighbour'>;
+  readonly lookup: Pick<FunctionLookup, 'neighbour' | 'partFor'>;
 }
 
 /** With what belongs to a phase. */

@@ -125,6 +125,26 @@ test('another function runs the same call, body included', async () => {
   assert.deepEqual([status.Waiting, status.Running], [0, 0]);
 });
 
+test('a canary of the other function takes its part, and not the one that has failed', async () => {
+  await using t = await startTestProxy();
+  const all = { 'slimfaas.dev/canary-of': 'sorry', 'slimfaas.dev/weight': '100' };
+  t.addFunction('shop', { ...NEVER, ...fallback({ Function: 'sorry' }) });
+  t.addFunction('sorry');
+  t.addFunction('next', all);
+  for (const name of ['sorry', 'next']) {
+    await t.addPod(name, { run: (_req, res) => res.end(name) });
+    await t.readyPods(name, 1);
+  }
+  assert.equal((await callUrl(`${t.url}/function/shop/`)).text, 'next');
+
+  await using failed = await startTestProxy();
+  failed.addFunction('sorry');
+  failed.addFunction('next', { ...all, ...NEVER, ...fallback({ Function: 'sorry' }) });
+  await failed.addPod('sorry', { run: (_req, res) => res.end('sorry') });
+  await failed.readyPods('sorry', 1);
+  assert.equal((await callUrl(`${failed.url}/function/sorry/`)).text, 'sorry');
+});
+
 test('functions that name each other, themselves or nobody make no circle: the caller is told', async () => {
   await using t = await startTestProxy();
   t.addFunction('a', { ...NEVER, ...fallback({ Function: 'b' }) });
