@@ -72,7 +72,7 @@ export class StoreAccounts {
     if (this.#entries > ENTRIES_MAX) this.#strikeOldest();
   }
 
-  /** Of the function with the most entries, so that nobody else loses count of what it holds. */
+  /** Strikes an entry of the function with the most, so that nobody else loses count of what it holds. */
   #strikeOldest(): void {
     let most: StoreAccount | undefined;
     for (const each of this.#accounts.values()) if (each.jobs.size > (most?.jobs.size ?? 0)) most = each;
