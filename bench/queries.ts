@@ -48,7 +48,11 @@ function measure(functions: number, rounds: number): Row[] {
     let answers: readonly RuleAnswers[] = [];
     evaluations.push(timed(() => (answers = rules.evaluate(now))));
     posts.push(timed(() => cloned(scrapeOf(names))));
-    const stats = { ...store.stats, refused: new Map<string, number>() };
+    const stats = {
+      ...store.stats,
+      refused: new Map<string, number>(),
+      sources: { polls: 0, pollsInLine: 0, namesInLine: 0 },
+    };
     takes.push(timed(() => cloned({ kind: 'alive', answers, stats })));
   }
   const row = (metric: string, values: readonly number[]): Row => ({

@@ -66,7 +66,14 @@ const NO_CHANGE = { set: [], gone: [] };
 /** As often as the triggers' default, for series that only people ask for. */
 const ASKED_EVERY_MS = 5_000;
 const NOTHING: Wants = { gauges: [], sidecars: false, questions: false };
-const NO_STATS: QueryThreadStats = { series: 0, samples: 0, dropped: 0, refused: new Map() };
+const NO_LINES = { polls: 0, pollsInLine: 0, namesInLine: 0 };
+const NO_STATS: QueryThreadStats = {
+  series: 0,
+  samples: 0,
+  dropped: 0,
+  refused: new Map(),
+  sources: NO_LINES,
+};
 /** Questions that wait; each has a second of evaluation at most. */
 const MAX_ASKED = 20;
 

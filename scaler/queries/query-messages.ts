@@ -101,7 +101,15 @@ export interface Wants {
   readonly questions: boolean;
 }
 
+/** How many there are at this moment. */
+export interface SourceLines {
+  readonly polls: number;
+  readonly pollsInLine: number;
+  readonly namesInLine: number;
+}
+
 export interface QueryThreadStats extends SeriesStats {
+  readonly sources: SourceLines;
   /** Scrapes that failed since the start, by reason. */
   readonly refused: ReadonlyMap<string, number>;
 }

@@ -7,6 +7,17 @@ export function queryMetrics(registry: Registry, stats: () => QueriesStats): voi
   const kept: [name: string, help: string, value: () => number][] = [
     ['slimfaas_scaler_query_series', 'Series kept for queries', () => stats().series],
     ['slimfaas_scaler_query_samples', 'Samples kept for queries', () => stats().samples],
+    ['slimfaas_scaler_source_polls', 'Polls of sources that run', () => stats().sources.polls],
+    [
+      'slimfaas_scaler_source_polls_in_line',
+      'Polls of sources that wait for their turn',
+      () => stats().sources.pollsInLine,
+    ],
+    [
+      'slimfaas_scaler_source_names_in_line',
+      'Names of sources that wait to be looked up',
+      () => stats().sources.namesInLine,
+    ],
   ];
   for (const [name, help, value] of kept) {
     const collect = function (this: Gauge) {

@@ -15,6 +15,7 @@ import {
   type FromQueryThread,
   type OwnSamples,
   type QueryThreadData,
+  type SourceLines,
   type ToQueryThread,
   type Wants,
 } from './query-messages.ts';
@@ -109,8 +110,13 @@ export class QueryThread {
 
   #alive(evaluates: boolean): void {
     const answers = evaluates ? (this.#remoteRules ?? this.#rules).evaluate(this.#now()) : [];
-    const stats = { ...this.#store.stats, refused: this.#scraper.refused };
+    const stats = { ...this.#store.stats, refused: this.#scraper.refused, sources: this.#sourceLines() };
     this.#post({ kind: 'alive', answers, stats });
+  }
+
+  #sourceLines(): SourceLines {
+    const { running, inLine } = this.#sources.polls;
+    return { polls: running, pollsInLine: inLine, namesInLine: this.#names.inLine };
   }
 
   #tellWants(): void {

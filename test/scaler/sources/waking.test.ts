@@ -45,6 +45,8 @@ test('an exporter’s page wakes a sleeping worker, keeps it up, and lets it sle
     { what: 'the worker sleeps' },
   );
   const metrics = await (await fetch(`${url}/metrics`)).text();
+  for (const name of ['polls', 'polls_in_line', 'names_in_line'])
+    assert.match(metrics, new RegExp(`^slimfaas_scaler_source_${name}(?:\\{.*\\})? \\d+$`, 'm'));
   assert.match(metrics, /slimfaas_scaler_source_up\{.*function="worker",source="src".*\} 1/);
   assert.match(metrics, /slimfaas_scaler_source_polls_total\{type="metrics",outcome="answered".*\} \d+/);
 });

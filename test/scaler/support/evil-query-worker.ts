@@ -9,7 +9,13 @@ import type {
 const port = parentPort as MessagePort;
 const { atWork } = workerData as QueryThreadData;
 const say = (message: FromQueryThread): void => port.postMessage(message);
-const stats = { series: 0, samples: 0, dropped: 0, refused: new Map<string, number>() };
+const stats = {
+  series: 0,
+  samples: 0,
+  dropped: 0,
+  refused: new Map<string, number>(),
+  sources: { polls: 0, pollsInLine: 0, namesInLine: 0 },
+};
 
 say({ kind: 'alive', answers: [], stats });
 port.on('message', (message: ToQueryThread) => {
