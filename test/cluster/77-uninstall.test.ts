@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, it } from 'node:test';
 import { createClients, mustRun } from './harness/clients.ts';
-import { installRelease, removeRelease, type Release } from './harness/release.ts';
+import { installRelease, makeEmptyVolumes, removeRelease, type Release } from './harness/release.ts';
 import { putToSleep, servicesOf, WAKE } from './services.ts';
 import { readContext } from './harness/settings.ts';
 import { openWorldOf, until } from './harness/world.ts';
@@ -16,6 +16,7 @@ const MAIN = join(import.meta.dirname, '../../cli/main.ts');
 
 it('slimfaas release hands Services to their pods; an uninstall without it leaves no slice', async (t) => {
   after(() => removeRelease(clients, release));
+  await makeEmptyVolumes(clients, context, release);
   await installRelease(clients, context, release);
   const world = await openWorldOf(clients, context, release);
   const services = servicesOf(world);

@@ -24,7 +24,12 @@ it('no part was ever forbidden anything', async () => {
 });
 
 /** Used only when a write met another one. */
-const ONLY_ON_CONFLICT = new Set(['get apps/deployments/scale', 'get apps/statefulsets/scale']);
+const ONLY_ON_CONFLICT = ['get apps/deployments/scale', 'get apps/statefulsets/scale'];
+/** Used for a canary that is a StatefulSet, as for one that is a Deployment. No file of this run has one. */
+const ONLY_FOR_SETS = ['patch apps/statefulsets/status'];
+const MAY_BE_UNUSED = new Set([...ONLY_ON_CONFLICT, ...ONLY_FOR_SETS]);
+/** The owner of a namespace gives this right, and 66-sources asks before it is given (docs/decisions/sources.md). */
+const GIVEN_BY_TENANTS = /^scaler: secrets "[^"]+" is forbidden: .* cannot get resource "secrets"/;
 
 interface Rule {
   readonly apiGroups: readonly string[];
@@ -73,13 +78,14 @@ it('no request was refused, and no right is unused', { skip: whyNoFaults(setting
     used.get(part)?.add(requestOf(entry));
     // Other releases of the run have lost their rights while they ended.
     const isShared = entry.user.username.startsWith(`system:serviceaccount:${system}:`);
-    if (isShared && entry.responseStatus?.code === 403)
-      refused.add(`${part}: ${entry.responseStatus.message ?? requestOf(entry)}`);
+    if (!isShared || entry.responseStatus?.code !== 403) continue;
+    const refusal = `${part}: ${entry.responseStatus.message ?? requestOf(entry)}`;
+    if (!GIVEN_BY_TENANTS.test(refusal)) refused.add(refusal);
   }
   const unused: string[] = [];
   for (const part of PARTS)
     for (const grant of await grantsOf(part))
-      if (!used.get(part)?.has(grant) && !ONLY_ON_CONFLICT.has(grant)) unused.push(`${part}: ${grant}`);
+      if (!used.get(part)?.has(grant) && !MAY_BE_UNUSED.has(grant)) unused.push(`${part}: ${grant}`);
   t.diagnostic(`${audit.length} entries in the audit log`);
   assert.deepEqual([...refused], []);
   assert.deepEqual(unused, []);

@@ -4,7 +4,7 @@ import { after, before, describe, it } from 'node:test';
 import { SIDECAR_CONTAINER } from '../../common/function/names.ts';
 import { send } from '../helpers/send.ts';
 import { createClients, type KubeObject } from './harness/clients.ts';
-import { installRelease, removeRelease, type Release } from './harness/release.ts';
+import { installRelease, makeEmptyVolumes, removeRelease, type Release } from './harness/release.ts';
 import { readContext } from './harness/settings.ts';
 import { openWorldOf, until, type Deployed, type World, refusedOnNats } from './harness/world.ts';
 
@@ -35,6 +35,7 @@ describe('with auth: required', { concurrency: false }, () => {
   let world: World;
   let shop: Deployed;
   before(async () => {
+    await makeEmptyVolumes(clients, context, release);
     await installRelease(clients, context, release, { values: { auth: 'required' } });
     world = await openWorldOf(clients, context, release);
     shop = await world.deploy({ name: 'shop' });
@@ -144,6 +145,7 @@ describe('from off to permissive to required', { concurrency: false }, () => {
   it('a job that was stored without identities runs with them, and back', async () => {
     const install = (auth: string, verb: 'install' | 'upgrade') =>
       installRelease(clients, context, moving, { values: { auth }, verb });
+    await makeEmptyVolumes(clients, context, moving);
     await install('off', 'install');
     const world = await openWorldOf(clients, context, moving);
     // Its one pod cannot start, so the job waits.

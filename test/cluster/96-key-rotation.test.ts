@@ -7,7 +7,7 @@ import { after, before, describe, it } from 'node:test';
 import { send } from '../helpers/send.ts';
 import type { Caller } from './harness/caller.ts';
 import { createClients } from './harness/clients.ts';
-import { installRelease, removeRelease, type Release } from './harness/release.ts';
+import { installRelease, makeEmptyVolumes, removeRelease, type Release } from './harness/release.ts';
 import { readContext } from './harness/settings.ts';
 import { openWorldOf, until, type Deployed, type World } from './harness/world.ts';
 
@@ -35,6 +35,7 @@ describe('keys of identities are replaced under load', { concurrency: false }, (
   let shop: Deployed;
   let caller: Caller;
   before(async () => {
+    await makeEmptyVolumes(clients, context, release);
     await installRelease(clients, context, release, { values: { auth: 'required' } });
     world = await openWorldOf(clients, context, release);
     shop = await world.deploy({ name: 'shop', annotations: { ReplicasMin: 2 }, replicas: 2 });
