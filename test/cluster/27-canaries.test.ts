@@ -82,6 +82,8 @@ it('a canary that fails is rolled back; with another version it takes its part, 
 
   await world.kubectl(['-n', world.namespace, 'set', 'env', 'deployment/sale-next', 'SALE_STATUS=200']);
   await until(async () => (await sell(20)).canary > 0, 'another version takes its part');
+  const rollout = ['-n', world.namespace, 'rollout', 'status', 'deployment/sale-next', '--timeout=60s'];
+  await world.kubectl(rollout);
   const promote = ['promote', 'sale-next', '-n', world.namespace];
   assert.match(
     await slimfaas(...promote, '--dry-run'),
