@@ -41,7 +41,7 @@ it('an exporter’s page, with credentials of a Secret that the namespace lets t
   await using _exporter = await world.deployPlain({
     name: 'exporter',
     replicas: 1,
-    env: { BACKLOG_MS: 60_000 },
+    env: { BACKLOG_MS: 100_000 },
   });
   const rules = [
     { apiGroups: [''], resources: ['secrets'], resourceNames: ['exporter-login'], verbs: ['get'] },
@@ -60,9 +60,10 @@ it('an exporter’s page, with credentials of a Secret that the namespace lets t
     { apiVersion: rbac, kind: 'Role', metadata, rules },
     { apiVersion: rbac, kind: 'RoleBinding', metadata, roleRef, subjects: [scaler] },
   );
-  await worker.waitForReplicas(2, 60_000);
+  // What could not be read is read again after 15, 30 and 60 s.
+  await worker.waitForReplicas(2, 90_000);
   await worker.waitForReady(2);
-  await worker.waitForReplicas(0, 120_000);
+  await worker.waitForReplicas(0, 180_000);
 });
 
 it('the lag of a JetStream consumer', async (t) => {
