@@ -102,7 +102,7 @@ class Observer {
   }
 }
 
-/** The moments have no messages of NATS. Only parts of slimfaas may read them, and a bench is none. */
+/** Messages on NATS are not among the moments: only parts of slimfaas may read them, and a bench may not. */
 function observe({ api }: LocalCluster, observer: Observer): () => void {
   const stops = [
     api.watch('deployments', (_, { metadata, spec }) => {

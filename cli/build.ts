@@ -47,7 +47,7 @@ const builtinsAsObjects: Plugin = {
 };
 
 /**
- * For the sidecar: what it needs after the first answer, or for a moment only. node:crypto costs 4 ms of CPU. The exports
+ * Modules of Node that the sidecar loads when it first uses them, so its start does not pay for them. node:crypto costs 4 ms of CPU. The exports
  * are there by name, and load their module when they are read.
  */
 const lazyBuiltins: Plugin = {

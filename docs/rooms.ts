@@ -4,9 +4,10 @@
  * to it. Every room may use any room of `common/` that the floors allow; see the test.
  */
 import { COMMON } from './rooms/common.ts';
+import { CONTROL } from './rooms/control.ts';
+import { DATA_PATH } from './rooms/data-path.ts';
 import type { Line } from './rooms/line.ts';
 import { LOCAL_CLUSTER } from './rooms/local-cluster.ts';
-import { PARTS } from './rooms/parts.ts';
 
 export interface Room {
   /** The file to read first. Its head comment says what the room does. */
@@ -18,7 +19,7 @@ export interface Room {
   readonly uses: readonly string[];
 }
 
-const LINES: Readonly<Record<string, Line>> = { ...COMMON, ...PARTS, ...LOCAL_CLUSTER };
+const LINES: Readonly<Record<string, Line>> = { ...COMMON, ...DATA_PATH, ...CONTROL, ...LOCAL_CLUSTER };
 
 export const ROOMS: ReadonlyMap<string, Room> = new Map(
   Object.entries(LINES).map(([room, [face, does, comesIn, goesOut, uses = '']]) => [

@@ -1,6 +1,6 @@
 /**
- * `slimfaas canary`: the canaries that the scaler knows, each beside the function that it may replace. The numbers are
- * those of the canary's last judgement and since, over all proxies.
+ * `slimfaas canary`: lists canaries and their functions. The numbers are sums over all proxies. They
+ * are of the window that was judged last and of the calls since then.
  */
 import { describeError } from '../../common/runtime/errors.ts';
 import { flagValues, type Parsed } from '../parts/flag-options.ts';

@@ -8,7 +8,7 @@
  * (a place is held for this proxy for HOLD_MS), `state <json>` (a ReadyMessage), `trouble <text>` (why its app takes
  * no calls yet). An unknown word is ignored, so that either side may be newer.
  *
- * Room `common/places`: The messages that a proxy and a sidecar exchange about free places.
+ * Room `common/places`: Messages between proxy and sidecar about free places.
  * Comes in: lines of text.
  * Goes out: typed messages.
  */

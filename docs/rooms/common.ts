@@ -73,7 +73,7 @@ export const COMMON: Readonly<Record<string, Line>> = {
   ],
   'common/places': [
     'protocol.ts',
-    'The messages that a proxy and a sidecar exchange about free places',
+    'Messages between proxy and sidecar about free places',
     'lines of text',
     'typed messages',
     'common/bus',

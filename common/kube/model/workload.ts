@@ -35,7 +35,7 @@ export interface WorkloadModel {
   readonly trouble: Trouble | undefined;
   /** Undefined for a workload that has not opted in. */
   readonly fn: FunctionInfo | undefined;
-  /** The labels of its pods. Only workloads with `slimfaas.dev/services: wake` have them: Services select pods by labels. */
+  /** The labels of its pods, by which Services select them. Read only for `slimfaas.dev/services: wake`. */
   readonly podLabels?: Readonly<Record<string, string>> | undefined;
   /** slimfaas.dev/depended-on-by, of the workload or of its pod template; empty: nobody of another namespace. */
   readonly dependedOnBy: string;
